@@ -1,0 +1,91 @@
+//! The types of artifact that stages exchange.
+//!
+//! An artifact is an immutable, typed output: a file or a folder whose layout its type fixes. The engine
+//! knows the names and checks that edges fit; readers and writers live with the stages.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A type of artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactType {
+    /// A language model: an HF folder (`config.json`, safetensors, `tokenizer.json`).
+    Model,
+    /// Questions, with a gold answer where one is known: JSON lines.
+    Prompts,
+    /// Prompts with a completion kept for training: JSON lines.
+    Samples,
+    /// Judged completions, pairwise or pointwise: JSON lines.
+    Preferences,
+    /// A model with a scalar head: an HF folder with `score.weight`.
+    RewardModel,
+    /// Measurements: `report.json`.
+    Report,
+}
+
+impl ArtifactType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: [Self; 6] =
+        [Self::Model, Self::Prompts, Self::Samples, Self::Preferences, Self::RewardModel, Self::Report];
+
+    /// Returns the name used in workflows and schemas.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Prompts => "prompts",
+            Self::Samples => "samples",
+            Self::Preferences => "preferences",
+            Self::RewardModel => "reward-model",
+            Self::Report => "report",
+        }
+    }
+}
+
+impl fmt::Display for ArtifactType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ArtifactType {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|artifact| artifact.name() == name).ok_or(())
+    }
+}
+
+/// A marker for an artifact type, the `A` of [`Input<A>`](crate::stage::Input).
+pub trait Artifact {
+    /// The type that the marker stands for.
+    const TYPE: ArtifactType;
+}
+
+macro_rules! markers {
+    ($($(#[$doc:meta])* $marker:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $marker;
+        impl Artifact for $marker {
+            const TYPE: ArtifactType = ArtifactType::$marker;
+        }
+    )*};
+}
+
+markers! {
+    /// Marks a model.
+    Model,
+    /// Marks prompts.
+    Prompts,
+    /// Marks samples.
+    Samples,
+    /// Marks preferences.
+    Preferences,
+    /// Marks a reward model.
+    RewardModel,
+    /// Marks a report.
+    Report,
+}

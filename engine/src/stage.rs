@@ -1,0 +1,270 @@
+//! All that the author of a stage kind sees: [`Stage`], [`Context`], [`Input`].
+//!
+//! A kind is two structs and a function. `Inputs` holds what the user must or may point at (references),
+//! `Params` what has a default; both derive their JSON schema, and their field docs are the manual. In the
+//! workflow file the keys of both stand side by side in one table.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::artifact::{Artifact, ArtifactType};
+use crate::kind::KindSpec;
+use crate::worker::protocol::{FromWorker, InputArtifact, Machine, Resume, RunRequest};
+
+/// A kind of stage.
+pub trait Stage {
+    /// Its name in workflow files.
+    const KIND: &'static str;
+    /// Raised whenever the same action would give other bytes; the history stands beside it.
+    const VERSION: u32;
+    /// One or two sentences for `r1flow kinds`.
+    const DOC: &'static str;
+    /// What it makes: name and type.
+    const OUTPUTS: &'static [(&'static str, ArtifactType)];
+    /// References: required unless `Option` or a list with a default.
+    type Inputs: DeserializeOwned + JsonSchema;
+    /// Everything with a default, from one visible `impl Default`.
+    type Params: DeserializeOwned + JsonSchema;
+
+    /// Runs one attempt, from the beginning or from [`Context::resume`].
+    fn run(ctx: &Context, inputs: Self::Inputs, params: Self::Params) -> Result<Outcome, StageError>;
+}
+
+/// How an attempt ended well.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every output lies in its [`Context::output`] place; the map is shown to people.
+    Done(Map<String, Value>),
+    /// The engine asked for a stop, and a checkpoint of this many steps was sent.
+    Stopped(u64),
+}
+
+/// Why a stage cannot be completed, and what to do about it.
+#[derive(Debug)]
+pub struct StageError {
+    /// What happened, lower case, the offending value in backticks.
+    pub message: String,
+    /// The next action.
+    pub help: Option<String>,
+}
+
+impl StageError {
+    /// Makes an error without advice.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+// StageError itself is no `std::error::Error`, so that `?` takes every error.
+impl<E: std::error::Error> From<E> for StageError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !message.contains(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        Self::new(message)
+    }
+}
+
+/// A reference to an artifact of type `A`, resolved: a path to read, and what it is.
+#[derive(Clone, Debug)]
+pub struct Input<A> {
+    /// Where it lies, its digest, and how rows are to be read.
+    pub artifact: InputArtifact,
+    marker: PhantomData<A>,
+}
+
+impl<A> Input<A> {
+    /// Wraps a resolved artifact, for tests and for stages that call others.
+    pub fn new(artifact: InputArtifact) -> Self {
+        Self { artifact, marker: PhantomData }
+    }
+
+    /// Returns the file or folder to read.
+    pub fn path(&self) -> &Path {
+        &self.artifact.path
+    }
+
+    /// Returns the reference as the workflow wrote it.
+    pub fn name(&self) -> &str {
+        &self.artifact.name
+    }
+}
+
+impl<'de, A> Deserialize<'de> for Input<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        InputArtifact::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl<A: Artifact> JsonSchema for Input<A> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("reference-to-{}", A::TYPE).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "string", "x-artifact": A::TYPE.name() })
+    }
+}
+
+/// What an attempt may ask of the engine.
+pub struct Context {
+    request: RunRequest,
+    stop: AtomicBool,
+    output: Mutex<Box<dyn Write + Send>>,
+    last_checkpoint: Mutex<(Instant, u64)>,
+}
+
+impl Context {
+    /// Makes a context that writes protocol lines to `output`.
+    pub fn new(request: RunRequest, output: Box<dyn Write + Send>) -> Self {
+        let start = request.resume.as_ref().map_or(0, |resume| resume.step);
+        Self {
+            request,
+            stop: AtomicBool::new(false),
+            output: Mutex::new(output),
+            last_checkpoint: Mutex::new((Instant::now(), start)),
+        }
+    }
+
+    /// Returns the stage's name, for messages.
+    pub fn stage(&self) -> &str {
+        &self.request.stage
+    }
+
+    /// Returns what the machine lends.
+    pub fn machine(&self) -> &Machine {
+        &self.request.machine
+    }
+
+    /// Returns the checkpoint to start from, if there is one.
+    pub fn resume(&self) -> Option<&Resume> {
+        self.request.resume.as_ref()
+    }
+
+    /// Returns the resolved keys.
+    pub fn config(&self) -> &Map<String, Value> {
+        &self.request.config
+    }
+
+    /// Returns the attempt's folder, for scratch files.
+    pub fn dir(&self) -> &Path {
+        &self.request.dir
+    }
+
+    /// Returns where output `name` is to be written, and makes the folder around it.
+    pub fn output(&self, name: &str) -> std::io::Result<PathBuf> {
+        let outputs = self.request.dir.join("outputs");
+        std::fs::create_dir_all(&outputs)?;
+        Ok(outputs.join(name))
+    }
+
+    /// Says that a step is done.
+    pub fn progress(&self, step: u64, total: u64, unit: &str, metrics: BTreeMap<String, f64>) {
+        self.send(&FromWorker::Progress { step, total, unit: unit.to_owned(), metrics });
+    }
+
+    /// Tells people something that matters.
+    pub fn note(&self, message: impl Into<String>) {
+        self.send(&FromWorker::Note { level: "info".to_owned(), message: message.into() });
+    }
+
+    /// Warns people.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.send(&FromWorker::Note { level: "warn".to_owned(), message: message.into() });
+    }
+
+    /// Returns whether the engine asked for a stop.
+    pub fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a stop; the protocol's reader calls it, and so may a test.
+    pub fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a checkpoint is due after `step` steps: by time, by count, or because of a stop.
+    pub fn checkpoint_due(&self, step: u64) -> bool {
+        let (time, at) = *self.last_checkpoint.lock().expect("no holder panics");
+        let machine = self.machine();
+        self.stop_requested()
+            || time.elapsed().as_secs_f64() >= machine.checkpoint_seconds
+            || machine.checkpoint_steps.is_some_and(|every| step >= at + every)
+    }
+
+    /// Writes a checkpoint of `step` steps through `write`, whole or not at all, and hands it to the engine.
+    pub fn checkpoint<E>(&self, step: u64, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), StageError>
+    where
+        StageError: From<E>,
+    {
+        let checkpoints = self.request.dir.join("checkpoints");
+        let partial = checkpoints.join(format!("{step}.partial"));
+        let whole = checkpoints.join(step.to_string());
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)?;
+        }
+        std::fs::create_dir_all(&partial)?;
+        write(&partial)?;
+        std::fs::rename(&partial, &whole)?;
+        self.send(&FromWorker::Checkpoint { step, dir: whole });
+        *self.last_checkpoint.lock().expect("no holder panics") = (Instant::now(), step);
+        Ok(())
+    }
+
+    /// Sends a line; a closed pipe means that the engine is gone, and then there is nobody to work for.
+    pub(crate) fn send(&self, message: &FromWorker) {
+        let mut line = serde_json::to_string(message).expect("messages are plain data");
+        line.push('\n');
+        let mut output = self.output.lock().expect("no holder panics");
+        if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
+            std::process::exit(1);
+        }
+    }
+}
+
+/// A row of a worker's table of kinds.
+pub struct Kind {
+    /// Describes the kind.
+    pub spec: fn() -> KindSpec,
+    /// Runs an attempt of it.
+    pub run: fn(&Context) -> Result<Outcome, StageError>,
+}
+
+/// Makes the table row of a stage kind.
+pub const fn kind<S: Stage>() -> Kind {
+    Kind { spec: KindSpec::of::<S>, run: run::<S> }
+}
+
+fn run<S: Stage>(ctx: &Context) -> Result<Outcome, StageError> {
+    let config = Value::Object(ctx.config().clone());
+    let inputs = S::Inputs::deserialize(&config)?;
+    let params = S::Params::deserialize(&config)?;
+    S::run(ctx, inputs, params)
+}

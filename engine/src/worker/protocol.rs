@@ -1,0 +1,152 @@
+//! What engine and worker say to each other: one JSON object a line, over the worker's stdin and stdout.
+//!
+//! ```text
+//! engine                                   worker (`r1flow-worker run`)
+//!   {"run": {protocol, kind, config, …}} ──▶
+//!                                        ◀── {"hello": {"protocol": 1, "pid": 7}}
+//!                                        ◀── {"progress": {"step": 3, "total": 60, "metrics": {…}}}   any number
+//!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
+//!   {"stop": null}                       ──▶ checkpoint, then leave
+//!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
+//! ```
+//! The worker's stderr is its log. When stdin ends the engine is gone, and the worker leaves at once: a stage
+//! never outlives its engine. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList) instead.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The version of the protocol; engine and worker must agree on it.
+pub const PROTOCOL: u32 = 1;
+
+/// A line from the engine to the worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToWorker {
+    /// The first line: what to do.
+    Run(Box<RunRequest>),
+    /// Save a checkpoint as soon as possible and leave.
+    Stop,
+}
+
+/// One attempt at one stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunRequest {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The stage's kind, for example `grpo`.
+    pub kind: String,
+    /// The kind's version that the engine planned with.
+    pub version: u32,
+    /// The stage's name, for messages only.
+    pub stage: String,
+    /// The attempt's own folder: it exists, and nothing else writes there.
+    pub dir: PathBuf,
+    /// Every key of the stage, defaults filled in; each reference is an [`InputArtifact`] object.
+    pub config: Map<String, Value>,
+    /// How to run, never what: nothing here may change a result.
+    pub machine: Machine,
+    /// The checkpoint to start from.
+    pub resume: Option<Resume>,
+}
+
+/// What a reference in `config` becomes: where the artifact lies, and which it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InputArtifact {
+    /// The reference as written, for example `inputs.math` or `cold-start.model`.
+    pub name: String,
+    /// The artifact's type.
+    pub artifact: crate::artifact::ArtifactType,
+    /// Digest of the content, `b3:…`.
+    pub digest: String,
+    /// A file or folder, to be read only.
+    pub path: PathBuf,
+    /// For entries of `[inputs]`: how rows are read (`fields`, `answer-after`, …), empty otherwise.
+    #[serde(default)]
+    pub import: Map<String, Value>,
+}
+
+/// What the engine lends to an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Machine {
+    /// CPU threads.
+    pub threads: usize,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Seconds of work between two checkpoints.
+    pub checkpoint_seconds: f64,
+    /// Steps between two checkpoints, if given; whichever comes first.
+    pub checkpoint_steps: Option<u64>,
+}
+
+/// A published checkpoint to continue from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Resume {
+    /// Number of steps (or rows) done.
+    pub step: u64,
+    /// Its folder, to be read only.
+    pub dir: PathBuf,
+}
+
+/// A line from the worker to the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromWorker {
+    /// The first line.
+    Hello {
+        /// The worker's [`PROTOCOL`].
+        protocol: u32,
+        /// Its process.
+        pid: u32,
+    },
+    /// A step is done.
+    Progress {
+        /// Steps done so far, counted from the stage's beginning, also after a resume.
+        step: u64,
+        /// Steps in all.
+        total: u64,
+        /// What a step is: `step`, `row`.
+        unit: String,
+        /// Measurements of this step by TRL's names (`loss`, `reward`, `completions/mean_length`, …).
+        metrics: BTreeMap<String, f64>,
+    },
+    /// A checkpoint is whole in `dir`; the engine takes the folder over.
+    Checkpoint {
+        /// Steps done.
+        step: u64,
+        /// Its folder inside the attempt's.
+        dir: PathBuf,
+    },
+    /// Something a person should read.
+    Note {
+        /// `info` or `warn`.
+        level: String,
+        /// One sentence.
+        message: String,
+    },
+    /// The stage is complete.
+    Done {
+        /// Output name → file or folder inside the attempt's.
+        outputs: BTreeMap<String, PathBuf>,
+        /// Counts and means worth showing, for example rows in and out of each filter.
+        summary: Map<String, Value>,
+    },
+    /// The worker followed [`ToWorker::Stop`]; its last checkpoint has been sent.
+    Stopped {
+        /// Steps done.
+        step: u64,
+    },
+    /// The stage cannot be completed.
+    Failed {
+        /// What happened.
+        message: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+}

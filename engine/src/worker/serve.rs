@@ -1,0 +1,121 @@
+//! The worker's end: `serve(KINDS)` is a worker's whole `main`.
+//!
+//! `kinds` prints what the worker can do; `run` reads one request from stdin, runs it, and answers on stdout.
+
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
+use crate::kind::KindList;
+use crate::stage::{Context, Kind, Outcome, StageError};
+
+/// Serves `kinds` as the process's arguments ask, and returns the exit code.
+pub fn serve(kinds: &[Kind]) -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("kinds") => print_kinds(kinds),
+        Some("run") => run_one(kinds),
+        _ => {
+            complain("usage: r1flow-worker kinds | run    (`run` is for the engine: it speaks a protocol on stdin)");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+fn print_kinds(kinds: &[Kind]) -> ExitCode {
+    let list = KindList { protocol: PROTOCOL, kinds: kinds.iter().map(|kind| (kind.spec)()).collect() };
+    let text = serde_json::to_string(&list).expect("kinds are plain data");
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run_one(kinds: &[Kind]) -> ExitCode {
+    let mut stdin = BufReader::new(std::io::stdin());
+    let request = match read_request(&mut stdin) {
+        Ok(request) => request,
+        Err(message) => {
+            complain(&message);
+            return ExitCode::from(2);
+        }
+    };
+    let name = request.kind.clone();
+    let version = request.version;
+    let ctx = Arc::new(Context::new(request, Box::new(std::io::stdout())));
+    ctx.send(&FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id() });
+    listen(stdin, Arc::clone(&ctx));
+
+    let row = kinds.iter().find(|kind| {
+        let spec = (kind.spec)();
+        spec.kind == name && spec.version == version
+    });
+    let result = match row {
+        Some(row) => catch_unwind(AssertUnwindSafe(|| (row.run)(&ctx))).unwrap_or_else(|panic| Err(panicked(&*panic))),
+        None => Err(StageError::new(format!("this worker has no kind `{name}` of version {version}"))
+            .with_help("run the command again: the engine asks the worker anew what it can do")),
+    };
+    finish(&ctx, result, row.map(|row| (row.spec)().outputs.into_keys().collect()).unwrap_or_default())
+}
+
+fn read_request(stdin: &mut impl BufRead) -> Result<RunRequest, String> {
+    let mut line = String::new();
+    stdin.read_line(&mut line).map_err(|error| format!("cannot read the request: {error}"))?;
+    match serde_json::from_str(&line) {
+        Ok(ToWorker::Run(request)) if request.protocol == PROTOCOL => Ok(*request),
+        Ok(ToWorker::Run(request)) => {
+            Err(format!("the engine speaks protocol {}, this worker speaks {PROTOCOL}", request.protocol))
+        }
+        Ok(ToWorker::Stop) => Err("stopped before it began".to_owned()),
+        Err(error) => Err(format!("the request is not understood: {error}")),
+    }
+}
+
+/// Follows stdin beside the stage: a stop request, or the end, which means that the engine is gone.
+fn listen(stdin: impl BufRead + Send + 'static, ctx: Arc<Context>) {
+    std::thread::spawn(move || {
+        for line in stdin.lines().map_while(Result::ok) {
+            if let Ok(ToWorker::Stop) = serde_json::from_str(&line) {
+                ctx.request_stop();
+            }
+        }
+        std::process::exit(1);
+    });
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    StageError::new(format!("the stage panicked: {text}"))
+        .with_help("this is a bug in the stage; `r1flow log` shows where it happened")
+}
+
+fn finish(ctx: &Context, result: Result<Outcome, StageError>, names: Vec<String>) -> ExitCode {
+    match result {
+        Ok(Outcome::Done(summary)) => {
+            let outputs = names.into_iter().map(|name| {
+                let path = ctx.dir().join("outputs").join(&name);
+                (name, path)
+            });
+            ctx.send(&FromWorker::Done { outputs: outputs.collect(), summary });
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::Stopped(step)) => {
+            ctx.send(&FromWorker::Stopped { step });
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&error.message);
+            ctx.send(&FromWorker::Failed { message: error.message, help: error.help });
+            ExitCode::FAILURE
+        }
+    }
+}
