@@ -1,1 +1,90 @@
-//! placeholder
+//! A content-addressed store of artifacts, checkpoints and the records that connect them to actions.
+//!
+//! **Files are the truth.** Objects are immutable, read-only, named by the BLAKE3 of their bytes, and published by
+//! write, fsync, rename, fsync of the folder: a reader sees a whole object or none. sled keeps an index that may be
+//! deleted at any moment; that changes speed only.
+//!
+//! ```text
+//! .r1flow/
+//! ├── format.toml                       version of this layout; an unknown one is refused
+//! ├── objects/ab/<62 hex>               bytes, 0444; trees (manifests of folders) are objects too
+//! ├── actions/ab/<62 hex>.json          what decided a stage's outputs, by fingerprint
+//! ├── records/ab/<62 hex>.json          fingerprint → outputs, checksummed
+//! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree
+//! ├── attempts/<stage>-<unique>/        where a worker writes
+//! ├── runs/<id>/                        history, kept by the engine
+//! ├── locks/<62 hex>                    flock: one process computes a fingerprint
+//! ├── quarantine/                       objects whose bytes did not match their name
+//! ├── tmp/                              half-written files; meaningless after a crash
+//! └── index/                            sled: digests of input files by stat, records by stage
+//! ```
+//! What this crate does not know: workflows, kinds, and when something is out of date.
+
+mod checkpoint;
+mod digest;
+mod error;
+mod hash;
+mod index;
+mod layout;
+mod lock;
+mod object;
+mod publish;
+mod record;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use checkpoint::CheckpointRecord;
+pub use digest::{Digest, ParseDigestError};
+pub use error::{Error, Result};
+pub use lock::StageLock;
+pub use record::{OutputRecord, Record};
+pub use tree::{Member, Tree, TreeRef};
+
+use index::Index;
+
+/// A store on the local file system; cheap to clone and to share between threads.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: Arc<PathBuf>,
+    index: Arc<Index>,
+}
+
+impl Store {
+    /// Opens the store at `root`, and makes it when there is none.
+    pub fn open(root: &Path) -> Result<Self> {
+        layout::create(root)?;
+        Self::at(root)
+    }
+
+    /// Opens the store at `root` if there is one.
+    pub fn find(root: &Path) -> Result<Option<Self>> {
+        if layout::exists(root) { Self::at(root).map(Some) } else { Ok(None) }
+    }
+
+    fn at(root: &Path) -> Result<Self> {
+        layout::check_version(root)?;
+        let root = fs_err::canonicalize(root)?;
+        let index = Index::new(layout::index(&root));
+        Ok(Self { root: Arc::new(root), index: Arc::new(index) })
+    }
+
+    /// Returns the store's folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the folder of run histories.
+    pub fn runs_dir(&self) -> PathBuf {
+        layout::runs(&self.root)
+    }
+
+    /// Makes a folder for one attempt at a stage, on the store's own file system.
+    pub fn new_attempt_dir(&self, stage: &str) -> Result<PathBuf> {
+        let name = format!("{}-{}", stage.replace('/', "~"), publish::unique());
+        let dir = layout::attempts(&self.root).join(name);
+        fs_err::create_dir_all(&dir)?;
+        Ok(dir)
+    }
+}
