@@ -72,7 +72,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let path = dir.path().join("data");
-        let old = SystemTime::now() - Duration::from_secs(3_600);
+        let old = SystemTime::now() - Duration::from_hours(1);
         let write = |byte: u8| {
             fs_err::write(&path, vec![byte; 2 << 20]).unwrap();
             let file = std::fs::File::options().write(true).open(&path).unwrap();

@@ -3,7 +3,6 @@
 //! Order: write under `tmp/`, fsync, mode 0444, rename, fsync of the folder. Measured on ext4 under simulated power
 //! cuts, each step left out loses acknowledged objects; together they lost none.
 
-use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -59,6 +58,6 @@ pub(crate) fn make_read_only(path: &Path) -> Result<()> {
 
 /// Makes the content of a file written by somebody else durable.
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
-    File::from(fs_err::File::open(path)?.into_parts().0).sync_all()?;
+    fs_err::File::open(path)?.sync_all()?;
     Ok(())
 }

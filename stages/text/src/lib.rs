@@ -1,1 +1,18 @@
-//! placeholder
+//! Strings and token ids: tokenizers, chat templates, verifiers, statistics. No tensors, and nothing else of ours.
+
+pub mod chat;
+pub mod choice;
+pub mod exact;
+pub mod hedge;
+pub mod language;
+pub mod math;
+pub mod passk;
+pub mod readable;
+pub mod think;
+pub mod tokenizer;
+
+mod error;
+
+pub use chat::{Chat, ChatTemplate, Message, SpecialTokens};
+pub use error::Error;
+pub use tokenizer::{Tokenizer, char_level, train_byte_bpe};

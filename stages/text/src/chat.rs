@@ -1,0 +1,279 @@
+//! Chat templates with the semantics of HF's Jinja, and `Chat`: all that turns a prompt into ids and ids into text.
+
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Kwargs;
+use minijinja::{Environment, ErrorKind, context};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{Error, Tokenizer};
+
+/// Enough for any real template on a long conversation, little enough to end an endless loop.
+const FUEL: u64 = 5_000_000;
+
+/// A turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// Its text.
+    pub content: String,
+}
+
+/// The tokens that templates may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Beginning of a text, if there is one.
+    pub bos: Option<String>,
+    /// End of a completion.
+    pub eos: String,
+    /// Padding; the eos token where there is none.
+    pub pad: String,
+}
+
+/// A chat template.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    source: String,
+    environment: Environment<'static>,
+    special: SpecialTokens,
+}
+
+impl ChatTemplate {
+    /// Parses a template.
+    pub fn parse(source: &str, special: SpecialTokens) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        // transformers renders with these two; without them templates gain stray lines.
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(template_error)?;
+        environment.set_syntax(syntax);
+        environment.set_fuel(Some(FUEL));
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_filter("tojson", python_json);
+        let parsed = source.replace("{% generation %}", "").replace("{% endgeneration %}", "");
+        environment.add_template_owned("chat", parsed).map_err(template_error)?;
+        Ok(Self { source: source.to_owned(), environment, special })
+    }
+
+    /// Returns the template as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Renders a conversation; `add_generation_prompt` opens the assistant's turn.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, Error> {
+        let template = self.environment.get_template("chat").map_err(template_error)?;
+        let turn = |message: &Message| context! { role => message.role.as_str(), content => message.content.as_str() };
+        let turns: Vec<_> = messages.iter().map(turn).collect();
+        let values = context! {
+            messages => turns,
+            add_generation_prompt,
+            bos_token => self.special.bos.as_deref().unwrap_or(""),
+            eos_token => self.special.eos.as_str(),
+            pad_token => self.special.pad.as_str(),
+        };
+        template.render(values).map_err(template_error)
+    }
+}
+
+fn template_error(error: minijinja::Error) -> Error {
+    Error::Template(format!("{error:#}"))
+}
+
+/// JSON as Python's `json.dumps` spells it: a space after `:` and `,`, and `indent` when asked for.
+fn python_json(value: minijinja::Value, options: Kwargs) -> Result<String, minijinja::Error> {
+    let invalid = |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
+    let indent: Option<usize> = options.get("indent")?;
+    let _: Option<bool> = options.get("ensure_ascii")?;
+    options.assert_all_used()?;
+    let value = serde_json::to_value(&value).map_err(invalid)?;
+    if let Some(indent) = indent {
+        let indent = " ".repeat(indent);
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+        let mut bytes = Vec::new();
+        value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(invalid)?;
+        return Ok(String::from_utf8(bytes).expect("serde_json writes UTF-8"));
+    }
+    Ok(spaced(&value))
+}
+
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| format!("{}: {}", json!(key), spaced(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        plain => plain.to_string(),
+    }
+}
+
+/// A tokenizer with the conventions of its model: template, end, padding.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// Text ↔ ids.
+    pub tokenizer: Tokenizer,
+    /// How a prompt is dressed; a prompt is taken as it is where there is none.
+    pub template: Option<ChatTemplate>,
+    /// Id that ends a completion.
+    pub eos: i64,
+    /// Id of padding.
+    pub pad: i64,
+    config: Value,
+}
+
+impl Chat {
+    /// Makes a chat from parts.
+    pub fn new(tokenizer: Tokenizer, template: Option<&str>, special: SpecialTokens) -> Result<Self, Error> {
+        let id = |token: &str| tokenizer.id(token).ok_or_else(|| Error::MissingToken(token.to_owned()));
+        let (eos, pad) = (id(&special.eos)?, id(&special.pad)?);
+        let mut config = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": false,
+            "eos_token": special.eos, "pad_token": special.pad,
+        });
+        if let Some(bos) = &special.bos {
+            config["bos_token"] = json!(bos);
+        }
+        if let Some(source) = template {
+            config["chat_template"] = json!(source);
+        }
+        let template = template.map(|source| ChatTemplate::parse(source, special)).transpose()?;
+        Ok(Self { tokenizer, template, eos, pad, config })
+    }
+
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` of a model's folder.
+    pub fn load(dir: &Path) -> Result<Self, Error> {
+        let tokenizer = Tokenizer::load(dir)?;
+        let path = dir.join("tokenizer_config.json");
+        let invalid = |reason: String| Error::Json { path: path.clone(), reason };
+        let config: Value =
+            serde_json::from_str(&fs_err::read_to_string(&path)?).map_err(|error| invalid(error.to_string()))?;
+        let eos = token(&config, "eos_token").ok_or_else(|| invalid("it names no `eos_token`".to_owned()))?;
+        let pad = token(&config, "pad_token").unwrap_or_else(|| eos.clone());
+        let special = SpecialTokens { bos: token(&config, "bos_token"), eos, pad };
+        let beside = dir.join("chat_template.jinja");
+        let source = match config["chat_template"].as_str() {
+            Some(source) => Some(source.to_owned()),
+            None if beside.exists() => Some(fs_err::read_to_string(beside)?),
+            None => None,
+        };
+        let mut chat = Self::new(tokenizer, source.as_deref(), special)?;
+        chat.config = config;
+        if let Some(source) = source {
+            chat.config["chat_template"] = json!(source);
+        }
+        Ok(chat)
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into a model's folder.
+    pub fn save(&self, dir: &Path) -> Result<(), Error> {
+        fs_err::create_dir_all(dir)?;
+        fs_err::write(dir.join("tokenizer.json"), self.tokenizer.to_json())?;
+        let config = serde_json::to_string_pretty(&self.config).expect("a JSON value is JSON");
+        fs_err::write(dir.join("tokenizer_config.json"), config)?;
+        Ok(())
+    }
+
+    /// Returns the ids of a prompt, dressed by the template as a user's turn with the assistant's opened.
+    pub fn prompt_ids(&self, prompt: &str) -> Result<Vec<i64>, Error> {
+        self.tokenizer.encode(&self.dress(prompt)?)
+    }
+
+    /// Returns the ids of a completion, with the eos that ends it.
+    pub fn completion_ids(&self, completion: &str) -> Result<Vec<i64>, Error> {
+        let mut ids = self.tokenizer.encode(completion)?;
+        ids.push(self.eos);
+        Ok(ids)
+    }
+
+    /// Returns the text of a completion, special tokens included, without the eos that ended it and padding.
+    pub fn completion_text(&self, ids: &[i64]) -> String {
+        let end = ids.iter().position(|id| *id == self.eos).unwrap_or(ids.len());
+        self.tokenizer.decode(&ids[..end])
+    }
+
+    /// Returns whether the template opens the thought in the prompt, so that completions lack `<think>`.
+    ///
+    /// The released distilled models do; a format reward that wants the opening tag would always be 0.
+    pub fn prefills_think(&self) -> bool {
+        self.dress("").is_ok_and(|prompt| prompt.trim_end().ends_with("<think>"))
+    }
+
+    fn dress(&self, prompt: &str) -> Result<String, Error> {
+        match &self.template {
+            None => Ok(prompt.to_owned()),
+            Some(template) => {
+                let turn = Message { role: "user".to_owned(), content: prompt.to_owned() };
+                template.render(&[turn], true)
+            }
+        }
+    }
+}
+
+/// A special token in `tokenizer_config.json` is a string or an object with `content`.
+fn token(config: &Value, key: &str) -> Option<String> {
+    config[key].as_str().or_else(|| config[key]["content"].as_str()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::char_level;
+
+    const NEWLINE: &str =
+        "{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}{{ '\\n' }}{% endif %}{% endfor %}";
+
+    fn special() -> SpecialTokens {
+        SpecialTokens { bos: None, eos: "<eos>".to_owned(), pad: "<pad>".to_owned() }
+    }
+
+    fn chat(template: Option<&str>) -> Chat {
+        let specials = ["<pad>", "<eos>", "<think>"].map(str::to_owned);
+        Chat::new(char_level(["1+2=?\n3 "].into_iter(), &specials).unwrap(), template, special()).unwrap()
+    }
+
+    #[test]
+    fn prompts_are_dressed_and_completions_end() {
+        let chat = chat(Some(NEWLINE));
+        assert_eq!(chat.tokenizer.decode(&chat.prompt_ids("1+2=?").unwrap()), "1+2=?\n");
+        let ids = chat.completion_ids("<think>3").unwrap();
+        assert_eq!(ids.last(), Some(&chat.eos));
+        assert_eq!(chat.completion_text(&ids), "<think>3");
+    }
+
+    #[test]
+    fn a_folder_round_trips() {
+        let dir = tempfile::tempdir().unwrap();
+        chat(Some(NEWLINE)).save(dir.path()).unwrap();
+        let loaded = Chat::load(dir.path()).unwrap();
+        assert_eq!(loaded.template.unwrap().source(), NEWLINE);
+        assert_eq!((loaded.eos, loaded.pad), (1, 0));
+    }
+
+    #[test]
+    fn a_prefilled_thought_is_noticed() {
+        let template =
+            "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}";
+        assert!(chat(Some(template)).prefills_think());
+        assert!(!chat(Some(NEWLINE)).prefills_think());
+        assert!(!chat(None).prefills_think());
+    }
+
+    #[test]
+    fn python_semantics() {
+        let source = "{% if messages[0]['role'] != 'user' %}\n{{ raise_exception('user first') }}\n{% endif %}\n\
+                      {{ messages[0].content.strip().upper() }} {{ {'a': [1, 'é']} | tojson }}";
+        let template = ChatTemplate::parse(source, special()).unwrap();
+        let turn = |role: &str| Message { role: role.to_owned(), content: " hi ".to_owned() };
+        assert_eq!(template.render(&[turn("user")], false).unwrap(), "HI {\"a\": [1, \"é\"]}");
+        let error = template.render(&[turn("system")], false).unwrap_err().to_string();
+        assert!(error.contains("user first"), "{error}");
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}{% endfor %}{% endfor %}";
+        assert!(ChatTemplate::parse(endless, special()).unwrap().render(&[turn("user")], false).is_err());
+    }
+}

@@ -1,0 +1,28 @@
+//! What can go wrong with text.
+
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written; the path is in the text.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A tokenizer cannot be made or used.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// A JSON file is not what it should be.
+    #[error("`{path}` is not understood: {reason}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A special token that the vocabulary lacks.
+    #[error("the tokenizer has no token `{0}`, which its configuration names")]
+    MissingToken(String),
+    /// A chat template that cannot be parsed or rendered.
+    #[error("chat template: {0}")]
+    Template(String),
+}

@@ -1,0 +1,172 @@
+//! Tokenizers in HF's `tokenizer.json` form, loaded, made from an alphabet, or trained.
+//!
+//! What this file makes loads in Python's `tokenizers` unchanged. Making is deterministic: equal texts in equal order
+//! give equal bytes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
+
+use crate::Error;
+
+/// Text ↔ token ids.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: HfTokenizer,
+    json: String,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of a model's folder.
+    pub fn load(dir: &Path) -> Result<Self, Error> {
+        Self::from_json(&fs_err::read_to_string(dir.join("tokenizer.json"))?)
+    }
+
+    /// Parses the text of a `tokenizer.json`.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        let inner = HfTokenizer::from_str(json).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        Ok(Self { inner, json: json.to_owned() })
+    }
+
+    /// Returns the text of its `tokenizer.json`, byte for byte as read or made.
+    pub fn to_json(&self) -> &str {
+        &self.json
+    }
+
+    /// Returns the ids of `text`; special tokens in it are recognised, none is added.
+    pub fn encode(&self, text: &str) -> Result<Vec<i64>, Error> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+    }
+
+    /// Returns the text of `ids`, special tokens included; ids outside the vocabulary are left out.
+    pub fn decode(&self, ids: &[i64]) -> String {
+        self.decode_with(ids, false)
+    }
+
+    /// Returns the text of `ids` without special tokens.
+    pub fn decode_plain(&self, ids: &[i64]) -> String {
+        self.decode_with(ids, true)
+    }
+
+    fn decode_with(&self, ids: &[i64], skip_special: bool) -> String {
+        let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
+        // The only error is a decoder that a broken tokenizer.json would have been refused for.
+        self.inner.decode(&ids, skip_special).unwrap_or_default()
+    }
+
+    /// Returns the number of ids, added tokens included.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Returns the id of a token.
+    pub fn id(&self, token: &str) -> Option<i64> {
+        self.inner.token_to_id(token).map(i64::from)
+    }
+}
+
+/// Makes a tokenizer with one token a character: `specials` first, then the characters of `texts`, sorted.
+///
+/// Characters outside the alphabet are an error when encoding, not a silent unknown.
+pub fn char_level<'a>(texts: impl Iterator<Item = &'a str>, specials: &[String]) -> Result<Tokenizer, Error> {
+    let mut alphabet = BTreeSet::new();
+    for text in texts {
+        // Special tokens in a text are tokens, not characters.
+        let plain = specials.iter().fold(text.to_owned(), |text, special| text.replace(special.as_str(), ""));
+        alphabet.extend(plain.chars());
+    }
+    let mut vocab = serde_json::Map::new();
+    for token in specials.iter().cloned().chain(alphabet.into_iter().map(String::from)) {
+        let id = vocab.len();
+        vocab.entry(token).or_insert(json!(id));
+    }
+    let document = json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": specials.iter().enumerate().map(|(id, token)| added_token(id, token)).collect::<Vec<_>>(),
+        "normalizer": null,
+        "pre_tokenizer": { "type": "Split", "pattern": { "Regex": "[\\s\\S]" }, "behavior": "Isolated", "invert": false },
+        "post_processor": null,
+        "decoder": { "type": "Fuse" },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "\u{0}" },
+    });
+    Tokenizer::from_json(&pretty(&document))
+}
+
+fn added_token(id: usize, token: &str) -> Value {
+    json!({ "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true })
+}
+
+/// Trains a byte-level BPE tokenizer of about `vocab_size` tokens, `specials` first. Every byte has a token.
+pub fn train_byte_bpe<S: AsRef<str> + Send>(
+    texts: impl Iterator<Item = S> + Send,
+    vocab_size: usize,
+    specials: &[String],
+) -> Result<Tokenizer, Error> {
+    let fail = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+    let special_tokens: Vec<_> = specials.iter().map(|token| AddedToken::from(token.as_str(), true)).collect();
+    let trainer = BpeTrainer::builder()
+        .vocab_size(vocab_size)
+        .min_frequency(2)
+        .show_progress(false)
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .special_tokens(special_tokens.clone())
+        .build();
+    let mut tokenizer = HfTokenizer::new(BPE::default());
+    tokenizer.with_pre_tokenizer(Some(ByteLevel::default().add_prefix_space(false)));
+    tokenizer.with_decoder(Some(ByteLevel::default()));
+    let mut trainer = TrainerWrapper::BpeTrainer(trainer);
+    tokenizer.train(&mut trainer, texts).map_err(fail)?;
+    tokenizer.add_special_tokens(special_tokens).map_err(fail)?;
+    Tokenizer::from_json(&tokenizer.to_string(true).map_err(fail)?)
+}
+
+fn pretty(document: &Value) -> String {
+    serde_json::to_string_pretty(document).expect("a document of ours is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn specials() -> Vec<String> {
+        ["<pad>", "<eos>", "<think>", "</think>"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn characters_round_trip() {
+        let texts = ["8-8=0,得 ab\n", "<think>7</think>"];
+        let tokenizer = char_level(texts.into_iter(), &specials()).unwrap();
+        assert_eq!(tokenizer.vocab_size(), 4 + 11);
+        for text in ["8-8=0\n", "<think>7得7</think><eos>", ""] {
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()), text);
+        }
+        assert_eq!(tokenizer.encode("<think>7").unwrap(), [2, tokenizer.id("7").unwrap()]);
+        assert_eq!(tokenizer.decode_plain(&tokenizer.encode("<think>7").unwrap()), "7");
+    }
+
+    #[test]
+    fn an_unknown_character_is_an_error() {
+        let tokenizer = char_level(["abc"].into_iter(), &specials()).unwrap();
+        assert!(tokenizer.encode("abx").is_err());
+    }
+
+    #[test]
+    fn making_is_deterministic() {
+        let texts = || ["the cat sat on the mat, the cat sat", "12 + 30 = 42 and 12 + 31 = 43"].into_iter();
+        let one = train_byte_bpe(texts(), 300, &specials()).unwrap();
+        let two = train_byte_bpe(texts(), 300, &specials()).unwrap();
+        assert_eq!(one.to_json(), two.to_json());
+        let text = "the cat 得 <think>42</think>";
+        let ids = one.encode(text).unwrap();
+        assert!(ids.contains(&2) && ids.contains(&3));
+        assert_eq!(one.decode(&ids), text);
+    }
+}
