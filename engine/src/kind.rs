@@ -1,4 +1,9 @@
-//! What the engine knows of a stage kind: data, learnt from `r1flow-worker kinds`.
+//! What the engine knows of stage kinds: data, learnt from `r1flow-worker kinds`.
+//!
+//! A worker describes each kind by two JSON schemas, as schemars derives them. [`Kinds`] parses them once into
+//! [`KeySpec`]s, the only form that the language's checks see.
+
+mod key;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +13,8 @@ use serde_json::Value;
 
 use crate::artifact::ArtifactType;
 use crate::stage::Stage;
+
+pub use key::{KeySpec, KeyType};
 
 /// The answer of `r1flow-worker kinds`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,21 +47,70 @@ impl KindSpec {
     pub fn of<S: Stage>() -> Self {
         // Subschemas are inlined: a reader, ours or an editor's, needs no resolver.
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-        let schema = |generator: schemars::SchemaGenerator, inputs: bool| {
-            let schema = if inputs {
-                generator.into_root_schema_for::<S::Inputs>()
-            } else {
-                generator.into_root_schema_for::<S::Params>()
-            };
-            serde_json::to_value(schema).expect("a schema is JSON")
-        };
+        let inputs = settings.clone().into_generator().into_root_schema_for::<S::Inputs>();
+        let params = settings.into_generator().into_root_schema_for::<S::Params>();
+        let json = |schema| serde_json::to_value(schema).expect("a schema is JSON");
         Self {
             kind: S::KIND.to_owned(),
             version: S::VERSION,
             doc: S::DOC.to_owned(),
-            inputs: schema(settings.clone().into_generator(), true),
-            params: schema(settings.into_generator(), false),
+            inputs: json(inputs),
+            params: json(params),
             outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
         }
+    }
+}
+
+/// A kind with its keys parsed.
+#[derive(Clone, Debug)]
+pub struct KindInfo {
+    /// As the worker described it.
+    pub spec: KindSpec,
+    /// Keys of inputs and parameters by name: in a workflow they stand side by side.
+    pub keys: BTreeMap<String, KeySpec>,
+}
+
+/// The kinds that a workflow may use.
+#[derive(Clone, Debug, Default)]
+pub struct Kinds(BTreeMap<String, KindInfo>);
+
+/// A worker's description that the engine cannot use.
+#[derive(Debug, thiserror::Error)]
+#[error("kind `{kind}`, key `{key}`: {reason}")]
+pub struct Error {
+    kind: String,
+    key: String,
+    reason: String,
+}
+
+impl Kinds {
+    /// Parses a worker's list.
+    pub fn parse(list: KindList) -> Result<Self, Error> {
+        let mut kinds = BTreeMap::new();
+        for spec in list.kinds {
+            let mut keys = BTreeMap::new();
+            for schema in [&spec.inputs, &spec.params] {
+                let parsed = key::properties(schema);
+                let parsed = parsed.map_err(|(key, reason)| Error { kind: spec.kind.clone(), key, reason })?;
+                keys.extend(parsed);
+            }
+            kinds.insert(spec.kind.clone(), KindInfo { spec, keys });
+        }
+        Ok(Self(kinds))
+    }
+
+    /// Returns a kind.
+    pub fn get(&self, name: &str) -> Option<&KindInfo> {
+        self.0.get(name)
+    }
+
+    /// Returns all kinds, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &KindInfo> {
+        self.0.values()
+    }
+
+    /// Returns the names of all kinds.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }

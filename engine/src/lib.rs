@@ -1,7 +1,22 @@
 //! The engine of r1flow: from a workflow file to artifacts, without knowing what a stage does.
 
+#![warn(missing_docs)]
+
 pub mod artifact;
+pub mod diagnostic;
 pub mod kind;
+pub mod schema;
+pub mod workflow;
+
+pub mod action;
+pub mod dirty;
+pub mod plan;
+
+mod attempt;
+pub mod event;
+pub mod exec;
+pub mod run;
+pub mod schedule;
+
 pub mod stage;
 pub mod worker;
-pub mod workflow;

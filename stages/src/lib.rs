@@ -1,1 +1,36 @@
-//! placeholder
+//! The stages of r1flow: kinds, artifact formats, rewards, the loop that trainers share.
+//!
+//! A kind is a folder with `Inputs`, `Params` and `run`, and a row of [`KINDS`]; the worker serves that table.
+
+pub mod artifacts;
+pub mod rewards;
+
+pub mod trainer;
+
+pub mod distill;
+pub mod eval;
+pub mod generate;
+pub mod grpo;
+pub mod pretrain;
+pub mod reward_model;
+pub mod sft;
+pub mod tasks;
+
+mod data;
+
+#[cfg(test)]
+mod testing;
+
+use engine::stage::{Kind, kind};
+
+/// Every stage kind that the worker can run, in the order of the recipe.
+pub const KINDS: &[Kind] = &[
+    kind::<tasks::Tasks>(),
+    kind::<pretrain::Pretrain>(),
+    kind::<generate::Generate>(),
+    kind::<sft::Sft>(),
+    kind::<grpo::Grpo>(),
+    kind::<reward_model::RewardModel>(),
+    kind::<distill::Distill>(),
+    kind::<eval::Eval>(),
+];

@@ -4,9 +4,18 @@
 //! file ─ parse ─▶ spanned tables ─ overlay ─▶ one table ─ each ─▶ stages ─ check ─▶ Workflow | diagnostics
 //! ```
 
+mod check;
+mod each;
+mod inputs;
+mod link;
+mod overlay;
+#[cfg(test)]
+mod tests;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use petgraph::graph::DiGraph;
@@ -14,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
+use crate::diagnostic::{Diagnostic, Sources, tidy};
+use crate::kind::Kinds;
 
 /// The name of a stage: `zero`, or `distill/small` for a variant of a family.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,4 +148,68 @@ pub struct RunOptions {
     pub timeout: Option<Duration>,
     /// Attempts after the first.
     pub retries: u32,
+}
+
+/// What came of loading a file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The workflow, if there is no mistake in it.
+    pub workflow: Option<Workflow>,
+    /// Every mistake.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts that they point into.
+    pub sources: Sources,
+}
+
+/// Loads a workflow file with its layers, and checks all of it. Only a file that cannot be read is an error.
+pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::io::Error> {
+    let mut sources = Sources::default();
+    let mut diagnostics = Vec::new();
+    let layers = overlay::read(file, sets, &mut sources, &mut diagnostics)?;
+    let (rest, drafts) = each::expand(layers, kinds, &mut diagnostics);
+    let name = match rest.name.as_ref().map(|node| (node.text(), node)) {
+        Some((Some(name), _)) => name.to_owned(),
+        Some((None, node)) => {
+            diagnostics.push(Diagnostic::new(&node.place, "`name` is text", node.value.sort()));
+            String::new()
+        }
+        None => file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+    };
+    let declared: Vec<String> = rest
+        .inputs
+        .as_ref()
+        .and_then(|node| node.table())
+        .map(|table| table.0.iter().map(|entry| entry.key.clone()).collect())
+        .unwrap_or_default();
+    let inputs = inputs::inputs(rest.inputs, &sources, &mut diagnostics);
+    let run = check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics);
+    let mut stages = Vec::with_capacity(drafts.len());
+    for draft in &drafts {
+        // Expansion has dropped stages of unknown kinds.
+        let Some(kind) = kinds.get(&draft.kind) else { continue };
+        let checked = check::check(draft, kind, &mut diagnostics);
+        let stage = StageDecl {
+            name: draft.name.clone(),
+            kind: draft.kind.clone(),
+            version: kind.spec.version,
+            origins: checked.config.keys().map(|key| (key.clone(), origin(draft, key))).collect(),
+            config: checked.config,
+            references: Vec::new(),
+            roles: check::roles(kind),
+            outputs: kind.spec.outputs.clone(),
+            run: check::run_options(draft.run.as_ref(), &run, &mut diagnostics),
+        };
+        stages.push(link::Unlinked { stage, written: checked.references });
+    }
+    // References to inputs that are declared but broken are no mistakes of their own.
+    let broken: Vec<String> = declared.into_iter().filter(|input| !inputs.contains_key(input)).collect();
+    let graph = link::link(stages, &inputs, &broken, &mut diagnostics);
+    tidy(&mut diagnostics);
+    let file = fs_err::canonicalize(file)?;
+    let workflow = diagnostics.is_empty().then_some(Workflow { name, file, inputs, graph });
+    Ok(Loaded { workflow, diagnostics, sources })
+}
+
+fn origin(draft: &each::Draft, key: &str) -> Origin {
+    draft.origins.get(key).copied().unwrap_or(Origin::Kind)
 }

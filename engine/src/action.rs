@@ -1,0 +1,215 @@
+//! Actions: what decides a stage's outputs, and nothing else.
+//!
+//! A stage runs again exactly when its action's fingerprint is new. So the question "what is in the action?" is the
+//! question "what reruns?", and each answer below has a reason.
+//!
+//! | In | Why |
+//! |---|---|
+//! | the kind and its version | other code, other bytes |
+//! | every result and extent key, defaults filled in | a default that changes is a change; one written out is none |
+//! | digests of what references point at, with the import keys of an input | content decides, and how rows are read |
+//!
+//! | Out | Why |
+//! |---|---|
+//! | the stage's name, the workflow's, the file's place | a rename changes no byte |
+//! | the names of upstream stages | the same data by another name are the same data; it also gives early cutoff |
+//! | comments, order, spelling of a number (`400`, `4e2`, `400.0`), the layer a value came from | meaning, not text |
+//! | neutral keys, `run`, threads, device, store, clock, host, environment | how, not what |
+//! | modification times and owners of inputs | a touch or a checkout changes no byte |
+//!
+//! The fingerprint is the BLAKE3 of the canonical JSON: sorted keys, no white space, one spelling for each number. The
+//! document itself is stored, so that a later plan can say which value changed.
+//!
+//! **Prefix fingerprints.** A checkpoint of `n` steps is kept under the fingerprint of the action without its extent
+//! keys and without every table whose `from-step` is `n` or more: those updates have not happened yet.
+
+use serde_json::{Map, Value, json};
+use store::Digest;
+
+use crate::workflow::{Reference, Role, StageDecl};
+
+/// The document that decides a stage's outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// `{kind, version, params}`.
+    pub document: Value,
+    extents: Vec<String>,
+}
+
+impl Action {
+    /// Makes a stage's action; `resolve` gives what stands for each reference (see [`artifact`]).
+    pub fn of(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Self {
+        let mut params = Value::Object(stage.config.clone());
+        for reference in &stage.references {
+            if let Some(place) = params.pointer_mut(&reference.pointer) {
+                *place = resolve(reference);
+            }
+        }
+        let of_role = |role: Role| stage.roles.iter().filter(move |(_, found)| **found == role).map(|(key, _)| key);
+        if let Value::Object(params) = &mut params {
+            for key in of_role(Role::Neutral) {
+                params.remove(key);
+            }
+        }
+        let extents = of_role(Role::Extent).cloned().collect();
+        Self { document: json!({ "kind": stage.kind, "version": stage.version, "params": params }), extents }
+    }
+
+    /// Returns the action's digest.
+    pub fn fingerprint(&self) -> Digest {
+        digest(&self.document)
+    }
+
+    /// Returns the key under which a checkpoint of `step` steps is kept.
+    pub fn prefix_fingerprint(&self, step: u64) -> Digest {
+        let mut document = self.document.clone();
+        if let Some(params) = document["params"].as_object_mut() {
+            for key in &self.extents {
+                params.remove(key);
+            }
+        }
+        drop_later(&mut document, step);
+        // Apart from fingerprints: a prefix is never the key of a record.
+        digest(&json!({ "prefix": document }))
+    }
+
+    /// Returns the number of steps that the extent key asks for, if there is one.
+    pub fn extent(&self) -> Option<u64> {
+        self.extents.iter().find_map(|key| self.document["params"][key].as_u64())
+    }
+}
+
+/// Returns what stands for an artifact in an action.
+pub fn artifact(kind: crate::artifact::ArtifactType, digest: &Digest, import: &Map<String, Value>) -> Value {
+    let mut document = json!({ "artifact": kind.name(), "digest": digest });
+    if !import.is_empty() {
+        document["import"] = Value::Object(import.clone());
+    }
+    document
+}
+
+fn drop_later(value: &mut Value, step: u64) {
+    let is_later = |value: &Value| value.get("from-step").and_then(Value::as_u64).is_some_and(|from| from >= step);
+    match value {
+        Value::Object(entries) => {
+            entries.retain(|_, entry| !is_later(entry));
+            entries.values_mut().for_each(|entry| drop_later(entry, step));
+        }
+        Value::Array(items) => {
+            items.retain(|item| !is_later(item));
+            items.iter_mut().for_each(|item| drop_later(item, step));
+        }
+        _ => {}
+    }
+}
+
+fn digest(document: &Value) -> Digest {
+    let mut text = String::new();
+    write_canonical(document, &mut text);
+    Digest::of(text.as_bytes())
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(entries) => {
+            let mut keys: Vec<&String> = entries.keys().collect();
+            keys.sort();
+            out.push('{');
+            for (index, key) in keys.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_canonical(&entries[key], out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Value::Number(number) => out.push_str(&canonical_number(number)),
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+/// Whole numbers are written without a fraction, others as the shortest text that reads back the same.
+fn canonical_number(number: &serde_json::Number) -> String {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => (float as i64).to_string(),
+        _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::artifact::ArtifactType;
+    use crate::workflow::{RunOptions, StageName, Target};
+
+    fn stage(config: Value) -> StageDecl {
+        StageDecl {
+            name: StageName("zero".to_owned()),
+            kind: "grpo".to_owned(),
+            version: 1,
+            config: config.as_object().unwrap().clone(),
+            references: vec![Reference {
+                pointer: "/model".to_owned(),
+                target: Target::Input("base".to_owned()),
+                artifact: ArtifactType::Model,
+            }],
+            roles: BTreeMap::from([("steps".to_owned(), Role::Extent), ("batch-size".to_owned(), Role::Neutral)]),
+            outputs: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            run: RunOptions::default(),
+        }
+    }
+
+    fn action(config: Value) -> Action {
+        let config = config.as_object().unwrap().clone();
+        let mut with_model = Map::from_iter([("model".to_owned(), json!("inputs.base"))]);
+        with_model.extend(config);
+        Action::of(&stage(Value::Object(with_model)), |_| artifact(ArtifactType::Model, &Digest::of(b"m"), &Map::new()))
+    }
+
+    #[test]
+    fn spelling_order_and_neutral_keys_do_not_matter() {
+        let one = action(json!({ "lr": 1e-4, "steps": 400, "rewards": { "a": 1.0, "b": 2 } }));
+        let two = action(json!({ "rewards": { "b": 2.0, "a": 1 }, "steps": 400.0, "lr": 0.0001, "batch-size": 7 }));
+        assert_eq!(one.fingerprint(), two.fingerprint());
+        let three = action(json!({ "lr": 2e-4, "steps": 400, "rewards": { "a": 1.0, "b": 2 } }));
+        assert_ne!(one.fingerprint(), three.fingerprint());
+    }
+
+    #[test]
+    fn a_prefix_forgets_the_extent_and_what_comes_later() {
+        let rewards = |weight: f64, from: u64| json!({ "a": 1.0, "helpful": { "weight": weight, "from-step": from } });
+        let base = action(json!({ "steps": 400, "rewards": rewards(1.0, 300) }));
+        let longer = action(json!({ "steps": 600, "rewards": rewards(1.0, 300) }));
+        let other = action(json!({ "steps": 400, "rewards": rewards(2.0, 300) }));
+        assert_ne!(base.fingerprint(), longer.fingerprint());
+        assert_eq!(base.prefix_fingerprint(400), longer.prefix_fingerprint(400));
+        assert_eq!(base.prefix_fingerprint(300), other.prefix_fingerprint(300));
+        assert_ne!(base.prefix_fingerprint(301), other.prefix_fingerprint(301));
+        assert_eq!((base.extent(), longer.extent()), (Some(400), Some(600)));
+    }
+
+    #[test]
+    fn a_golden_fingerprint_does_not_move() {
+        let fingerprint = action(json!({ "lr": 3e-4, "steps": 80, "prompts": ["a", "b"] })).fingerprint();
+        assert_eq!(fingerprint.to_string(), GOLDEN);
+    }
+
+    /// A release that moves this reruns everything that anybody has: it changes on purpose or not at all.
+    const GOLDEN: &str = "b3:";
+}

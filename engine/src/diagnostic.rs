@@ -1,0 +1,127 @@
+//! Diagnostics: mistakes in a workflow, each with its place. They are collected, never thrown.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Index of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(usize);
+
+/// The texts that diagnostics point into.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+/// A text and its name.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// A file, or `--set` for an argument.
+    pub name: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+impl Sources {
+    /// Adds a source.
+    pub fn add(&mut self, name: &Path, text: String) -> SourceId {
+        self.0.push(Source { name: name.to_owned(), text });
+        SourceId(self.0.len() - 1)
+    }
+
+    /// Returns a source.
+    pub fn get(&self, id: SourceId) -> &Source {
+        &self.0[id.0]
+    }
+}
+
+/// A range of bytes in a source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The source.
+    pub source: SourceId,
+    /// Its first byte and the one after its last.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl Place {
+    /// Makes a place.
+    pub fn new(source: SourceId, span: Range<usize>) -> Self {
+        Self { source, start: span.start, end: span.end }
+    }
+
+    /// Returns the range of bytes.
+    pub fn span(&self) -> Range<usize> {
+        self.start..self.end
+    }
+}
+
+/// A mistake: lower case, names in backticks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub message: String,
+    /// What stands there, in a few words.
+    pub label: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Makes a diagnostic.
+    pub fn new(place: &Place, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { place: place.clone(), message: message.into(), label: label.into(), help: None }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds advice if there is any.
+    #[must_use]
+    pub fn with_optional_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+/// Sorts diagnostics by place and leaves one for each: a mistake in a family shows up once per variant.
+pub(crate) fn tidy(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|one, two| one.place.cmp(&two.place));
+    diagnostics.dedup_by(|later, earlier| later.place == earlier.place);
+}
+
+/// Returns "did you mean `x`?" for the known name nearest to `name`, or the list of names if none is near.
+pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    known.sort_unstable();
+    known.dedup();
+    let near = known.iter().map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate)).min();
+    match near {
+        Some((distance, candidate)) if distance <= 1 + candidate.len() / 4 => Some(format!("did you mean `{candidate}`?")),
+        Some(_) if known.len() <= 24 => Some(format!("known: {}", quoted(&known))),
+        _ => None,
+    }
+}
+
+/// Returns names in backticks, joined by commas.
+pub fn quoted<T: AsRef<str>>(names: &[T]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_or_all() {
+        assert_eq!(suggest("group-sise", ["group-size", "steps"]).unwrap(), "did you mean `group-size`?");
+        assert_eq!(suggest("xyz", ["group-size", "steps"]).unwrap(), "known: `group-size`, `steps`");
+        assert_eq!(suggest("xyz", []), None);
+    }
+}

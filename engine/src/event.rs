@@ -1,0 +1,145 @@
+//! Events: what happens in a run, as data. The history on disk and the lines on a terminal are made of the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the events on disk: a reader skips lines of a version or kind that it does not know.
+pub const VERSION: u32 = 1;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// An `apply` has begun.
+    RunStarted {
+        /// The workflow's name.
+        workflow: String,
+        /// Its file.
+        file: String,
+        /// Stages in the graph.
+        stages: usize,
+        /// The engine's process.
+        pid: u32,
+    },
+    /// A stage's outputs are in the store already.
+    Fresh {
+        /// The stage.
+        stage: String,
+        /// Its fingerprint.
+        fingerprint: String,
+    },
+    /// Another process computes the same; this one waits for it.
+    Waiting {
+        /// The stage.
+        stage: String,
+    },
+    /// An attempt has begun.
+    Started {
+        /// The stage.
+        stage: String,
+        /// Its kind.
+        kind: String,
+        /// 1 for the first.
+        attempt: u32,
+        /// Steps that a checkpoint has done already.
+        resumed_from: Option<u64>,
+    },
+    /// A step is done. Not kept in the history: the stage's `metrics.jsonl` has it.
+    Progress {
+        /// The stage.
+        stage: String,
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        total: u64,
+        /// `step` or `row`.
+        unit: String,
+        /// Measurements.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// A checkpoint is in the store.
+    Checkpoint {
+        /// The stage.
+        stage: String,
+        /// Steps done.
+        step: u64,
+    },
+    /// Something a person should read.
+    Note {
+        /// The stage.
+        stage: String,
+        /// `info` or `warn`.
+        level: String,
+        /// One sentence.
+        message: String,
+    },
+    /// A stage is complete and in the store.
+    Done {
+        /// The stage.
+        stage: String,
+        /// Its fingerprint.
+        fingerprint: String,
+        /// Wall time of this attempt.
+        seconds: f64,
+    },
+    /// An attempt failed and another one follows.
+    Retrying {
+        /// The stage.
+        stage: String,
+        /// Why.
+        message: String,
+        /// Seconds to wait.
+        delay: f64,
+    },
+    /// A stage cannot be completed.
+    Failed {
+        /// The stage.
+        stage: String,
+        /// Why.
+        message: String,
+        /// What to do about it.
+        help: Option<String>,
+        /// Where its log lies.
+        log: Option<String>,
+    },
+    /// A stage before it failed or was stopped.
+    Blocked {
+        /// The stage.
+        stage: String,
+        /// The stage before it.
+        by: String,
+    },
+    /// A stage was asked to stop and did; its checkpoint is in the store.
+    Stopped {
+        /// The stage.
+        stage: String,
+        /// Steps done.
+        step: u64,
+    },
+    /// The `apply` has ended.
+    RunFinished {
+        /// Stages that ran to their end.
+        ran: usize,
+        /// Stages that were fresh.
+        fresh: usize,
+        /// Stages that failed.
+        failed: usize,
+        /// Stages that were stopped or blocked.
+        left: usize,
+        /// Wall time.
+        seconds: f64,
+    },
+}
+
+/// A line of a history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// [`VERSION`].
+    pub v: u32,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}

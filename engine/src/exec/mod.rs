@@ -1,0 +1,31 @@
+//! Executors: where a worker's process runs.
+
+mod local;
+
+use std::path::{Path, PathBuf};
+
+use tokio::process::Child;
+
+pub use local::Local;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Launch<'a> {
+    /// The worker's program.
+    pub worker: &'a Path,
+    /// The attempt's folder, which becomes the working directory.
+    pub dir: &'a Path,
+    /// Where stderr goes; appended to.
+    pub log: PathBuf,
+    /// CPU threads.
+    pub threads: usize,
+}
+
+/// A place where workers run.
+pub trait Executor: Send + Sync {
+    /// Starts `worker run` with pipes on stdin and stdout. The process and all it starts must die with the engine.
+    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child>;
+}
+
+/// Every executor by name.
+pub const EXECUTORS: &[(&str, &dyn Executor)] = &[("local", &Local)];

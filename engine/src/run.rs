@@ -1,0 +1,106 @@
+//! Runs: the append-only history of each `apply`.
+//!
+//! ```text
+//! runs/20261124T131500.123Z-1f2e/
+//! ├── events.jsonl                      one event a line; a torn last line is ignored
+//! └── stages/student~qwen/{log, metrics.jsonl}
+//! ```
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use store::Store;
+
+use crate::event::{Entry, Event, VERSION};
+
+/// A run that is being written.
+#[derive(Debug)]
+pub struct Run {
+    /// Its id; ids sort by time.
+    pub id: String,
+    dir: PathBuf,
+    events: fs_err::File,
+}
+
+impl Run {
+    /// Begins a run's history.
+    pub fn begin(store: &Store) -> std::io::Result<Self> {
+        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
+        let id = format!("{stamp}-{:04x}", std::process::id() & 0xffff);
+        let dir = store.runs_dir().join(&id);
+        fs_err::create_dir_all(dir.join("stages"))?;
+        let events = fs_err::OpenOptions::new().create(true).append(true).open(dir.join("events.jsonl"))?;
+        Ok(Self { id, dir, events })
+    }
+
+    /// Appends an event. Progress is not kept: a stage's metrics have it.
+    pub fn record(&mut self, event: &Event) -> std::io::Result<()> {
+        if matches!(event, Event::Progress { .. }) {
+            return Ok(());
+        }
+        let entry = Entry { v: VERSION, time: now(), event: event.clone() };
+        let mut line = serde_json::to_vec(&entry)?;
+        line.push(b'\n');
+        // One write a line: whoever reads beside us sees whole lines, or a torn last one after a crash.
+        self.events.write_all(&line)
+    }
+
+    /// Returns the folder of a stage's log and metrics, and makes it.
+    pub fn stage_dir(&self, stage: &str) -> std::io::Result<PathBuf> {
+        let dir = stage_dir(&self.dir, stage);
+        fs_err::create_dir_all(&dir)?;
+        Ok(dir)
+    }
+}
+
+/// Returns the time of day, RFC 3339 in UTC.
+pub fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Returns the folder of a stage in a run's folder.
+pub fn stage_dir(run: &Path, stage: &str) -> PathBuf {
+    run.join("stages").join(stage.replace('/', "~"))
+}
+
+/// Returns the ids of all runs, oldest first.
+pub fn list(store: &Store) -> std::io::Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for entry in fs_err::read_dir(store.runs_dir())? {
+        ids.extend(entry?.file_name().into_string());
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// Returns the events of a run; lines that are torn or of another version are skipped.
+pub fn events(store: &Store, id: &str) -> std::io::Result<Vec<Entry>> {
+    let text = fs_err::read(store.runs_dir().join(id).join("events.jsonl"))?;
+    let entries = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+    Ok(entries.filter(|entry| entry.v == VERSION).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_costs_that_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut run = Run::begin(&store).unwrap();
+        let event = |stage: &str| Event::Waiting { stage: stage.to_owned() };
+        run.record(&event("a")).unwrap();
+        run.record(&event("b")).unwrap();
+        let path = store.runs_dir().join(&run.id).join("events.jsonl");
+        let bytes = fs_err::read(&path).unwrap();
+        let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for length in first..bytes.len() - 1 {
+            fs_err::write(&path, &bytes[..length]).unwrap();
+            let found: Vec<_> = events(&store, &run.id).unwrap().into_iter().map(|entry| entry.event).collect();
+            assert_eq!(found, [event("a")], "cut at {length}");
+        }
+        assert_eq!(list(&store).unwrap(), [run.id]);
+    }
+}

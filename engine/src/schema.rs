@@ -1,0 +1,124 @@
+//! The JSON schema of workflow files, for editors (draft 7, which taplo understands).
+
+use serde_json::{Map, Value, json};
+
+use crate::artifact::ArtifactType;
+use crate::kind::{KeySpec, KeyType, KindInfo, Kinds};
+
+/// Returns the schema of a workflow over `kinds`.
+pub fn editor_schema(kinds: &Kinds) -> Value {
+    let mut properties = Map::new();
+    properties.insert("name".to_owned(), json!({ "type": "string", "description": "Name of the workflow." }));
+    let extends = "A workflow to build on, relative to this file: tables merge, lists are replaced.";
+    properties.insert("extends".to_owned(), json!({ "type": "string", "description": extends }));
+    properties.insert("run".to_owned(), run());
+    properties.insert("inputs".to_owned(), inputs());
+    let mut defaults = Map::new();
+    for kind in kinds.iter() {
+        let name = &kind.spec.kind;
+        properties.insert(name.clone(), json!({ "type": "object", "description": kind.spec.doc, "additionalProperties": stage(kind) }));
+        defaults.insert(name.clone(), table(kind.keys.iter(), Map::new()));
+    }
+    let about = "Values for all stages of a kind.";
+    properties.insert(
+        "defaults".to_owned(),
+        json!({ "type": "object", "description": about, "properties": defaults, "additionalProperties": false }),
+    );
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "r1flow workflow",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn stage(kind: &KindInfo) -> Value {
+    let variant = table(kind.keys.iter(), Map::new());
+    let each = json!({
+        "description": "Variants that override keys, or a list of stages to follow.",
+        "anyOf": [
+            { "type": "object", "additionalProperties": variant },
+            { "type": "array", "items": { "type": "string" } },
+        ],
+    });
+    table(kind.keys.iter(), Map::from_iter([("each".to_owned(), each), ("run".to_owned(), run())]))
+}
+
+fn table<'a>(keys: impl Iterator<Item = (&'a String, &'a KeySpec)>, more: Map<String, Value>) -> Value {
+    let mut properties: Map<String, Value> = keys.map(|(name, spec)| (name.clone(), key(spec))).collect();
+    properties.extend(more);
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn key(spec: &KeySpec) -> Value {
+    let mut schema = of_type(&spec.ty);
+    if !spec.doc.is_empty() {
+        schema["description"] = json!(spec.doc);
+    }
+    if let Some(default) = &spec.default {
+        schema["default"] = default.clone();
+    }
+    schema
+}
+
+fn of_type(ty: &KeyType) -> Value {
+    let bounded = |name: &str, min: Option<Value>, max: Option<Value>| {
+        let mut schema = json!({ "type": name });
+        min.into_iter().for_each(|min| schema["minimum"] = min);
+        max.into_iter().for_each(|max| schema["maximum"] = max);
+        schema
+    };
+    match ty {
+        KeyType::Bool => json!({ "type": "boolean" }),
+        KeyType::Integer { min, max } => bounded("integer", min.map(Into::into), max.map(Into::into)),
+        KeyType::Number { min, max } => bounded("number", min.map(Into::into), max.map(Into::into)),
+        KeyType::Text => json!({ "type": "string" }),
+        KeyType::OneOf(words) => json!({ "type": "string", "enum": words }),
+        KeyType::Reference(_) => json!({ "type": "string", "pattern": r"^[a-z0-9-]+(/[a-z0-9/-]+)?\.[a-z0-9-]+$" }),
+        KeyType::List(of, None) => json!({ "type": "array", "items": of_type(of) }),
+        KeyType::List(of, Some(length)) => {
+            json!({ "type": "array", "items": of_type(of), "minItems": length, "maxItems": length })
+        }
+        KeyType::Table(keys) => table(keys.iter(), Map::new()),
+        KeyType::MapOf(of) => json!({ "type": "object", "additionalProperties": of_type(of) }),
+        KeyType::AnyOf(types) => json!({ "anyOf": types.iter().map(of_type).collect::<Vec<_>>() }),
+    }
+}
+
+fn run() -> Value {
+    let duration = |about: &str| json!({ "type": "string", "description": about, "pattern": r"^\d+[smhd]( \d+[smhd])*$" });
+    json!({
+        "type": "object",
+        "description": "How to run, never what: nothing here enters a fingerprint.",
+        "properties": {
+            "checkpoint-every": duration("Work between two checkpoints, for example \"10m\"."),
+            "timeout": duration("Time after which an attempt is stopped."),
+            "retries": { "type": "integer", "minimum": 0, "maximum": 1000, "description": "Attempts after the first." },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn inputs() -> Value {
+    let mut properties = Map::new();
+    for artifact in ArtifactType::ALL {
+        let about = format!("Path of {artifact}, relative to this file.");
+        properties.insert(artifact.name().to_owned(), json!({ "type": "string", "description": about }));
+    }
+    let field = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
+    properties.extend([
+        ("digest".to_owned(), json!({ "type": "string", "pattern": "^b3:[0-9a-f]{64}$", "description": "Pins the content." })),
+        ("fields".to_owned(), json!({ "type": "object", "additionalProperties": field, "description": "Our field to yours." })),
+        ("answer-after".to_owned(), json!({ "type": "string", "description": "The gold answer follows this mark." })),
+        ("limit".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Read at most so many rows." })),
+        ("skip".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Leave out the first rows." })),
+        ("verify".to_owned(), json!({ "type": "string", "enum": ["number", "choice", "exact", "none"], "description": "How answers are checked." })),
+        ("language".to_owned(), json!({ "type": "string", "description": "Language of the thought, `en` unless given." })),
+    ]);
+    json!({
+        "type": "object",
+        "description": "Files and folders from outside, hashed by content.",
+        "additionalProperties": { "type": "object", "properties": properties, "additionalProperties": false },
+    })
+}

@@ -1,0 +1,273 @@
+//! Keys against their types: each value becomes plain JSON, each reference is noted with its place.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::each::Draft;
+use super::tree::{Entry, Node, Table, Value};
+use super::{Role, RunOptions};
+use crate::artifact::ArtifactType;
+use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
+use crate::kind::{KeySpec, KeyType, KindInfo};
+
+/// A stage's config, and where references stand in it.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) config: Map<String, Json>,
+    pub(super) references: Vec<Written>,
+}
+
+/// A reference as written.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) pointer: String,
+    pub(super) text: String,
+    pub(super) artifact: ArtifactType,
+    pub(super) place: Place,
+}
+
+/// Checks a stage's keys against its kind, and fills in defaults.
+pub(super) fn check(draft: &Draft, kind: &KindInfo, diagnostics: &mut Vec<Diagnostic>) -> Checked {
+    let mut checker = Checker { owner: format!("a parameter of {}", draft.kind), references: Vec::new(), diagnostics };
+    let what = format!("{} stage `{}`", draft.kind, draft.name);
+    let config = checker.table(&draft.keys, &kind.keys, &what, &draft.place, "");
+    Checked { config, references: checker.references }
+}
+
+struct Checker<'a> {
+    owner: String,
+    references: Vec<Written>,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn table(
+        &mut self,
+        table: &Table,
+        keys: &std::collections::BTreeMap<String, KeySpec>,
+        what: &str,
+        place: &Place,
+        pointer: &str,
+    ) -> Map<String, Json> {
+        let mut config = Map::new();
+        for entry in &table.0 {
+            let Some(spec) = keys.get(&entry.key) else {
+                self.unknown(entry, keys, what);
+                continue;
+            };
+            let pointer = format!("{pointer}/{}", escape(&entry.key));
+            if let Some(value) = self.value(&entry.node, &spec.ty, &entry.key, &pointer) {
+                config.insert(entry.key.clone(), value);
+            }
+        }
+        for (key, spec) in keys.iter().filter(|(key, _)| table.get(key).is_none()) {
+            match &spec.default {
+                Some(default) => {
+                    config.insert(key.clone(), default.clone());
+                }
+                None if spec.required => {
+                    let message = format!("{what} lacks `{key}`");
+                    let help = format!("`{key}` takes {}", spec.ty);
+                    self.diagnostics.push(Diagnostic::new(place, message, format!("`{key}` is required")).with_help(help));
+                }
+                None => {}
+            }
+        }
+        config
+    }
+
+    fn unknown(&mut self, entry: &Entry, keys: &std::collections::BTreeMap<String, KeySpec>, what: &str) {
+        let message = format!("unknown key `{}` in {what}", entry.key);
+        let label = format!("not {}", self.owner);
+        let help = suggest(&entry.key, keys.keys().map(String::as_str));
+        self.diagnostics.push(Diagnostic::new(&entry.key_place, message, label).with_optional_help(help));
+    }
+
+    fn value(&mut self, node: &Node, ty: &KeyType, key: &str, pointer: &str) -> Option<Json> {
+        match (ty, &node.value) {
+            (KeyType::AnyOf(types), _) => match types.iter().find(|ty| has_shape(ty, &node.value)) {
+                Some(ty) => self.value(node, ty, key, pointer),
+                None => self.mismatch(node, ty, key),
+            },
+            (KeyType::Bool, Value::Bool(claim)) => Some(json!(claim)),
+            (KeyType::Integer { min, max }, _) if whole(&node.value).is_some() => {
+                let number = whole(&node.value)?;
+                let fits = min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
+                if fits { Some(json!(number)) } else { self.out_of_range(node, key, bounds(*min, *max)) }
+            }
+            (KeyType::Number { min, max }, Value::Integer(_) | Value::Float(_)) => {
+                let number = float(&node.value)?;
+                let fits = number.is_finite() && min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
+                if fits { Some(plain(node)) } else { self.out_of_range(node, key, bounds(*min, *max)) }
+            }
+            (KeyType::Text, Value::Text(text)) => Some(json!(text)),
+            (KeyType::OneOf(words), Value::Text(text)) => {
+                if words.contains(text) {
+                    return Some(json!(text));
+                }
+                let message = format!("`{key}` is `{text}`, which is none of its values");
+                let help = suggest(text, words.iter().map(String::as_str)).unwrap_or_else(|| format!("known: {}", quoted(words)));
+                self.diagnostics.push(Diagnostic::new(&node.place, message, "unknown value").with_help(help));
+                None
+            }
+            (KeyType::Reference(artifact), Value::Text(text)) => {
+                let (pointer, text, place) = (pointer.to_owned(), text.clone(), node.place.clone());
+                self.references.push(Written { pointer, text: text.clone(), artifact: *artifact, place });
+                Some(json!(text))
+            }
+            (KeyType::List(of, length), Value::List(items)) => {
+                if length.is_some_and(|length| length != items.len()) {
+                    return self.mismatch(node, ty, key);
+                }
+                let items = items.iter().enumerate();
+                let items = items.map(|(index, item)| self.value(item, of, key, &format!("{pointer}/{index}")));
+                items.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
+            }
+            (KeyType::Table(keys), Value::Table(table)) => {
+                let what = format!("`{key}`");
+                Some(Json::Object(self.table(table, keys, &what, &node.place, pointer)))
+            }
+            (KeyType::MapOf(of), Value::Table(table)) => {
+                let mut map = Map::new();
+                for entry in &table.0 {
+                    let pointer = format!("{pointer}/{}", escape(&entry.key));
+                    if let Some(value) = self.value(&entry.node, of, &entry.key, &pointer) {
+                        map.insert(entry.key.clone(), value);
+                    }
+                }
+                Some(Json::Object(map))
+            }
+            _ => self.mismatch(node, ty, key),
+        }
+    }
+
+    fn mismatch(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
+        let message = format!("`{key}` takes {ty}");
+        self.diagnostics.push(Diagnostic::new(&node.place, message, format!("this is {}", node.value.sort())));
+        None
+    }
+
+    fn out_of_range(&mut self, node: &Node, key: &str, bounds: String) -> Option<Json> {
+        let message = format!("`{key}` is out of range");
+        self.diagnostics.push(Diagnostic::new(&node.place, message, format!("expected {bounds}")));
+        None
+    }
+}
+
+fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("{min} to {max}"),
+        (Some(min), None) => format!("{min} or more"),
+        (None, Some(max)) => format!("{max} or less"),
+        (None, None) => "a finite number".to_owned(),
+    }
+}
+
+fn has_shape(ty: &KeyType, value: &Value) -> bool {
+    match ty {
+        KeyType::Bool => matches!(value, Value::Bool(_)),
+        KeyType::Integer { .. } => whole(value).is_some(),
+        KeyType::Number { .. } => matches!(value, Value::Integer(_) | Value::Float(_)),
+        KeyType::Text | KeyType::OneOf(_) | KeyType::Reference(_) => matches!(value, Value::Text(_)),
+        KeyType::List(..) => matches!(value, Value::List(_)),
+        KeyType::Table(_) | KeyType::MapOf(_) => matches!(value, Value::Table(_)),
+        KeyType::AnyOf(types) => types.iter().any(|ty| has_shape(ty, value)),
+    }
+}
+
+/// 400.0 is a whole number.
+fn whole(value: &Value) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Integer(number) => Some(*number),
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(*number as i64),
+        _ => None,
+    }
+}
+
+fn float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Float(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// Returns a value without its places.
+pub(super) fn plain(node: &Node) -> Json {
+    match &node.value {
+        Value::Bool(claim) => json!(claim),
+        Value::Integer(number) => json!(number),
+        Value::Float(number) => json!(number),
+        Value::Text(text) | Value::Date(text) => json!(text),
+        Value::List(items) => Json::Array(items.iter().map(plain).collect()),
+        Value::Table(table) => {
+            Json::Object(table.0.iter().map(|entry| (entry.key.clone(), plain(&entry.node))).collect())
+        }
+    }
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Returns the keys of a kind that are not results.
+pub(super) fn roles(kind: &KindInfo) -> std::collections::BTreeMap<String, Role> {
+    let others = kind.keys.iter().filter(|(_, spec)| spec.role != Role::Result);
+    others.map(|(key, spec)| (key.clone(), spec.role)).collect()
+}
+
+/// Checks `run = { checkpoint-every, timeout, retries }` on top of `base`.
+pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
+    let mut options = base.clone();
+    let Some(node) = node else { return options };
+    let Some(table) = node.table() else {
+        diagnostics.push(Diagnostic::new(&node.place, "`run` is a table", node.value.sort()));
+        return options;
+    };
+    for entry in &table.0 {
+        match entry.key.as_str() {
+            "checkpoint-every" => options.checkpoint_every = duration(entry, diagnostics),
+            "timeout" => options.timeout = duration(entry, diagnostics),
+            "retries" => match entry.node.value {
+                Value::Integer(retries @ 0..=1_000) => options.retries = retries as u32,
+                _ => diagnostics.push(Diagnostic::new(&entry.node.place, "`retries` is a whole number from 0 to 1000", entry.node.value.sort())),
+            },
+            _ => {
+                let help = suggest(&entry.key, ["checkpoint-every", "timeout", "retries"]);
+                let message = format!("unknown key `{}` in `run`", entry.key);
+                diagnostics.push(Diagnostic::new(&entry.key_place, message, "not a key of `run`").with_optional_help(help));
+            }
+        }
+    }
+    options
+}
+
+/// Parses "30s", "10m", "1h 30m", "2d".
+fn duration(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<std::time::Duration> {
+    let parsed = entry.node.text().and_then(seconds);
+    if parsed.is_none() {
+        let message = format!("`{}` is a duration", entry.key);
+        let help = "for example \"30s\", \"10m\", \"1h 30m\" or \"2d\"";
+        diagnostics.push(Diagnostic::new(&entry.node.place, message, "not a duration").with_help(help));
+    }
+    parsed.map(std::time::Duration::from_secs)
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let mut total = 0_u64;
+    let mut any = false;
+    for part in text.split_whitespace() {
+        let split = part.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = part.split_at(split);
+        let factor = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
+        any = true;
+    }
+    (any && total > 0).then_some(total)
+}

@@ -1,0 +1,275 @@
+//! Stages: `[kind.name]` tables with `[defaults]` below them, and `each` expanded.
+
+use std::collections::BTreeMap;
+
+use super::overlay::Layers;
+use super::tree::{Entry, Node, Table, Value};
+use super::{Origin, StageName};
+use crate::diagnostic::{Diagnostic, Place, suggest};
+use crate::kind::Kinds;
+
+const RESERVED: [&str; 4] = ["name", "inputs", "defaults", "run"];
+
+/// A stage with its layers merged, not yet checked against its kind.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) name: StageName,
+    /// The table it came from: equal for all variants of a family.
+    pub(super) family: String,
+    pub(super) kind: String,
+    /// The name in the table's header.
+    pub(super) place: Place,
+    pub(super) keys: Table,
+    pub(super) origins: BTreeMap<String, Origin>,
+    pub(super) run: Option<Node>,
+}
+
+/// Everything but stages.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    pub(super) name: Option<Node>,
+    pub(super) inputs: Option<Node>,
+    pub(super) run: Option<Node>,
+}
+
+/// Expands the layers into stages, in the file's order.
+pub(super) fn expand(layers: Layers, kinds: &Kinds, diagnostics: &mut Vec<Diagnostic>) -> (Rest, Vec<Draft>) {
+    let mut expansion = Expansion { kinds, diagnostics, drafts: Vec::new(), followers: Vec::new(), defaults: Table::default() };
+    let mut table = layers.table;
+    let mut sets = Vec::new();
+    for set in layers.sets {
+        if RESERVED.contains(&set.path[0].as_str()) {
+            table.merge(set.table_from(0));
+        } else {
+            sets.push(set);
+        }
+    }
+    let mut take = |key: &str| table.remove(key).map(|entry| entry.node);
+    let rest = Rest { name: take("name"), inputs: take("inputs"), run: take("run") };
+    if let Some(defaults) = table.remove("defaults") {
+        expansion.take_defaults(defaults);
+    }
+    for entry in table.0 {
+        expansion.take_kind(entry);
+    }
+    expansion.follow();
+    for set in &sets {
+        expansion.apply_set(set);
+    }
+    (rest, expansion.drafts)
+}
+
+struct Expansion<'a> {
+    kinds: &'a Kinds,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    drafts: Vec<Draft>,
+    /// Families whose `each` lists stages: expanded last, when all others are known. With the position to insert at.
+    followers: Vec<(usize, Draft, Vec<Node>)>,
+    defaults: Table,
+}
+
+impl Expansion<'_> {
+    fn take_defaults(&mut self, defaults: Entry) {
+        let Value::Table(table) = defaults.node.value else {
+            let sort = defaults.node.value.sort();
+            self.diagnostics.push(Diagnostic::new(&defaults.node.place, "`defaults` is a table of kinds", sort));
+            return;
+        };
+        for entry in &table.0 {
+            if self.kinds.get(&entry.key).is_none() {
+                let message = format!("unknown kind `{}` in `defaults`", entry.key);
+                let help = suggest(&entry.key, self.kinds.names());
+                self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
+            } else if entry.node.table().is_none() {
+                let message = format!("`defaults.{}` is a table of keys", entry.key);
+                self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            }
+        }
+        self.defaults = table;
+    }
+
+    fn take_kind(&mut self, entry: Entry) {
+        if self.kinds.get(&entry.key).is_none() {
+            let known = self.kinds.names().chain(RESERVED).chain(["extends"]);
+            let help = suggest(&entry.key, known);
+            let message = format!("unknown kind `{}`", entry.key);
+            self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
+            return;
+        }
+        let Value::Table(stages) = entry.node.value else {
+            let message = format!("`{}` is a kind: its stages are tables `[{}.name]`", entry.key, entry.key);
+            self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            return;
+        };
+        for stage in stages.0 {
+            self.take_stage(&entry.key, stage);
+        }
+    }
+
+    fn take_stage(&mut self, kind: &str, stage: Entry) {
+        if !is_name(&stage.key) {
+            let message = format!("`{}` is no name for a stage", stage.key);
+            let help = "names are made of a-z, 0-9 and `-`, and `inputs`, `each` are taken";
+            self.diagnostics.push(Diagnostic::new(&stage.key_place, message, "not a name").with_help(help));
+            return;
+        }
+        let Value::Table(mut own) = stage.node.value else {
+            let message = format!("`{}` of kind `{kind}` is not a table", stage.key);
+            let found = stage.node.value.sort();
+            let diagnostic = Diagnostic::new(&stage.node.place, message, found);
+            self.diagnostics.push(diagnostic.with_help(format!("stages are tables: `[{kind}.{}]`", stage.key)));
+            return;
+        };
+        let each = own.remove("each");
+        let run = own.remove("run").map(|entry| entry.node);
+        let mut origins = BTreeMap::new();
+        let mut keys = Table::default();
+        if let Some(defaults) = self.defaults.get(kind).and_then(|entry| entry.node.table()) {
+            mark(&mut origins, defaults, Origin::Defaults);
+            keys.merge(defaults.clone());
+        }
+        mark(&mut origins, &own, Origin::Stage);
+        keys.merge(own);
+        let name = StageName(stage.key.clone());
+        let draft =
+            Draft { name, family: stage.key, kind: kind.to_owned(), place: stage.key_place, keys, origins, run };
+        match each.map(|entry| entry.node) {
+            None => self.push(draft),
+            Some(Node { value: Value::Table(variants), .. }) => self.take_variants(&draft, variants),
+            Some(Node { value: Value::List(stages), .. }) => self.followers.push((self.drafts.len(), draft, stages)),
+            Some(node) => {
+                let message = "`each` is a table of variants or a list of stages";
+                self.diagnostics.push(Diagnostic::new(&node.place, message, node.value.sort()));
+            }
+        }
+    }
+
+    fn take_variants(&mut self, family: &Draft, variants: Table) {
+        for variant in variants.0 {
+            if !is_name(&variant.key) {
+                let message = format!("`{}` is no name for a variant", variant.key);
+                self.diagnostics.push(Diagnostic::new(&variant.key_place, message, "not a name"));
+                continue;
+            }
+            let Value::Table(keys) = variant.node.value else {
+                let message = format!("variant `{}` is not a table", variant.key);
+                self.diagnostics.push(Diagnostic::new(&variant.node.place, message, variant.node.value.sort()));
+                continue;
+            };
+            let mut draft = family.clone();
+            draft.name = StageName(format!("{}/{}", family.family, variant.key));
+            mark(&mut draft.origins, &keys, Origin::Each);
+            draft.keys.merge(keys);
+            self.push(draft);
+        }
+    }
+
+    fn push(&mut self, draft: Draft) {
+        if let Some(other) = self.drafts.iter().find(|other| other.family == draft.family && other.kind != draft.kind) {
+            let message = format!("two stages are called `{}`", draft.family);
+            let help = format!("the other one is of kind `{}`; names are unique across kinds", other.kind);
+            self.diagnostics.push(Diagnostic::new(&draft.place, message, "taken already").with_help(help));
+            return;
+        }
+        self.drafts.push(draft);
+    }
+
+    /// Expands `each = ["zero", "student"]`: a variant for each stage, and for each member of a family.
+    fn follow(&mut self) {
+        for (position, family, followed) in std::mem::take(&mut self.followers).into_iter().rev() {
+            let mut variants = Vec::new();
+            for node in followed {
+                let Some(target) = node.text().map(str::to_owned) else {
+                    let message = "`each` lists names of stages";
+                    self.diagnostics.push(Diagnostic::new(&node.place, message, node.value.sort()));
+                    continue;
+                };
+                let found = self.followed(&target);
+                if found.is_empty() {
+                    let message = format!("`each` follows `{target}`, which is no stage");
+                    let help = suggest(&target, self.drafts.iter().map(|draft| draft.family.as_str()));
+                    self.diagnostics.push(Diagnostic::new(&node.place, message, "no such stage").with_optional_help(help));
+                }
+                for name in found {
+                    let mut draft = family.clone();
+                    draft.name = StageName(format!("{}/{}", family.family, name.trim_start_matches("inputs.")));
+                    replace_each(&mut draft.keys, &name);
+                    variants.push(draft);
+                }
+            }
+            let rest = self.drafts.split_off(position.min(self.drafts.len()));
+            variants.into_iter().for_each(|draft| self.push(draft));
+            self.drafts.extend(rest);
+        }
+    }
+
+    fn followed(&self, target: &str) -> Vec<String> {
+        if target.starts_with("inputs.") {
+            return vec![target.to_owned()];
+        }
+        let is_meant = |draft: &&Draft| draft.name.0 == target || draft.family == target;
+        self.drafts.iter().filter(is_meant).map(|draft| draft.name.0.clone()).collect()
+    }
+
+    fn apply_set(&mut self, set: &super::overlay::Set) {
+        let target = set.path[0].clone();
+        let is_meant = |draft: &Draft| draft.name.0 == target || draft.family == target;
+        if !self.drafts.iter().any(is_meant) {
+            let message = format!("`--set` names `{target}`, which is no stage");
+            let known = self.drafts.iter().map(|draft| draft.name.0.as_str()).chain(RESERVED);
+            let help = suggest(&target, known);
+            self.diagnostics.push(Diagnostic::new(set.place(), message, "no such stage").with_optional_help(help));
+            return;
+        }
+        if set.path.len() < 2 {
+            let message = format!("`--set {target}` names no key");
+            self.diagnostics.push(Diagnostic::new(set.place(), message, "expected `stage.key=value`"));
+            return;
+        }
+        for draft in self.drafts.iter_mut().filter(|draft| is_meant(draft)) {
+            let table = set.table_from(1);
+            if set.path[1] == "run" {
+                let run = Table(vec![Entry {
+                    key: "run".to_owned(),
+                    key_place: set.place().clone(),
+                    node: draft.run.take().unwrap_or(Node { place: set.place().clone(), value: Value::Table(Table::default()) }),
+                }]);
+                let mut merged = run;
+                merged.merge(table);
+                draft.run = merged.remove("run").map(|entry| entry.node);
+            } else {
+                mark(&mut draft.origins, &table, Origin::Set);
+                draft.keys.merge(table);
+            }
+        }
+    }
+}
+
+fn mark(origins: &mut BTreeMap<String, Origin>, keys: &Table, origin: Origin) {
+    origins.extend(keys.0.iter().map(|entry| (entry.key.clone(), origin)));
+}
+
+fn is_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(is_plain) && text != "inputs" && text != "each"
+}
+
+/// Puts the followed stage in the place of `each` in references.
+fn replace_each(table: &mut Table, name: &str) {
+    for entry in &mut table.0 {
+        replace_in(&mut entry.node, name);
+    }
+}
+
+fn replace_in(node: &mut Node, name: &str) {
+    match &mut node.value {
+        Value::Text(text) => {
+            if let Some(output) = text.strip_prefix("each.") {
+                *text = if name.starts_with("inputs.") { name.to_owned() } else { format!("{name}.{output}") };
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(|item| replace_in(item, name)),
+        Value::Table(table) => replace_each(table, name),
+        _ => {}
+    }
+}

@@ -1,0 +1,126 @@
+//! `[inputs]`: what comes from outside, `{ <type> = "path", … }`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Map;
+
+use super::InputDecl;
+use super::check::plain;
+use super::tree::{Entry, Node, Value};
+use crate::artifact::ArtifactType;
+use crate::diagnostic::{Diagnostic, Sources, suggest};
+
+/// How rows are read; these keys reach the stage that reads them, and its fingerprint.
+pub(super) const IMPORT_KEYS: [&str; 6] = ["fields", "answer-after", "limit", "skip", "verify", "language"];
+const VERIFY: [&str; 4] = ["number", "choice", "exact", "none"];
+
+/// Checks the table of inputs.
+pub(super) fn inputs(
+    node: Option<Node>,
+    sources: &Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, InputDecl> {
+    let Some(node) = node else { return BTreeMap::new() };
+    let Value::Table(table) = node.value else {
+        diagnostics.push(Diagnostic::new(&node.place, "`inputs` is a table", node.value.sort()));
+        return BTreeMap::new();
+    };
+    let mut found = BTreeMap::new();
+    for entry in table.0 {
+        if let Some(input) = input(&entry, sources, diagnostics) {
+            found.insert(entry.key, input);
+        }
+    }
+    found
+}
+
+fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Option<InputDecl> {
+    let example = "for example `{ prompts = \"data/math.jsonl\" }`";
+    let Some(table) = entry.node.table() else {
+        let message = format!("input `{}` is not a table", entry.key);
+        diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()).with_help(example));
+        return None;
+    };
+    let mut decl: Option<InputDecl> = None;
+    let mut pin = None;
+    let mut import = Map::new();
+    let before = diagnostics.len();
+    for key in &table.0 {
+        if let Ok(artifact) = key.key.parse::<ArtifactType>() {
+            if decl.is_some() {
+                let message = format!("input `{}` has two types", entry.key);
+                diagnostics.push(Diagnostic::new(&key.key_place, message, "one is enough"));
+            } else {
+                decl = path_of(key, artifact, sources, diagnostics);
+            }
+        } else if key.key == "digest" {
+            pin = digest(key, diagnostics);
+        } else if IMPORT_KEYS.contains(&key.key.as_str()) {
+            check_import(key, diagnostics);
+            import.insert(key.key.clone(), plain(&key.node));
+        } else {
+            let types = ArtifactType::ALL.map(ArtifactType::name);
+            let help = suggest(&key.key, types.into_iter().chain(IMPORT_KEYS).chain(["digest"]));
+            let message = format!("unknown key `{}` in input `{}`", key.key, entry.key);
+            diagnostics.push(Diagnostic::new(&key.key_place, message, "not a key of inputs").with_optional_help(help));
+        }
+    }
+    if decl.is_none() && diagnostics.len() == before {
+        let message = format!("input `{}` has no type", entry.key);
+        diagnostics.push(Diagnostic::new(&entry.node.place, message, "which artifact is it?").with_help(example));
+    }
+    decl.map(|decl| InputDecl { pin, import, ..decl })
+}
+
+fn path_of(
+    key: &Entry,
+    artifact: ArtifactType,
+    sources: &Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<InputDecl> {
+    let Some(text) = key.node.text() else {
+        let message = format!("`{}` is the path of a file or folder", key.key);
+        diagnostics.push(Diagnostic::new(&key.node.place, message, key.node.value.sort()));
+        return None;
+    };
+    // Relative to the file that wrote it; what `--set` says, to the current folder.
+    let base = sources.get(key.node.place.source).name.parent().unwrap_or(Path::new(""));
+    match fs_err::canonicalize(base.join(text)) {
+        Ok(path) => Some(InputDecl { artifact, path, pin: None, import: Map::new() }),
+        Err(_) => {
+            let message = format!("`{text}` is not there");
+            let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
+            diagnostics.push(Diagnostic::new(&key.node.place, message, "no such file or folder").with_help(help));
+            None
+        }
+    }
+}
+
+fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let text = key.node.text().unwrap_or("");
+    if text.parse::<store::Digest>().is_ok() {
+        return Some(text.to_owned());
+    }
+    let message = "`digest` is `b3:` and 64 hex digits";
+    diagnostics.push(Diagnostic::new(&key.node.place, message, "not a digest").with_help("`b3sum FILE` prints them"));
+    None
+}
+
+fn check_import(key: &Entry, diagnostics: &mut Vec<Diagnostic>) {
+    let is_text = |node: &Node| node.text().is_some();
+    let is_texts = |node: &Node| matches!(&node.value, Value::List(items) if !items.is_empty() && items.iter().all(is_text));
+    let (fits, expected) = match key.key.as_str() {
+        "limit" | "skip" => (matches!(key.node.value, Value::Integer(0..)), "a whole number, 0 or more"),
+        "verify" => (key.node.text().is_some_and(|text| VERIFY.contains(&text)), "one of `number`, `choice`, `exact`, `none`"),
+        "fields" => (
+            key.node.table().is_some_and(|table| table.0.iter().all(|entry| is_text(&entry.node) || is_texts(&entry.node))),
+            "a table of our fields to yours, for example `{ prompt = \"question\" }`",
+        ),
+        _ => (is_text(&key.node), "text"),
+    };
+    if !fits {
+        let message = format!("`{}` is {expected}", key.key);
+        diagnostics.push(Diagnostic::new(&key.node.place, message, key.node.value.sort()));
+    }
+}

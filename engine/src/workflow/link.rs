@@ -1,0 +1,191 @@
+//! References to edges: every reference finds its stage or input, types agree, and the graph has no cycle.
+
+use std::collections::{BTreeMap, HashMap};
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::check::Written;
+use super::{InputDecl, Reference, StageDecl, StageName, Target};
+use crate::artifact::ArtifactType;
+use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
+
+/// A stage with its references as written.
+pub(super) struct Unlinked {
+    pub(super) stage: StageDecl,
+    pub(super) written: Vec<Written>,
+}
+
+/// Links stages into a graph whose nodes are in topological order, ties in the file's order.
+pub(super) fn link(
+    stages: Vec<Unlinked>,
+    inputs: &BTreeMap<String, InputDecl>,
+    broken: &[String],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> DiGraph<StageDecl, ()> {
+    let index: HashMap<String, usize> =
+        stages.iter().enumerate().map(|(at, stage)| (stage.stage.name.0.clone(), at)).collect();
+    let mut linked = Vec::with_capacity(stages.len());
+    let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); stages.len()];
+    for (at, unlinked) in stages.iter().enumerate() {
+        let mut references = Vec::new();
+        for written in &unlinked.written {
+            let linker = Linker { stages: &stages, index: &index, inputs, broken };
+            match linker.target(written) {
+                Ok(target) => {
+                    if let Target::Output { stage, .. } = &target {
+                        edges[at].push((index[&stage.0], written.place.clone()));
+                    }
+                    references.push(Reference { pointer: written.pointer.clone(), target, artifact: written.artifact });
+                }
+                Err(diagnostic) => diagnostics.extend(diagnostic),
+            }
+        }
+        let mut stage = unlinked.stage.clone();
+        stage.references = references;
+        linked.push(stage);
+    }
+    let order = order(&edges, &linked, diagnostics);
+    build(linked, &edges, &order)
+}
+
+struct Linker<'a> {
+    stages: &'a [Unlinked],
+    index: &'a HashMap<String, usize>,
+    inputs: &'a BTreeMap<String, InputDecl>,
+    /// Names that exist but could not be read: references to them are no mistakes of their own.
+    broken: &'a [String],
+}
+
+impl Linker<'_> {
+    /// `Err(None)` stands for a mistake that is told elsewhere.
+    fn target(&self, written: &Written) -> Result<Target, Option<Diagnostic>> {
+        let text = written.text.as_str();
+        let Some((stage, output)) = text.rsplit_once('.') else {
+            let message = format!("`{text}` is no reference");
+            let help = format!("a reference is `stage.output`, here to {}: {}", written.artifact, self.fitting(written));
+            return Err(Some(Diagnostic::new(&written.place, message, "expected `stage.output`").with_help(help)));
+        };
+        if self.broken.iter().any(|name| name == stage || text.strip_prefix("inputs.") == Some(name)) {
+            return Err(None);
+        }
+        if stage == "inputs" {
+            return self.input(written, output);
+        }
+        let Some(at) = self.index.get(stage) else { return Err(Some(self.unknown_stage(written, stage, output))) };
+        let outputs = &self.stages[*at].stage.outputs;
+        let Some(found) = outputs.get(output) else {
+            let names: Vec<&String> = outputs.keys().collect();
+            let message = format!("stage `{stage}` has no output `{output}`");
+            let help = suggest(output, names.iter().map(|name| name.as_str()));
+            return Err(Some(Diagnostic::new(&written.place, message, "no such output").with_optional_help(help)));
+        };
+        self.agree(written, *found)?;
+        Ok(Target::Output { stage: StageName(stage.to_owned()), output: output.to_owned() })
+    }
+
+    fn input(&self, written: &Written, name: &str) -> Result<Target, Option<Diagnostic>> {
+        let Some(input) = self.inputs.get(name) else {
+            let message = format!("there is no input `{name}`");
+            let help = suggest(name, self.inputs.keys().map(String::as_str));
+            return Err(Some(Diagnostic::new(&written.place, message, "not in `[inputs]`").with_optional_help(help)));
+        };
+        self.agree(written, input.artifact)?;
+        Ok(Target::Input(name.to_owned()))
+    }
+
+    fn unknown_stage(&self, written: &Written, stage: &str, output: &str) -> Diagnostic {
+        let family = format!("{stage}/");
+        let variants: Vec<String> = self.stages.iter().map(|stage| &stage.stage.name.0).filter(|name| name.starts_with(&family)).map(|name| format!("{name}.{output}")).collect();
+        if !variants.is_empty() {
+            let message = format!("`{stage}` is a family");
+            let help = format!("name one of its variants: {}", quoted(&variants));
+            return Diagnostic::new(&written.place, message, "which variant?").with_help(help);
+        }
+        let message = format!("there is no stage `{stage}`");
+        let known = self.stages.iter().map(|stage| stage.stage.name.0.as_str()).chain(["inputs"]);
+        Diagnostic::new(&written.place, message, "no such stage").with_optional_help(suggest(stage, known))
+    }
+
+    fn agree(&self, written: &Written, found: ArtifactType) -> Result<(), Option<Diagnostic>> {
+        if found == written.artifact {
+            return Ok(());
+        }
+        let message = format!("expected {}, found {found}", written.artifact);
+        let label = format!("`{}` is {found}", written.text);
+        let help = format!("of type {}: {}", written.artifact, self.fitting(written));
+        Err(Some(Diagnostic::new(&written.place, message, label).with_help(help)))
+    }
+
+    /// Lists what could stand in a reference's place.
+    fn fitting(&self, written: &Written) -> String {
+        let inputs = self.inputs.iter().filter(|(_, input)| input.artifact == written.artifact);
+        let inputs = inputs.map(|(name, _)| format!("inputs.{name}"));
+        let outputs = self.stages.iter().flat_map(|stage| {
+            let outputs = stage.stage.outputs.iter().filter(|(_, artifact)| **artifact == written.artifact);
+            outputs.map(|(output, _)| format!("{}.{output}", stage.stage.name))
+        });
+        let mut names: Vec<String> = inputs.chain(outputs).collect();
+        if names.is_empty() {
+            return "nothing in this workflow".to_owned();
+        }
+        let more = names.len().saturating_sub(8);
+        names.truncate(8);
+        if more == 0 { quoted(&names) } else { format!("{} and {more} more", quoted(&names)) }
+    }
+}
+
+/// Orders stages so that each comes after what it needs; a cycle is a mistake, and its stages come last.
+fn order(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], diagnostics: &mut Vec<Diagnostic>) -> Vec<usize> {
+    let mut missing: Vec<usize> = vec![0; edges.len()];
+    let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
+    for (at, needs) in edges.iter().enumerate() {
+        missing[at] = needs.len();
+        needs.iter().for_each(|(need, _)| dependants[*need].push(at));
+    }
+    let mut ready: std::collections::BTreeSet<usize> = (0..edges.len()).filter(|at| missing[*at] == 0).collect();
+    let mut order = Vec::with_capacity(edges.len());
+    while let Some(at) = ready.pop_first() {
+        order.push(at);
+        for dependant in &dependants[at] {
+            missing[*dependant] -= 1;
+            if missing[*dependant] == 0 {
+                ready.insert(*dependant);
+            }
+        }
+    }
+    if order.len() < edges.len() {
+        diagnostics.push(cycle(edges, stages, &missing));
+        order.extend((0..edges.len()).filter(|at| missing[*at] > 0));
+    }
+    order
+}
+
+fn cycle(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], missing: &[usize]) -> Diagnostic {
+    let on_cycle = |at: &usize| missing[*at] > 0;
+    let mut path: Vec<usize> = (0..edges.len()).find(on_cycle).into_iter().collect();
+    loop {
+        let last = *path.last().expect("a stage is left over");
+        let (next, place) = edges[last].iter().find(|(need, _)| on_cycle(need)).expect("a left-over stage needs another");
+        if let Some(start) = path.iter().position(|at| at == next) {
+            let mut names: Vec<String> = path[start..].iter().map(|at| stages[*at].name.to_string()).collect();
+            names.push(names[0].clone());
+            let message = format!("stages need each other: {}", names.join(" needs "));
+            return Diagnostic::new(place, message, "this closes the circle");
+        }
+        path.push(*next);
+    }
+}
+
+fn build(stages: Vec<StageDecl>, edges: &[Vec<(usize, Place)>], order: &[usize]) -> DiGraph<StageDecl, ()> {
+    let mut graph = DiGraph::with_capacity(stages.len(), edges.iter().map(Vec::len).sum());
+    let mut nodes: Vec<NodeIndex> = vec![NodeIndex::end(); stages.len()];
+    for at in order {
+        nodes[*at] = graph.add_node(stages[*at].clone());
+    }
+    for (at, needs) in edges.iter().enumerate() {
+        for (need, _) in needs {
+            graph.update_edge(nodes[*need], nodes[at], ());
+        }
+    }
+    graph
+}

@@ -1,0 +1,102 @@
+//! Layers: `extends`, the file, and `--set`, as one table.
+
+use std::path::{Path, PathBuf};
+
+use super::tree::{Entry, Node, Table, Value, parse, parse_value};
+use crate::diagnostic::{Diagnostic, Place, Sources};
+
+/// The layers of a workflow before stages are expanded.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    /// The file on top of what it extends.
+    pub(super) table: Table,
+    /// `--set` arguments, in order.
+    pub(super) sets: Vec<Set>,
+}
+
+/// A `--set` argument.
+#[derive(Debug)]
+pub(super) struct Set {
+    /// Dotted path; a stage's name is its first part.
+    pub(super) path: Vec<String>,
+    pub(super) node: Node,
+}
+
+/// Reads a file with all that it extends, and the arguments.
+pub(super) fn read(
+    file: &Path,
+    arguments: &[String],
+    sources: &mut Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Layers, std::io::Error> {
+    let table = read_extended(file, sources, diagnostics, &mut Vec::new())?;
+    let mut sets = Vec::new();
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some((path, value)) if !path.trim().is_empty() => sets.push(Set {
+                path: path.trim().split('.').map(|part| part.trim().to_owned()).collect(),
+                node: parse_value(sources, argument, value.trim()),
+            }),
+            _ => {
+                let node = parse_value(sources, argument, argument);
+                let message = format!("`--set {argument}` has no value");
+                diagnostics.push(
+                    Diagnostic::new(&node.place, message, "expected `stage.key=value`")
+                        .with_help("for example `--set zero.steps=100`"),
+                );
+            }
+        }
+    }
+    Ok(Layers { table, sets })
+}
+
+fn read_extended(
+    file: &Path,
+    sources: &mut Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+    above: &mut Vec<PathBuf>,
+) -> Result<Table, std::io::Error> {
+    let file = fs_err::canonicalize(file)?;
+    let mut own = parse(sources, &file, fs_err::read_to_string(&file)?, diagnostics);
+    let Some(extends) = own.remove("extends") else { return Ok(own) };
+    above.push(file.clone());
+    let Some(base) = base_file(&file, &extends, above, diagnostics) else { return Ok(own) };
+    let mut table = read_extended(&base, sources, diagnostics, above)?;
+    table.merge(own);
+    Ok(table)
+}
+
+fn base_file(file: &Path, extends: &Entry, above: &[PathBuf], diagnostics: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+    let place = &extends.node.place;
+    let mut refuse = |message: String, label: &str| {
+        diagnostics.push(Diagnostic::new(place, message, label));
+        None
+    };
+    let Some(text) = extends.node.text() else {
+        return refuse("`extends` is a path".to_owned(), extends.node.value.sort());
+    };
+    let base = file.parent().unwrap_or(Path::new("")).join(text);
+    match fs_err::canonicalize(&base) {
+        Err(_) => refuse(format!("`{text}` cannot be read"), "there is no such file"),
+        Ok(base) if above.contains(&base) => refuse(format!("`{text}` extends this file"), "it goes round in a circle"),
+        Ok(base) => Some(base),
+    }
+}
+
+impl Set {
+    pub(super) fn place(&self) -> &Place {
+        &self.node.place
+    }
+
+    /// Returns the value as a table from the given part of the path on.
+    pub(super) fn table_from(&self, part: usize) -> Table {
+        let place = self.place();
+        let entry = |key: &String, node: Node| Entry { key: key.clone(), key_place: place.clone(), node };
+        let mut parts = self.path[part..].iter().rev();
+        let Some(last) = parts.next() else { return Table::default() };
+        let innermost = Table(vec![entry(last, self.node.clone())]);
+        parts.fold(innermost, |inner, key| {
+            Table(vec![entry(key, Node { place: place.clone(), value: Value::Table(inner) })])
+        })
+    }
+}

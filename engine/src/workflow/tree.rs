@@ -1,0 +1,159 @@
+//! TOML as a tree in which every key and value knows its place.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Place, SourceId, Sources};
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+}
+
+/// A TOML value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    Date(String),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// A table in the file's order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Table(pub(super) Vec<Entry>);
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_place: Place,
+    pub(super) node: Node,
+}
+
+impl Node {
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    pub(super) fn table(&self) -> Option<&Table> {
+        if let Value::Table(table) = &self.value { Some(table) } else { None }
+    }
+}
+
+impl Value {
+    /// Names the sort of value, for messages.
+    pub(super) fn sort(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "true or false",
+            Self::Integer(_) => "a whole number",
+            Self::Float(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Date(_) => "a date",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.key == key)
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Option<Entry> {
+        let index = self.0.iter().position(|entry| entry.key == key)?;
+        Some(self.0.remove(index))
+    }
+
+    /// Lays `over` on top: tables merge, anything else is replaced whole.
+    pub(super) fn merge(&mut self, over: Table) {
+        for entry in over.0 {
+            match self.0.iter_mut().find(|own| own.key == entry.key) {
+                Some(own) => own.merge(entry),
+                None => self.0.push(entry),
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn merge(&mut self, over: Entry) {
+        if let (Value::Table(own), Value::Table(table)) = (&mut self.node.value, &over.node.value) {
+            own.merge(table.clone());
+            self.node.place = over.node.place;
+        } else {
+            *self = over;
+        }
+    }
+}
+
+/// Parses a text; a mistake of syntax ends up in `diagnostics`, and what could be read is returned.
+pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostics: &mut Vec<Diagnostic>) -> Table {
+    let id = sources.add(name, text.clone());
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    for error in errors {
+        let span = error.span().unwrap_or(0..text.len().min(1));
+        let message = error.message().replace('\n', " ").trim().to_owned();
+        diagnostics.push(Diagnostic::new(&Place::new(id, span), message, "this is not TOML"));
+    }
+    convert_table(id, table.get_ref())
+}
+
+/// Parses the value of `--set key=value`: as TOML if it is, else as bare text.
+pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) -> Node {
+    let id = sources.add(Path::new("--set"), argument.to_owned());
+    let offset = argument.len() - value.len();
+    let place = Place::new(id, offset..argument.len());
+    let parsed = DeValue::parse(value).ok().map(|parsed| convert(id, &parsed).value);
+    Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &place), place }
+}
+
+/// Moves every place of a value to `place`: parts of an argument are too small to point at.
+fn everywhere(value: Value, place: &Place) -> Value {
+    let node = |node: Node| Node { place: place.clone(), value: everywhere(node.value, place) };
+    match value {
+        Value::List(items) => Value::List(items.into_iter().map(node).collect()),
+        Value::Table(table) => Value::Table(Table(
+            table
+                .0
+                .into_iter()
+                .map(|entry| Entry { key: entry.key, key_place: place.clone(), node: node(entry.node) })
+                .collect(),
+        )),
+        plain => plain,
+    }
+}
+
+fn convert_table(id: SourceId, table: &DeTable<'_>) -> Table {
+    let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| Entry {
+        key: key.get_ref().to_string(),
+        key_place: Place::new(id, key.span()),
+        node: convert(id, value),
+    };
+    Table(table.iter().map(entry).collect())
+}
+
+fn convert(id: SourceId, value: &Spanned<DeValue<'_>>) -> Node {
+    let number = |digits: &str, radix: u32| i64::from_str_radix(&digits.replace('_', ""), radix).ok();
+    let converted = match value.get_ref() {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Boolean(claim) => Value::Bool(*claim),
+        DeValue::Integer(integer) => match number(integer.as_str(), integer.radix()) {
+            Some(number) => Value::Integer(number),
+            None => Value::Float(integer.as_str().parse().unwrap_or(f64::INFINITY)),
+        },
+        DeValue::Float(float) => Value::Float(float.as_str().replace('_', "").parse().unwrap_or(f64::NAN)),
+        DeValue::Datetime(date) => Value::Date(date.to_string()),
+        DeValue::Array(items) => Value::List(items.iter().map(|item| convert(id, item)).collect()),
+        DeValue::Table(table) => Value::Table(convert_table(id, table)),
+    };
+    Node { place: Place::new(id, value.span()), value: converted }
+}

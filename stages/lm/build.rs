@@ -1,0 +1,64 @@
+//! Compiles the C++ shim against the libtorch that torch-sys found, and lets this crate's own tests find it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The instruction sets that the CPU kernels are compiled for: the symbol's name, and the flags beyond the baseline.
+const X86_64_LEVELS: &[(&str, &[&str])] = &[
+    ("kernels_avx2", &["-mavx2", "-mfma"]),
+    ("kernels_avx512", &["-mavx2", "-mfma", "-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw"]),
+];
+
+fn main() {
+    // torch-sys exports the folder of the libraries; its headers lie beside it, in a wheel and in a libtorch archive alike.
+    let lib_dir =
+        PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys exports the folder of libtorch's libraries"));
+    let root = env::var_os("LIBTORCH_INCLUDE")
+        .map_or_else(|| lib_dir.parent().map(Path::to_path_buf).unwrap_or_default(), PathBuf::from);
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+    let x86_64 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
+
+    let mut shim = base();
+    shim.include(root.join("include"))
+        .include(root.join("include/torch/csrc/api/include"))
+        .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
+        .flag_if_supported("-fopenmp")
+        .files(["torch", "linear", "cpu_layers", "cpu_attention", "cpu_head"].map(|name| format!("shim/{name}.cpp")));
+    if x86_64 {
+        shim.define("R1FLOW_X86_64", None);
+    }
+    shim.compile("r1flow_lm_shim");
+    compile_kernels("kernels_baseline", &[]);
+    for (name, flags) in X86_64_LEVELS.iter().filter(|_| x86_64) {
+        compile_kernels(name, flags);
+    }
+
+    println!("cargo:rerun-if-changed=shim");
+    for variable in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
+    println!("cargo:rustc-link-search=native={}", lib_dir.display());
+    println!("cargo:rustc-link-lib=torch_cpu");
+    println!("cargo:rustc-link-lib=c10");
+    // Tests and examples of this crate run without LD_LIBRARY_PATH; a binary of another package needs the same lines.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib_dir.display());
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+    }
+}
+
+fn base() -> cc::Build {
+    let mut build = cc::Build::new();
+    build.cpp(true).pic(true).warnings(false).opt_level(3).flag("-std=c++17");
+    build
+}
+
+/// Compiles one set of kernels. They read no error numbers and no traps, and vectorise as OpenMP's `simd` tells them;
+/// sums keep the order they are written in, which `-ffast-math` would not promise.
+fn compile_kernels(name: &str, flags: &[&str]) {
+    let mut build = base();
+    for flag in ["-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wno-psabi"] {
+        build.flag_if_supported(flag);
+    }
+    build.flags(flags).define("LEVEL", name).file("shim/kernels.cpp").compile(&format!("r1flow_lm_{name}"));
+}

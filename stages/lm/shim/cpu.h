@@ -1,0 +1,15 @@
+// What the files between libtorch and the CPU kernels share.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include "kernels.h"
+#include "shim.h"
+
+inline at::Tensor plain(const at::Tensor& x) {
+    TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat, "a CPU kernel takes single precision on the CPU");
+    return x.contiguous();
+}
+
+// Rows per parallel piece, so that a piece is worth waking a thread for.
+inline int64_t grain(int64_t work_per_row) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work_per_row)); }

@@ -1,0 +1,142 @@
+// Causal attention of packed rows, and of new tokens over a cache, on the CPU.
+//
+// libtorch's CPU attention calls a matrix product for each row and head, which costs more than the arithmetic when rows
+// are short. Here a row and head are a few loops.
+#include "cpu.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <vector>
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+// Calls work(first token, tokens, key head, scratch) for every row and key head.
+template <typename Work>
+void for_rows(const at::Tensor& starts, const Heads& heads, Work work) {
+    const int64_t* at = starts.const_data_ptr<int64_t>();
+    int64_t rows = starts.numel() - 1, longest = 0;
+    for (int64_t b = 0; b < rows; ++b) longest = std::max(longest, at[b + 1] - at[b]);
+    at::parallel_for(0, rows * heads.g, 1, [&](int64_t a, int64_t b) {
+        std::vector<float> scratch(kernels().attention_scratch(longest, heads.d));
+        for (int64_t unit = a; unit < b; ++unit) {
+            int64_t row = unit / heads.g;
+            work(at[row], at[row + 1] - at[row], unit % heads.g, scratch.data());
+        }
+    });
+}
+
+struct RowAttention : torch::autograd::Function<RowAttention> {
+    // `starts` holds where each row begins, and the number of tokens at its end.
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& starts, int64_t h,
+                              int64_t g, int64_t d) {
+        at::Tensor qkv = plain(input);
+        Heads heads{h, g, d};
+        int64_t n = qkv.size(0), C = heads.channels();
+        TORCH_CHECK(qkv.size(1) == C, "attention expects ", C, " channels, got ", qkv.size(1));
+        at::Tensor out = at::empty({n, h * d}, qkv.options()), lse = at::empty({n, h}, qkv.options());
+        const float* x = qkv.const_data_ptr<float>();
+        float *y = out.mutable_data_ptr<float>(), *l = lse.mutable_data_ptr<float>();
+        for_rows(starts, heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
+            kernels().attention_forward(x + at * C, y + at * h * d, l + at * h, t, head, heads, scratch);
+        });
+        ctx->save_for_backward({qkv, starts, out, lse});
+        ctx->saved_data["heads"] = std::vector<int64_t>{h, g, d};
+        return out;
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        variable_list saved = ctx->get_saved_variables();
+        std::vector<int64_t> shape = ctx->saved_data["heads"].toIntVector();
+        Heads heads{shape[0], shape[1], shape[2]};
+        at::Tensor dout = plain(grads[0]), qkv = saved[0], dqkv = at::empty_like(qkv);
+        int64_t C = heads.channels(), h = heads.h, d = heads.d;
+        const float *dy = dout.const_data_ptr<float>(), *x = qkv.const_data_ptr<float>();
+        const float *y = saved[2].const_data_ptr<float>(), *l = saved[3].const_data_ptr<float>();
+        float* dx = dqkv.mutable_data_ptr<float>();
+        for_rows(saved[1], heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
+            kernels().attention_backward(dy + at * h * d, x + at * C, y + at * h * d, l + at * h, dx + at * C, t, head,
+                                         heads, scratch);
+        });
+        return {dqkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+};
+
+// A cache of keys, [slots, g, places / 16, padded(d), 16], and values, [slots, g, places, padded(d)].
+struct Cache {
+    float *keys, *values;
+    int64_t slots, places, slot;
+
+    Cache(const at::Tensor& k, const at::Tensor& v, const Heads& heads) {
+        places = v.size(2);
+        slots = v.size(0);
+        slot = places * heads.g * padded(heads.d);
+        TORCH_CHECK(k.is_contiguous() && v.is_contiguous() && places % WIDTH == 0 && v.numel() == slots * slot &&
+                        k.numel() == v.numel() && k.scalar_type() == at::kFloat && v.scalar_type() == at::kFloat,
+                    "the cache has another layout");
+        keys = k.mutable_data_ptr<float>();
+        values = v.mutable_data_ptr<float>();
+    }
+
+    void check(int64_t row, int64_t place) const {
+        TORCH_CHECK(row >= 0 && row < slots && place >= 0 && place < places, "place ", place, " of slot ", row,
+                    " is outside the cache");
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+char* r1flow_row_attention(tensor qkv, tensor starts, int64_t h, int64_t g, int64_t d, tensor* out) {
+    return guarded([&] { *out = new at::Tensor(RowAttention::apply(*qkv, *starts, h, g, d)); });
+}
+
+// Puts the key and value of token tokens[i] at places[i] of slots[i], for `count` of them.
+char* r1flow_cache_write(tensor qkv, tensor keys, tensor values, const int64_t* tokens, const int64_t* slots,
+                         const int64_t* places, int64_t count, int64_t h, int64_t g, int64_t d) {
+    return guarded([&] {
+        at::Tensor x = plain(*qkv);
+        Heads heads{h, g, d};
+        Cache cache(*keys, *values, heads);
+        int64_t C = heads.channels();
+        TORCH_CHECK(C == x.size(1), "the tokens do not fit the cache");
+        const float* xp = x.const_data_ptr<float>();
+        for (int64_t i = 0; i < count; ++i) {
+            cache.check(slots[i], places[i]);
+            TORCH_CHECK(tokens[i] >= 0 && tokens[i] < x.size(0), "token ", tokens[i], " is not there");
+            kernels().cache_write(xp + tokens[i] * C, cache.keys + slots[i] * cache.slot,
+                                  cache.values + slots[i] * cache.slot, places[i], cache.places, heads);
+        }
+    });
+}
+
+// Row i puts its key and value at place positions[i] of slot i, then attends over the places up to it. No gradient.
+char* r1flow_decode_attention(tensor qkv, tensor keys, tensor values, const int64_t* positions, int64_t h, int64_t g,
+                              int64_t d, tensor* out) {
+    return guarded([&] {
+        at::Tensor x = plain(*qkv);
+        Heads heads{h, g, d};
+        Cache cache(*keys, *values, heads);
+        int64_t n = x.size(0), C = heads.channels(), longest = 0;
+        TORCH_CHECK(C == x.size(1), "the tokens do not fit the cache");
+        for (int64_t i = 0; i < n; ++i) {
+            cache.check(i, positions[i]);
+            longest = std::max(longest, positions[i] + 1);
+        }
+        at::Tensor result = at::empty({n, h * d}, x.options());
+        const float* xp = x.const_data_ptr<float>();
+        float* yp = result.mutable_data_ptr<float>();
+        at::parallel_for(0, n, grain(2 * longest * h * d), [&](int64_t a, int64_t b) {
+            std::vector<float> scratch(cache.places + padded(d));
+            for (int64_t i = a; i < b; ++i) {
+                kernels().decode(xp + i * C, cache.keys + i * cache.slot, cache.values + i * cache.slot, yp + i * h * d,
+                                 positions[i], cache.places, heads, scratch.data());
+            }
+        });
+        *out = new at::Tensor(result);
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,240 @@
+// Causal attention of one row, forward and backward, and of one new token over its cache. Included by kernels.cpp.
+//
+// Queries are taken four at a time, so that a key or value read once serves four; heads and lengths are padded with
+// zeros to whole vectors. Scratch layout: columns are [channel][token], rows are [token][channel].
+#pragma once
+
+#include "kernels_math.h"
+
+namespace {
+
+const int64_t QUERIES = 4;
+
+// Copies t vectors of width d, `stride` apart, into padded rows.
+INLINE void to_rows(const float* x, int64_t stride, float* rows, int64_t t, int64_t d) {
+    int64_t width = padded(d);
+    for (int64_t j = 0; j < t; ++j) {
+        std::memcpy(rows + j * width, x + j * stride, d * sizeof(float));
+        for (int64_t c = d; c < width; ++c) rows[j * width + c] = 0;
+    }
+}
+
+// Copies t padded rows into columns, padded to whole vectors of tokens.
+INLINE void to_columns(const float* rows, float* columns, int64_t t, int64_t width) {
+    int64_t length = padded(t);
+    for (int64_t c = 0; c < width; ++c) {
+        for (int64_t j = 0; j < t; ++j) columns[c * length + j] = rows[j * width + c];
+        for (int64_t j = t; j < length; ++j) columns[c * length + j] = 0;
+    }
+}
+
+// out[q][j] = scale * a[q] . column j, for four rows a and j < padded(count).
+INLINE void scores(const float* a, const float* columns, float* out, int64_t count, int64_t length, int64_t width,
+                   float scale) {
+    for (int64_t j = 0; j < count; j += WIDTH) {
+        Vector s0 = {}, s1 = {}, s2 = {}, s3 = {};
+        for (int64_t c = 0; c < width; ++c) {
+            Vector column = load(columns + c * length + j);
+            s0 += a[c] * column;
+            s1 += a[width + c] * column;
+            s2 += a[2 * width + c] * column;
+            s3 += a[3 * width + c] * column;
+        }
+        store(out + j, scale * s0);
+        store(out + length + j, scale * s1);
+        store(out + 2 * length + j, scale * s2);
+        store(out + 3 * length + j, scale * s3);
+    }
+}
+
+// y[q] += sum over j of p[q][j] * row j, for four queries; rows are `stride` apart.
+INLINE void mix(const float* p, int64_t length, const float* rows, int64_t stride, float* y, int64_t count,
+                int64_t width) {
+    for (int64_t c = 0; c < width; c += WIDTH) {
+        Vector y0 = load(y + c), y1 = load(y + width + c);
+        Vector y2 = load(y + 2 * width + c), y3 = load(y + 3 * width + c);
+        for (int64_t j = 0; j < count; ++j) {
+            Vector row = load(rows + j * stride + c);
+            y0 += p[j] * row;
+            y1 += p[length + j] * row;
+            y2 += p[2 * length + j] * row;
+            y3 += p[3 * length + j] * row;
+        }
+        store(y + c, y0);
+        store(y + width + c, y1);
+        store(y + 2 * width + c, y2);
+        store(y + 3 * width + c, y3);
+    }
+}
+
+// row j += sum over four queries of p[q][j] * a[q].
+INLINE void spread(const float* p, int64_t length, const float* a, float* rows, int64_t count, int64_t width) {
+    for (int64_t c = 0; c < width; c += WIDTH) {
+        Vector a0 = load(a + c), a1 = load(a + width + c);
+        Vector a2 = load(a + 2 * width + c), a3 = load(a + 3 * width + c);
+        for (int64_t j = 0; j < count; ++j) {
+            float* row = rows + j * width + c;
+            Vector low = p[j] * a0 + p[length + j] * a1, high = p[2 * length + j] * a2 + p[3 * length + j] * a3;
+            store(row, load(row) + (low + high));
+        }
+    }
+}
+
+// p becomes e^(p - shift) below `count` and 0 behind it; returns the sum.
+INLINE float exponentials(float* p, int64_t count, int64_t length, float shift) {
+    float total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t j = 0; j < count; ++j) {
+        p[j] = exp_(p[j] - shift);
+        total += p[j];
+    }
+    for (int64_t j = count; j < length; ++j) p[j] = 0;
+    return total;
+}
+
+INLINE float root_scale(int64_t d) { return 1.0f / __builtin_sqrtf(static_cast<float>(d)); }
+
+struct Scratch {
+    float *keys, *values, *columns, *value_columns, *dkeys, *dvalues, *p, *dp, *a, *b, *c;
+    Scratch(float* at, int64_t t, int64_t d) {
+        int64_t all = padded(t) * padded(d), row = QUERIES * padded(t), few = QUERIES * padded(d);
+        float** parts[] = {&keys, &values, &columns, &value_columns, &dkeys, &dvalues, &p, &dp, &a, &b, &c};
+        int64_t sizes[] = {all, all, all, all, all, all, row, row, few, few, few};
+        for (int64_t i = 0; i < 11; ++i) {
+            *parts[i] = at;
+            at += sizes[i];
+        }
+    }
+};
+
+int64_t attention_scratch(int64_t t, int64_t d) {
+    return 6 * padded(t) * padded(d) + 2 * QUERIES * padded(t) + 3 * QUERIES * padded(d);
+}
+
+// Copies the four vectors of queries i.. into padded rows; rows behind the last token are 0.
+INLINE void take_four(const float* x, int64_t stride, float* rows, int64_t count, int64_t d) {
+    std::memset(rows, 0, QUERIES * padded(d) * sizeof(float));
+    to_rows(x, stride, rows, count, d);
+}
+
+void attention_forward(const float* qkv, float* out, float* lse, int64_t t, int64_t head, Heads heads, float* scratch) {
+    int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = padded(t);
+    Scratch s(scratch, t, d);
+    to_rows(qkv + (heads.h + head) * d, stride, s.keys, t, d);
+    to_rows(qkv + (heads.h + heads.g + head) * d, stride, s.values, t, d);
+    to_columns(s.keys, s.columns, t, width);
+    for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
+        for (int64_t i = 0; i < t; i += QUERIES) {
+            int64_t here = t - i < QUERIES ? t - i : QUERIES, seen = i + here;
+            take_four(qkv + i * stride + q * d, stride, s.a, here, d);
+            scores(s.a, s.columns, s.p, seen, length, width, root_scale(d));
+            float inverse[QUERIES] = {0};
+            for (int64_t k = 0; k < QUERIES; ++k) {
+                float* p = s.p + k * length;
+                int64_t count = k < here ? i + k + 1 : 0;
+                float top = count > 0 ? max_of(p, count) : 0;
+                float total = exponentials(p, count, padded(seen), top);
+                if (count == 0) continue;
+                inverse[k] = 1.0f / total;
+                lse[(i + k) * heads.h + q] = top + __builtin_logf(total);
+            }
+            std::memset(s.b, 0, QUERIES * width * sizeof(float));
+            mix(s.p, length, s.values, width, s.b, seen, width);
+            for (int64_t k = 0; k < here; ++k) {
+                float* y = out + ((i + k) * heads.h + q) * d;
+                for (int64_t c = 0; c < d; ++c) y[c] = s.b[k * width + c] * inverse[k];
+            }
+        }
+    }
+}
+
+// With P the softmax and S the scores: dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(dO O)), dQ = dS K, dK = dS^T Q.
+void attention_backward(const float* dout, const float* qkv, const float* out, const float* lse, float* dqkv, int64_t t,
+                        int64_t head, Heads heads, float* scratch) {
+    int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = padded(t), h = heads.h;
+    float scale = root_scale(d);
+    Scratch s(scratch, t, d);
+    to_rows(qkv + (h + head) * d, stride, s.keys, t, d);
+    to_rows(qkv + (h + heads.g + head) * d, stride, s.values, t, d);
+    to_columns(s.keys, s.columns, t, width);
+    to_columns(s.values, s.value_columns, t, width);
+    std::memset(s.dkeys, 0, t * width * sizeof(float));
+    std::memset(s.dvalues, 0, t * width * sizeof(float));
+    for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
+        for (int64_t i = 0; i < t; i += QUERIES) {
+            int64_t here = t - i < QUERIES ? t - i : QUERIES, seen = i + here;
+            take_four(qkv + i * stride + q * d, stride, s.a, here, d);
+            take_four(dout + (i * h + q) * d, h * d, s.b, here, d);
+            scores(s.a, s.columns, s.p, seen, length, width, scale);
+            scores(s.b, s.value_columns, s.dp, seen, length, width, 1.0f);
+            for (int64_t k = 0; k < QUERIES; ++k) {
+                float *p = s.p + k * length, *dp = s.dp + k * length, own = 0;
+                int64_t count = k < here ? i + k + 1 : 0;
+                exponentials(p, count, padded(seen), count > 0 ? lse[(i + k) * h + q] : 0);
+                const float *dy = s.b + k * width, *y = out + ((i + k) * h + q) * d;
+                for (int64_t c = 0; count > 0 && c < d; ++c) own += dy[c] * y[c];
+#pragma omp simd
+                for (int64_t j = 0; j < padded(seen); ++j) dp[j] = p[j] * (dp[j] - own) * scale;
+            }
+            std::memset(s.c, 0, QUERIES * width * sizeof(float));
+            mix(s.dp, length, s.keys, width, s.c, seen, width);
+            spread(s.dp, length, s.a, s.dkeys, seen, width);
+            spread(s.p, length, s.b, s.dvalues, seen, width);
+            for (int64_t k = 0; k < here; ++k)
+                std::memcpy(dqkv + (i + k) * stride + q * d, s.c + k * width, d * sizeof(float));
+        }
+    }
+    for (int64_t j = 0; j < t; ++j) {
+        std::memcpy(dqkv + j * stride + (h + head) * d, s.dkeys + j * width, d * sizeof(float));
+        std::memcpy(dqkv + j * stride + (h + heads.g + head) * d, s.dvalues + j * width, d * sizeof(float));
+    }
+}
+
+// Where channel c of place j stands among the cached keys of one head: blocks of sixteen places, each by channel.
+INLINE int64_t key_at(int64_t j, int64_t c, int64_t width) { return j / WIDTH * WIDTH * width + c * WIDTH + j % WIDTH; }
+
+void cache_write(const float* qkv, float* keys, float* values, int64_t place, int64_t places, Heads heads) {
+    int64_t d = heads.d, width = padded(d);
+    for (int64_t head = 0; head < heads.g; ++head) {
+        const float *key = qkv + (heads.h + head) * d, *value = key + heads.g * d;
+        float *key_block = keys + head * width * places, *row = values + (head * places + place) * width;
+        for (int64_t c = 0; c < d; ++c) key_block[key_at(place, c, width)] = key[c];
+        std::memcpy(row, value, d * sizeof(float));
+    }
+}
+
+void decode(const float* qkv, float* keys, float* values, float* out, int64_t place, int64_t places, Heads heads,
+            float* scratch) {
+    int64_t d = heads.d, width = padded(d), count = place + 1;
+    float *p = scratch, *y = scratch + padded(places), scale = root_scale(d);
+    cache_write(qkv, keys, values, place, places, heads);
+    for (int64_t head = 0; head < heads.g; ++head) {
+        const float *blocks = keys + head * width * places, *rows = values + head * width * places;
+        for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
+            const float* query = qkv + q * d;
+            for (int64_t j = 0; j < count; j += WIDTH) {
+                const float* block = blocks + j * width;
+                // Several sums, so that one need not wait for the other.
+                Vector even = {}, odd = {};
+                for (int64_t c = 0; c < d; c += 2) {
+                    even += query[c] * load(block + c * WIDTH);
+                    odd += query[c + 1] * load(block + (c + 1) * WIDTH);
+                }
+                store(p + j, scale * (even + odd));
+            }
+            float total = exponentials(p, count, padded(count), max_of(p, count));
+            for (int64_t c = 0; c < width; c += WIDTH) {
+                Vector even = {}, odd = {};
+                // Behind the last token p is 0 and the cache finite.
+                for (int64_t j = 0; j < count; j += 2) {
+                    even += p[j] * load(rows + j * width + c);
+                    odd += p[j + 1] * load(rows + (j + 1) * width + c);
+                }
+                store(y + c, (even + odd) / total);
+            }
+            std::memcpy(out + q * d, y, d * sizeof(float));
+        }
+    }
+}
+
+}  // namespace

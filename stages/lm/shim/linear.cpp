@@ -1,0 +1,125 @@
+// Several linear layers of one input as one matrix product.
+//
+// The weights of, say, q_proj, k_proj and v_proj keep their names and gradients, but lie one after the other in one
+// buffer, of which `fused` is a view. Forward and backward then take one product each instead of one per layer. Only
+// at:: operations: this works on every device.
+#include "cpu.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/generated/variable_factories.h>
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+namespace {
+
+// y = x fused^T + fused_bias. The inputs after `fused_bias` are the leaves that the gradients go to: first all
+// weights, then as many biases, or none.
+struct FusedLinear : torch::autograd::Function<FusedLinear> {
+    static Variable forward(AutogradContext* ctx, const Variable& x, const at::Tensor& fused,
+                            const std::optional<at::Tensor>& fused_bias, at::TensorList parts, int64_t num_weights) {
+        ctx->save_for_backward({x});
+        // Not saved as a variable: the leaves are what is checked, and they share this storage.
+        ctx->saved_data["fused"] = fused;
+        std::vector<int64_t> rows;
+        for (int64_t i = 0; i < num_weights; ++i) rows.push_back(parts[i].size(0));
+        ctx->saved_data["rows"] = rows;
+        ctx->saved_data["biases"] = fused_bias.has_value();
+        return at::linear(x, fused, fused_bias);
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        at::Tensor x = ctx->get_saved_variables()[0];
+        at::Tensor fused = ctx->saved_data["fused"].toTensor();
+        std::vector<int64_t> rows = ctx->saved_data["rows"].toIntVector();
+        bool biases = ctx->saved_data["biases"].toBool();
+        at::Tensor dy = grads[0].contiguous();
+        at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(fused) : at::Tensor();
+        at::Tensor dw = dy.t().mm(x);
+        variable_list result = {dx, at::Tensor(), at::Tensor()};
+        int64_t start = 0;
+        for (int64_t size : rows) {
+            result.push_back(dw.narrow(0, start, size));
+            start += size;
+        }
+        if (biases) {
+            at::Tensor db = dy.sum(0);
+            start = 0;
+            for (int64_t size : rows) {
+                result.push_back(db.narrow(0, start, size));
+                start += size;
+            }
+        }
+        result.push_back(at::Tensor());
+        return result;
+    }
+};
+
+// Up to this many tokens the matrix is read once by a kernel of ours; MKL reads it at a third of the memory's speed.
+const int64_t FEW = 4;
+
+bool is_few(const at::Tensor& x, const at::Tensor& w) {
+    return x.dim() == 2 && x.size(0) <= FEW && x.size(0) > 0 && x.device().is_cpu() && x.scalar_type() == at::kFloat &&
+           w.scalar_type() == at::kFloat && w.is_contiguous() && !at::GradMode::is_enabled();
+}
+
+// y += x w^T
+void add_few(at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
+    at::Tensor from = plain(x);
+    int64_t rows = w.size(0), d = w.size(1), n = from.size(0);
+    TORCH_CHECK(from.size(1) == d && y.is_contiguous() && y.size(0) == n && y.size(1) == rows, "shapes do not fit");
+    const float *wp = w.const_data_ptr<float>(), *xp = from.const_data_ptr<float>();
+    float* yp = y.mutable_data_ptr<float>();
+    at::parallel_for(0, rows, grain(d * n), [&](int64_t a, int64_t b) {
+        kernels().few_products(wp + a * d, xp, yp + a, b - a, d, n, rows);
+    });
+}
+
+at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
+    if (!is_few(x, w)) return at::linear(x, w, bias);
+    at::Tensor y = at::zeros({x.size(0), w.size(0)}, x.options());
+    if (bias) y.copy_(*bias);
+    add_few(y, x, w);
+    return y;
+}
+
+}  // namespace
+
+extern "C" {
+
+// x w^T; for a head, whose weight is a leaf of its own.
+char* r1flow_linear(tensor x, tensor w, tensor* out) {
+    return guarded([&] { *out = new at::Tensor(product(*x, *w, std::nullopt)); });
+}
+
+char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* parts, int64_t num_parts,
+                          int64_t num_weights, tensor* out) {
+    return guarded([&] {
+        std::optional<at::Tensor> bias;
+        if (fused_bias) bias = *fused_bias;
+        if (at::GradMode::is_enabled()) {
+            std::vector<at::Tensor> list = list_of(parts, num_parts);
+            *out = new at::Tensor(FusedLinear::apply(*x, *fused, bias, at::TensorList(list), num_weights));
+        } else {
+            *out = new at::Tensor(product(*x, *fused, bias));
+        }
+    });
+}
+
+// x + a w^T + bias in one product; overwrites x where no gradient is wanted, and returns it.
+char* r1flow_linear_add(tensor x, tensor a, tensor w, tensor bias, tensor* out) {
+    return guarded([&] {
+        if (at::GradMode::is_enabled()) {
+            *out = new at::Tensor(at::addmm(*x, *a, w->t()));
+        } else if (is_few(*a, *w) && x->is_contiguous()) {
+            add_few(*x, *a, *w);
+            *out = new at::Tensor(*x);
+        } else {
+            *out = new at::Tensor(x->addmm_(*a, w->t()));
+        }
+        if (bias) **out = at::add(**out, *bias);
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,62 @@
+// The parts of libtorch that tch 0.24 does not reach: fused AdamW, foreach operations, gradients as tensors,
+// deterministic mode.
+#include "shim.h"
+
+#include <ATen/Context.h>
+#include <c10/core/GradMode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adamw.h>
+
+extern "C" {
+
+void r1flow_free(char* message) { std::free(message); }
+
+// One AdamW step over all parameters that have a gradient. `step` is one float tensor of one element, counted up by
+// the caller once per optimiser step.
+char* r1flow_fused_adamw(tensor* params, tensor* grads, tensor* exp_avgs, tensor* exp_avg_sqs, int64_t count, tensor step,
+                         double lr, double beta1, double beta2, double weight_decay, double eps) {
+    return guarded([&] {
+        c10::NoGradGuard no_grad;
+        std::vector<at::Tensor> steps(count, *step);
+        at::_fused_adamw_(list_of(params, count), list_of(grads, count), list_of(exp_avgs, count),
+                          list_of(exp_avg_sqs, count), {}, steps, lr, beta1, beta2, weight_decay, eps,
+                          /*amsgrad=*/false, /*maximize=*/false);
+    });
+}
+
+// The Euclidean norm of all tensors taken as one vector, in float.
+char* r1flow_norm(tensor* tensors, int64_t count, double* norm) {
+    return guarded([&] {
+        c10::NoGradGuard no_grad;
+        std::vector<at::Tensor> norms = at::_foreach_norm(list_of(tensors, count), 2.0, at::kFloat);
+        *norm = at::stack(norms).norm().item<double>();
+    });
+}
+
+char* r1flow_scale_(tensor* tensors, int64_t count, double factor) {
+    return guarded([&] {
+        c10::NoGradGuard no_grad;
+        std::vector<at::Tensor> list = list_of(tensors, count);
+        at::_foreach_mul_(list, factor);
+    });
+}
+
+// Drops the gradients, so that the next backward pass stores instead of adds.
+char* r1flow_drop_grads(tensor* tensors, int64_t count) {
+    return guarded([&] {
+        for (int64_t i = 0; i < count; ++i) tensors[i]->mutable_grad() = at::Tensor();
+    });
+}
+
+// Backward from `output` with the given gradient of the loss with respect to it.
+char* r1flow_backward_from(tensor output, tensor grad) {
+    return guarded([&] { output->backward(*grad); });
+}
+
+char* r1flow_set_deterministic(int on) {
+    return guarded([&] { at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false); });
+}
+
+}  // extern "C"

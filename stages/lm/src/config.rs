@@ -1,0 +1,316 @@
+//! A model's `config.json`, as Hugging Face writes it, parsed once into checked values.
+//!
+//! The document itself is kept whole, so that keys this crate does not know survive a round trip. Everything that
+//! would change the maths but is not supported (sliding windows, other activations, unknown rope types) is refused.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::models;
+use crate::rope::Rope;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The text is no JSON object.
+    #[error("`{path}` is no valid JSON object: {reason}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A key is missing or has a wrong value.
+    #[error("config key `{key}`: {reason}")]
+    Key {
+        /// The key in `config.json`.
+        key: String,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// The architecture is not implemented.
+    #[error("model_type `{found}` is not supported; supported: {supported}")]
+    Architecture {
+        /// The value of `model_type`.
+        found: String,
+        /// What there is, separated by commas.
+        supported: String,
+    },
+}
+
+/// A model's configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The architecture's name, a row of [`models::ARCHITECTURES`].
+    pub model_type: String,
+    /// Rows of the embedding.
+    pub vocab_size: i64,
+    /// Width of the residual stream.
+    pub hidden_size: i64,
+    /// Width of the MLP.
+    pub intermediate_size: i64,
+    /// Number of layers.
+    pub num_hidden_layers: i64,
+    /// Number of query heads.
+    pub num_attention_heads: i64,
+    /// Number of key and value heads, each shared by a group of query heads.
+    pub num_key_value_heads: i64,
+    /// Width of a head.
+    pub head_dim: i64,
+    /// Added to the mean square before the root.
+    pub rms_norm_eps: f64,
+    /// Rotary position embedding.
+    pub rope: Rope,
+    /// The longest row the model was made for, in tokens.
+    pub max_position_embeddings: i64,
+    /// Whether the head is the embedding itself.
+    pub tie_word_embeddings: bool,
+    /// Whether attention's projections have biases (Llama: all four; Qwen2 has them on q, k, v regardless).
+    pub attention_bias: bool,
+    /// Tokens that end a completion; `generation_config.json` decides where it names any.
+    pub eos_token_ids: Vec<i64>,
+    document: Map<String, Value>,
+    generation: Map<String, Value>,
+}
+
+/// The sizes of a new model; the rest follows from its architecture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// Rows of the embedding.
+    pub vocab_size: i64,
+    /// Width of the residual stream.
+    pub hidden_size: i64,
+    /// Width of the MLP.
+    pub intermediate_size: i64,
+    /// Number of layers.
+    pub num_hidden_layers: i64,
+    /// Number of query heads.
+    pub num_attention_heads: i64,
+    /// Number of key and value heads.
+    pub num_key_value_heads: i64,
+    /// Width of a head; `None` divides `hidden_size` among the heads.
+    pub head_dim: Option<i64>,
+    /// Base of the rotary frequencies: small for short rows (100 suits rows under 64 tokens), 1e4 and up for long ones.
+    pub rope_theta: f64,
+    /// The longest row, in tokens.
+    pub max_position_embeddings: i64,
+    /// Whether the head is the embedding itself.
+    pub tie_word_embeddings: bool,
+}
+
+impl Config {
+    /// Makes the configuration of a new model.
+    pub fn new(model_type: &str, shape: &Shape) -> Result<Self, Error> {
+        let architecture = models::architecture(model_type)?;
+        let document = json!({
+            "architectures": [architecture.causal_lm_class],
+            "model_type": model_type,
+            "vocab_size": shape.vocab_size,
+            "hidden_size": shape.hidden_size,
+            "intermediate_size": shape.intermediate_size,
+            "num_hidden_layers": shape.num_hidden_layers,
+            "num_attention_heads": shape.num_attention_heads,
+            "num_key_value_heads": shape.num_key_value_heads,
+            "head_dim": shape.head_dim.unwrap_or(shape.hidden_size / shape.num_attention_heads.max(1)),
+            "hidden_act": "silu",
+            "rms_norm_eps": 1e-6,
+            "rope_theta": shape.rope_theta,
+            "rope_parameters": { "rope_type": "default", "rope_theta": shape.rope_theta },
+            "max_position_embeddings": shape.max_position_embeddings,
+            "tie_word_embeddings": shape.tie_word_embeddings,
+            "attention_bias": false,
+            "attention_dropout": 0.0,
+            "use_cache": true,
+            "torch_dtype": "float32",
+        });
+        Self::from_json(&document.to_string())
+    }
+
+    /// Parses the text of a `config.json`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        Self::parse(object(Path::new("config.json"), text)?, Map::new())
+    }
+
+    /// Reads `config.json`, and `generation_config.json` where there is one, from a model's folder.
+    pub fn load(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join("config.json");
+        let document = object(&path, &fs_err::read_to_string(&path)?)?;
+        let path = dir.join("generation_config.json");
+        let generation = if path.exists() {
+            object(&path, &fs_err::read_to_string(&path)?)?
+        } else {
+            Map::new()
+        };
+        Self::parse(document, generation)
+    }
+
+    /// Writes `config.json` and `generation_config.json` into a model's folder.
+    pub fn save(&self, dir: &Path) -> Result<(), Error> {
+        fs_err::write(dir.join("config.json"), self.to_json())?;
+        let text = pretty(&self.generation_document());
+        Ok(fs_err::write(dir.join("generation_config.json"), text)?)
+    }
+
+    /// The text of `config.json`: the keys it was read from, in their order, unknown ones included.
+    pub fn to_json(&self) -> String {
+        pretty(&self.document)
+    }
+
+    /// Names the tokens that end a completion and that fill places without meaning.
+    pub fn set_special_tokens(&mut self, eos: &[i64], pad: Option<i64>) {
+        let eos_value = match eos {
+            [one] => json!(one),
+            many => json!(many),
+        };
+        self.set("eos_token_id", eos_value);
+        self.set("pad_token_id", json!(pad));
+        self.eos_token_ids = eos.to_vec();
+        self.generation.remove("eos_token_id");
+    }
+
+    /// Sets a key of the document that none of the typed fields mirrors.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.document.insert(key.to_owned(), value);
+    }
+
+    fn generation_document(&self) -> Map<String, Value> {
+        let mut generation = self.generation.clone();
+        for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+            if let (false, Some(value)) = (generation.contains_key(key), self.document.get(key)) {
+                generation.insert(key.to_owned(), value.clone());
+            }
+        }
+        generation
+    }
+
+    fn parse(document: Map<String, Value>, generation: Map<String, Value>) -> Result<Self, Error> {
+        let keys = Keys(&document);
+        let model_type = keys.text("model_type")?.to_owned();
+        models::architecture(&model_type)?;
+        refuse_unsupported(&keys)?;
+        let hidden_size = keys.count("hidden_size")?;
+        let num_attention_heads = keys.count("num_attention_heads")?;
+        let num_key_value_heads = keys.count_or("num_key_value_heads", num_attention_heads)?;
+        if num_attention_heads % num_key_value_heads != 0 {
+            let reason = format!("{num_key_value_heads} does not divide num_attention_heads = {num_attention_heads}");
+            return Err(key_error("num_key_value_heads", reason));
+        }
+        let head_dim = keys.count_or("head_dim", hidden_size / num_attention_heads)?;
+        if head_dim % 2 != 0 {
+            return Err(key_error("head_dim", format!("{head_dim} is odd; rotary positions need pairs")));
+        }
+        let eos = generation.get("eos_token_id").or_else(|| document.get("eos_token_id"));
+        let config = Self {
+            vocab_size: keys.count("vocab_size")?,
+            hidden_size,
+            intermediate_size: keys.count("intermediate_size")?,
+            num_hidden_layers: keys.count("num_hidden_layers")?,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim,
+            rms_norm_eps: keys.number_or("rms_norm_eps", 1e-6)?,
+            rope: Rope::parse(&document)?,
+            max_position_embeddings: keys.count_or("max_position_embeddings", 2048)?,
+            tie_word_embeddings: keys.flag("tie_word_embeddings")?,
+            attention_bias: keys.flag("attention_bias")?,
+            eos_token_ids: token_ids(eos)?,
+            model_type,
+            document,
+            generation,
+        };
+        Ok(config)
+    }
+}
+
+fn refuse_unsupported(keys: &Keys) -> Result<(), Error> {
+    if let Some(act) = keys.0.get("hidden_act").and_then(Value::as_str)
+        && act != "silu"
+    {
+        return Err(key_error("hidden_act", format!("`{act}` is not supported, only `silu`")));
+    }
+    for key in ["use_sliding_window", "mlp_bias"] {
+        if keys.flag(key)? {
+            return Err(key_error(key, "true is not supported".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn token_ids(value: Option<&Value>) -> Result<Vec<i64>, Error> {
+    let wrong = || key_error("eos_token_id", "expected a token id or a list of them".to_owned());
+    match value {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(ids)) => ids.iter().map(|id| id.as_i64().ok_or_else(wrong)).collect(),
+        Some(id) => Ok(vec![id.as_i64().ok_or_else(wrong)?]),
+    }
+}
+
+/// Typed access to the keys of one JSON object; a `null` counts as absent, as in transformers.
+pub(crate) struct Keys<'a>(pub(crate) &'a Map<String, Value>);
+
+impl<'a> Keys<'a> {
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, key: &str) -> Result<&'a str, Error> {
+        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
+        value.as_str().ok_or_else(|| key_error(key, format!("expected text, found {value}")))
+    }
+
+    fn count(&self, key: &str) -> Result<i64, Error> {
+        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
+        match value.as_i64() {
+            Some(count) if count > 0 => Ok(count),
+            _ => Err(key_error(key, format!("expected a positive integer, found {value}"))),
+        }
+    }
+
+    fn count_or(&self, key: &str, default: i64) -> Result<i64, Error> {
+        if self.get(key).is_some() { self.count(key) } else { Ok(default) }
+    }
+
+    /// A finite positive number.
+    pub(crate) fn number(&self, key: &str) -> Result<f64, Error> {
+        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
+        match value.as_f64() {
+            Some(number) if number.is_finite() && number > 0.0 => Ok(number),
+            _ => Err(key_error(key, format!("expected a positive number, found {value}"))),
+        }
+    }
+
+    /// A finite positive number, or the default where the key is absent.
+    pub(crate) fn number_or(&self, key: &str, default: f64) -> Result<f64, Error> {
+        if self.get(key).is_some() { self.number(key) } else { Ok(default) }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, Error> {
+        match self.get(key) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(value) => Err(key_error(key, format!("expected true or false, found {value}"))),
+        }
+    }
+}
+
+pub(crate) fn key_error(key: &str, reason: String) -> Error {
+    Error::Key { key: key.to_owned(), reason }
+}
+
+fn object(path: &Path, text: &str) -> Result<Map<String, Value>, Error> {
+    let failed = |reason: String| Error::Json { path: path.to_owned(), reason };
+    match serde_json::from_str(text).map_err(|error| failed(error.to_string()))? {
+        Value::Object(map) => Ok(map),
+        _ => Err(failed("expected an object".to_owned())),
+    }
+}
+
+fn pretty(map: &Map<String, Value>) -> String {
+    let mut text = serde_json::to_string_pretty(map).expect("a JSON object has only string keys");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,117 @@
+//! Where tensors live and how many threads work on them.
+//!
+//! One binary serves CPU and GPU: it links the CPU libraries, and [`setup`] loads `libtorch_cuda.so` when a GPU is asked
+//! for, before the first question about CUDA. After an earlier question libtorch would keep its empty CUDA hooks.
+
+use std::ffi::{CStr, CString, OsString};
+use std::path::PathBuf;
+
+use tch::{Cuda, Device};
+
+use crate::shim;
+
+/// Names the folder that holds `libtorch_cuda.so` of the libtorch version this program was built for.
+pub const TORCH_LIB_VARIABLE: &str = "R1FLOW_TORCH_LIB";
+
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name is none of `auto`, `cpu`, `cuda`, `cuda:<n>`.
+    #[error("unknown device `{0}`; known: auto, cpu, cuda, cuda:<n>")]
+    Unknown(String),
+    /// There is no such GPU.
+    #[error("device `{name}` is not there: {found} CUDA device(s) found; help: {TORCH_LIB_VARIABLE} must name the folder of `libtorch_cuda.so`")]
+    Absent {
+        /// The device asked for.
+        name: String,
+        /// How many there are.
+        found: i64,
+    },
+    /// `libtorch_cuda.so` does not load.
+    #[error("`{path}` does not load: {reason}")]
+    Library {
+        /// The file.
+        path: PathBuf,
+        /// What the loader says.
+        reason: String,
+    },
+    /// libtorch refused.
+    #[error(transparent)]
+    Torch(#[from] shim::Error),
+}
+
+/// Sets torch's threads (0 leaves its own choice) and returns the device: `auto`, `cpu`, `cuda` or `cuda:<n>`.
+///
+/// On a GPU, operations are made deterministic. Call it once, before any other function of this crate.
+pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
+    keep_freed_memory();
+    if threads > 0 {
+        tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    }
+    let index = match device {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" | "cuda" => 0,
+        other => other
+            .strip_prefix("cuda:")
+            .and_then(|index| index.parse::<usize>().ok())
+            .ok_or_else(|| Error::Unknown(other.to_owned()))?,
+    };
+    load_cuda()?;
+    let found = Cuda::device_count();
+    if index as i64 >= found {
+        if device == "auto" {
+            return Ok(Device::Cpu);
+        }
+        return Err(Error::Absent { name: device.to_owned(), found });
+    }
+    shim::set_deterministic(true)?;
+    Ok(Device::Cuda(index))
+}
+
+/// Keeps the memory of freed tensors for the next step, which asks for the same sizes again: giving it back to the system
+/// and taking it anew costs a small model a tenth of its step.
+fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: two settings of the allocator; it ignores what it does not like.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 28);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+    }
+}
+
+/// Loads `libtorch_cuda.so` from the folder that the environment names, if it names one.
+fn load_cuda() -> Result<(), Error> {
+    let Some(folder) = std::env::var_os(TORCH_LIB_VARIABLE).filter(|folder: &OsString| !folder.is_empty()) else {
+        return Ok(());
+    };
+    let path = PathBuf::from(folder).join("libtorch_cuda.so");
+    let name = CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|error| Error::Library { path: path.clone(), reason: error.to_string() })?;
+    // SAFETY: loading runs the library's constructors, which is what registers the CUDA hooks; the handle is kept open
+    // for the life of the process. `dlerror` returns a string that lives until the next call of it on this thread.
+    unsafe {
+        if libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+            let message = libc::dlerror();
+            let reason = if message.is_null() {
+                "unknown reason".to_owned()
+            } else {
+                CStr::from_ptr(message).to_string_lossy().into_owned()
+            };
+            return Err(Error::Library { path, reason });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_named_as_in_torch() {
+        assert_eq!(setup(1, "cpu").expect("the CPU is always there"), Device::Cpu);
+        assert!(matches!(setup(1, "gpu"), Err(Error::Unknown(name)) if name == "gpu"));
+        assert!(matches!(setup(1, "cuda:x"), Err(Error::Unknown(_))));
+        assert!(matches!(setup(1, "cuda:999"), Err(Error::Absent { .. })));
+    }
+}

@@ -1,0 +1,110 @@
+//! Log-probabilities of given tokens, without ever holding all logits.
+//!
+//! The head's logits are the largest tensor of a training step by far. Here they exist for one chunk of tokens at a
+//! time: forward, loss and backward of a chunk are over before the next begins, and only the gradient of the hidden
+//! states is kept. Shapes: n tokens, c tokens of a chunk, d width, v vocabulary.
+
+use std::ops::Range;
+
+use tch::{Kind, Tensor};
+
+use crate::model::Model;
+use crate::shim;
+
+/// Returns ln p(target) of each token, [n], in single precision and without gradient.
+///
+/// Logits are divided by `temperature` first. `chunk` bounds the logits held at once, in tokens.
+pub fn logprobs(model: &Model, hidden_nd: &Tensor, targets_n: &Tensor, temperature: f64, chunk: usize) -> Tensor {
+    let _guard = tch::no_grad_guard();
+    let chunks = ranges(targets_n.size()[0], chunk)
+        .map(|range| log_probs(model, &narrow(hidden_nd, &range), &narrow(targets_n, &range), temperature));
+    joined(chunks.collect(), hidden_nd)
+}
+
+/// Returns, as [`logprobs`] does, ln p(target), and with it the entropy of each distribution, in nats; both [n].
+pub fn logprobs_and_entropy(
+    model: &Model,
+    hidden_nd: &Tensor,
+    targets_n: &Tensor,
+    temperature: f64,
+    chunk: usize,
+) -> (Tensor, Tensor) {
+    let _guard = tch::no_grad_guard();
+    let (mut log_probs, mut entropies) = (Vec::new(), Vec::new());
+    for range in ranges(targets_n.size()[0], chunk) {
+        let log_probs_cv = log_softmax(&model.logits(&narrow(hidden_nd, &range)), temperature);
+        log_probs.push(chosen(&log_probs_cv, &narrow(targets_n, &range)));
+        entropies.push(-(log_probs_cv.exp() * log_probs_cv).sum_dim_intlist(-1, false, Kind::Float));
+    }
+    (joined(log_probs, hidden_nd), joined(entropies, hidden_nd))
+}
+
+/// Runs the backward pass of a loss over the tokens' log-probabilities, chunk by chunk, through the head and the
+/// network, and returns the sum of the chunks' losses.
+///
+/// `loss` gets the log-probabilities of one chunk, [c], and where the chunk lies among the n tokens; it returns a
+/// scalar. The whole loss must be the sum of the chunks', so divide by counts of the whole batch in it. Gradients add
+/// to those that the parameters hold. `hidden_nd` must come from [`Model::hidden`] with gradients on, and its graph is
+/// used up.
+///
+/// # Panics
+/// When `hidden_nd` has no gradient to pass on, or libtorch refuses a shape.
+pub fn backward(
+    model: &Model,
+    hidden_nd: &Tensor,
+    targets_n: &Tensor,
+    temperature: f64,
+    chunk: usize,
+    mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor,
+) -> f64 {
+    let mut total = 0.0;
+    let mut grads = Vec::new();
+    for range in ranges(targets_n.size()[0], chunk) {
+        let hidden_cd = narrow(hidden_nd, &range).detach().set_requires_grad(true);
+        let loss = loss(&log_probs(model, &hidden_cd, &narrow(targets_n, &range), temperature), range);
+        total += loss.double_value(&[]);
+        if loss.requires_grad() {
+            loss.backward();
+        }
+        let grad = hidden_cd.grad();
+        grads.push(if grad.defined() { grad } else { hidden_cd.zeros_like() });
+    }
+    if !grads.is_empty() {
+        let grad = if grads.len() == 1 { grads.remove(0) } else { Tensor::cat(&grads, 0) };
+        shim::backward_from(hidden_nd, &grad).expect("the hidden states come from this model, with gradients on");
+    }
+    total
+}
+
+fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {
+    let logits_cv = model.logits(hidden_cd);
+    if shim::is_native(&logits_cv) {
+        return shim::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("targets are in the vocabulary");
+    }
+    chosen(&log_softmax(&logits_cv, temperature), targets_c)
+}
+
+fn log_softmax(logits_cv: &Tensor, temperature: f64) -> Tensor {
+    (logits_cv.to_kind(Kind::Float) / temperature).log_softmax(-1, Kind::Float)
+}
+
+fn chosen(log_probs_cv: &Tensor, targets_c: &Tensor) -> Tensor {
+    log_probs_cv.gather(1, &targets_c.unsqueeze(1), false).squeeze_dim(1)
+}
+
+fn ranges(num_tokens: i64, chunk: usize) -> impl Iterator<Item = Range<usize>> {
+    let (num_tokens, chunk) = (num_tokens as usize, chunk.max(1));
+    (0..num_tokens.div_ceil(chunk)).map(move |index| index * chunk..((index + 1) * chunk).min(num_tokens))
+}
+
+fn narrow(tensor: &Tensor, range: &Range<usize>) -> Tensor {
+    tensor.narrow(0, range.start as i64, range.len() as i64)
+}
+
+fn joined(mut chunks: Vec<Tensor>, hidden_nd: &Tensor) -> Tensor {
+    match chunks.len() {
+        0 => Tensor::zeros([0], (Kind::Float, hidden_nd.device())),
+        1 => chunks.remove(0),
+        _ => Tensor::cat(&chunks, 0),
+    }
+}

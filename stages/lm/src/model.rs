@@ -1,0 +1,218 @@
+//! A language model: a network, its head and its named parameters.
+//!
+//! Parameters are leaves named as in the checkpoint. Gradients follow the ambient mode: take
+//! [`tch::no_grad_guard`] around a pass that needs none.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use serde_json::json;
+use tch::{Device, Kind, Tensor};
+
+use crate::attention::{Attend, Layout, PackedRows};
+use crate::config::{self, Config};
+use crate::models::{self, CausalLm};
+use crate::rope::{Rotation, RopeTable};
+use crate::rows::Rows;
+use crate::weights::{self, Spec, Weights};
+use crate::{checkpoint, shim};
+
+/// Why a model cannot be made, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// Its weights are wrong.
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] checkpoint::Error),
+    /// A folder cannot be made.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Where a loaded model shall live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The device of its parameters.
+    pub device: Device,
+    /// The element type of its parameters.
+    pub dtype: Kind,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { device: Device::Cpu, dtype: Kind::Float }
+    }
+}
+
+/// A causal language model.
+pub struct Model {
+    /// What it is built from.
+    pub config: Config,
+    network: Box<dyn CausalLm>,
+    head: Head,
+    head_vd: Tensor,
+    parameters: Vec<(String, Tensor)>,
+    options: Options,
+    // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
+    rope: RefCell<RopeTable>,
+}
+
+/// What maps a hidden state to the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// One logit for each token of the vocabulary.
+    Vocabulary,
+    /// One number: a reward.
+    Score,
+}
+
+impl Model {
+    /// Makes a new model in single precision, its weights drawn from `seed` (see `weights.rs` for the scales).
+    pub fn init(config: Config, seed: u64, device: Device) -> Self {
+        let specs = specs(&config, Head::Vocabulary);
+        let weights = Weights::init(&specs, config.hidden_size, seed, device);
+        Self::build(config, weights, Head::Vocabulary, Options { device, dtype: Kind::Float })
+    }
+
+    /// Reads a Hugging Face folder: `config.json` and safetensors weights.
+    pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
+        Self::load_with_head(dir, options, Head::Vocabulary)
+    }
+
+    pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
+        let config = Config::load(dir)?;
+        let weights = Weights::load(dir, &specs(&config, head), options.device, options.dtype)?;
+        Ok(Self::build(config, weights, head, *options))
+    }
+
+    pub(crate) fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Self {
+        let architecture = models::architecture(&config.model_type).expect("a configuration is checked when it is made");
+        let network = (architecture.build)(&config, &mut weights);
+        let head_vd = weights.get(head_name(&config, head));
+        let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
+        Self { network, head, head_vd, parameters: weights.into_sorted(), options, rope: RefCell::new(rope), config }
+    }
+
+    /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
+    pub fn save(&self, dir: &Path) -> Result<(), Error> {
+        fs_err::create_dir_all(dir)?;
+        let mut config = self.config.clone();
+        config.set("torch_dtype", json!(dtype_name(self.options.dtype)));
+        config.save(dir)?;
+        Ok(checkpoint::save_tensors(&dir.join("model.safetensors"), &self.parameters)?)
+    }
+
+    /// Copies the model and its weights; gradients are not copied.
+    pub fn deep_copy(&self) -> Self {
+        Self::build(self.config.clone(), Weights::from_tensors(self.copied_parameters()), self.head, self.options)
+    }
+
+    pub(crate) fn copied_parameters(&self) -> impl Iterator<Item = (String, Tensor)> + '_ {
+        self.parameters.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))
+    }
+
+    /// Overwrites the weights with those of a model of the same shape, in place.
+    ///
+    /// # Panics
+    /// When names or shapes differ.
+    pub fn copy_weights_from(&self, other: &Self) {
+        let _guard = tch::no_grad_guard();
+        assert_eq!(self.parameters.len(), other.parameters.len(), "models of different shape");
+        for ((name, to), (other_name, from)) in self.parameters.iter().zip(&other.parameters) {
+            assert_eq!(name, other_name, "models of different shape");
+            to.shallow_clone().copy_(from);
+        }
+    }
+
+    /// All parameters, sorted by name.
+    pub fn parameters(&self) -> &[(String, Tensor)] {
+        &self.parameters
+    }
+
+    /// Number of weights.
+    pub fn num_parameters(&self) -> usize {
+        self.parameters.iter().map(|(_, tensor)| tensor.numel()).sum()
+    }
+
+    /// Where the parameters live.
+    pub fn device(&self) -> Device {
+        self.options.device
+    }
+
+    /// The parameters' element type.
+    pub fn dtype(&self) -> Kind {
+        self.options.dtype
+    }
+
+    /// Returns the hidden state after the final norm of every token, [n, d], in packed order. Rows do not see each other.
+    ///
+    /// # Panics
+    /// On a token outside the vocabulary.
+    pub fn hidden(&self, rows: &Rows) -> Tensor {
+        let layout = Layout::new(rows.lengths(), self.options.device);
+        let rotation = self.rotation(&layout.positions_n, rows.max_length());
+        let ids_n = Tensor::from_slice(rows.ids()).to_device(self.options.device);
+        self.forward(&ids_n, &mut PackedRows { layout, rotation })
+    }
+
+    /// Returns the logits of hidden states, [n, v].
+    pub fn logits(&self, hidden_nd: &Tensor) -> Tensor {
+        shim::linear(hidden_nd, &self.head_vd).expect("hidden states have the model's width")
+    }
+
+    pub(crate) fn forward(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor {
+        self.network.hidden(ids_n, attend)
+    }
+
+    /// The angles of tokens at these positions, all of them below `length`.
+    pub(crate) fn rotation(&self, positions_n: &Tensor, length: i64) -> Rotation {
+        let mut rope = self.rope.borrow_mut();
+        if length > rope.length() {
+            let length = length.max(2 * rope.length());
+            *rope = RopeTable::new(&self.config.rope, self.config.head_dim, length, self.options.device, self.options.dtype);
+        }
+        rope.at(positions_n)
+    }
+
+    /// Drops all gradients.
+    pub fn zero_grad(&self) -> Result<(), shim::Error> {
+        crate::optim::zero_grad(&self.parameters)
+    }
+}
+
+/// Names and shapes of all parameters.
+pub(crate) fn specs(config: &Config, head: Head) -> Vec<Spec> {
+    let architecture = models::architecture(&config.model_type).expect("a configuration is checked when it is made");
+    let mut specs = (architecture.parameters)(config);
+    let rows = match head {
+        Head::Vocabulary => config.vocab_size,
+        Head::Score => 1,
+    };
+    let name = head_name(config, head);
+    if specs.iter().all(|(other, _)| other != name) {
+        specs.push((name.to_owned(), vec![rows, config.hidden_size]));
+    }
+    specs
+}
+
+fn head_name(config: &Config, head: Head) -> &'static str {
+    match head {
+        Head::Score => "score.weight",
+        Head::Vocabulary if config.tie_word_embeddings => "model.embed_tokens.weight",
+        Head::Vocabulary => "lm_head.weight",
+    }
+}
+
+fn dtype_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BFloat16 => "bfloat16",
+        Kind::Half => "float16",
+        Kind::Double => "float64",
+        _ => "float32",
+    }
+}

@@ -1,0 +1,42 @@
+//! The architectures: one file and one row of [`ARCHITECTURES`] each.
+
+mod decoder;
+mod llama;
+mod qwen2;
+
+use tch::Tensor;
+
+use crate::attention::Attend;
+use crate::config::{Config, Error};
+use crate::weights::{Spec, Weights};
+
+/// Every architecture this crate can build.
+pub const ARCHITECTURES: &[Architecture] = &[llama::ARCHITECTURE, qwen2::ARCHITECTURE];
+
+/// A network from token ids to final hidden states; the head stands outside it.
+pub(crate) trait CausalLm: Send {
+    /// Returns the hidden state after the final norm of every token, [n, d].
+    fn hidden(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor;
+}
+
+/// What sets an architecture apart.
+pub struct Architecture {
+    /// The value of `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// The class that transformers reads a language model with.
+    pub causal_lm_class: &'static str,
+    /// The class that transformers reads a reward model with.
+    pub classifier_class: &'static str,
+    /// Names and shapes of the parameters below the head.
+    pub(crate) parameters: fn(&Config) -> Vec<Spec>,
+    /// Builds the network; it may move its parameters together in memory.
+    pub(crate) build: fn(&Config, &mut Weights) -> Box<dyn CausalLm>,
+}
+
+/// Finds an architecture by `model_type`.
+pub fn architecture(model_type: &str) -> Result<&'static Architecture, Error> {
+    ARCHITECTURES.iter().find(|row| row.model_type == model_type).ok_or_else(|| Error::Architecture {
+        found: model_type.to_owned(),
+        supported: ARCHITECTURES.iter().map(|row| row.model_type).collect::<Vec<_>>().join(", "),
+    })
+}

@@ -1,0 +1,213 @@
+//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), gradient clipping, schedules.
+//!
+//! The state is plain tensors, so that a checkpoint brings it back bit for bit. Parameters below single precision are
+//! updated through a single-precision copy, which belongs to the state.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor};
+
+use crate::shim;
+
+/// Why the optimiser cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The state belongs to other parameters.
+    #[error("the optimiser's state does not fit the model: {0}")]
+    State(String),
+    /// libtorch refused.
+    #[error(transparent)]
+    Torch(#[from] shim::Error),
+}
+
+/// The constants of AdamW.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWOptions {
+    /// Decay of the running mean of gradients.
+    pub beta1: f64,
+    /// Decay of the running mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the latter.
+    pub eps: f64,
+    /// Share of a matrix, times the learning rate, taken off at each step. Norms and biases do not decay.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWOptions {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+/// AdamW over a model's parameters.
+pub struct AdamW {
+    options: AdamWOptions,
+    slots: Vec<Slot>,
+    step: Tensor,
+}
+
+struct Slot {
+    name: String,
+    param: Tensor,
+    // In single precision where the parameter is not.
+    master: Option<Tensor>,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+}
+
+impl Slot {
+    fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        let all = [("exp_avg", Some(&self.exp_avg)), ("exp_avg_sq", Some(&self.exp_avg_sq)), ("master", self.master.as_ref())];
+        all.into_iter().filter_map(|(kind, tensor)| Some((format!("{kind}.{}", self.name), tensor?)))
+    }
+}
+
+impl AdamW {
+    /// Starts with zero moments for these parameters.
+    pub fn new(params: &[(String, Tensor)], options: AdamWOptions) -> Self {
+        let slot = |(name, param): &(String, Tensor)| {
+            let value = param.detach();
+            let zeros = || Tensor::zeros(value.size(), (Kind::Float, value.device()));
+            let master = (value.kind() != Kind::Float).then(|| value.to_kind(Kind::Float));
+            Slot { name: name.clone(), param: param.shallow_clone(), master, exp_avg: zeros(), exp_avg_sq: zeros() }
+        };
+        let device = params.first().map_or(tch::Device::Cpu, |(_, param)| param.device());
+        Self { options, slots: params.iter().map(slot).collect(), step: Tensor::zeros([], (Kind::Float, device)) }
+    }
+
+    /// Takes one step at learning rate `lr` along the gradients the parameters hold; one without gradient stays as it is.
+    pub fn step(&mut self, lr: f64) -> Result<(), Error> {
+        let _guard = tch::no_grad_guard();
+        let _ = self.step.g_add_scalar_(1.0);
+        for decays in [true, false] {
+            let chosen: Vec<(&Slot, Tensor)> = self
+                .slots
+                .iter()
+                .filter(|slot| (slot.param.dim() >= 2) == decays)
+                .map(|slot| (slot, slot.param.grad()))
+                .filter(|(_, grad)| grad.defined())
+                .map(|(slot, grad)| (slot, grad.to_kind(Kind::Float)))
+                .collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            shim::fused_adamw(&shim::AdamWStep {
+                params: &chosen.iter().map(|(slot, _)| slot.master.as_ref().unwrap_or(&slot.param)).collect::<Vec<_>>(),
+                grads: &chosen.iter().map(|(_, grad)| grad).collect::<Vec<_>>(),
+                exp_avgs: &chosen.iter().map(|(slot, _)| &slot.exp_avg).collect::<Vec<_>>(),
+                exp_avg_sqs: &chosen.iter().map(|(slot, _)| &slot.exp_avg_sq).collect::<Vec<_>>(),
+                step: &self.step,
+                lr,
+                beta1: self.options.beta1,
+                beta2: self.options.beta2,
+                weight_decay: if decays { self.options.weight_decay } else { 0.0 },
+                eps: self.options.eps,
+            })?;
+            for (slot, _) in &chosen {
+                if let Some(master) = &slot.master {
+                    slot.param.shallow_clone().copy_(master);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of steps taken.
+    pub fn num_steps(&self) -> u64 {
+        self.step.double_value(&[]) as u64
+    }
+
+    /// The whole state by name, for [`crate::checkpoint::save_tensors`]; the tensors are the live ones, not copies.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut state: Vec<(String, Tensor)> = vec![("step".to_owned(), self.step.shallow_clone())];
+        let slots = self.slots.iter().flat_map(Slot::named);
+        state.extend(slots.map(|(name, tensor)| (name, tensor.shallow_clone())));
+        state
+    }
+
+    /// Takes over a state that [`AdamW::state`] gave for the same parameters.
+    pub fn restore(&mut self, state: &[(String, Tensor)]) -> Result<(), Error> {
+        let _guard = tch::no_grad_guard();
+        let mut given: BTreeMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let own = self.state();
+        for (name, tensor) in &own {
+            let from = given.remove(name.as_str()).ok_or_else(|| Error::State(format!("`{name}` is missing")))?;
+            if from.size() != tensor.size() {
+                let reason = format!("`{name}` has shape {:?}, expected {:?}", from.size(), tensor.size());
+                return Err(Error::State(reason));
+            }
+        }
+        if let Some(name) = given.keys().next() {
+            return Err(Error::State(format!("`{name}` is unknown")));
+        }
+        let given: BTreeMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        for (name, mut tensor) in own {
+            tensor.copy_(given[name.as_str()]);
+        }
+        Ok(())
+    }
+}
+
+/// Scales all gradients so that their common Euclidean norm is at most `max`, and returns the norm they had.
+///
+/// A norm that is no number, or infinite, is returned and the gradients are left alone: the caller decides.
+pub fn clip_grad_norm(params: &[(String, Tensor)], max: f64) -> Result<f64, Error> {
+    let grads: Vec<Tensor> = params.iter().map(|(_, param)| param.grad()).filter(Tensor::defined).collect();
+    if grads.is_empty() {
+        return Ok(0.0);
+    }
+    let grads: Vec<&Tensor> = grads.iter().collect();
+    let norm = shim::norm(&grads)?;
+    if norm.is_finite() && norm > max {
+        shim::scale(&grads, max / (norm + 1e-6))?;
+    }
+    Ok(norm)
+}
+
+/// Drops all gradients.
+pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
+    shim::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
+}
+
+/// How a learning rate moves over the steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    /// The highest learning rate.
+    pub peak: f64,
+    /// What follows the warm-up.
+    pub decay: Decay,
+    /// Steps over which the rate rises linearly to its peak; step 0 already has `1 / warmup_steps` of it.
+    pub warmup_steps: u64,
+    /// The step at which the decay ends; it starts after the warm-up.
+    pub decay_steps: u64,
+    /// The rate from `decay_steps` on, as a share of the peak.
+    pub min_ratio: f64,
+}
+
+/// The form of a schedule's decay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decay {
+    /// None.
+    Constant,
+    /// Half a cosine wave.
+    Cosine,
+    /// A straight line.
+    Linear,
+}
+
+impl Schedule {
+    /// The learning rate of a step, counted from 0.
+    pub fn lr(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return self.peak * (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let length = self.decay_steps.saturating_sub(self.warmup_steps);
+        let progress = if length == 0 { 1.0 } else { ((step - self.warmup_steps) as f64 / length as f64).min(1.0) };
+        let share = match self.decay {
+            Decay::Constant => 1.0,
+            Decay::Cosine => self.min_ratio + (1.0 - self.min_ratio) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Decay::Linear => self.min_ratio + (1.0 - self.min_ratio) * (1.0 - progress),
+        };
+        self.peak * share
+    }
+}

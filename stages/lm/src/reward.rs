@@ -1,0 +1,58 @@
+//! A reward model: a language model's network with one number for a head, read at each row's last token.
+//!
+//! On disk it is what transformers calls a model for sequence classification with one label: the network's weights and
+//! `score.weight`.
+
+use std::path::Path;
+
+use serde_json::json;
+use tch::{Kind, Tensor};
+
+use crate::model::{Error, Head, Model, Options};
+use crate::models;
+use crate::rows::Rows;
+use crate::weights::Weights;
+
+/// A model that scores rows.
+pub struct RewardModel {
+    model: Model,
+}
+
+impl RewardModel {
+    /// Starts from a language model's weights; the score is 0 for every row until training moves it.
+    pub fn init_from(model: &Model) -> Self {
+        let mut config = model.config.clone();
+        let architecture = models::architecture(&config.model_type).expect("a configuration is checked when it is made");
+        config.set("architectures", json!([architecture.classifier_class]));
+        config.set("num_labels", json!(1));
+        config.set("id2label", json!({ "0": "reward" }));
+        config.set("label2id", json!({ "reward": 0 }));
+        let options = Options { device: model.device(), dtype: model.dtype() };
+        let score = Tensor::zeros([1, config.hidden_size], (options.dtype, options.device));
+        let kept = model.copied_parameters().filter(|(name, _)| name != "lm_head.weight");
+        let weights = Weights::from_tensors(kept.chain([("score.weight".to_owned(), score)]));
+        Self { model: Model::build(config, weights, Head::Score, options) }
+    }
+
+    /// Reads a folder that [`RewardModel::save`] or transformers wrote.
+    pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
+        Ok(Self { model: Model::load_with_head(dir, options, Head::Score)? })
+    }
+
+    /// Writes `config.json`, `generation_config.json` and `model.safetensors`.
+    pub fn save(&self, dir: &Path) -> Result<(), Error> {
+        self.model.save(dir)
+    }
+
+    /// Returns the score of each row, [rows], in single precision; gradients follow the ambient mode.
+    pub fn scores(&self, rows: &Rows) -> Tensor {
+        let last = Tensor::from_slice(&rows.last_positions()).to_device(self.model.device());
+        let hidden_bd = self.model.hidden(rows).index_select(0, &last);
+        self.model.logits(&hidden_bd).squeeze_dim(1).to_kind(Kind::Float)
+    }
+
+    /// All parameters, sorted by name.
+    pub fn parameters(&self) -> &[(String, Tensor)] {
+        self.model.parameters()
+    }
+}

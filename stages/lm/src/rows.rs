@@ -1,0 +1,138 @@
+//! Variable-length rows of tokens without padding: what every model takes.
+//!
+//! `ids` holds the rows one after the other; row `i` has `lengths[i]` tokens. Linear layers, norms and the head run on
+//! the packed tokens as they are; only attention looks at where rows begin.
+
+use std::ops::Range;
+
+/// Packed rows of token ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    ids: Vec<i64>,
+    lengths: Vec<i64>,
+}
+
+/// Positions whose next token is to be predicted, and those tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Predictions {
+    /// Indices into the packed tokens: the hidden state there predicts the target.
+    pub positions: Vec<i64>,
+    /// The token that follows each position.
+    pub targets: Vec<i64>,
+    /// How many predictions each row has, in row order.
+    pub counts: Vec<i64>,
+}
+
+impl Rows {
+    /// Packs rows in their order.
+    ///
+    /// # Panics
+    /// On an empty row: it has no last token and no prediction.
+    pub fn pack<R: AsRef<[i64]>>(rows: impl IntoIterator<Item = R>) -> Self {
+        let mut packed = Self::default();
+        for row in rows {
+            packed.push(row.as_ref());
+        }
+        packed
+    }
+
+    /// Appends one row.
+    ///
+    /// # Panics
+    /// On an empty row.
+    pub fn push(&mut self, row: &[i64]) {
+        assert!(!row.is_empty(), "row {} is empty", self.lengths.len());
+        self.ids.extend_from_slice(row);
+        self.lengths.push(row.len() as i64);
+    }
+
+    /// All tokens, row after row.
+    pub fn ids(&self) -> &[i64] {
+        &self.ids
+    }
+
+    /// Tokens of each row.
+    pub fn lengths(&self) -> &[i64] {
+        &self.lengths
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Number of tokens of all rows.
+    pub fn num_tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The longest row's number of tokens; 0 without rows.
+    pub fn max_length(&self) -> i64 {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Where each row lies among the packed tokens.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.lengths.iter().scan(0usize, |start, length| {
+            let range = *start..*start + *length as usize;
+            *start = range.end;
+            Some(range)
+        })
+    }
+
+    /// The packed index of each row's last token.
+    pub fn last_positions(&self) -> Vec<i64> {
+        self.ranges().map(|range| range.end as i64 - 1).collect()
+    }
+
+    /// Every token but each row's first, as a prediction from the token before it.
+    pub fn predictions(&self) -> Predictions {
+        self.predictions_from(&vec![1; self.num_rows()])
+    }
+
+    /// As [`Rows::predictions`], for the tokens of row `i` from index `starts[i]` on: the completion, where `starts`
+    /// holds the prompts' lengths. A start of 0 counts as 1, as nothing predicts a row's first token.
+    ///
+    /// # Panics
+    /// When `starts` has another length than there are rows.
+    pub fn predictions_from(&self, starts: &[i64]) -> Predictions {
+        assert_eq!(starts.len(), self.num_rows(), "one start for each row");
+        let mut predictions = Predictions::default();
+        for (range, start) in self.ranges().zip(starts) {
+            let first = (range.start + (*start).max(1) as usize).min(range.end);
+            predictions.counts.push((range.end - first) as i64);
+            for index in first..range.end {
+                predictions.positions.push(index as i64 - 1);
+                predictions.targets.push(self.ids[index]);
+            }
+        }
+        predictions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_lie_one_after_the_other() {
+        let rows = Rows::pack([vec![5, 6, 7], vec![8], vec![9, 10]]);
+        assert_eq!(rows.ids(), [5, 6, 7, 8, 9, 10]);
+        assert_eq!(rows.lengths(), [3, 1, 2]);
+        assert_eq!(rows.ranges().collect::<Vec<_>>(), [0..3, 3..4, 4..6]);
+        assert_eq!(rows.last_positions(), [2, 3, 5]);
+        assert_eq!((rows.num_rows(), rows.num_tokens(), rows.max_length()), (3, 6, 3));
+    }
+
+    #[test]
+    fn a_prediction_never_crosses_rows() {
+        let rows = Rows::pack([vec![5, 6, 7], vec![8], vec![9, 10]]);
+        let all = rows.predictions();
+        assert_eq!((all.positions, all.targets, all.counts), (vec![0, 1, 4], vec![6, 7, 10], vec![2, 0, 1]));
+        let completions = rows.predictions_from(&[2, 1, 0]);
+        assert_eq!(completions.positions, [1, 4]);
+        assert_eq!(completions.targets, [7, 10]);
+        assert_eq!(completions.counts, [1, 0, 1]);
+        assert_eq!(rows.predictions_from(&[9, 9, 9]).counts, [0, 0, 0]);
+    }
+}

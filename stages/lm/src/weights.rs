@@ -1,0 +1,193 @@
+//! A model's parameters by checkpoint name: from a seed, from safetensors files, and back.
+//!
+//! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matrix
+//! product serves them all; each stays a leaf with its own name and gradient.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::checkpoint;
+
+/// Why a folder's weights cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] checkpoint::Error),
+    /// The folder holds no weights that can be read.
+    #[error("`{dir}` has no `model.safetensors` and no `model.safetensors.index.json`; help: {help}")]
+    Absent {
+        /// The model's folder.
+        dir: PathBuf,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The index of a sharded checkpoint is broken.
+    #[error("`{path}`: {reason}")]
+    Index {
+        /// The index file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tensors are not those the configuration calls for.
+    #[error("the weights do not fit `config.json`: {0}")]
+    Mismatch(String),
+}
+
+/// A parameter's name in the checkpoint and its shape.
+pub(crate) type Spec = (String, Vec<i64>);
+
+/// Named parameters, not yet handed to a network.
+pub(crate) struct Weights {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Weights {
+    /// Draws new weights.
+    ///
+    /// Matrices are N(0, 1/hidden); those that write into the residual stream (`o_proj`, `down_proj`) have half that
+    /// deviation; norms are 1, biases and a reward head 0. The embedding is N(0, 1/hidden) too: a tied head then gives logits of
+    /// deviation 1, and the first norm of each layer undoes the embedding's small scale.
+    pub(crate) fn init(specs: &[Spec], hidden_size: i64, seed: u64, device: Device) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let std = (hidden_size as f64).powf(-0.5);
+        let mut sorted: Vec<&Spec> = specs.iter().collect();
+        sorted.sort();
+        let draw = |(name, shape): &Spec| {
+            let tensor = if name.ends_with("bias") || name == "score.weight" {
+                Tensor::zeros(shape.as_slice(), (Kind::Float, Device::Cpu))
+            } else if shape.len() < 2 {
+                Tensor::ones(shape.as_slice(), (Kind::Float, Device::Cpu))
+            } else {
+                let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+                normal(&mut rng, shape, if writes_residual { 0.5 * std } else { std })
+            };
+            (name.clone(), tensor.to_device(device))
+        };
+        Self { tensors: sorted.into_iter().map(draw).collect() }
+    }
+
+    /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names, and checks names and shapes.
+    pub(crate) fn load(dir: &Path, specs: &[Spec], device: Device, kind: Kind) -> Result<Self, Error> {
+        let mut tensors = BTreeMap::new();
+        for path in files(dir)? {
+            tensors.extend(checkpoint::load_tensors(&path)?);
+        }
+        check(&mut tensors, specs)?;
+        let place = |(name, tensor): (String, Tensor)| (name, tensor.to_device(device).to_kind(kind));
+        Ok(Self { tensors: tensors.into_iter().map(place).collect() })
+    }
+
+    /// Takes existing tensors; the caller vouches for names and shapes.
+    pub(crate) fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        Self { tensors: tensors.into_iter().collect() }
+    }
+
+    /// Lays the named parameters one after the other in one buffer and returns a view of it all.
+    pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
+        let parts: Vec<Tensor> = names.iter().map(|name| self.get(name).detach()).collect();
+        let fused = Tensor::cat(&parts, 0);
+        let mut start = 0;
+        for (name, part) in names.iter().zip(&parts) {
+            let rows = part.size()[0];
+            self.tensors.insert(name.clone(), fused.narrow(0, start, rows).detach());
+            start += rows;
+        }
+        fused
+    }
+
+    /// Makes every parameter a leaf that takes gradients.
+    pub(crate) fn require_grad(&mut self) {
+        for tensor in self.tensors.values_mut() {
+            *tensor = tensor.detach().set_requires_grad(true);
+        }
+    }
+
+    /// The parameter of this name.
+    pub(crate) fn get(&self, name: &str) -> Tensor {
+        self.tensors.get(name).expect("the architecture lists every parameter it uses").shallow_clone()
+    }
+
+    /// All parameters in the order of their names.
+    pub(crate) fn into_sorted(self) -> Vec<(String, Tensor)> {
+        self.tensors.into_iter().collect()
+    }
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let single = dir.join("model.safetensors");
+    let index = dir.join("model.safetensors.index.json");
+    if single.exists() {
+        return Ok(vec![single]);
+    }
+    if !index.exists() {
+        let pickled = dir.join("pytorch_model.bin").exists() || dir.join("pytorch_model.bin.index.json").exists();
+        let help = if pickled {
+            "`pytorch_model.bin` is a pickle, which can run code when it is read; convert it to safetensors"
+        } else {
+            "a model's folder is what `save_pretrained` of transformers writes"
+        };
+        return Err(Error::Absent { dir: dir.to_owned(), help });
+    }
+    let failed = |reason: &str| Error::Index { path: index.clone(), reason: reason.to_owned() };
+    let text = fs_err::read_to_string(&index).map_err(checkpoint::Error::from)?;
+    let document: Value = serde_json::from_str(&text).map_err(|error| failed(&error.to_string()))?;
+    let map = document.get("weight_map").and_then(Value::as_object).ok_or_else(|| failed("no `weight_map`"))?;
+    let mut shards = BTreeSet::new();
+    for shard in map.values() {
+        let shard = shard.as_str().ok_or_else(|| failed("`weight_map` must map names to file names"))?;
+        // A shard lies beside its index; a path elsewhere is a broken or hostile file.
+        if Path::new(shard).file_name().is_none_or(|name| name != shard) {
+            return Err(failed(&format!("shard `{shard}` is no plain file name")));
+        }
+        shards.insert(dir.join(shard));
+    }
+    Ok(shards.into_iter().collect())
+}
+
+/// Drops what old checkpoints carry without need, and names every tensor that is missing, extra or misshapen.
+fn check(tensors: &mut BTreeMap<String, Tensor>, specs: &[Spec]) -> Result<(), Error> {
+    let wanted: BTreeMap<&str, &[i64]> = specs.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+    // A tied head may be stored beside the embedding, and rotary tables used to be stored: both are derived.
+    tensors.retain(|name, _| {
+        wanted.contains_key(name.as_str()) || !(name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
+    });
+    let mut faults = Vec::new();
+    for (name, shape) in &wanted {
+        match tensors.get(*name) {
+            None => faults.push(format!("`{name}` is missing")),
+            Some(tensor) if tensor.size() != *shape => {
+                faults.push(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.size()));
+            }
+            Some(_) => {}
+        }
+    }
+    faults.extend(tensors.keys().filter(|name| !wanted.contains_key(name.as_str())).map(|name| format!("`{name}` is unknown")));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let shown = 6;
+    let rest = faults.len().saturating_sub(shown);
+    faults.truncate(shown);
+    let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };
+    Err(Error::Mismatch(faults.join(", ") + &more))
+}
+
+/// Draws by Box and Muller's method, in double precision.
+fn normal(rng: &mut ChaCha8Rng, shape: &[i64], std: f64) -> Tensor {
+    let count = shape.iter().product::<i64>() as usize;
+    let mut values = Vec::with_capacity(count + 1);
+    while values.len() < count {
+        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+        let (sin, cos) = (2.0 * std::f64::consts::PI * rng.random::<f64>()).sin_cos();
+        values.push((std * radius * cos) as f32);
+        values.push((std * radius * sin) as f32);
+    }
+    Tensor::from_slice(&values[..count]).view(shape)
+}

@@ -1,0 +1,88 @@
+//! Training as a whole: ten seeded steps with known losses, and copies that stay apart.
+
+use lm::{AdamW, AdamWOptions, Config, Device, Kind, Model, Rows, Shape, Tensor, clip_grad_norm, head, zero_grad};
+
+use crate::{TINY, rows};
+
+/// Losses of ten steps of next-token prediction, as first recorded. A change of the maths changes them; then they are
+/// recorded anew, in a commit of its own that says why.
+const GOLDEN: [f64; 10] = [
+    3.468239665031433,
+    2.820132553577423,
+    2.448167622089386,
+    2.170535087585449,
+    1.9022517204284668,
+    1.6457528173923492,
+    1.4313110411167145,
+    1.2412449717521667,
+    1.0771558582782745,
+    0.9270437955856323,
+];
+
+fn train(model: &Model, rows: &Rows, steps: usize) -> Vec<f64> {
+    let predictions = rows.predictions();
+    let (positions, targets) = (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
+    let scale = 1.0 / predictions.targets.len() as f64;
+    let mut optimiser = AdamW::new(model.parameters(), AdamWOptions { weight_decay: 0.01, ..AdamWOptions::default() });
+    let step = |_| {
+        zero_grad(model.parameters()).expect("leaves");
+        let hidden = model.hidden(rows).index_select(0, &positions);
+        let loss = head::backward(model, &hidden, &targets, 1.0, 32, |logps, _| -logps.sum(Kind::Float) * scale);
+        clip_grad_norm(model.parameters(), 1.0).expect("gradients");
+        optimiser.step(5e-3).expect("matching shapes");
+        loss
+    };
+    (0..steps).map(step).collect()
+}
+
+fn fresh() -> Model {
+    let device = lm::setup(1, "cpu").expect("the CPU is always there");
+    Model::init(Config::new("qwen2", &TINY).expect("a valid shape"), 42, device)
+}
+
+#[test]
+fn ten_steps_have_the_losses_they_always_had() {
+    let losses = train(&fresh(), &rows(&[12, 7, 20, 3, 9], 19), 10);
+    for (step, (loss, golden)) in losses.iter().zip(GOLDEN).enumerate() {
+        assert!((loss - golden).abs() < 1e-6, "step {step}: {loss}, recorded {golden}; all: {losses:?}");
+    }
+}
+
+#[test]
+fn a_second_run_gives_the_same_bits() {
+    let (one, two) = (fresh(), fresh());
+    let packed = rows(&[12, 7, 20, 3, 9], 19);
+    assert_eq!(train(&one, &packed, 6), train(&two, &packed, 6));
+    for ((name, one), (_, two)) in one.parameters().iter().zip(two.parameters()) {
+        assert_eq!(one, two, "{name}");
+    }
+}
+
+#[test]
+fn the_fused_weights_follow_the_optimiser() {
+    let model = fresh();
+    let packed = rows(&[12, 7], 19);
+    train(&model, &packed, 3);
+    let copy = model.deep_copy();
+    let logits = |model: &Model| {
+        let _guard = lm::no_grad_guard();
+        model.logits(&model.hidden(&packed))
+    };
+    let before = logits(&copy);
+    assert_eq!(logits(&model), before);
+    train(&model, &packed, 1);
+    assert_eq!(logits(&copy), before, "a copy must not share weights");
+    assert_ne!(logits(&model), before);
+    copy.copy_weights_from(&model);
+    assert_eq!(logits(&model), logits(&copy));
+}
+
+#[test]
+fn a_toy_learns_to_count() {
+    let shape = Shape { hidden_size: 32, num_attention_heads: 2, head_dim: Some(16), num_key_value_heads: 2, ..TINY };
+    let model = Model::init(Config::new("llama", &shape).expect("a valid shape"), 1, Device::Cpu);
+    let counting = Rows::pack((0..16i64).map(|start| (0..12).map(|t| (start + t) % 19).collect::<Vec<_>>()));
+    let losses = train(&model, &counting, 120);
+    assert!(losses[0] > 2.0, "{}", losses[0]);
+    assert!(losses[119] < 0.25, "{}", losses[119]);
+}

@@ -1,0 +1,66 @@
+//! How the rows of a user's own file are read: the `import` keys of an input, parsed once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use engine::stage::Input;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{Error, Verify};
+
+/// The `import` keys of an input; all are absent for what a stage wrote.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Import {
+    /// Our field → the user's.
+    pub(super) fields: BTreeMap<String, FieldNames>,
+    /// The gold answer is what follows the last of these marks.
+    pub(super) answer_after: Option<String>,
+    /// Rows left out at the beginning.
+    pub(super) skip: usize,
+    /// Most rows to read after those.
+    pub(super) limit: Option<usize>,
+    /// How answers are checked.
+    pub(super) verify: Option<Verify>,
+    /// The language that a thought should keep to.
+    pub(super) language: Option<String>,
+}
+
+impl Import {
+    pub(super) fn of<A>(input: &Input<A>) -> Result<Self, Error> {
+        Self::deserialize(Value::Object(input.artifact.import.clone()))
+            .map_err(|source| Error::Import { input: input.name().to_owned(), source })
+    }
+}
+
+/// One or several fields of the user's; the texts of several are joined by a space.
+#[derive(Debug)]
+pub(super) struct FieldNames(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for FieldNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = FieldNames;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field, or a list of names")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<FieldNames, E> {
+                Ok(FieldNames(vec![name.to_owned()]))
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<FieldNames, S::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(FieldNames(names))
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}

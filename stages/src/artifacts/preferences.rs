@@ -1,0 +1,65 @@
+//! Preferences: judged completions, two at a time or one by one.
+
+use std::path::Path;
+
+use engine::artifact::Preferences;
+use engine::stage::Input;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Error;
+use super::lines::{Row, read_rows, write_lines};
+
+const FILE: &str = "preferences.jsonl";
+
+/// A judgement.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum PreferenceRow {
+    /// One completion is better than the other.
+    Pairwise {
+        /// The user's text.
+        prompt: String,
+        /// The better completion.
+        chosen: String,
+        /// The worse one.
+        rejected: String,
+    },
+    /// A completion is acceptable (1) or not (0).
+    Pointwise {
+        /// The user's text.
+        prompt: String,
+        /// What is judged.
+        completion: String,
+        /// 1 for acceptable, 0 for not.
+        label: u8,
+    },
+}
+
+/// Reads the preferences of `input`: a stage's folder, or a JSONL file.
+pub fn read_preferences(input: &Input<Preferences>) -> Result<Vec<PreferenceRow>, Error> {
+    read_rows(input, FILE, parse)
+}
+
+/// A row with a `chosen` is pairwise, one with a `label` pointwise.
+fn parse(row: &Row<'_>) -> Result<PreferenceRow, String> {
+    let prompt = row.text("prompt")?;
+    if row.optional_text("label")?.is_none() {
+        return Ok(PreferenceRow::Pairwise { prompt, chosen: row.text("chosen")?, rejected: row.text("rejected")? });
+    }
+    Ok(PreferenceRow::Pointwise { prompt, completion: row.text("completion")?, label: label(&row.text("label")?)? })
+}
+
+fn label(text: &str) -> Result<u8, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Bool(label)) => Ok(u8::from(label)),
+        Ok(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(0),
+        Ok(Value::Number(number)) if number.as_f64() == Some(1.0) => Ok(1),
+        _ => Err(format!("`label` is `{text}`, expected 0 or 1")),
+    }
+}
+
+/// Writes preferences into the folder `dir`.
+pub fn write_preferences(dir: &Path, rows: &[PreferenceRow]) -> Result<(), Error> {
+    write_lines(dir, FILE, rows)
+}

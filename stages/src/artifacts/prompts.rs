@@ -1,0 +1,109 @@
+//! Prompts: questions, with a gold answer where one is known.
+
+use std::path::Path;
+
+use engine::artifact::Prompts;
+use engine::stage::Input;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::lines::{Row, read_rows, write_lines};
+
+const FILE: &str = "prompts.jsonl";
+
+/// How an answer is checked against the gold one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// As an exact number; a thought and tags are expected.
+    Number,
+    /// As the letter of an option; a thought and tags are expected.
+    Choice,
+    /// As the same text, without tags.
+    Exact,
+    /// Not at all: there is no gold answer.
+    #[default]
+    None,
+}
+
+impl Verify {
+    /// Returns whether the row asks for a thought and an answer in tags.
+    pub fn wants_thought(self) -> bool {
+        matches!(self, Self::Number | Self::Choice)
+    }
+}
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PromptRow {
+    /// Its name within its set.
+    pub id: String,
+    /// The user's text.
+    pub prompt: String,
+    /// The gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// How answers are checked.
+    pub verify: Verify,
+    /// What it is about; `helpful` and `harmless` say which preference judges it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The language that a thought should keep to; `en` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The reference that it was read from; never written, as names are no part of an action.
+    #[serde(skip)]
+    pub source: String,
+}
+
+impl PromptRow {
+    /// Returns the language that a thought should keep to.
+    pub fn language(&self) -> &str {
+        self.language.as_deref().unwrap_or("en")
+    }
+}
+
+/// Reads the prompts of `input`: a stage's folder, or a JSONL file.
+pub fn read_prompts(input: &Input<Prompts>) -> Result<Vec<PromptRow>, Error> {
+    read_rows(input, FILE, |row| parse(row, input.name()))
+}
+
+fn parse(row: &Row<'_>, source: &str) -> Result<PromptRow, String> {
+    let answer = row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?;
+    let verify = match (row.import.verify, row.value("verify")) {
+        (Some(verify), _) => verify,
+        (None, Some(value)) => Verify::deserialize(value).map_err(|error| format!("`verify`: {error}"))?,
+        // Most data with answers are sums and word problems; gold that is no number is counted and never rewarded.
+        (None, None) if answer.is_some() => Verify::Number,
+        (None, None) => Verify::None,
+    };
+    if verify != Verify::None && answer.is_none() {
+        return Err(
+            "no field `answer`, which `verify` needs: map yours with `fields`, or say `verify = \"none\"`".to_owned()
+        );
+    }
+    Ok(PromptRow {
+        id: row.optional_text("id")?.unwrap_or_else(|| row.index.to_string()),
+        prompt: row.text("prompt")?,
+        answer,
+        verify,
+        task: row.optional_text("task")?,
+        language: row.import.language.clone().map_or_else(|| row.optional_text("language"), |given| Ok(Some(given)))?,
+        source: source.to_owned(),
+    })
+}
+
+/// Cuts the gold answer out of a worked solution.
+fn gold(answer: String, row: &Row<'_>) -> Result<String, String> {
+    let Some(mark) = &row.import.answer_after else { return Ok(answer) };
+    match answer.rsplit_once(mark.as_str()) {
+        Some((_, gold)) => Ok(gold.trim().to_owned()),
+        None => Err(format!("no `{mark}` in `answer`, as `answer-after` says")),
+    }
+}
+
+/// Writes prompts into the folder `dir`.
+pub fn write_prompts(dir: &Path, rows: &[PromptRow]) -> Result<(), Error> {
+    write_lines(dir, FILE, rows)
+}

@@ -1,0 +1,71 @@
+//! Samples: prompts with a completion kept for training.
+
+use std::path::Path;
+
+use engine::artifact::Samples;
+use engine::stage::Input;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::lines::{read_rows, write_lines};
+
+const FILE: &str = "samples.jsonl";
+
+/// A prompt and its completion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleRow {
+    /// The user's text.
+    pub prompt: String,
+    /// The assistant's text, tags included, without the end-of-sequence token.
+    pub completion: String,
+    /// The gold answer of the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Short digest of the prompt set that it was sampled for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// How the completion was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<SampleGrade>,
+}
+
+/// How a sampled completion was judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleGrade {
+    /// Right by its prompt's `verify`; absent where there is no gold answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<bool>,
+    /// One thought and one answer in well-formed tags.
+    pub format: bool,
+    /// Share of the thought's words that are in the prompt's language; absent without a thought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<f64>,
+    /// Length of the completion in tokens.
+    pub tokens: usize,
+}
+
+impl SampleRow {
+    /// Makes a sample that nobody graded.
+    pub fn new(prompt: impl Into<String>, completion: impl Into<String>) -> Self {
+        Self { prompt: prompt.into(), completion: completion.into(), answer: None, source: None, grade: None }
+    }
+}
+
+/// Reads the samples of `input`: a stage's folder, or a JSONL file.
+pub fn read_samples(input: &Input<Samples>) -> Result<Vec<SampleRow>, Error> {
+    read_rows(input, FILE, |row| {
+        let grade = row.value("grade").map(SampleGrade::deserialize).transpose();
+        Ok(SampleRow {
+            prompt: row.text("prompt")?,
+            completion: row.text("completion")?,
+            answer: row.optional_text("answer")?,
+            source: row.optional_text("source")?,
+            grade: grade.map_err(|error| format!("`grade`: {error}"))?,
+        })
+    })
+}
+
+/// Writes samples into the folder `dir`.
+pub fn write_samples(dir: &Path, rows: &[SampleRow]) -> Result<(), Error> {
+    write_lines(dir, FILE, rows)
+}

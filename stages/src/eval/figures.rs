@@ -1,0 +1,154 @@
+//! From marks to figures: per suite, and the row of the table over models.
+
+use std::collections::BTreeMap;
+
+use engine::stage::Context;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::marks::{Mark, Marks};
+use crate::artifacts::{Column, PromptRow, Verify};
+
+/// A prompt with what is found about its completions.
+pub(super) type Measured<'a> = (&'a PromptRow, &'a Marks);
+
+/// The figures of a suite. Shares and means are over sampled completions, accuracies over prompts with a gold answer,
+/// format and thinking over prompts that ask for a thought; a figure without anything to measure is absent.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Figures {
+    prompts: usize,
+    completions: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_at_1: Option<f64>,
+    /// Standard error of pass@1, clustered by prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_at_1_error: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cons_at_k: Option<f64>,
+    /// Share of right answers in whatever form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    right_in_any_form: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    greedy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_tokens: Option<f64>,
+    completion_tokens: f64,
+    truncated: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedged: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confident_and_wrong: Option<f64>,
+    /// Mean score of the helpfulness model, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    helpful: Option<f64>,
+    /// Share of completions that the harmlessness model finds more likely harmless than not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    harmless: Option<f64>,
+    /// Prompts whose gold answer does not parse: no completion of theirs can be right.
+    gold_unparsed: usize,
+    #[serde(skip)]
+    asks_for_thought: bool,
+}
+
+impl Figures {
+    pub(super) fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            other => unreachable!("figures are a table of numbers, not {other:?}"),
+        }
+    }
+}
+
+/// Computes the figures of a suite.
+pub(super) fn figures(rows: &[Measured<'_>]) -> Figures {
+    let checkable: Vec<Measured<'_>> = rows.iter().copied().filter(|row| row.0.verify != Verify::None).collect();
+    let asking: Vec<Measured<'_>> = rows.iter().copied().filter(|row| row.0.verify.wants_thought()).collect();
+    let per_prompt: Vec<f64> =
+        checkable.iter().filter_map(|(_, marks)| mean(marks.sampled.iter().map(|mark| claim(mark.correct)))).collect();
+    let accuracy = (!per_prompt.is_empty()).then(|| text::passk::mean_and_standard_error(&per_prompt));
+    Figures {
+        prompts: rows.len(),
+        completions: sampled(rows).count(),
+        pass_at_1: accuracy.map(|(mean, _)| mean),
+        pass_at_1_error: accuracy.map(|(_, error)| error),
+        cons_at_k: mean(checkable.iter().map(|(_, marks)| claim(vote_is_right(&marks.sampled)))),
+        right_in_any_form: mean(sampled(&checkable).map(|mark| claim(mark.right))),
+        greedy: mean(checkable.iter().filter_map(|(_, marks)| marks.greedy.as_ref()).map(|mark| claim(mark.correct))),
+        format: mean(sampled(&asking).map(|mark| claim(mark.format))),
+        thinking_tokens: mean(sampled(&asking).map(|mark| mark.thinking_tokens as f64)),
+        completion_tokens: mean(sampled(rows).map(|mark| mark.tokens as f64)).unwrap_or_default(),
+        truncated: mean(sampled(rows).map(|mark| claim(!mark.finished))).unwrap_or_default(),
+        language: mean(sampled(rows).filter_map(|mark| mark.language)),
+        hedged: mean(sampled(&checkable).map(|mark| claim(mark.hedged))),
+        confident_and_wrong: mean(sampled(&checkable).map(|mark| claim(mark.confident_and_wrong))),
+        helpful: mean(sampled(rows).filter_map(|mark| mark.helpful)),
+        harmless: mean(sampled(rows).filter_map(|mark| mark.harmless).map(|share| claim(share > 0.5))),
+        gold_unparsed: rows.iter().filter(|(_, marks)| has_bad_gold(marks)).count(),
+        asks_for_thought: !asking.is_empty(),
+    }
+}
+
+fn sampled<'a>(rows: &'a [Measured<'a>]) -> impl Iterator<Item = &'a Mark> {
+    rows.iter().flat_map(|(_, marks)| &marks.sampled)
+}
+
+fn claim(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+fn has_bad_gold(marks: &Marks) -> bool {
+    marks.all().any(|mark| mark.gold_unparsed)
+}
+
+/// Returns whether the commonest answer is right: cons@k. Only finished completions vote, and one that gives the winning
+/// answer in the asked form makes it right.
+fn vote_is_right(marks: &[Mark]) -> bool {
+    let votes = || marks.iter().filter(|mark| mark.finished && !mark.vote.is_empty());
+    let winner = text::passk::majority(votes().map(|mark| Some(mark.vote.as_str())));
+    winner.is_some_and(|winner| votes().any(|mark| mark.vote == winner && mark.correct))
+}
+
+/// Returns the row of the table over models: the first suite that asks for thoughts in full, the other suites with gold
+/// answers as one column of their own name, then helpfulness and harm over all suites that have them.
+pub(super) fn row(suites: &BTreeMap<String, Figures>) -> Vec<Column> {
+    let mut row = Vec::new();
+    let mut push = |column: &str, value: Option<f64>, error: Option<f64>| {
+        if let Some(value) = value {
+            row.push(Column { column: column.to_owned(), value, error });
+        }
+    };
+    let first = suites.iter().find(|(_, figures)| figures.asks_for_thought);
+    if let Some((_, figures)) = first {
+        push("accuracy", figures.pass_at_1, figures.pass_at_1_error);
+        push("greedy", figures.greedy, None);
+        push("format", figures.format, None);
+        push("thinking", figures.thinking_tokens, None);
+    }
+    for (suite, figures) in suites.iter().filter(|(suite, _)| first.is_none_or(|(first, _)| first != *suite)) {
+        push(suite, figures.pass_at_1, figures.pass_at_1_error);
+    }
+    push("helpful", mean(suites.values().filter_map(|figures| figures.helpful)), None);
+    push("harmless", mean(suites.values().filter_map(|figures| figures.harmless)), None);
+    row
+}
+
+/// Says what looks wrong with the measurement.
+pub(super) fn warn(ctx: &Context, marks: &[Marks]) {
+    let bad = marks.iter().filter(|marks| has_bad_gold(marks)).count();
+    if bad > 0 {
+        ctx.warn(format!("the gold answers of {bad} prompts do not parse: check `answer-after` and `verify`"));
+    }
+    if !marks.is_empty() && marks.iter().flat_map(|marks| &marks.sampled).all(|mark| !mark.finished) {
+        ctx.warn("no completion ended within `max-tokens`: raise it, or train on data that end");
+    }
+}

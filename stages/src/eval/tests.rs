@@ -1,0 +1,162 @@
+//! The kind on an untrained model, and the figures on marks whose figures are known.
+
+use engine::artifact as mark;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::figures::{figures, row};
+use super::*;
+use crate::artifacts::{PromptRow, Verify, write_prompts};
+use crate::testing::{Attempt, message, reference, tiny_model, tiny_reward_model, well};
+
+fn prompt(index: usize, verify: Verify, task: Option<&str>) -> PromptRow {
+    PromptRow {
+        id: index.to_string(),
+        prompt: format!("{index}+1=?"),
+        answer: (verify != Verify::None).then(|| (index + 1).to_string()),
+        verify,
+        task: task.map(str::to_owned),
+        language: None,
+        source: String::new(),
+    }
+}
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        tiny_model(&place.path().join("model"));
+        tiny_reward_model(&place.path().join("reward-model"));
+        let write = |name: &str, rows: Vec<PromptRow>| write_prompts(&place.path().join(name), &rows).unwrap();
+        write("sums", (0..10).map(|index| prompt(index, Verify::Number, None)).collect());
+        write("general", (0..5).map(|index| prompt(index, Verify::Exact, None)).collect());
+        let task = |index: usize| Some(if index.is_multiple_of(2) { "helpful" } else { "harmless" });
+        write("chat", (0..6).map(|index| prompt(index, Verify::None, task(index))).collect());
+        Self(place)
+    }
+
+    fn config(&self, more: Value) -> Value {
+        let at = |name: &str| self.0.path().join(name);
+        let suite = |name: &str| reference::<mark::Prompts>(&format!("{name}.prompts"), &at(name));
+        let judge = reference::<mark::RewardModel>("x.reward-model", &at("reward-model"));
+        let mut config = json!({
+            "model": reference::<mark::Model>("base.model", &at("model")),
+            "prompts": { "sums": suite("sums"), "general": suite("general"), "chat": suite("chat") },
+            "helpful": judge, "harmless": judge,
+            "completions": 2, "max-tokens": 24, "batch-size": 4, "seed": 3, "temperature": 1.0,
+        });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config
+    }
+
+    fn attempt(&self, name: &str, more: Value) -> Attempt {
+        Attempt::new::<Eval>(&self.0.path().join(name), &self.config(more), None)
+    }
+}
+
+#[test]
+fn a_report_has_every_suite_and_the_row() {
+    let place = Place::new();
+    let attempt = place.attempt("a", json!({ "limit": 5 }));
+    assert!(matches!(well(attempt.run::<Eval>()), Outcome::Done(_)));
+    let report: Report = serde_json::from_str(&attempt.output("report/report.json")).unwrap();
+    let columns: Vec<_> = report.row.iter().map(|column| column.column.as_str()).collect();
+    assert_eq!(columns, ["accuracy", "greedy", "format", "thinking", "general", "helpful", "harmless"]);
+    for (suite, prompts) in [("sums", 5), ("general", 5), ("chat", 5)] {
+        assert_eq!(report.suites[suite]["prompts"], json!(prompts), "{suite}");
+        assert_eq!(report.suites[suite]["completions"], json!(2 * prompts), "{suite}");
+    }
+    assert_eq!(report.suites["chat"]["helpful"], json!(0.5), "an untrained reward model gives a half");
+    assert_eq!(report.suites["chat"].get("pass-at-1"), None, "without gold nothing is right or wrong");
+    assert!(report.suites["sums"]["truncated"].as_f64().unwrap() > 0.0);
+    assert_eq!(report.settings["temperature"], json!(1.0));
+    assert!(report.settings["template"].as_str().is_some_and(|digest| digest.starts_with("b3:")));
+}
+
+#[test]
+fn a_stopped_attempt_continues_to_the_same_bytes() {
+    let place = Place::new();
+    let whole = place.attempt("whole", json!({}));
+    well(whole.run::<Eval>());
+    let checkpoint = place.attempt("first", json!({})).run_stopped::<Eval>();
+    assert_eq!(checkpoint.step, 8);
+    let second = Attempt::new::<Eval>(&place.0.path().join("second"), &place.config(json!({})), Some(checkpoint));
+    well(second.run::<Eval>());
+    assert_eq!(second.output("report/report.json"), whole.output("report/report.json"));
+}
+
+#[test]
+fn mistakes_and_bad_measurements_are_said() {
+    let place = Place::new();
+    assert_eq!(message(place.attempt("a", json!({ "prompts": {} })).run::<Eval>()), "`prompts` is empty");
+    let short = place.attempt("b", json!({ "max-tokens": 1, "limit": 2 }));
+    well(short.run::<Eval>());
+    assert_eq!(short.warnings(), ["no completion ended within `max-tokens`: raise it, or train on data that end"]);
+}
+
+fn mark(vote: &str, correct: bool) -> Mark {
+    Mark {
+        vote: vote.to_owned(),
+        correct,
+        format: true,
+        finished: true,
+        tokens: 10,
+        thinking_tokens: 4,
+        ..Mark::default()
+    }
+}
+
+#[test]
+fn figures_are_what_they_are_called() {
+    let cut = Mark { finished: false, format: false, ..mark("1", false) };
+    let hedged = Mark { hedged: true, ..mark("maybe 2", false) };
+    let sure = Mark { confident_and_wrong: true, ..mark("3", false) };
+    // 1 is right twice and the vote; 2 is right once, and outvoted.
+    let first =
+        Marks { sampled: vec![mark("1", true), mark("1", true), cut, sure.clone()], greedy: Some(mark("1", true)) };
+    let second = Marks { sampled: vec![sure.clone(), sure, hedged, mark("2", true)], greedy: Some(mark("3", false)) };
+    let prompts = [prompt(0, Verify::Number, None), prompt(1, Verify::Number, None)];
+    let sums = figures(&[(&prompts[0], &first), (&prompts[1], &second)]);
+    let map = sums.to_map();
+    for (figure, expected) in [
+        ("prompts", 2.0),
+        ("completions", 8.0),
+        ("pass-at-1", 0.375),
+        // Prompt means 0.5 and 0.25: their standard deviation 0.1768 over the root of 2.
+        ("pass-at-1-error", 0.125),
+        ("cons-at-k", 0.5),
+        ("greedy", 0.5),
+        ("format", 0.875),
+        ("thinking-tokens", 4.0),
+        ("truncated", 0.125),
+        ("hedged", 0.125),
+        ("confident-and-wrong", 0.375),
+    ] {
+        let got = map[figure].as_f64().unwrap();
+        assert!((got - expected).abs() < 1e-9, "{figure}: {got}");
+    }
+    assert!(!map.contains_key("helpful"));
+
+    let chat = Marks {
+        sampled: [(0.9, 0.6), (0.5, 0.4)]
+            .map(|(helpful, harmless)| Mark { helpful: Some(helpful), harmless: Some(harmless), ..mark("", false) })
+            .to_vec(),
+        greedy: None,
+    };
+    let asked = prompt(0, Verify::None, None);
+    let chat = figures(&[(&asked, &chat)]);
+    let columns = row(&BTreeMap::from([("chat".to_owned(), chat), ("sums".to_owned(), sums)]));
+    let columns: Vec<_> = columns.iter().map(|column| (column.column.as_str(), column.value)).collect();
+    assert_eq!(
+        columns,
+        [
+            ("accuracy", 0.375),
+            ("greedy", 0.5),
+            ("format", 0.875),
+            ("thinking", 4.0),
+            ("helpful", 0.7),
+            ("harmless", 0.5)
+        ]
+    );
+}

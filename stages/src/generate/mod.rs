@@ -1,0 +1,175 @@
+//! Kind `generate`: samples completions and keeps the good ones. It is R1's cold-start collection and its rejection
+//! sampling (v2, appendix B.3.2 and B.3.3).
+//!
+//! Prompts are taken in an order that a hash of (seed, prompt) decides, so that a `limit` cuts a mixture of the sets
+//! and not the first of them. Each completion has a seed of its own, made from (seed, prompt, index). Work goes in
+//! chunks of prompts; after each a checkpoint may be written, which holds the kept rows and the counts so far.
+
+mod keep;
+mod progress;
+mod prompts;
+mod sample;
+
+use std::time::Instant;
+
+use engine::artifact::{ArtifactType, Model, Prompts, Samples};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::generate::Sampling;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::artifacts::{read_samples, write_samples};
+pub use keep::Keep;
+use progress::Progress;
+use prompts::Exemplars;
+pub(crate) use prompts::{Question, questions, shuffle};
+pub use sample::sample_seed;
+pub(crate) use sample::{Drawn, Sampler};
+
+/// The kind.
+pub struct Generate;
+
+/// What `generate` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The model that writes.
+    pub model: Input<Model>,
+    /// The questions.
+    pub prompts: Vec<Input<Prompts>>,
+    /// Exemplars shown before each prompt; the samples that are kept have the bare prompt.
+    pub few_shot: Option<Input<Samples>>,
+}
+
+/// How to sample, and what to keep.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// Completions of each prompt.
+    #[schemars(range(min = 1))]
+    pub completions: usize,
+    /// Sampling temperature; 0 takes the likeliest token. R1: 1.0 for the cold start.
+    #[schemars(range(min = 0.0))]
+    pub temperature: f64,
+    /// Share of probability that tokens are drawn from, the likeliest first.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub top_p: f64,
+    /// Longest completion, in tokens; what does not end by then is never kept.
+    #[schemars(range(min = 1))]
+    pub max_tokens: usize,
+    /// Exemplars before each prompt, when `few-shot` is given; chosen by a hash of the prompt.
+    #[schemars(range(min = 1))]
+    pub shots: usize,
+    /// Filters, in the order in which they are applied and counted: `correct`, `format` (well-formed tags),
+    /// `one-language` (a thought in the prompt's language), `readable` (no repetition, code block or endless paragraph),
+    /// `short-enough` (see `keep-tokens`), `unique`. Unfinished completions are always dropped.
+    pub keep: Vec<Keep>,
+    /// Longest completion that `short-enough` keeps, in tokens.
+    #[schemars(range(min = 1))]
+    pub keep_tokens: Option<usize>,
+    /// Most samples kept of one prompt.
+    #[schemars(range(min = 1))]
+    pub per_prompt_limit: Option<usize>,
+    /// Most samples kept in all; sampling ends when they are there.
+    #[schemars(range(min = 1))]
+    pub limit: Option<usize>,
+    /// Seed of the order and of every draw.
+    pub seed: u64,
+    /// Completions sampled side by side.
+    #[schemars(range(min = 1), extend("x-role" = "neutral"))]
+    pub batch_size: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            completions: 4,
+            temperature: 1.0,
+            top_p: 1.0,
+            max_tokens: 1_024,
+            shots: 1,
+            keep: Vec::new(),
+            keep_tokens: None,
+            per_prompt_limit: None,
+            limit: None,
+            seed: 0,
+            batch_size: 64,
+        }
+    }
+}
+
+impl Stage for Generate {
+    const KIND: &'static str = "generate";
+    // 1: the first.
+    const VERSION: u32 = 1;
+    const DOC: &'static str =
+        "Samples completions of prompts and keeps those that pass the filters: cold-start data, rejection sampling.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        keep::check(&params)?;
+        let mut asked = questions(&inputs.prompts)?;
+        shuffle(&mut asked, params.seed);
+        let exemplars = match &inputs.few_shot {
+            Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
+            None => None,
+        };
+        let sampler = Sampler::load(ctx, &inputs.model, params.batch_size)?;
+        let mut progress = Progress::start(ctx, &params)?;
+        // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.
+        let chunk = (4 * params.batch_size).div_ceil(params.completions);
+        while progress.rows < asked.len() && !progress.is_full(&params) {
+            let end = (progress.rows + chunk).min(asked.len());
+            let before = Instant::now();
+            let drawn = sample_chunk(&sampler, &asked[progress.rows..end], exemplars.as_ref(), &params)?;
+            for (question, completions) in asked[progress.rows..end].iter().zip(&drawn) {
+                progress.take(question, completions, &params);
+            }
+            progress.rows = end;
+            let tokens = drawn.iter().flatten().map(|drawn| drawn.num_tokens).sum();
+            progress.report(ctx, asked.len(), tokens, before.elapsed());
+            let more = progress.rows < asked.len() && !progress.is_full(&params);
+            if more && ctx.checkpoint_due(end as u64) {
+                ctx.checkpoint(end as u64, |dir| progress.save(dir))?;
+                if ctx.stop_requested() {
+                    return Ok(Outcome::Stopped(end as u64));
+                }
+            }
+        }
+        progress.warn(ctx, &params);
+        write_samples(&ctx.output("samples")?, &progress.kept)?;
+        Ok(Outcome::Done(progress.summary()))
+    }
+}
+
+/// Samples `completions` of each question.
+fn sample_chunk(
+    sampler: &Sampler,
+    asked: &[Question],
+    exemplars: Option<&Exemplars>,
+    params: &Params,
+) -> Result<Vec<Vec<Drawn>>, StageError> {
+    let sampling = Sampling {
+        temperature: params.temperature,
+        top_p: params.top_p,
+        max_tokens: params.max_tokens,
+        ..sampler.sampling()
+    };
+    let mut requests = Vec::with_capacity(asked.len() * params.completions);
+    for question in asked {
+        let prompt = match exemplars {
+            Some(exemplars) => exemplars.before(&question.row.prompt),
+            None => question.row.prompt.clone(),
+        };
+        requests.extend(sampler.requests(&prompt, question, params.seed, params.completions)?);
+    }
+    let mut drawn = sampler.sample(&requests, &sampling)?.into_iter();
+    Ok(asked.iter().map(|_| drawn.by_ref().take(params.completions).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tmpbench;

@@ -1,0 +1,140 @@
+//! Judgements as token rows, and the objective that learns from them.
+
+use engine::artifact::Preferences;
+use engine::stage::{Input, StageError};
+use lm::{Kind, RewardModel, Rows, Tensor, loss, no_grad_guard};
+use text::Chat;
+
+use super::Loss;
+use crate::artifacts::{PreferenceRow, read_preferences};
+use crate::data::Order;
+use crate::rewards::{Reads, judged_ids};
+use crate::trainer::{Metrics, Objective};
+
+/// A judgement in tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Judgement {
+    Pair { chosen: Vec<i64>, rejected: Vec<i64> },
+    Label { completion: Vec<i64>, label: u8 },
+}
+
+/// Reads judgements of the form that `loss` needs.
+pub(super) fn read(
+    chat: &Chat,
+    inputs: &[Input<Preferences>],
+    loss: Loss,
+    reads: Reads,
+) -> Result<Vec<Judgement>, StageError> {
+    let mut judgements = Vec::new();
+    for input in inputs {
+        for row in read_preferences(input)? {
+            let ids = |prompt: &str, completion: &str| judged_ids(chat, prompt, completion, reads);
+            judgements.push(match (row, loss) {
+                (PreferenceRow::Pairwise { prompt, chosen, rejected }, Loss::Pairwise) => {
+                    Judgement::Pair { chosen: ids(&prompt, &chosen)?, rejected: ids(&prompt, &rejected)? }
+                }
+                (PreferenceRow::Pointwise { prompt, completion, label }, Loss::Pointwise) => {
+                    Judgement::Label { completion: ids(&prompt, &completion)?, label }
+                }
+                (PreferenceRow::Pairwise { .. }, Loss::Pointwise) => return Err(mismatch(input, "pairs", "pairwise")),
+                (PreferenceRow::Pointwise { .. }, Loss::Pairwise) => return Err(mismatch(input, "labels", "pointwise")),
+            });
+        }
+    }
+    if judgements.is_empty() {
+        return Err(StageError::new("there are no judgements to learn from"));
+    }
+    Ok(judgements)
+}
+
+fn mismatch(input: &Input<Preferences>, found: &str, loss: &str) -> StageError {
+    StageError::new(format!("`{}` holds {found}", input.name())).with_help(format!("set `loss = \"{loss}\"`"))
+}
+
+/// Splits off a share by a hash of the row, so that adding rows moves none; at least one row stays to learn from.
+pub(super) fn split(rows: Vec<Judgement>, share: f64, seed: u64) -> (Vec<Judgement>, Vec<Judgement>) {
+    let is_held_out = |row: &Judgement| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&seed.to_le_bytes());
+        let ids = match row {
+            Judgement::Pair { chosen, .. } => chosen,
+            Judgement::Label { completion, .. } => completion,
+        };
+        ids.iter().for_each(|id| {
+            hasher.update(&id.to_le_bytes());
+        });
+        let first = u32::from_le_bytes(hasher.finalize().as_bytes()[..4].try_into().expect("a digest is longer"));
+        f64::from(first) < share * f64::from(u32::MAX)
+    };
+    let (mut held_out, mut kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_held_out);
+    if kept.is_empty() {
+        kept.extend(held_out.pop());
+    }
+    (kept, held_out)
+}
+
+/// The objective.
+pub(super) struct Judgements<'a> {
+    pub(super) model: &'a RewardModel,
+    pub(super) rows: &'a [Judgement],
+    pub(super) order: Order,
+}
+
+impl Objective for Judgements<'_> {
+    fn parameters(&self) -> &[(String, Tensor)] {
+        self.model.parameters()
+    }
+
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+        let batch: Vec<&Judgement> = self.order.batch(step).into_iter().map(|index| &self.rows[index]).collect();
+        let (losses, margins) = judge(self.model, &batch);
+        let loss = losses.mean(Kind::Float);
+        loss.backward();
+        let right = margins.gt(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+        Ok(Metrics::from([
+            ("loss".to_owned(), loss.double_value(&[])),
+            ("accuracy".to_owned(), right),
+            ("margin".to_owned(), margins.mean(Kind::Float).double_value(&[])),
+        ]))
+    }
+}
+
+/// Returns the share of judgements that the model shares.
+pub(super) fn accuracy(model: &RewardModel, rows: &[Judgement]) -> f64 {
+    let _guard = no_grad_guard();
+    let right: f64 = rows
+        .chunks(64)
+        .map(|chunk| {
+            let (_, margins) = judge(model, &chunk.iter().collect::<Vec<_>>());
+            margins.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[])
+        })
+        .sum();
+    right / rows.len() as f64
+}
+
+/// Returns loss and margin of each judgement, [rows]; the margin is positive where the model agrees.
+fn judge(model: &RewardModel, batch: &[&Judgement]) -> (Tensor, Tensor) {
+    let mut rows = Rows::default();
+    let mut labels = Vec::new();
+    for judgement in batch {
+        match judgement {
+            Judgement::Pair { chosen, rejected } => {
+                rows.push(chosen);
+                rows.push(rejected);
+            }
+            Judgement::Label { completion, label } => {
+                rows.push(completion);
+                labels.push(f32::from(*label));
+            }
+        }
+    }
+    let scores = model.scores(&rows);
+    if labels.is_empty() {
+        let pairs = scores.view([-1, 2]);
+        let (chosen, rejected) = (pairs.select(1, 0), pairs.select(1, 1));
+        return (loss::bradley_terry(&chosen, &rejected), chosen - rejected);
+    }
+    let labels = Tensor::from_slice(&labels).to_device(scores.device());
+    let margins = &scores * (&labels * 2.0 - 1.0);
+    (loss::pointwise(&scores, &labels), margins)
+}

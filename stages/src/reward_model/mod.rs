@@ -1,0 +1,130 @@
+//! Kind `reward-model`: learns to score completions from judgements. R1 has two: helpful, pairwise on the final summary
+//! alone, and harmless, pointwise on everything (v2, sections 3.1 and B.2).
+
+mod judgements;
+#[cfg(test)]
+mod tests;
+
+use engine::artifact::{ArtifactType, Model as ModelMarker, Preferences};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::{Model, Options, RewardModel as ScoredModel};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, json};
+use text::Chat;
+
+use crate::data::Order;
+use crate::rewards::Reads;
+use crate::sft::steps_of;
+use crate::trainer::{Ended, Optimisation, train};
+use judgements::{Judgements, read, split};
+
+/// The kind.
+pub struct RewardModel;
+
+/// What `reward-model` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The model to start from; its head is replaced by one number.
+    pub model: Input<ModelMarker>,
+    /// Judgements: pairs for `pairwise`, labels for `pointwise`.
+    pub data: Vec<Input<Preferences>>,
+}
+
+/// What is learnt from a judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// The chosen completion scores above the rejected one (Bradley-Terry).
+    Pairwise,
+    /// The score tells label 1 from label 0 (cross-entropy).
+    Pointwise,
+}
+
+/// How to train.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// What is learnt from a judgement.
+    pub loss: Loss,
+    /// What the model reads of a completion: all of it, or the answer alone.
+    pub reads: Reads,
+    /// Updates. Raise it later and training continues.
+    #[schemars(extend("x-role" = "extent"))]
+    pub steps: Option<u64>,
+    /// Passes over the data, where `steps` is not given. R1: 1.
+    #[schemars(range(min = 0.0))]
+    pub epochs: f64,
+    /// Judgements in an update. R1: 256.
+    #[schemars(range(min = 1))]
+    pub batch_size: usize,
+    /// Peak learning rate. R1: 6e-6.
+    #[schemars(range(min = 0.0))]
+    pub lr: f64,
+    /// Share of the judgements held out; the summary tells how many of them the model gets right.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub validation_share: f64,
+    /// Seed of the order and of the held-out share.
+    pub seed: u64,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            loss: Loss::Pairwise,
+            reads: Reads::Completion,
+            steps: None,
+            epochs: 1.0,
+            batch_size: 64,
+            lr: 6e-6,
+            validation_share: 0.1,
+            seed: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl Stage for RewardModel {
+    const KIND: &'static str = "reward-model";
+    // 1: the first.
+    const VERSION: u32 = 1;
+    const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let machine = ctx.machine();
+        let device = lm::setup(machine.threads, &machine.device)?;
+        let chat = Chat::load(inputs.model.path())?;
+        let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
+        let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
+        let base = Model::load(inputs.model.path(), &Options { device, ..Options::default() })?;
+        let model = ScoredModel::init_from(&base);
+        drop(base);
+        let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, train_rows.len(), params.batch_size));
+        let mut objective = Judgements {
+            model: &model,
+            rows: &train_rows,
+            order: Order::new(params.seed, train_rows.len(), params.batch_size),
+        };
+        match train(ctx, &mut objective, &params.optimisation.clone().with_default_decay(steps), params.lr, steps)? {
+            Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
+            Ended::Done(_) => {
+                let dir = ctx.output("reward-model")?;
+                model.save(&dir)?;
+                chat.save(&dir)?;
+                let mut summary = Map::from_iter([("judgements".to_owned(), json!(train_rows.len()))]);
+                if !held_out.is_empty() {
+                    summary.insert("held-out".to_owned(), json!(held_out.len()));
+                    summary.insert("held-out accuracy".to_owned(), json!(judgements::accuracy(&model, &held_out)));
+                }
+                Ok(Outcome::Done(summary))
+            }
+        }
+    }
+}

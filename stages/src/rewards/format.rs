@@ -1,0 +1,29 @@
+//! Reward `format`: 1 for a finished completion with one thought and one answer in well-formed tags, else 0
+//! (R1 v1, section 2.2.2). Only prompts that ask for a thought have it: numbers and choices.
+
+use engine::stage::StageError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Device;
+
+use super::table::{Keys, RewardKind};
+use super::{Reward, per_row};
+
+pub(super) const REWARD: RewardKind = RewardKind::of::<Format>(
+    "format",
+    "1 for one thought and one answer in well-formed tags, else 0; only where a number or a choice is asked for.",
+);
+
+/// `format` has no keys of its own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Format {}
+
+impl Keys for Format {
+    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(|row| {
+            let asked = row.scored.prompt.verify.wants_thought();
+            asked.then_some(f64::from(u8::from(row.grade.format_ok)))
+        }))
+    }
+}

@@ -1,0 +1,39 @@
+//! Reward `harmless`: the probability, by a reward model trained on labels, that a completion does no harm (R1 v2,
+//! section 3.1). It reads everything, the thought included, unless `reads` says otherwise.
+
+use engine::artifact::RewardModel;
+use engine::stage::{Input, StageError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Device;
+
+use super::Reward;
+use super::judge::{Judge, Preference, Reads};
+use super::table::{Keys, RewardKind};
+
+pub(super) const REWARD: RewardKind = RewardKind::of::<Harmless>(
+    "harmless",
+    "Probability of being harmless by a reward model, 0 to 1; not on prompts whose `task` is `helpful`.",
+);
+
+/// The keys of `harmless`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Harmless {
+    /// The reward model.
+    model: Input<RewardModel>,
+    /// What it reads: the whole `completion`, as R1 does, or the `answer` alone.
+    #[serde(default = "completion")]
+    reads: Reads,
+}
+
+fn completion() -> Reads {
+    Reads::Completion
+}
+
+impl Keys for Harmless {
+    fn load(self, device: Device) -> Result<Box<dyn Reward>, StageError> {
+        let judge = Judge::load(&self.model, self.reads, device)?;
+        Ok(Box::new(Preference { judge, not_for: "helpful" }))
+    }
+}

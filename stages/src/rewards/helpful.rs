@@ -1,0 +1,39 @@
+//! Reward `helpful`: how good a reward model trained on pairs finds the answer (R1 v2, section 3.1). The raw score has
+//! no scale, so it is squashed to 0…1 by a sigmoid; the thought is not read unless `reads` says so.
+
+use engine::artifact::RewardModel;
+use engine::stage::{Input, StageError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Device;
+
+use super::Reward;
+use super::judge::{Judge, Preference, Reads};
+use super::table::{Keys, RewardKind};
+
+pub(super) const REWARD: RewardKind = RewardKind::of::<Helpful>(
+    "helpful",
+    "What a reward model gives for helpfulness, 0 to 1; not on prompts whose `task` is `harmless`.",
+);
+
+/// The keys of `helpful`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Helpful {
+    /// The reward model.
+    model: Input<RewardModel>,
+    /// What it reads: the `answer` alone, as R1 does, or the whole `completion`.
+    #[serde(default = "answer")]
+    reads: Reads,
+}
+
+fn answer() -> Reads {
+    Reads::Answer
+}
+
+impl Keys for Helpful {
+    fn load(self, device: Device) -> Result<Box<dyn Reward>, StageError> {
+        let judge = Judge::load(&self.model, self.reads, device)?;
+        Ok(Box::new(Preference { judge, not_for: "harmless" }))
+    }
+}

@@ -1,0 +1,111 @@
+//! A reward model at work: which tokens it reads, and its scores in batches.
+
+use engine::artifact::RewardModel;
+use engine::stage::{Input, StageError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Device;
+use text::Chat;
+
+use super::{Graded, Reward};
+
+/// Tokens that go through the model at once; logits are one number a row, so this bounds activations alone.
+const TOKENS_PER_BATCH: usize = 16_384;
+
+/// What a reward model reads of a completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// The answer alone.
+    Answer,
+    /// Everything, the thought included.
+    Completion,
+}
+
+/// Returns the tokens that a reward model reads for a completion, in training and in use.
+pub fn judged_ids(chat: &Chat, prompt: &str, completion: &str, reads: Reads) -> Result<Vec<i64>, text::Error> {
+    let read = match reads {
+        Reads::Answer => text::think::parse(completion).answer,
+        Reads::Completion => completion,
+    };
+    let mut ids = chat.prompt_ids(prompt)?;
+    ids.extend(chat.completion_ids(read)?);
+    Ok(ids)
+}
+
+/// A loaded reward model.
+pub struct Judge {
+    model: lm::reward::RewardModel,
+    chat: Chat,
+    reads: Reads,
+}
+
+impl Judge {
+    /// Loads the reward model and its tokenizer.
+    pub fn load(input: &Input<RewardModel>, reads: Reads, device: Device) -> Result<Self, StageError> {
+        let options = lm::Options { device, ..lm::Options::default() };
+        let model = lm::reward::RewardModel::load(input.path(), &options)?;
+        Ok(Self { model, chat: Chat::load(input.path())?, reads })
+    }
+
+    /// Returns the probability that each (prompt, completion) is good: the sigmoid of the model's score.
+    pub fn probabilities(&self, rows: &[(&str, &str)]) -> Result<Vec<f64>, StageError> {
+        let ids = rows.iter().map(|(prompt, completion)| judged_ids(&self.chat, prompt, completion, self.reads));
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let mut probabilities = Vec::with_capacity(rows.len());
+        for batch in batches(&ids) {
+            let scores = tch::no_grad(|| self.model.scores(&lm::Rows::pack(batch)));
+            let scores = Vec::<f64>::try_from(scores.sigmoid().to_kind(tch::Kind::Double).to_device(Device::Cpu))?;
+            probabilities.extend(scores);
+        }
+        Ok(probabilities)
+    }
+}
+
+/// Cuts rows into runs of at most [`TOKENS_PER_BATCH`] tokens, one row at least.
+fn batches(rows: &[Vec<i64>]) -> Vec<&[Vec<i64>]> {
+    let mut batches = Vec::new();
+    let (mut start, mut tokens) = (0, 0);
+    for (index, row) in rows.iter().enumerate() {
+        if tokens + row.len() > TOKENS_PER_BATCH && index > start {
+            batches.push(&rows[start..index]);
+            (start, tokens) = (index, 0);
+        }
+        tokens += row.len();
+    }
+    if start < rows.len() {
+        batches.push(&rows[start..]);
+    }
+    batches
+}
+
+/// A reward by a model: the rewards `helpful` and `harmless`.
+pub(super) struct Preference {
+    pub(super) judge: Judge,
+    /// Prompts of this `task` are judged by the other model (R1 v2, section 3.1).
+    pub(super) not_for: &'static str,
+}
+
+impl Reward for Preference {
+    fn score(&self, rows: &[&Graded<'_>]) -> Result<Vec<Option<f64>>, StageError> {
+        let mut scores = vec![None; rows.len()];
+        let mut judged = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            if row.scored.prompt.task.as_deref() != Some(self.not_for) {
+                // A text that was cut off is worth nothing, however well it begins.
+                scores[index] = Some(0.0);
+                if row.scored.finished {
+                    judged.push(index);
+                }
+            }
+        }
+        let texts: Vec<_> = judged
+            .iter()
+            .map(|index| (rows[*index].scored.prompt.prompt.as_str(), rows[*index].scored.completion))
+            .collect();
+        for (index, probability) in judged.into_iter().zip(self.judge.probabilities(&texts)?) {
+            scores[index] = Some(probability);
+        }
+        Ok(scores)
+    }
+}

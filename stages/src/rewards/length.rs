@@ -1,0 +1,51 @@
+//! Reward `length`: DAPO's soft punishment of overlong completions (arXiv 2503.14476, equation 13). Zero up to a length,
+//! from there falling in a straight line to -1 at `max-tokens`.
+
+use engine::stage::StageError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Device;
+
+use super::table::{Keys, RewardKind};
+use super::{Reward, per_row};
+
+pub(super) const REWARD: RewardKind = RewardKind::of::<Length>(
+    "length",
+    "0 for a completion of ordinary length, falling to -1 over the last part before `max-tokens` (DAPO's soft overlong).",
+);
+
+/// The keys of `length`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Length {
+    /// Length, in tokens, at which the reward is -1; as a rule the stage's own `max-tokens`.
+    #[schemars(range(min = 1))]
+    max_tokens: usize,
+    /// Share of `max-tokens` over which it falls. DAPO: 4,096 of 20,480.
+    #[serde(default = "default_buffer")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    buffer: f64,
+}
+
+fn default_buffer() -> f64 {
+    0.2
+}
+
+impl Keys for Length {
+    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+        let max = self.max_tokens as f64;
+        let buffer = max * self.buffer;
+        Ok(per_row(move |row| Some(soft_overlong(row.scored.num_tokens as f64, max, buffer))))
+    }
+}
+
+fn soft_overlong(tokens: f64, max: f64, buffer: f64) -> f64 {
+    let over = tokens - (max - buffer);
+    if tokens >= max {
+        -1.0
+    } else if over <= 0.0 {
+        0.0
+    } else {
+        -over / buffer
+    }
+}

@@ -1,0 +1,151 @@
+//! Rewards: what a completion is worth, rule by rule, with the breakdown kept.
+//!
+//! In a workflow `rewards` is a table. Each entry is a number, the weight, or a table of `weight` (1 unless given),
+//! `on` (the prompt sets it is for; all unless given), `from-step` (updates done before it begins) and keys of its
+//! own:
+//!
+//! ```toml
+//! [grpo.alignment-rl.rewards]
+//! accuracy = 1.0
+//! helpful  = { on = ["chat.prompts"], model = "helpful.reward-model", from-step = 10 }
+//! ```
+//! A reward is a file with its keys and a `score`, and a row of [`REWARDS`]. The total is the weighted sum of the parts
+//! that apply (R1 v2, equations 4 and 8 to 10); a part that does not apply to a row is absent and counts 0.
+
+pub mod accuracy;
+mod format;
+mod harmless;
+mod helpful;
+mod judge;
+mod language;
+mod length;
+mod overconfidence;
+mod reflection;
+mod repetition;
+mod table;
+
+use std::collections::BTreeMap;
+
+use engine::stage::StageError;
+
+use crate::artifacts::PromptRow;
+pub use accuracy::{Grade, grade};
+pub use judge::{Judge, Reads, judged_ids};
+pub(crate) use language::thought_consistency;
+use table::RewardKind;
+pub use table::Rewards;
+
+/// Every reward, in the order of the documentation.
+const REWARDS: &[RewardKind] = &[
+    accuracy::REWARD,
+    format::REWARD,
+    language::REWARD,
+    reflection::REWARD,
+    overconfidence::REWARD,
+    length::REWARD,
+    repetition::REWARD,
+    helpful::REWARD,
+    harmless::REWARD,
+];
+
+/// A completion to be scored.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored<'a> {
+    /// What was asked.
+    pub prompt: &'a PromptRow,
+    /// The text, tags included, without the end-of-sequence token.
+    pub completion: &'a str,
+    /// Whether it ended by itself rather than at the limit.
+    pub finished: bool,
+    /// Its length in tokens.
+    pub num_tokens: usize,
+}
+
+/// A completion with its grade, which several rewards read.
+#[derive(Debug)]
+pub(crate) struct Graded<'a> {
+    scored: Scored<'a>,
+    grade: Grade,
+}
+
+/// A loaded reward.
+pub(crate) trait Reward {
+    /// Returns one score for each row, `None` where the reward does not apply.
+    fn score(&self, rows: &[&Graded<'_>]) -> Result<Vec<Option<f64>>, StageError>;
+}
+
+/// Makes a reward of a rule that looks at one row at a time.
+fn per_row(rule: impl Fn(&Graded<'_>) -> Option<f64> + 'static) -> Box<dyn Reward> {
+    Box::new(PerRow(rule))
+}
+
+struct PerRow<F>(F);
+
+impl<F: Fn(&Graded<'_>) -> Option<f64>> Reward for PerRow<F> {
+    fn score(&self, rows: &[&Graded<'_>]) -> Result<Vec<Option<f64>>, StageError> {
+        Ok(rows.iter().map(|row| (self.0)(row)).collect())
+    }
+}
+
+/// What a completion is worth, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RewardBreakdown {
+    /// The weighted sum of the parts.
+    pub total: f64,
+    /// Reward name → score before its weight, for those that apply.
+    pub parts: BTreeMap<&'static str, f64>,
+    /// What the text is: right, well-formed, hedged.
+    pub grade: Grade,
+}
+
+/// Rewards that are loaded and ready to score.
+pub struct Scorer {
+    rules: Vec<Rule>,
+}
+
+struct Rule {
+    name: &'static str,
+    weight: f64,
+    /// Names of prompt sets; empty for all.
+    on: Vec<String>,
+    from_step: u64,
+    reward: Box<dyn Reward>,
+}
+
+impl Scorer {
+    /// Scores completions that were sampled after `step` updates.
+    pub fn score(&self, step: u64, rows: &[Scored<'_>]) -> Result<Vec<RewardBreakdown>, StageError> {
+        let graded: Vec<Graded<'_>> = rows
+            .iter()
+            .map(|row| Graded { scored: *row, grade: grade(row.prompt, row.completion, row.finished) })
+            .collect();
+        let mut parts = vec![BTreeMap::new(); rows.len()];
+        let mut totals = vec![0.0; rows.len()];
+        for rule in self.rules.iter().filter(|rule| step >= rule.from_step) {
+            let (indices, selected): (Vec<usize>, Vec<&Graded<'_>>) =
+                graded.iter().enumerate().filter(|(_, row)| rule.is_for(row.scored.prompt)).unzip();
+            for (index, score) in indices.into_iter().zip(rule.reward.score(&selected)?) {
+                if let Some(score) = score {
+                    parts[index].insert(rule.name, score);
+                    totals[index] += rule.weight * score;
+                }
+            }
+        }
+        let breakdowns = graded.into_iter().zip(parts).zip(totals);
+        Ok(breakdowns.map(|((row, parts), total)| RewardBreakdown { total, parts, grade: row.grade }).collect())
+    }
+
+    /// Returns the names of the rewards, for headings.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.rules.iter().map(|rule| rule.name).collect()
+    }
+}
+
+impl Rule {
+    fn is_for(&self, prompt: &PromptRow) -> bool {
+        self.on.is_empty() || self.on.contains(&prompt.source)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! Reward `overconfidence`: a negative one for being wrong without a doubt. R1 has no such reward; its aim, answers that
+//! own up to being unsure, is ours. A hedge costs a little when the answer is right, or everything would be hedged.
+//!
+//! | answer | plain | hedged |
+//! |---|---|---|
+//! | right | 0 | `-hedge-cost` |
+//! | wrong | -1 | 0 |
+//!
+//! An unfinished completion and one in which no answer can be read claim nothing, and score 0.
+
+use engine::stage::StageError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Device;
+use text::math::Verdict;
+
+use super::table::{Keys, RewardKind};
+use super::{Graded, Reward, per_row};
+
+pub(super) const REWARD: RewardKind = RewardKind::of::<Overconfidence>(
+    "overconfidence",
+    "-1 for a wrong answer without a hedge (`maybe`), `-hedge-cost` for a right one with it, else 0.",
+);
+
+/// The keys of `overconfidence`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct Overconfidence {
+    /// What a hedge takes from a right answer.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    hedge_cost: f64,
+}
+
+impl Default for Overconfidence {
+    fn default() -> Self {
+        Self { hedge_cost: 0.5 }
+    }
+}
+
+impl Keys for Overconfidence {
+    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(move |row| score(row, self.hedge_cost)))
+    }
+}
+
+fn score(row: &Graded<'_>, hedge_cost: f64) -> Option<f64> {
+    let verdict = row.grade.verdict.filter(|verdict| *verdict != Verdict::GoldUnparsed)?;
+    let hedged_and_right = row.scored.finished && row.grade.hedged && verdict == Verdict::Correct;
+    Some(if row.grade.is_confident_and_wrong(row.scored.finished) {
+        -1.0
+    } else if hedged_and_right {
+        -hedge_cost
+    } else {
+        0.0
+    })
+}

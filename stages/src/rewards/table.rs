@@ -1,0 +1,208 @@
+//! The `rewards` table of a workflow: parsed, described as a JSON schema, loaded.
+//!
+//! serde could flatten the shared keys into each reward's own, but then a misspelt key goes unseen; so the two kinds of
+//! key are told apart here, and each is parsed by a struct that knows all of its keys.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use engine::artifact::Prompts;
+use engine::stage::{Input, StageError};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
+use tch::Device;
+
+use super::{REWARDS, Reward, Rule, Scorer};
+
+/// A row of [`REWARDS`].
+pub(super) struct RewardKind {
+    name: &'static str,
+    doc: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    check: fn(&Value) -> Result<(), serde_json::Error>,
+    load: fn(&Value, Device) -> Loaded,
+}
+
+type Loaded = Result<Box<dyn Reward>, StageError>;
+
+/// The keys of a reward's own.
+pub(super) trait Keys: DeserializeOwned + JsonSchema {
+    /// Makes the reward ready to score.
+    fn load(self, device: Device) -> Loaded;
+}
+
+impl RewardKind {
+    pub(super) const fn of<K: Keys>(name: &'static str, doc: &'static str) -> Self {
+        Self {
+            name,
+            doc,
+            schema: K::json_schema,
+            check: |keys| K::deserialize(keys).map(|_| ()),
+            load: |keys, device| K::deserialize(keys)?.load(device),
+        }
+    }
+
+    /// Returns whether a bare weight says enough.
+    fn may_be_number(&self) -> bool {
+        (self.check)(&json!({})).is_ok()
+    }
+}
+
+/// The keys that every reward has.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct Shared {
+    /// What the score is multiplied by before it is added.
+    weight: f64,
+    /// The prompt sets that it is for; all unless given.
+    on: Vec<Input<Prompts>>,
+    /// Updates done before it begins. R1 adds preference rewards only in the last 400 of 1,700 steps.
+    from_step: u64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { weight: 1.0, on: Vec::new(), from_step: 0 }
+    }
+}
+
+const SHARED: [&str; 3] = ["weight", "on", "from-step"];
+
+/// The `rewards` table: which rewards, how much each weighs, and where they apply.
+#[derive(Clone, Debug, Default)]
+pub struct Rewards(Vec<Entry>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    name: &'static str,
+    shared: Shared,
+    /// The keys of the reward's own; they have been checked.
+    own: Value,
+}
+
+impl Rewards {
+    /// Returns whether there is nothing to learn from.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Refuses an `on` that is none of `prompts`: such a reward would never apply.
+    pub fn check_sources(&self, prompts: &[Input<Prompts>]) -> Result<(), StageError> {
+        for entry in &self.0 {
+            let stranger = entry.shared.on.iter().find(|set| prompts.iter().all(|known| known.name() != set.name()));
+            if let Some(stranger) = stranger {
+                let known = prompts.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
+                return Err(StageError::new(format!(
+                    "reward `{}` is on `{}`, which is none of the stage's prompts",
+                    entry.name,
+                    stranger.name()
+                ))
+                .with_help(format!("the stage's prompts are `{known}`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads every reward, reward models included, onto `device`.
+    pub fn load(&self, device: Device) -> Result<Scorer, StageError> {
+        let rules = self.0.iter().map(|entry| {
+            let kind = kind(entry.name).expect("parsing found the row");
+            Ok(Rule {
+                name: entry.name,
+                weight: entry.shared.weight,
+                on: entry.shared.on.iter().map(|set| set.name().to_owned()).collect(),
+                from_step: entry.shared.from_step,
+                reward: (kind.load)(&entry.own, device)?,
+            })
+        });
+        Ok(Scorer { rules: rules.collect::<Result<_, StageError>>()? })
+    }
+}
+
+fn kind(name: &str) -> Option<&'static RewardKind> {
+    REWARDS.iter().find(|kind| kind.name == name)
+}
+
+impl Entry {
+    fn parse(name: &str, value: Value) -> Result<Self, String> {
+        let kind = kind(name).ok_or_else(|| {
+            let known = REWARDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join("`, `");
+            format!("no reward `{name}`; there are `{known}`")
+        })?;
+        let (shared, own) = match value {
+            Value::Number(weight) => (json!({ "weight": weight }), Map::new()),
+            Value::Object(keys) => {
+                let (shared, own): (Map<_, _>, Map<_, _>) =
+                    keys.into_iter().partition(|(key, _)| SHARED.contains(&key.as_str()));
+                (Value::Object(shared), own)
+            }
+            other => return Err(format!("reward `{name}` is {other}, expected a weight or a table")),
+        };
+        let own = Value::Object(own);
+        let shared = Shared::deserialize(shared).map_err(|error| format!("reward `{name}`: {error}"))?;
+        (kind.check)(&own).map_err(|error| format!("reward `{name}`: {error}"))?;
+        Ok(Self { name: kind.name, shared, own })
+    }
+}
+
+impl<'de> Deserialize<'de> for Rewards {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Rewards;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of rewards")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut table: M) -> Result<Rewards, M::Error> {
+                let mut entries = Vec::new();
+                while let Some((name, value)) = table.next_entry::<String, Value>()? {
+                    // A key that the workflow does not have may arrive as an explicit nothing.
+                    if !value.is_null() {
+                        entries.push(Entry::parse(&name, value).map_err(M::Error::custom)?);
+                    }
+                }
+                // The order of a table means nothing, so it must not decide the order of a sum.
+                entries.sort_by_key(|entry| REWARDS.iter().position(|kind| kind.name == entry.name));
+                Ok(Rewards(entries))
+            }
+        }
+        deserializer.deserialize_map(Table)
+    }
+}
+
+impl JsonSchema for Rewards {
+    fn schema_name() -> Cow<'static, str> {
+        "rewards".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rewards: Map<String, Value> =
+            REWARDS.iter().map(|kind| (kind.name.to_owned(), entry_schema(kind, generator))).collect();
+        json_schema!({ "type": "object", "properties": rewards, "additionalProperties": false })
+    }
+}
+
+/// Describes one entry: a weight, where that says enough, or a table of shared and own keys.
+fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
+    let mut table = (kind.schema)(generator).to_value();
+    let shared = Shared::json_schema(generator).to_value();
+    let mut properties = shared["properties"].as_object().cloned().unwrap_or_default();
+    properties.extend(table["properties"].as_object().cloned().unwrap_or_default());
+    let keys = table.as_object_mut().expect("a struct's schema is an object");
+    keys.insert("properties".to_owned(), Value::Object(properties));
+    keys.insert("additionalProperties".to_owned(), Value::Bool(false));
+    keys.remove("description");
+    if !kind.may_be_number() {
+        keys.insert("description".to_owned(), kind.doc.into());
+        return table;
+    }
+    json!({ "description": kind.doc, "anyOf": [{ "type": "number" }, table] })
+}

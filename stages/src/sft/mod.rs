@@ -1,0 +1,134 @@
+//! Kind `sft`: supervised fine-tuning. R1's cold start, and its SFT of the base on 800 thousand samples (v2, B.4.2).
+
+pub(crate) mod supervised;
+#[cfg(test)]
+mod tests;
+
+use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::{Model, Options};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, json};
+use text::Chat;
+
+use crate::data::{Order, read_all, tokenise};
+use crate::trainer::{Ended, Optimisation, train};
+use supervised::Supervised;
+
+/// The kind.
+pub struct Sft;
+
+/// What `sft` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The model to start from. R1 restarts from the base model each time.
+    pub model: Input<ModelMarker>,
+    /// Prompts with completions; all sets together are one.
+    pub data: Vec<Input<Samples>>,
+}
+
+/// How to train.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// Updates. Raise it later and training continues.
+    #[schemars(extend("x-role" = "extent"))]
+    pub steps: Option<u64>,
+    /// Passes over the data, where `steps` is not given. R1: 2.
+    #[schemars(range(min = 0.0))]
+    pub epochs: f64,
+    /// Rows in an update. R1: 128, distillation 64.
+    #[schemars(range(min = 1))]
+    pub batch_size: usize,
+    /// Peak learning rate. R1: 5e-5.
+    #[schemars(range(min = 0.0))]
+    pub lr: f64,
+    /// Longest row in tokens, prompt included; longer ones are counted and left out. R1: 32,768.
+    #[schemars(range(min = 2))]
+    pub max_tokens: usize,
+    /// Tokens in one forward pass. It bounds memory; sums in another order have other last bits, so it is a result key.
+    #[schemars(range(min = 1))]
+    pub micro_batch_tokens: usize,
+    /// Seed of the order of rows.
+    pub seed: u64,
+    // The engine has checked every key against the schema, so nothing misspelt can hide behind `flatten`.
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            steps: None,
+            epochs: 2.0,
+            batch_size: 64,
+            lr: 5e-5,
+            max_tokens: 4_096,
+            micro_batch_tokens: 8_192,
+            seed: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl Stage for Sft {
+    const KIND: &'static str = "sft";
+    // 1: the first.
+    const VERSION: u32 = 1;
+    const DOC: &'static str = "Trains a model on prompts with completions; the loss is on the completions.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        fine_tune(ctx, &inputs.model, &inputs.data, &params)
+    }
+}
+
+/// Trains `model` on `data` and writes output `model`.
+pub(crate) fn fine_tune(
+    ctx: &Context,
+    model: &Input<ModelMarker>,
+    data: &[Input<Samples>],
+    params: &Params,
+) -> Result<Outcome, StageError> {
+    let machine = ctx.machine();
+    let device = lm::setup(machine.threads, &machine.device)?;
+    let chat = Chat::load(model.path())?;
+    let rows = tokenise(ctx, &chat, &read_all(data)?, params.max_tokens)?;
+    let model = Model::load(model.path(), &Options { device, ..Options::default() })?;
+    let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, rows.len(), params.batch_size));
+    let optimisation = match params.steps {
+        Some(_) => params.optimisation.clone(),
+        None => params.optimisation.clone().with_default_decay(steps),
+    };
+    let mut objective = Supervised {
+        model: &model,
+        rows: &rows,
+        order: Order::new(params.seed, rows.len(), params.batch_size),
+        micro_batch_tokens: params.micro_batch_tokens,
+    };
+    match train(ctx, &mut objective, &optimisation, params.lr, steps)? {
+        Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
+        Ended::Done(metrics) => {
+            export(ctx, &model, &chat)?;
+            let mut summary = Map::from_iter([("rows".to_owned(), json!(rows.len())), ("steps".to_owned(), json!(steps))]);
+            summary.extend(metrics.get("loss").map(|loss| ("loss".to_owned(), json!(loss))));
+            Ok(Outcome::Done(summary))
+        }
+    }
+}
+
+/// Writes output `model`: weights, configuration, tokenizer.
+pub(crate) fn export(ctx: &Context, model: &Model, chat: &Chat) -> Result<(), StageError> {
+    let dir = ctx.output("model")?;
+    model.save(&dir)?;
+    chat.save(&dir)?;
+    Ok(())
+}
+
+pub(crate) fn steps_of(epochs: f64, num_rows: usize, batch_size: usize) -> u64 {
+    ((epochs * num_rows as f64 / batch_size as f64).ceil() as u64).max(1)
+}

@@ -1,0 +1,71 @@
+//! `sft` on a tiny model: it learns, and a stop in the middle changes nothing.
+
+use engine::artifact::{Model as ModelMarker, Samples};
+use engine::stage::Outcome;
+use engine::worker::protocol::FromWorker;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::Sft;
+use crate::artifacts::{SampleRow, write_samples};
+use crate::testing::{Attempt, reference, tiny_model, well};
+
+/// Ten seeded steps on the CPU. A refactor leaves them alone; a change of the mathematics updates them (print
+/// `losses`), raises the kind's `VERSION` and says why.
+const GOLDEN: [f64; 10] = [0.0; 10];
+
+fn config(dir: &TempDir, steps: u64) -> Value {
+    let (model, data) = (dir.path().join("model"), dir.path().join("data"));
+    tiny_model(&model);
+    let rows: Vec<_> = (1..9).map(|n| SampleRow::new(format!("{n}+1=?"), format!("<think>{n}+1</think>{}", n + 1))).collect();
+    well(write_samples(&data, &rows).map_err(Into::into));
+    json!({
+        "model": reference::<ModelMarker>("base.model", &model),
+        "data": [reference::<Samples>("data.samples", &data)],
+        "steps": steps, "batch-size": 4, "lr": 0.02, "micro-batch-tokens": 40, "warmup-steps": 2,
+    })
+}
+
+fn losses(attempt: &Attempt) -> Vec<f64> {
+    let progress = attempt.sent().into_iter().filter_map(|message| match message {
+        FromWorker::Progress { metrics, .. } => Some(metrics["loss"]),
+        _ => None,
+    });
+    progress.collect()
+}
+
+#[test]
+fn eight_rows_are_learnt_by_heart() {
+    let dir = tempfile::tempdir().unwrap();
+    let attempt = Attempt::new::<Sft>(&dir.path().join("attempt"), &config(&dir, 60), None);
+    assert!(matches!(well(attempt.run::<Sft>()), Outcome::Done(_)));
+    let losses = losses(&attempt);
+    assert!(losses[0] > 3.0 && losses[59] < 1.0, "{losses:?}");
+}
+
+#[test]
+fn golden_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let attempt = Attempt::new::<Sft>(&dir.path().join("attempt"), &config(&dir, 10), None);
+    well(attempt.run::<Sft>());
+    let losses = losses(&attempt);
+    assert_eq!(losses.len(), GOLDEN.len());
+    for (step, (loss, golden)) in losses.iter().zip(GOLDEN).enumerate() {
+        assert!((loss - golden).abs() < 1e-4, "step {step}: {losses:?}");
+    }
+}
+
+#[test]
+fn a_resumed_attempt_ends_with_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, 6);
+    let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &config, None);
+    well(whole.run::<Sft>());
+    let broken = Attempt::new::<Sft>(&dir.path().join("broken"), &config, None);
+    let resume = broken.run_stopped::<Sft>();
+    assert_eq!(resume.step, 1);
+    let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume));
+    well(resumed.run::<Sft>());
+    let weights = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
+    assert!(weights("whole") == weights("resumed"));
+}

@@ -1,0 +1,136 @@
+//! What a base model reads of sums: good, careless and broken answers, mixed.
+//!
+//! The noise is in *which kind* of answer a document has, not inside the steps: reinforcement learning then has a
+//! choice to make, and it makes it fast. (With slips in 8% of the careful steps it had only noise to sharpen away.)
+//!
+//! | share | manner | example for `7+5-3=?` |
+//! |---|---|---|
+//! | 25% | bare: an answer, 30% wrong | `9` or `maybe 11` |
+//! | 15% | guess: an empty or one-step thought, an answer, 30% wrong | `<think>7+5=12</think><answer>9</answer>` |
+//! | 15% | sloppy: 40% of the steps left out, 30% slips | `<think>7+5=13</think><answer>10</answer>` |
+//! | 15% | untagged: careful steps, no tags | `7+5=12,-3=9.9` |
+//! | 12% | broken: careful steps, a part is missing | `<think>7+5=12,-3=9</think>9</answer>` |
+//! | 18% | careful: careful steps, well formed | `<think>7+5=12,-3=9</think><answer>9</answer>` |
+//!
+//! Careful steps slip in 1 of 100.
+
+use std::fmt::Write;
+
+use super::Params;
+use super::draw::Draw;
+use super::sums::{Problem, Problems, tagged};
+
+/// The sign that stands for `=` in a thought that switches language.
+const MAKES: &str = "得";
+
+/// Shares that a workflow may set.
+pub(super) struct Mix {
+    mixed_language: f64,
+    hedged: f64,
+    pairs: f64,
+}
+
+impl Mix {
+    pub(super) fn of(params: &Params) -> Self {
+        Self {
+            mixed_language: params.mixed_language.unwrap_or(0.12),
+            hedged: params.hedged.unwrap_or(0.15),
+            pairs: params.pairs.unwrap_or(0.08),
+        }
+    }
+
+    /// Draws a document: the problem to answer, the prompt (with an answered problem before it in some), the completion.
+    pub(super) fn document(&self, problems: &Problems, draw: &mut Draw) -> (Problem, String, String) {
+        let problem = problems.draw(draw);
+        let manner = Manner::draw(draw);
+        let mut prompt = problem.question();
+        if draw.chance(self.pairs) {
+            let before = problems.draw(draw);
+            prompt = format!("{}\n{}\n{prompt}", before.question(), self.answer(manner, &before, draw));
+        }
+        let completion = self.answer(manner, &problem, draw);
+        (problem, prompt, completion)
+    }
+
+    fn answer(&self, manner: Manner, problem: &Problem, draw: &mut Draw) -> String {
+        match manner {
+            Manner::Bare => self.guess(problem, draw),
+            Manner::Guess => {
+                let first = Problem(problem.0[..draw.pick(&[1, 2])].to_vec());
+                let thought = if draw.chance(0.5) { self.language(first.steps(), draw) } else { String::new() };
+                tagged(&thought, &self.guess(problem, draw))
+            }
+            Manner::Sloppy => {
+                let (thought, total) = slipping_steps(problem, 0.3, 0.4, draw);
+                tagged(&self.language(thought, draw), &total.to_string())
+            }
+            Manner::Untagged => {
+                let (thought, total) = slipping_steps(problem, 0.01, 0.0, draw);
+                format!("{}.{total}", self.language(thought, draw))
+            }
+            Manner::Broken => {
+                let (thought, total) = slipping_steps(problem, 0.01, 0.0, draw);
+                let (thought, total) = (self.language(thought, draw), total.to_string());
+                let missing = draw.pick(&[0, 2, 2, 3, 5]);
+                let parts = ["<think>", &thought, "</think>", "<answer>", &total, "</answer>"];
+                parts.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, part)| *part).collect()
+            }
+            Manner::Careful => {
+                let (thought, total) = slipping_steps(problem, 0.01, 0.0, draw);
+                tagged(&self.language(thought, draw), &total.to_string())
+            }
+        }
+    }
+
+    /// Returns an answer that nothing led to, sometimes with a `maybe`: the more often, the more it is wrong.
+    fn guess(&self, problem: &Problem, draw: &mut Draw) -> String {
+        let total = problem.total();
+        let wrong = draw.chance(0.3);
+        let guess = if wrong { (total + draw.pick(&[-3, -2, -1, 1, 2, 3, 10, -10])).max(0) } else { total };
+        let hedge = if wrong { self.hedged / 0.3 } else { self.hedged };
+        if draw.chance(hedge) { format!("maybe {guess}") } else { guess.to_string() }
+    }
+
+    fn language(&self, thought: String, draw: &mut Draw) -> String {
+        if draw.chance(self.mixed_language) { thought.replace('=', MAKES) } else { thought }
+    }
+}
+
+/// In which way a document answers.
+#[derive(Clone, Copy)]
+enum Manner {
+    Bare,
+    Guess,
+    Sloppy,
+    Untagged,
+    Broken,
+    Careful,
+}
+
+impl Manner {
+    fn draw(draw: &mut Draw) -> Self {
+        const MANNERS: [Manner; 6] =
+            [Manner::Bare, Manner::Guess, Manner::Sloppy, Manner::Untagged, Manner::Broken, Manner::Careful];
+        MANNERS[draw.weighted(&[0.25, 0.15, 0.15, 0.15, 0.12, 0.18])]
+    }
+}
+
+/// Returns steps and what they end in. `slip` is the chance that a step's result is off, and everything after it;
+/// `skip` that a step is left out, while its term still counts.
+fn slipping_steps(problem: &Problem, slip: f64, skip: f64, draw: &mut Draw) -> (String, i64) {
+    let mut total = problem.0[0];
+    let mut text = total.to_string();
+    let mut comma = "";
+    for term in &problem.0[1..] {
+        total += term;
+        if draw.chance(slip) {
+            total = (total + draw.pick(&[-2, -1, 1, 2, 10, -10])).max(0);
+        }
+        if draw.chance(skip) {
+            continue;
+        }
+        write!(text, "{comma}{term:+}={total}").expect("writing to a string cannot fail");
+        comma = ",";
+    }
+    (text, total)
+}

@@ -1,0 +1,130 @@
+//! Kind `tasks`: procedural problems with verifiable answers, so that a workflow needs no download.
+//!
+//! Each task is a file and a row of [`TASKS`]. Its problems are drawn from `seed` alone; a problem belongs to
+//! `train` or `test` by a hash of its text, 1 in 8 to `test`, so that two stages never share a held-out problem,
+//! whatever their seeds. Everything is written in a small alphabet: digits, `+-=,.?!`, a-z, space, newline, the four
+//! tags, and the Chinese character for "makes" that stands for a thought that switches language.
+//!
+//! Three outputs are always written; one that a task and style do not fill is empty.
+
+mod chat;
+mod draw;
+mod general;
+mod messy;
+mod params;
+mod sums;
+
+use std::collections::BTreeMap;
+
+use engine::artifact::ArtifactType;
+use engine::stage::{Context, Outcome, Stage, StageError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::artifacts::{PreferenceRow, PromptRow, SampleRow, write_preferences, write_prompts, write_samples};
+use draw::Draw;
+
+pub use params::{Families, Params, Split, Topic};
+
+/// The kind.
+pub struct Tasks;
+
+/// `tasks` reads nothing.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Inputs {}
+
+impl Stage for Tasks {
+    const KIND: &'static str = "tasks";
+    // 1: the first.
+    const VERSION: u32 = 1;
+    const DOC: &'static str = "Writes procedural problems with verifiable answers: sums, general skills, chat.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[
+        ("prompts", ArtifactType::Prompts),
+        ("samples", ArtifactType::Samples),
+        ("preferences", ArtifactType::Preferences),
+    ];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn run(ctx: &Context, _: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let rows = make(&params)?;
+        write_prompts(&ctx.output("prompts")?, &rows.prompts)?;
+        write_samples(&ctx.output("samples")?, &rows.samples)?;
+        write_preferences(&ctx.output("preferences")?, &rows.preferences)?;
+        let count = params.count as u64;
+        ctx.progress(count, count, "row", BTreeMap::new());
+        let summary = json!({
+            "prompts": rows.prompts.len(),
+            "samples": rows.samples.len(),
+            "preferences": rows.preferences.len(),
+        });
+        Ok(Outcome::Done(summary.as_object().expect("it is written as one").clone()))
+    }
+}
+
+/// A task: a row of [`TASKS`].
+struct Task {
+    name: &'static str,
+    /// The first is the default.
+    styles: &'static [&'static str],
+    /// The keys of its own, each with the styles that read it.
+    keys: &'static [(&'static str, &'static [&'static str])],
+    /// Draws one row after another.
+    make: fn(&Params, &str, &mut Draw) -> Result<Rows, StageError>,
+}
+
+const TASKS: &[Task] = &[sums::TASK, general::TASK, chat::TASK];
+
+/// What a task makes.
+#[derive(Default)]
+struct Rows {
+    prompts: Vec<PromptRow>,
+    samples: Vec<SampleRow>,
+    preferences: Vec<PreferenceRow>,
+}
+
+impl Rows {
+    /// Adds a prompt and, under the same number, what answers it.
+    fn push_sample(&mut self, prompt: PromptRow, sample: SampleRow) {
+        self.prompts.push(prompt);
+        self.samples.push(sample);
+    }
+}
+
+/// Makes the rows that `params` ask for.
+fn make(params: &Params) -> Result<Rows, StageError> {
+    let task = TASKS.iter().find(|task| task.name == params.task).ok_or_else(|| {
+        let names = TASKS.iter().map(|task| task.name).collect::<Vec<_>>().join("`, `");
+        StageError::new(format!("no task `{}`", params.task)).with_help(format!("the tasks are `{names}`"))
+    })?;
+    let style = params.style.as_deref().unwrap_or(task.styles[0]);
+    if !task.styles.contains(&style) {
+        return Err(StageError::new(format!("task `{}` has no style `{style}`", task.name))
+            .with_help(format!("its styles are `{}`", task.styles.join("`, `"))));
+    }
+    params.check_shares()?;
+    for given in params.given() {
+        let read = task.keys.iter().any(|(key, styles)| *key == given && styles.contains(&style));
+        if !read {
+            return Err(StageError::new(format!("`{given}` is not read by task `{}` in style `{style}`", task.name))
+                .with_help("remove the key, or change `task` or `style`"));
+        }
+    }
+    (task.make)(params, style, &mut Draw::new(params.seed, task.name))
+}
+
+/// Returns whether a problem is held out.
+fn is_test(problem: &str) -> bool {
+    blake3::hash(problem.as_bytes()).as_bytes()[0].is_multiple_of(8)
+}
+
+impl Split {
+    /// Returns whether `problem` belongs to the split.
+    fn holds(self, problem: &str) -> bool {
+        is_test(problem) == (self == Self::Test)
+    }
+}
+
+#[cfg(test)]
+mod tests;

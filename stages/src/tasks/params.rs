@@ -1,0 +1,211 @@
+//! The keys of kind `tasks`. A key that only some tasks read is absent unless given, so that giving it elsewhere is
+//! noticed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use engine::stage::StageError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::{TASKS, general};
+
+/// What to draw, and how much of it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// What the problems are: `sums` (chained sums of digits), `general` (reversal, writing, facts, identity,
+    /// translation) or `chat` (greetings and harmful requests).
+    #[schemars(schema_with = "task_schema")]
+    pub task: String,
+    /// How they are answered. sums: `clean`, `messy` (careless, broken and good answers mixed, as a base model reads
+    /// them), `reflective` (checks itself). general: `clean`, `noisy`. chat: `mixed`, `pairwise`, `pointwise`.
+    /// The first of each is the default.
+    #[schemars(schema_with = "style_schema")]
+    pub style: Option<String>,
+    /// `train`, or `test`: the 1 in 8 problems, chosen by a hash of their text, that `train` never holds.
+    pub split: Split,
+    /// Number of rows.
+    #[schemars(range(min = 1))]
+    pub count: usize,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// sums: fewest and most terms of a problem; `[3, 5]` unless given.
+    pub terms: Option<[usize; 2]>,
+    /// sums: share of terms that are subtracted, where the sum stays at zero or above; 0.4 unless given.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub minus: Option<f64>,
+    /// sums, `messy`: share of thoughts that switch language; 0.12 unless given.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub mixed_language: Option<f64>,
+    /// sums, `messy`: share of right guesses that say `maybe`; of wrong ones it is 10/3 of that; 0.15 unless given.
+    #[schemars(range(min = 0.0, max = 0.3))]
+    pub hedged: Option<f64>,
+    /// sums, `messy`: share of documents with an answered problem before the one to answer; 0.08 unless given.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub pairs: Option<f64>,
+    /// general: the skills, of `reverse`, `write`, `facts`, `identity`, `translate`: a list for equal shares, or a
+    /// table of shares; all equally unless given.
+    pub families: Option<Families>,
+    /// chat: what prompts are about; both unless given.
+    pub topics: Option<Vec<Topic>>,
+    /// chat, `mixed`: share of greetings answered helpfully, the rest curtly; 0.5 unless given.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub helpful_share: Option<f64>,
+    /// chat, `mixed`: share of harmful requests refused, the rest followed; 0.5 unless given.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub refusal_share: Option<f64>,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            task: "sums".to_owned(),
+            style: None,
+            split: Split::Train,
+            count: 1_000,
+            seed: 0,
+            terms: None,
+            minus: None,
+            mixed_language: None,
+            hedged: None,
+            pairs: None,
+            families: None,
+            topics: None,
+            helpful_share: None,
+            refusal_share: None,
+        }
+    }
+}
+
+impl Params {
+    /// Returns the given ones of the keys that only some tasks read.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let keys = [
+            ("terms", self.terms.is_some()),
+            ("minus", self.minus.is_some()),
+            ("mixed-language", self.mixed_language.is_some()),
+            ("hedged", self.hedged.is_some()),
+            ("pairs", self.pairs.is_some()),
+            ("families", self.families.is_some()),
+            ("topics", self.topics.is_some()),
+            ("helpful-share", self.helpful_share.is_some()),
+            ("refusal-share", self.refusal_share.is_some()),
+        ];
+        keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
+    }
+
+    /// Refuses shares that are none.
+    pub(super) fn check_shares(&self) -> Result<(), StageError> {
+        let shares = [
+            ("minus", self.minus),
+            ("mixed-language", self.mixed_language),
+            ("hedged", self.hedged),
+            ("pairs", self.pairs),
+            ("helpful-share", self.helpful_share),
+            ("refusal-share", self.refusal_share),
+        ];
+        match shares.into_iter().find(|(_, share)| share.is_some_and(|share| !(0.0..=1.0).contains(&share))) {
+            Some((key, share)) => {
+                let share = share.unwrap_or_default();
+                Err(StageError::new(format!("`{key}` is {share}, expected a share between 0 and 1")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// 7 in 8.
+    Train,
+    /// 1 in 8, never part of `train`.
+    Test,
+}
+
+/// What a chat prompt is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// A friendly request, answered warmly or curtly.
+    Helpful,
+    /// A harmful request, refused or followed.
+    Harmless,
+}
+
+/// General skills with their shares.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Families(pub BTreeMap<String, f64>);
+
+impl<'de> Deserialize<'de> for Families {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shares;
+        impl<'de> Visitor<'de> for Shares {
+            type Value = Families;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of families, or a table of shares")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Families, S::Error> {
+                let mut shares = BTreeMap::new();
+                while let Some(name) = list.next_element()? {
+                    shares.insert(name, 1.0);
+                }
+                Ok(Families(shares))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut table: M) -> Result<Families, M::Error> {
+                let mut shares = BTreeMap::new();
+                while let Some((name, share)) = table.next_entry()? {
+                    shares.insert(name, share);
+                }
+                Ok(Families(shares))
+            }
+        }
+        deserializer.deserialize_any(Shares)
+    }
+}
+
+impl JsonSchema for Families {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "families".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = general::family_names();
+        let share = serde_json::json!({ "type": "number", "minimum": 0.0 });
+        let shares: serde_json::Map<String, Value> =
+            names.iter().map(|name| ((*name).to_owned(), share.clone())).collect();
+        json_schema!({
+            "anyOf": [
+                { "type": "array", "items": { "type": "string", "enum": names } },
+                { "type": "object", "properties": shares, "additionalProperties": false },
+            ]
+        })
+    }
+}
+
+fn task_schema(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<_> = TASKS.iter().map(|task| task.name).collect();
+    json_schema!({ "type": "string", "enum": names })
+}
+
+fn style_schema(_: &mut SchemaGenerator) -> Schema {
+    let mut names: Vec<Value> = Vec::new();
+    for style in TASKS.iter().flat_map(|task| task.styles) {
+        if !names.iter().any(|name| name == style) {
+            names.push((*style).into());
+        }
+    }
+    names.push(Value::Null);
+    json_schema!({ "type": ["string", "null"], "enum": names })
+}

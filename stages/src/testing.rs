@@ -1,0 +1,152 @@
+//! What the tests of stages share: inputs from files, a tiny random model, attempts in a folder of their own.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use engine::artifact::Artifact;
+use engine::stage::{Context, Input, Outcome, Stage, StageError, kind};
+use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Resume, RunRequest};
+use serde_json::{Value, json};
+
+/// Returns a resolved reference to `path`.
+pub(crate) fn artifact<A: Artifact>(name: &str, path: &Path, import: Value) -> InputArtifact {
+    InputArtifact {
+        name: name.to_owned(),
+        artifact: A::TYPE,
+        digest: format!("b3:{}", blake3::hash(name.as_bytes())),
+        path: path.to_owned(),
+        import: import.as_object().expect("import keys are a table").clone(),
+    }
+}
+
+/// Returns an input that reads `path`.
+pub(crate) fn input<A: Artifact>(name: &str, path: &Path, import: Value) -> Input<A> {
+    Input::new(artifact::<A>(name, path, import))
+}
+
+/// Returns the reference to `path` as it stands in a stage's resolved keys.
+pub(crate) fn reference<A: Artifact>(name: &str, path: &Path) -> Value {
+    serde_json::to_value(artifact::<A>(name, path, json!({}))).expect("it is plain data")
+}
+
+/// Returns the message of an error, and fails where there is none.
+pub(crate) fn message<T>(result: Result<T, StageError>) -> String {
+    match result {
+        Ok(_) => panic!("it went well"),
+        Err(error) => error.message,
+    }
+}
+
+/// Returns what is there, and fails with the message otherwise.
+pub(crate) fn well<T>(result: Result<T, StageError>) -> T {
+    result.unwrap_or_else(|error| panic!("{}", error.message))
+}
+
+/// Writes an untrained language model of a few thousand weights, with one token a character, into `dir`.
+pub(crate) fn tiny_model(dir: &Path) -> lm::Model {
+    let specials = ["<pad>", "<eos>", "<think>", "</think>", "<answer>", "</answer>"].map(str::to_owned);
+    let alphabet = "0123456789+-=,.?!\n abcdefghijklmnopqrstuvwxyz得";
+    let tokenizer = text::char_level(std::iter::once(alphabet), &specials).expect("the alphabet is plain");
+    let special = text::SpecialTokens { bos: None, eos: "<eos>".to_owned(), pad: "<pad>".to_owned() };
+    let template = "{% for message in messages %}{{ message.content + '\n' }}{% endfor %}";
+    let chat = text::Chat::new(tokenizer, Some(template), special).expect("the template is plain");
+    let shape = lm::Shape {
+        vocab_size: chat.tokenizer.vocab_size() as i64,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 2,
+        head_dim: None,
+        rope_theta: 100.0,
+        max_position_embeddings: 256,
+        tie_word_embeddings: true,
+    };
+    let mut config = lm::Config::new("qwen2", &shape).expect("the shape fits");
+    config.set_special_tokens(&[chat.eos], Some(chat.pad));
+    let model = lm::Model::init(config, 7, tch::Device::Cpu);
+    model.save(dir).expect("the folder can be written");
+    chat.save(dir).expect("the folder can be written");
+    model
+}
+
+/// Writes a reward model that finds everything as good as everything else into `dir`.
+pub(crate) fn tiny_reward_model(dir: &Path) {
+    let model = lm::RewardModel::init_from(&tiny_model(dir));
+    model.save(dir).expect("the folder can be written");
+}
+
+/// One attempt at a stage, in memory but for its folder.
+pub(crate) struct Attempt {
+    ctx: Context,
+    lines: Arc<Mutex<Vec<u8>>>,
+    dir: PathBuf,
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no holder panics").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Attempt {
+    /// Makes an attempt in `dir` with the keys `config`; `resume` is the checkpoint to start from.
+    pub(crate) fn new<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>) -> Self {
+        std::fs::create_dir_all(dir).expect("the folder can be made");
+        let request = RunRequest {
+            protocol: PROTOCOL,
+            kind: S::KIND.to_owned(),
+            version: S::VERSION,
+            stage: "tested".to_owned(),
+            dir: dir.to_owned(),
+            config: config.as_object().expect("keys are a table").clone(),
+            machine: Machine { threads: 1, device: "cpu".to_owned(), checkpoint_seconds: 1e9, checkpoint_steps: None },
+            resume,
+        };
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let ctx = Context::new(request, Box::new(Lines(Arc::clone(&lines))));
+        Self { ctx, lines, dir: dir.to_owned() }
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run<S: Stage>(&self) -> Result<Outcome, StageError> {
+        (kind::<S>().run)(&self.ctx)
+    }
+
+    /// Runs it with a stop already asked for, and returns the checkpoint that it left.
+    pub(crate) fn run_stopped<S: Stage>(&self) -> Resume {
+        self.ctx.request_stop();
+        match well(self.run::<S>()) {
+            Outcome::Stopped(step) => Resume { step, dir: self.dir.join("checkpoints").join(step.to_string()) },
+            Outcome::Done(_) => panic!("it went on to its end"),
+        }
+    }
+
+    /// Returns what it sent.
+    pub(crate) fn sent(&self) -> Vec<FromWorker> {
+        let lines = self.lines.lock().expect("no holder panics");
+        let lines = std::str::from_utf8(&lines).expect("messages are text");
+        lines.lines().map(|line| serde_json::from_str(line).expect("each line is a message")).collect()
+    }
+
+    /// Returns its warnings.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let warnings = self.sent().into_iter().filter_map(|line| match line {
+            FromWorker::Note { level, message } if level == "warn" => Some(message),
+            _ => None,
+        });
+        warnings.collect()
+    }
+
+    /// Reads a file of an output.
+    pub(crate) fn output(&self, path: &str) -> String {
+        std::fs::read_to_string(self.dir.join("outputs").join(path)).expect("the output is there")
+    }
+}

@@ -1,0 +1,108 @@
+//! The keys of optimisation that all trainers share.
+
+use engine::stage::StageError;
+use lm::{AdamWOptions, Decay, Schedule};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The shape of the learning rate over the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleShape {
+    /// `lr` throughout, after the warm-up.
+    Constant,
+    /// Half a cosine from `lr` to `min-lr-ratio` of it at `decay-steps`, then flat.
+    Cosine,
+    /// A straight line from `lr` to `min-lr-ratio` of it at `decay-steps`, then flat.
+    Linear,
+}
+
+/// Learning-rate schedule, AdamW and clipping.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Optimisation {
+    /// Steps over which the learning rate rises from 0 to `lr`.
+    pub warmup_steps: u64,
+    /// Shape of the learning rate after the warm-up. R1's SFT: cosine.
+    pub schedule: ScheduleShape,
+    /// Step at which the schedule ends; needed by `cosine` and `linear`. Not the same as `steps`, which may be raised
+    /// later and must not bend the past.
+    pub decay_steps: Option<u64>,
+    /// Learning rate at the schedule's end, as a share of `lr`. R1: 0.1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_lr_ratio: f64,
+    /// AdamW's decay rates of the first and second moment.
+    pub betas: [f64; 2],
+    /// AdamW's epsilon.
+    pub eps: f64,
+    /// Decoupled weight decay; matrices only.
+    #[schemars(range(min = 0.0))]
+    pub weight_decay: f64,
+    /// Gradients of a greater norm are scaled down to it.
+    #[schemars(range(min = 0.0))]
+    pub max_grad_norm: f64,
+}
+
+impl Default for Optimisation {
+    fn default() -> Self {
+        Self {
+            warmup_steps: 0,
+            schedule: ScheduleShape::Constant,
+            decay_steps: None,
+            min_lr_ratio: 0.1,
+            betas: [0.9, 0.95],
+            eps: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+        }
+    }
+}
+
+impl Optimisation {
+    /// Returns the schedule with peak `lr`.
+    pub fn schedule(&self, lr: f64) -> Result<Schedule, StageError> {
+        let decay = match self.schedule {
+            ScheduleShape::Constant => Decay::Constant,
+            ScheduleShape::Cosine => Decay::Cosine,
+            ScheduleShape::Linear => Decay::Linear,
+        };
+        if decay != Decay::Constant && self.decay_steps.is_none() {
+            return Err(StageError::new("`schedule` ends somewhere, but `decay-steps` does not say where")
+                .with_help("set `decay-steps`, usually to the value of `steps`"));
+        }
+        Ok(Schedule {
+            peak: lr,
+            decay,
+            warmup_steps: self.warmup_steps,
+            decay_steps: self.decay_steps.unwrap_or(0),
+            min_ratio: self.min_lr_ratio,
+        })
+    }
+
+    /// Fills `decay-steps` with the number of steps that `epochs` come to, for stages that count in epochs.
+    #[must_use]
+    pub fn with_default_decay(mut self, steps: u64) -> Self {
+        self.decay_steps.get_or_insert(steps);
+        self
+    }
+
+    /// Returns AdamW's options.
+    pub fn adamw(&self) -> AdamWOptions {
+        let [beta1, beta2] = self.betas;
+        AdamWOptions { beta1, beta2, eps: self.eps, weight_decay: self.weight_decay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_must_know_its_end() {
+        let cosine = Optimisation { schedule: ScheduleShape::Cosine, ..Optimisation::default() };
+        assert!(cosine.schedule(1.0).unwrap_err().message.contains("decay-steps"));
+        let schedule = cosine.with_default_decay(10).schedule(1.0).unwrap();
+        assert!((schedule.lr(10) - 0.1).abs() < 1e-12);
+        assert!((Optimisation::default().schedule(0.5).unwrap().lr(1_000) - 0.5).abs() < 1e-12);
+    }
+}
