@@ -1,1 +1,30 @@
-fn main() {}
+//! The command line of r1flow: parse, dispatch, exit code.
+
+mod commands;
+mod diagnostic;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::{Cli, Status};
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        ui::error(&format!("{panic}"), Some("this is a bug in r1flow; please report it with the command that you ran"));
+    }));
+    let cli = Cli::parse();
+    ui::start(&cli.global);
+    let status = std::panic::catch_unwind(|| commands::run(cli));
+    ExitCode::from(match status {
+        Ok(Ok(Status::Done)) => 0,
+        Ok(Ok(Status::StageFailed)) => 1,
+        Ok(Err(error)) => {
+            ui::error(&format!("{error:#}"), None);
+            2
+        }
+        Ok(Ok(Status::Refused)) => 2,
+        Err(_) => 101,
+    })
+}

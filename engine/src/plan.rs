@@ -55,6 +55,8 @@ pub struct Row {
     pub reasons: Vec<DirtyReason>,
     /// Seconds that it took the last time, where known.
     pub seconds: Option<f64>,
+    /// Its fingerprint, where everything before it is fresh.
+    pub fingerprint: Option<Digest>,
 }
 
 /// What would happen to a stage.
@@ -123,6 +125,7 @@ impl Planner<'_> {
             status,
             reasons,
             seconds,
+            fingerprint: None,
         };
         let upstream = self.unknown_upstream(node);
         if upstream.is_empty() {
@@ -132,7 +135,8 @@ impl Planner<'_> {
                 for (output, made) in &record.outputs {
                     self.known.insert((stage.name.to_string(), output.clone()), made.digest);
                 }
-                return Ok(row(Status::Fresh, Vec::new(), Some(record.seconds)));
+                let fresh = row(Status::Fresh, Vec::new(), Some(record.seconds));
+                return Ok(Row { fingerprint: Some(record.fingerprint), ..fresh });
             }
             let last = self.last_record(stage)?;
             let reasons = self.reasons(last.as_ref(), &action.document)?;
@@ -140,7 +144,8 @@ impl Planner<'_> {
                 Some(from) => Status::Extend { from, to: action.extent() },
                 None => Status::Dirty,
             };
-            return Ok(row(status, reasons, last.map(|record| record.seconds)));
+            let row = row(status, reasons, last.map(|record| record.seconds));
+            return Ok(Row { fingerprint: Some(action.fingerprint()), ..row });
         }
         let last = self.last_record(stage)?;
         let (own, seconds) = match &last {

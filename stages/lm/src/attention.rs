@@ -10,7 +10,7 @@ use crate::rope::Rotation;
 use crate::shim;
 
 /// The longest row, in tokens, for which plain loops beat matrix products on the CPU.
-const LOOPS_UP_TO: i64 = 256;
+const LOOPS_UP_TO: i64 = 1;
 
 /// How many heads there are, and how wide they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,8 @@ impl Heads {
     pub(crate) fn split(self, qkv_nc: &Tensor) -> (Tensor, Tensor, Tensor) {
         let n = qkv_nc.size()[0];
         let part = |start: i64, heads: i64| qkv_nc.narrow(1, start * self.dim, heads * self.dim).view([n, heads, self.dim]);
-        let (h, g) = (self.query, self.key_value);
-        (part(0, h), part(h, g), part(h + g, g))
+        let values = self.query + self.key_value;
+        (part(0, self.query), part(self.query, self.key_value), part(values, self.key_value))
     }
 
     /// Rotates the queries and keys.
@@ -107,15 +107,15 @@ impl Layout {
         if shim::is_native(qkv_nc) && self.max_length <= LOOPS_UP_TO {
             return shim::row_attention(qkv_nc, &self.starts, heads).expect("the rows are those of the tokens");
         }
-        let (b, t) = (self.lengths.len() as i64, self.max_length);
+        let (num_rows, length) = (self.lengths.len() as i64, self.max_length);
         let padded = self.to_padded.as_ref().map_or_else(|| qkv_nc.shallow_clone(), |index| qkv_nc.index_select(0, index));
         let (q, k, v) = heads.split(&padded);
-        let grid = |x: &Tensor, count: i64| x.view([b, t, count, heads.dim]).transpose(1, 2);
+        let grid = |x: &Tensor, count: i64| x.view([num_rows, length, count, heads.dim]).transpose(1, 2);
         let q_bhtd = grid(&q, heads.query);
         let k_bhtd = heads.repeat(&grid(&k, heads.key_value));
         let v_bhtd = heads.repeat(&grid(&v, heads.key_value));
         let out = Tensor::scaled_dot_product_attention(&q_bhtd, &k_bhtd, &v_bhtd, None::<Tensor>, 0.0, true, None, false);
-        let out = out.transpose(1, 2).reshape([b * t, heads.query * heads.dim]);
+        let out = out.transpose(1, 2).reshape([num_rows * length, heads.query * heads.dim]);
         self.from_padded.as_ref().map_or_else(|| out.shallow_clone(), |index| out.index_select(0, index))
     }
 }

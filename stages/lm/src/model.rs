@@ -108,6 +108,7 @@ impl Model {
     }
 
     /// Copies the model and its weights; gradients are not copied.
+    #[must_use]
     pub fn deep_copy(&self) -> Self {
         Self::build(self.config.clone(), Weights::from_tensors(self.copied_parameters()), self.head, self.options)
     }

@@ -128,19 +128,19 @@ impl AdamW {
     /// Takes over a state that [`AdamW::state`] gave for the same parameters.
     pub fn restore(&mut self, state: &[(String, Tensor)]) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
-        let mut given: BTreeMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let own = self.state();
+        let given: BTreeMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        // Everything is checked before anything is overwritten.
         for (name, tensor) in &own {
-            let from = given.remove(name.as_str()).ok_or_else(|| Error::State(format!("`{name}` is missing")))?;
+            let from = given.get(name.as_str()).ok_or_else(|| Error::State(format!("`{name}` is missing")))?;
             if from.size() != tensor.size() {
                 let reason = format!("`{name}` has shape {:?}, expected {:?}", from.size(), tensor.size());
                 return Err(Error::State(reason));
             }
         }
-        if let Some(name) = given.keys().next() {
+        if let Some(name) = given.keys().find(|name| own.iter().all(|(own, _)| own != *name)) {
             return Err(Error::State(format!("`{name}` is unknown")));
         }
-        let given: BTreeMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         for (name, mut tensor) in own {
             tensor.copy_(given[name.as_str()]);
         }

@@ -51,9 +51,10 @@ pub(crate) struct Weights {
 impl Weights {
     /// Draws new weights.
     ///
-    /// Matrices are N(0, 1/hidden); those that write into the residual stream (`o_proj`, `down_proj`) have half that
-    /// deviation; norms are 1, biases and a reward head 0. The embedding is N(0, 1/hidden) too: a tied head then gives logits of
-    /// deviation 1, and the first norm of each layer undoes the embedding's small scale.
+    /// Matrices are N(0, 1/hidden), the embedding too: a tied head then gives logits of deviation 1. Those that write into
+    /// the residual stream (`o_proj`, `down_proj`) have an eighth of that deviation, so that the layers do not drown the
+    /// small embedding at once; on the toy task this learnt faster than a half or the whole. Norms are 1, biases and a
+    /// reward head 0.
     pub(crate) fn init(specs: &[Spec], hidden_size: i64, seed: u64, device: Device) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let std = (hidden_size as f64).powf(-0.5);
@@ -66,7 +67,7 @@ impl Weights {
                 Tensor::ones(shape.as_slice(), (Kind::Float, Device::Cpu))
             } else {
                 let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-                normal(&mut rng, shape, if writes_residual { 0.5 * std } else { std })
+                normal(&mut rng, shape, if writes_residual { 0.125 * std } else { std })
             };
             (name.clone(), tensor.to_device(device))
         };

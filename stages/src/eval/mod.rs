@@ -205,7 +205,8 @@ fn report(asked: &[(String, Question)], marks: &[Marks], settings: Map<String, V
 /// Returns what the figures depend on beside the inputs.
 fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
     // Two models with other templates are not asked the same question.
-    let template = sampler.chat.template.as_ref().map(|template| blake3::hash(template.source().as_bytes()).to_string());
+    let template =
+        sampler.chat.template.as_ref().map(|template| blake3::hash(template.source().as_bytes()).to_string());
     let settings = json!({
         "completions": params.completions,
         "temperature": params.temperature,

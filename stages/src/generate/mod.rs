@@ -171,5 +171,3 @@ fn sample_chunk(
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tmpbench;

@@ -1,0 +1,132 @@
+//! `r1flow doctor`: what this machine has, and what is missing.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::json;
+use store::Store;
+
+use super::{Global, Status, load_kinds, print_json, worker};
+use crate::ui::{self, Style, bytes};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+struct Finding {
+    name: &'static str,
+    is_well: bool,
+    found: String,
+    /// What to do where it is not well.
+    help: Option<String>,
+}
+
+pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
+    let findings = [worker_finding(global), libtorch(global), cuda(), cores(), memory(), disk(&global.store), store_finding(&global.store)];
+    let is_well = findings.iter().all(|finding| finding.is_well);
+    if global.json {
+        let all = findings.iter().map(|finding| {
+            (finding.name.to_owned(), json!({ "ok": finding.is_well, "found": finding.found, "help": finding.help }))
+        });
+        print_json(&serde_json::Map::from_iter(all))?;
+    } else {
+        for finding in &findings {
+            let mark = if finding.is_well { ui::styled("ok  ", Style::Good) } else { ui::styled("miss", Style::Bad) };
+            ui::line(&format!("{mark} {:9} {}", finding.name, finding.found));
+            if let Some(help) = &finding.help {
+                ui::line(&format!("               {}", ui::styled(help, Style::Dim)));
+            }
+        }
+    }
+    Ok(if is_well { Status::Done } else { Status::Refused })
+}
+
+fn well(name: &'static str, found: String) -> Finding {
+    Finding { name, is_well: true, found, help: None }
+}
+
+fn missing(name: &'static str, found: impl Into<String>, help: impl Into<String>) -> Finding {
+    Finding { name, is_well: false, found: found.into(), help: Some(help.into()) }
+}
+
+fn worker_finding(global: &Global) -> Finding {
+    match (worker(global), load_kinds(global)) {
+        (Ok(path), Ok(kinds)) => well("worker", format!("{}, {} kinds", path.display(), kinds.iter().count())),
+        (Ok(path), Err(error)) => missing("worker", format!("{}: {error:#}", path.display()), "build it again: `cargo build --release`"),
+        (Err(error), _) => missing("worker", format!("{error:#}"), "`./r1flow` builds it"),
+    }
+}
+
+/// Asks the loader which libtorch the worker gets.
+fn libtorch(global: &Global) -> Finding {
+    let help = "`./r1flow` fetches it once; a LIBTORCH of 2.11.0 is used instead";
+    let Ok(worker) = worker(global) else { return missing("libtorch", "no worker to ask", help) };
+    let Ok(output) = std::process::Command::new("ldd").arg(&worker).output() else {
+        return missing("libtorch", "`ldd` cannot be run", "install your system's `ldd`");
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let Some(line) = text.lines().find(|line| line.contains("libtorch_cpu")) else {
+        return well("libtorch", "this worker does without".to_owned());
+    };
+    match line.split_once("=>").and_then(|(_, rest)| rest.split_whitespace().next()).map(PathBuf::from) {
+        Some(path) if path.exists() => {
+            let version = path.parent().and_then(Path::parent).map(|root| root.join("build-version"));
+            let version = version.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+            well("libtorch", format!("{} {}", version.trim(), path.display()).trim().to_owned())
+        }
+        _ => missing("libtorch", "the worker's libtorch is not there", help),
+    }
+}
+
+fn cuda() -> Finding {
+    match std::fs::read_to_string("/proc/driver/nvidia/version") {
+        Ok(text) => well("cuda", text.lines().next().unwrap_or("a driver").to_owned()),
+        Err(_) => well("cuda", "no NVIDIA driver: stages run on the CPU".to_owned()),
+    }
+}
+
+fn cores() -> Finding {
+    well("cores", std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |cores| cores.to_string()))
+}
+
+fn memory() -> Finding {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let of = |key: &str| -> Option<u64> {
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+    };
+    match (of("MemTotal:"), of("MemAvailable:")) {
+        (Some(total), Some(free)) => well("memory", format!("{} of {} free", bytes(free), bytes(total))),
+        _ => well("memory", "unknown".to_owned()),
+    }
+}
+
+fn disk(store: &Path) -> Finding {
+    const ENOUGH: u64 = 2 << 30;
+    let near = store.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    match free_bytes(near) {
+        Some(free) if free < ENOUGH => missing("disk", format!("{} free", bytes(free)), "checkpoints need room: free some, or choose another --store"),
+        Some(free) => well("disk", format!("{} free", bytes(free))),
+        None => well("disk", "unknown".to_owned()),
+    }
+}
+
+fn free_bytes(path: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends in zero and the struct is as large as the call expects.
+    let is_ok = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) } == 0;
+    // SAFETY: the call has filled it.
+    is_ok.then(|| unsafe { found.assume_init() }).map(|found| found.f_bavail * found.f_frsize)
+}
+
+fn store_finding(path: &Path) -> Finding {
+    match Store::find(path) {
+        Ok(None) => well("store", format!("none at `{}` yet; `apply` makes one", path.display())),
+        Ok(Some(store)) => match store.all_records() {
+            Ok(records) => well("store", format!("{}, {} records", store.root().display(), records.len())),
+            Err(error) => missing("store", error.to_string(), "look at the folder's permissions"),
+        },
+        Err(error) => missing("store", error.to_string(), "name another with --store"),
+    }
+}

@@ -1,0 +1,189 @@
+//! The commands: one file each, an `Args` struct and a function.
+
+mod apply;
+mod check;
+mod doctor;
+mod explain;
+mod kinds;
+mod log;
+mod plan;
+mod schema;
+mod scores;
+mod show;
+mod status;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::kind::Kinds;
+use engine::worker::client;
+use engine::workflow::{Workflow, load};
+use store::Store;
+
+use crate::{diagnostic, ui};
+
+/// `make` for reasoning models: runs a workflow's stages, and only those that are out of date.
+#[derive(Debug, Parser)]
+#[command(name = "r1flow", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where artifacts are kept.
+    #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR")]
+    pub(crate) store: PathBuf,
+    /// The worker's program; the one beside this program unless given.
+    #[arg(long, global = true, env = "R1FLOW_WORKER", value_name = "FILE")]
+    pub(crate) worker: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more; twice, everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a workflow: every mistake at once.
+    Check(check::Args),
+    /// Say what `apply` would run, and why.
+    Plan(plan::Args),
+    /// Bring a workflow up to date.
+    Apply(apply::Args),
+    /// Show runs and their stages, also while one is going on.
+    Status(status::Args),
+    /// Look inside a stage, one of its outputs, or a digest.
+    Show(show::Args),
+    /// Print a stage's log.
+    Log(log::Args),
+    /// Say what a stage is made of, and what changed since it last ran.
+    Explain(explain::Args),
+    /// Print the final table of a workflow's evaluations.
+    Scores(scores::Args),
+    /// List the stage kinds, or the keys of one.
+    Kinds(kinds::Args),
+    /// Say what this machine has and what is missing.
+    Doctor(doctor::Args),
+    /// Print, check or write the JSON schema of workflow files, for editors.
+    Schema(schema::Args),
+}
+
+/// How a command ended that was not in error.
+pub(crate) enum Status {
+    /// All is well.
+    Done,
+    /// A stage failed.
+    StageFailed,
+    /// The user can fix it, and has been told how.
+    Refused,
+}
+
+/// A workflow file and the values that replace some of its own.
+#[derive(Debug, Args)]
+pub(crate) struct WorkflowArgs {
+    /// The workflow file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace a value: `zero.steps=100`, `inputs.base.model=/models/qwen`.
+    #[arg(long = "set", value_name = "STAGE.KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+pub(crate) fn run(cli: Cli) -> Result<Status> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Check(args) => check::run(global, &args),
+        Command::Plan(args) => plan::run(global, &args),
+        Command::Apply(args) => apply::run(global, &args),
+        Command::Status(args) => status::run(global, &args),
+        Command::Show(args) => show::run(global, &args),
+        Command::Log(args) => log::run(global, &args),
+        Command::Explain(args) => explain::run(global, &args),
+        Command::Scores(args) => scores::run(global, &args),
+        Command::Kinds(args) => kinds::run(global, &args),
+        Command::Doctor(args) => doctor::run(global, &args),
+        Command::Schema(args) => schema::run(global, &args),
+    }
+}
+
+/// Returns the worker's program.
+pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
+    if let Some(worker) = &global.worker {
+        return fs_err::canonicalize(worker).context("the worker that `--worker` or R1FLOW_WORKER names is not there");
+    }
+    let beside = std::env::current_exe()?.with_file_name("r1flow-worker");
+    fs_err::canonicalize(&beside).map_err(|_| {
+        anyhow!(
+            "there is no worker at `{}`: build it with `cargo build --release`, or name one with --worker",
+            beside.display()
+        )
+    })
+}
+
+/// Returns what the worker can run.
+pub(crate) fn load_kinds(global: &Global) -> Result<Kinds> {
+    let list = client::kinds(&worker(global)?, &cache_dir())?;
+    Ok(Kinds::parse(list)?)
+}
+
+/// Where answers of workers are remembered.
+fn cache_dir() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    base.unwrap_or_else(std::env::temp_dir).join("r1flow")
+}
+
+/// Loads a workflow; if there are mistakes they are shown, and there is none.
+pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<Workflow>> {
+    let kinds = load_kinds(global)?;
+    let loaded = load(&args.file, &args.sets, &kinds)?;
+    if !loaded.diagnostics.is_empty() {
+        diagnostic::show(global, &loaded);
+    }
+    Ok(loaded.workflow)
+}
+
+/// Opens the store for reading.
+pub(crate) fn find_store(global: &Global) -> Result<Store> {
+    Store::find(&global.store)?.ok_or_else(|| no_store(&global.store))
+}
+
+fn no_store(path: &Path) -> anyhow::Error {
+    anyhow!("there is no store at `{}`: run `r1flow apply` here first, or name another with --store", path.display())
+}
+
+/// Says that a name is none of `known`.
+pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> anyhow::Error {
+    match engine::diagnostic::suggest(name, known) {
+        Some(help) => anyhow!("there is no {what} `{name}`: {help}"),
+        None => anyhow!("there is no {what} `{name}`"),
+    }
+}
+
+/// Prints a value as JSON.
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<Status> {
+    ui::line(&serde_json::to_string_pretty(value)?);
+    Ok(Status::Done)
+}

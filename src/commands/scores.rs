@@ -1,0 +1,118 @@
+//! `r1flow scores`: one table of everything that a workflow evaluates.
+//!
+//! Each report brings a row of figures; this file sets them side by side and adds what a report cannot know, the time
+//! that the evaluated stage took.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use engine::artifact::ArtifactType;
+use engine::plan::{Status as RowStatus, plan};
+use engine::workflow::{StageDecl, Target, Workflow};
+use serde_json::Value;
+use store::{Record, Store};
+
+use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
+use crate::ui::{self, Table};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    workflow: WorkflowArgs,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
+    let store = find_store(global)?;
+    let records = fresh_records(&workflow, &store)?;
+    if global.json {
+        let rows: Vec<Value> = reports(&workflow, &store, &records)?.into_iter().map(|(_, _, report)| report).collect();
+        return print_json(&rows);
+    }
+    let table = table(&workflow, &store, &records)?;
+    ui::table(&table.ok_or_else(|| anyhow!("`{}` has no fresh evaluation: run `r1flow apply` first", workflow.name))?);
+    Ok(Status::Done)
+}
+
+/// Returns the records of the stages that are fresh.
+pub(crate) fn fresh_records(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Record>> {
+    let plan = plan(workflow, store)?;
+    let mut records = BTreeMap::new();
+    for row in plan.rows.into_iter().filter(|row| row.status == RowStatus::Fresh) {
+        if let Some(fingerprint) = row.fingerprint
+            && let Some(record) = store.record(&fingerprint)?
+        {
+            records.insert(row.stage, record);
+        }
+    }
+    Ok(records)
+}
+
+/// Returns the final table, if there are at least two reports to compare.
+pub(crate) fn table(workflow: &Workflow, store: &Store, records: &BTreeMap<String, Record>) -> Result<Option<Table>> {
+    let reports = reports(workflow, store, records)?;
+    if reports.len() < 2 {
+        return Ok(None);
+    }
+    let mut columns: Vec<String> = Vec::new();
+    for (_, _, report) in &reports {
+        for cell in report["row"].as_array().into_iter().flatten() {
+            let name = cell["column"].as_str().unwrap_or("");
+            if !columns.iter().any(|column| column == name) {
+                columns.push(name.to_owned());
+            }
+        }
+    }
+    let mut table = Table::new(["stage"].into_iter().chain(columns.iter().map(String::as_str)).chain(["seconds"]));
+    for (subject, seconds, report) in &reports {
+        let mut row = vec![subject.clone()];
+        for column in &columns {
+            let cell = report["row"].as_array().into_iter().flatten().find(|cell| cell["column"] == *column.as_str());
+            row.push(cell.map_or_else(|| "-".to_owned(), figure));
+        }
+        row.push(seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}")));
+        table.push(row);
+    }
+    Ok(Some(table))
+}
+
+/// Returns what each report is about, how long that took, and the report, in the file's order.
+fn reports(
+    workflow: &Workflow,
+    store: &Store,
+    records: &BTreeMap<String, Record>,
+) -> Result<Vec<(String, Option<f64>, Value)>> {
+    let mut reports = Vec::new();
+    for stage in workflow.graph.node_weights() {
+        let is_report = stage.outputs.values().any(|artifact| *artifact == ArtifactType::Report);
+        let Some(record) = records.get(&stage.name.0).filter(|_| is_report) else { continue };
+        for output in record.outputs.values() {
+            let tree = store.tree(&output.digest)?;
+            let Some(member) = tree.members.iter().find(|member| member.path == "report.json") else { continue };
+            let report: Value = serde_json::from_slice(&store.read(&member.digest)?)?;
+            let subject = subject(stage);
+            let seconds = subject.as_ref().and_then(|subject| records.get(subject)).map(|record| record.seconds);
+            reports.push((subject.unwrap_or_else(|| stage.name.to_string()), seconds, report));
+        }
+    }
+    Ok(reports)
+}
+
+/// The stage whose model a report is about.
+fn subject(stage: &StageDecl) -> Option<String> {
+    let model = stage.references.iter().find(|reference| reference.artifact == ArtifactType::Model)?;
+    match &model.target {
+        Target::Output { stage, .. } => Some(stage.to_string()),
+        Target::Input(name) => Some(format!("inputs.{name}")),
+    }
+}
+
+fn figure(cell: &Value) -> String {
+    let number = |value: &Value| value.as_f64();
+    match (number(&cell["value"]), number(&cell["error"])) {
+        (Some(value), Some(error)) => format!("{value:.3} ± {error:.3}"),
+        (Some(value), None) if value.abs() >= 2.0 => format!("{value:.1}"),
+        (Some(value), None) => format!("{value:.3}"),
+        (None, _) => "-".to_owned(),
+    }
+}

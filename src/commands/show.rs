@@ -1,0 +1,150 @@
+//! `r1flow show`: looks inside a stage, one of its outputs, or a digest.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
+use store::{Digest, Member, OutputRecord, Record, Store};
+
+use super::{Global, Status, find_store, no_such, print_json};
+use crate::ui::{self, Style, Table, bytes, duration, sparkline};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// `stage`, `stage.output`, or `b3:…`.
+    #[arg(value_name = "WHAT")]
+    what: String,
+    /// Rows of a data set to print.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    rows: usize,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    let store = find_store(global)?;
+    if let Ok(digest) = args.what.parse::<Digest>() {
+        return show_tree(global, &store, &digest, args.rows);
+    }
+    if let Some(record) = newest(&store, &args.what)? {
+        return show_record(global, &store, &record);
+    }
+    if let Some((stage, output)) = args.what.rsplit_once('.')
+        && let Some(record) = newest(&store, stage)?
+    {
+        let output = record.outputs.get(output).ok_or_else(|| no_such("output", output, record.outputs.keys().map(String::as_str)))?;
+        return show_tree(global, &store, &output.digest, args.rows);
+    }
+    let records = store.all_records()?;
+    Err(no_such("stage in the store", &args.what, records.iter().map(|record| record.stage.as_str())))
+}
+
+/// Returns the newest record of a stage, whatever workflow it ran in.
+pub(crate) fn newest(store: &Store, stage: &str) -> Result<Option<Record>> {
+    let mut records: Vec<Record> = store.all_records()?.into_iter().filter(|record| record.stage == stage).collect();
+    records.sort_by(|one, two| one.finished.cmp(&two.finished));
+    Ok(records.pop())
+}
+
+fn show_record(global: &Global, store: &Store, record: &Record) -> Result<Status> {
+    let curve = curve(store, record)?;
+    if global.json {
+        return print_json(&json!({ "record": record, "curve": curve }));
+    }
+    ui::line(&format!("{} ({}), {} in workflow {}", ui::styled(&record.stage, Style::Strong), record.kind, record.finished, record.workflow));
+    ui::line(&format!("  fingerprint {}", record.fingerprint));
+    ui::line(&format!("  {} of work, {} of CPU, {} steps in the last attempt", duration(record.seconds), duration(record.cpu_seconds), record.steps));
+    for (key, value) in &record.summary {
+        ui::line(&format!("  {key}: {}", short(value)));
+    }
+    let mut table = Table::new(["output", "type", "size", "digest"]);
+    for (name, OutputRecord { artifact, digest, bytes: size }) in &record.outputs {
+        table.push(vec![name.clone(), artifact.clone(), bytes(*size), digest.to_string()]);
+    }
+    ui::table(&table);
+    print_curve(&curve);
+    Ok(Status::Done)
+}
+
+fn short(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() => format!("{number:.4}"),
+        _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
+}
+
+fn curve(store: &Store, record: &Record) -> Result<Vec<Value>> {
+    let Some(metrics) = &record.metrics else { return Ok(Vec::new()) };
+    let text = String::from_utf8_lossy(&store.read(metrics)?).into_owned();
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+fn print_curve(curve: &[Value]) {
+    let mut names: Vec<&String> = curve.iter().filter_map(|line| line["metrics"].as_object()).flat_map(|metrics| metrics.keys()).collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["metric", "first", "last", "curve"]);
+    for name in names {
+        let values: Vec<f64> = curve.iter().filter_map(|line| line["metrics"][name].as_f64()).collect();
+        let (first, last) = (values[0], values[values.len() - 1]);
+        table.push(vec![name.clone(), format!("{first:.4}"), format!("{last:.4}"), sparkline(&values)]);
+    }
+    ui::table(&table);
+}
+
+fn show_tree(global: &Global, store: &Store, digest: &Digest, rows: usize) -> Result<Status> {
+    let tree = store.tree(digest)?;
+    if global.json {
+        return print_json(&tree);
+    }
+    let mut table = Table::new(["file", "size", "digest"]);
+    for member in &tree.members {
+        table.push(vec![member.path.clone(), bytes(member.size), member.digest.to_string()]);
+    }
+    ui::table(&table);
+    for member in &tree.members {
+        show_member(store, member, rows)?;
+    }
+    Ok(Status::Done)
+}
+
+fn show_member(store: &Store, member: &Member, rows: usize) -> Result<()> {
+    let extension = Path::new(&member.path).extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    match (extension, member.path.as_str()) {
+        ("jsonl", _) => {
+            let text = String::from_utf8_lossy(&store.read(&member.digest)?).into_owned();
+            ui::line(&format!("\n{}: {} rows", member.path, text.lines().count()));
+            text.lines().take(rows).for_each(ui::line);
+        }
+        (_, "report.json" | "config.json") => {
+            ui::line(&format!("\n{}", member.path));
+            ui::line(String::from_utf8_lossy(&store.read(&member.digest)?).trim_end());
+        }
+        ("safetensors", _) => show_tensors(store, member)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Reads the header of a safetensors file: 8 bytes of length, then JSON of name → dtype, shape, offsets.
+fn show_tensors(store: &Store, member: &Member) -> Result<()> {
+    let bytes = store.read(&member.digest)?;
+    let header = bytes
+        .split_at_checked(8)
+        .and_then(|(length, rest)| {
+            let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+            serde_json::from_slice::<serde_json::Map<String, Value>>(rest.get(..length)?).ok()
+        })
+        .ok_or_else(|| anyhow!("`{}` is no safetensors file", member.path))?;
+    let mut table = Table::new(["tensor", "dtype", "shape"]);
+    let mut parameters = 0;
+    for (name, tensor) in header.iter().filter(|(name, _)| *name != "__metadata__") {
+        let shape: Vec<u64> = tensor["shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        parameters += shape.iter().product::<u64>();
+        table.push(vec![name.clone(), tensor["dtype"].as_str().unwrap_or("?").to_owned(), format!("{shape:?}")]);
+    }
+    ui::line(&format!("\n{}: {parameters} parameters", member.path));
+    ui::table(&table);
+    Ok(())
+}

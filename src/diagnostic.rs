@@ -1,0 +1,44 @@
+//! Diagnostics of a workflow as a person reads them: the line, the caret, the cure.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use engine::workflow::Loaded;
+use serde_json::json;
+
+use crate::commands::Global;
+use crate::ui;
+
+/// Shows every mistake of a file.
+pub(crate) fn show(global: &Global, loaded: &Loaded) {
+    if global.json {
+        ui::line(&to_json(loaded).to_string());
+        return;
+    }
+    let renderer = if ui::has_color() { Renderer::styled() } else { Renderer::plain() };
+    for diagnostic in &loaded.diagnostics {
+        let source = loaded.sources.get(diagnostic.place.source);
+        let name = ui::short_path(&source.name);
+        let annotation = AnnotationKind::Primary.span(diagnostic.place.span()).label(&diagnostic.label);
+        let snippet = Snippet::source(&source.text).path(name).annotation(annotation);
+        let mut group = Group::with_title(Level::ERROR.primary_title(&diagnostic.message)).element(snippet);
+        if let Some(help) = &diagnostic.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        ui::complain(&format!("{}\n\n", renderer.render(&[group])));
+    }
+    let count = loaded.diagnostics.len();
+    ui::complain(&format!("{count} {}\n", if count == 1 { "mistake" } else { "mistakes" }));
+}
+
+fn to_json(loaded: &Loaded) -> serde_json::Value {
+    let mistakes = loaded.diagnostics.iter().map(|diagnostic| {
+        let source = loaded.sources.get(diagnostic.place.source);
+        let before = &source.text[..diagnostic.place.start.min(source.text.len())];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        json!({
+            "file": source.name, "line": line, "column": column,
+            "message": diagnostic.message, "label": diagnostic.label, "help": diagnostic.help,
+        })
+    });
+    json!({ "mistakes": mistakes.collect::<Vec<_>>() })
+}
