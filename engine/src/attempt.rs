@@ -99,7 +99,8 @@ pub(crate) async fn attempt(
         Ok(dir) => dir,
         Err(error) => return Ended::Failed(error.into()),
     };
-    let mut attempt = Attempt { job, store, dir, events, curve: Curve::default(), begun: Instant::now(), before: Spent::default() };
+    let mut attempt =
+        Attempt { job, store, dir, events, curve: Curve::default(), begun: Instant::now(), before: Spent::default() };
     let ended = attempt.run(number, worker, executor, halt).await.unwrap_or_else(Ended::Failed);
     // What is left in the folder counts for nothing; a log of the failure is in the run's folder.
     if let Err(error) = fs_err::remove_dir_all(&attempt.dir) {
@@ -359,7 +360,8 @@ async fn died(worker: &mut Conversation, log: &Path) -> Failure {
     let lines: Vec<&str> = text.lines().collect();
     let last = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    let message = if last.is_empty() { format!("the worker died: {how}") } else { format!("the worker died: {how}\n{last}") };
+    let message =
+        if last.is_empty() { format!("the worker died: {how}") } else { format!("the worker died: {how}\n{last}") };
     let help = "out of memory ends a worker with signal 9; `r1flow log` shows the rest".to_owned();
     Failure { message, help: Some(help), may_retry: true }
 }

@@ -103,7 +103,9 @@ pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known.dedup();
     let near = known.iter().map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate)).min();
     match near {
-        Some((distance, candidate)) if distance <= 1 + candidate.len() / 4 => Some(format!("did you mean `{candidate}`?")),
+        Some((distance, candidate)) if distance <= 1 + candidate.len() / 4 => {
+            Some(format!("did you mean `{candidate}`?"))
+        }
         Some(_) if known.len() <= 24 => Some(format!("known: {}", quoted(&known))),
         _ => None,
     }

@@ -126,7 +126,8 @@ mod tests {
         let new = json!({ "kind": "grpo", "version": 2, "params": {
             "lr": 1e-4, "steps": 400.0, "added": "x",
             "model": { "artifact": "model", "digest": "b3:fedcba9876543210" }, "rewards": { "format": 0.2 } } });
-        let changed = |key: &str, old: Option<Value>, new: Option<Value>| DirtyReason::Changed { key: key.to_owned(), old, new };
+        let changed =
+            |key: &str, old: Option<Value>, new: Option<Value>| DirtyReason::Changed { key: key.to_owned(), old, new };
         let content = DirtyReason::Content {
             key: "model".to_owned(),
             old: Some("0123456789ab".to_owned()),

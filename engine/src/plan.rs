@@ -102,7 +102,8 @@ pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String
 
 /// Plans an `apply` of all stages.
 pub fn plan(workflow: &Workflow, store: &Store) -> Result<Plan, Error> {
-    let mut planner = Planner { workflow, store, inputs: hash_inputs(workflow, store)?, known: HashMap::new(), past: None };
+    let mut planner =
+        Planner { workflow, store, inputs: hash_inputs(workflow, store)?, known: HashMap::new(), past: None };
     let rows = workflow.graph.node_indices().map(|node| planner.row(node)).collect::<Result<_, _>>()?;
     Ok(Plan { workflow: workflow.name.clone(), rows })
 }
@@ -163,9 +164,10 @@ impl Planner<'_> {
             .neighbors_directed(node, Direction::Incoming)
             .map(|upstream| &graph[upstream])
             .filter(|upstream| {
-                upstream.outputs.keys().any(|output| {
-                    !self.known.contains_key(&(upstream.name.to_string(), output.clone()))
-                })
+                upstream
+                    .outputs
+                    .keys()
+                    .any(|output| !self.known.contains_key(&(upstream.name.to_string(), output.clone())))
             })
             .map(|upstream| upstream.name.to_string())
             .collect();

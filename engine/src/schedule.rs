@@ -323,7 +323,9 @@ impl Dispatcher<'_> {
         let inputs = stage.references.iter().map(|reference| {
             let digest = self.digest(reference);
             let (name, path, source) = match &reference.target {
-                Target::Input(name) => (format!("inputs.{name}"), self.workflow.inputs[name].path.clone(), Source::Path),
+                Target::Input(name) => {
+                    (format!("inputs.{name}"), self.workflow.inputs[name].path.clone(), Source::Path)
+                }
                 Target::Output { stage, output } => (format!("{stage}.{output}"), PathBuf::new(), Source::Tree(digest)),
             };
             let artifact = InputArtifact {

@@ -16,7 +16,10 @@ pub fn editor_schema(kinds: &Kinds) -> Value {
     let mut defaults = Map::new();
     for kind in kinds.iter() {
         let name = &kind.spec.kind;
-        properties.insert(name.clone(), json!({ "type": "object", "description": kind.spec.doc, "additionalProperties": stage(kind) }));
+        properties.insert(
+            name.clone(),
+            json!({ "type": "object", "description": kind.spec.doc, "additionalProperties": stage(kind) }),
+        );
         defaults.insert(name.clone(), table(kind.keys.iter(), Map::new()));
     }
     let about = "Values for all stages of a kind.";
@@ -87,7 +90,8 @@ fn of_type(ty: &KeyType) -> Value {
 }
 
 fn run() -> Value {
-    let duration = |about: &str| json!({ "type": "string", "description": about, "pattern": r"^\d+[smhd]( \d+[smhd])*$" });
+    let duration =
+        |about: &str| json!({ "type": "string", "description": about, "pattern": r"^\d+[smhd]( \d+[smhd])*$" });
     json!({
         "type": "object",
         "description": "How to run, never what: nothing here enters a fingerprint.",

@@ -175,12 +175,27 @@ mod tests {
             (json!({ "type": "boolean" }), "true or false"),
             (json!({ "type": ["integer", "null"], "format": "uint64", "minimum": 0 }), "a whole number"),
             (json!({ "type": "string", "enum": ["a", "b"] }), "one of `a`, `b`"),
-            (json!({ "oneOf": [{ "type": "string", "const": "a" }, { "type": "string", "const": "b" }] }), "one of `a`, `b`"),
-            (json!({ "type": "array", "items": { "type": "string", "x-artifact": "samples" } }), "a list of a reference to samples"),
-            (json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }), "a list of 2: a number"),
-            (json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }), "a table of a reference to prompts"),
+            (
+                json!({ "oneOf": [{ "type": "string", "const": "a" }, { "type": "string", "const": "b" }] }),
+                "one of `a`, `b`",
+            ),
+            (
+                json!({ "type": "array", "items": { "type": "string", "x-artifact": "samples" } }),
+                "a list of a reference to samples",
+            ),
+            (
+                json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }),
+                "a list of 2: a number",
+            ),
+            (
+                json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }),
+                "a table of a reference to prompts",
+            ),
             (json!({ "anyOf": [{ "type": "number" }, { "type": "object", "properties": {} }] }), "a number or a table"),
-            (json!({ "anyOf": [{ "type": "string", "x-artifact": "model" }, { "type": "null" }] }), "a reference to model"),
+            (
+                json!({ "anyOf": [{ "type": "string", "x-artifact": "model" }, { "type": "null" }] }),
+                "a reference to model",
+            ),
         ];
         for (schema, expected) in cases {
             assert_eq!(parse(&schema).unwrap().to_string(), expected, "{schema}");

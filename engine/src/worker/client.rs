@@ -64,8 +64,9 @@ pub fn kinds(worker: &Path, cache_dir: &Path) -> Result<KindList, Error> {
     }
     // The cache saves a start of libtorch; without it everything works.
     let draft = cached.with_extension(std::process::id().to_string());
-    if let Err(error) =
-        std::fs::create_dir_all(cache_dir).and_then(|()| std::fs::write(&draft, &output.stdout)).and_then(|()| std::fs::rename(&draft, &cached))
+    if let Err(error) = std::fs::create_dir_all(cache_dir)
+        .and_then(|()| std::fs::write(&draft, &output.stdout))
+        .and_then(|()| std::fs::rename(&draft, &cached))
     {
         tracing::debug!(%error, "the worker's kinds are not cached");
     }

@@ -67,7 +67,8 @@ impl Checker<'_> {
                 None if spec.required => {
                     let message = format!("{what} lacks `{key}`");
                     let help = format!("`{key}` takes {}", spec.ty);
-                    self.diagnostics.push(Diagnostic::new(place, message, format!("`{key}` is required")).with_help(help));
+                    self.diagnostics
+                        .push(Diagnostic::new(place, message, format!("`{key}` is required")).with_help(help));
                 }
                 None => {}
             }
@@ -96,7 +97,8 @@ impl Checker<'_> {
             }
             (KeyType::Number { min, max }, Value::Integer(_) | Value::Float(_)) => {
                 let number = float(&node.value)?;
-                let fits = number.is_finite() && min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
+                let fits =
+                    number.is_finite() && min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
                 if fits { Some(plain(node)) } else { self.out_of_range(node, key, bounds(*min, *max)) }
             }
             (KeyType::Text, Value::Text(text)) => Some(json!(text)),
@@ -105,7 +107,8 @@ impl Checker<'_> {
                     return Some(json!(text));
                 }
                 let message = format!("`{key}` is `{text}`, which is none of its values");
-                let help = suggest(text, words.iter().map(String::as_str)).unwrap_or_else(|| format!("known: {}", quoted(words)));
+                let help = suggest(text, words.iter().map(String::as_str))
+                    .unwrap_or_else(|| format!("known: {}", quoted(words)));
                 self.diagnostics.push(Diagnostic::new(&node.place, message, "unknown value").with_help(help));
                 None
             }
@@ -230,12 +233,17 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
             "timeout" => options.timeout = duration(entry, diagnostics),
             "retries" => match entry.node.value {
                 Value::Integer(retries @ 0..=1_000) => options.retries = retries as u32,
-                _ => diagnostics.push(Diagnostic::new(&entry.node.place, "`retries` is a whole number from 0 to 1000", entry.node.value.sort())),
+                _ => diagnostics.push(Diagnostic::new(
+                    &entry.node.place,
+                    "`retries` is a whole number from 0 to 1000",
+                    entry.node.value.sort(),
+                )),
             },
             _ => {
                 let help = suggest(&entry.key, ["checkpoint-every", "timeout", "retries"]);
                 let message = format!("unknown key `{}` in `run`", entry.key);
-                diagnostics.push(Diagnostic::new(&entry.key_place, message, "not a key of `run`").with_optional_help(help));
+                diagnostics
+                    .push(Diagnostic::new(&entry.key_place, message, "not a key of `run`").with_optional_help(help));
             }
         }
     }

@@ -34,7 +34,8 @@ pub(super) struct Rest {
 
 /// Expands the layers into stages, in the file's order.
 pub(super) fn expand(layers: Layers, kinds: &Kinds, diagnostics: &mut Vec<Diagnostic>) -> (Rest, Vec<Draft>) {
-    let mut expansion = Expansion { kinds, diagnostics, drafts: Vec::new(), followers: Vec::new(), defaults: Table::default() };
+    let mut expansion =
+        Expansion { kinds, diagnostics, drafts: Vec::new(), followers: Vec::new(), defaults: Table::default() };
     let mut table = layers.table;
     let mut sets = Vec::new();
     for set in layers.sets {
@@ -56,6 +57,8 @@ pub(super) fn expand(layers: Layers, kinds: &Kinds, diagnostics: &mut Vec<Diagno
     for set in &sets {
         expansion.apply_set(set);
     }
+    // TOML groups tables by kind; people wrote them in the order of the recipe. What is extended was read last, and comes first.
+    expansion.drafts.sort_by_key(|draft| (std::cmp::Reverse(draft.place.source), draft.place.start));
     (rest, expansion.drafts)
 }
 
@@ -63,8 +66,8 @@ struct Expansion<'a> {
     kinds: &'a Kinds,
     diagnostics: &'a mut Vec<Diagnostic>,
     drafts: Vec<Draft>,
-    /// Families whose `each` lists stages: expanded last, when all others are known. With the position to insert at.
-    followers: Vec<(usize, Draft, Vec<Node>)>,
+    /// Families whose `each` lists stages: expanded last, when all others are known.
+    followers: Vec<(Draft, Vec<Node>)>,
     defaults: Table,
 }
 
@@ -76,16 +79,30 @@ impl Expansion<'_> {
             return;
         };
         for entry in &table.0 {
-            if self.kinds.get(&entry.key).is_none() {
-                let message = format!("unknown kind `{}` in `defaults`", entry.key);
-                let help = suggest(&entry.key, self.kinds.names());
-                self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
-            } else if entry.node.table().is_none() {
-                let message = format!("`defaults.{}` is a table of keys", entry.key);
-                self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
-            }
+            self.check_defaults_of(entry);
         }
         self.defaults = table;
+    }
+
+    /// Values are checked where a stage takes them; a name must be right even if no stage does.
+    fn check_defaults_of(&mut self, entry: &Entry) {
+        let Some(kind) = self.kinds.get(&entry.key) else {
+            let message = format!("unknown kind `{}` in `defaults`", entry.key);
+            let help = suggest(&entry.key, self.kinds.names());
+            self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
+            return;
+        };
+        let Some(table) = entry.node.table() else {
+            let message = format!("`defaults.{}` is a table of keys", entry.key);
+            self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            return;
+        };
+        for key in table.0.iter().filter(|key| !kind.keys.contains_key(&key.key)) {
+            let message = format!("unknown key `{}` in defaults of {}", key.key, entry.key);
+            let label = format!("not a parameter of {}", entry.key);
+            let help = suggest(&key.key, kind.keys.keys().map(String::as_str));
+            self.diagnostics.push(Diagnostic::new(&key.key_place, message, label).with_optional_help(help));
+        }
     }
 
     fn take_kind(&mut self, entry: Entry) {
@@ -136,7 +153,7 @@ impl Expansion<'_> {
         match each.map(|entry| entry.node) {
             None => self.push(draft),
             Some(Node { value: Value::Table(variants), .. }) => self.take_variants(&draft, variants),
-            Some(Node { value: Value::List(stages), .. }) => self.followers.push((self.drafts.len(), draft, stages)),
+            Some(Node { value: Value::List(stages), .. }) => self.followers.push((draft, stages)),
             Some(node) => {
                 let message = "`each` is a table of variants or a list of stages";
                 self.diagnostics.push(Diagnostic::new(&node.place, message, node.value.sort()));
@@ -176,8 +193,7 @@ impl Expansion<'_> {
 
     /// Expands `each = ["zero", "student"]`: a variant for each stage, and for each member of a family.
     fn follow(&mut self) {
-        for (position, family, followed) in std::mem::take(&mut self.followers).into_iter().rev() {
-            let mut variants = Vec::new();
+        for (family, followed) in std::mem::take(&mut self.followers) {
             for node in followed {
                 let Some(target) = node.text().map(str::to_owned) else {
                     let message = "`each` lists names of stages";
@@ -188,18 +204,16 @@ impl Expansion<'_> {
                 if found.is_empty() {
                     let message = format!("`each` follows `{target}`, which is no stage");
                     let help = suggest(&target, self.drafts.iter().map(|draft| draft.family.as_str()));
-                    self.diagnostics.push(Diagnostic::new(&node.place, message, "no such stage").with_optional_help(help));
+                    self.diagnostics
+                        .push(Diagnostic::new(&node.place, message, "no such stage").with_optional_help(help));
                 }
                 for name in found {
                     let mut draft = family.clone();
                     draft.name = StageName(format!("{}/{}", family.family, name.trim_start_matches("inputs.")));
                     replace_each(&mut draft.keys, &name);
-                    variants.push(draft);
+                    self.push(draft);
                 }
             }
-            let rest = self.drafts.split_off(position.min(self.drafts.len()));
-            variants.into_iter().for_each(|draft| self.push(draft));
-            self.drafts.extend(rest);
         }
     }
 
@@ -232,7 +246,10 @@ impl Expansion<'_> {
                 let run = Table(vec![Entry {
                     key: "run".to_owned(),
                     key_place: set.place().clone(),
-                    node: draft.run.take().unwrap_or(Node { place: set.place().clone(), value: Value::Table(Table::default()) }),
+                    node: draft
+                        .run
+                        .take()
+                        .unwrap_or(Node { place: set.place().clone(), value: Value::Table(Table::default()) }),
                 }]);
                 let mut merged = run;
                 merged.merge(table);

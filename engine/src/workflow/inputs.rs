@@ -11,8 +11,19 @@ use super::tree::{Entry, Node, Value};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Sources, suggest};
 
-/// How rows are read; these keys reach the stage that reads them, and its fingerprint.
-pub(super) const IMPORT_KEYS: [&str; 6] = ["fields", "answer-after", "limit", "skip", "verify", "language"];
+const ROWS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples, ArtifactType::Preferences];
+const ANSWERS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples];
+const QUESTIONS: &[ArtifactType] = &[ArtifactType::Prompts];
+/// How rows are read, with the types that have a use for it; these keys reach the stage that reads the input, and its
+/// fingerprint.
+const IMPORT_KEYS: [(&str, &[ArtifactType]); 6] = [
+    ("fields", ROWS),
+    ("limit", ROWS),
+    ("skip", ROWS),
+    ("answer-after", ANSWERS),
+    ("verify", QUESTIONS),
+    ("language", QUESTIONS),
+];
 const VERIFY: [&str; 4] = ["number", "choice", "exact", "none"];
 
 /// Checks the table of inputs.
@@ -56,12 +67,12 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
             }
         } else if key.key == "digest" {
             pin = digest(key, diagnostics);
-        } else if IMPORT_KEYS.contains(&key.key.as_str()) {
+        } else if IMPORT_KEYS.iter().any(|(name, _)| *name == key.key) {
             check_import(key, diagnostics);
             import.insert(key.key.clone(), plain(&key.node));
         } else {
-            let types = ArtifactType::ALL.map(ArtifactType::name);
-            let help = suggest(&key.key, types.into_iter().chain(IMPORT_KEYS).chain(["digest"]));
+            let known = ArtifactType::ALL.map(ArtifactType::name).into_iter().chain(IMPORT_KEYS.map(|(name, _)| name));
+            let help = suggest(&key.key, known.chain(["digest"]));
             let message = format!("unknown key `{}` in input `{}`", key.key, entry.key);
             diagnostics.push(Diagnostic::new(&key.key_place, message, "not a key of inputs").with_optional_help(help));
         }
@@ -70,7 +81,20 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
         let message = format!("input `{}` has no type", entry.key);
         diagnostics.push(Diagnostic::new(&entry.node.place, message, "which artifact is it?").with_help(example));
     }
-    decl.map(|decl| InputDecl { pin, import, ..decl })
+    let decl = decl?;
+    table.0.iter().for_each(|key| check_use(key, decl.artifact, diagnostics));
+    Some(InputDecl { pin, import, ..decl })
+}
+
+/// A key without effect is a mistake of whoever wrote it.
+fn check_use(key: &Entry, artifact: ArtifactType, diagnostics: &mut Vec<Diagnostic>) {
+    let Some((name, types)) = IMPORT_KEYS.iter().find(|(name, _)| *name == key.key) else { return };
+    if !types.contains(&artifact) {
+        let message = format!("`{name}` has no use for an input of type {artifact}");
+        let types = types.iter().map(|artifact| artifact.name()).collect::<Vec<_>>().join(", ");
+        let help = format!("it is for {types}");
+        diagnostics.push(Diagnostic::new(&key.key_place, message, "would be ignored").with_help(help));
+    }
 }
 
 fn path_of(
@@ -109,12 +133,17 @@ fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
 
 fn check_import(key: &Entry, diagnostics: &mut Vec<Diagnostic>) {
     let is_text = |node: &Node| node.text().is_some();
-    let is_texts = |node: &Node| matches!(&node.value, Value::List(items) if !items.is_empty() && items.iter().all(is_text));
+    let is_texts =
+        |node: &Node| matches!(&node.value, Value::List(items) if !items.is_empty() && items.iter().all(is_text));
     let (fits, expected) = match key.key.as_str() {
         "limit" | "skip" => (matches!(key.node.value, Value::Integer(0..)), "a whole number, 0 or more"),
-        "verify" => (key.node.text().is_some_and(|text| VERIFY.contains(&text)), "one of `number`, `choice`, `exact`, `none`"),
+        "verify" => {
+            (key.node.text().is_some_and(|text| VERIFY.contains(&text)), "one of `number`, `choice`, `exact`, `none`")
+        }
         "fields" => (
-            key.node.table().is_some_and(|table| table.0.iter().all(|entry| is_text(&entry.node) || is_texts(&entry.node))),
+            key.node
+                .table()
+                .is_some_and(|table| table.0.iter().all(|entry| is_text(&entry.node) || is_texts(&entry.node))),
             "a table of our fields to yours, for example `{ prompt = \"question\" }`",
         ),
         _ => (is_text(&key.node), "text"),

@@ -62,7 +62,8 @@ impl Linker<'_> {
         let text = written.text.as_str();
         let Some((stage, output)) = text.rsplit_once('.') else {
             let message = format!("`{text}` is no reference");
-            let help = format!("a reference is `stage.output`, here to {}: {}", written.artifact, self.fitting(written));
+            let help =
+                format!("a reference is `stage.output`, here to {}: {}", written.artifact, self.fitting(written));
             return Err(Some(Diagnostic::new(&written.place, message, "expected `stage.output`").with_help(help)));
         };
         if self.broken.iter().any(|name| name == stage || text.strip_prefix("inputs.") == Some(name)) {
@@ -95,7 +96,13 @@ impl Linker<'_> {
 
     fn unknown_stage(&self, written: &Written, stage: &str, output: &str) -> Diagnostic {
         let family = format!("{stage}/");
-        let variants: Vec<String> = self.stages.iter().map(|stage| &stage.stage.name.0).filter(|name| name.starts_with(&family)).map(|name| format!("{name}.{output}")).collect();
+        let variants: Vec<String> = self
+            .stages
+            .iter()
+            .map(|stage| &stage.stage.name.0)
+            .filter(|name| name.starts_with(&family))
+            .map(|name| format!("{name}.{output}"))
+            .collect();
         if !variants.is_empty() {
             let message = format!("`{stage}` is a family");
             let help = format!("name one of its variants: {}", quoted(&variants));
@@ -165,7 +172,8 @@ fn cycle(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], missing: &[usize])
     let mut path: Vec<usize> = (0..edges.len()).find(on_cycle).into_iter().collect();
     loop {
         let last = *path.last().expect("a stage is left over");
-        let (next, place) = edges[last].iter().find(|(need, _)| on_cycle(need)).expect("a left-over stage needs another");
+        let (next, place) =
+            edges[last].iter().find(|(need, _)| on_cycle(need)).expect("a left-over stage needs another");
         if let Some(start) = path.iter().position(|at| at == next) {
             let mut names: Vec<String> = path[start..].iter().map(|at| stages[*at].name.to_string()).collect();
             names.push(names[0].clone());

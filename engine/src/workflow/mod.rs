@@ -166,6 +166,10 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let mut sources = Sources::default();
     let mut diagnostics = Vec::new();
     let layers = overlay::read(file, sets, &mut sources, &mut diagnostics)?;
+    if !diagnostics.is_empty() {
+        // Half a file has mistakes that the whole one has not.
+        return Ok(Loaded { workflow: None, diagnostics, sources });
+    }
     let (rest, drafts) = each::expand(layers, kinds, &mut diagnostics);
     let name = match rest.name.as_ref().map(|node| (node.text(), node)) {
         Some((Some(name), _)) => name.to_owned(),

@@ -1,1 +1,157 @@
-//! The language on small files.
+//! The language on small files: `tests/workflows/{valid,invalid}` and texts made here.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::kind::KindList;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/workflows").join(name)
+}
+
+fn kinds() -> Kinds {
+    let list: KindList = serde_json::from_str(&fs_err::read_to_string(folder("kinds.json")).unwrap()).unwrap();
+    Kinds::parse(list).unwrap()
+}
+
+fn files(name: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs_err::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+/// Renders diagnostics as lines without paths of this machine.
+fn rendered(loaded: &Loaded) -> String {
+    let here = fs_err::canonicalize(folder("")).unwrap();
+    let mut text = String::new();
+    for diagnostic in &loaded.diagnostics {
+        let source = loaded.sources.get(diagnostic.place.source);
+        let before = &source.text[..diagnostic.place.start];
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        let pointed: String = source.text[diagnostic.place.span()].lines().next().unwrap_or("").to_owned();
+        let name = source.name.file_name().unwrap().to_string_lossy();
+        let _ = writeln!(text, "{name}:{line}:{column}: {}", diagnostic.message);
+        let _ = writeln!(text, "  {pointed}  <- {}", diagnostic.label);
+        if let Some(help) = &diagnostic.help {
+            let _ = writeln!(text, "  help: {}", help.replace(&format!("{}/", here.display()), ""));
+        }
+    }
+    text
+}
+
+#[test]
+fn every_invalid_workflow_is_refused_as_recorded() {
+    let kinds = kinds();
+    let files = files("invalid");
+    assert!(files.len() >= 30, "only {} fixtures", files.len());
+    for file in files {
+        let loaded = load(&file, &[], &kinds).unwrap();
+        assert!(loaded.workflow.is_none() && !loaded.diagnostics.is_empty(), "{} is taken", file.display());
+        let expected = file.with_extension("stderr");
+        let found = rendered(&loaded);
+        if std::env::var_os("R1FLOW_BLESS").is_some() {
+            fs_err::write(&expected, &found).unwrap();
+        }
+        assert_eq!(fs_err::read_to_string(&expected).unwrap(), found, "{}", file.display());
+    }
+}
+
+#[test]
+fn every_valid_workflow_is_taken() {
+    let kinds = kinds();
+    for file in files("valid") {
+        let loaded = load(&file, &[], &kinds).unwrap();
+        assert!(loaded.workflow.is_some(), "{}: {}", file.display(), rendered(&loaded));
+    }
+}
+
+fn stage<'a>(workflow: &'a Workflow, name: &str) -> &'a StageDecl {
+    workflow.graph.node_weights().find(|stage| stage.name.0 == name).unwrap()
+}
+
+fn well(file: &str, sets: &[&str]) -> Workflow {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    let loaded = load(&folder("valid").join(file), &sets, &kinds()).unwrap();
+    let problems = rendered(&loaded);
+    loaded.workflow.unwrap_or_else(|| panic!("{problems}"))
+}
+
+#[test]
+fn layers_come_in_order_and_are_remembered() {
+    let workflow = well("every-layer.toml", &["zero/large.seed=7", "zero.batch-size=8"]);
+    assert_eq!(workflow.name, "layers");
+    let (small, large) = (stage(&workflow, "zero/small"), stage(&workflow, "zero/large"));
+    let of = |stage: &StageDecl, key: &str| (stage.config[key].clone(), stage.origins[key]);
+    assert_eq!(of(small, "group-size"), (4.into(), Origin::Defaults));
+    assert_eq!(of(small, "lr"), (1e-3.into(), Origin::Each));
+    assert_eq!(of(large, "lr"), (3e-4.into(), Origin::Defaults));
+    assert_eq!(of(small, "steps"), (400.into(), Origin::Stage));
+    assert_eq!(of(large, "steps"), (600.into(), Origin::Each));
+    assert_eq!(of(large, "seed"), (7.into(), Origin::Set));
+    assert_eq!(of(small, "seed"), (0.into(), Origin::Kind));
+    assert_eq!(of(small, "batch-size"), (8.into(), Origin::Set));
+    assert_eq!(
+        small.roles,
+        BTreeMap::from([("batch-size".to_owned(), Role::Neutral), ("steps".to_owned(), Role::Extent)])
+    );
+    assert_eq!(small.run.timeout, Some(Duration::from_hours(48)));
+    assert_eq!(small.run.checkpoint_every, Some(Duration::from_mins(90)));
+    assert_eq!(stage(&workflow, "sums").config["count"], 20, "the file stands on top of what it extends");
+}
+
+#[test]
+fn references_point_where_they_say() {
+    let workflow = well("every-layer.toml", &[]);
+    let small = stage(&workflow, "zero/small");
+    let targets: Vec<_> =
+        small.references.iter().map(|reference| (reference.pointer.as_str(), &reference.target)).collect();
+    let sums = Target::Output { stage: StageName("sums".to_owned()), output: "prompts".to_owned() };
+    assert_eq!(
+        targets,
+        [
+            ("/model", &Target::Input("base".to_owned())),
+            ("/prompts/0", &Target::Input("math".to_owned())),
+            ("/prompts/1", &sums)
+        ]
+    );
+    assert_eq!(workflow.inputs["math"].import["limit"], 1);
+    for edge in workflow.graph.raw_edges() {
+        assert!(edge.source() < edge.target(), "nodes are in topological order");
+    }
+}
+
+#[test]
+fn each_follows_inputs_and_every_variant() {
+    let workflow = well("follows-a-family.toml", &[]);
+    let names: Vec<&str> = workflow.graph.node_weights().map(|stage| stage.name.0.as_str()).collect();
+    assert_eq!(names, ["scores/base", "zero/a", "scores/zero/a", "zero/b", "scores/zero/b"]);
+    assert_eq!(stage(&workflow, "scores/zero/b").config["model"], "zero/b.model");
+    assert_eq!(stage(&workflow, "scores/base").config["model"], "inputs.base");
+}
+
+#[test]
+fn set_is_checked_like_a_file() {
+    let check = |set: &str| rendered(&load(&folder("valid/every-layer.toml"), &[set.to_owned()], &kinds()).unwrap());
+    assert_eq!(check("zero.stesp=3"), "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  3  <- not a parameter of grpo\n  help: did you mean `steps`?\n".replace("1:6", "1:12"));
+    assert!(check("zro.steps=3").contains("did you mean `zero`") || check("zro.steps=3").contains("is no stage"));
+    assert!(check("zero.steps=many").contains("`steps` takes a whole number"));
+    assert!(check("zero.steps").contains("has no value"));
+    assert!(check("inputs.base.model=nowhere").contains("`nowhere` is not there"));
+}
+
+#[test]
+fn a_thousand_stages_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("many.toml");
+    let mut text = String::new();
+    for at in 0..1_000 {
+        let _ = writeln!(text, "[tasks.t{at}]\ncount = {}", at + 1);
+    }
+    fs_err::write(&file, text).unwrap();
+    let workflow = load(&file, &[], &kinds()).unwrap().workflow.unwrap();
+    assert_eq!(workflow.graph.node_count(), 1_000);
+    assert_eq!(stage(&workflow, "t999").config["count"], 1_000);
+}

@@ -1,0 +1,206 @@
+//! A worker without libtorch: three kinds that copy text and count. The tests of engine and command line run on it, and it
+//! shows all that a worker of one's own needs.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use engine::artifact::{ArtifactType, Samples};
+use engine::stage::{Context, Input, Kind, Outcome, Stage, StageError, kind};
+use engine::worker::serve::serve;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+const KINDS: &[Kind] = &[kind::<WriteText>(), kind::<Join>(), kind::<Count>()];
+
+fn main() -> ExitCode {
+    serve(KINDS)
+}
+
+/// Writes a text.
+struct WriteText;
+
+#[derive(Deserialize, JsonSchema)]
+struct NoInputs {}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+struct WriteParams {
+    /// What to write.
+    text: String,
+    /// Writes in lower case, so that several texts come out equal.
+    lower: bool,
+    /// Has no effect on the result.
+    #[schemars(extend("x-role" = "neutral"))]
+    loudness: u32,
+    /// Fails with a message.
+    fail: bool,
+}
+
+impl Default for WriteParams {
+    fn default() -> Self {
+        Self { text: "hello".to_owned(), lower: false, loudness: 1, fail: false }
+    }
+}
+
+impl Stage for WriteText {
+    const KIND: &'static str = "write";
+    const VERSION: u32 = 1;
+    const DOC: &'static str = "Writes a text.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    type Inputs = NoInputs;
+    type Params = WriteParams;
+
+    fn run(ctx: &Context, _: NoInputs, params: WriteParams) -> Result<Outcome, StageError> {
+        if params.fail {
+            return Err(StageError::new("`fail` is set").with_help("set `fail = false`"));
+        }
+        let text = if params.lower { params.text.to_lowercase() } else { params.text };
+        write(&ctx.output("samples")?, &text)?;
+        Ok(Outcome::Done(Map::from_iter([("bytes".to_owned(), json!(text.len()))])))
+    }
+}
+
+/// Joins texts.
+struct Join;
+
+#[derive(Deserialize, JsonSchema)]
+struct JoinInputs {
+    /// What to join.
+    data: Vec<Input<Samples>>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct JoinParams {
+    /// Stands between two texts.
+    separator: String,
+}
+
+impl Stage for Join {
+    const KIND: &'static str = "join";
+    const VERSION: u32 = 1;
+    const DOC: &'static str = "Joins texts.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    type Inputs = JoinInputs;
+    type Params = JoinParams;
+
+    fn run(ctx: &Context, inputs: JoinInputs, params: JoinParams) -> Result<Outcome, StageError> {
+        let texts = inputs.data.iter().map(|input| {
+            let path = input.path();
+            let file = if path.is_dir() { path.join("samples.jsonl") } else { path.to_owned() };
+            fs_err::read_to_string(file)
+        });
+        let texts = texts.collect::<Result<Vec<_>, _>>()?;
+        write(&ctx.output("samples")?, &texts.join(&params.separator))?;
+        Ok(Outcome::Done(Map::new()))
+    }
+}
+
+/// Counts, with a state that depends on every step: what training is to the engine.
+struct Count;
+
+#[derive(Deserialize, JsonSchema)]
+struct CountInputs {
+    /// What to mix into the count.
+    data: Vec<Input<Samples>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+struct CountParams {
+    /// How far to count.
+    #[schemars(extend("x-role" = "extent"))]
+    steps: u64,
+    /// Mixed into every step.
+    salt: u64,
+    /// Added to the salt from a step on.
+    later: Option<Later>,
+    /// Milliseconds to wait at each step.
+    #[schemars(extend("x-role" = "neutral"))]
+    wait: u64,
+    /// Steps between two checkpoints.
+    #[schemars(extend("x-role" = "neutral"))]
+    checkpoint_steps: u64,
+    /// Ends the process without a word after this step, unless a file of this name exists, which it makes.
+    #[schemars(extend("x-role" = "neutral"))]
+    crash_once: Option<Crash>,
+}
+
+/// Added to the salt from a step on.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Later {
+    /// How much.
+    salt: u64,
+    /// Updates done before it begins.
+    from_step: u64,
+}
+
+/// Where to crash.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Crash {
+    /// After this step.
+    at: u64,
+    /// Tells that it has happened.
+    file: String,
+}
+
+impl Default for CountParams {
+    fn default() -> Self {
+        Self { steps: 4, salt: 0, later: None, wait: 0, checkpoint_steps: 1, crash_once: None }
+    }
+}
+
+impl Stage for Count {
+    const KIND: &'static str = "count";
+    const VERSION: u32 = 1;
+    const DOC: &'static str = "Counts.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
+    type Inputs = CountInputs;
+    type Params = CountParams;
+
+    fn run(ctx: &Context, inputs: CountInputs, params: CountParams) -> Result<Outcome, StageError> {
+        let (mut step, mut state) = match ctx.resume() {
+            Some(resume) => (resume.step, fs_err::read_to_string(resume.dir.join("state"))?.parse()?),
+            None => (0, inputs.data.iter().fold(1_u64, |state, input| mix(state, input.artifact.digest.len() as u64))),
+        };
+        while step < params.steps {
+            std::thread::sleep(Duration::from_millis(params.wait));
+            let later = params.later.filter(|later| step >= later.from_step).map_or(0, |later| later.salt);
+            state = mix(state, params.salt + later + step);
+            step += 1;
+            ctx.progress(step, params.steps, "step", [("loss".to_owned(), 1.0 / step as f64)].into());
+            if step == params.steps || step.is_multiple_of(params.checkpoint_steps) || ctx.stop_requested() {
+                ctx.checkpoint(step, |dir| fs_err::write(dir.join("state"), state.to_string()))?;
+            }
+            if let Some(crash) =
+                params.crash_once.as_ref().filter(|crash| crash.at == step && !Path::new(&crash.file).exists())
+            {
+                fs_err::write(&crash.file, "")?;
+                let _ = writeln!(std::io::stderr(), "crashing on purpose");
+                std::process::abort();
+            }
+            if step < params.steps && ctx.stop_requested() {
+                return Ok(Outcome::Stopped(step));
+            }
+        }
+        let dir = ctx.output("model")?;
+        fs_err::create_dir_all(&dir)?;
+        fs_err::write(dir.join("config.json"), json!({ "count": step, "state": state }).to_string())?;
+        Ok(Outcome::Done(Map::from_iter([("state".to_owned(), json!(state))])))
+    }
+}
+
+fn mix(state: u64, value: u64) -> u64 {
+    (state ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17)
+}
+
+fn write(dir: &Path, text: &str) -> Result<(), StageError> {
+    fs_err::create_dir_all(dir)?;
+    fs_err::write(dir.join("samples.jsonl"), text)?;
+    Ok(())
+}
