@@ -19,9 +19,12 @@ INLINE void to_rows(const float* x, int64_t stride, float* rows, int64_t t, int6
     }
 }
 
-// Copies t padded rows into columns, padded to whole vectors of tokens.
+// Numbers from one column to the next: an odd number of vectors, as at powers of two columns would share few cache lines.
+INLINE int64_t column_of(int64_t t) { return padded(t) / WIDTH % 2 == 0 ? padded(t) + WIDTH : padded(t); }
+
+// Copies t padded rows into columns; what lies behind the last token is 0.
 INLINE void to_columns(const float* rows, float* columns, int64_t t, int64_t width) {
-    int64_t length = padded(t);
+    int64_t length = column_of(t);
     for (int64_t c = 0; c < width; ++c) {
         for (int64_t j = 0; j < t; ++j) columns[c * length + j] = rows[j * width + c];
         for (int64_t j = t; j < length; ++j) columns[c * length + j] = 0;
@@ -97,7 +100,7 @@ INLINE float root_scale(int64_t d) { return 1.0f / __builtin_sqrtf(static_cast<f
 struct Scratch {
     float *keys, *values, *columns, *value_columns, *dkeys, *dvalues, *p, *dp, *a, *b, *c;
     Scratch(float* at, int64_t t, int64_t d) {
-        int64_t all = padded(t) * padded(d), row = QUERIES * padded(t), few = QUERIES * padded(d);
+        int64_t all = column_of(t) * padded(d), row = QUERIES * column_of(t), few = QUERIES * padded(d);
         float** parts[] = {&keys, &values, &columns, &value_columns, &dkeys, &dvalues, &p, &dp, &a, &b, &c};
         int64_t sizes[] = {all, all, all, all, all, all, row, row, few, few, few};
         for (int64_t i = 0; i < 11; ++i) {
@@ -108,7 +111,7 @@ struct Scratch {
 };
 
 int64_t attention_scratch(int64_t t, int64_t d) {
-    return 6 * padded(t) * padded(d) + 2 * QUERIES * padded(t) + 3 * QUERIES * padded(d);
+    return 6 * column_of(t) * padded(d) + 2 * QUERIES * column_of(t) + 3 * QUERIES * padded(d);
 }
 
 // Copies the four vectors of queries i.. into padded rows; rows behind the last token are 0.
@@ -118,7 +121,7 @@ INLINE void take_four(const float* x, int64_t stride, float* rows, int64_t count
 }
 
 void attention_forward(const float* qkv, float* out, float* lse, int64_t t, int64_t head, Heads heads, float* scratch) {
-    int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = padded(t);
+    int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = column_of(t);
     Scratch s(scratch, t, d);
     to_rows(qkv + (heads.h + head) * d, stride, s.keys, t, d);
     to_rows(qkv + (heads.h + heads.g + head) * d, stride, s.values, t, d);
@@ -151,7 +154,7 @@ void attention_forward(const float* qkv, float* out, float* lse, int64_t t, int6
 // With P the softmax and S the scores: dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(dO O)), dQ = dS K, dK = dS^T Q.
 void attention_backward(const float* dout, const float* qkv, const float* out, const float* lse, float* dqkv, int64_t t,
                         int64_t head, Heads heads, float* scratch) {
-    int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = padded(t), h = heads.h;
+    int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = column_of(t), h = heads.h;
     float scale = root_scale(d);
     Scratch s(scratch, t, d);
     to_rows(qkv + (h + head) * d, stride, s.keys, t, d);

@@ -140,11 +140,7 @@ impl Config {
         let path = dir.join("config.json");
         let document = object(&path, &fs_err::read_to_string(&path)?)?;
         let path = dir.join("generation_config.json");
-        let generation = if path.exists() {
-            object(&path, &fs_err::read_to_string(&path)?)?
-        } else {
-            Map::new()
-        };
+        let generation = if path.exists() { object(&path, &fs_err::read_to_string(&path)?)? } else { Map::new() };
         Self::parse(document, generation)
     }
 

@@ -20,7 +20,9 @@ pub enum Error {
     #[error("unknown device `{0}`; known: auto, cpu, cuda, cuda:<n>")]
     Unknown(String),
     /// There is no such GPU.
-    #[error("device `{name}` is not there: {found} CUDA device(s) found; help: {TORCH_LIB_VARIABLE} must name the folder of `libtorch_cuda.so`")]
+    #[error(
+        "device `{name}` is not there: {found} CUDA device(s) found; help: {TORCH_LIB_VARIABLE} must name the folder of `libtorch_cuda.so`"
+    )]
     Absent {
         /// The device asked for.
         name: String,

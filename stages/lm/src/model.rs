@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 use crate::attention::{Attend, Layout, PackedRows};
 use crate::config::{self, Config};
 use crate::models::{self, CausalLm};
-use crate::rope::{Rotation, RopeTable};
+use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
 use crate::weights::{self, Spec, Weights};
 use crate::{checkpoint, shim};
@@ -91,7 +91,8 @@ impl Model {
     }
 
     pub(crate) fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Self {
-        let architecture = models::architecture(&config.model_type).expect("a configuration is checked when it is made");
+        let architecture =
+            models::architecture(&config.model_type).expect("a configuration is checked when it is made");
         let network = (architecture.build)(&config, &mut weights);
         let head_vd = weights.get(head_name(&config, head));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
@@ -175,7 +176,13 @@ impl Model {
         let mut rope = self.rope.borrow_mut();
         if length > rope.length() {
             let length = length.max(2 * rope.length());
-            *rope = RopeTable::new(&self.config.rope, self.config.head_dim, length, self.options.device, self.options.dtype);
+            *rope = RopeTable::new(
+                &self.config.rope,
+                self.config.head_dim,
+                length,
+                self.options.device,
+                self.options.dtype,
+            );
         }
         rope.at(positions_n)
     }

@@ -57,7 +57,11 @@ struct Slot {
 
 impl Slot {
     fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
-        let all = [("exp_avg", Some(&self.exp_avg)), ("exp_avg_sq", Some(&self.exp_avg_sq)), ("master", self.master.as_ref())];
+        let all = [
+            ("exp_avg", Some(&self.exp_avg)),
+            ("exp_avg_sq", Some(&self.exp_avg_sq)),
+            ("master", self.master.as_ref()),
+        ];
         all.into_iter().filter_map(|(kind, tensor)| Some((format!("{kind}.{}", self.name), tensor?)))
     }
 }
@@ -205,7 +209,9 @@ impl Schedule {
         let progress = if length == 0 { 1.0 } else { ((step - self.warmup_steps) as f64 / length as f64).min(1.0) };
         let share = match self.decay {
             Decay::Constant => 1.0,
-            Decay::Cosine => self.min_ratio + (1.0 - self.min_ratio) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Decay::Cosine => {
+                self.min_ratio + (1.0 - self.min_ratio) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+            }
             Decay::Linear => self.min_ratio + (1.0 - self.min_ratio) * (1.0 - progress),
         };
         self.peak * share

@@ -62,7 +62,10 @@ impl Rope {
                 original: keys.number("original_max_position_embeddings")?,
             },
             other => {
-                return Err(key_error("rope_type", format!("`{other}` is not supported; supported: default, linear, llama3")));
+                return Err(key_error(
+                    "rope_type",
+                    format!("`{other}` is not supported; supported: default, linear, llama3"),
+                ));
             }
         };
         Ok(Self { theta, scaling })
@@ -118,7 +121,8 @@ impl RopeTable {
                 sin.push(angle.sin() as f32);
             }
         }
-        let tensor = |values: &[f32]| Tensor::from_slice(values).view([length, head_dim]).to_device(device).to_kind(kind);
+        let tensor =
+            |values: &[f32]| Tensor::from_slice(values).view([length, head_dim]).to_device(device).to_kind(kind);
         Self { cos_td: tensor(&cos), sin_td: tensor(&sin) }
     }
 
@@ -127,10 +131,7 @@ impl RopeTable {
     }
 
     pub(crate) fn at(&self, positions_n: &Tensor) -> Rotation {
-        Rotation {
-            cos_nd: self.cos_td.index_select(0, positions_n),
-            sin_nd: self.sin_td.index_select(0, positions_n),
-        }
+        Rotation { cos_nd: self.cos_td.index_select(0, positions_n), sin_nd: self.sin_td.index_select(0, positions_n) }
     }
 }
 

@@ -19,10 +19,17 @@ unsafe extern "C" {
     fn r1flow_free(message: *mut c_char);
     #[rustfmt::skip]
     fn r1flow_fused_adamw(
-        params: *const *mut C_tensor, grads: *const *mut C_tensor,
-        exp_avgs: *const *mut C_tensor, exp_avg_sqs: *const *mut C_tensor,
-        count: i64, step: *mut C_tensor,
-        lr: c_double, beta1: c_double, beta2: c_double, weight_decay: c_double, eps: c_double,
+        params: *const *mut C_tensor,
+        grads: *const *mut C_tensor,
+        exp_avgs: *const *mut C_tensor,
+        exp_avg_sqs: *const *mut C_tensor,
+        count: i64,
+        step: *mut C_tensor,
+        lr: c_double,
+        beta1: c_double,
+        beta2: c_double,
+        weight_decay: c_double,
+        eps: c_double,
     ) -> *mut c_char;
     fn r1flow_norm(tensors: *const *mut C_tensor, count: i64, norm: *mut c_double) -> *mut c_char;
     fn r1flow_scale_(tensors: *const *mut C_tensor, count: i64, factor: c_double) -> *mut c_char;
@@ -31,42 +38,81 @@ unsafe extern "C" {
     fn r1flow_set_deterministic(on: c_int) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_fused_linear(
-        x: *mut C_tensor, fused: *mut C_tensor, fused_bias: *mut C_tensor,
-        parts: *const *mut C_tensor, num_parts: i64, num_weights: i64, out: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        fused: *mut C_tensor,
+        fused_bias: *mut C_tensor,
+        parts: *const *mut C_tensor,
+        num_parts: i64,
+        num_weights: i64,
+        out: *mut *mut C_tensor,
     ) -> *mut c_char;
     fn r1flow_rms_norm(x: *mut C_tensor, weight: *mut C_tensor, eps: c_double, out: *mut *mut C_tensor) -> *mut c_char;
     fn r1flow_swiglu(x: *mut C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_rotate(
-        x: *mut C_tensor, cos: *mut C_tensor, sin: *mut C_tensor, heads: i64, out: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        cos: *mut C_tensor,
+        sin: *mut C_tensor,
+        heads: i64,
+        out: *mut *mut C_tensor,
     ) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_row_attention(
-        qkv: *mut C_tensor, starts: *mut C_tensor, h: i64, g: i64, d: i64, out: *mut *mut C_tensor,
+        qkv: *mut C_tensor,
+        starts: *mut C_tensor,
+        h: i64,
+        g: i64,
+        d: i64,
+        out: *mut *mut C_tensor,
     ) -> *mut c_char;
     fn r1flow_linear(x: *mut C_tensor, w: *mut C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_linear_add(
-        x: *mut C_tensor, a: *mut C_tensor, w: *mut C_tensor, bias: *mut C_tensor, out: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        a: *mut C_tensor,
+        w: *mut C_tensor,
+        bias: *mut C_tensor,
+        out: *mut *mut C_tensor,
     ) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_cache_write(
-        qkv: *mut C_tensor, keys: *mut C_tensor, values: *mut C_tensor,
-        tokens: *const i64, slots: *const i64, places: *const i64, count: i64, h: i64, g: i64, d: i64,
+        qkv: *mut C_tensor,
+        keys: *mut C_tensor,
+        values: *mut C_tensor,
+        tokens: *const i64,
+        slots: *const i64,
+        places: *const i64,
+        count: i64,
+        h: i64,
+        g: i64,
+        d: i64,
     ) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_decode_attention(
-        qkv: *mut C_tensor, keys: *mut C_tensor, values: *mut C_tensor, positions: *const i64,
-        h: i64, g: i64, d: i64, out: *mut *mut C_tensor,
+        qkv: *mut C_tensor,
+        keys: *mut C_tensor,
+        values: *mut C_tensor,
+        positions: *const i64,
+        h: i64,
+        g: i64,
+        d: i64,
+        out: *mut *mut C_tensor,
     ) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_log_probs(
-        logits: *mut C_tensor, targets: *mut C_tensor, scale: c_double, out: *mut *mut C_tensor,
+        logits: *mut C_tensor,
+        targets: *mut C_tensor,
+        scale: c_double,
+        out: *mut *mut C_tensor,
     ) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_sample(
-        logits: *mut C_tensor, scale: c_double, greedy: c_int, uniforms: *const f32,
-        tokens: *mut i64, log_probs: *mut f32,
+        logits: *mut C_tensor,
+        scale: c_double,
+        greedy: c_int,
+        uniforms: *const f32,
+        tokens: *mut i64,
+        log_probs: *mut f32,
     ) -> *mut c_char;
 }
 
@@ -251,12 +297,7 @@ pub(crate) fn log_probs(logits_nv: &Tensor, targets_n: &Tensor, scale: f64) -> R
 }
 
 /// Draws a token for each row of `logits * scale` by its uniform number, or takes the likeliest, with its ln p.
-pub(crate) fn sample(
-    logits_nv: &Tensor,
-    scale: f64,
-    greedy: bool,
-    uniforms: &[f32],
-) -> Result<Vec<(i64, f32)>, Error> {
+pub(crate) fn sample(logits_nv: &Tensor, scale: f64, greedy: bool, uniforms: &[f32]) -> Result<Vec<(i64, f32)>, Error> {
     assert_eq!(logits_nv.size()[0], uniforms.len() as i64, "one uniform number for each row");
     let (mut tokens, mut log_probs) = (vec![0i64; uniforms.len()], vec![0f32; uniforms.len()]);
     // SAFETY: all three arrays have one element for each row of the logits.

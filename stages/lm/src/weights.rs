@@ -169,7 +169,9 @@ fn check(tensors: &mut BTreeMap<String, Tensor>, specs: &[Spec]) -> Result<(), E
             Some(_) => {}
         }
     }
-    faults.extend(tensors.keys().filter(|name| !wanted.contains_key(name.as_str())).map(|name| format!("`{name}` is unknown")));
+    faults.extend(
+        tensors.keys().filter(|name| !wanted.contains_key(name.as_str())).map(|name| format!("`{name}` is unknown")),
+    );
     if faults.is_empty() {
         return Ok(());
     }

@@ -119,6 +119,13 @@ fn text_of(value: &Value, name: &str, field: &str) -> Result<String, String> {
     }
 }
 
+/// Splits a worked solution at the last `mark` into working and gold answer; `field` is where it stands, for the message.
+pub(super) fn split_gold<'a>(solution: &'a str, mark: &str, field: &str) -> Result<(&'a str, &'a str), String> {
+    let (working, gold) =
+        solution.rsplit_once(mark).ok_or_else(|| format!("no `{mark}` in `{field}`, as `answer-after` says"))?;
+    Ok((working.trim(), gold.trim()))
+}
+
 /// Writes `rows` into `dir/file`, one object a line, and makes the folder.
 pub(crate) fn write_lines<T: Serialize>(dir: &Path, file: &str, rows: &[T]) -> Result<(), Error> {
     fs_err::create_dir_all(dir)?;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::lines::{Row, read_rows, write_lines};
+use super::lines::{Row, read_rows, split_gold, write_lines};
 
 const FILE: &str = "prompts.jsonl";
 
@@ -96,10 +96,9 @@ fn parse(row: &Row<'_>, source: &str) -> Result<PromptRow, String> {
 
 /// Cuts the gold answer out of a worked solution.
 fn gold(answer: String, row: &Row<'_>) -> Result<String, String> {
-    let Some(mark) = &row.import.answer_after else { return Ok(answer) };
-    match answer.rsplit_once(mark.as_str()) {
-        Some((_, gold)) => Ok(gold.trim().to_owned()),
-        None => Err(format!("no `{mark}` in `answer`, as `answer-after` says")),
+    match &row.import.answer_after {
+        Some(mark) => split_gold(&answer, mark, "answer").map(|(_, gold)| gold.to_owned()),
+        None => Ok(answer),
     }
 }
 

@@ -7,7 +7,7 @@ use engine::stage::Input;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::lines::{read_rows, write_lines};
+use super::lines::{Row, read_rows, split_gold, write_lines};
 
 const FILE: &str = "samples.jsonl";
 
@@ -53,16 +53,28 @@ impl SampleRow {
 
 /// Reads the samples of `input`: a stage's folder, or a JSONL file.
 pub fn read_samples(input: &Input<Samples>) -> Result<Vec<SampleRow>, Error> {
-    read_rows(input, FILE, |row| {
-        let grade = row.value("grade").map(SampleGrade::deserialize).transpose();
-        Ok(SampleRow {
-            prompt: row.text("prompt")?,
-            completion: row.text("completion")?,
-            answer: row.optional_text("answer")?,
-            source: row.optional_text("source")?,
-            grade: grade.map_err(|error| format!("`grade`: {error}"))?,
-        })
+    read_rows(input, FILE, parse)
+}
+
+fn parse(row: &Row<'_>) -> Result<SampleRow, String> {
+    let grade = row.value("grade").map(SampleGrade::deserialize).transpose();
+    let (mut completion, mut answer) = (row.text("completion")?, row.optional_text("answer")?);
+    if let Some(mark) = &row.import.answer_after {
+        let (solution, gold) = split_gold(&completion, mark, "completion")?;
+        (completion, answer) = (in_tags(solution, gold), Some(gold.to_owned()));
+    }
+    Ok(SampleRow {
+        prompt: row.text("prompt")?,
+        completion,
+        answer,
+        source: row.optional_text("source")?,
+        grade: grade.map_err(|error| format!("`grade`: {error}"))?,
     })
+}
+
+/// Puts a worked solution into the form that R1-Zero's template asks for: the working is the thought.
+fn in_tags(solution: &str, answer: &str) -> String {
+    format!("<think>{solution}</think><answer>{answer}</answer>")
 }
 
 /// Writes samples into the folder `dir`.

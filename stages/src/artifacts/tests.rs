@@ -161,6 +161,25 @@ fn samples_and_preferences_are_read_from_chats() {
 }
 
 #[test]
+fn a_worked_solution_becomes_a_thought_and_an_answer() {
+    let text = r#"{"question": "How many?", "answer": "4 and 5 are nine.\n#### 9"}"#;
+    let folder = Folder::with("data.jsonl", text);
+    let read = |import: Value| {
+        let input = input::<mark::Samples>("x", &folder.0.path().join("data.jsonl"), import);
+        read_samples(&input).map_err(|error| error.to_string())
+    };
+    let fields = json!({ "prompt": "question", "completion": "answer" });
+    let plain = SampleRow::new("How many?", "4 and 5 are nine.\n#### 9");
+    let as_it_stands = read(json!({ "fields": fields })).unwrap();
+    assert_eq!(as_it_stands, [SampleRow { answer: Some(plain.completion.clone()), ..plain }]);
+    let tagged = SampleRow::new("How many?", "<think>4 and 5 are nine.</think><answer>9</answer>");
+    let rows = read(json!({ "fields": fields, "answer-after": "####" })).unwrap();
+    assert_eq!(rows, [SampleRow { answer: Some("9".to_owned()), ..tagged }]);
+    let message = read(json!({ "fields": fields, "answer-after": "=>" })).unwrap_err();
+    assert!(message.contains("line 1: no `=>` in `completion`, as `answer-after` says"), "{message}");
+}
+
+#[test]
 fn what_is_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let prompts = vec![PromptRow {

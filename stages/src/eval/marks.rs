@@ -92,8 +92,8 @@ fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<
 fn mark(sampler: &Sampler, (prompt, drawn): &Row<'_>) -> Result<Mark, StageError> {
     let grade = grade(prompt, &drawn.text, drawn.finished);
     let thinking_tokens = match &grade.reasoning {
-        Some(reasoning) => sampler.chat.tokenizer.encode(reasoning)?.len(),
-        None => 0,
+        Some(reasoning) if grade.format_ok => sampler.chat.tokenizer.encode(reasoning)?.len(),
+        _ => 0,
     };
     Ok(Mark {
         correct: grade.correct,

@@ -90,16 +90,8 @@ impl<'a> Policy<'a> {
     fn sample(&mut self, step: u64) -> Result<(), StageError> {
         let rollout = step / self.params.updates_per_rollout;
         let chosen = self.order.batch(rollout);
-        self.state.rollouts = roll_out(
-            &self.model,
-            &self.chat,
-            &self.scorer,
-            &self.questions,
-            &chosen,
-            self.params,
-            rollout,
-            step,
-        )?;
+        self.state.rollouts =
+            roll_out(&self.model, &self.chat, &self.scorer, &self.questions, &chosen, self.params, rollout, step)?;
         let kept = self.state.rollouts.iter().take(self.params.keep_groups * self.params.group_size);
         self.state.kept.extend(kept.map(|rollout| KeptRollout {
             prompt: self.questions[rollout.question].row.prompt.clone(),
@@ -147,13 +139,8 @@ impl<'a> Policy<'a> {
             head::logprobs(reference, &hidden_nd, &batch.targets, params.temperature, HEAD_CHUNK)
         });
         let hidden_nd = self.model.hidden(&batch.rows).index_select(0, &batch.positions);
-        sums.loss += head::backward(
-            &self.model,
-            &hidden_nd,
-            &batch.targets,
-            params.temperature,
-            HEAD_CHUNK,
-            |logps, range| {
+        sums.loss +=
+            head::backward(&self.model, &hidden_nd, &batch.targets, params.temperature, HEAD_CHUNK, |logps, range| {
                 let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
                 let (old, advantages, weights) =
                     (part(&batch.old_logps), part(&batch.advantages), part(&batch.weights));
@@ -161,15 +148,15 @@ impl<'a> Policy<'a> {
                 // On policy the ratio is 1 by definition; the sampler's rounding must not make it otherwise.
                 let old = if is_on_policy { detached.shallow_clone() } else { old };
                 sums.add(&detached, &part(&batch.old_logps), params);
-                let mut objective = loss::clipped_surrogate(logps, &old, &advantages, params.clip_low, params.clip_high);
+                let mut objective =
+                    loss::clipped_surrogate(logps, &old, &advantages, params.clip_low, params.clip_high);
                 if let Some(reference) = &reference_logps {
                     let k3 = loss::k3(logps, &part(reference));
                     sums.kl += k3.sum(Kind::Float).double_value(&[]);
                     objective = objective - k3 * params.kl;
                 }
                 -(objective * weights).sum(Kind::Float)
-            },
-        );
+            });
     }
 }
 

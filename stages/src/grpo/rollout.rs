@@ -9,8 +9,8 @@ use lm::{Model, Tensor};
 use serde::{Deserialize, Serialize};
 use text::Chat;
 
-use super::advantage::advantages;
 use super::Params;
+use super::advantage::advantages;
 use crate::generate::{Question, sample_seed};
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
 
@@ -108,12 +108,13 @@ pub(super) fn roll_out(
     Ok(rollouts)
 }
 
+/// Length of the thought where one was asked for; 0 where it is not well formed.
 fn thinking_tokens(chat: &Chat, breakdown: &RewardBreakdown, asked: bool) -> Result<Option<usize>, StageError> {
-    if !asked {
-        return Ok(None);
+    match &breakdown.grade {
+        _ if !asked => Ok(None),
+        grade if grade.format_ok => Ok(Some(chat.tokenizer.encode(grade.reasoning.as_deref().unwrap_or(""))?.len())),
+        _ => Ok(Some(0)),
     }
-    let reasoning = breakdown.grade.reasoning.as_deref().unwrap_or("");
-    Ok(Some(chat.tokenizer.encode(reasoning)?.len()))
 }
 
 /// A minibatch in tensors, micro-batch by micro-batch.

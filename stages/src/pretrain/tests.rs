@@ -14,7 +14,8 @@ use crate::testing::{Attempt, message, reference, well};
 fn every_shape_loads_again() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let rows: Vec<_> = (0..40).map(|n| SampleRow::new(format!("what is {n} + 1?"), format!("it is {}", n + 1))).collect();
+    let rows: Vec<_> =
+        (0..40).map(|n| SampleRow::new(format!("what is {n} + 1?"), format!("it is {}", n + 1))).collect();
     well(write_samples(&data, &rows).map_err(Into::into));
     for (architecture, tokenizer) in [("qwen2", "characters"), ("llama", "byte-bpe")] {
         let attempt_dir = dir.path().join(architecture);

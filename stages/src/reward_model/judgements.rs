@@ -37,7 +37,9 @@ pub(super) fn read(
                     Judgement::Label { completion: ids(&prompt, &completion)?, label }
                 }
                 (PreferenceRow::Pairwise { .. }, Loss::Pointwise) => return Err(mismatch(input, "pairs", "pairwise")),
-                (PreferenceRow::Pointwise { .. }, Loss::Pairwise) => return Err(mismatch(input, "labels", "pointwise")),
+                (PreferenceRow::Pointwise { .. }, Loss::Pairwise) => {
+                    return Err(mismatch(input, "labels", "pointwise"));
+                }
             });
         }
     }

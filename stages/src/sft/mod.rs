@@ -114,7 +114,8 @@ pub(crate) fn fine_tune(
         Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
         Ended::Done(metrics) => {
             export(ctx, &model, &chat)?;
-            let mut summary = Map::from_iter([("rows".to_owned(), json!(rows.len())), ("steps".to_owned(), json!(steps))]);
+            let mut summary =
+                Map::from_iter([("rows".to_owned(), json!(rows.len())), ("steps".to_owned(), json!(steps))]);
             summary.extend(metrics.get("loss").map(|loss| ("loss".to_owned(), json!(loss))));
             Ok(Outcome::Done(summary))
         }

@@ -17,7 +17,8 @@ const GOLDEN: [f64; 10] = [0.0; 10];
 fn config(dir: &TempDir, steps: u64) -> Value {
     let (model, data) = (dir.path().join("model"), dir.path().join("data"));
     tiny_model(&model);
-    let rows: Vec<_> = (1..9).map(|n| SampleRow::new(format!("{n}+1=?"), format!("<think>{n}+1</think>{}", n + 1))).collect();
+    let rows: Vec<_> =
+        (1..9).map(|n| SampleRow::new(format!("{n}+1=?"), format!("<think>{n}+1</think>{}", n + 1))).collect();
     well(write_samples(&data, &rows).map_err(Into::into));
     json!({
         "model": reference::<ModelMarker>("base.model", &model),
@@ -66,6 +67,7 @@ fn a_resumed_attempt_ends_with_the_same_bytes() {
     assert_eq!(resume.step, 1);
     let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume));
     well(resumed.run::<Sft>());
-    let weights = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
+    let weights =
+        |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
     assert!(weights("whole") == weights("resumed"));
 }

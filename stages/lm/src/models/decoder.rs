@@ -66,11 +66,7 @@ pub(super) fn build(config: &Config, weights: &mut Weights, biases: Biases) -> B
         }
     });
     Box::new(Decoder {
-        heads: Heads {
-            query: config.num_attention_heads,
-            key_value: config.num_key_value_heads,
-            dim: config.head_dim,
-        },
+        heads: Heads { query: config.num_attention_heads, key_value: config.num_key_value_heads, dim: config.head_dim },
         eps: config.rms_norm_eps,
         layers: layers.collect(),
         embed_vd: weights.get("model.embed_tokens.weight"),

@@ -116,7 +116,8 @@ fn libtorch_and_the_kernels_sample_alike() {
         Sampling { max_tokens: 25, temperature: 1.3, top_k: 4, ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.0, ..Sampling::default() },
     ] {
-        for (one, two) in run(&model, &requests(12), &sampling, 5).iter().zip(run(&double, &requests(12), &sampling, 7)) {
+        for (one, two) in run(&model, &requests(12), &sampling, 5).iter().zip(run(&double, &requests(12), &sampling, 7))
+        {
             assert_eq!(one.ids, two.ids, "{sampling:?}");
         }
     }

@@ -14,7 +14,8 @@ const LLAMA3: &str = r#"{
 }"#;
 
 fn models() -> Vec<(&'static str, Model)> {
-    let untied = Shape { tie_word_embeddings: false, num_key_value_heads: 4, head_dim: Some(16), hidden_size: 32, ..TINY };
+    let untied =
+        Shape { tie_word_embeddings: false, num_key_value_heads: 4, head_dim: Some(16), hidden_size: 32, ..TINY };
     let llama3 = Model::init(Config::from_json(LLAMA3).expect("a valid configuration"), 3, Device::Cpu);
     vec![
         ("qwen2", tiny("qwen2", &TINY)),
@@ -40,7 +41,6 @@ fn logits_are_those_of_a_second_implementation() {
 #[test]
 fn double_precision_takes_another_path_to_the_same_logits() {
     for (name, model) in models() {
-        // Beyond 256 tokens single precision too goes through libtorch's attention.
         let packed = rows(&[300, 5, 33], 19);
         let _guard = lm::no_grad_guard();
         let double = in_double(&model);
@@ -104,7 +104,8 @@ fn chunked_backward_is_backward_through_all_logits() {
         let (model, whole) = (tiny("qwen2", &shape), tiny("qwen2", &shape));
         let packed = rows(&[9, 4, 14], 19);
         let predictions = packed.predictions();
-        let (positions, targets) = (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
+        let (positions, targets) =
+            (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
         let weights = (Tensor::arange(targets.size()[0], (Kind::Float, Device::Cpu)) * 0.9).cos();
         let temperature = 0.7;
 

@@ -48,7 +48,12 @@ fn adamw_follows_its_definition() {
         }
         optimiser.step(lr).expect("matching shapes");
         for (index, (name, tensor)) in params.iter().enumerate() {
-            assert_close(&tensor.view(-1), &Tensor::from_slice(&expected[index]), 1e-6, &format!("{name}, step {step}"));
+            assert_close(
+                &tensor.view(-1),
+                &Tensor::from_slice(&expected[index]),
+                1e-6,
+                &format!("{name}, step {step}"),
+            );
         }
     }
     assert_eq!(optimiser.num_steps(), 5);
@@ -87,7 +92,8 @@ fn a_restored_state_goes_on_bit_for_bit() {
 fn a_state_of_other_parameters_is_refused() {
     let params = params();
     let mut optimiser = AdamW::new(&params, OPTIONS);
-    let message = |optimiser: &mut AdamW, state: &[(String, Tensor)]| optimiser.restore(state).expect_err("wrong").to_string();
+    let message =
+        |optimiser: &mut AdamW, state: &[(String, Tensor)]| optimiser.restore(state).expect_err("wrong").to_string();
     assert!(message(&mut optimiser, &[]).contains("`step` is missing"));
     let other = AdamW::new(&params[..1], OPTIONS).state();
     assert!(message(&mut optimiser, &other).contains("`exp_avg.norm` is missing"));
@@ -115,7 +121,8 @@ fn half_precision_is_updated_through_a_single_precision_copy() {
 fn clipping_scales_all_gradients_together() {
     let params = params();
     backward(&params, 1);
-    let norm = || params[..2].iter().map(|(_, p)| p.grad().square().sum(Kind::Double).double_value(&[])).sum::<f64>().sqrt();
+    let norm =
+        || params[..2].iter().map(|(_, p)| p.grad().square().sum(Kind::Double).double_value(&[])).sum::<f64>().sqrt();
     let before = norm();
     let ratio = params[0].1.grad().double_value(&[0, 1]) / params[1].1.grad().double_value(&[2]);
     assert!((clip_grad_norm(&params, 1e9).expect("gradients") - before).abs() < 1e-5);
@@ -126,7 +133,7 @@ fn clipping_scales_all_gradients_together() {
     assert!((ratio - after).abs() < 1e-5);
     zero_grad(&params).expect("leaves");
     assert!(!params[0].1.grad().defined());
-    assert_eq!(clip_grad_norm(&params, 1.0).expect("no gradients"), 0.0);
+    assert!(clip_grad_norm(&params, 1.0).expect("no gradients").abs() < f64::MIN_POSITIVE);
 }
 
 #[test]

@@ -71,22 +71,23 @@ impl Reference {
     fn attention(&self, x: &[Vec<f64>], name: &str) -> Vec<Vec<f64>> {
         let config = &self.config;
         let (heads, groups, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim as usize);
-        let mut q = self.linear(x, &format!("{name}.q_proj"));
-        let mut k = self.linear(x, &format!("{name}.k_proj"));
-        let v = self.linear(x, &format!("{name}.v_proj"));
-        self.rotate(&mut q);
-        self.rotate(&mut k);
+        let mut queries = self.linear(x, &format!("{name}.q_proj"));
+        let mut keys = self.linear(x, &format!("{name}.k_proj"));
+        let values = self.linear(x, &format!("{name}.v_proj"));
+        self.rotate(&mut queries);
+        self.rotate(&mut keys);
         let mut out = vec![Vec::new(); x.len()];
         for head in 0..heads as usize {
             let own = head * d..(head + 1) * d;
             let group = head / (heads / groups) as usize;
             let shared = group * d..(group + 1) * d;
             for i in 0..x.len() {
-                let scores: Vec<f64> =
-                    (0..=i).map(|j| dot(&q[i][own.clone()], &k[j][shared.clone()]) / (d as f64).sqrt()).collect();
+                let scores: Vec<f64> = (0..=i)
+                    .map(|j| dot(&queries[i][own.clone()], &keys[j][shared.clone()]) / (d as f64).sqrt())
+                    .collect();
                 let total: f64 = scores.iter().map(|s| s.exp()).sum();
                 for c in shared.clone() {
-                    out[i].push((0..=i).map(|j| scores[j].exp() / total * v[j][c]).sum());
+                    out[i].push((0..=i).map(|j| scores[j].exp() / total * values[j][c]).sum());
                 }
             }
         }
