@@ -15,7 +15,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
     let (stages, edges) = (workflow.graph.node_count(), workflow.graph.edge_count());
     if global.json {
-        return print_json(&serde_json::json!({ "workflow": workflow.name, "stages": stages, "edges": edges, "mistakes": [] }));
+        return print_json(
+            &serde_json::json!({ "workflow": workflow.name, "stages": stages, "edges": edges, "mistakes": [] }),
+        );
     }
     ui::line(&format!("{}: {stages} stages, {edges} edges, no mistakes", workflow.name));
     Ok(Status::Done)

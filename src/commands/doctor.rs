@@ -21,7 +21,15 @@ struct Finding {
 }
 
 pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
-    let findings = [worker_finding(global), libtorch(global), cuda(), cores(), memory(), disk(&global.store), store_finding(&global.store)];
+    let findings = [
+        worker_finding(global),
+        libtorch(global),
+        cuda(),
+        cores(),
+        memory(),
+        disk(&global.store),
+        store_finding(&global.store),
+    ];
     let is_well = findings.iter().all(|finding| finding.is_well);
     if global.json {
         let all = findings.iter().map(|finding| {
@@ -51,7 +59,9 @@ fn missing(name: &'static str, found: impl Into<String>, help: impl Into<String>
 fn worker_finding(global: &Global) -> Finding {
     match (worker(global), load_kinds(global)) {
         (Ok(path), Ok(kinds)) => well("worker", format!("{}, {} kinds", path.display(), kinds.iter().count())),
-        (Ok(path), Err(error)) => missing("worker", format!("{}: {error:#}", path.display()), "build it again: `cargo build --release`"),
+        (Ok(path), Err(error)) => {
+            missing("worker", format!("{}: {error:#}", path.display()), "build it again: `cargo build --release`")
+        }
         (Err(error), _) => missing("worker", format!("{error:#}"), "`./r1flow` builds it"),
     }
 }
@@ -104,7 +114,11 @@ fn disk(store: &Path) -> Finding {
     const ENOUGH: u64 = 2 << 30;
     let near = store.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     match free_bytes(near) {
-        Some(free) if free < ENOUGH => missing("disk", format!("{} free", bytes(free)), "checkpoints need room: free some, or choose another --store"),
+        Some(free) if free < ENOUGH => missing(
+            "disk",
+            format!("{} free", bytes(free)),
+            "checkpoints need room: free some, or choose another --store",
+        ),
         Some(free) => well("disk", format!("{} free", bytes(free))),
         None => well("disk", "unknown".to_owned()),
     }

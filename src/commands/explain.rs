@@ -21,7 +21,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     records.retain(|record| record.stage == args.stage);
     records.sort_by(|one, two| one.finished.cmp(&two.finished));
     let newest = records.last().ok_or_else(|| anyhow!("stage `{}` has not run in this store", args.stage))?;
-    let action = |record: &store::Record| -> Result<Value> { Ok(store.action(&record.fingerprint)?.unwrap_or(Value::Null)) };
+    let action =
+        |record: &store::Record| -> Result<Value> { Ok(store.action(&record.fingerprint)?.unwrap_or(Value::Null)) };
     let now = action(newest)?;
     if global.json {
         let actions: Vec<Value> = records.iter().map(action).collect::<Result<_>>()?;

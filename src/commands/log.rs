@@ -7,8 +7,8 @@ use anyhow::{Result, anyhow};
 use engine::event::Event;
 use engine::run;
 
-use super::{Global, Status, find_store};
 use super::show::newest;
+use super::{Global, Status, find_store};
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         }
     }
     // A stage that another machine ran has its log in the store.
-    let record = newest(&store, &args.stage)?.ok_or_else(|| anyhow!("stage `{}` has not run in this store", args.stage))?;
+    let record =
+        newest(&store, &args.stage)?.ok_or_else(|| anyhow!("stage `{}` has not run in this store", args.stage))?;
     match record.log {
         Some(log) => ui::raw(&String::from_utf8_lossy(&store.read(&log)?)),
         None => ui::note("the worker wrote nothing"),

@@ -49,7 +49,13 @@ fn print(plan: &Plan) {
             why.insert(0, format!("continues from step {from}{to}"));
         }
         let time = row.seconds.map_or_else(String::new, |seconds| format!("  ~{}", duration(seconds)));
-        ui::line(&format!("{} {:width$}  {}{}", ui::styled(word, style), row.stage, why.join(", "), ui::styled(&time, Style::Dim)));
+        ui::line(&format!(
+            "{} {:width$}  {}{}",
+            ui::styled(word, style),
+            row.stage,
+            why.join(", "),
+            ui::styled(&time, Style::Dim)
+        ));
     }
     ui::line(&summary(plan));
 }

@@ -30,7 +30,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if let Some((stage, output)) = args.what.rsplit_once('.')
         && let Some(record) = newest(&store, stage)?
     {
-        let output = record.outputs.get(output).ok_or_else(|| no_such("output", output, record.outputs.keys().map(String::as_str)))?;
+        let output = record
+            .outputs
+            .get(output)
+            .ok_or_else(|| no_such("output", output, record.outputs.keys().map(String::as_str)))?;
         return show_tree(global, &store, &output.digest, args.rows);
     }
     let records = store.all_records()?;
@@ -49,9 +52,20 @@ fn show_record(global: &Global, store: &Store, record: &Record) -> Result<Status
     if global.json {
         return print_json(&json!({ "record": record, "curve": curve }));
     }
-    ui::line(&format!("{} ({}), {} in workflow {}", ui::styled(&record.stage, Style::Strong), record.kind, record.finished, record.workflow));
+    ui::line(&format!(
+        "{} ({}), {} in workflow {}",
+        ui::styled(&record.stage, Style::Strong),
+        record.kind,
+        record.finished,
+        record.workflow
+    ));
     ui::line(&format!("  fingerprint {}", record.fingerprint));
-    ui::line(&format!("  {} of work, {} of CPU, {} steps in the last attempt", duration(record.seconds), duration(record.cpu_seconds), record.steps));
+    ui::line(&format!(
+        "  {} of work, {} of CPU, {} steps in the last attempt",
+        duration(record.seconds),
+        duration(record.cpu_seconds),
+        record.steps
+    ));
     for (key, value) in &record.summary {
         ui::line(&format!("  {key}: {}", short(value)));
     }
@@ -78,7 +92,8 @@ fn curve(store: &Store, record: &Record) -> Result<Vec<Value>> {
 }
 
 fn print_curve(curve: &[Value]) {
-    let mut names: Vec<&String> = curve.iter().filter_map(|line| line["metrics"].as_object()).flat_map(|metrics| metrics.keys()).collect();
+    let mut names: Vec<&String> =
+        curve.iter().filter_map(|line| line["metrics"].as_object()).flat_map(|metrics| metrics.keys()).collect();
     names.sort();
     names.dedup();
     if names.is_empty() {

@@ -38,7 +38,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         return list(global, &store, &ids);
     }
     let id = match &args.run {
-        Some(wanted) => ids.iter().rfind(|id| id.starts_with(wanted.as_str())).ok_or_else(|| anyhow!("there is no run `{wanted}`"))?,
+        Some(wanted) => ids
+            .iter()
+            .rfind(|id| id.starts_with(wanted.as_str()))
+            .ok_or_else(|| anyhow!("there is no run `{wanted}`"))?,
         None => ids.last().ok_or_else(|| anyhow!("nothing has run in this store yet"))?,
     };
     let entries = run::events(&store, id)?;
@@ -103,7 +106,13 @@ fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading
             stages.entry(stage.clone()).or_default().step = Some(*step);
         }
         Event::RunFinished { seconds, failed, left, .. } => {
-            heading["state"] = json!(if *failed > 0 { "failed" } else if *left > 0 { "stopped" } else { "done" });
+            heading["state"] = json!(if *failed > 0 {
+                "failed"
+            } else if *left > 0 {
+                "stopped"
+            } else {
+                "done"
+            });
             heading["seconds"] = json!(seconds);
             heading["alive"] = json!(false);
         }
@@ -151,7 +160,12 @@ fn list(global: &Global, store: &Store, ids: &[String]) -> Result<Status> {
     let mut table = Table::new(["run", "workflow", "state", "time"]);
     for row in rows {
         let text = |key: &str| row[key].as_str().unwrap_or("?").to_owned();
-        table.push(vec![text("run"), text("workflow"), text("state"), row["seconds"].as_f64().map_or_else(String::new, duration)]);
+        table.push(vec![
+            text("run"),
+            text("workflow"),
+            text("state"),
+            row["seconds"].as_f64().map_or_else(String::new, duration),
+        ]);
     }
     ui::table(&table);
     Ok(Status::Done)

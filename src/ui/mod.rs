@@ -21,7 +21,9 @@ pub(crate) fn start(global: &Global) {
     let wanted = match global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        Color::Auto => {
+            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
     };
     HAS_COLOR.store(wanted, Ordering::Relaxed);
     let level = match global.verbose {
@@ -31,7 +33,8 @@ pub(crate) fn start(global: &Global) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("R1FLOW_LOG").unwrap_or_else(|_| level.into());
     // A second subscriber only in tests that call this twice; the first stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }
 
 pub(crate) fn has_color() -> bool {
