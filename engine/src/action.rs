@@ -97,7 +97,9 @@ fn drop_later(value: &mut Value, step: u64) {
         }
         Value::Array(items) => {
             items.retain(|item| !is_later(item));
-            items.iter_mut().for_each(|item| drop_later(item, step));
+            for item in items {
+                drop_later(item, step);
+            }
         }
         _ => {}
     }

@@ -60,6 +60,8 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) enum Ended {
     Done(Box<Record>),
+    /// Another process was at the same, and its result is taken.
+    Shared(Box<Record>),
     Stopped(u64),
     Failed(Failure),
 }

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use store::Store;
+use store::{Digest, Store};
 
 use crate::event::{Entry, Event, VERSION};
 
@@ -46,11 +46,9 @@ impl Run {
         self.events.write_all(&line)
     }
 
-    /// Returns the folder of a stage's log and metrics, and makes it.
-    pub fn stage_dir(&self, stage: &str) -> std::io::Result<PathBuf> {
-        let dir = stage_dir(&self.dir, stage);
-        fs_err::create_dir_all(&dir)?;
-        Ok(dir)
+    /// Returns its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 }
 
@@ -79,6 +77,23 @@ pub fn events(store: &Store, id: &str) -> std::io::Result<Vec<Entry>> {
     let text = fs_err::read(store.runs_dir().join(id).join("events.jsonl"))?;
     let entries = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
     Ok(entries.filter(|entry| entry.v == VERSION).collect())
+}
+
+/// Returns the fingerprints under which a stage was done or found fresh, newest first; the same several times in a row
+/// is given once. A name is all that the history knows: the record may have been made under another.
+pub fn fingerprints(store: &Store, stage: &str) -> std::io::Result<Vec<Digest>> {
+    let mut found: Vec<Digest> = Vec::new();
+    for id in list(store)?.iter().rev() {
+        for entry in events(store, id)?.into_iter().rev() {
+            if let Event::Fresh { stage: of, fingerprint } | Event::Done { stage: of, fingerprint, .. } = entry.event
+                && of == stage
+            {
+                found.extend(fingerprint.parse::<Digest>());
+            }
+        }
+    }
+    found.dedup();
+    Ok(found)
 }
 
 #[cfg(test)]

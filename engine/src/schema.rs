@@ -68,8 +68,11 @@ fn key(spec: &KeySpec) -> Value {
 fn of_type(ty: &KeyType) -> Value {
     let bounded = |name: &str, min: Option<Value>, max: Option<Value>| {
         let mut schema = json!({ "type": name });
-        min.into_iter().for_each(|min| schema["minimum"] = min);
-        max.into_iter().for_each(|max| schema["maximum"] = max);
+        for (bound, value) in [("minimum", min), ("maximum", max)] {
+            if let Some(value) = value {
+                schema[bound] = value;
+            }
+        }
         schema
     };
     match ty {
@@ -97,6 +100,7 @@ fn run() -> Value {
         "description": "How to run, never what: nothing here enters a fingerprint.",
         "properties": {
             "checkpoint-every": duration("Work between two checkpoints, for example \"10m\"."),
+            "checkpoint-steps": { "type": "integer", "minimum": 1, "description": "Steps between two checkpoints; whichever comes first." },
             "timeout": duration("Time after which an attempt is stopped."),
             "retries": { "type": "integer", "minimum": 0, "maximum": 1000, "description": "Attempts after the first." },
         },

@@ -13,7 +13,7 @@ use crate::kind::KindList;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such program, or it cannot be started.
-    #[error("cannot start the worker `{worker}`: {source}")]
+    #[error("cannot start the worker `{worker}`")]
     Start {
         /// The program.
         worker: String,

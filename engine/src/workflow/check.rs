@@ -219,7 +219,7 @@ pub(super) fn roles(kind: &KindInfo) -> std::collections::BTreeMap<String, Role>
     others.map(|(key, spec)| (key.clone(), spec.role)).collect()
 }
 
-/// Checks `run = { checkpoint-every, timeout, retries }` on top of `base`.
+/// Checks the keys of a `run` table on top of `base`.
 pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
     let mut options = base.clone();
     let Some(node) = node else { return options };
@@ -231,16 +231,12 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
         match entry.key.as_str() {
             "checkpoint-every" => options.checkpoint_every = duration(entry, diagnostics),
             "timeout" => options.timeout = duration(entry, diagnostics),
-            "retries" => match entry.node.value {
-                Value::Integer(retries @ 0..=1_000) => options.retries = retries as u32,
-                _ => diagnostics.push(Diagnostic::new(
-                    &entry.node.place,
-                    "`retries` is a whole number from 0 to 1000",
-                    entry.node.value.sort(),
-                )),
-            },
+            "checkpoint-steps" => {
+                options.checkpoint_steps = bounded(entry, 1, i64::MAX, diagnostics).map(|steps| steps as u64);
+            }
+            "retries" => options.retries = bounded(entry, 0, 1_000, diagnostics).map_or(0, |retries| retries as u32),
             _ => {
-                let help = suggest(&entry.key, ["checkpoint-every", "timeout", "retries"]);
+                let help = suggest(&entry.key, ["checkpoint-every", "checkpoint-steps", "timeout", "retries"]);
                 let message = format!("unknown key `{}` in `run`", entry.key);
                 diagnostics
                     .push(Diagnostic::new(&entry.key_place, message, "not a key of `run`").with_optional_help(help));
@@ -248,6 +244,19 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
         }
     }
     options
+}
+
+/// Parses a whole number within bounds.
+fn bounded(entry: &Entry, least: i64, most: i64, diagnostics: &mut Vec<Diagnostic>) -> Option<i64> {
+    match entry.node.value {
+        Value::Integer(number) if (least..=most).contains(&number) => Some(number),
+        _ => {
+            let bounds = if most == i64::MAX { format!("{least} or more") } else { format!("from {least} to {most}") };
+            let message = format!("`{}` is a whole number, {bounds}", entry.key);
+            diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            None
+        }
+    }
 }
 
 /// Parses "30s", "10m", "1h 30m", "2d".

@@ -110,15 +110,13 @@ fn path_of(
     };
     // Relative to the file that wrote it; what `--set` says, to the current folder.
     let base = sources.get(key.node.place.source).name.parent().unwrap_or(Path::new(""));
-    match fs_err::canonicalize(base.join(text)) {
-        Ok(path) => Some(InputDecl { artifact, path, pin: None, import: Map::new() }),
-        Err(_) => {
-            let message = format!("`{text}` is not there");
-            let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
-            diagnostics.push(Diagnostic::new(&key.node.place, message, "no such file or folder").with_help(help));
-            None
-        }
+    if let Ok(path) = fs_err::canonicalize(base.join(text)) {
+        return Some(InputDecl { artifact, path, pin: None, import: Map::new() });
     }
+    let message = format!("`{text}` is not there");
+    let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
+    diagnostics.push(Diagnostic::new(&key.node.place, message, "no such file or folder").with_help(help));
+    None
 }
 
 fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {

@@ -147,7 +147,9 @@ fn order(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], diagnostics: &mut 
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
     for (at, needs) in edges.iter().enumerate() {
         missing[at] = needs.len();
-        needs.iter().for_each(|(need, _)| dependants[*need].push(at));
+        for (need, _) in needs {
+            dependants[*need].push(at);
+        }
     }
     let mut ready: std::collections::BTreeSet<usize> = (0..edges.len()).filter(|at| missing[*at] == 0).collect();
     let mut order = Vec::with_capacity(edges.len());

@@ -144,6 +144,8 @@ pub enum Origin {
 pub struct RunOptions {
     /// Time of work between two checkpoints.
     pub checkpoint_every: Option<Duration>,
+    /// Steps (or rows) between two checkpoints; whichever comes first.
+    pub checkpoint_steps: Option<u64>,
     /// Time after which an attempt is stopped and counted as failed.
     pub timeout: Option<Duration>,
     /// Attempts after the first.

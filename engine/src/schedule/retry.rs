@@ -1,0 +1,76 @@
+//! One stage through its attempts: the lock of its fingerprint, retries with growing pauses.
+
+use std::time::{Duration, Instant};
+
+use store::{Digest, StageLock, Store};
+use tokio::sync::mpsc;
+
+use super::{Halt, Options};
+use crate::attempt::{Ended, Failure, Job, attempt};
+use crate::event::Event;
+
+/// Pause before the second attempt; it doubles from then on.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// Attempts a stage until it is done, stopped, or out of retries; another process's result is taken if it comes first.
+pub(super) async fn work(
+    job: &Job,
+    store: &Store,
+    options: &Options,
+    events: &mpsc::UnboundedSender<Event>,
+    is_forced: bool,
+) -> Ended {
+    let stage = job.stage.name.to_string();
+    let _lock = match lock(store, &job.fingerprint, &stage, events).await {
+        Ok(lock) => lock,
+        Err(error) => return Ended::Failed(Failure::from(error)),
+    };
+    if !is_forced
+        && let Ok(Some(record)) = store.record(&job.fingerprint)
+        && store.outputs_are_whole(&record)
+    {
+        return Ended::Shared(Box::new(record));
+    }
+    let mut delay = FIRST_DELAY;
+    for number in 1.. {
+        let begun = Instant::now();
+        let ended = attempt(job, number, store, &options.worker, options.executor, options.halt.clone(), events).await;
+        match ended {
+            Ended::Failed(failure) if failure.may_retry && number <= job.stage.run.retries => {
+                let message = failure.message;
+                let _ = events.send(Event::Retrying { stage: stage.clone(), message, delay: delay.as_secs_f64() });
+                let mut halt = options.halt.clone();
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    _ = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::Stopped(0),
+                }
+                delay *= 2;
+            }
+            Ended::Done(record) => {
+                let _ = events.send(Event::Done {
+                    stage,
+                    fingerprint: record.fingerprint.to_string(),
+                    seconds: begun.elapsed().as_secs_f64(),
+                });
+                return Ended::Done(record);
+            }
+            other => return other,
+        }
+    }
+    unreachable!("the loop ends by returning")
+}
+
+async fn lock(
+    store: &Store,
+    fingerprint: &Digest,
+    stage: &str,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Result<StageLock, store::Error> {
+    if let Some(lock) = store.try_lock_stage(fingerprint)? {
+        return Ok(lock);
+    }
+    let _ = events.send(Event::Waiting { stage: stage.to_owned() });
+    let (store, fingerprint) = (store.clone(), *fingerprint);
+    let waited = tokio::task::spawn_blocking(move || store.lock_stage(&fingerprint)).await;
+    waited.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
