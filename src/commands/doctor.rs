@@ -35,7 +35,7 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
         let all = findings.iter().map(|finding| {
             (finding.name.to_owned(), json!({ "ok": finding.is_well, "found": finding.found, "help": finding.help }))
         });
-        print_json(&serde_json::Map::from_iter(all))?;
+        print_json(&all.collect::<serde_json::Map<_, _>>())?;
     } else {
         for finding in &findings {
             let mark = if finding.is_well { ui::styled("ok  ", Style::Good) } else { ui::styled("miss", Style::Bad) };

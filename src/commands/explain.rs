@@ -5,6 +5,7 @@ use engine::dirty::diff;
 use serde_json::{Value, json};
 
 use super::plan::reason;
+use super::show::history;
 use super::{Global, Status, find_store, print_json};
 use crate::ui::{self, Style, duration};
 
@@ -17,9 +18,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
-    let mut records = store.all_records()?;
-    records.retain(|record| record.stage == args.stage);
-    records.sort_by(|one, two| one.finished.cmp(&two.finished));
+    let records = history(&store, &args.stage)?;
     let newest = records.last().ok_or_else(|| anyhow!("stage `{}` has not run in this store", args.stage))?;
     let action =
         |record: &store::Record| -> Result<Value> { Ok(store.action(&record.fingerprint)?.unwrap_or(Value::Null)) };
@@ -36,7 +35,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         if reasons.is_empty() {
             ui::line("  the same action again: it was forced, or its outputs were gone");
         }
-        reasons.iter().for_each(|why| ui::line(&format!("  {}", reason(why))));
+        for why in &reasons {
+            ui::line(&format!("  {}", reason(why)));
+        }
     }
     Ok(Status::Done)
 }

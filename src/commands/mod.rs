@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod doctor;
 mod explain;
+mod export;
 mod kinds;
 mod log;
 mod plan;
@@ -76,6 +77,8 @@ enum Command {
     Status(status::Args),
     /// Look inside a stage, one of its outputs, or a digest.
     Show(show::Args),
+    /// Copy an output to a folder of your own: a model becomes a Hugging Face folder.
+    Export(export::Args),
     /// Print a stage's log.
     Log(log::Args),
     /// Say what a stage is made of, and what changed since it last ran.
@@ -119,6 +122,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Apply(args) => apply::run(global, &args),
         Command::Status(args) => status::run(global, &args),
         Command::Show(args) => show::run(global, &args),
+        Command::Export(args) => export::run(global, &args),
         Command::Log(args) => log::run(global, &args),
         Command::Explain(args) => explain::run(global, &args),
         Command::Scores(args) => scores::run(global, &args),

@@ -26,8 +26,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     let records = fresh_records(&workflow, &store)?;
     if global.json {
-        let rows: Vec<Value> = reports(&workflow, &store, &records)?.into_iter().map(|(_, _, report)| report).collect();
-        return print_json(&rows);
+        return print_json(&reports(&workflow, &store, &records)?);
     }
     let table = table(&workflow, &store, &records)?;
     ui::table(&table.ok_or_else(|| anyhow!("`{}` has no fresh evaluation: run `r1flow apply` first", workflow.name))?);
@@ -55,7 +54,7 @@ pub(crate) fn table(workflow: &Workflow, store: &Store, records: &BTreeMap<Strin
         return Ok(None);
     }
     let mut columns: Vec<String> = Vec::new();
-    for (_, _, report) in &reports {
+    for Evaluated { report, .. } in &reports {
         for cell in report["row"].as_array().into_iter().flatten() {
             let name = cell["column"].as_str().unwrap_or("");
             if !columns.iter().any(|column| column == name) {
@@ -64,8 +63,8 @@ pub(crate) fn table(workflow: &Workflow, store: &Store, records: &BTreeMap<Strin
         }
     }
     let mut table = Table::new(["stage"].into_iter().chain(columns.iter().map(String::as_str)).chain(["seconds"]));
-    for (subject, seconds, report) in &reports {
-        let mut row = vec![subject.clone()];
+    for Evaluated { stage, seconds, report } in &reports {
+        let mut row = vec![stage.clone()];
         for column in &columns {
             let cell = report["row"].as_array().into_iter().flatten().find(|cell| cell["column"] == *column.as_str());
             row.push(cell.map_or_else(|| "-".to_owned(), figure));
@@ -76,12 +75,18 @@ pub(crate) fn table(workflow: &Workflow, store: &Store, records: &BTreeMap<Strin
     Ok(Some(table))
 }
 
-/// Returns what each report is about, how long that took, and the report, in the file's order.
-fn reports(
-    workflow: &Workflow,
-    store: &Store,
-    records: &BTreeMap<String, Record>,
-) -> Result<Vec<(String, Option<f64>, Value)>> {
+/// A report and what it is about.
+#[derive(serde::Serialize)]
+struct Evaluated {
+    /// The stage that made the model; the evaluation itself where none did.
+    stage: String,
+    /// Wall time of that stage.
+    seconds: Option<f64>,
+    report: Value,
+}
+
+/// Returns every report, in the file's order.
+fn reports(workflow: &Workflow, store: &Store, records: &BTreeMap<String, Record>) -> Result<Vec<Evaluated>> {
     let mut reports = Vec::new();
     for stage in workflow.graph.node_weights() {
         let is_report = stage.outputs.values().any(|artifact| *artifact == ArtifactType::Report);
@@ -92,7 +97,7 @@ fn reports(
             let report: Value = serde_json::from_slice(&store.read(&member.digest)?)?;
             let subject = subject(stage);
             let seconds = subject.as_ref().and_then(|subject| records.get(subject)).map(|record| record.seconds);
-            reports.push((subject.unwrap_or_else(|| stage.name.to_string()), seconds, report));
+            reports.push(Evaluated { stage: subject.unwrap_or_else(|| stage.name.to_string()), seconds, report });
         }
     }
     Ok(reports)

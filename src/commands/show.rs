@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use engine::run;
 use serde_json::{Value, json};
 use store::{Digest, Member, OutputRecord, Record, Store};
 
@@ -19,42 +20,66 @@ pub(crate) struct Args {
     rows: usize,
 }
 
+/// What a name on the command line stands for.
+pub(crate) enum Named {
+    Stage(Box<Record>),
+    Output(Digest),
+}
+
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
-    if let Ok(digest) = args.what.parse::<Digest>() {
-        return show_tree(global, &store, &digest, args.rows);
+    match find(&store, &args.what)? {
+        Named::Stage(record) => show_record(global, &store, &args.what, &record),
+        Named::Output(digest) => show_tree(global, &store, &digest, args.rows),
     }
-    if let Some(record) = newest(&store, &args.what)? {
-        return show_record(global, &store, &record);
+}
+
+/// Finds a stage's newest record, one of its outputs (`stage.output`), or a digest as such.
+pub(crate) fn find(store: &Store, what: &str) -> Result<Named> {
+    if let Ok(digest) = what.parse() {
+        return Ok(Named::Output(digest));
     }
-    if let Some((stage, output)) = args.what.rsplit_once('.')
-        && let Some(record) = newest(&store, stage)?
+    if let Some(record) = newest(store, what)? {
+        return Ok(Named::Stage(Box::new(record)));
+    }
+    if let Some((stage, output)) = what.rsplit_once('.')
+        && let Some(record) = newest(store, stage)?
     {
-        let output = record
-            .outputs
-            .get(output)
-            .ok_or_else(|| no_such("output", output, record.outputs.keys().map(String::as_str)))?;
-        return show_tree(global, &store, &output.digest, args.rows);
+        let found = record.outputs.get(output);
+        let missing = || no_such("output", output, record.outputs.keys().map(String::as_str));
+        return Ok(Named::Output(found.ok_or_else(missing)?.digest));
     }
     let records = store.all_records()?;
-    Err(no_such("stage in the store", &args.what, records.iter().map(|record| record.stage.as_str())))
+    Err(no_such("stage in the store", what, records.iter().map(|record| record.stage.as_str())))
 }
 
-/// Returns the newest record of a stage, whatever workflow it ran in.
+/// Returns the record of a stage's latest result, whatever workflow it belonged to.
 pub(crate) fn newest(store: &Store, stage: &str) -> Result<Option<Record>> {
-    let mut records: Vec<Record> = store.all_records()?.into_iter().filter(|record| record.stage == stage).collect();
-    records.sort_by(|one, two| one.finished.cmp(&two.finished));
-    Ok(records.pop())
+    Ok(history(store, stage)?.pop())
 }
 
-fn show_record(global: &Global, store: &Store, record: &Record) -> Result<Status> {
+/// Returns the records that a stage went through, oldest first: as the runs tell, or where those are gone, what was
+/// made under its name.
+pub(crate) fn history(store: &Store, stage: &str) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for fingerprint in run::fingerprints(store, stage)?.iter().rev() {
+        records.extend(store.record(fingerprint)?);
+    }
+    if records.is_empty() {
+        records = store.all_records()?.into_iter().filter(|record| record.stage == stage).collect();
+        records.sort_by(|one, two| one.finished.cmp(&two.finished));
+    }
+    Ok(records)
+}
+
+fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> Result<Status> {
     let curve = curve(store, record)?;
     if global.json {
         return print_json(&json!({ "record": record, "curve": curve }));
     }
     ui::line(&format!(
         "{} ({}), {} in workflow {}",
-        ui::styled(&record.stage, Style::Strong),
+        ui::styled(stage, Style::Strong),
         record.kind,
         record.finished,
         record.workflow

@@ -124,8 +124,8 @@ fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading
 fn last_step(store: &Store, id: &str, stage: &str) -> Option<u64> {
     let path = run::stage_dir(&store.runs_dir().join(id), stage).join("metrics.jsonl");
     let text = std::fs::read_to_string(path).ok()?;
-    let steps = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    steps.filter_map(|line| line["step"].as_u64()).next()
+    let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.find_map(|line| line["step"].as_u64())
 }
 
 fn print(heading: &Value, stages: &BTreeMap<String, StageState>) {

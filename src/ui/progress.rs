@@ -12,7 +12,7 @@ use super::{Style, complain, duration, line, styled};
 /// Time between two plain lines about one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Metrics worth a place on the line, the first that a stage has.
-const SHOWN: [&str; 4] = ["reward", "loss", "kept-share", "accuracy"];
+const SHOWN: [&str; 4] = ["reward", "loss", "kept_share", "accuracy"];
 
 /// Shows events as they come.
 pub(crate) struct Progress {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -105,22 +106,55 @@ impl Store {
 
     /// Lays a tree out as the folder `dest`, which must not exist, with read-only files.
     pub fn materialise(&self, digest: &Digest, dest: &Path) -> Result<()> {
+        self.lay_out(digest, dest, |object, target, member| {
+            // Permissions belong to the shared inode, so an executable is copied, never linked.
+            if member.executable || fs_err::hard_link(object, target).is_err() {
+                copy(object, target, if member.executable { 0o555 } else { 0o444 })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Copies a tree to the folder `dest`, which must not exist, for the user to keep and to change: every byte is
+    /// checked, and the folder is there whole or not at all.
+    pub fn export(&self, digest: &Digest, dest: &Path) -> Result<()> {
+        let draft = dest.with_added_extension(publish::unique());
+        let laid_out = self.lay_out(digest, &draft, |object, target, member| {
+            copy(object, target, if member.executable { 0o755 } else { 0o644 })?;
+            // Reading a damaged object moves it aside and says so.
+            if hash_file(target)? == member.digest { Ok(()) } else { self.read(&member.digest).map(drop) }
+        });
+        // An empty folder in the way would give way to a rename.
+        let finished = laid_out.and_then(|()| match dest.try_exists() {
+            Ok(false) => Ok(fs_err::rename(&draft, dest)?),
+            Ok(true) => {
+                Err(std::io::Error::new(ErrorKind::AlreadyExists, format!("`{}` is there already", dest.display()))
+                    .into())
+            }
+            Err(error) => Err(error.into()),
+        });
+        if finished.is_err() && draft.exists() {
+            fs_err::remove_dir_all(&draft)?;
+        }
+        finished
+    }
+
+    fn lay_out(&self, digest: &Digest, dest: &Path, put: impl Fn(&Path, &Path, &Member) -> Result<()>) -> Result<()> {
         let tree = self.tree(digest)?;
         fs_err::create_dir_all(dest.parent().unwrap_or(Path::new(".")))?;
         fs_err::create_dir(dest)?;
         for member in &tree.members {
             let target = dest.join(&member.path);
             fs_err::create_dir_all(target.parent().expect("a file lies in a folder"))?;
-            let object = self.object_path(&member.digest);
-            // Permissions belong to the shared inode, so an executable is copied, never linked.
-            if member.executable || fs_err::hard_link(&object, &target).is_err() {
-                fs_err::copy(&object, &target)?;
-                let mode = if member.executable { 0o555 } else { 0o444 };
-                fs_err::set_permissions(&target, std::fs::Permissions::from_mode(mode))?;
-            }
+            put(&self.object_path(&member.digest), &target, member)?;
         }
         Ok(())
     }
+}
+
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    fs_err::copy(from, to)?;
+    Ok(fs_err::set_permissions(to, std::fs::Permissions::from_mode(mode))?)
 }
 
 /// Returns the tree of a folder without storing it.
@@ -229,6 +263,26 @@ mod tests {
         assert!(!store.is_whole(&stored.digest));
         fs_err::write(&member, b"1").unwrap();
         assert!(!store.is_whole(&stored.digest));
+    }
+
+    #[test]
+    fn an_export_is_the_users_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        write(&dir.path().join("in"), &[("a", b"12"), ("b/c", b"3")]);
+        let stored = store.put_dir(&dir.path().join("in")).unwrap();
+        let out = dir.path().join("out");
+        store.export(&stored.digest, &out).unwrap();
+        fs_err::write(out.join("a"), b"34").unwrap();
+        assert_eq!(store.read(&Digest::of(b"12")).unwrap(), b"12", "the store keeps its own bytes");
+        assert!(store.export(&stored.digest, &out).unwrap_err().to_string().contains("is there already"));
+        let object = store.object_path(&Digest::of(b"3"));
+        fs_err::remove_file(&object).unwrap();
+        fs_err::write(&object, b"4").unwrap();
+        let other = dir.path().join("other");
+        assert!(matches!(store.export(&stored.digest, &other), Err(Error::Corrupt { .. })));
+        let left: Vec<_> = fs_err::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!other.exists() && left.len() == 3, "{left:?}");
     }
 
     proptest! {

@@ -1,0 +1,38 @@
+//! `r1flow export`: copies an output of a stage to a folder of the user's own.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::show::{Named, find};
+use super::{Global, Status, find_store, print_json};
+use crate::ui::{self, bytes};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// `stage.output`, or `b3:…`.
+    #[arg(value_name = "WHAT")]
+    what: String,
+    /// The folder to make. A model becomes a Hugging Face folder.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    let store = find_store(global)?;
+    let digest = match find(&store, &args.what)? {
+        Named::Output(digest) => digest,
+        Named::Stage(record) => {
+            let outputs: Vec<String> =
+                record.outputs.keys().map(|output| format!("`{}.{output}`", args.what)).collect();
+            bail!("`{}` is a stage: name one of its outputs, {}", args.what, outputs.join(", "));
+        }
+    };
+    store.export(&digest, &args.dir)?;
+    let tree = store.tree(&digest)?;
+    if global.json {
+        return print_json(&serde_json::json!({ "digest": digest, "dir": args.dir, "files": tree.members.len() }));
+    }
+    ui::line(&format!("{}: {} files, {}", args.dir.display(), tree.members.len(), bytes(tree.bytes())));
+    Ok(Status::Done)
+}
