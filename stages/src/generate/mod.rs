@@ -62,7 +62,7 @@ pub struct Params {
     pub shots: usize,
     /// Filters, in the order in which they are applied and counted: `correct`, `format` (well-formed tags),
     /// `one-language` (a thought in the prompt's language), `readable` (no repetition, code block or endless paragraph),
-    /// `short-enough` (see `keep-tokens`), `unique`. Unfinished completions are always dropped.
+    /// `short-enough` (see `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
     pub keep: Vec<Keep>,
     /// Longest completion that `short-enough` keeps, in tokens.
     #[schemars(range(min = 1))]

@@ -110,8 +110,8 @@ impl Progress {
         let grade = grade(&question.row, &drawn.text, drawn.finished);
         self.counts.gold_unparsed += usize::from(grade.gold_unparsed());
         let is_new = !self.seen.contains(&digest(&question.row.prompt, &drawn.text));
-        // A completion that was cut off would teach to stop in the middle.
-        let finished = std::iter::once(drawn.finished);
+        // A completion that was cut off would teach to stop in the middle, an empty one to say nothing.
+        let finished = std::iter::once(drawn.finished && !drawn.text.trim().is_empty());
         let chosen = params.keep.iter().map(|keep| keep.passes(question, drawn, &grade, params, is_new));
         let room = params.per_prompt_limit.map(|most| kept_of_prompt < most);
         for (filter, passes) in self.counts.filters.iter_mut().zip(finished.chain(chosen).chain(room)) {

@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn closed_forms() {
         let rewards = [1.0, 0.0, 1.0, 1.0];
-        close(&advantages(&rewards, 2, Scale::Group), &[0.7071, -0.7071, 0.0, 0.0]);
+        let half = 0.5_f64.sqrt();
+        close(&advantages(&rewards, 2, Scale::Group), &[half, -half, 0.0, 0.0]);
         close(&advantages(&rewards, 2, Scale::None), &[0.5, -0.5, 0.0, 0.0]);
         close(&advantages(&rewards, 2, Scale::Batch), &[1.0, -1.0, 0.0, 0.0]);
         close(&advantages(&rewards, 4, Scale::Group), &[0.5, -1.5, 0.5, 0.5]);

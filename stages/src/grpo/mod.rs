@@ -21,7 +21,7 @@ use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::artifacts::write_lines;
 use crate::rewards::Rewards;
@@ -180,7 +180,7 @@ impl Stage for Grpo {
                 write_lines(&ctx.output("rollouts")?, "samples.jsonl", policy.kept_rollouts())?;
                 let shown = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
                 let summary = shown.iter().filter_map(|name| Some(((*name).to_owned(), json!(metrics.get(*name)?))));
-                Ok(Outcome::Done(Map::from_iter(summary)))
+                Ok(Outcome::Done(summary.collect()))
             }
         }
     }

@@ -148,13 +148,15 @@ impl<'a> Policy<'a> {
                 // On policy the ratio is 1 by definition; the sampler's rounding must not make it otherwise.
                 let old = if is_on_policy { detached.shallow_clone() } else { old };
                 sums.add(&detached, &part(&batch.old_logps), params);
-                let mut objective =
-                    loss::clipped_surrogate(logps, &old, &advantages, params.clip_low, params.clip_high);
-                if let Some(reference) = &reference_logps {
-                    let k3 = loss::k3(logps, &part(reference));
-                    sums.kl += k3.sum(Kind::Float).double_value(&[]);
-                    objective = objective - k3 * params.kl;
-                }
+                let surrogate = loss::clipped_surrogate(logps, &old, &advantages, params.clip_low, params.clip_high);
+                let objective = match &reference_logps {
+                    Some(reference) => {
+                        let k3 = loss::k3(logps, &part(reference));
+                        sums.kl += k3.sum(Kind::Float).double_value(&[]);
+                        surrogate - k3 * params.kl
+                    }
+                    None => surrogate,
+                };
                 -(objective * weights).sum(Kind::Float)
             });
     }

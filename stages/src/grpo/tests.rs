@@ -11,8 +11,13 @@ use crate::artifacts::{PromptRow, Verify, write_prompts};
 use crate::testing::{Attempt, message, reference, tiny_model, well};
 
 /// Rewards and losses of five seeded steps on the CPU; see `sft`'s tests for when they may change.
-const GOLDEN: [(f64, f64); 5] =
-    [(-0.895833, 0.125311), (-0.739583, 0.252326), (-0.770833, 0.236713), (-0.666667, 0.381542), (-0.489583, 0.423898)];
+const GOLDEN: [(f64, f64); 5] = [
+    (-0.895_833, 0.125_311),
+    (-0.739_583, 0.252_326),
+    (-0.770_833, 0.236_713),
+    (-0.666_667, 0.381_542),
+    (-0.489_583, 0.423_898),
+];
 
 fn config(dir: &TempDir, changes: &Value) -> Value {
     let (model, prompts) = (dir.path().join("model"), dir.path().join("prompts"));

@@ -145,7 +145,9 @@ impl Stage for Pretrain {
         let chat = chat(&documents, &params)?;
         let mut rows = tokenise(ctx, &chat, &documents, params.max_position_embeddings as usize)?;
         // A base model learns the prompts, too: that is how it comes to know what is asked.
-        rows.iter_mut().for_each(|row| row.start = 1);
+        for row in &mut rows {
+            row.start = 1;
+        }
         let model = Model::init(config(&chat, &params)?, params.seed, device);
         let mut objective = Supervised {
             model: &model,

@@ -62,9 +62,9 @@ pub(super) fn split(rows: Vec<Judgement>, share: f64, seed: u64) -> (Vec<Judgeme
             Judgement::Pair { chosen, .. } => chosen,
             Judgement::Label { completion, .. } => completion,
         };
-        ids.iter().for_each(|id| {
+        for id in ids {
             hasher.update(&id.to_le_bytes());
-        });
+        }
         let first = u32::from_le_bytes(hasher.finalize().as_bytes()[..4].try_into().expect("a digest is longer"));
         f64::from(first) < share * f64::from(u32::MAX)
     };

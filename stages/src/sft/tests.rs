@@ -13,7 +13,7 @@ use crate::testing::{Attempt, reference, tiny_model, well};
 /// Ten seeded steps on the CPU. A refactor leaves them alone; a change of the mathematics updates them (print
 /// `losses`), raises the kind's `VERSION` and says why.
 const GOLDEN: [f64; 10] =
-    [4.519489, 4.098474, 2.969914, 2.669690, 2.248231, 2.145693, 1.752778, 1.799488, 1.557100, 1.385858];
+    [4.519_489, 4.098_474, 2.969_914, 2.669_690, 2.248_231, 2.145_693, 1.752_778, 1.799_488, 1.557_100, 1.385_858];
 
 fn config(dir: &TempDir, steps: u64) -> Value {
     let (model, data) = (dir.path().join("model"), dir.path().join("data"));
