@@ -1,0 +1,130 @@
+//! `r1flow check`: mistakes with their place, and what every command does with arguments that it cannot take.
+
+use serde_json::json;
+
+use super::support::{CHAIN, Sandbox};
+
+const WRONG: &str = r#"[write.a]
+tex = "hi"
+[count.c]
+data = ["b.samples"]
+steps = "many"
+"#;
+
+#[test]
+fn every_mistake_is_told_at_once_with_line_caret_and_cure() {
+    let sandbox = Sandbox::new(WRONG);
+    insta::assert_snapshot!(sandbox.run(&["check", "toy.toml"]), @r#"
+    exit code 2
+    ── stderr
+    error: unknown key `tex` in write stage `a`
+     --> toy.toml:2:1
+      |
+    2 | tex = "hi"
+      | ^^^ not a parameter of write
+      |
+      = help: did you mean `text`?
+
+    error: there is no stage `b`
+     --> toy.toml:4:9
+      |
+    4 | data = ["b.samples"]
+      |         ^^^^^^^^^^^ no such stage
+      |
+      = help: did you mean `a`?
+
+    error: `steps` takes a whole number
+     --> toy.toml:5:9
+      |
+    5 | steps = "many"
+      |         ^^^^^^ this is text
+
+    3 mistakes
+    "#);
+    for command in ["plan", "apply", "scores"] {
+        let output = sandbox.run(&[command, "toy.toml"]);
+        assert!(output.code == Some(2) && output.stderr.ends_with("3 mistakes\n"), "{command}: {output}");
+    }
+    assert!(!sandbox.root().join(".r1flow").exists(), "a wrong file makes no store");
+}
+
+#[test]
+fn mistakes_as_json() {
+    let sandbox = Sandbox::new(WRONG);
+    let output = sandbox.run(&["check", "toy.toml", "--json"]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(2), ""));
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let mistakes = told["mistakes"].as_array().unwrap();
+    assert_eq!(mistakes.len(), 3);
+    let expected = json!({
+        "file": "[DIR]/toy.toml", "line": 2, "column": 1, "message": "unknown key `tex` in write stage `a`",
+        "label": "not a parameter of write", "help": "did you mean `text`?",
+    });
+    assert_eq!(mistakes[0], expected);
+}
+
+#[test]
+fn a_mistake_in_set_points_into_the_argument() {
+    let sandbox = Sandbox::new(CHAIN);
+    insta::assert_snapshot!(sandbox.run(&["check", "toy.toml", "--set", "c.stesp=8"]), @r"
+    exit code 2
+    ── stderr
+    error: unknown key `stesp` in count stage `c`
+     --> --set:1:9
+      |
+    1 | c.stesp=8
+      |         ^ not a parameter of count
+      |
+      = help: did you mean `steps`?
+
+    1 mistake
+    ");
+}
+
+#[test]
+fn a_right_file_passes() {
+    let sandbox = Sandbox::new(CHAIN);
+    insta::assert_snapshot!(sandbox.run(&["check", "toy.toml"]), @r"
+    exit code 0
+    ── stdout
+    toy: 4 stages, 2 edges, no mistakes
+    ");
+    let expected = json!({ "workflow": "toy", "stages": 4, "edges": 2, "mistakes": [] });
+    assert_eq!(sandbox.json(&["check", "toy.toml"]), expected);
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let sandbox = Sandbox::new(WRONG);
+    let has_colors = |arguments: &[&str]| sandbox.run(arguments).stderr.contains('\u{1b}');
+    assert!(has_colors(&["check", "toy.toml", "--color", "always"]));
+    assert!(!has_colors(&["check", "toy.toml"]), "a pipe is no terminal");
+    assert!(!has_colors(&["check", "toy.toml", "--color", "never"]));
+}
+
+#[test]
+fn a_file_or_worker_that_is_not_there() {
+    let sandbox = Sandbox::new(CHAIN);
+    insta::assert_snapshot!(sandbox.run(&["check", "missing.toml"]), @r"
+    exit code 2
+    ── stderr
+    error: failed to canonicalize path `missing.toml`: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(sandbox.run(&["check", "toy.toml", "--worker", "nowhere"]), @r"
+    exit code 2
+    ── stderr
+    error: the worker that `--worker` or R1FLOW_WORKER names is not there: failed to canonicalize path `nowhere`: No such file or directory (os error 2)
+    ");
+    sandbox.write("no-worker", "#!/bin/sh\n");
+    insta::assert_snapshot!(sandbox.run(&["check", "toy.toml", "--worker", "no-worker"]), @r"
+    exit code 2
+    ── stderr
+    error: cannot start the worker `[DIR]/no-worker`: Permission denied (os error 13)
+    ");
+}
+
+#[test]
+fn a_misspelt_command_gets_the_nearest() {
+    let output = Sandbox::new(CHAIN).run(&["chek", "toy.toml"]);
+    assert!(output.code == Some(2) && output.stderr.contains("'check'"), "{output}");
+}

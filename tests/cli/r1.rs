@@ -1,0 +1,110 @@
+//! The shipped workflows with the real worker. Cut down: killed again and again, and resumed to the digests of an
+//! unbroken run. Whole: it learns what the README says it learns.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::support::{Running, Sandbox, events, stages};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")))
+}
+
+/// Returns the digest of every output in the store, by `stage.output`.
+fn digests(sandbox: &Sandbox, workflow: &str) -> BTreeMap<String, String> {
+    let rows = sandbox.json(&["plan", workflow]);
+    let rows = rows["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["status"] == "fresh"), "{rows:#?}");
+    let mut digests = BTreeMap::new();
+    for row in rows {
+        let stage = row["stage"].as_str().unwrap();
+        let shown = sandbox.json(&["show", stage]);
+        for (output, found) in shown["record"]["outputs"].as_object().unwrap() {
+            digests.insert(format!("{stage}.{output}"), found["digest"].as_str().unwrap().to_owned());
+        }
+    }
+    digests
+}
+
+/// Starts `apply` and kills it as soon as `stage` has a checkpoint.
+fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str) {
+    let running: Running = sandbox.start(&["apply", workflow, "--json"]);
+    running.event("checkpoint", stage);
+    running.signal(libc::SIGKILL);
+    assert_eq!(running.end().code, None);
+}
+
+/// Every kind that trains or samples, killed after its first checkpoint; two stages run side by side, so more is lost each time.
+#[test]
+fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
+    let workflow = repository().join("tests/workflows/r1/cut.toml").display().to_string();
+    let (unbroken, broken) = (sandbox(), sandbox());
+    unbroken.ok(&["apply", &workflow]);
+    let victims = [
+        "base",
+        "zero",
+        "zero-outputs",
+        "cold-start",
+        "helpful",
+        "alignment-rl",
+        "student-distilled/llama",
+        "scores/student-distilled/llama",
+    ];
+    for stage in victims {
+        kill_at_checkpoint(&broken, &workflow, stage);
+    }
+    let told = events(&broken.ok(&["apply", &workflow, "--json"]));
+    let resumed = told.iter().filter(|event| event["event"] == "started" && event["resumed_from"].is_u64());
+    assert!(resumed.count() >= 1, "the last victim goes on from its checkpoint: {told:#?}");
+    assert_eq!(digests(&broken, &workflow), digests(&unbroken, &workflow));
+    let again = events(&broken.ok(&["apply", &workflow, "--json"]));
+    assert_eq!(stages(&again, "started"), Vec::<&str>::new(), "everything is fresh");
+}
+
+/// A figure of a stage's row in the final table.
+fn figure(scores: &Value, stage: &str, column: &str) -> f64 {
+    let report = scores.as_array().unwrap().iter().find(|row| row["stage"] == stage);
+    let row = report.unwrap_or_else(|| panic!("no row `{stage}`"))["report"]["row"].as_array().unwrap();
+    let cell = row.iter().find(|cell| cell["column"] == column);
+    cell.unwrap_or_else(|| panic!("`{stage}` has no `{column}`"))["value"].as_f64().unwrap()
+}
+
+/// Thresholds lie well below the worst of the seeds in the README.
+#[test]
+#[ignore = "takes minutes: `make learn` runs it"]
+fn the_default_workflow_learns() {
+    let workflow = repository().join("workflows/r1.toml").display().to_string();
+    let sandbox = sandbox();
+    sandbox.ok(&["apply", &workflow]);
+    let scores = sandbox.json(&["scores", &workflow]);
+    let of = |stage: &str, column: &str| figure(&scores, stage, column);
+    let claims = [
+        ("R1-Zero is far above its base", of("zero", "accuracy") > of("base", "accuracy") + 0.4),
+        ("its thoughts are several times longer", of("zero", "thinking") > 2.5 * of("base", "thinking")),
+        ("reasoning RL is above cold start", of("reasoning-rl", "accuracy") > of("cold-start", "accuracy") + 0.03),
+        (
+            "rejection samples are as good as their source",
+            of("generalist", "accuracy") > of("reasoning-rl", "accuracy") - 0.02,
+        ),
+        ("they repair the general skill", of("generalist", "general") > of("reasoning-rl", "general") + 0.2),
+        ("alignment keeps accuracy", of("alignment-rl", "accuracy") > of("generalist", "accuracy") - 0.03),
+        ("alignment makes answers more helpful", of("alignment-rl", "helpful") > of("generalist", "helpful") + 0.04),
+        ("alignment makes answers less harmful", of("alignment-rl", "harmless") > of("generalist", "harmless") + 0.08),
+        (
+            "a distilled Qwen beats one trained by RL",
+            of("student-distilled/qwen", "accuracy") > of("student-rl/qwen", "accuracy") + 0.3,
+        ),
+        (
+            "a distilled Llama beats one trained by RL",
+            of("student-distilled/llama", "accuracy") > of("student-rl/llama", "accuracy") + 0.3,
+        ),
+    ];
+    let broken: Vec<&str> = claims.iter().filter(|(_, holds)| !holds).map(|(claim, _)| *claim).collect();
+    assert!(broken.is_empty(), "{broken:?}\n{}", sandbox.ok(&["scores", &workflow]));
+}

@@ -1,0 +1,150 @@
+//! Signals and company: what an interrupt, a kill or a second `apply` costs, and what can be seen meanwhile.
+
+use serde_json::Value;
+
+use super::support::{CHAIN, Ended, Running, Sandbox, events, poll, signal, stages};
+
+/// Enough steps to be caught in the middle, with no checkpoint but those asked for.
+const LONG: [&str; 6] = ["apply", "toy.toml", "--set", "c.steps=2000", "--set", "c.checkpoint-steps=100000"];
+
+/// Starts a long count, and returns once it has done a step.
+fn start_counting(sandbox: &Sandbox, more: &[&str]) -> Running {
+    let running = sandbox.start(&[&LONG[..], &["--json", "--set", "c.wait=20"], more].concat());
+    running.event("progress", "c");
+    running
+}
+
+/// What the count ends with where nothing disturbs it.
+fn unbroken() -> String {
+    let sandbox = Sandbox::new(CHAIN);
+    sandbox.ok(&LONG);
+    sandbox.digest("c", "model")
+}
+
+/// Applies without waits, and returns the step that the count went on from.
+fn go_on(sandbox: &Sandbox) -> Option<u64> {
+    let told = events(&sandbox.ok(&[&LONG[..], &["--json"]].concat()));
+    assert_eq!(stages(&told, "started"), ["c"], "what was done is fresh");
+    let started = told.iter().find(|event| event["event"] == "started").unwrap();
+    started["resumed_from"].as_u64()
+}
+
+fn event<'a>(events: &'a [Value], name: &str) -> &'a Value {
+    events.iter().find(|event| event["event"] == name).unwrap_or_else(|| panic!("no `{name}` in {events:#?}"))
+}
+
+fn assert_stopped(ended: &Ended) -> u64 {
+    assert_eq!(ended.code, Some(1), "{:?}", ended.stderr);
+    let told = ended.events();
+    assert_eq!(event(&told, "run-finished")["left"], 1);
+    let stopped = event(&told, "stopped");
+    assert_eq!(stopped["stage"], "c");
+    stopped["step"].as_u64().unwrap()
+}
+
+#[test]
+fn an_interrupt_saves_a_checkpoint_and_the_next_apply_goes_on() {
+    let sandbox = Sandbox::new(CHAIN);
+    let running = start_counting(&sandbox, &[]);
+    running.signal(libc::SIGINT);
+    let ended = running.end();
+    let step = assert_stopped(&ended);
+    assert!((1..2000).contains(&step), "{step}");
+    assert_eq!(ended.stderr, ["stopping after a checkpoint; again to leave at once"]);
+    assert_eq!(sandbox.json(&["status"])["stages"]["c"]["state"], "stopped");
+    let plan = sandbox.ok(&[&["plan"], &LONG[1..]].concat());
+    assert!(plan.contains(&format!("continues from step {step} of 2000")), "{plan}");
+    assert_eq!(go_on(&sandbox), Some(step));
+    assert_eq!(sandbox.digest("c", "model"), unbroken());
+}
+
+#[test]
+fn a_second_interrupt_leaves_at_once() {
+    let sandbox = Sandbox::new(CHAIN);
+    // The first step takes longer than any test waits.
+    let running = sandbox.start(&["apply", "toy.toml", "--json", "--set", "c.wait=3600000"]);
+    running.event("started", "c");
+    running.signal(libc::SIGINT);
+    running.complaint("again to leave at once");
+    running.signal(libc::SIGINT);
+    running.complaint("leaving at once");
+    assert_eq!(assert_stopped(&running.end()), 0);
+}
+
+#[test]
+fn a_killed_apply_takes_its_worker_along_and_the_next_goes_on() {
+    let sandbox = Sandbox::new(CHAIN);
+    let running = start_counting(&sandbox, &["--set", "c.checkpoint-steps=10"]);
+    let checkpoint = running.event("checkpoint", "c")["step"].as_u64().unwrap();
+    let workers = children(running.pid());
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    running.signal(libc::SIGKILL);
+    assert_eq!(running.end().code, None);
+    poll("the worker's end", || (!is_running(workers[0])).then_some(()));
+    let status = sandbox.json(&["status"]);
+    let states = [&status["run"]["state"], &status["stages"]["b"]["state"], &status["stages"]["c"]["state"]];
+    assert_eq!(states, ["interrupted", "done", "interrupted"]);
+    let from = go_on(&sandbox).unwrap();
+    assert!((checkpoint..2000).contains(&from), "from {from}, the checkpoint was at {checkpoint}");
+    assert_eq!(sandbox.digest("c", "model"), unbroken());
+    assert_eq!(fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap().count(), 2);
+}
+
+/// Returns the processes that a process has started.
+fn children(parent: u32) -> Vec<u32> {
+    let all = fs_err::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    all.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+/// A process that is dead and waits for somebody to notice does not run.
+fn is_running(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+/// Returns state and parent of a process.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+#[test]
+fn others_look_while_an_apply_is_running() {
+    let sandbox = Sandbox::new(CHAIN);
+    let running = start_counting(&sandbox, &[]);
+    let following = sandbox.start(&["log", "c", "--follow"]);
+    let status = sandbox.json(&["status"]);
+    assert_eq!((&status["run"]["state"], &status["run"]["alive"]), (&"running".into(), &true.into()));
+    assert_eq!((&status["stages"]["c"]["state"], &status["stages"]["a"]["state"]), (&"running".into(), &"done".into()));
+    assert!(status["stages"]["c"]["step"].as_u64().is_some_and(|step| step >= 1), "{status}");
+    let shown = sandbox.ok(&["show", "b"]);
+    assert!(shown.starts_with("b (join)"), "{shown}");
+    let plan = sandbox.ok(&[&["plan"], &LONG[1..]].concat());
+    assert!(plan.starts_with("fresh  a  b  other\ndirty  c      has not run yet\n"), "{plan}");
+    assert_eq!(sandbox.ok(&["log", "c"]), "");
+    sandbox.ok(&["explain", "a"]);
+    sandbox.ok(&["status", "--all"]);
+    running.signal(libc::SIGTERM);
+    assert!(assert_stopped(&running.end()) > 0);
+    assert_eq!(following.end().code, Some(0), "the log ends with the run");
+}
+
+#[test]
+fn a_second_apply_waits_for_the_first_and_takes_its_result() {
+    let sandbox = Sandbox::new(CHAIN);
+    let short = ["--set", "c.steps=200", "--set", "c.wait=10"];
+    let first = start_counting(&sandbox, &short);
+    // The first cannot finish before the second is there.
+    let worker = children(first.pid())[0];
+    signal(worker, libc::SIGSTOP);
+    let second = sandbox.start(&[&LONG[..], &["--json"], &short].concat());
+    second.event("waiting", "c");
+    signal(worker, libc::SIGCONT);
+    let (first, second) = (first.end(), second.end());
+    assert_eq!((first.code, second.code), (Some(0), Some(0)), "{:?} {:?}", first.stderr, second.stderr);
+    let told = second.events();
+    assert!(stages(&told, "started").is_empty(), "{told:#?}");
+    let finished = event(&told, "run-finished");
+    assert_eq!((&finished["ran"], &finished["fresh"]), (&0.into(), &4.into()));
+    assert_eq!(sandbox.json(&["status"])["stages"]["c"]["state"], "fresh");
+}

@@ -1,0 +1,87 @@
+//! The command line with the real worker, on a model of a few thousand weights: from a workflow to a table of scores,
+//! and a training that is interrupted.
+
+use std::path::PathBuf;
+
+use super::support::{Sandbox, events, stages};
+
+const TINY: &str = r#"[tasks.sums]
+task  = "sums"
+count = 32
+[tasks.sums-test]
+task  = "sums"
+split = "test"
+count = 4
+[pretrain.base]
+data              = ["sums.samples"]
+hidden-size       = 16
+layers            = 1
+heads             = 2
+kv-heads          = 2
+intermediate-size = 32
+steps             = 2
+batch-size        = 4
+[sft.taught]
+model      = "base.model"
+data       = ["sums.samples"]
+steps      = 2
+batch-size = 4
+[eval.scores]
+each        = ["base", "taught"]
+model       = "each.model"
+prompts     = { sums = "sums-test.prompts" }
+completions = 1
+max-tokens  = 8
+"#;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")));
+    sandbox.write("tiny.toml", TINY);
+    sandbox
+}
+
+#[test]
+fn from_a_workflow_to_a_table_of_scores() {
+    let sandbox = sandbox();
+    let applied = sandbox.run(&["apply", "tiny.toml"]);
+    assert_eq!(applied.code, Some(0), "{applied}");
+    let scores = sandbox.ok(&["scores", "tiny.toml"]);
+    assert_eq!(applied.stdout.trim_start(), scores, "an apply ends with the table");
+    let firsts: Vec<_> = scores.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(firsts, ["stage", "base", "taught"]);
+    let header: Vec<_> = scores.lines().next().unwrap().split_whitespace().collect();
+    assert!(header.contains(&"accuracy") && header.last() == Some(&"seconds"), "{header:?}");
+    let rows = sandbox.json(&["scores", "tiny.toml"]);
+    assert_eq!((&rows[0]["stage"], &rows[1]["stage"]), (&"base".into(), &"taught".into()));
+    assert_eq!(rows[1]["report"]["suites"]["sums"]["prompts"], 4);
+    let model = sandbox.ok(&["show", "base.model"]);
+    assert!(model.contains("model.safetensors: 3680 parameters\n"), "{model}");
+    let again = sandbox.run(&["apply", "tiny.toml"]);
+    assert!(again.stderr.starts_with("nothing to do: 6 stages are fresh"), "{again}");
+}
+
+#[test]
+fn an_interrupted_training_ends_with_the_bytes_of_an_unbroken_one() {
+    let training = ["apply", "tiny.toml", "--json", "--threads", "1", "--until", "base", "--set", "base.steps=400"];
+    let unbroken = sandbox();
+    unbroken.ok(&training);
+    let sandbox = sandbox();
+    let running = sandbox.start(&training);
+    running.event("progress", "base");
+    running.signal(libc::SIGINT);
+    let ended = running.end();
+    assert_eq!((ended.code, stages(&ended.events(), "stopped")), (Some(1), vec!["base"]), "{:?}", ended.stderr);
+    let told = events(&sandbox.ok(&training));
+    let started = told.iter().find(|event| event["event"] == "started").unwrap();
+    let from = started["resumed_from"].as_u64().unwrap();
+    assert!((1..400).contains(&from), "from {from}");
+    assert_eq!(sandbox.digest("base", "model"), unbroken.digest("base", "model"));
+}
+
+#[test]
+fn doctor_finds_libtorch() {
+    let output = sandbox().run(&["doctor", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&found["worker"]["ok"], &found["libtorch"]["ok"]), (&true.into(), &true.into()), "{output}");
+    assert!(found["libtorch"]["found"].as_str().unwrap().ends_with("libtorch_cpu.so"), "{output}");
+}

@@ -1,0 +1,63 @@
+//! What the repository ships, against the real worker: workflows pass `check`, generated files are up to date, and the
+//! TOML in the documentation is TOML.
+
+use std::path::Path;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn toml_in_the_documentation_parses() {
+    for (file, at_least) in [("README.md", 1), ("docs/workflow-language.md", 4)] {
+        let text = fs_err::read_to_string(repository().join(file)).unwrap();
+        let blocks: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        let with_tables: Vec<&&str> = blocks.iter().filter(|block| block.starts_with('[')).collect();
+        assert!(with_tables.len() >= at_least, "{file}: {} blocks", with_tables.len());
+        for block in with_tables {
+            if let Err(error) = block.parse::<toml::Table>() {
+                panic!("{file}: {error}\n{block}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "worker")]
+mod with_the_real_worker {
+    use std::path::PathBuf;
+
+    use super::super::support::Sandbox;
+    use super::*;
+
+    fn sandbox() -> Sandbox {
+        Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")))
+    }
+
+    fn shipped() -> Vec<PathBuf> {
+        let cookbook = fs_err::read_dir(repository().join("docs/cookbook")).unwrap();
+        let mut files: Vec<PathBuf> = cookbook.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+        assert!(files.len() >= 6, "{files:?}");
+        files.push(repository().join("workflows/r1.toml"));
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn every_workflow_that_needs_no_download_passes_check() {
+        let sandbox = sandbox();
+        for file in shipped() {
+            let output = sandbox.run(&["check", file.to_str().unwrap()]);
+            assert!(output.code == Some(0) && output.stdout.ends_with("no mistakes\n"), "{}: {output}", file.display());
+        }
+    }
+
+    #[test]
+    fn generated_files_are_up_to_date() {
+        let sandbox = sandbox();
+        let path = |file: &str| repository().join(file).display().to_string();
+        let (schema, reference) = (path("workflows/schema.json"), path("docs/kinds.md"));
+        let output = sandbox.run(&["schema", "--write", &schema, "--reference", &reference, "--check"]);
+        assert_eq!(output.code, Some(0), "{output}");
+    }
+}

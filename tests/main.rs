@@ -1,0 +1,20 @@
+//! Black-box tests of the command line: the program itself, in a folder of its own, on the toy worker; `worker` and
+//! `workflows` run the real one.
+//!
+//! They cover wiring (arguments, output, exit codes, signals), not semantics, which `engine/tests` covers. A module for
+//! each group of commands; `support` has the sandbox.
+
+mod cli {
+    mod apply;
+    mod check;
+    mod inspect;
+    mod kinds;
+    mod plan;
+    #[cfg(feature = "worker")]
+    mod r1;
+    mod resume;
+    mod support;
+    #[cfg(feature = "worker")]
+    mod worker;
+    mod workflows;
+}
