@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test lint fmt generate check-generated install setup
+.PHONY: build test learn lint fmt generate check-generated install setup
 
 setup:
 	sh scripts/setup
@@ -14,6 +14,11 @@ build: setup
 
 test: build
 	$(CARGO) test --release --locked --workspace
+	$(MAKE) learn
+
+# The default workflow, whole, against what the README says that it learns: minutes.
+learn: build
+	$(CARGO) test --release --locked --workspace --test main -- --ignored
 
 fmt: setup
 	$(CARGO) fmt --all

@@ -15,6 +15,8 @@ mod cli {
     mod resume;
     mod support;
     #[cfg(feature = "worker")]
+    mod word_problems;
+    #[cfg(feature = "worker")]
     mod worker;
     mod workflows;
 }

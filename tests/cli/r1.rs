@@ -94,7 +94,7 @@ fn the_default_workflow_learns() {
         ),
         ("they repair the general skill", of("generalist", "general") > of("reasoning-rl", "general") + 0.2),
         ("alignment keeps accuracy", of("alignment-rl", "accuracy") > of("generalist", "accuracy") - 0.03),
-        ("alignment makes answers more helpful", of("alignment-rl", "helpful") > of("generalist", "helpful") + 0.04),
+        ("alignment makes answers more helpful", of("alignment-rl", "helpful") > of("generalist", "helpful") + 0.06),
         ("alignment makes answers less harmful", of("alignment-rl", "harmless") > of("generalist", "harmless") + 0.08),
         (
             "a distilled Qwen beats one trained by RL",
