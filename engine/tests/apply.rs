@@ -280,3 +280,17 @@ fn attempts_leave_nothing_behind() {
     let attempts: &Path = &sandbox.store.root().join("attempts");
     assert_eq!(fs_err::read_dir(attempts).unwrap().count(), 0);
 }
+
+#[test]
+fn the_example_embeds_the_engine() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.dir.path().join("workflow.toml");
+    fs_err::write(&file, CHAIN).unwrap();
+    let store = sandbox.dir.path().join("embedded");
+    let embed = sandbox.worker.with_file_name("embed");
+    let output = std::process::Command::new(embed).args([&file, &sandbox.worker, &store]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.starts_with("plan: a is Dirty\n"), "{text}");
+    let digest = sandbox.apply(CHAIN, &[]).records["c"].outputs["model"].digest;
+    assert!(text.contains(&format!("c.model: {digest}\n")), "{text}");
+}

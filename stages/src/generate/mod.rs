@@ -144,7 +144,7 @@ impl Stage for Generate {
     }
 }
 
-/// Samples `completions` of each question.
+/// Samples `completions` of each question; none of one that fills the model's positions by itself.
 fn sample_chunk(
     sampler: &Sampler,
     asked: &[Question],
@@ -158,15 +158,19 @@ fn sample_chunk(
         ..sampler.sampling()
     };
     let mut requests = Vec::with_capacity(asked.len() * params.completions);
+    let mut counts = Vec::with_capacity(asked.len());
     for question in asked {
         let prompt = match exemplars {
             Some(exemplars) => exemplars.before(&question.row.prompt),
             None => question.row.prompt.clone(),
         };
-        requests.extend(sampler.requests(&prompt, question, params.seed, params.completions)?);
+        let of_prompt = sampler.requests(&prompt, question, params.seed, params.completions)?;
+        let fits = of_prompt.iter().all(|request| sampler.has_room_after(&request.prompt));
+        counts.push(if fits { params.completions } else { 0 });
+        requests.extend(of_prompt.into_iter().filter(|_| fits));
     }
     let mut drawn = sampler.sample(&requests, &sampling)?.into_iter();
-    Ok(asked.iter().map(|_| drawn.by_ref().take(params.completions).collect()).collect())
+    Ok(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect())
 }
 
 #[cfg(test)]

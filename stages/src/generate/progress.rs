@@ -36,6 +36,7 @@ struct Counts {
     prompts: usize,
     completions: usize,
     gold_unparsed: usize,
+    too_long: usize,
     filters: Vec<Filter>,
 }
 
@@ -86,6 +87,7 @@ impl Progress {
             return;
         }
         self.counts.prompts += 1;
+        self.counts.too_long += usize::from(completions.is_empty());
         let mut kept_of_prompt = 0;
         for drawn in completions {
             if self.is_full(params) {
@@ -156,6 +158,12 @@ impl Progress {
                 "the gold answers of {bad} of {all} completions do not parse: check `answer-after` and `verify`"
             ));
         }
+        if self.counts.too_long > 0 {
+            let (long, all) = (self.counts.too_long, self.counts.prompts);
+            ctx.warn(format!(
+                "{long} of {all} prompts, with what stands before them, are longer than the model's positions and left out"
+            ));
+        }
         match (self.kept.len(), params.limit) {
             (0, _) => ctx.warn("no completion passed every filter: the summary shows which one took them"),
             (kept, Some(limit)) if kept < limit => {
@@ -174,6 +182,7 @@ impl Progress {
         let per_source: BTreeMap<_, _> = per_source.into_iter().collect();
         let summary = json!({
             "prompts": self.counts.prompts,
+            "prompts-too-long": self.counts.too_long,
             "completions": self.counts.completions,
             "kept": self.kept.len(),
             "kept-by-source": per_source,

@@ -67,6 +67,11 @@ impl Sampler {
         Ok(seeds.map(|seed| Request { prompt: ids.clone(), seed }).collect())
     }
 
+    /// Returns whether the model has a position left after a prompt.
+    pub(crate) fn has_room_after(&self, prompt: &[i64]) -> bool {
+        (prompt.len() as i64) < self.model.config.max_position_embeddings
+    }
+
     /// Samples a completion of each request.
     pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Drawn>, StageError> {
         let completions = generate(&self.model, requests, sampling, self.batch_size, &mut |_, _| {})?;

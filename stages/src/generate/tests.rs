@@ -199,3 +199,24 @@ fn each_filter_tells_good_from_bad() {
         assert_eq!(passes, expected, "{} of {completion}", keep.name());
     }
 }
+
+#[test]
+fn prompts_without_room_are_counted_and_left_out() {
+    let place = Place::new();
+    let row = |id: &str, prompt: String| PromptRow {
+        id: id.to_owned(),
+        prompt,
+        answer: Some("2".to_owned()),
+        verify: Verify::Number,
+        task: None,
+        language: None,
+        source: String::new(),
+    };
+    let rows = [row("long", "1+".repeat(200)), row("short", "1+1=?".to_owned())];
+    write_prompts(&place.0.path().join("prompts"), &rows).unwrap();
+    let attempt = place.attempt("a", json!({ "completions": 2 }));
+    let summary = done(well(attempt.run::<Generate>()));
+    let counts = ["prompts", "prompts-too-long", "completions"].map(|count| summary[count].as_u64().unwrap());
+    assert_eq!(counts, [2, 1, 2]);
+    assert!(attempt.warnings().iter().any(|warning| warning.starts_with("1 of 2 prompts")), "{:?}", attempt.warnings());
+}

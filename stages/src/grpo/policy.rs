@@ -59,7 +59,7 @@ impl<'a> Policy<'a> {
         let device = lm::setup(machine.threads, &machine.device)?;
         let model = Model::load(inputs.model.path(), &Options { device, ..Options::default() })?;
         let chat = Chat::load(inputs.model.path())?;
-        let questions = questions(&inputs.prompts)?;
+        let questions = fitting(ctx, questions(&inputs.prompts)?, &chat, model.config.max_position_embeddings)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         Ok(Self {
             ctx,
@@ -160,6 +160,35 @@ impl<'a> Policy<'a> {
                 -(objective * weights).sum(Kind::Float)
             });
     }
+}
+
+/// Leaves out prompts that fill the model's positions by themselves, counted and named.
+fn fitting(
+    ctx: &Context,
+    questions: Vec<Question>,
+    chat: &Chat,
+    max_positions: i64,
+) -> Result<Vec<Question>, StageError> {
+    let total = questions.len();
+    let mut fitting = Vec::with_capacity(total);
+    let mut first_long = None;
+    for question in questions {
+        if (chat.prompt_ids(&question.row.prompt)?.len() as i64) < max_positions {
+            fitting.push(question);
+        } else {
+            first_long.get_or_insert(question.row.id);
+        }
+    }
+    let long = total - fitting.len();
+    if let Some(first) = first_long {
+        ctx.warn(format!(
+            "{long} of {total} prompts are longer than the model's {max_positions} positions and left out, the first is `{first}`"
+        ));
+    }
+    if fitting.is_empty() {
+        return Err(StageError::new(format!("no prompt leaves room in the model's {max_positions} positions")));
+    }
+    Ok(fitting)
 }
 
 /// Sums over the tokens of a minibatch.

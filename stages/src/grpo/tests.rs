@@ -107,3 +107,23 @@ fn without_rewards_there_is_nothing_to_learn() {
     let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config(&dir, &json!({ "rewards": {} })), None);
     assert!(message(attempt.run::<Grpo>()).contains("`rewards` is empty"));
 }
+
+#[test]
+fn prompts_without_room_are_named_and_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, &json!({ "steps": 1 }));
+    let prompts = dir.path().join("prompts/prompts.jsonl");
+    let long = json!({ "id": "endless", "prompt": "1+".repeat(200), "answer": "7", "verify": "exact" });
+    let text = fs_err::read_to_string(&prompts).unwrap();
+    fs_err::write(&prompts, format!("{text}{long}\n")).unwrap();
+    let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config, None);
+    well(attempt.run::<Grpo>());
+    let warnings = attempt.warnings();
+    assert!(
+        warnings.iter().any(|text| text.starts_with("1 of 13 prompts") && text.contains("`endless`")),
+        "{warnings:?}"
+    );
+    fs_err::write(&prompts, format!("{long}\n")).unwrap();
+    let attempt = Attempt::new::<Grpo>(&dir.path().join("second"), &config, None);
+    assert!(message(attempt.run::<Grpo>()).contains("no prompt leaves room"));
+}

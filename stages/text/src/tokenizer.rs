@@ -10,7 +10,11 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
 use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
 
 use crate::Error;
@@ -104,7 +108,14 @@ fn added_token(id: usize, token: &str) -> Value {
             "normalized": false, "special": true })
 }
 
+/// How Qwen2 cuts text into words before BPE (its published `tokenizer.json`): each digit stands alone.
+const WORDS: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// Trains a byte-level BPE tokenizer of about `vocab_size` tokens, `specials` first. Every byte has a token.
+///
+/// It normalises and cuts as Qwen2 does, for transformers applies Qwen2's rules to a Qwen2 model whatever its
+/// `tokenizer.json` says.
 pub fn train_byte_bpe<S: AsRef<str> + Send>(
     texts: impl Iterator<Item = S> + Send,
     vocab_size: usize,
@@ -120,7 +131,11 @@ pub fn train_byte_bpe<S: AsRef<str> + Send>(
         .special_tokens(special_tokens.clone())
         .build();
     let mut tokenizer = HfTokenizer::new(BPE::default());
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::default().add_prefix_space(false)));
+    let words =
+        Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Isolated, false).map_err(fail)?;
+    let bytes = ByteLevel::new(false, false, false);
+    tokenizer.with_normalizer(Some(NFC)).map_err(fail)?;
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![words.into(), bytes.into()])));
     tokenizer.with_decoder(Some(ByteLevel::default()));
     let mut trainer = TrainerWrapper::BpeTrainer(trainer);
     tokenizer.train(&mut trainer, texts).map_err(fail)?;
@@ -168,5 +183,14 @@ mod tests {
         let ids = one.encode(text).unwrap();
         assert!(ids.contains(&2) && ids.contains(&3));
         assert_eq!(one.decode(&ids), text);
+    }
+
+    #[test]
+    fn words_are_cut_as_qwen2_cuts_them() {
+        let texts = ["room 42, room 43, room 44 don't", "room 42, room 43, room 44 don't"];
+        let tokenizer = train_byte_bpe(texts.into_iter(), 400, &specials()).unwrap();
+        let tokens: Vec<String> =
+            tokenizer.encode("room 42 don't").unwrap().iter().map(|id| tokenizer.decode(&[*id])).collect();
+        assert_eq!(tokens, ["room", " ", "4", "2", " don", "'t"]);
     }
 }

@@ -1,0 +1,59 @@
+//! The engine as a library: loads a workflow, says what would run, runs it, and lists what came of it.
+//!
+//!     cargo run --release -p r1flow-engine --example embed -- WORKFLOW WORKER STORE
+//!
+//! `r1flow` itself does no more than this, with better manners.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+
+use engine::exec::EXECUTORS;
+use engine::kind::Kinds;
+use engine::plan::plan;
+use engine::schedule::{Halt, Options, apply};
+use engine::worker::client;
+use engine::workflow::load;
+use store::Store;
+use tokio::sync::watch;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [file, worker, store] = arguments.as_slice() else { return Err("usage: embed WORKFLOW WORKER STORE".into()) };
+    let worker = std::fs::canonicalize(worker)?;
+    let mut out = std::io::stdout().lock();
+
+    // What the worker can do decides what a workflow may say.
+    let kinds = Kinds::parse(client::kinds(&worker, &std::env::temp_dir())?)?;
+    let loaded = load(Path::new(file), &[], &kinds)?;
+    for mistake in &loaded.diagnostics {
+        writeln!(out, "mistake: {} ({})", mistake.message, mistake.label)?;
+    }
+    let workflow = loaded.workflow.ok_or("the workflow has mistakes")?;
+
+    let store = Store::open(Path::new(store))?;
+    for row in plan(&workflow, &store)?.rows {
+        writeln!(out, "plan: {} is {:?}", row.stage, row.status)?;
+    }
+
+    // Sending `Halt::Stop` asks every running stage for a checkpoint and for its end.
+    let (_sender, halt) = watch::channel(Halt::Run);
+    let options = Options {
+        worker,
+        executor: EXECUTORS[0].1,
+        slots: 2,
+        threads: 1,
+        device: "cpu".to_owned(),
+        until: Vec::new(),
+        force: Vec::new(),
+        halt,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let summary = runtime.block_on(apply(&workflow, &store, &options, |_event| {}))?;
+    for (stage, record) in &summary.records {
+        for (output, made) in &record.outputs {
+            writeln!(out, "{stage}.{output}: {}", made.digest)?;
+        }
+    }
+    if summary.failed.is_empty() { Ok(()) } else { Err(format!("{} stages failed", summary.failed.len()).into()) }
+}
