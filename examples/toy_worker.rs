@@ -77,6 +77,8 @@ struct JoinInputs {
 struct JoinParams {
     /// Stands between two texts.
     separator: String,
+    /// Writes in lower case, so that several texts come out equal.
+    lower: bool,
 }
 
 impl Stage for Join {
@@ -94,7 +96,8 @@ impl Stage for Join {
             fs_err::read_to_string(file)
         });
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
-        write(&ctx.output("samples")?, &texts.join(&params.separator))?;
+        let text = texts.join(&params.separator);
+        write(&ctx.output("samples")?, &if params.lower { text.to_lowercase() } else { text })?;
         Ok(Outcome::Done(Map::new()))
     }
 }
@@ -191,7 +194,7 @@ impl Stage for Count {
         let dir = ctx.output("model")?;
         fs_err::create_dir_all(&dir)?;
         fs_err::write(dir.join("config.json"), json!({ "count": step, "state": state }).to_string())?;
-        Ok(Outcome::Done(Map::from_iter([("state".to_owned(), json!(state))])))
+        Ok(Outcome::Done(Map::from_iter([("state".to_owned(), json!(state)), ("steps".to_owned(), json!(step))])))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
         ui::complain(&format!("{}\n\n", renderer.render(&[group])));
     }
     let count = loaded.diagnostics.len();
-    ui::complain(&format!("{count} {}\n", if count == 1 { "mistake" } else { "mistakes" }));
+    ui::complain(&format!("{}\n", ui::count(count, "mistake")));
 }
 
 fn to_json(loaded: &Loaded) -> serde_json::Value {

@@ -75,7 +75,12 @@ impl Action {
 
     /// Returns the number of steps that the extent key asks for, if there is one.
     pub fn extent(&self) -> Option<u64> {
-        self.extents.iter().find_map(|key| self.document["params"][key].as_u64())
+        self.extent_in(&self.document)
+    }
+
+    /// Returns the same of another document of this kind.
+    pub fn extent_in(&self, document: &Value) -> Option<u64> {
+        self.extents.iter().find_map(|key| document["params"][key].as_u64())
     }
 }
 

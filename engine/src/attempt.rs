@@ -7,7 +7,7 @@
 //! └── outputs/<name>/      moved into the store at the end, then the record is written
 //! ```
 //! Nobody else writes there, and nothing in it counts until it is in the store: a worker that outlives its engine can
-//! spoil nothing.
+//! spoil nothing. What a killed engine leaves there the next `apply` sweeps away.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -97,18 +97,22 @@ pub(crate) async fn attempt(
     halt: watch::Receiver<Halt>,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Ended {
+    // Removed at the end: what is left in it counts for nothing, and the log is in the run's folder.
     let dir = match store.new_attempt_dir(&job.stage.name.0) {
         Ok(dir) => dir,
         Err(error) => return Ended::Failed(error.into()),
     };
-    let mut attempt =
-        Attempt { job, store, dir, events, curve: Curve::default(), begun: Instant::now(), before: Spent::default() };
-    let ended = attempt.run(number, worker, executor, halt).await.unwrap_or_else(Ended::Failed);
-    // What is left in the folder counts for nothing; a log of the failure is in the run's folder.
-    if let Err(error) = fs_err::remove_dir_all(&attempt.dir) {
-        tracing::warn!(%error, "an attempt's folder stays behind");
-    }
-    ended
+    let path = dir.path().to_owned();
+    let mut attempt = Attempt {
+        job,
+        store,
+        dir: path,
+        events,
+        curve: Curve::default(),
+        begun: Instant::now(),
+        before: Spent::default(),
+    };
+    attempt.run(number, worker, executor, halt).await.unwrap_or_else(Ended::Failed)
 }
 
 /// Time spent on a stage by earlier attempts, as its checkpoint tells.

@@ -53,7 +53,8 @@ pub struct Row {
     pub status: Status,
     /// Why, where it is not fresh.
     pub reasons: Vec<DirtyReason>,
-    /// Seconds that it took the last time, where known.
+    /// Seconds that it took the last time or, where a step is what it does more or less of, that it would take at that
+    /// speed; absent where it never ran.
     pub seconds: Option<f64>,
     /// Its fingerprint, where everything before it is fresh.
     pub fingerprint: Option<Digest>,
@@ -145,8 +146,11 @@ impl Planner<'_> {
                 Some(from) => Status::Extend { from, to: action.extent() },
                 None => Status::Dirty,
             };
-            let row = row(status, reasons, last.map(|record| record.seconds));
-            return Ok(Row { fingerprint: Some(action.fingerprint()), ..row });
+            let seconds = match last {
+                Some(last) => self.expected_seconds(&last, &action, status)?,
+                None => None,
+            };
+            return Ok(Row { fingerprint: Some(action.fingerprint()), ..row(status, reasons, seconds) });
         }
         let last = self.last_record(stage)?;
         let (own, seconds) = match &last {
@@ -156,6 +160,14 @@ impl Planner<'_> {
         let status = if own.is_empty() { Status::Maybe } else { Status::Dirty };
         let reasons = own.into_iter().chain(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));
         Ok(row(status, reasons.collect(), seconds))
+    }
+
+    /// By the last run's speed: a stage that continues pays for the steps that are left, one with more steps for more.
+    fn expected_seconds(&self, last: &Record, action: &Action, status: Status) -> Result<Option<f64>, Error> {
+        let before = self.store.action(&last.fingerprint)?.and_then(|document| action.extent_in(&document));
+        let (Some(before), Some(now)) = (before, action.extent()) else { return Ok(Some(last.seconds)) };
+        let done = if let Status::Extend { from, .. } = status { from } else { 0 };
+        Ok((before > 0).then(|| last.seconds / before as f64 * now.saturating_sub(done) as f64))
     }
 
     fn unknown_upstream(&self, node: NodeIndex) -> Vec<String> {

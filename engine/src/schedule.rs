@@ -103,6 +103,7 @@ pub async fn apply(
     mut on_event: impl FnMut(&Event),
 ) -> Result<Summary, Error> {
     let (sender, mut receiver) = mpsc::unbounded_channel();
+    store.sweep_attempts()?;
     let mut run = Run::begin(store)?;
     let mut dispatcher = Dispatcher::new(workflow, store, options, &run, sender)?;
     let mut tell = |event: Event| {

@@ -19,6 +19,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
             &serde_json::json!({ "workflow": workflow.name, "stages": stages, "edges": edges, "mistakes": [] }),
         );
     }
-    ui::line(&format!("{}: {stages} stages, {edges} edges, no mistakes", workflow.name));
+    ui::line(&format!("{}: {}, {}, no mistakes", workflow.name, ui::count(stages, "stage"), ui::count(edges, "edge")));
     Ok(Status::Done)
 }

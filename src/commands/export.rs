@@ -33,6 +33,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if global.json {
         return print_json(&serde_json::json!({ "digest": digest, "dir": args.dir, "files": tree.members.len() }));
     }
-    ui::line(&format!("{}: {} files, {}", args.dir.display(), tree.members.len(), bytes(tree.bytes())));
+    ui::line(&format!("{}: {}, {}", args.dir.display(), ui::count(tree.members.len(), "file"), bytes(tree.bytes())));
     Ok(Status::Done)
 }

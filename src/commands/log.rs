@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
             position += file.read_to_end(&mut text)? as u64;
             ui::raw(&String::from_utf8_lossy(&text));
             let is_over = run::events(&store, id)?.iter().any(|entry| matches!(entry.event, Event::RunFinished { .. }));
-            if !args.follow || is_over {
+            if !args.follow || is_over || !ui::has_reader() {
                 return Ok(Status::Done);
             }
             // A log has no other sign of growth than its length.

@@ -161,6 +161,9 @@ fn cache_dir() -> PathBuf {
 
 /// Loads a workflow; if there are mistakes they are shown, and there is none.
 pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<Workflow>> {
+    if !args.file.is_file() {
+        return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
+    }
     let kinds = load_kinds(global)?;
     let loaded = load(&args.file, &args.sets, &kinds)?;
     if !loaded.diagnostics.is_empty() {

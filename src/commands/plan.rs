@@ -72,7 +72,7 @@ fn summary(plan: &Plan) -> String {
     let time = match (known > 0.0, unknown) {
         (false, _) => "time unknown".to_owned(),
         (true, 0) => format!("at most {} of work by the last run's times", duration(known)),
-        (true, unknown) => format!("{} of work and {unknown} stages of unknown length", duration(known)),
+        (true, unknown) => format!("{} of work and {} of unknown length", duration(known), ui::count(unknown, "stage")),
     };
     format!("{}: {must} to run, {may} only if what they need changes; {time}", plan.workflow)
 }

@@ -91,8 +91,12 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
         duration(record.cpu_seconds),
         record.steps
     ));
-    for (key, value) in &record.summary {
+    let (lists, plain): (Vec<_>, Vec<_>) = record.summary.iter().partition(|(_, value)| is_list_of_tables(value));
+    for (key, value) in plain {
         ui::line(&format!("  {key}: {}", short(value)));
+    }
+    for (_, value) in lists {
+        ui::table(&table_of(value));
     }
     let mut table = Table::new(["output", "type", "size", "digest"]);
     for (name, OutputRecord { artifact, digest, bytes: size }) in &record.outputs {
@@ -101,6 +105,22 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
     ui::table(&table);
     print_curve(&curve);
     Ok(Status::Done)
+}
+
+fn is_list_of_tables(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_object))
+}
+
+/// One row for each table of a list, the columns as the first has them.
+fn table_of(list: &Value) -> Table {
+    let rows: Vec<&serde_json::Map<String, Value>> =
+        list.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+    let columns: Vec<&str> = rows.first().into_iter().flat_map(|row| row.keys()).map(String::as_str).collect();
+    let mut table = Table::new(columns.iter().copied());
+    for row in rows {
+        table.push(columns.iter().map(|column| row.get(*column).map_or_else(String::new, short)).collect());
+    }
+    table
 }
 
 fn short(value: &Value) -> String {
@@ -154,7 +174,7 @@ fn show_member(store: &Store, member: &Member, rows: usize) -> Result<()> {
     match (extension, member.path.as_str()) {
         ("jsonl", _) => {
             let text = String::from_utf8_lossy(&store.read(&member.digest)?).into_owned();
-            ui::line(&format!("\n{}: {} rows", member.path, text.lines().count()));
+            ui::line(&format!("\n{}: {}", member.path, ui::count(text.lines().count(), "row")));
             text.lines().take(rows).for_each(ui::line);
         }
         (_, "report.json" | "config.json") => {

@@ -15,6 +15,7 @@ pub(crate) use table::Table;
 use crate::commands::{Color, Global};
 
 static HAS_COLOR: AtomicBool = AtomicBool::new(false);
+static HAS_READER: AtomicBool = AtomicBool::new(true);
 
 /// Takes note of how the user wants to be spoken to.
 pub(crate) fn start(global: &Global) {
@@ -68,12 +69,14 @@ pub(crate) fn styled(text: &str, style: Style) -> String {
 
 /// Prints a line of the result.
 pub(crate) fn line(text: &str) {
-    put(&mut std::io::stdout().lock(), &format!("{text}\n"));
+    raw(&format!("{text}\n"));
 }
 
 /// Prints text of the result as it is.
 pub(crate) fn raw(text: &str) {
-    put(&mut std::io::stdout().lock(), text);
+    if put(&mut std::io::stdout().lock(), text).is_err() {
+        HAS_READER.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Prints a table of the result.
@@ -96,12 +99,18 @@ pub(crate) fn error(text: &str, help: Option<&str>) {
 
 /// Prints to stderr as it is.
 pub(crate) fn complain(text: &str) {
-    put(&mut std::io::stderr().lock(), text);
+    // Whoever closed stderr does not want to hear of it.
+    let _ = put(&mut std::io::stderr().lock(), text);
 }
 
-/// A reader that has gone away (`r1flow … | head`) is no reason to fail.
-fn put(out: &mut impl Write, text: &str) {
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+/// Returns whether anybody still reads the result; `r1flow … | head` is satisfied early.
+pub(crate) fn has_reader() -> bool {
+    HAS_READER.load(Ordering::Relaxed)
+}
+
+fn put(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Returns a path as seen from the current folder.
@@ -120,6 +129,11 @@ pub(crate) fn duration(seconds: f64) -> String {
         60..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
     }
+}
+
+/// Returns a number of things as people say it.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Returns a size as people say it.
@@ -160,6 +174,7 @@ mod tests {
         assert_eq!(duration(59.4), "59 s");
         assert_eq!(duration(61.0), "1 min 01 s");
         assert_eq!(duration(7_260.0), "2 h 01 min");
+        assert_eq!((count(1, "row"), count(0, "row")), ("1 row".to_owned(), "0 rows".to_owned()));
         assert_eq!(bytes(1_023), "1023 B");
         assert_eq!(bytes(1_536), "1.5 KiB");
         assert_eq!(sparkline(&[0.0, 1.0, 2.0, 7.0]), "▁▂▃█");

@@ -138,7 +138,11 @@ fn finished(ran: usize, fresh: usize, failed: usize, left: usize, seconds: f64) 
         }
     }
     if ran + failed + left == 0 {
-        parts = vec![format!("nothing to do: {fresh} stages are fresh")];
+        parts = vec![if fresh == 1 {
+            "nothing to do: 1 stage is fresh".to_owned()
+        } else {
+            format!("nothing to do: {fresh} stages are fresh")
+        }];
     }
     format!("{} in {}", parts.join(", "), duration(seconds))
 }

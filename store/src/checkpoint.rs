@@ -79,8 +79,8 @@ mod tests {
         assert!(store.checkpoints(&key).unwrap().is_empty());
         for step in [100, 20, 3] {
             let attempt = store.new_attempt_dir("a").unwrap();
-            fs_err::write(attempt.join("state"), step.to_string()).unwrap();
-            let tree = store.adopt_dir(&attempt).unwrap();
+            fs_err::write(attempt.path().join("state"), step.to_string()).unwrap();
+            let tree = store.adopt_dir(attempt.path()).unwrap();
             store.put_checkpoint(&key, step, &tree, json!({"seconds": 1.0})).unwrap();
         }
         assert_eq!(store.checkpoint_steps(&key).unwrap(), [3, 20, 100]);

@@ -11,7 +11,7 @@
 //! ├── actions/ab/<62 hex>.json          what decided a stage's outputs, by fingerprint
 //! ├── records/ab/<62 hex>.json          fingerprint → outputs, checksummed
 //! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree
-//! ├── attempts/<stage>-<unique>/        where a worker writes
+//! ├── attempts/<stage>-<unique>/        where a worker writes; swept when its engine is gone
 //! ├── runs/<id>/                        history, kept by the engine
 //! ├── locks/<62 hex>                    flock: one process computes a fingerprint
 //! ├── quarantine/                       objects whose bytes did not match their name
@@ -20,6 +20,7 @@
 //! ```
 //! What this crate does not know: workflows, kinds, and when something is out of date.
 
+mod attempt;
 mod checkpoint;
 mod digest;
 mod error;
@@ -35,6 +36,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use attempt::AttemptDir;
 pub use checkpoint::CheckpointRecord;
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
@@ -78,13 +80,5 @@ impl Store {
     /// Returns the folder of run histories.
     pub fn runs_dir(&self) -> PathBuf {
         layout::runs(&self.root)
-    }
-
-    /// Makes a folder for one attempt at a stage, on the store's own file system.
-    pub fn new_attempt_dir(&self, stage: &str) -> Result<PathBuf> {
-        let name = format!("{}-{}", stage.replace('/', "~"), publish::unique());
-        let dir = layout::attempts(&self.root).join(name);
-        fs_err::create_dir_all(&dir)?;
-        Ok(dir)
     }
 }

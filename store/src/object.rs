@@ -21,7 +21,7 @@ impl Store {
     /// Stores `bytes`, durably.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
-        if !self.has(&digest) {
+        if !self.is_intact(&digest)? {
             let draft = publish::draft(&layout::tmp(self.root()), bytes)?;
             self.publish_object(&draft, &digest)?;
         }
@@ -46,9 +46,32 @@ impl Store {
         if Digest::of(&bytes) == *digest {
             return Ok(bytes);
         }
-        let quarantine = layout::quarantine(self.root(), digest);
-        fs_err::rename(&path, &quarantine)?;
-        Err(Error::Corrupt { digest: *digest, quarantine })
+        Err(self.corrupt(digest)?)
+    }
+
+    /// Moves a damaged object aside and returns what to say of it.
+    pub(crate) fn corrupt(&self, digest: &Digest) -> Result<Error> {
+        Ok(Error::Corrupt { digest: *digest, quarantine: self.quarantine(digest)? })
+    }
+
+    /// Returns whether an object is present with the bytes of its name; one with others is moved aside. Large objects are
+    /// hashed again only when something about the file has changed.
+    pub(crate) fn is_intact(&self, digest: &Digest) -> Result<bool> {
+        let path = self.object_path(digest);
+        if !path.exists() {
+            return Ok(false);
+        }
+        if self.hash_path(&path)? == *digest {
+            return Ok(true);
+        }
+        self.quarantine(digest)?;
+        Ok(false)
+    }
+
+    fn quarantine(&self, digest: &Digest) -> Result<PathBuf> {
+        let aside = layout::quarantine(self.root(), digest);
+        fs_err::rename(self.object_path(digest), &aside)?;
+        Ok(aside)
     }
 
     fn publish_object(&self, draft: &Path, digest: &Digest) -> Result<()> {
@@ -56,15 +79,19 @@ impl Store {
         publish::sync_folder(self.object_path(digest).parent().expect("objects lie in a folder"))
     }
 
-    /// Names a durable draft; the caller makes the folder durable.
+    /// Names a durable draft; the caller makes the folder durable. What lies there already stays, unless it was damaged.
     pub(crate) fn name_object(&self, draft: &Path, digest: &Digest) -> Result<()> {
-        let path = self.object_path(digest);
-        if path.exists() {
+        if self.is_intact(digest)? {
             fs_err::remove_file(draft)?;
             return Ok(());
         }
         publish::make_read_only(draft)?;
-        publish::rename(draft, &path)
+        publish::rename(draft, &self.object_path(digest))
+    }
+
+    /// Fails, with the object moved aside, unless it has the bytes of its name.
+    pub(crate) fn check_object(&self, digest: &Digest) -> Result<()> {
+        if self.hash_path(&self.object_path(digest))? == *digest { Ok(()) } else { Err(self.corrupt(digest)?) }
     }
 }
 
@@ -121,5 +148,21 @@ mod tests {
         assert!(!store.has(&digest));
         assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
         assert_eq!(store.read(&digest).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn what_was_altered_is_replaced_when_it_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let digest = store.put_bytes(b"hello").unwrap();
+        let path = store.object_path(&digest);
+        for spoilt in [&b"hellp"[..], b"hel"] {
+            fs_err::remove_file(&path).unwrap();
+            fs_err::write(&path, spoilt).unwrap();
+            assert!(matches!(store.check_object(&digest), Err(Error::Corrupt { .. })));
+            fs_err::write(&path, spoilt).unwrap();
+            assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
+            assert_eq!(store.read(&digest).unwrap(), b"hello");
+        }
     }
 }

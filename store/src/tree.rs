@@ -63,13 +63,16 @@ impl Store {
         serde_json::from_slice(&bytes).map_err(|error| Error::NotATree { digest: *digest, reason: error.to_string() })
     }
 
-    /// Returns whether a tree's manifest and every member are present with the right size.
+    /// Returns whether a tree's manifest and every member are present with the right size. An object that may be written
+    /// to has been in somebody's hands, and is believed only after its bytes have been looked at.
     pub fn is_whole(&self, digest: &Digest) -> bool {
-        self.tree(digest).is_ok_and(|tree| {
-            tree.members.iter().all(|member| {
-                std::fs::metadata(self.object_path(&member.digest)).is_ok_and(|found| found.len() == member.size)
+        let is_there = |member: &Member| {
+            std::fs::metadata(self.object_path(&member.digest)).is_ok_and(|found| {
+                let is_untouched = found.permissions().readonly();
+                found.len() == member.size && (is_untouched || self.is_intact(&member.digest).unwrap_or(false))
             })
-        })
+        };
+        self.tree(digest).is_ok_and(|tree| tree.members.iter().all(is_there))
     }
 
     /// Stores a copy of a folder, durably.
@@ -104,9 +107,10 @@ impl Store {
         Ok(TreeRef { digest, bytes: tree.bytes() })
     }
 
-    /// Lays a tree out as the folder `dest`, which must not exist, with read-only files.
+    /// Lays a tree out as the folder `dest`, which must not exist, with read-only files whose bytes have been checked.
     pub fn materialise(&self, digest: &Digest, dest: &Path) -> Result<()> {
         self.lay_out(digest, dest, |object, target, member| {
+            self.check_object(&member.digest)?;
             // Permissions belong to the shared inode, so an executable is copied, never linked.
             if member.executable || fs_err::hard_link(object, target).is_err() {
                 copy(object, target, if member.executable { 0o555 } else { 0o444 })?;
@@ -121,8 +125,7 @@ impl Store {
         let draft = dest.with_added_extension(publish::unique());
         let laid_out = self.lay_out(digest, &draft, |object, target, member| {
             copy(object, target, if member.executable { 0o755 } else { 0o644 })?;
-            // Reading a damaged object moves it aside and says so.
-            if hash_file(target)? == member.digest { Ok(()) } else { self.read(&member.digest).map(drop) }
+            if hash_file(target)? == member.digest { Ok(()) } else { Err(self.corrupt(&member.digest)?) }
         });
         // An empty folder in the way would give way to a rename.
         let finished = laid_out.and_then(|()| match dest.try_exists() {
@@ -239,9 +242,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let attempt = store.new_attempt_dir("distill/small").unwrap();
-        write(&attempt, &[("model/config.json", b"{}"), ("weights", b"123")]);
-        let expected = hash_dir(&attempt).unwrap();
-        let stored = store.adopt_dir(&attempt).unwrap();
+        let attempt = attempt.path();
+        write(attempt, &[("model/config.json", b"{}"), ("weights", b"123")]);
+        let expected = hash_dir(attempt).unwrap();
+        let stored = store.adopt_dir(attempt).unwrap();
         assert_eq!((stored.digest, stored.bytes), (expected, 5));
         assert!(!attempt.exists());
         assert!(store.is_whole(&stored.digest));

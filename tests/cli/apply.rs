@@ -197,7 +197,7 @@ fn from_another_folder_paths_of_a_workflow_mean_the_same() {
     insta::assert_snapshot!(sandbox.finish(command.current_dir(sandbox.root().join("elsewhere/deep"))), @r"
     exit code 0
     ── stderr
-    nothing to do: 1 stages are fresh in [TIME]
+    nothing to do: 1 stage is fresh in [TIME]
     ");
 }
 

@@ -70,10 +70,10 @@ fn a_mistake_in_set_points_into_the_argument() {
     exit code 2
     ── stderr
     error: unknown key `stesp` in count stage `c`
-     --> --set:1:9
+     --> --set:1:3
       |
     1 | c.stesp=8
-      |         ^ not a parameter of count
+      |   ^^^^^ not a parameter of count
       |
       = help: did you mean `steps`?
 
@@ -108,7 +108,7 @@ fn a_file_or_worker_that_is_not_there() {
     insta::assert_snapshot!(sandbox.run(&["check", "missing.toml"]), @r"
     exit code 2
     ── stderr
-    error: failed to canonicalize path `missing.toml`: No such file or directory (os error 2)
+    error: there is no workflow file `missing.toml`
     ");
     insta::assert_snapshot!(sandbox.run(&["check", "toy.toml", "--worker", "nowhere"]), @r"
     exit code 2

@@ -22,6 +22,7 @@ fn show_a_stage() {
       fingerprint b3:[DIGEST]
       [TIME] of work, [TIME] of CPU, 4 steps in the last attempt
       state: 10160899472146195609
+      steps: 4
     output  type   size  digest
     model   model  40 B  b3:[DIGEST]
     metric  first   last    curve

@@ -61,6 +61,7 @@ fn the_reference_of_kinds() {
     | key | takes | default | role | |
     |---|---|---|---|---|
     | `data` | a list of a reference to samples | `required` | result | What to join. |
+    | `lower` | true or false | `false` | result | Writes in lower case, so that several texts come out equal. |
     | `separator` | text | `""` | result | Stands between two texts. |
     "#);
 }

@@ -84,7 +84,10 @@ fn a_killed_apply_takes_its_worker_along_and_the_next_goes_on() {
     let status = sandbox.json(&["status"]);
     let states = [&status["run"]["state"], &status["stages"]["b"]["state"], &status["stages"]["c"]["state"]];
     assert_eq!(states, ["interrupted", "done", "interrupted"]);
+    let attempts = || fs_err::read_dir(sandbox.root().join(".r1flow/attempts")).unwrap().count();
+    assert!(attempts() > 0, "a killed engine cannot tidy up");
     let from = go_on(&sandbox).unwrap();
+    assert_eq!(attempts(), 0, "the next one does");
     assert!((checkpoint..2000).contains(&from), "from {from}, the checkpoint was at {checkpoint}");
     assert_eq!(sandbox.digest("c", "model"), unbroken());
     assert_eq!(fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap().count(), 2);

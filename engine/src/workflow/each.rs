@@ -1,6 +1,6 @@
 //! Stages: `[kind.name]` tables with `[defaults]` below them, and `each` expanded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::overlay::Layers;
 use super::tree::{Entry, Node, Table, Value};
@@ -34,8 +34,14 @@ pub(super) struct Rest {
 
 /// Expands the layers into stages, in the file's order.
 pub(super) fn expand(layers: Layers, kinds: &Kinds, diagnostics: &mut Vec<Diagnostic>) -> (Rest, Vec<Draft>) {
-    let mut expansion =
-        Expansion { kinds, diagnostics, drafts: Vec::new(), followers: Vec::new(), defaults: Table::default() };
+    let mut expansion = Expansion {
+        kinds,
+        diagnostics,
+        drafts: Vec::new(),
+        kind_of: HashMap::new(),
+        followers: Vec::new(),
+        defaults: Table::default(),
+    };
     let mut table = layers.table;
     let mut sets = Vec::new();
     for set in layers.sets {
@@ -66,6 +72,8 @@ struct Expansion<'a> {
     kinds: &'a Kinds,
     diagnostics: &'a mut Vec<Diagnostic>,
     drafts: Vec<Draft>,
+    /// The kind of each family of `drafts`.
+    kind_of: HashMap<String, String>,
     /// Families whose `each` lists stages: expanded last, when all others are known.
     followers: Vec<(Draft, Vec<Node>)>,
     defaults: Table,
@@ -182,9 +190,10 @@ impl Expansion<'_> {
     }
 
     fn push(&mut self, draft: Draft) {
-        if let Some(other) = self.drafts.iter().find(|other| other.family == draft.family && other.kind != draft.kind) {
+        let kind = self.kind_of.entry(draft.family.clone()).or_insert_with(|| draft.kind.clone());
+        if *kind != draft.kind {
             let message = format!("two stages are called `{}`", draft.family);
-            let help = format!("the other one is of kind `{}`; names are unique across kinds", other.kind);
+            let help = format!("the other one is of kind `{kind}`; names are unique across kinds");
             self.diagnostics.push(Diagnostic::new(&draft.place, message, "taken already").with_help(help));
             return;
         }

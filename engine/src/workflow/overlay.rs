@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tree::{Entry, Node, Table, Value, parse, parse_value};
+use super::tree::{Entry, Node, Table, Value, parse, parse_value, range_in};
 use crate::diagnostic::{Diagnostic, Place, Sources};
 
 /// The layers of a workflow before stages are expanded.
@@ -19,6 +19,8 @@ pub(super) struct Layers {
 pub(super) struct Set {
     /// Dotted path; a stage's name is its first part.
     pub(super) path: Vec<String>,
+    /// Where each part of the path stands.
+    places: Vec<Place>,
     pub(super) node: Node,
 }
 
@@ -33,10 +35,15 @@ pub(super) fn read(
     let mut sets = Vec::new();
     for argument in arguments {
         match argument.split_once('=') {
-            Some((path, value)) if !path.trim().is_empty() => sets.push(Set {
-                path: path.trim().split('.').map(|part| part.trim().to_owned()).collect(),
-                node: parse_value(sources, argument, value.trim()),
-            }),
+            Some((path, value)) if !path.trim().is_empty() => {
+                let node = parse_value(sources, argument, value.trim());
+                let parts: Vec<&str> = path.split('.').map(str::trim).collect();
+                sets.push(Set {
+                    path: parts.iter().map(|part| (*part).to_owned()).collect(),
+                    places: parts.iter().map(|part| Place::new(node.place.source, range_in(argument, part))).collect(),
+                    node,
+                });
+            }
             _ => {
                 let node = parse_value(sources, argument, argument);
                 let message = format!("`--set {argument}` has no value");
@@ -84,19 +91,21 @@ fn base_file(file: &Path, extends: &Entry, above: &[PathBuf], diagnostics: &mut 
 }
 
 impl Set {
+    /// Where the name that comes first stands.
     pub(super) fn place(&self) -> &Place {
-        &self.node.place
+        &self.places[0]
     }
 
     /// Returns the value as a table from the given part of the path on.
     pub(super) fn table_from(&self, part: usize) -> Table {
-        let place = self.place();
-        let entry = |key: &String, node: Node| Entry { key: key.clone(), key_place: place.clone(), node };
-        let mut parts = self.path[part..].iter().rev();
+        let mut parts = self.path[part..].iter().zip(&self.places[part..]).rev();
+        let entry =
+            |(key, place): (&String, &Place), node: Node| Entry { key: key.clone(), key_place: place.clone(), node };
         let Some(last) = parts.next() else { return Table::default() };
         let innermost = Table(vec![entry(last, self.node.clone())]);
-        parts.fold(innermost, |inner, key| {
-            Table(vec![entry(key, Node { place: place.clone(), value: Value::Table(inner) })])
+        parts.fold(innermost, |inner, part| {
+            let node = Node { place: self.node.place.clone(), value: Value::Table(inner) };
+            Table(vec![entry(part, node)])
         })
     }
 }

@@ -110,10 +110,15 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
 /// Parses the value of `--set key=value`: as TOML if it is, else as bare text.
 pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) -> Node {
     let id = sources.add(Path::new("--set"), argument.to_owned());
-    let offset = argument.len() - value.len();
-    let place = Place::new(id, offset..argument.len());
+    let place = Place::new(id, range_in(argument, value));
     let parsed = DeValue::parse(value).ok().map(|parsed| convert(id, &parsed).value);
     Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &place), place }
+}
+
+/// Returns where `part`, a piece of `text` itself, stands in it.
+pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
 }
 
 /// Moves every place of a value to `place`: parts of an argument are too small to point at.

@@ -1,89 +1,12 @@
 //! Apply on the toy worker: what runs, what is skipped, what a kill costs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use engine::event::Event;
-use engine::exec::EXECUTORS;
-use engine::kind::Kinds;
-use engine::plan::{Status, plan};
-use engine::schedule::{Halt, Options, Summary, apply};
-use engine::worker::client;
-use engine::workflow::{Workflow, load};
-use store::Store;
-use tokio::sync::watch;
+use engine::plan::Status;
+use engine::schedule::Halt;
 
-struct Sandbox {
-    dir: tempfile::TempDir,
-    store: Store,
-    kinds: Kinds,
-    worker: PathBuf,
-}
-
-const CHAIN: &str = "
-[write.a]
-[join.b]
-data = [\"a.samples\"]
-[count.c]
-data = [\"b.samples\"]
-[write.other]
-text = \"other\"
-";
-
-impl Sandbox {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("store")).unwrap();
-        // Cargo builds a package's examples with its tests, beside the folder of this program.
-        let worker = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/toy_worker");
-        let list = client::kinds(&worker, &dir.path().join("cache")).unwrap();
-        Self { store, kinds: Kinds::parse(list).unwrap(), worker, dir }
-    }
-
-    fn workflow(&self, text: &str, sets: &[&str]) -> Workflow {
-        let file = self.dir.path().join("workflow.toml");
-        fs_err::write(&file, text).unwrap();
-        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        let loaded = load(&file, &sets, &self.kinds).unwrap();
-        loaded.workflow.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
-    }
-
-    fn apply_with(
-        &self,
-        workflow: &Workflow,
-        change: impl FnOnce(&mut Options),
-        mut on_event: impl FnMut(&Event, &watch::Sender<Halt>),
-    ) -> Summary {
-        let (sender, halt) = watch::channel(Halt::Run);
-        let mut options = Options {
-            worker: self.worker.clone(),
-            executor: EXECUTORS[0].1,
-            slots: 2,
-            threads: 1,
-            device: "cpu".to_owned(),
-            until: Vec::new(),
-            force: Vec::new(),
-            halt,
-        };
-        change(&mut options);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(apply(workflow, &self.store, &options, |event| on_event(event, &sender))).unwrap()
-    }
-
-    fn apply(&self, text: &str, sets: &[&str]) -> Summary {
-        self.apply_with(&self.workflow(text, sets), |_| {}, |_, _| {})
-    }
-
-    fn statuses(&self, text: &str, sets: &[&str]) -> Vec<(String, Status)> {
-        let plan = plan(&self.workflow(text, sets), &self.store).unwrap();
-        plan.rows.into_iter().map(|row| (row.stage, row.status)).collect()
-    }
-}
-
-fn sorted(names: &[String]) -> Vec<&str> {
-    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-    names.sort_unstable();
-    names
-}
+use super::support::{CHAIN, Sandbox, sorted};
 
 #[test]
 fn what_is_fresh_does_not_run() {

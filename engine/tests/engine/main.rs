@@ -1,0 +1,5 @@
+//! The engine as a library, on the toy worker (`examples/toy_worker.rs`).
+
+mod apply;
+mod probes;
+mod support;
