@@ -111,48 +111,54 @@ fn drop_later(value: &mut Value, step: u64) {
 }
 
 fn digest(document: &Value) -> Digest {
-    let mut text = String::new();
+    let mut text = Vec::with_capacity(1_024);
     write_canonical(document, &mut text);
-    Digest::of(text.as_bytes())
+    Digest::of(&text)
 }
 
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(entries) => {
-            let mut keys: Vec<&String> = entries.keys().collect();
-            keys.sort();
-            out.push('{');
-            for (index, key) in keys.into_iter().enumerate() {
+            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (index, (key, entry)) in entries.into_iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                write_canonical(&entries[key], out);
+                write_plain(key, out);
+                out.push(b':');
+                write_canonical(entry, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_canonical(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
-        Value::Number(number) => out.push_str(&canonical_number(number)),
-        plain => out.push_str(&plain.to_string()),
+        Value::Number(number) => write_number(number, out),
+        plain => write_plain(plain, out),
     }
 }
 
+fn write_plain<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("plain values are JSON, and memory takes all bytes");
+}
+
 /// Whole numbers are written without a fraction, others as the shortest text that reads back the same.
-fn canonical_number(number: &serde_json::Number) -> String {
+fn write_number(number: &serde_json::Number, out: &mut Vec<u8>) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => (float as i64).to_string(),
-        _ => number.to_string(),
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
+            write_plain(&(float as i64), out);
+        }
+        _ => write_plain(number, out),
     }
 }
 

@@ -115,7 +115,7 @@ struct Planner<'a> {
     inputs: BTreeMap<String, Digest>,
     /// Outputs of fresh stages, by stage and output name.
     known: HashMap<(String, String), Digest>,
-    past: Option<HashMap<(String, String), Vec<Record>>>,
+    past: Option<HashMap<String, Vec<Record>>>,
 }
 
 impl Planner<'_> {
@@ -217,13 +217,15 @@ impl Planner<'_> {
         Ok(if reasons.is_empty() { vec![DirtyReason::OutputsMissing] } else { reasons })
     }
 
-    /// The newest record of a stage of this name; all records are read at most once a plan, and only if one is asked for.
+    /// The newest record of a stage of this name, of this workflow if there is one: a variant of a workflow is told how it
+    /// differs from it. All records are read at most once a plan, and only if one is asked for.
     fn last_record(&mut self, stage: &StageDecl) -> Result<Option<Record>, Error> {
         if self.past.is_none() {
             self.past = Some(self.store.records_by_stage()?);
         }
-        let key = (self.workflow.name.clone(), stage.name.to_string());
-        Ok(self.past.as_ref().and_then(|past| past.get(&key)).and_then(|records| records.first().cloned()))
+        let past = self.past.as_ref().and_then(|past| past.get(&stage.name.0)).map(Vec::as_slice).unwrap_or_default();
+        let of_kind = || past.iter().filter(|record| record.kind == stage.kind);
+        Ok(of_kind().find(|record| record.workflow == self.workflow.name).or_else(|| of_kind().next()).cloned())
     }
 }
 

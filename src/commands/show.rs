@@ -66,8 +66,8 @@ pub(crate) fn history(store: &Store, stage: &str) -> Result<Vec<Record>> {
         records.extend(store.record(fingerprint)?);
     }
     if records.is_empty() {
-        records = store.all_records()?.into_iter().filter(|record| record.stage == stage).collect();
-        records.sort_by(|one, two| one.finished.cmp(&two.finished));
+        records = store.records_of_stage(stage)?;
+        records.reverse();
     }
     Ok(records)
 }

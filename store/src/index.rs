@@ -17,7 +17,7 @@ pub(crate) struct Open {
     db: sled::Db,
     /// Identity of an input file (path, device, inode, size, times) → digest.
     pub(crate) stat: sled::Tree,
-    /// `workflow \0 stage \0 finished \0 fingerprint hex` → empty.
+    /// `stage \0 finished \0 fingerprint hex` → empty.
     pub(crate) stages: sled::Tree,
 }
 
@@ -82,7 +82,7 @@ fn try_open(path: &Path) -> Result<Open, Failure> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(Some(1_000)).open()?;
         let stat = db.open_tree("stat")?;
-        let stages = db.open_tree("stages")?;
+        let stages = db.open_tree("records")?;
         Ok(Open { db, stat, stages })
     }));
     match opened {

@@ -111,24 +111,24 @@ impl Store {
         record.outputs.values().all(|output| self.is_whole(&output.digest))
     }
 
-    /// Returns the records of a stage, newest first.
-    pub fn records_of_stage(&self, workflow: &str, stage: &str) -> Result<Vec<Record>> {
-        let mut found: Vec<_> = match self.fingerprints_of_stage(workflow, stage)? {
+    /// Returns the records that were made under a stage's name, of whatever workflow, newest first.
+    pub fn records_of_stage(&self, stage: &str) -> Result<Vec<Record>> {
+        let mut found: Vec<_> = match self.fingerprints_of_stage(stage)? {
             Some(fingerprints) => {
                 let records = fingerprints.iter().map(|fingerprint| self.record(fingerprint));
                 records.filter_map(Result::transpose).collect::<Result<_>>()?
             }
-            None => self.all_records()?.into_iter().filter(|r| r.workflow == workflow && r.stage == stage).collect(),
+            None => self.all_records()?.into_iter().filter(|record| record.stage == stage).collect(),
         };
         found.sort_by(|a, b| b.finished.cmp(&a.finished));
         Ok(found)
     }
 
-    /// Returns every record by (workflow, stage), newest first, from the files alone.
-    pub fn records_by_stage(&self) -> Result<HashMap<(String, String), Vec<Record>>> {
+    /// Returns every record by the name of its stage, newest first, from the files alone.
+    pub fn records_by_stage(&self) -> Result<HashMap<String, Vec<Record>>> {
         let mut by_stage: HashMap<_, Vec<Record>> = HashMap::new();
         for record in self.all_records()? {
-            by_stage.entry((record.workflow.clone(), record.stage.clone())).or_default().push(record);
+            by_stage.entry(record.stage.clone()).or_default().push(record);
         }
         for records in by_stage.values_mut() {
             records.sort_by(|a, b| b.finished.cmp(&a.finished));
@@ -146,12 +146,12 @@ impl Store {
     }
 
     /// Asks the index, after checking that it has seen every record file; `None` when there is no index.
-    fn fingerprints_of_stage(&self, workflow: &str, stage: &str) -> Result<Option<Vec<Digest>>> {
+    fn fingerprints_of_stage(&self, stage: &str) -> Result<Option<Vec<Digest>>> {
         let Some(open) = self.index.get() else { return Ok(None) };
         if open.stages.len() != record_files(self.root())?.len() {
             self.rebuild_index(open)?;
         }
-        let prefix = format!("{workflow}\0{stage}\0");
+        let prefix = format!("{stage}\0");
         let keys = open.stages.scan_prefix(prefix.as_bytes()).keys().filter_map(std::result::Result::ok);
         let hexes = keys.filter_map(|key| String::from_utf8(key.to_vec()).ok());
         Ok(Some(hexes.filter_map(|key| format!("b3:{}", key.rsplit('\0').next()?).parse().ok()).collect()))
@@ -170,7 +170,7 @@ impl Store {
 }
 
 fn index_key(record: &Record) -> Vec<u8> {
-    format!("{}\0{}\0{}\0{}", record.workflow, record.stage, record.finished, record.fingerprint.hex()).into_bytes()
+    format!("{}\0{}\0{}", record.stage, record.finished, record.fingerprint.hex()).into_bytes()
 }
 
 fn outputs_differ(one: &Record, two: &Record) -> bool {
@@ -242,7 +242,7 @@ mod tests {
             store.put_record(&record(stage, finished, b"x")).unwrap();
         }
         let times = |store: &Store| -> Vec<_> {
-            store.records_of_stage("w", "a").unwrap().into_iter().map(|record| record.finished).collect()
+            store.records_of_stage("a").unwrap().into_iter().map(|record| record.finished).collect()
         };
         let expected = ["2026-01-03", "2026-01-02", "2026-01-01"];
         assert_eq!(times(&store), expected);

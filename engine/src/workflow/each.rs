@@ -1,6 +1,6 @@
 //! Stages: `[kind.name]` tables with `[defaults]` below them, and `each` expanded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::overlay::Layers;
 use super::tree::{Entry, Node, Table, Value};
@@ -239,7 +239,8 @@ impl Expansion<'_> {
         let is_meant = |draft: &Draft| draft.name.0 == target || draft.family == target;
         if !self.drafts.iter().any(is_meant) {
             let message = format!("`--set` names `{target}`, which is no stage");
-            let known = self.drafts.iter().map(|draft| draft.name.0.as_str()).chain(RESERVED);
+            let names = self.drafts.iter().flat_map(|draft| [draft.name.0.as_str(), draft.family.as_str()]);
+            let known: BTreeSet<&str> = names.chain(RESERVED).collect();
             let help = suggest(&target, known);
             self.diagnostics.push(Diagnostic::new(set.place(), message, "no such stage").with_optional_help(help));
             return;

@@ -24,10 +24,10 @@ pub(super) fn link(
 ) -> DiGraph<StageDecl, ()> {
     let index: HashMap<String, usize> =
         stages.iter().enumerate().map(|(at, stage)| (stage.stage.name.0.clone(), at)).collect();
-    let mut linked = Vec::with_capacity(stages.len());
+    let mut references = Vec::with_capacity(stages.len());
     let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); stages.len()];
     for (at, unlinked) in stages.iter().enumerate() {
-        let mut references = Vec::new();
+        let mut of_stage = Vec::new();
         for written in &unlinked.written {
             let linker = Linker { stages: &stages, index: &index, inputs, broken };
             match linker.target(written) {
@@ -35,15 +35,19 @@ pub(super) fn link(
                     if let Target::Output { stage, .. } = &target {
                         edges[at].push((index[&stage.0], written.place.clone()));
                     }
-                    references.push(Reference { pointer: written.pointer.clone(), target, artifact: written.artifact });
+                    of_stage.push(Reference { pointer: written.pointer.clone(), target, artifact: written.artifact });
                 }
                 Err(diagnostic) => diagnostics.extend(diagnostic),
             }
         }
-        let mut stage = unlinked.stage.clone();
-        stage.references = references;
-        linked.push(stage);
+        references.push(of_stage);
     }
+    drop(index);
+    let linked: Vec<StageDecl> = stages
+        .into_iter()
+        .zip(references)
+        .map(|(unlinked, references)| StageDecl { references, ..unlinked.stage })
+        .collect();
     let order = order(&edges, &linked, diagnostics);
     build(linked, &edges, &order)
 }
@@ -189,8 +193,9 @@ fn cycle(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], missing: &[usize])
 fn build(stages: Vec<StageDecl>, edges: &[Vec<(usize, Place)>], order: &[usize]) -> DiGraph<StageDecl, ()> {
     let mut graph = DiGraph::with_capacity(stages.len(), edges.iter().map(Vec::len).sum());
     let mut nodes: Vec<NodeIndex> = vec![NodeIndex::end(); stages.len()];
+    let mut stages: Vec<Option<StageDecl>> = stages.into_iter().map(Some).collect();
     for at in order {
-        nodes[*at] = graph.add_node(stages[*at].clone());
+        nodes[*at] = graph.add_node(stages[*at].take().expect("an order names each stage once"));
     }
     for (at, needs) in edges.iter().enumerate() {
         for (need, _) in needs {
