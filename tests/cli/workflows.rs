@@ -24,6 +24,7 @@ fn toml_in_the_documentation_parses() {
 
 #[cfg(feature = "worker")]
 mod with_the_real_worker {
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     use super::super::support::Sandbox;
@@ -59,5 +60,28 @@ mod with_the_real_worker {
         let (schema, reference) = (path("workflows/schema.json"), path("docs/kinds.md"));
         let output = sandbox.run(&["schema", "--write", &schema, "--reference", &reference, "--check"]);
         assert_eq!(output.code, Some(0), "{output}");
+    }
+
+    /// A release never re-keys silently: whoever changes what a kind is keyed by sees it here, raises its `VERSION` with a
+    /// line of history, and records the new fingerprints with `R1FLOW_BLESS=1`.
+    #[test]
+    fn fingerprints_are_those_on_record() {
+        let golden = repository().join("tests/workflows/golden");
+        let plan = sandbox().json(&["plan", golden.join("workflow.toml").to_str().unwrap()]);
+        let found: BTreeMap<&str, &str> = plan["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["kind"].as_str().unwrap(), row["fingerprint"].as_str().unwrap()))
+            .collect();
+        let kinds = sandbox().json(&["kinds"]);
+        assert_eq!(found.len(), kinds.as_array().unwrap().len(), "every kind is pinned");
+        let record = golden.join("fingerprints.json");
+        if std::env::var_os("R1FLOW_BLESS").is_some() {
+            fs_err::write(&record, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
+        }
+        let text = fs_err::read_to_string(&record).unwrap();
+        let recorded: BTreeMap<&str, &str> = serde_json::from_str(&text).unwrap();
+        assert_eq!(found, recorded);
     }
 }
