@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use engine::event::Event;
+use engine::event::{Entry, Event};
 use engine::run;
 use serde_json::{Value, json};
 use store::Store;
@@ -71,8 +71,7 @@ fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading
     match event {
         Event::RunStarted { workflow, pid, .. } => {
             heading["workflow"] = json!(workflow);
-            // A process of that number may be another one by now; a finished run says so itself.
-            heading["alive"] = json!(std::path::Path::new(&format!("/proc/{pid}")).exists());
+            heading["alive"] = json!(is_alive(*pid));
             heading["state"] = json!(if heading["alive"] == json!(true) { "running" } else { "interrupted" });
         }
         Event::Fresh { stage, .. } => set(stage, "fresh"),
@@ -118,6 +117,21 @@ fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading
         }
         Event::Progress { .. } | Event::Note { .. } => {}
     }
+}
+
+/// A process of that number may be another one by now; a finished run says so itself.
+fn is_alive(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Returns whether a run is still going on, by its events.
+pub(crate) fn is_running(entries: &[Entry]) -> bool {
+    let has_finished = entries.iter().any(|entry| matches!(entry.event, Event::RunFinished { .. }));
+    let begun = entries.iter().find_map(|entry| match entry.event {
+        Event::RunStarted { pid, .. } => Some(pid),
+        _ => None,
+    });
+    !has_finished && begun.is_some_and(is_alive)
 }
 
 /// The last whole line of a running stage's metrics.

@@ -166,6 +166,7 @@ fn log_followed_to_the_end_of_a_finished_run() {
     assert_eq!(sandbox.run(&["apply", "toy.toml", "--set", "a.fail=true"]).code, Some(1));
     assert_eq!(sandbox.ok(&["log", "a", "--follow"]), "`fail` is set\n");
     assert_eq!(sandbox.ok(&["log", "other"]), "", "it wrote nothing");
+    assert_eq!(sandbox.ok(&["log", "a", "--json"]), "{\"line\":\"`fail` is set\"}\n");
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn a_killed_apply_takes_its_worker_along_and_the_next_goes_on() {
     let status = sandbox.json(&["status"]);
     let states = [&status["run"]["state"], &status["stages"]["b"]["state"], &status["stages"]["c"]["state"]];
     assert_eq!(states, ["interrupted", "done", "interrupted"]);
+    assert_eq!(sandbox.ok(&["log", "c", "--follow"]), "", "a run that was killed is over");
     let attempts = || fs_err::read_dir(sandbox.root().join(".r1flow/attempts")).unwrap().count();
     assert!(attempts() > 0, "a killed engine cannot tidy up");
     let from = go_on(&sandbox).unwrap();
