@@ -1,6 +1,7 @@
 //! The commands: one file each, an `Args` struct and a function.
 
 mod apply;
+mod chaos;
 mod check;
 mod doctor;
 mod explain;
@@ -87,6 +88,8 @@ enum Command {
     Scores(scores::Args),
     /// List the stage kinds, or the keys of one.
     Kinds(kinds::Args),
+    /// Kill engine and workers at random moments, resume, and compare with an unbroken run.
+    Chaos(chaos::Args),
     /// Say what this machine has and what is missing.
     Doctor(doctor::Args),
     /// Print, check or write the JSON schema of workflow files, for editors.
@@ -127,6 +130,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Explain(args) => explain::run(global, &args),
         Command::Scores(args) => scores::run(global, &args),
         Command::Kinds(args) => kinds::run(global, &args),
+        Command::Chaos(args) => chaos::run(global, &args),
         Command::Doctor(args) => doctor::run(global, &args),
         Command::Schema(args) => schema::run(global, &args),
     }

@@ -152,3 +152,14 @@ fn a_second_apply_waits_for_the_first_and_takes_its_result() {
     assert_eq!((&finished["ran"], &finished["fresh"]), (&0.into(), &4.into()));
     assert_eq!(sandbox.json(&["status"])["stages"]["c"]["state"], "fresh");
 }
+
+#[test]
+fn chaos_ends_with_the_digests_of_an_unbroken_run() {
+    let sandbox = Sandbox::new(CHAIN);
+    let sets = ["--set", "c.steps=60", "--set", "c.wait=5", "--set", "c.checkpoint-steps=7"];
+    let told = sandbox.ok(&[&["chaos", "toy.toml", "--kills", "8"], &sets[..]].concat());
+    assert_eq!(told, "8 kills, 4 outputs equal to those of an unbroken run, no process left\n");
+    assert!(!sandbox.root().join(".r1flow.chaos").exists(), "it tidies up");
+    let broken = sandbox.run(&["chaos", "toy.toml", "--set", "a.fail=true"]);
+    assert!(broken.code == Some(2) && broken.stderr.contains("fails without any kill"), "{broken}");
+}

@@ -1,0 +1,207 @@
+//! `r1flow chaos`: kills engine, worker or both at random moments, resumes, and compares with an unbroken run.
+//!
+//! It is a test that anybody may run on a workflow and a machine of their own before trusting them with weeks of work.
+//! Everything happens in two stores of its own, beside the usual one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
+use store::{Digest, Store};
+
+use super::scores::fresh_records;
+use super::{Global, Status, WorkflowArgs, load_workflow, print_json, worker};
+use crate::ui::{self, Style, count};
+
+/// How long a process may take to die.
+const DYING: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    workflow: WorkflowArgs,
+    /// How many times to kill.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    kills: u64,
+    /// Seed of moments and victims.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+}
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Engine,
+    Worker,
+    Both,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    if load_workflow(global, &args.workflow)?.is_none() {
+        return Ok(Status::Refused);
+    }
+    let root = global.store.with_added_extension("chaos");
+    if root.exists() {
+        fs_err::remove_dir_all(&root)?;
+    }
+    let (unbroken, broken) = (root.join("unbroken"), root.join("broken"));
+    let begun = Instant::now();
+    if !start(global, args, &unbroken)?.wait()?.success() {
+        bail!(
+            "the workflow fails without any kill: run `r1flow apply {}` and mend that first",
+            args.workflow.file.display()
+        );
+    }
+    let whole = begun.elapsed();
+    ui::note(&format!("an unbroken run takes {}", ui::duration(whole.as_secs_f64())));
+    for kill in 0..args.kills {
+        let draw = Draw::new(args.seed, kill);
+        strike(global, args, &broken, whole.mul_f64(draw.share()), draw.victim())?;
+        ui::note(&format!("kill {} of {}: {:?} at {:.0} %", kill + 1, args.kills, draw.victim(), 100.0 * draw.share()));
+    }
+    if !start(global, args, &broken)?.wait()?.success() {
+        bail!("the last run fails: look at it with `r1flow --store {} status`", broken.display());
+    }
+    let (expected, found) = (digests(global, args, &unbroken)?, digests(global, args, &broken)?);
+    let differing: Vec<&String> =
+        expected.iter().filter(|(name, digest)| found.get(*name) != Some(digest)).map(|(name, _)| name).collect();
+    report(global, args, &expected, &differing)?;
+    if differing.is_empty() {
+        fs_err::remove_dir_all(&root)?;
+        return Ok(Status::Done);
+    }
+    ui::note(&format!("both stores are kept in `{}`", root.display()));
+    Ok(Status::StageFailed)
+}
+
+fn report(global: &Global, args: &Args, expected: &BTreeMap<String, Digest>, differing: &[&String]) -> Result<()> {
+    if global.json {
+        print_json(&json!({ "kills": args.kills, "outputs": expected.len(), "differing": differing }))?;
+    } else if differing.is_empty() {
+        let outputs = count(expected.len(), "output");
+        ui::line(&format!(
+            "{}, {outputs} equal to those of an unbroken run, no process left",
+            count(args.kills as usize, "kill")
+        ));
+    } else {
+        for name in differing {
+            ui::line(&format!("{} {name}", ui::styled("differs", Style::Bad)));
+        }
+    }
+    Ok(())
+}
+
+fn start(global: &Global, args: &Args, store: &Path) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("apply")
+        .arg(&args.workflow.file)
+        .arg("--json")
+        .arg("--store")
+        .arg(store)
+        .arg("--worker")
+        .arg(worker(global)?);
+    for set in &args.workflow.sets {
+        command.arg("--set").arg(set);
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("`r1flow apply` cannot be started")
+}
+
+/// Runs for a while, kills, and waits until nobody is left. A run that ends before its time begins anew from nothing.
+fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: Victim) -> Result<()> {
+    let mut engine = start(global, args, store)?;
+    let deadline = Instant::now() + delay;
+    while Instant::now() < deadline {
+        if engine.try_wait()?.is_some() {
+            fs_err::remove_dir_all(store)?;
+            engine = start(global, args, store)?;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let workers = children(engine.id());
+    if matches!(victim, Victim::Worker | Victim::Both) {
+        workers.iter().copied().for_each(kill);
+    }
+    match victim {
+        // It goes on: with a retry, or with what does not need the stage.
+        Victim::Worker => drop(engine.wait()?),
+        Victim::Engine | Victim::Both => {
+            engine.kill()?;
+            engine.wait()?;
+        }
+    }
+    let begun = Instant::now();
+    while let Some(orphan) = workers.iter().find(|pid| is_running(**pid)) {
+        if begun.elapsed() > DYING {
+            return Err(anyhow!("worker {orphan} outlives its engine"));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn kill(pid: u32) {
+    // SAFETY: `kill` has no preconditions; a process that has just ended is none of our business.
+    unsafe {
+        libc::kill(pid.cast_signed(), libc::SIGKILL);
+    }
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+/// One that is dead and waits for somebody to notice does not run.
+fn is_running(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+/// Returns state and parent of a process.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+/// Returns the digest of every output, by `stage.output`.
+fn digests(global: &Global, args: &Args, store: &Path) -> Result<BTreeMap<String, Digest>> {
+    let workflow = load_workflow(global, &args.workflow)?.ok_or_else(|| anyhow!("the workflow changed meanwhile"))?;
+    let store = Store::find(store)?.ok_or_else(|| anyhow!("there is no store at `{}`", store.display()))?;
+    let records = fresh_records(&workflow, &store)?;
+    let outputs = records.iter().flat_map(|(stage, record)| {
+        record.outputs.iter().map(move |(output, made)| (format!("{stage}.{output}"), made.digest))
+    });
+    Ok(outputs.collect())
+}
+
+/// What is drawn for one kill.
+struct Draw([u8; 32]);
+
+impl Draw {
+    fn new(seed: u64, kill: u64) -> Self {
+        Self(*Digest::of(format!("chaos {seed} {kill}").as_bytes()).as_bytes())
+    }
+
+    /// Returns when, as a share of an unbroken run.
+    fn share(&self) -> f64 {
+        f64::from(u16::from_le_bytes([self.0[0], self.0[1]])) / f64::from(u16::MAX)
+    }
+
+    fn victim(&self) -> Victim {
+        match self.0[2] % 3 {
+            0 => Victim::Engine,
+            1 => Victim::Worker,
+            _ => Victim::Both,
+        }
+    }
+}
