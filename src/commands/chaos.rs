@@ -66,6 +66,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         bail!("the last run fails: look at it with `r1flow --store {} status`", broken.display());
     }
     let (expected, found) = (digests(global, args, &unbroken)?, digests(global, args, &broken)?);
+    if expected.is_empty() {
+        bail!("there is nothing to compare: the workflow has no stages, or its file changed meanwhile");
+    }
     let differing: Vec<&String> =
         expected.iter().filter(|(name, digest)| found.get(*name) != Some(digest)).map(|(name, _)| name).collect();
     report(global, args, &expected, &differing)?;
