@@ -7,11 +7,13 @@
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use engine::exec::EXECUTORS;
 use engine::kind::Kinds;
 use engine::plan::plan;
 use engine::schedule::{Halt, Options, apply};
+use engine::select::Selection;
 use engine::worker::client;
 use engine::workflow::load;
 use store::Store;
@@ -32,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workflow = loaded.workflow.ok_or("the workflow has mistakes")?;
 
     let store = Store::open(Path::new(store))?;
-    for row in plan(&workflow, &store)?.rows {
+    for row in plan(&workflow, &store, &Selection::default())?.rows {
         writeln!(out, "plan: {} is {:?}", row.stage, row.status)?;
     }
 
@@ -43,9 +45,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         executor: EXECUTORS[0].1,
         slots: 2,
         threads: 1,
-        device: "cpu".to_owned(),
-        until: Vec::new(),
-        force: Vec::new(),
+        pools: [("cores".to_owned(), 2)].into(),
+        gpus: Vec::new(),
+        selection: Selection::default(),
+        fail_fast: false,
+        silence: Duration::from_secs(60),
         halt,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,6 +1,7 @@
-//! A worker without libtorch: three kinds that copy text and count. The tests of engine and command line run on it, and it
+//! A worker without libtorch: four kinds that copy text, count, and draw. The tests of engine and command line run on it, and it
 //! shows all that a worker of one's own needs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-const KINDS: &[Kind] = &[kind::<WriteText>(), kind::<Join>(), kind::<Count>()];
+const KINDS: &[Kind] = &[kind::<WriteText>(), kind::<Join>(), kind::<Count>(), kind::<Draw>()];
 
 fn main() -> ExitCode {
     serve(KINDS)
@@ -47,7 +48,7 @@ impl Default for WriteParams {
 
 impl Stage for WriteText {
     const KIND: &'static str = "write";
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Writes a text.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
     type Inputs = NoInputs;
@@ -83,19 +84,14 @@ struct JoinParams {
 
 impl Stage for Join {
     const KIND: &'static str = "join";
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Joins texts.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
     type Inputs = JoinInputs;
     type Params = JoinParams;
 
     fn run(ctx: &Context, inputs: JoinInputs, params: JoinParams) -> Result<Outcome, StageError> {
-        let texts = inputs.data.iter().map(|input| {
-            let path = input.path();
-            let file = if path.is_dir() { path.join("samples.jsonl") } else { path.to_owned() };
-            fs_err::read_to_string(file)
-        });
-        let texts = texts.collect::<Result<Vec<_>, _>>()?;
+        let texts = inputs.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let text = texts.join(&params.separator);
         write(&ctx.output("samples")?, &if params.lower { text.to_lowercase() } else { text })?;
         Ok(Outcome::Done(Map::new()))
@@ -127,6 +123,14 @@ struct CountParams {
     /// Steps between two checkpoints.
     #[schemars(extend("x-role" = "neutral"))]
     checkpoint_steps: u64,
+    /// Takes another value each time: what a stage must never do.
+    unsteady: bool,
+    /// Does nothing any more after this step, and does not stop either.
+    #[schemars(extend("x-role" = "neutral"))]
+    hang_at: Option<u64>,
+    /// Starts a process that sleeps for an hour, and writes its number to this file.
+    #[schemars(extend("x-role" = "neutral"))]
+    sleeper: Option<String>,
     /// Ends the process without a word after this step, unless a file of this name exists, which it makes.
     #[schemars(extend("x-role" = "neutral"))]
     crash_once: Option<Crash>,
@@ -154,13 +158,23 @@ struct Crash {
 
 impl Default for CountParams {
     fn default() -> Self {
-        Self { steps: 4, salt: 0, later: None, wait: 0, checkpoint_steps: 1, crash_once: None }
+        Self {
+            steps: 4,
+            salt: 0,
+            later: None,
+            wait: 0,
+            checkpoint_steps: 1,
+            unsteady: false,
+            hang_at: None,
+            sleeper: None,
+            crash_once: None,
+        }
     }
 }
 
 impl Stage for Count {
     const KIND: &'static str = "count";
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Counts.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = CountInputs;
@@ -171,13 +185,18 @@ impl Stage for Count {
             Some(resume) => (resume.step, fs_err::read_to_string(resume.dir.join("state"))?.parse()?),
             None => (0, inputs.data.iter().fold(1_u64, |state, input| mix(state, input.artifact.digest.len() as u64))),
         };
+        if let Some(file) = &params.sleeper {
+            let sleeper = std::process::Command::new("sleep").arg("3600").spawn()?;
+            fs_err::write(file, sleeper.id().to_string())?;
+        }
+        let drift = if params.unsteady { u64::from(std::process::id()) } else { 0 };
         while step < params.steps {
             std::thread::sleep(Duration::from_millis(params.wait));
             let later = params.later.filter(|later| step >= later.from_step).map_or(0, |later| later.salt);
-            state = mix(state, params.salt + later + step);
+            state = mix(state, params.salt + later + step + drift);
             step += 1;
             ctx.progress(step, params.steps, "step", [("loss".to_owned(), 1.0 / step as f64)].into());
-            if step == params.steps || step.is_multiple_of(params.checkpoint_steps) || ctx.stop_requested() {
+            if step == params.steps || step.is_multiple_of(params.checkpoint_steps) || ctx.checkpoint_due(step) {
                 ctx.checkpoint(step, |dir| fs_err::write(dir.join("state"), state.to_string()))?;
             }
             if let Some(crash) =
@@ -186,6 +205,9 @@ impl Stage for Count {
                 fs_err::write(&crash.file, "")?;
                 let _ = writeln!(std::io::stderr(), "crashing on purpose");
                 std::process::abort();
+            }
+            while params.hang_at == Some(step) {
+                std::thread::park();
             }
             if step < params.steps && ctx.stop_requested() {
                 return Ok(Outcome::Stopped(step));
@@ -196,6 +218,70 @@ impl Stage for Count {
         fs_err::write(dir.join("config.json"), json!({ "count": step, "state": state }).to_string())?;
         Ok(Outcome::Done(Map::from_iter([("state".to_owned(), json!(state)), ("steps".to_owned(), json!(step))])))
     }
+}
+
+/// Gives each line a number, and keeps it as a row: what sampling is to the engine.
+struct Draw;
+
+#[derive(Deserialize, JsonSchema)]
+struct DrawInputs {
+    /// Lines to draw for.
+    #[schemars(extend("x-role" = "rows"))]
+    data: Vec<Input<Samples>>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct DrawParams {
+    /// Mixed into every number: the model, so to say.
+    salt: u64,
+    /// Keeps even numbers only.
+    #[schemars(extend("x-role" = "rows"))]
+    even: bool,
+}
+
+impl Stage for Draw {
+    const KIND: &'static str = "draw";
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const DOC: &'static str = "Draws a number for each line.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    type Inputs = DrawInputs;
+    type Params = DrawParams;
+
+    fn run(ctx: &Context, inputs: DrawInputs, params: DrawParams) -> Result<Outcome, StageError> {
+        let mut known = BTreeMap::new();
+        for folder in ctx.known_rows() {
+            let rows: BTreeMap<String, u64> =
+                serde_json::from_str(&fs_err::read_to_string(folder.join("rows.json"))?)?;
+            known.extend(rows);
+        }
+        let mut drawn = BTreeMap::new();
+        let mut text = String::new();
+        for input in &inputs.data {
+            for line in read(input)?.lines() {
+                let number = *known.entry(line.to_owned()).or_insert_with(|| {
+                    let number = line.bytes().fold(params.salt, |state, byte| mix(state, u64::from(byte)));
+                    drawn.insert(line.to_owned(), number);
+                    number
+                });
+                if !params.even || number.is_multiple_of(2) {
+                    text += &format!("{line} {number}\n");
+                }
+            }
+        }
+        if !drawn.is_empty() {
+            let rows = serde_json::to_string(&drawn)?;
+            ctx.keep_rows(drawn.len() as u64, drawn.len() as u64, |dir| fs_err::write(dir.join("rows.json"), rows))?;
+        }
+        write(&ctx.output("samples")?, &text)?;
+        Ok(Outcome::Done(Map::from_iter([("drawn".to_owned(), json!(drawn.len()))])))
+    }
+}
+
+fn read(input: &Input<Samples>) -> std::io::Result<String> {
+    let path = input.path();
+    let file = if path.is_dir() { path.join("samples.jsonl") } else { path.to_owned() };
+    fs_err::read_to_string(file)
 }
 
 fn mix(state: u64, value: u64) -> u64 {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod diagnostic;
+mod machine;
 mod ui;
 
 use std::process::ExitCode;

@@ -7,13 +7,17 @@
 mod cli {
     mod apply;
     mod check;
+    #[cfg(feature = "worker")]
+    mod edits;
     mod inspect;
     mod kinds;
     mod plan;
     #[cfg(feature = "worker")]
     mod r1;
     mod resume;
+    mod select;
     mod support;
+    mod verify;
     #[cfg(feature = "worker")]
     mod word_problems;
     #[cfg(feature = "worker")]

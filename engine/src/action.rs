@@ -7,6 +7,7 @@
 //! |---|---|
 //! | the kind and its version | other code, other bytes |
 //! | every result and extent key, defaults filled in | a default that changes is a change; one written out is none |
+//! | the backend, where it is not the CPU and the kind uses tensors | other bits |
 //! | digests of what references point at, with the import keys of an input | content decides, and how rows are read |
 //!
 //! | Out | Why |
@@ -14,7 +15,7 @@
 //! | the stage's name, the workflow's, the file's place | a rename changes no byte |
 //! | the names of upstream stages | the same data by another name are the same data; it also gives early cutoff |
 //! | comments, order, spelling of a number (`400`, `4e2`, `400.0`), the layer a value came from | meaning, not text |
-//! | neutral keys, `run`, threads, device, store, clock, host, environment | how, not what |
+//! | neutral keys, `run`, threads, which GPU, store, clock, host, environment | how, not what |
 //! | modification times and owners of inputs | a touch or a checkout changes no byte |
 //!
 //! The fingerprint is the BLAKE3 of the canonical JSON: sorted keys, no white space, one spelling for each number. The
@@ -22,6 +23,11 @@
 //!
 //! **Prefix fingerprints.** A checkpoint of `n` steps is kept under the fingerprint of the action without its extent
 //! keys and without every table whose `from-step` is `n` or more: those updates have not happened yet.
+//!
+//! **Row keys.** Sampled rows are kept under the action without the keys that say which rows, and what becomes of each:
+//! what is left, the model above all, is what a completion depends on beside its own prompt and seed.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use store::Digest;
@@ -31,9 +37,10 @@ use crate::workflow::{Reference, Role, StageDecl};
 /// The document that decides a stage's outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Action {
-    /// `{kind, version, params}`.
+    /// `{kind, version, params}`, and `backend` where it is not the CPU.
     pub document: Value,
     extents: Vec<String>,
+    rows: Vec<String>,
 }
 
 impl Action {
@@ -51,8 +58,12 @@ impl Action {
                 params.remove(key);
             }
         }
-        let extents = of_role(Role::Extent).cloned().collect();
-        Self { document: json!({ "kind": stage.kind, "version": stage.version, "params": params }), extents }
+        let (extents, rows) = (of_role(Role::Extent).cloned().collect(), of_role(Role::Rows).cloned().collect());
+        let mut document = json!({ "kind": stage.kind, "version": stage.version, "params": params });
+        if let Some(backend) = &stage.backend {
+            document["backend"] = json!(backend);
+        }
+        Self { document, extents, rows }
     }
 
     /// Returns the action's digest.
@@ -62,15 +73,53 @@ impl Action {
 
     /// Returns the key under which a checkpoint of `step` steps is kept.
     pub fn prefix_fingerprint(&self, step: u64) -> Digest {
-        let mut document = self.document.clone();
-        if let Some(params) = document["params"].as_object_mut() {
-            for key in &self.extents {
-                params.remove(key);
-            }
-        }
+        let mut document = self.without(&self.extents);
         drop_later(&mut document, step);
         // Apart from fingerprints: a prefix is never the key of a record.
         digest(&json!({ "prefix": document }))
+    }
+
+    /// Returns the key under which sampled rows are kept, for kinds that keep any.
+    pub fn row_key(&self) -> Option<Digest> {
+        (!self.rows.is_empty()).then(|| digest(&json!({ "rows": self.without(&self.rows) })))
+    }
+
+    /// Returns the digests of the artifacts that rows come from.
+    pub fn row_sources(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        self.rows.iter().for_each(|key| digests(&self.document["params"][key], &mut found));
+        found
+    }
+
+    /// Returns for how many steps this action and another do the same; 0 where they never do, and the whole where they are
+    /// one action.
+    pub fn shared_steps(&self, other: &Self) -> u64 {
+        let both = [self, other];
+        let mut ends: Vec<u64> = both.iter().flat_map(|action| action.from_steps()).collect();
+        ends.extend(both.iter().map(|action| action.extent().unwrap_or(u64::MAX)));
+        let most = both.iter().map(|action| action.extent().unwrap_or(u64::MAX)).min().unwrap_or(0);
+        ends.retain(|end| *end <= most);
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        ends.dedup();
+        ends.into_iter().find(|end| self.prefix_fingerprint(*end) == other.prefix_fingerprint(*end)).unwrap_or(0)
+    }
+
+    /// Returns the steps at which something begins, ascending.
+    pub fn from_steps(&self) -> Vec<u64> {
+        let mut steps = from_steps(&self.document);
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    fn without(&self, keys: &[String]) -> Value {
+        let mut document = self.document.clone();
+        if let Some(params) = document["params"].as_object_mut() {
+            for key in keys {
+                params.remove(key);
+            }
+        }
+        document
     }
 
     /// Returns the number of steps that the extent key asks for, if there is one.
@@ -84,6 +133,31 @@ impl Action {
     }
 }
 
+/// Returns the digest of a document without its artifacts, and without what stands for those that are yet to be made.
+pub(crate) fn shape(document: &Value) -> Digest {
+    fn forget(value: &mut Value) {
+        match value {
+            Value::Object(entries) if entries.contains_key("artifact") || entries.contains_key(PLACEHOLDER) => {
+                *value = Value::Null;
+            }
+            Value::Object(entries) => entries.values_mut().for_each(forget),
+            Value::Array(items) => items.iter_mut().for_each(forget),
+            _ => {}
+        }
+    }
+    let mut document = document.clone();
+    forget(&mut document);
+    digest(&document)
+}
+
+/// Marks what stands for an artifact that is yet to be made.
+const PLACEHOLDER: &str = "to-be-made";
+
+/// Returns what stands for an artifact that is yet to be made.
+pub(crate) fn placeholder(stage: &str, output: &str) -> Value {
+    json!({ PLACEHOLDER: format!("{stage}.{output}") })
+}
+
 /// Returns what stands for an artifact in an action.
 pub fn artifact(kind: crate::artifact::ArtifactType, digest: &Digest, import: &Map<String, Value>) -> Value {
     let mut document = json!({ "artifact": kind.name(), "digest": digest });
@@ -91,6 +165,28 @@ pub fn artifact(kind: crate::artifact::ArtifactType, digest: &Digest, import: &M
         document["import"] = Value::Object(import.clone());
     }
     document
+}
+
+fn from_steps(document: &Value) -> Vec<u64> {
+    match document {
+        Value::Object(entries) => {
+            let own = entries.get("from-step").and_then(Value::as_u64);
+            own.into_iter().chain(entries.values().flat_map(from_steps)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(from_steps).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn digests<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(entries) => {
+            found.extend(entries.get("artifact").and(entries.get("digest")).and_then(Value::as_str));
+            entries.values().for_each(|entry| digests(entry, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| digests(item, found)),
+        _ => {}
+    }
 }
 
 fn drop_later(value: &mut Value, step: u64) {
@@ -185,6 +281,8 @@ mod tests {
             outputs: BTreeMap::new(),
             origins: BTreeMap::new(),
             run: RunOptions::default(),
+            backend: None,
+            uses_tensors: true,
         }
     }
 
@@ -215,6 +313,28 @@ mod tests {
         assert_eq!(base.prefix_fingerprint(300), other.prefix_fingerprint(300));
         assert_ne!(base.prefix_fingerprint(301), other.prefix_fingerprint(301));
         assert_eq!((base.extent(), longer.extent()), (Some(400), Some(600)));
+    }
+
+    #[test]
+    fn shared_steps_end_where_two_actions_part() {
+        let rewards = |weight: f64, from: u64| json!({ "a": 1.0, "helpful": { "weight": weight, "from-step": from } });
+        let base = action(json!({ "steps": 400, "rewards": rewards(1.0, 300) }));
+        let shared = |other: Value| base.shared_steps(&action(other));
+        assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 300) })), 400);
+        assert_eq!(shared(json!({ "steps": 600, "rewards": rewards(1.0, 300) })), 400);
+        assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(2.0, 300) })), 300);
+        assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 200) })), 200);
+        assert_eq!(shared(json!({ "steps": 100, "rewards": rewards(2.0, 300) })), 100);
+        assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 300), "lr": 1 })), 0);
+    }
+
+    #[test]
+    fn the_backend_counts_where_it_is_not_the_cpu() {
+        let mut on_gpu = stage(json!({ "lr": 1 }));
+        on_gpu.backend = Some("cuda".to_owned());
+        let [cpu, gpu] = [&stage(json!({ "lr": 1 })), &on_gpu].map(|stage| Action::of(stage, |_| Value::Null));
+        assert_ne!(cpu.fingerprint(), gpu.fingerprint());
+        assert_eq!(cpu.document.get("backend"), None);
     }
 
     #[test]

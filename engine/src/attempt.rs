@@ -4,32 +4,34 @@
 //! attempts/zero-…/
 //! ├── inputs/<digest>/     what references point at, linked from the store
 //! ├── checkpoints/<n>/     moved into the store as they come
-//! └── outputs/<name>/      moved into the store at the end, then the record is written
+//! └── outputs/<name>/      moved into the store at the end; then the record is written ([`Made`])
 //! ```
 //! Nobody else writes there, and nothing in it counts until it is in the store: a worker that outlives its engine can
 //! spoil nothing. What a killed engine leaves there the next `apply` sweeps away.
 
+mod publish;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use serde_json::{Map, Value, json};
-use store::{Digest, OutputRecord, Record, Store};
-use tokio::sync::{mpsc, watch};
+use serde_json::Value;
+use store::{AttemptDir, Digest, Record, Store, Unsynced};
+use tokio::sync::mpsc;
 
 use crate::action::Action;
+use crate::curve::Curve;
 use crate::event::Event;
-use crate::exec::{Executor, Launch};
+use crate::exec::Launch;
 use crate::plan::find_checkpoint;
-use crate::run::now;
-use crate::schedule::Halt;
+use crate::schedule::{Halt, Options};
+use crate::watchdog::Watchdog;
 use crate::worker::client::{Conversation, Heard};
 use crate::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Resume, RunRequest, ToWorker};
 use crate::workflow::StageDecl;
 
-/// Checkpoints kept of a stage beside the newest: enough to survive one that turns out bad.
-const KEPT_CHECKPOINTS: usize = 2;
 /// Lines of a worker's log that are quoted when it dies without a word.
 const QUOTED_LINES: usize = 5;
 
@@ -37,14 +39,30 @@ const QUOTED_LINES: usize = 5;
 pub(crate) struct Job {
     pub(crate) workflow: String,
     pub(crate) stage: StageDecl,
-    pub(crate) action: Action,
+    pub(crate) action: Arc<Action>,
     pub(crate) fingerprint: Digest,
     /// Each reference with what it points at: a path for inputs, a tree of the store otherwise.
     pub(crate) inputs: Vec<(String, InputArtifact, Source)>,
     pub(crate) machine: Machine,
+    /// GPUs that it may see.
+    pub(crate) gpus: Vec<String>,
     /// Log and metrics of this run.
     pub(crate) run_dir: PathBuf,
-    pub(crate) use_checkpoints: bool,
+    pub(crate) purpose: Purpose,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To bring the stage up to date, from wherever an earlier attempt got to.
+    Make,
+    /// To make it anew, whatever there is.
+    Forced,
+    /// To see whether it gives the same bytes again; goes on from the last checkpoint of fewer steps, and keeps nothing.
+    Verify {
+        /// Steps that are not done again, at most.
+        below: u64,
+    },
 }
 
 /// Where an input's bytes are.
@@ -56,10 +74,37 @@ pub(crate) enum Source {
     Tree(Digest),
 }
 
+/// What an attempt made. It is in the store, but nothing says so until [`Made::write`].
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) record: Record,
+    /// Wall time of this attempt.
+    pub(crate) seconds: f64,
+    action: Value,
+    unsynced: Unsynced,
+    /// Kept until then: removing it takes time, and nobody waits for that.
+    _dir: AttemptDir,
+}
+
+impl Made {
+    /// Writes the record: from then on the stage is fresh.
+    pub(crate) fn write(&mut self, store: &Store) -> Result<(), store::Error> {
+        self.unsynced.extend(store.write_record(&self.record, &self.action)?);
+        Ok(())
+    }
+
+    /// Makes everything durable and tidies up. Blocks the thread.
+    pub(crate) fn sync(self) -> Result<(), store::Error> {
+        self.unsynced.sync()
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    Done(Box<Record>),
+    Done(Box<Made>),
+    /// For [`Purpose::Verify`]: where it went on from, and the outputs' digests.
+    Verified(u64, BTreeMap<String, Digest>),
     /// Another process was at the same, and its result is taken.
     Shared(Box<Record>),
     Stopped(u64),
@@ -92,9 +137,7 @@ pub(crate) async fn attempt(
     job: &Job,
     number: u32,
     store: &Store,
-    worker: &Path,
-    executor: &dyn Executor,
-    halt: watch::Receiver<Halt>,
+    options: &Options,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Ended {
     // Removed at the end: what is left in it counts for nothing, and the log is in the run's folder.
@@ -102,17 +145,31 @@ pub(crate) async fn attempt(
         Ok(dir) => dir,
         Err(error) => return Ended::Failed(error.into()),
     };
-    let path = dir.path().to_owned();
     let mut attempt = Attempt {
         job,
         store,
-        dir: path,
+        dir: dir.path().to_owned(),
         events,
         curve: Curve::default(),
         begun: Instant::now(),
         before: Spent::default(),
     };
-    attempt.run(number, worker, executor, halt).await.unwrap_or_else(Ended::Failed)
+    match attempt.run(number, options).await {
+        Ok(Left::Done(record, unsynced)) => {
+            let (action, seconds) = (job.action.document.clone(), attempt.begun.elapsed().as_secs_f64());
+            Ended::Done(Box::new(Made { record, seconds, action, unsynced, _dir: dir }))
+        }
+        Ok(Left::Verified(digests)) => Ended::Verified(attempt.before.step, digests),
+        Ok(Left::Stopped(step)) => Ended::Stopped(step),
+        Err(failure) => Ended::Failed(failure),
+    }
+}
+
+/// How a worker left that did not fail.
+enum Left {
+    Done(Record, Unsynced),
+    Verified(BTreeMap<String, Digest>),
+    Stopped(u64),
 }
 
 /// Time spent on a stage by earlier attempts, as its checkpoint tells.
@@ -134,24 +191,18 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(
-        &mut self,
-        number: u32,
-        worker: &Path,
-        executor: &dyn Executor,
-        mut halt: watch::Receiver<Halt>,
-    ) -> Result<Ended, Failure> {
+    async fn run(&mut self, number: u32, options: &Options) -> Result<Left, Failure> {
         let request = self.prepare()?;
-        let stage = self.job.stage.name.to_string();
         self.send(Event::Started {
-            stage: stage.clone(),
+            stage: self.job.stage.name.to_string(),
             kind: self.job.stage.kind.clone(),
             attempt: number,
             resumed_from: request.resume.as_ref().map(|resume| resume.step),
         });
         let log = self.job.run_dir.join("log");
-        let launch = Launch { worker, dir: &self.dir, log: log.clone(), threads: self.job.machine.threads };
-        let child = executor.start(&launch).map_err(|error| Failure {
+        let (worker, threads) = (&options.worker, self.job.machine.threads);
+        let launch = Launch { worker, dir: &self.dir, log: log.clone(), threads, gpus: &self.job.gpus };
+        let child = options.executor.start(&launch).map_err(|error| Failure {
             message: format!("cannot start the worker `{}`: {error}", worker.display()),
             help: Some("`r1flow doctor` tells what is missing".to_owned()),
             may_retry: false,
@@ -159,15 +210,15 @@ impl Attempt<'_> {
         let mut worker = Conversation::with(child);
         // A worker that dies before it reads is told of by its end, below.
         let _ = worker.say(&ToWorker::Run(Box::new(request))).await;
-        let timeout = self.job.stage.run.timeout.unwrap_or(Duration::MAX / 4);
-        let deadline = tokio::time::sleep(timeout);
-        tokio::pin!(deadline);
+        let mut halt = options.halt.clone();
+        let mut watchdog = Watchdog::new(&self.job.stage.run, options.silence);
         loop {
             tokio::select! {
                 heard = worker.hear() => match heard? {
                     Heard::Message(message) => {
-                        if let Some(ended) = self.take(message, &mut worker).await? {
-                            return Ok(ended);
+                        watchdog.hear(&message);
+                        if let Some(left) = self.take(message, &mut worker).await? {
+                            return Ok(left);
                         }
                     }
                     Heard::Noise(line) => writeln!(fs_err::OpenOptions::new().append(true).open(&log)?, "{line}")?,
@@ -181,17 +232,13 @@ impl Attempt<'_> {
                         Halt::Stop => drop(worker.say(&ToWorker::Stop).await),
                         Halt::Kill => {
                             worker.kill().await;
-                            return Ok(Ended::Stopped(self.before.step));
+                            return Ok(Left::Stopped(self.before.step));
                         }
                     }
                 }
-                () = &mut deadline => {
+                failure = watchdog.bark() => {
                     worker.kill().await;
-                    return Err(Failure {
-                        message: format!("the attempt took longer than its timeout of {} s", timeout.as_secs()),
-                        help: Some("raise `run.timeout`; the next attempt continues from the last checkpoint".to_owned()),
-                        may_retry: true,
-                    });
+                    return Err(failure);
                 }
             }
         }
@@ -223,14 +270,34 @@ impl Attempt<'_> {
             config,
             machine: self.job.machine.clone(),
             resume: self.resume()?,
+            rows: self.known_rows()?,
         })
+    }
+
+    /// Lays out the rows that are known already, if the stage keeps any.
+    fn known_rows(&self) -> Result<Vec<PathBuf>, Failure> {
+        let Some(key) = self.job.action.row_key().filter(|_| self.job.purpose == Purpose::Make) else {
+            return Ok(Vec::new());
+        };
+        let mut folders = Vec::new();
+        for part in self.store.rows(&key)? {
+            let folder = self.dir.join("known-rows").join(part.tree.digest.hex());
+            self.store.materialise(&part.tree.digest, &folder)?;
+            folders.push(folder);
+        }
+        Ok(folders)
     }
 
     fn resume(&mut self) -> Result<Option<Resume>, Failure> {
         let metrics = self.job.run_dir.join("metrics.jsonl");
-        let found = if self.job.use_checkpoints { find_checkpoint(self.store, &self.job.action)? } else { None };
+        let below = match self.job.purpose {
+            Purpose::Make => u64::MAX,
+            Purpose::Forced => 0,
+            Purpose::Verify { below } => below,
+        };
+        let found = find_checkpoint(self.store, &self.job.action, below)?;
         let Some((_, checkpoint)) = found else {
-            self.curve = Curve::begin(&metrics, b"")?;
+            self.curve = Curve::begin(metrics, Vec::new());
             return Ok(None);
         };
         let dir = self.dir.join("resume");
@@ -240,11 +307,11 @@ impl Attempt<'_> {
         // The curve so far belongs to the stage, whoever ran it.
         let so_far = checkpoint.meta["metrics"].as_str().and_then(|digest| digest.parse().ok());
         let so_far = so_far.and_then(|digest| self.store.read(&digest).ok()).unwrap_or_default();
-        self.curve = Curve::begin(&metrics, &so_far)?;
+        self.curve = Curve::begin(metrics, so_far);
         Ok(Some(Resume { step: checkpoint.step, dir }))
     }
 
-    async fn take(&mut self, message: FromWorker, worker: &mut Conversation) -> Result<Option<Ended>, Failure> {
+    async fn take(&mut self, message: FromWorker, worker: &mut Conversation) -> Result<Option<Left>, Failure> {
         let stage = || self.job.stage.name.to_string();
         match message {
             FromWorker::Hello { protocol, .. } if protocol != PROTOCOL => {
@@ -261,96 +328,43 @@ impl Attempt<'_> {
                 self.send(Event::Progress { stage: stage(), step, total, unit, metrics });
             }
             FromWorker::Note { level, message } => self.send(Event::Note { stage: stage(), level, message }),
+            FromWorker::Alive => {}
+            // What is made only to be compared is not kept.
+            FromWorker::Checkpoint { dir, .. } | FromWorker::Rows { dir, .. } if self.is_verifying() => {
+                fs_err::remove_dir_all(dir)?;
+            }
+            FromWorker::Rows { step, rows, dir } => {
+                self.keep_rows(rows, dir).await?;
+                self.send(Event::Checkpoint { stage: stage(), step });
+            }
             FromWorker::Checkpoint { step, dir } => {
-                self.keep_checkpoint(step, &dir, worker.cpu_seconds())?;
+                self.keep_checkpoint(step, dir, worker.cpu_seconds()).await?;
                 self.send(Event::Checkpoint { stage: stage(), step });
             }
             FromWorker::Stopped { step } => {
-                let _ = worker.child.wait().await;
-                return Ok(Some(Ended::Stopped(step)));
+                worker.kill().await;
+                return Ok(Some(Left::Stopped(step)));
             }
             FromWorker::Failed { message, help } => {
-                let _ = worker.child.wait().await;
+                worker.kill().await;
                 return Err(Failure { message, help, may_retry: false });
             }
             FromWorker::Done { outputs, summary } => {
                 let cpu_seconds = worker.cpu_seconds();
-                let _ = worker.child.wait().await;
-                return self.publish(&outputs, summary, cpu_seconds).map(|record| Some(Ended::Done(Box::new(record))));
+                // It has nothing left to do, and what it has started must not live on.
+                worker.kill().await;
+                if self.is_verifying() {
+                    return self.hash(&outputs).map(|digests| Some(Left::Verified(digests)));
+                }
+                let (record, unsynced) = self.publish(&outputs, summary, cpu_seconds).await?;
+                return Ok(Some(Left::Done(record, unsynced)));
             }
         }
         Ok(None)
     }
 
-    fn keep_checkpoint(&mut self, step: u64, dir: &Path, cpu_seconds: f64) -> Result<(), Failure> {
-        let tree = self.store.adopt_dir(dir)?;
-        let meta = json!({
-            "seconds": self.before.seconds + self.begun.elapsed().as_secs_f64(),
-            "cpu-seconds": self.before.cpu_seconds + cpu_seconds,
-            "metrics": self.store.put_bytes(&self.curve.bytes)?,
-        });
-        let key = self.job.action.prefix_fingerprint(step);
-        self.store.put_checkpoint(&key, step, &tree, meta)?;
-        let steps = self.store.checkpoint_steps(&key)?;
-        let superfluous = steps.iter().filter(|old| **old < step).rev().skip(KEPT_CHECKPOINTS - 1);
-        for old in superfluous {
-            self.store.remove_checkpoint(&key, *old)?;
-        }
-        Ok(())
-    }
-
-    /// Moves the outputs into the store and writes the record: from then on the stage is fresh.
-    fn publish(
-        &mut self,
-        outputs: &BTreeMap<String, PathBuf>,
-        summary: Map<String, Value>,
-        cpu_seconds: f64,
-    ) -> Result<Record, Failure> {
-        self.check_inputs()?;
-        let mut kept = BTreeMap::new();
-        for (name, artifact) in &self.job.stage.outputs {
-            let path = outputs.get(name).filter(|path| path.is_dir()).ok_or_else(|| Failure {
-                message: format!("the worker is done but did not write output `{name}`"),
-                help: Some("this is a bug in the stage's kind".to_owned()),
-                may_retry: false,
-            })?;
-            let tree = self.store.adopt_dir(path)?;
-            let artifact = artifact.name().to_owned();
-            kept.insert(name.clone(), OutputRecord { artifact, digest: tree.digest, bytes: tree.bytes });
-        }
-        let log = fs_err::read(self.job.run_dir.join("log"))?;
-        let record = Record {
-            fingerprint: self.job.fingerprint,
-            workflow: self.job.workflow.clone(),
-            stage: self.job.stage.name.to_string(),
-            kind: self.job.stage.kind.clone(),
-            outputs: kept,
-            summary,
-            metrics: if self.curve.bytes.is_empty() { None } else { Some(self.store.put_bytes(&self.curve.bytes)?) },
-            log: if log.is_empty() { None } else { Some(self.store.put_bytes(&log)?) },
-            seconds: self.before.seconds + self.begun.elapsed().as_secs_f64(),
-            cpu_seconds: self.before.cpu_seconds + cpu_seconds,
-            steps: self.curve.last_step.saturating_sub(self.before.step),
-            finished: now(),
-            deterministic: true,
-        };
-        self.store.put_action(&self.job.fingerprint, &self.job.action.document)?;
-        self.store.put_record(&record)?;
-        Ok(record)
-    }
-
-    /// An input that changed while the stage read it makes the result worthless: it is nobody's.
-    fn check_inputs(&self) -> Result<(), Failure> {
-        for (_, artifact, source) in &self.job.inputs {
-            if matches!(source, Source::Path) && self.store.hash_path(&artifact.path)?.to_string() != artifact.digest {
-                return Err(Failure {
-                    message: format!("input `{}` changed while the stage was reading it", artifact.name),
-                    help: Some("run `apply` again; nothing was recorded".to_owned()),
-                    may_retry: false,
-                });
-            }
-        }
-        Ok(())
+    fn is_verifying(&self) -> bool {
+        matches!(self.job.purpose, Purpose::Verify { .. })
     }
 
     fn send(&self, event: Event) {
@@ -370,31 +384,4 @@ async fn died(worker: &mut Conversation, log: &Path) -> Failure {
         if last.is_empty() { format!("the worker died: {how}") } else { format!("the worker died: {how}\n{last}") };
     let help = "out of memory ends a worker with signal 9; `r1flow log` shows the rest".to_owned();
     Failure { message, help: Some(help), may_retry: true }
-}
-
-/// A stage's `metrics.jsonl`: a line a step, on disk for whoever looks, and in memory for the store.
-#[derive(Default)]
-struct Curve {
-    file: Option<fs_err::File>,
-    bytes: Vec<u8>,
-    last_step: u64,
-}
-
-impl Curve {
-    fn begin(path: &Path, so_far: &[u8]) -> std::io::Result<Self> {
-        let mut file = fs_err::File::create(path)?;
-        file.write_all(so_far)?;
-        Ok(Self { file: Some(file), bytes: so_far.to_vec(), last_step: 0 })
-    }
-
-    fn add(&mut self, step: u64, metrics: &BTreeMap<String, f64>) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(&json!({ "step": step, "metrics": metrics }))?;
-        line.push(b'\n');
-        if let Some(file) = &mut self.file {
-            file.write_all(&line)?;
-        }
-        self.bytes.extend(line);
-        self.last_step = step;
-        Ok(())
-    }
 }

@@ -57,6 +57,10 @@ pub fn diff(old: &Value, new: &Value) -> Vec<DirtyReason> {
     } else if version(old) != version(new) {
         reasons.push(DirtyReason::Version { old: version(old), new: version(new) });
     }
+    if old.get("backend") != new.get("backend") {
+        let backend = |document: &Value| Some(document.get("backend").cloned().unwrap_or_else(|| "cpu".into()));
+        reasons.push(DirtyReason::Changed { key: "backend".to_owned(), old: backend(old), new: backend(new) });
+    }
     let (old, new) = (leaves(&old["params"]), leaves(&new["params"]));
     for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
         let (old, new) = (old.get(key), new.get(key));

@@ -32,11 +32,17 @@ pub struct KindSpec {
     pub kind: String,
     /// Its version, part of every fingerprint.
     pub version: u32,
+    /// What each version changed, the first first.
+    #[serde(default)]
+    pub history: Vec<String>,
+    /// Whether its outputs depend on what computes: the CPU's bits are not a GPU's.
+    #[serde(default)]
+    pub uses_tensors: bool,
     /// One or two sentences.
     pub doc: String,
     /// JSON schema (2020-12) of the references; `x-artifact` marks each place where one stands.
     pub inputs: Value,
-    /// JSON schema of the parameters, with defaults; `x-role` is `result` (the default), `neutral` or `extent`.
+    /// JSON schema of the parameters, with defaults; `x-role` is `result` (the default), `neutral`, `extent` or `rows`.
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,
@@ -53,6 +59,8 @@ impl KindSpec {
         Self {
             kind: S::KIND.to_owned(),
             version: S::VERSION,
+            history: S::HISTORY.iter().map(|change| (*change).to_owned()).collect(),
+            uses_tensors: S::USES_TENSORS,
             doc: S::DOC.to_owned(),
             inputs: json(inputs),
             params: json(params),

@@ -10,13 +10,19 @@ pub mod workflow;
 
 pub mod action;
 pub mod dirty;
+pub mod forecast;
 pub mod plan;
+pub mod select;
 
 mod attempt;
+mod curve;
 pub mod event;
 pub mod exec;
+pub mod pools;
 pub mod run;
 pub mod schedule;
+pub mod verify;
+mod watchdog;
 
 pub mod stage;
 pub mod worker;

@@ -1,18 +1,21 @@
 //! The plan: for each stage, whether it is fresh, and if not, why.
 //!
 //! It promises no more than can be known before running: a stage below one that must run is `maybe`, for its input may
-//! come out identical (early cutoff), unless its own keys changed, too.
+//! come out identical (early cutoff), unless its own keys have values now that it never ran with.
 
 use std::collections::{BTreeMap, HashMap};
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Digest, Record, Store};
 
-use crate::action::{Action, artifact};
+use crate::action::{Action, artifact, placeholder};
 use crate::dirty::{DirtyReason, diff};
+use crate::forecast::{Forecast, Memory};
+use crate::pools::{GPUS, needs};
+use crate::select::{NoStage, Selected, Selection, select};
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
 /// Why a plan cannot be made.
@@ -21,6 +24,9 @@ pub enum Error {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A stage that the user named is not there.
+    #[error(transparent)]
+    NoStage(#[from] NoStage),
     /// An input's content is not what the workflow pins.
     #[error("input `{name}` is {found}, the workflow pins {pinned}")]
     Pin {
@@ -34,7 +40,7 @@ pub enum Error {
 }
 
 /// What an `apply` would do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The workflow's name.
     pub workflow: String,
@@ -43,7 +49,7 @@ pub struct Plan {
 }
 
 /// A stage in a plan.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// The stage.
     pub stage: String,
@@ -53,15 +59,26 @@ pub struct Row {
     pub status: Status,
     /// Why, where it is not fresh.
     pub reasons: Vec<DirtyReason>,
-    /// Seconds that it took the last time or, where a step is what it does more or less of, that it would take at that
-    /// speed; absent where it never ran.
-    pub seconds: Option<f64>,
+    /// Digest of all that decides it as far as it is known now: names stand for outputs that are yet to be made.
+    pub key: Digest,
     /// Its fingerprint, where everything before it is fresh.
     pub fingerprint: Option<Digest>,
+    /// Rows that an earlier run has sampled from the same model, of which it takes those that it needs.
+    pub known_rows: Option<u64>,
+    /// What it is expected to cost, where it is not fresh.
+    pub forecast: Option<Forecast>,
+}
+
+impl Row {
+    /// Returns whether another plan says the same of the stage; what it may cost aside.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let decided = |row: &Self| (row.stage.clone(), row.kind.clone(), row.status, row.key, row.fingerprint);
+        decided(self) == decided(other)
+    }
 }
 
 /// What would happen to a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Its outputs are in the store.
@@ -101,11 +118,24 @@ pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String
     Ok(digests)
 }
 
-/// Plans an `apply` of all stages.
-pub fn plan(workflow: &Workflow, store: &Store) -> Result<Plan, Error> {
-    let mut planner =
-        Planner { workflow, store, inputs: hash_inputs(workflow, store)?, known: HashMap::new(), past: None };
-    let rows = workflow.graph.node_indices().map(|node| planner.row(node)).collect::<Result<_, _>>()?;
+/// Plans an `apply` of a selection of stages; what they need from elsewhere has rows, too, unless it is fresh.
+pub fn plan(workflow: &Workflow, store: &Store, selection: &Selection) -> Result<Plan, Error> {
+    let mut planner = Planner {
+        workflow,
+        store,
+        inputs: hash_inputs(workflow, store)?,
+        selected: select(workflow, selection)?,
+        known: HashMap::new(),
+        memory: None,
+    };
+    let mut rows = Vec::new();
+    for node in workflow.graph.node_indices() {
+        let (is_wanted, is_given) = (planner.selected.wanted.contains(&node), planner.selected.given.contains(&node));
+        if is_wanted || is_given {
+            let row = planner.row(node)?;
+            rows.extend(Some(row).filter(|row| is_wanted || row.status != Status::Fresh));
+        }
+    }
     Ok(Plan { workflow: workflow.name.clone(), rows })
 }
 
@@ -113,76 +143,91 @@ struct Planner<'a> {
     workflow: &'a Workflow,
     store: &'a Store,
     inputs: BTreeMap<String, Digest>,
+    selected: Selected,
     /// Outputs of fresh stages, by stage and output name.
-    known: HashMap<(String, String), Digest>,
-    past: Option<HashMap<String, Vec<Record>>>,
+    known: HashMap<(&'a str, &'a str), Digest>,
+    /// Read at most once a plan, and only if something is not fresh.
+    memory: Option<Memory>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     fn row(&mut self, node: NodeIndex) -> Result<Row, Error> {
-        let stage = &self.workflow.graph[node];
-        let row = |status, reasons, seconds| Row {
+        let (workflow, store) = (self.workflow, self.store);
+        let stage = &workflow.graph[node];
+        let upstream = self.unknown_upstream(node);
+        let action = Action::of(stage, |reference| match &reference.target {
+            Target::Output { stage, output } => {
+                self.resolve(reference).unwrap_or_else(|| placeholder(&stage.0, output))
+            }
+            Target::Input(_) => self.resolve(reference).unwrap_or(Value::Null),
+        });
+        let key = action.fingerprint();
+        let fingerprint = upstream.is_empty().then_some(key);
+        let is_forced = self.selected.forced.contains(&node);
+        let mut row = Row {
             stage: stage.name.to_string(),
             kind: stage.kind.clone(),
-            status,
-            reasons,
-            seconds,
-            fingerprint: None,
+            status: Status::Fresh,
+            reasons: Vec::new(),
+            key,
+            fingerprint,
+            known_rows: None,
+            forecast: None,
         };
-        let upstream = self.unknown_upstream(node);
-        if upstream.is_empty() {
-            let action = Action::of(stage, |reference| self.resolve(reference).unwrap_or(Value::Null));
-            let record = self.store.record(&action.fingerprint())?;
-            if let Some(record) = record.filter(|record| self.store.outputs_are_whole(record)) {
-                for (output, made) in &record.outputs {
-                    self.known.insert((stage.name.to_string(), output.clone()), made.digest);
-                }
-                let fresh = row(Status::Fresh, Vec::new(), Some(record.seconds));
-                return Ok(Row { fingerprint: Some(record.fingerprint), ..fresh });
+        if let Some(fingerprint) = fingerprint.filter(|_| !is_forced)
+            && let Some(record) = store.record(&fingerprint)?
+            && store.outputs_are_whole(&record)
+        {
+            for output in stage.outputs.keys() {
+                let made = record.outputs.get(output).map(|made| ((stage.name.0.as_str(), output.as_str()), made.digest));
+                self.known.extend(made);
             }
-            let last = self.last_record(stage)?;
-            let reasons = self.reasons(last.as_ref(), &action.document)?;
-            let status = match resumable(self.store, &action)? {
+            return Ok(row);
+        }
+        let memory = self.memory()?;
+        let last = memory.last(stage, &workflow.name).cloned();
+        row.reasons = match (&last, is_forced) {
+            (_, true) => vec![DirtyReason::Forced],
+            (None, false) => vec![DirtyReason::New],
+            (Some(last), false) if upstream.is_empty() => self.changes(last, &action.document)?,
+            (Some(last), false) => self.own_changes(stage, last)?,
+        };
+        let memory = self.memory()?;
+        row.status = match fingerprint.filter(|_| !is_forced) {
+            Some(_) => match resumable(store, &action)? {
                 Some(from) => Status::Extend { from, to: action.extent() },
                 None => Status::Dirty,
-            };
-            let seconds = match last {
-                Some(last) => self.expected_seconds(&last, &action, status)?,
-                None => None,
-            };
-            return Ok(Row { fingerprint: Some(action.fingerprint()), ..row(status, reasons, seconds) });
-        }
-        let last = self.last_record(stage)?;
-        let (own, seconds) = match &last {
-            Some(record) => (self.own_changes(stage, record)?, Some(record.seconds)),
-            None => (vec![DirtyReason::New], None),
+            },
+            // With these keys it has run before, if not the last time: on what comes out above, perhaps.
+            None if !is_forced && memory.has_run_with(store, &action)? => Status::Maybe,
+            None => Status::Dirty,
         };
-        let status = if own.is_empty() { Status::Maybe } else { Status::Dirty };
-        let reasons = own.into_iter().chain(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));
-        Ok(row(status, reasons.collect(), seconds))
+        if let (Some(key), Some(_)) = (action.row_key().filter(|_| !is_forced), fingerprint) {
+            row.known_rows = Some(store.rows(&key)?.iter().map(|part| part.rows).sum()).filter(|rows| *rows > 0);
+        }
+        let done = if let Status::Extend { from, .. } = row.status { from } else { 0 };
+        let gpus = needs(stage, &workflow.device, 1).get(GPUS).copied().unwrap_or(0);
+        let memory = self.memory()?;
+        row.forecast = Some(memory.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?);
+        row.reasons.extend(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));
+        Ok(row)
     }
 
-    /// By the last run's speed: a stage that continues pays for the steps that are left, one with more steps for more.
-    fn expected_seconds(&self, last: &Record, action: &Action, status: Status) -> Result<Option<f64>, Error> {
-        let before = self.store.action(&last.fingerprint)?.and_then(|document| action.extent_in(&document));
-        let (Some(before), Some(now)) = (before, action.extent()) else { return Ok(Some(last.seconds)) };
-        let done = if let Status::Extend { from, .. } = status { from } else { 0 };
-        Ok((before > 0).then(|| last.seconds / before as f64 * now.saturating_sub(done) as f64))
+    fn memory(&mut self) -> Result<&mut Memory, store::Error> {
+        match &mut self.memory {
+            Some(memory) => Ok(memory),
+            none => Ok(none.insert(Memory::read(self.store)?)),
+        }
     }
 
     fn unknown_upstream(&self, node: NodeIndex) -> Vec<String> {
         let graph = &self.workflow.graph;
-        let mut names: Vec<String> = graph
-            .neighbors_directed(node, Direction::Incoming)
-            .map(|upstream| &graph[upstream])
-            .filter(|upstream| {
-                upstream
-                    .outputs
-                    .keys()
-                    .any(|output| !self.known.contains_key(&(upstream.name.to_string(), output.clone())))
-            })
-            .map(|upstream| upstream.name.to_string())
-            .collect();
+        let is_unknown = |upstream: &&StageDecl| {
+            let name = upstream.name.0.as_str();
+            upstream.outputs.keys().any(|output| !self.known.contains_key(&(name, output.as_str())))
+        };
+        let before = graph.neighbors_directed(node, Direction::Incoming).map(|upstream| &graph[upstream]);
+        let mut names: Vec<String> = before.filter(is_unknown).map(|upstream| upstream.name.to_string()).collect();
         names.sort();
         names
     }
@@ -194,14 +239,14 @@ impl Planner<'_> {
                 Some(artifact(reference.artifact, &self.inputs[name], import))
             }
             Target::Output { stage, output } => {
-                let digest = self.known.get(&(stage.to_string(), output.clone()))?;
+                let digest = self.known.get(&(stage.0.as_str(), output.as_str()))?;
                 Some(artifact(reference.artifact, digest, &serde_json::Map::new()))
             }
         }
     }
 
     /// What would differ even if every stage before this one came out as last time.
-    fn own_changes(&mut self, stage: &StageDecl, last: &Record) -> Result<Vec<DirtyReason>, Error> {
+    fn own_changes(&self, stage: &StageDecl, last: &Record) -> Result<Vec<DirtyReason>, Error> {
         let Some(old) = self.store.action(&last.fingerprint)? else { return Ok(vec![DirtyReason::New]) };
         let new = Action::of(stage, |reference| {
             let before = || old["params"].pointer(&reference.pointer).cloned();
@@ -210,44 +255,31 @@ impl Planner<'_> {
         Ok(diff(&old, &new.document))
     }
 
-    fn reasons(&self, last: Option<&Record>, new: &Value) -> Result<Vec<DirtyReason>, Error> {
-        let Some(last) = last else { return Ok(vec![DirtyReason::New]) };
+    fn changes(&self, last: &Record, new: &Value) -> Result<Vec<DirtyReason>, Error> {
         let Some(old) = self.store.action(&last.fingerprint)? else { return Ok(vec![DirtyReason::New]) };
         let reasons = diff(&old, new);
         Ok(if reasons.is_empty() { vec![DirtyReason::OutputsMissing] } else { reasons })
-    }
-
-    /// The newest record of a stage of this name, of this workflow if there is one: a variant of a workflow is told how it
-    /// differs from it. All records are read at most once a plan, and only if one is asked for.
-    fn last_record(&mut self, stage: &StageDecl) -> Result<Option<Record>, Error> {
-        if self.past.is_none() {
-            self.past = Some(self.store.records_by_stage()?);
-        }
-        let past = self.past.as_ref().and_then(|past| past.get(&stage.name.0)).map(Vec::as_slice).unwrap_or_default();
-        let of_kind = || past.iter().filter(|record| record.kind == stage.kind);
-        Ok(of_kind().find(|record| record.workflow == self.workflow.name).or_else(|| of_kind().next()).cloned())
     }
 }
 
 /// Returns the most steps that a checkpoint in the store has done of an action.
 pub fn resumable(store: &Store, action: &Action) -> Result<Option<u64>, store::Error> {
-    Ok(find_checkpoint(store, action)?.map(|(_, checkpoint)| checkpoint.step))
+    Ok(find_checkpoint(store, action, u64::MAX)?.map(|(_, checkpoint)| checkpoint.step))
 }
 
-/// Returns the largest usable checkpoint of an action, with its key.
+/// Returns the largest usable checkpoint of an action that has at most `most` steps, with its key.
 ///
 /// The prefix at step n differs from the one at n + 1 only where a `from-step` lies between them, so there are few
 /// distinct keys, and each is a folder whose names are the steps.
 pub fn find_checkpoint(
     store: &Store,
     action: &Action,
+    most: u64,
 ) -> Result<Option<(Digest, store::CheckpointRecord)>, store::Error> {
-    let limit = action.extent().unwrap_or(u64::MAX);
-    let mut bounds = from_steps(&action.document);
+    let limit = action.extent().unwrap_or(u64::MAX).min(most);
+    let mut bounds = action.from_steps();
     bounds.retain(|bound| *bound < limit);
     bounds.push(limit);
-    bounds.sort_unstable();
-    bounds.dedup();
     // A checkpoint of n steps with bounds[i-1] < n <= bounds[i] has the prefix fingerprint of bounds[i].
     for index in (0..bounds.len()).rev() {
         let upper = bounds[index];
@@ -260,15 +292,4 @@ pub fn find_checkpoint(
         }
     }
     Ok(None)
-}
-
-fn from_steps(document: &Value) -> Vec<u64> {
-    match document {
-        Value::Object(entries) => {
-            let own = entries.get("from-step").and_then(Value::as_u64);
-            own.into_iter().chain(entries.values().flat_map(from_steps)).collect()
-        }
-        Value::Array(items) => items.iter().flat_map(from_steps).collect(),
-        _ => Vec::new(),
-    }
 }

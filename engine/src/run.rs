@@ -6,7 +6,7 @@
 //! └── stages/student~qwen/{log, metrics.jsonl}
 //! ```
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ pub struct Run {
     /// Its id; ids sort by time.
     pub id: String,
     dir: PathBuf,
-    events: fs_err::File,
+    events: BufWriter<fs_err::File>,
 }
 
 impl Run {
@@ -31,19 +31,22 @@ impl Run {
         let dir = store.runs_dir().join(&id);
         fs_err::create_dir_all(dir.join("stages"))?;
         let events = fs_err::OpenOptions::new().create(true).append(true).open(dir.join("events.jsonl"))?;
-        Ok(Self { id, dir, events })
+        Ok(Self { id, dir, events: BufWriter::with_capacity(1 << 16, events) })
     }
 
-    /// Appends an event. Progress is not kept: a stage's metrics have it.
+    /// Appends an event; readers see it after [`Run::flush`]. Progress is not kept: a stage's metrics have it.
     pub fn record(&mut self, event: &Event) -> std::io::Result<()> {
         if matches!(event, Event::Progress { .. }) {
             return Ok(());
         }
         let entry = Entry { v: VERSION, time: now(), event: event.clone() };
-        let mut line = serde_json::to_vec(&entry)?;
-        line.push(b'\n');
-        // One write a line: whoever reads beside us sees whole lines, or a torn last one after a crash.
-        self.events.write_all(&line)
+        serde_json::to_writer(&mut self.events, &entry)?;
+        self.events.write_all(b"\n")
+    }
+
+    /// Writes what is recorded, in one go: thousands of fresh stages are one write.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        self.events.flush()
     }
 
     /// Returns its folder.
@@ -108,6 +111,7 @@ mod tests {
         let event = |stage: &str| Event::Waiting { stage: stage.to_owned() };
         run.record(&event("a")).unwrap();
         run.record(&event("b")).unwrap();
+        run.flush().unwrap();
         let path = store.runs_dir().join(&run.id).join("events.jsonl");
         let bytes = fs_err::read(&path).unwrap();
         let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;

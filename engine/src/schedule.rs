@@ -1,23 +1,25 @@
 //! Applying a workflow: one loop over one channel of events, and as many attempts side by side as there are slots.
 //!
-//! [`dispatcher`] decides what may start, [`retry`] sees one stage through its attempts.
+//! [`dispatcher`] decides what must run, [`queue`] what may start, [`retry`] sees one stage through its attempts.
 
 mod dispatcher;
+pub(crate) mod launch;
+mod queue;
 mod retry;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use petgraph::Direction;
-use petgraph::graph::NodeIndex;
 use store::{Record, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::event::Event;
 use crate::exec::Executor;
 use crate::plan;
+use crate::pools::TooMuch;
 use crate::run::Run;
+use crate::select::{NoStage, Selection};
 use crate::workflow::Workflow;
 use dispatcher::Dispatcher;
 
@@ -34,13 +36,11 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A stage that the user named is not there.
-    #[error("the workflow has no stage `{name}`")]
-    NoStage {
-        /// What was asked for.
-        name: String,
-        /// Names that would do.
-        known: Vec<String>,
-    },
+    #[error(transparent)]
+    NoStage(#[from] NoStage),
+    /// A stage needs more than the machine has.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
 }
 
 /// What a user may ask of running attempts.
@@ -64,14 +64,18 @@ pub struct Options {
     pub executor: &'static dyn Executor,
     /// Attempts side by side.
     pub slots: usize,
-    /// CPU threads of each.
+    /// CPU threads of a stage that does not say how many cores it needs.
     pub threads: usize,
-    /// `cpu` or `cuda:N`.
-    pub device: String,
-    /// Run these stages and what they need; all, if empty.
-    pub until: Vec<String>,
-    /// Run these stages even if they are fresh.
-    pub force: Vec<String>,
+    /// What there is of each pool, GPUs aside.
+    pub pools: BTreeMap<String, u64>,
+    /// GPUs to lend, by the names that CUDA knows them by.
+    pub gpus: Vec<String>,
+    /// What to bring up to date.
+    pub selection: Selection,
+    /// Start nothing new once a stage has failed; else what does not need it goes on.
+    pub fail_fast: bool,
+    /// Time without a sign of life after which a worker counts as hung.
+    pub silence: Duration,
     /// Changed by the caller, for example at Ctrl-C.
     pub halt: watch::Receiver<Halt>,
 }
@@ -106,67 +110,42 @@ pub async fn apply(
     store.sweep_attempts()?;
     let mut run = Run::begin(store)?;
     let mut dispatcher = Dispatcher::new(workflow, store, options, &run, sender)?;
-    let mut tell = |event: Event| {
-        let recorded = run.record(&event);
-        on_event(&event);
-        recorded
-    };
     let begun = Instant::now();
     dispatcher.begin();
     loop {
         dispatcher.advance()?;
         // Events come before the ends of attempts that sent them.
-        while let Ok(event) = receiver.try_recv() {
-            tell(event)?;
-        }
+        tell(&mut receiver, &mut run, &mut on_event)?;
         if dispatcher.is_idle() {
             break;
         }
         tokio::select! {
             biased;
-            Some(event) = receiver.recv() => tell(event)?,
-            () = dispatcher.wait_for_an_end() => {}
+            Some(event) = receiver.recv() => {
+                run.record(&event)?;
+                on_event(&event);
+            }
+            ended = dispatcher.wait_for_an_end() => ended?,
         }
     }
     let summary = dispatcher.finish(begun.elapsed());
-    while let Ok(event) = receiver.try_recv() {
-        tell(event)?;
-    }
+    tell(&mut receiver, &mut run, &mut on_event)?;
     Ok(summary)
 }
 
-fn named(workflow: &Workflow, names: &[String]) -> Result<BTreeSet<NodeIndex>, Error> {
-    let mut nodes = BTreeSet::new();
-    for name in names {
-        let family = format!("{name}/");
-        let matching: Vec<NodeIndex> = workflow
-            .graph
-            .node_indices()
-            .filter(|node| {
-                let stage = &workflow.graph[*node].name.0;
-                stage == name || stage.starts_with(&family)
-            })
-            .collect();
-        if matching.is_empty() {
-            let known = workflow.graph.node_weights().map(|stage| stage.name.to_string()).collect();
-            return Err(Error::NoStage { name: name.clone(), known });
-        }
-        nodes.extend(matching);
+/// Records what has happened, and says it.
+fn tell(
+    receiver: &mut mpsc::UnboundedReceiver<Event>,
+    run: &mut Run,
+    on_event: &mut impl FnMut(&Event),
+) -> std::io::Result<()> {
+    let mut events = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        run.record(&event)?;
+        events.push(event);
     }
-    Ok(nodes)
-}
-
-/// The stages that `until` names with all that they need; every stage where it names none.
-fn wanted(workflow: &Workflow, until: &[String]) -> Result<BTreeSet<NodeIndex>, Error> {
-    if until.is_empty() {
-        return Ok(workflow.graph.node_indices().collect());
-    }
-    let mut wanted = BTreeSet::new();
-    let mut open: Vec<NodeIndex> = named(workflow, until)?.into_iter().collect();
-    while let Some(node) = open.pop() {
-        if wanted.insert(node) {
-            open.extend(workflow.graph.neighbors_directed(node, Direction::Incoming));
-        }
-    }
-    Ok(wanted)
+    // On the disk before anybody hears of it.
+    run.flush()?;
+    events.iter().for_each(on_event);
+    Ok(())
 }

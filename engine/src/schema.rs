@@ -102,6 +102,12 @@ fn run() -> Value {
             "checkpoint-every": duration("Work between two checkpoints, for example \"10m\"."),
             "checkpoint-steps": { "type": "integer", "minimum": 1, "description": "Steps between two checkpoints; whichever comes first." },
             "timeout": duration("Time after which an attempt is stopped."),
+            "progress-timeout": duration("Time without a step after which an attempt counts as hung."),
+            "needs": {
+                "type": "object",
+                "description": "What an attempt takes of each pool: `cores`, `memory-gib`, `gpus`, or one of your own (`apply --pool`).",
+                "additionalProperties": { "type": "integer", "minimum": 0 },
+            },
             "retries": { "type": "integer", "minimum": 0, "maximum": 1000, "description": "Attempts after the first." },
         },
         "additionalProperties": false,

@@ -25,8 +25,12 @@ use crate::worker::protocol::{FromWorker, InputArtifact, Machine, Resume, RunReq
 pub trait Stage {
     /// Its name in workflow files.
     const KIND: &'static str;
-    /// Raised whenever the same action would give other bytes; the history stands beside it.
-    const VERSION: u32;
+    /// A line for each version, the first first: one is added whenever the same action would give other bytes.
+    const HISTORY: &'static [&'static str];
+    /// The version, part of every fingerprint.
+    const VERSION: u32 = Self::HISTORY.len() as u32;
+    /// Whether outputs depend on what computes: the CPU's bits are not a GPU's.
+    const USES_TENSORS: bool = true;
     /// One or two sentences for `r1flow kinds`.
     const DOC: &'static str;
     /// What it makes: name and type.
@@ -210,13 +214,38 @@ impl Context {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a checkpoint is due after `step` steps: by time, by count, or because of a stop.
+    /// Returns whether a checkpoint is due after `step` steps: by time, by count, at a step that another stage wants to go on
+    /// from, or because of a stop.
     pub fn checkpoint_due(&self, step: u64) -> bool {
         let (time, at) = *self.last_checkpoint.lock().expect("no holder panics");
         let machine = self.machine();
         self.stop_requested()
             || time.elapsed().as_secs_f64() >= machine.checkpoint_seconds
             || machine.checkpoint_steps.is_some_and(|every| step >= at + every)
+            || machine.checkpoint_at.contains(&step)
+    }
+
+    /// Returns folders of rows that this stage, or another with the same row key, has sent with
+    /// [`keep_rows`](Context::keep_rows), oldest first.
+    pub fn known_rows(&self) -> &[PathBuf] {
+        &self.request.rows
+    }
+
+    /// Hands rows to the engine, as a folder that `write` fills; whoever has the same row key finds them among
+    /// [`known_rows`](Context::known_rows). It counts as a checkpoint after `step` rows of this attempt.
+    pub fn keep_rows<E>(
+        &self,
+        step: u64,
+        rows: u64,
+        write: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), StageError>
+    where
+        StageError: From<E>,
+    {
+        let dir = self.whole_folder("rows", step, write)?;
+        self.send(&FromWorker::Rows { step, rows, dir });
+        *self.last_checkpoint.lock().expect("no holder panics") = (Instant::now(), step);
+        Ok(())
     }
 
     /// Writes a checkpoint of `step` steps through `write`, whole or not at all, and hands it to the engine.
@@ -224,18 +253,31 @@ impl Context {
     where
         StageError: From<E>,
     {
-        let checkpoints = self.request.dir.join("checkpoints");
-        let partial = checkpoints.join(format!("{step}.partial"));
-        let whole = checkpoints.join(step.to_string());
+        let dir = self.whole_folder("checkpoints", step, write)?;
+        self.send(&FromWorker::Checkpoint { step, dir });
+        *self.last_checkpoint.lock().expect("no holder panics") = (Instant::now(), step);
+        Ok(())
+    }
+
+    fn whole_folder<E>(
+        &self,
+        sort: &str,
+        step: u64,
+        write: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, StageError>
+    where
+        StageError: From<E>,
+    {
+        let folder = self.request.dir.join(sort);
+        let partial = folder.join(format!("{step}.partial"));
+        let whole = folder.join(step.to_string());
         if partial.exists() {
             std::fs::remove_dir_all(&partial)?;
         }
         std::fs::create_dir_all(&partial)?;
         write(&partial)?;
         std::fs::rename(&partial, &whole)?;
-        self.send(&FromWorker::Checkpoint { step, dir: whole });
-        *self.last_checkpoint.lock().expect("no holder panics") = (Instant::now(), step);
-        Ok(())
+        Ok(whole)
     }
 
     /// Sends a line; a closed pipe means that the engine is gone, and then there is nobody to work for.

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use engine::event::Event;
+use engine::run;
 use serde_json::json;
 use store::{Digest, Store};
 
@@ -29,13 +31,19 @@ pub(crate) struct Args {
     /// Seed of moments and victims.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// Whom to kill; drawn for each kill unless given.
+    #[arg(long, value_enum)]
+    victim: Option<Victim>,
 }
 
 /// Who is killed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Victim {
+    /// The engine alone: its workers must follow.
     Engine,
+    /// Workers alone: the engine lives on.
     Worker,
+    /// Workers, then the engine.
     Both,
 }
 
@@ -57,10 +65,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     let whole = begun.elapsed();
     ui::note(&format!("an unbroken run takes {}", ui::duration(whole.as_secs_f64())));
+    let mut struck: BTreeMap<String, u64> = BTreeMap::new();
     for kill in 0..args.kills {
         let draw = Draw::new(args.seed, kill);
-        strike(global, args, &broken, whole.mul_f64(draw.share()), draw.victim())?;
-        ui::note(&format!("kill {} of {}: {:?} at {:.0} %", kill + 1, args.kills, draw.victim(), 100.0 * draw.share()));
+        let victim = args.victim.unwrap_or(draw.victim());
+        let kinds = strike(global, args, &broken, whole.mul_f64(draw.share()), victim)?;
+        let at = if kinds.is_empty() { "between stages".to_owned() } else { kinds.join(", ") };
+        ui::note(&format!("kill {} of {}: {victim:?} at {:.0} %, {at}", kill + 1, args.kills, 100.0 * draw.share()));
+        kinds.into_iter().for_each(|kind| *struck.entry(kind).or_default() += 1);
     }
     if !start(global, args, &broken)?.wait()?.success() {
         bail!("the last run fails: look at it with `r1flow --store {} status`", broken.display());
@@ -71,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     let differing: Vec<&String> =
         expected.iter().filter(|(name, digest)| found.get(*name) != Some(digest)).map(|(name, _)| name).collect();
-    report(global, args, &expected, &differing)?;
+    report(global, args, &expected, &differing, &struck)?;
     if differing.is_empty() {
         fs_err::remove_dir_all(&root)?;
         return Ok(Status::Done);
@@ -80,15 +92,26 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::StageFailed)
 }
 
-fn report(global: &Global, args: &Args, expected: &BTreeMap<String, Digest>, differing: &[&String]) -> Result<()> {
+fn report(
+    global: &Global,
+    args: &Args,
+    expected: &BTreeMap<String, Digest>,
+    differing: &[&String],
+    struck: &BTreeMap<String, u64>,
+) -> Result<()> {
     if global.json {
-        print_json(&json!({ "kills": args.kills, "outputs": expected.len(), "differing": differing }))?;
+        let told = json!({ "kills": args.kills, "running": struck, "outputs": expected.len(), "differing": differing });
+        print_json(&told)?;
     } else if differing.is_empty() {
         let outputs = count(expected.len(), "output");
         ui::line(&format!(
             "{}, {outputs} equal to those of an unbroken run, no process left",
             count(args.kills as usize, "kill")
         ));
+        let kinds: Vec<String> = struck.iter().map(|(kind, kills)| format!("{kind} {kills}")).collect();
+        if !kinds.is_empty() {
+            ui::line(&format!("kinds that were running: {}", kinds.join(", ")));
+        }
     } else {
         for name in differing {
             ui::line(&format!("{} {name}", ui::styled("differs", Style::Bad)));
@@ -106,7 +129,9 @@ fn start(global: &Global, args: &Args, store: &Path) -> Result<Child> {
         .arg("--store")
         .arg(store)
         .arg("--worker")
-        .arg(worker(global)?);
+        .arg(worker(global)?)
+        .arg("--device")
+        .arg(&args.workflow.device);
     for set in &args.workflow.sets {
         command.arg("--set").arg(set);
     }
@@ -118,8 +143,9 @@ fn start(global: &Global, args: &Args, store: &Path) -> Result<Child> {
         .context("`r1flow apply` cannot be started")
 }
 
-/// Runs for a while, kills, and waits until nobody is left. A run that ends before its time begins anew from nothing.
-fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: Victim) -> Result<()> {
+/// Runs for a while, kills, and waits until nobody is left; returns the kinds that were running. A run that ends before its
+/// time begins anew from nothing.
+fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: Victim) -> Result<Vec<String>> {
     let mut engine = start(global, args, store)?;
     let deadline = Instant::now() + delay;
     while Instant::now() < deadline {
@@ -130,6 +156,9 @@ fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: V
         std::thread::sleep(Duration::from_millis(2));
     }
     let workers = children(engine.id());
+    // Workers' own children must be gone, too.
+    let all: Vec<u32> = workers.iter().copied().chain(workers.iter().flat_map(|worker| children(*worker))).collect();
+    let kinds = running_kinds(store)?;
     if matches!(victim, Victim::Worker | Victim::Both) {
         workers.iter().copied().for_each(kill);
     }
@@ -142,13 +171,28 @@ fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: V
         }
     }
     let begun = Instant::now();
-    while let Some(orphan) = workers.iter().find(|pid| is_running(**pid)) {
+    while let Some(orphan) = all.iter().find(|pid| is_running(**pid)) {
         if begun.elapsed() > DYING {
-            return Err(anyhow!("worker {orphan} outlives its engine"));
+            return Err(anyhow!("process {orphan} of a worker outlives its engine"));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    Ok(())
+    Ok(kinds)
+}
+
+/// Returns the kinds that the newest run has begun and not ended.
+fn running_kinds(store: &Path) -> Result<Vec<String>> {
+    let Some(store) = Store::find(store)? else { return Ok(Vec::new()) };
+    let Some(newest) = run::list(&store)?.pop() else { return Ok(Vec::new()) };
+    let mut running = BTreeMap::new();
+    for entry in run::events(&store, &newest)? {
+        match entry.event {
+            Event::Started { stage, kind, .. } => drop(running.insert(stage, kind)),
+            Event::Done { stage, .. } | Event::Failed { stage, .. } => drop(running.remove(&stage)),
+            _ => {}
+        }
+    }
+    Ok(running.into_values().collect())
 }
 
 fn kill(pid: u32) {
@@ -180,7 +224,7 @@ fn stat(pid: u32) -> Option<(String, u32)> {
 fn digests(global: &Global, args: &Args, store: &Path) -> Result<BTreeMap<String, Digest>> {
     let workflow = load_workflow(global, &args.workflow)?.ok_or_else(|| anyhow!("the workflow changed meanwhile"))?;
     let store = Store::find(store)?.ok_or_else(|| anyhow!("there is no store at `{}`", store.display()))?;
-    let records = fresh_records(&workflow, &store)?;
+    let records = fresh_records(workflow, &store)?;
     let outputs = records.iter().flat_map(|(stage, record)| {
         record.outputs.iter().map(move |(output, made)| (format!("{stage}.{output}"), made.digest))
     });

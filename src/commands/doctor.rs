@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 use store::Store;
 
+use crate::machine;
 use super::{Global, Status, load_kinds, print_json, worker};
 use crate::ui::{self, Style, bytes};
 
@@ -25,8 +26,8 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
         worker_finding(global),
         libtorch(global),
         cuda(),
-        cores(),
         memory(),
+        pools(),
         disk(&global.store),
         store_finding(&global.store),
     ];
@@ -94,19 +95,22 @@ fn cuda() -> Finding {
     }
 }
 
-fn cores() -> Finding {
-    well("cores", std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |cores| cores.to_string()))
+fn memory() -> Finding {
+    match machine::memory() {
+        Some((total, free)) => well("memory", format!("{} of {} free", bytes(free), bytes(total))),
+        None => well("memory", "unknown".to_owned()),
+    }
 }
 
-fn memory() -> Finding {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let of = |key: &str| -> Option<u64> {
-        let line = text.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
-    };
-    match (of("MemTotal:"), of("MemAvailable:")) {
-        (Some(total), Some(free)) => well("memory", format!("{} of {} free", bytes(free), bytes(total))),
-        _ => well("memory", "unknown".to_owned()),
+/// What `apply` lends to stages unless `--pool` says otherwise.
+fn pools() -> Finding {
+    match machine::pools(&[], 1) {
+        Ok((pools, gpus)) => {
+            let mut parts: Vec<String> = pools.iter().map(|(name, amount)| format!("{name} = {amount}")).collect();
+            parts.push(format!("gpus = {}", gpus.len()));
+            well("pools", parts.join(", "))
+        }
+        Err(error) => missing("pools", format!("{error:#}"), "look at `apply --help`"),
     }
 }
 

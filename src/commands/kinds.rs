@@ -42,6 +42,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         return print_json(&kind.spec);
     }
     ui::line(&format!("{} (version {}): {}", kind.spec.kind, kind.spec.version, kind.spec.doc));
+    for (index, change) in kind.spec.history.iter().enumerate() {
+        ui::line(&format!("  version {}: {change}", index + 1));
+    }
     let mut table = Table::new(["key", "takes", "default", "role", ""]);
     for row in rows(kind) {
         table.push(row.to_vec());
@@ -65,6 +68,7 @@ fn add_rows<'a>(above: &str, keys: impl Iterator<Item = (&'a String, &'a KeySpec
             Role::Result => "result",
             Role::Neutral => "neutral",
             Role::Extent => "extent",
+            Role::Rows => "rows",
         };
         let default = spec
             .default

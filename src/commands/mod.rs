@@ -13,12 +13,14 @@ mod schema;
 mod scores;
 mod show;
 mod status;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::kind::Kinds;
+use engine::select::{NoStage, Selection};
 use engine::worker::client;
 use engine::workflow::{Workflow, load};
 use store::Store;
@@ -88,6 +90,8 @@ enum Command {
     Scores(scores::Args),
     /// List the stage kinds, or the keys of one.
     Kinds(kinds::Args),
+    /// Check stored bytes, or run stages again and compare.
+    Verify(verify::Args),
     /// Kill engine and workers at random moments, resume, and compare with an unbroken run.
     Chaos(chaos::Args),
     /// Say what this machine has and what is missing.
@@ -107,7 +111,7 @@ pub(crate) enum Status {
 }
 
 /// A workflow file and the values that replace some of its own.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WorkflowArgs {
     /// The workflow file.
     #[arg(value_name = "FILE")]
@@ -115,6 +119,38 @@ pub(crate) struct WorkflowArgs {
     /// Replace a value: `zero.steps=100`, `inputs.base.model=/models/qwen`.
     #[arg(long = "set", value_name = "STAGE.KEY=VALUE")]
     pub(crate) sets: Vec<String>,
+    /// Where tensors live: `cpu`, `cuda` (a GPU of its own for each stage), or `cuda:N` for all.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+/// Which stages a command is about; each option may be repeated and takes stages or families.
+#[derive(Debug, Args)]
+pub(crate) struct SelectionArgs {
+    /// Only this stage and what it needs.
+    #[arg(long, value_name = "STAGE")]
+    until: Vec<String>,
+    /// Only this stage and all that follows; what they need must be fresh.
+    #[arg(long, value_name = "STAGE")]
+    from: Vec<String>,
+    /// Only this stage; what it needs must be fresh.
+    #[arg(long, value_name = "STAGE")]
+    only: Vec<String>,
+    /// Run this stage even if it is fresh.
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+}
+
+impl SelectionArgs {
+    pub(crate) fn selection(&self) -> Selection {
+        let Self { until, from, only, force } = self;
+        Selection { until: until.clone(), from: from.clone(), only: only.clone(), force: force.clone() }
+    }
+}
+
+/// Says which stages there are where the user named one that is not.
+pub(crate) fn named(error: NoStage) -> anyhow::Error {
+    no_such("stage", &error.name, error.known.iter().map(String::as_str))
 }
 
 pub(crate) fn run(cli: Cli) -> Result<Status> {
@@ -130,6 +166,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Explain(args) => explain::run(global, &args),
         Command::Scores(args) => scores::run(global, &args),
         Command::Kinds(args) => kinds::run(global, &args),
+        Command::Verify(args) => verify::run(global, &args),
         Command::Chaos(args) => chaos::run(global, &args),
         Command::Doctor(args) => doctor::run(global, &args),
         Command::Schema(args) => schema::run(global, &args),
@@ -163,8 +200,9 @@ fn cache_dir() -> PathBuf {
     base.unwrap_or_else(std::env::temp_dir).join("r1flow")
 }
 
-/// Loads a workflow; if there are mistakes they are shown, and there is none.
-pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<Workflow>> {
+/// Loads a workflow; if there are mistakes they are shown, and there is none. It lives as long as the process: taking a
+/// thousand stages apart at the end takes longer than many a command.
+pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<&'static Workflow>> {
     if !args.file.is_file() {
         return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
     }
@@ -173,7 +211,7 @@ pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Opti
     if !loaded.diagnostics.is_empty() {
         diagnostic::show(global, &loaded);
     }
-    Ok(loaded.workflow)
+    Ok(loaded.workflow.map(|workflow| &*Box::leak(Box::new(workflow.on(&args.device)))))
 }
 
 /// Opens the store for reading.

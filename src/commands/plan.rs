@@ -1,33 +1,137 @@
-//! `r1flow plan`: what an `apply` would run, and why.
+//! `r1flow plan`: what an `apply` would run, why, and at what cost; `-o` saves it for `apply` to follow.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
 use engine::dirty::DirtyReason;
-use engine::plan::{Plan, Status as RowStatus, plan};
+use engine::forecast::{Confidence, Forecast};
+use engine::plan::{self, Plan, Row, Status as RowStatus, plan};
+use engine::select::Selection;
 use engine::workflow::{Origin, Workflow};
+use serde::{Deserialize, Serialize};
 use store::Store;
 
-use super::{Global, Status, WorkflowArgs, load_workflow, print_json};
-use crate::ui::{self, Style, duration};
+use super::{Global, SelectionArgs, Status, WorkflowArgs, load_workflow, named, print_json};
+use crate::ui::{self, Style, bytes, count, duration};
+
+/// The version of saved plans.
+const FORMAT: u32 = 1;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     workflow: WorkflowArgs,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Save the plan: `apply FILE` follows it, or refuses when anything has changed since.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// A plan with what it was made of.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct SavedPlan {
+    r1flow_plan: u32,
+    /// The workflow file, absolute.
+    file: PathBuf,
+    sets: Vec<String>,
+    device: String,
+    pub(crate) selection: Selection,
+    pub(crate) plan: Plan,
+}
+
+impl SavedPlan {
+    /// Reads a saved plan, if that is what the user named and not a workflow.
+    pub(crate) fn read(args: &WorkflowArgs, selection: &SelectionArgs) -> Result<Option<Self>> {
+        // No workflow begins with a brace; a file that is not there is told of where workflows are loaded.
+        let text = fs_err::read_to_string(&args.file).unwrap_or_default();
+        if !text.trim_start().starts_with('{') {
+            return Ok(None);
+        }
+        let name = args.file.display();
+        let saved: Self = serde_json::from_str(&text).with_context(|| format!("`{name}` is no saved plan"))?;
+        if saved.r1flow_plan != FORMAT {
+            bail!("`{name}` is a plan of format {}, this program reads format {FORMAT}: make it again", saved.r1flow_plan);
+        }
+        if !args.sets.is_empty() || args.device != "cpu" || selection.selection() != Selection::default() {
+            bail!("`{name}` says what to run and how: leave out `--set`, `--device` and names of stages");
+        }
+        Ok(Some(saved))
+    }
+
+    pub(crate) fn workflow_args(&self) -> WorkflowArgs {
+        WorkflowArgs { file: self.file.clone(), sets: self.sets.clone(), device: self.device.clone() }
+    }
+}
+
+/// Returns what a plan says otherwise than one that was made before, a line a stage.
+pub(crate) fn moved(before: &Plan, now: &Plan) -> Vec<String> {
+    let row = |plan: &Plan, stage: &str| plan.rows.iter().find(|row| row.stage == stage).cloned();
+    let said = |row: Option<Row>| {
+        row.map_or_else(
+            || "is not there".to_owned(),
+            |row| {
+                let why: Vec<String> = row.reasons.iter().map(reason).collect();
+                format!("{}{}", word(row.status).trim(), if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) })
+            },
+        )
+    };
+    let mut stages: Vec<&str> = before.rows.iter().chain(&now.rows).map(|row| row.stage.as_str()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    stages.retain(|stage| seen.insert(*stage));
+    let differs = |stage: &&str| match (row(before, stage), row(now, stage)) {
+        (Some(before), Some(now)) => !before.agrees_with(&now),
+        _ => true,
+    };
+    let line = |stage: &str| format!("`{stage}`: was {}, is {}", said(row(before, stage)), said(row(now, stage)));
+    stages.into_iter().filter(differs).map(line).collect()
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
     // A plan writes nothing that matters, but it needs a place to look.
     let store = Store::open(&global.store)?;
-    let plan = plan(&workflow, &store)?;
+    let selection = args.selection.selection();
+    let plan = match plan(workflow, &store, &selection) {
+        Err(plan::Error::NoStage(error)) => return Err(named(error)),
+        plan => plan?,
+    };
+    if let Some(file) = &args.output {
+        save(file, workflow, args, selection, &plan)?;
+    }
     if global.json {
         return print_json(&plan);
     }
     print(&plan);
     if global.verbose > 0 {
-        print_values(&workflow);
+        print_values(workflow);
+    }
+    if let Some(file) = &args.output {
+        ui::line(&format!("saved: `r1flow apply {}` runs this and nothing else", file.display()));
     }
     Ok(Status::Done)
+}
+
+fn save(file: &Path, workflow: &Workflow, args: &Args, selection: Selection, plan: &Plan) -> Result<()> {
+    let saved = SavedPlan {
+        r1flow_plan: FORMAT,
+        file: workflow.file.clone(),
+        sets: args.workflow.sets.clone(),
+        device: args.workflow.device.clone(),
+        selection,
+        plan: plan.clone(),
+    };
+    Ok(fs_err::write(file, serde_json::to_string_pretty(&saved)?)?)
+}
+
+fn word(status: RowStatus) -> &'static str {
+    match status {
+        RowStatus::Fresh => "fresh ",
+        RowStatus::Dirty => "dirty ",
+        RowStatus::Extend { .. } => "extend",
+        RowStatus::Maybe => "maybe ",
+    }
 }
 
 fn print(plan: &Plan) {
@@ -38,43 +142,61 @@ fn print(plan: &Plan) {
     }
     let width = plan.rows.iter().map(|row| row.stage.len()).max().unwrap_or(0);
     for row in plan.rows.iter().filter(|row| row.status != RowStatus::Fresh) {
-        let (word, style) = match row.status {
-            RowStatus::Dirty => ("dirty ", Style::Warn),
-            RowStatus::Extend { .. } => ("extend", Style::Warn),
-            RowStatus::Maybe | RowStatus::Fresh => ("maybe ", Style::Dim),
-        };
+        let style = if row.status == RowStatus::Maybe { Style::Dim } else { Style::Warn };
         let mut why: Vec<String> = row.reasons.iter().map(reason).collect();
         if let RowStatus::Extend { from, to } = row.status {
             let to = to.map_or(String::new(), |to| format!(" of {to}"));
             why.insert(0, format!("continues from step {from}{to}"));
         }
-        let time = row.seconds.map_or_else(String::new, |seconds| format!("  ~{}", duration(seconds)));
+        if let Some(rows) = row.known_rows {
+            why.push(format!("takes what it can of {rows} sampled rows"));
+        }
         ui::line(&format!(
             "{} {:width$}  {}{}",
-            ui::styled(word, style),
+            ui::styled(word(row.status), style),
             row.stage,
             why.join(", "),
-            ui::styled(&time, Style::Dim)
+            ui::styled(&row.forecast.as_ref().map_or_else(String::new, expected), Style::Dim)
         ));
     }
     ui::line(&summary(plan));
+}
+
+fn expected(forecast: &Forecast) -> String {
+    let Forecast { seconds, gpu_hours, bytes: size, confidence } = forecast;
+    let mut parts: Vec<String> = seconds.iter().map(|seconds| format!("~{}", duration(*seconds))).collect();
+    parts.extend(gpu_hours.map(|hours| format!("{hours:.2} GPU-hours")));
+    parts.extend(size.map(|size| bytes(size)));
+    parts.push(match confidence {
+        Confidence::Unknown => "cost unknown".to_owned(),
+        Confidence::Low => "a guess by its kind".to_owned(),
+        Confidence::Medium => "by its last run, other keys".to_owned(),
+        Confidence::High => "by its last run".to_owned(),
+    });
+    format!("  [{}]", parts.join(", "))
 }
 
 fn summary(plan: &Plan) -> String {
     if plan.is_fresh() {
         return format!("{}: everything is fresh, nothing would run", plan.workflow);
     }
-    let count = |wanted: fn(&RowStatus) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
-    let must = count(|status| matches!(status, RowStatus::Dirty | RowStatus::Extend { .. }));
-    let may = count(|status| *status == RowStatus::Maybe);
-    let known: f64 = plan.rows.iter().filter(|row| row.status != RowStatus::Fresh).filter_map(|row| row.seconds).sum();
-    let unknown = plan.rows.iter().filter(|row| row.status != RowStatus::Fresh && row.seconds.is_none()).count();
+    let number = |wanted: fn(&RowStatus) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
+    let must = number(|status| matches!(status, RowStatus::Dirty | RowStatus::Extend { .. }));
+    let may = number(|status| *status == RowStatus::Maybe);
+    let forecasts: Vec<&Forecast> = plan.rows.iter().filter_map(|row| row.forecast.as_ref()).collect();
+    let known: f64 = forecasts.iter().filter_map(|forecast| forecast.seconds).sum();
+    let unknown = forecasts.iter().filter(|forecast| forecast.seconds.is_none()).count();
     let time = match (known > 0.0, unknown) {
         (false, _) => "time unknown".to_owned(),
-        (true, 0) => format!("at most {} of work by the last run's times", duration(known)),
-        (true, unknown) => format!("{} of work and {} of unknown length", duration(known), ui::count(unknown, "stage")),
+        (true, 0) => format!("at most {} of work by earlier runs", duration(known)),
+        (true, unknown) => format!("{} of work and {} of unknown length", duration(known), count(unknown, "stage")),
     };
-    format!("{}: {must} to run, {may} only if what they need changes; {time}", plan.workflow)
+    let mut parts = vec![format!("{must} to run, {may} only if what they need changes"), time];
+    let hours: f64 = forecasts.iter().filter_map(|forecast| forecast.gpu_hours).sum();
+    parts.extend((hours > 0.0).then(|| format!("{hours:.2} GPU-hours")));
+    let size: u64 = forecasts.iter().filter_map(|forecast| forecast.bytes).sum();
+    parts.extend((size > 0).then(|| format!("{} to write", bytes(size))));
+    format!("{}: {}", plan.workflow, parts.join("; "))
 }
 
 /// Says a reason in a few words.

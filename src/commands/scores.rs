@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 use engine::artifact::ArtifactType;
 use engine::plan::{Status as RowStatus, plan};
+use engine::select::Selection;
 use engine::workflow::{StageDecl, Target, Workflow};
 use serde_json::Value;
 use store::{Record, Store};
@@ -24,18 +25,18 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
     let store = find_store(global)?;
-    let records = fresh_records(&workflow, &store)?;
+    let records = fresh_records(workflow, &store)?;
     if global.json {
-        return print_json(&reports(&workflow, &store, &records)?);
+        return print_json(&reports(workflow, &store, &records)?);
     }
-    let table = table(&workflow, &store, &records)?;
+    let table = table(workflow, &store, &records)?;
     ui::table(&table.ok_or_else(|| anyhow!("`{}` has no fresh evaluation: run `r1flow apply` first", workflow.name))?);
     Ok(Status::Done)
 }
 
 /// Returns the records of the stages that are fresh.
 pub(crate) fn fresh_records(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Record>> {
-    let plan = plan(workflow, store)?;
+    let plan = plan(workflow, store, &Selection::default())?;
     let mut records = BTreeMap::new();
     for row in plan.rows.into_iter().filter(|row| row.status == RowStatus::Fresh) {
         if let Some(fingerprint) = row.fingerprint

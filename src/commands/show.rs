@@ -99,7 +99,7 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
         ui::table(&table_of(value));
     }
     let mut table = Table::new(["output", "type", "size", "digest"]);
-    for (name, OutputRecord { artifact, digest, bytes: size }) in &record.outputs {
+    for (name, OutputRecord { artifact, digest, bytes: size, .. }) in &record.outputs {
         table.push(vec![name.clone(), artifact.clone(), bytes(*size), digest.to_string()]);
     }
     ui::table(&table);

@@ -99,6 +99,16 @@ impl Write for Lines {
 impl Attempt {
     /// Makes an attempt in `dir` with the keys `config`; `resume` is the checkpoint to start from.
     pub(crate) fn new<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>) -> Self {
+        Self::with_rows::<S>(dir, config, resume, Vec::new())
+    }
+
+    /// Makes the same with `rows` that are known already.
+    pub(crate) fn with_rows<S: Stage>(
+        dir: &Path,
+        config: &Value,
+        resume: Option<Resume>,
+        rows: Vec<PathBuf>,
+    ) -> Self {
         std::fs::create_dir_all(dir).expect("the folder can be made");
         let request = RunRequest {
             protocol: PROTOCOL,
@@ -107,8 +117,16 @@ impl Attempt {
             stage: "tested".to_owned(),
             dir: dir.to_owned(),
             config: config.as_object().expect("keys are a table").clone(),
-            machine: Machine { threads: 1, device: "cpu".to_owned(), checkpoint_seconds: 1e9, checkpoint_steps: None },
+            machine: Machine {
+                threads: 1,
+                device: "cpu".to_owned(),
+                checkpoint_seconds: 1e9,
+                checkpoint_steps: None,
+                checkpoint_at: Vec::new(),
+                silence_seconds: 60.0,
+            },
             resume,
+            rows,
         };
         let lines = Arc::new(Mutex::new(Vec::new()));
         let ctx = Context::new(request, Box::new(Lines(Arc::clone(&lines))));
@@ -127,6 +145,16 @@ impl Attempt {
             Outcome::Stopped(step) => Resume { step, dir: self.dir.join("checkpoints").join(step.to_string()) },
             Outcome::Done(_) => panic!("it went on to its end"),
         }
+    }
+
+    /// Returns the folders of rows that it left, and how many rows there are.
+    pub(crate) fn rows(&self) -> (Vec<PathBuf>, u64) {
+        let parts = self.sent().into_iter().filter_map(|line| match line {
+            FromWorker::Rows { rows, dir, .. } => Some((dir, rows)),
+            _ => None,
+        });
+        let (folders, counts): (Vec<_>, Vec<_>) = parts.unzip();
+        (folders, counts.iter().sum())
     }
 
     /// Returns what it sent.

@@ -1,55 +1,88 @@
 //! Folders of attempts: each belongs to the process that made it, and goes with it.
 //!
 //! ```text
-//! attempts/zero-…/        where a worker writes
-//! attempts/zero-….lock    flocked by the engine for as long as it lives
+//! attempts/<unique>.lock          flocked by an engine for as long as it lives
+//! attempts/<unique>/zero-3/       where one of its workers writes
 //! ```
 //! A lock that can be taken belongs to nobody, so what lies beside it is rubbish of a process that was killed.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
 use crate::{Store, layout, publish};
 
-/// A folder for one attempt at a stage, on the store's own file system; removed when dropped.
+/// The attempts of one engine; nothing on disk before the first.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    owned: OnceLock<Owned>,
+    count: AtomicU64,
+}
+
 #[derive(Debug)]
-pub struct AttemptDir {
-    path: PathBuf,
+struct Owned {
+    folder: PathBuf,
     lock: PathBuf,
     _locked: File,
 }
 
+impl Drop for Owned {
+    fn drop(&mut self) {
+        remove(&self.folder, &self.lock);
+    }
+}
+
+/// A folder for one attempt at a stage, on the store's own file system; removed when dropped.
+#[derive(Debug)]
+pub struct AttemptDir(PathBuf);
+
 impl AttemptDir {
     /// Returns the folder.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0
     }
 }
 
 impl Drop for AttemptDir {
     fn drop(&mut self) {
-        remove(&self.path, &self.lock);
+        if let Err(error) = fs_err::remove_dir_all(&self.0) {
+            tracing::warn!(%error, "an attempt's folder stays until its engine ends");
+        }
     }
 }
 
 impl Store {
     /// Makes a folder for one attempt at a stage.
     pub fn new_attempt_dir(&self, stage: &str) -> Result<AttemptDir> {
-        let name = format!("{}-{}", stage.replace('/', "~"), publish::unique());
-        let attempts = layout::attempts(self.root());
-        let lock = attempts.join(format!("{name}.lock"));
+        let owned = match self.attempts.owned.get() {
+            Some(owned) => owned,
+            None => {
+                let made = self.own_attempts()?;
+                // Whoever comes second removes his again.
+                self.attempts.owned.get_or_init(|| made)
+            }
+        };
+        let number = self.attempts.count.fetch_add(1, Ordering::Relaxed);
+        let path = owned.folder.join(format!("{}-{number}", stage.replace('/', "~")));
+        fs_err::create_dir(&path)?;
+        Ok(AttemptDir(path))
+    }
+
+    fn own_attempts(&self) -> Result<Owned> {
+        let folder = layout::attempts(self.root()).join(publish::unique());
+        let lock = folder.with_extension("lock");
         // Locked before it has its name: nobody ever sees it unlocked while its owner lives.
         let draft = layout::tmp(self.root()).join(publish::unique());
         let file = fs_err::File::create(&draft)?.into_parts().0;
         file.lock()?;
         fs_err::rename(&draft, &lock)?;
-        let path = attempts.join(name);
-        fs_err::create_dir_all(&path)?;
-        Ok(AttemptDir { path, lock, _locked: file })
+        fs_err::create_dir(&folder)?;
+        Ok(Owned { folder, lock, _locked: file })
     }
 
-    /// Removes the folders of processes that were killed, and returns how many there were.
+    /// Removes the folders of processes that were killed, and returns how many processes there were.
     pub fn sweep_attempts(&self) -> Result<usize> {
         let mut swept = 0;
         for entry in fs_err::read_dir(layout::attempts(self.root()))? {
@@ -95,11 +128,12 @@ mod tests {
 
         // What a killed process leaves: the same files, and nobody who holds the lock.
         let attempts = layout::attempts(store.root());
-        fs_err::create_dir(attempts.join("zero-1")).unwrap();
-        fs_err::write(attempts.join("zero-1/half"), b"").unwrap();
-        fs_err::write(attempts.join("zero-1.lock"), b"").unwrap();
+        fs_err::create_dir_all(attempts.join("1/zero-1")).unwrap();
+        fs_err::write(attempts.join("1/zero-1/half"), b"").unwrap();
+        fs_err::write(attempts.join("1.lock"), b"").unwrap();
         assert_eq!(store.sweep_attempts().unwrap(), 1);
         drop(mine);
+        drop(store);
         assert_eq!(fs_err::read_dir(attempts).unwrap().count(), 0);
     }
 }

@@ -27,6 +27,11 @@ impl Digest {
         hex
     }
 
+    /// Reads 64 hex digits.
+    pub(crate) fn from_hex(hex: &str) -> Option<Self> {
+        blake3::Hash::from_hex(hex).ok().map(Self::from)
+    }
+
     /// Returns the raw bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -67,8 +72,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         text.strip_prefix("b3:")
-            .and_then(|hex| blake3::Hash::from_hex(hex).ok())
-            .map(Self::from)
+            .and_then(Self::from_hex)
             .ok_or_else(|| ParseDigestError(text.to_owned()))
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Open {
     db: sled::Db,
     /// Identity of an input file (path, device, inode, size, times) → digest.
     pub(crate) stat: sled::Tree,
-    /// `stage \0 finished \0 fingerprint hex` → empty.
+    /// `stage \0 finished \0 place in the journal` → empty; the empty key → bytes of the journal that it covers.
     pub(crate) stages: sled::Tree,
 }
 

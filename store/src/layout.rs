@@ -6,9 +6,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 /// Raised when an older program could misread what a newer one writes.
-const FORMAT: u32 = 1;
-const FOLDERS: [&str; 9] =
-    ["objects", "actions", "records", "checkpoints", "attempts", "runs", "locks", "quarantine", "tmp"];
+const FORMAT: u32 = 2;
+const FOLDERS: [&str; 8] = ["objects", "checkpoints", "rows", "attempts", "runs", "locks", "quarantine", "tmp"];
 
 pub(crate) fn create(root: &Path) -> Result<()> {
     if exists(root) {
@@ -53,20 +52,16 @@ pub(crate) fn object(root: &Path, digest: &Digest) -> PathBuf {
     fanned(root, "objects", digest)
 }
 
-pub(crate) fn action(root: &Path, fingerprint: &Digest) -> PathBuf {
-    fanned(root, "actions", fingerprint).with_extension("json")
-}
-
-pub(crate) fn record(root: &Path, fingerprint: &Digest) -> PathBuf {
-    fanned(root, "records", fingerprint).with_extension("json")
-}
-
-pub(crate) fn records(root: &Path) -> PathBuf {
-    root.join("records")
+pub(crate) fn journal(root: &Path) -> PathBuf {
+    root.join("records.jsonl")
 }
 
 pub(crate) fn checkpoints(root: &Path, key: &Digest) -> PathBuf {
     fanned(root, "checkpoints", key)
+}
+
+pub(crate) fn rows(root: &Path, key: &Digest) -> PathBuf {
+    fanned(root, "rows", key)
 }
 
 pub(crate) fn lock(root: &Path, fingerprint: &Digest) -> PathBuf {

@@ -8,10 +8,10 @@
 //! .r1flow/
 //! ├── format.toml                       version of this layout; an unknown one is refused
 //! ├── objects/ab/<62 hex>               bytes, 0444; trees (manifests of folders) are objects too
-//! ├── actions/ab/<62 hex>.json          what decided a stage's outputs, by fingerprint
-//! ├── records/ab/<62 hex>.json          fingerprint → outputs, checksummed
+//! ├── records.jsonl                     a line for each stage done: fingerprint → action and outputs, checksummed
 //! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree
-//! ├── attempts/<stage>-<unique>/        where a worker writes; swept when its engine is gone
+//! ├── rows/ab/<62 hex>/<62 hex>.json    row key → parts of a growing set of rows
+//! ├── attempts/<engine>/<stage>-<n>/    where a worker writes; swept when its engine is gone
 //! ├── runs/<id>/                        history, kept by the engine
 //! ├── locks/<62 hex>                    flock: one process computes a fingerprint
 //! ├── quarantine/                       objects whose bytes did not match their name
@@ -26,11 +26,13 @@ mod digest;
 mod error;
 mod hash;
 mod index;
+mod journal;
 mod layout;
 mod lock;
 mod object;
 mod publish;
 mod record;
+mod rows;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -41,16 +43,22 @@ pub use checkpoint::CheckpointRecord;
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
 pub use lock::StageLock;
+pub use publish::Unsynced;
 pub use record::{OutputRecord, Record};
+pub use rows::RowsRecord;
 pub use tree::{Member, Tree, TreeRef};
 
+use attempt::Attempts;
 use index::Index;
+use journal::Journal;
 
 /// A store on the local file system; cheap to clone and to share between threads.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: Arc<PathBuf>,
     index: Arc<Index>,
+    journal: Arc<Journal>,
+    attempts: Arc<Attempts>,
 }
 
 impl Store {
@@ -68,8 +76,12 @@ impl Store {
     fn at(root: &Path) -> Result<Self> {
         layout::check_version(root)?;
         let root = fs_err::canonicalize(root)?;
-        let index = Index::new(layout::index(&root));
-        Ok(Self { root: Arc::new(root), index: Arc::new(index) })
+        Ok(Self {
+            index: Arc::new(Index::new(layout::index(&root))),
+            journal: Arc::new(Journal::new(layout::journal(&root))),
+            attempts: Arc::default(),
+            root: Arc::new(root),
+        })
     }
 
     /// Returns the store's folder, absolute.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::publish::Unsynced;
 use crate::{Store, layout, publish};
 
 impl Store {
@@ -20,22 +21,30 @@ impl Store {
 
     /// Stores `bytes`, durably.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
+        let (digest, unsynced) = self.write_in(bytes)?;
+        unsynced.sync()?;
+        Ok(digest)
+    }
+
+    /// Stores `bytes`; like [`Store::move_in`], durably only once what is returned has been synced.
+    pub fn write_in(&self, bytes: &[u8]) -> Result<(Digest, Unsynced)> {
         let digest = Digest::of(bytes);
         if !self.is_intact(&digest)? {
-            let draft = publish::draft(&layout::tmp(self.root()), bytes)?;
-            self.publish_object(&draft, &digest)?;
+            let draft = layout::tmp(self.root()).join(publish::unique());
+            fs_err::write(&draft, bytes)?;
+            self.name_object(&draft, &digest)?;
         }
-        Ok(digest)
+        Ok((digest, Unsynced::of([self.object_path(&digest)])))
     }
 
     /// Stores a copy of a file, durably.
     pub fn put_file(&self, path: &Path) -> Result<Digest> {
         let draft = layout::tmp(self.root()).join(publish::unique());
         fs_err::copy(path, &draft)?;
-        publish::sync_file(&draft)?;
         // Hashing what was copied, not the source: the source may change in between.
         let digest = hash_file(&draft)?;
-        self.publish_object(&draft, &digest)?;
+        self.name_object(&draft, &digest)?;
+        Unsynced::of([self.object_path(&digest)]).sync()?;
         Ok(digest)
     }
 
@@ -74,12 +83,7 @@ impl Store {
         Ok(aside)
     }
 
-    fn publish_object(&self, draft: &Path, digest: &Digest) -> Result<()> {
-        self.name_object(draft, digest)?;
-        publish::sync_folder(self.object_path(digest).parent().expect("objects lie in a folder"))
-    }
-
-    /// Names a durable draft; the caller makes the folder durable. What lies there already stays, unless it was damaged.
+    /// Gives a draft its name; the caller syncs it. What lies there already stays, unless it was damaged.
     pub(crate) fn name_object(&self, draft: &Path, digest: &Digest) -> Result<()> {
         if self.is_intact(digest)? {
             fs_err::remove_file(draft)?;
@@ -92,6 +96,11 @@ impl Store {
     /// Fails, with the object moved aside, unless it has the bytes of its name.
     pub(crate) fn check_object(&self, digest: &Digest) -> Result<()> {
         if self.hash_path(&self.object_path(digest))? == *digest { Ok(()) } else { Err(self.corrupt(digest)?) }
+    }
+
+    /// Does the same as [`Store::check_object`] without trust in what is remembered of large files.
+    pub(crate) fn check_bytes(&self, digest: &Digest) -> Result<()> {
+        if hash_file(&self.object_path(digest))? == *digest { Ok(()) } else { Err(self.corrupt(digest)?) }
     }
 }
 

@@ -1,8 +1,7 @@
-//! Actions and records: what decided a stage's outputs, and which they are.
+//! Records: what a stage made, beside the action that decided it.
 //!
-//! A record is one JSON line with a checksum of its body in front, so that a torn or edited file is a miss and never
-//! a wrong answer. A second record of the same fingerprint with other outputs means that the stage is not
-//! deterministic: the first stays in force, the other is kept beside it and marked.
+//! Both stand in one line of the journal. A second record of the same fingerprint with other outputs means that the
+//! stage is not deterministic: the first stays in force, the other is kept after it and marked.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,7 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::{Store, layout, publish};
+use crate::index::Open;
+use crate::journal::Line;
+use crate::tree::Member;
+use crate::Store;
+use crate::publish::Unsynced;
 
 /// What a stage made, by fingerprint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,10 @@ pub struct Record {
     pub cpu_seconds: f64,
     /// Steps that the last attempt ran.
     pub steps: u64,
+    /// Where tensors lived: `cpu` or `cuda:N`.
+    pub device: String,
+    /// CPU threads.
+    pub threads: usize,
     /// When, RFC 3339 in UTC.
     pub finished: String,
     /// False when the same action has given other outputs, too.
@@ -54,77 +61,60 @@ pub struct OutputRecord {
     pub digest: Digest,
     /// Bytes of all members.
     pub bytes: u64,
+    /// The tree's members: whether they are present can be told without reading the tree.
+    pub members: Vec<Member>,
 }
 
 impl Store {
-    /// Stores the document of an action under its fingerprint.
-    pub fn put_action(&self, fingerprint: &Digest, document: &Value) -> Result<()> {
-        let path = layout::action(self.root(), fingerprint);
-        if path.exists() {
-            return Ok(());
-        }
-        publish::replace(&layout::tmp(self.root()), &path, &encode(&path, document)?)
+    /// Stores a record with the action behind it, durably. What it names must be stored before.
+    pub fn put_record(&self, record: &Record, action: &Value) -> Result<()> {
+        self.write_record(record, action)?.sync()
     }
 
-    /// Returns the document of an action.
-    pub fn action(&self, fingerprint: &Digest) -> Result<Option<Value>> {
-        let Some(bytes) = read_if_there(&layout::action(self.root(), fingerprint))? else { return Ok(None) };
-        Ok(serde_json::from_slice(&bytes).ok())
-    }
-
-    /// Stores a record, durably. Objects and trees that it names must be stored before.
-    pub fn put_record(&self, record: &Record) -> Result<()> {
-        let path = layout::record(self.root(), &record.fingerprint);
+    /// Stores a record; durably only once what is returned, and what the record names, has been synced. A power cut before
+    /// that may leave a record of objects that are not there, which counts as none: [`Store::outputs_are_whole`] looks.
+    pub fn write_record(&self, record: &Record, action: &Value) -> Result<Unsynced> {
         let mut record = record.clone();
-        let mut path = path.as_path();
-        let aside;
         if let Some(first) = self.record(&record.fingerprint)?
             && outputs_differ(&first, &record)
             && self.outputs_are_whole(&first)
         {
             tracing::warn!(stage = record.stage, "the same action gave other bytes: the stage is not deterministic");
             record.deterministic = false;
-            aside = path.with_extension(format!("{}.json", publish::unique()));
-            path = &aside;
         }
-        let body = encode(path, &record)?;
-        let mut bytes = Digest::of(&body).hex().into_bytes();
-        bytes.push(b' ');
-        bytes.extend(body);
-        publish::replace(&layout::tmp(self.root()), path, &bytes)?;
-        if let Some(open) = self.index.get()
-            && let Err(error) = open.stages.insert(index_key(&record), &[])
-        {
-            tracing::warn!(%error, "the index takes no more entries");
-        }
-        Ok(())
+        let encode = |source| Error::Encode { path: self.root().to_owned(), source };
+        let line = serde_json::to_vec(&record).map_err(encode)?;
+        self.journal.append(&record.fingerprint, &line, &serde_json::to_vec(action).map_err(encode)?)
     }
 
-    /// Returns the record of a fingerprint. One that does not match its checksum counts as absent.
+    /// Returns the document of an action that a record was made by.
+    pub fn action(&self, fingerprint: &Digest) -> Result<Option<Value>> {
+        let lines = self.journal.lines_of(fingerprint)?;
+        Ok(lines.iter().find_map(|line| serde_json::from_slice(line.action()).ok()))
+    }
+
+    /// Returns the record of a fingerprint that is in force. One that does not match its checksum counts as absent.
     pub fn record(&self, fingerprint: &Digest) -> Result<Option<Record>> {
-        let path = layout::record(self.root(), fingerprint);
-        Ok(read_if_there(&path)?.and_then(|bytes| decode(&path, &bytes)))
+        let lines = self.journal.lines_of(fingerprint)?;
+        Ok(lines.iter().filter_map(decode).find(|record| record.deterministic))
     }
 
     /// Returns whether every output of a record is present.
     pub fn outputs_are_whole(&self, record: &Record) -> bool {
-        record.outputs.values().all(|output| self.is_whole(&output.digest))
+        record.outputs.values().all(|output| self.is_present(&output.digest, &output.members))
     }
 
     /// Returns the records that were made under a stage's name, of whatever workflow, newest first.
     pub fn records_of_stage(&self, stage: &str) -> Result<Vec<Record>> {
-        let mut found: Vec<_> = match self.fingerprints_of_stage(stage)? {
-            Some(fingerprints) => {
-                let records = fingerprints.iter().map(|fingerprint| self.record(fingerprint));
-                records.filter_map(Result::transpose).collect::<Result<_>>()?
-            }
+        let mut found: Vec<Record> = match self.index.get() {
+            Some(open) => self.indexed(open, stage)?,
             None => self.all_records()?.into_iter().filter(|record| record.stage == stage).collect(),
         };
         found.sort_by(|a, b| b.finished.cmp(&a.finished));
         Ok(found)
     }
 
-    /// Returns every record by the name of its stage, newest first, from the files alone.
+    /// Returns every record by the name of its stage, newest first.
     pub fn records_by_stage(&self) -> Result<HashMap<String, Vec<Record>>> {
         let mut by_stage: HashMap<_, Vec<Record>> = HashMap::new();
         for record in self.all_records()? {
@@ -136,56 +126,61 @@ impl Store {
         Ok(by_stage)
     }
 
-    /// Returns every record that can be read.
+    /// Returns every record that can be read, oldest first.
     pub fn all_records(&self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        for path in record_files(self.root())? {
-            records.extend(read_if_there(&path)?.and_then(|bytes| decode(&path, &bytes)));
-        }
+        self.journal.each_from(0, |line| {
+            records.extend(decode(&line));
+            Ok(())
+        })?;
         Ok(records)
     }
 
-    /// Asks the index, after checking that it has seen every record file; `None` when there is no index.
-    fn fingerprints_of_stage(&self, stage: &str) -> Result<Option<Vec<Digest>>> {
-        let Some(open) = self.index.get() else { return Ok(None) };
-        if open.stages.len() != record_files(self.root())?.len() {
-            self.rebuild_index(open)?;
+    /// Asks the index for the records of a stage, after it has seen the end of the journal.
+    fn indexed(&self, open: &Open, stage: &str) -> Result<Vec<Record>> {
+        if let Err(error) = self.catch_up(open)? {
+            tracing::warn!(%error, "the index takes no more entries");
+            return Ok(self.all_records()?.into_iter().filter(|record| record.stage == stage).collect());
         }
         let prefix = format!("{stage}\0");
         let keys = open.stages.scan_prefix(prefix.as_bytes()).keys().filter_map(std::result::Result::ok);
-        let hexes = keys.filter_map(|key| String::from_utf8(key.to_vec()).ok());
-        Ok(Some(hexes.filter_map(|key| format!("b3:{}", key.rsplit('\0').next()?).parse().ok()).collect()))
+        let starts = keys.filter_map(|key| {
+            let text = std::str::from_utf8(&key).ok()?;
+            u64::from_str_radix(text.rsplit('\0').next()?, 16).ok()
+        });
+        let mut found = Vec::new();
+        for start in starts {
+            found.extend(self.journal.line_at(start)?.as_ref().and_then(decode).filter(|record| record.stage == stage));
+        }
+        Ok(found)
     }
 
-    fn rebuild_index(&self, open: &crate::index::Open) -> Result<()> {
-        let cleared = open.stages.clear();
-        for record in self.all_records()? {
-            if let Err(error) = cleared.clone().and_then(|()| open.stages.insert(index_key(&record), &[])) {
-                tracing::warn!(%error, "the index cannot be built");
-                break;
+    fn catch_up(&self, open: &Open) -> Result<std::result::Result<(), sled::Error>> {
+        let covered = open.stages.get(COVERED).ok().flatten();
+        let covered = covered.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_ref()).ok()).map_or(0, u64::from_le_bytes);
+        let mut refused = None;
+        let end = self.journal.each_from(covered, |line| {
+            if let Some(record) = decode(&line) {
+                let key = format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start);
+                refused = open.stages.insert(key.as_bytes(), &[]).err().or(refused.take());
             }
-        }
-        Ok(())
+            Ok(())
+        })?;
+        let noted = open.stages.insert(COVERED, &end.to_le_bytes());
+        Ok(refused.map_or(noted.map(drop), Err))
     }
 }
 
-fn index_key(record: &Record) -> Vec<u8> {
-    format!("{}\0{}\0{}", record.stage, record.finished, record.fingerprint.hex()).into_bytes()
+/// No stage has an empty name.
+const COVERED: &[u8] = b"";
+
+fn decode(line: &Line) -> Option<Record> {
+    serde_json::from_slice(line.record()).ok()
 }
 
 fn outputs_differ(one: &Record, two: &Record) -> bool {
     let digests = |record: &Record| record.outputs.iter().map(|(k, v)| (k.clone(), v.digest)).collect::<Vec<_>>();
     digests(one) != digests(two)
-}
-
-fn record_files(root: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut files = Vec::new();
-    for fan in fs_err::read_dir(layout::records(root))? {
-        for file in fs_err::read_dir(fan?.path())? {
-            files.push(file?.path());
-        }
-    }
-    Ok(files)
 }
 
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -196,27 +191,12 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn encode<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|source| Error::Encode { path: path.to_owned(), source })
-}
-
-fn decode(path: &Path, bytes: &[u8]) -> Option<Record> {
-    let decoded = bytes
-        .split_at_checked(65)
-        .filter(|(sum, body)| sum[..64] == *Digest::of(body).hex().as_bytes())
-        .and_then(|(_, body)| serde_json::from_slice(body).ok());
-    if decoded.is_none() {
-        tracing::warn!(path = %path.display(), "a record is torn or edited and counts as absent");
-    }
-    decoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn record(stage: &str, finished: &str, output: &[u8]) -> Record {
-        let output = OutputRecord { artifact: "model".to_owned(), digest: Digest::of(output), bytes: 1 };
+        let output = OutputRecord { artifact: "model".to_owned(), digest: Digest::of(output), bytes: 1, members: Vec::new() };
         Record {
             fingerprint: Digest::of(format!("{stage}{finished}").as_bytes()),
             workflow: "w".to_owned(),
@@ -229,6 +209,8 @@ mod tests {
             seconds: 1.5,
             cpu_seconds: 1.0,
             steps: 3,
+            device: "cpu".to_owned(),
+            threads: 1,
             finished: finished.to_owned(),
             deterministic: true,
         }
@@ -239,7 +221,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         for (stage, finished) in [("a", "2026-01-01"), ("a", "2026-01-03"), ("b", "2026-01-02"), ("a", "2026-01-02")] {
-            store.put_record(&record(stage, finished, b"x")).unwrap();
+            store.put_record(&record(stage, finished, b"x"), &Value::Null).unwrap();
         }
         let times = |store: &Store| -> Vec<_> {
             store.records_of_stage("a").unwrap().into_iter().map(|record| record.finished).collect()
@@ -254,24 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_record_is_a_miss() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let record = record("a", "2026-01-01", b"x");
-        store.put_record(&record).unwrap();
-        assert_eq!(store.record(&record.fingerprint).unwrap(), Some(record.clone()));
-        let path = layout::record(store.root(), &record.fingerprint);
-        let bytes = fs_err::read(&path).unwrap();
-        for length in 0..bytes.len() {
-            fs_err::write(&path, &bytes[..length]).unwrap();
-            assert_eq!(store.record(&record.fingerprint).unwrap(), None, "cut at {length}");
-        }
-        let text = String::from_utf8(bytes).unwrap().replace("\"seconds\":1.5", "\"seconds\":9.5");
-        fs_err::write(&path, text).unwrap();
-        assert_eq!(store.record(&record.fingerprint).unwrap(), None, "edited");
-    }
-
-    #[test]
     fn other_bytes_for_the_same_action_are_kept_beside_the_first() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
@@ -281,8 +245,8 @@ mod tests {
         first.outputs.get_mut("model").unwrap().digest = whole.digest;
         let mut second = first.clone();
         second.outputs.get_mut("model").unwrap().digest = Digest::of(b"other");
-        store.put_record(&first).unwrap();
-        store.put_record(&second).unwrap();
+        store.put_record(&first, &Value::Null).unwrap();
+        store.put_record(&second, &Value::Null).unwrap();
         assert_eq!(store.record(&first.fingerprint).unwrap(), Some(first));
         assert_eq!(store.all_records().unwrap().iter().filter(|record| !record.deterministic).count(), 1);
     }
@@ -291,10 +255,11 @@ mod tests {
     fn an_action_reads_as_written() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let document = serde_json::json!({"kind": "sft", "params": {"lr": 1e-4}});
-        let key = Digest::of(b"action");
-        assert_eq!(store.action(&key).unwrap(), None);
-        store.put_action(&key, &document).unwrap();
-        assert_eq!(store.action(&key).unwrap(), Some(document));
+        let document = serde_json::json!({"kind": "sft", "params": {"lr": 1e-4, "text": "tab\tand\nline"}});
+        let record = record("a", "2026-01-01", b"x");
+        assert_eq!(store.action(&record.fingerprint).unwrap(), None);
+        store.put_record(&record, &document).unwrap();
+        assert_eq!(store.action(&record.fingerprint).unwrap(), Some(document));
+        assert_eq!(store.record(&record.fingerprint).unwrap(), Some(record));
     }
 }

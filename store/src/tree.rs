@@ -3,7 +3,6 @@
 //! A manifest is canonical JSON, sorted by path, and an object itself; its digest names the folder's content. Empty
 //! folders, times and owners are not part of it.
 
-use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::hash_file;
+use crate::publish::Unsynced;
 use crate::{Store, layout, publish};
 
 /// A folder's content.
@@ -51,6 +51,11 @@ impl Tree {
         self.members.iter().map(|member| member.size).sum()
     }
 
+    /// Returns the tree's digest and size.
+    pub fn reference(&self) -> TreeRef {
+        TreeRef { digest: Digest::of(&self.encode()), bytes: self.bytes() }
+    }
+
     fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a manifest is plain data")
     }
@@ -66,13 +71,25 @@ impl Store {
     /// Returns whether a tree's manifest and every member are present with the right size. An object that may be written
     /// to has been in somebody's hands, and is believed only after its bytes have been looked at.
     pub fn is_whole(&self, digest: &Digest) -> bool {
-        let is_there = |member: &Member| {
-            std::fs::metadata(self.object_path(&member.digest)).is_ok_and(|found| {
+        self.tree(digest).is_ok_and(|tree| self.is_present(digest, &tree.members))
+    }
+
+    /// Returns the same of a tree whose members are known.
+    pub(crate) fn is_present(&self, digest: &Digest, members: &[Member]) -> bool {
+        let is_there = |digest: &Digest, size: Option<u64>| {
+            std::fs::metadata(self.object_path(digest)).is_ok_and(|found| {
                 let is_untouched = found.permissions().readonly();
-                found.len() == member.size && (is_untouched || self.is_intact(&member.digest).unwrap_or(false))
+                size.is_none_or(|size| found.len() == size)
+                    && (is_untouched || self.is_intact(digest).unwrap_or(false))
             })
         };
-        self.tree(digest).is_ok_and(|tree| tree.members.iter().all(is_there))
+        is_there(digest, None) && members.iter().all(|member| is_there(&member.digest, Some(member.size)))
+    }
+
+    /// Reads every byte of a tree, and fails at the first object that is missing or not what its name says; a damaged one is
+    /// moved aside.
+    pub fn check_tree(&self, digest: &Digest) -> Result<()> {
+        self.tree(digest)?.members.iter().try_for_each(|member| self.check_bytes(&member.digest))
     }
 
     /// Stores a copy of a folder, durably.
@@ -84,27 +101,29 @@ impl Store {
             fs_err::copy(&path, target)?;
         }
         fs_err::create_dir_all(&copy)?;
-        self.adopt_dir(&copy)
+        let stored = self.adopt_dir(&copy)?;
+        fs_err::remove_dir_all(&copy)?;
+        Ok(stored)
     }
 
-    /// Moves a folder's files into the store, durably, and removes the folder. It must be on the store's file system.
+    /// Moves a folder's files into the store, durably. It must be on the store's file system.
     pub fn adopt_dir(&self, dir: &Path) -> Result<TreeRef> {
+        let (tree, unsynced) = self.move_in(dir)?;
+        unsynced.sync()?;
+        Ok(tree.reference())
+    }
+
+    /// Moves a folder's files into the store. They are there for whoever asks, but a power cut may take them until what is
+    /// returned beside the tree has been synced.
+    pub fn move_in(&self, dir: &Path) -> Result<(Tree, Unsynced)> {
         let tree = scan(dir)?;
-        let mut folders = BTreeSet::new();
-        for member in &tree.members {
-            publish::sync_file(&dir.join(&member.path))?;
-        }
         for member in &tree.members {
             self.name_object(&dir.join(&member.path), &member.digest)?;
-            folders.extend(self.object_path(&member.digest).parent().map(Path::to_owned));
-        }
-        for folder in folders {
-            publish::sync_folder(&folder)?;
         }
         // The manifest comes last: whoever can read it finds every member.
-        let digest = self.put_bytes(&tree.encode())?;
-        fs_err::remove_dir_all(dir)?;
-        Ok(TreeRef { digest, bytes: tree.bytes() })
+        let (_, mut unsynced) = self.write_in(&tree.encode())?;
+        unsynced.extend(Unsynced::of(tree.members.iter().map(|member| self.object_path(&member.digest))));
+        Ok((tree, unsynced))
     }
 
     /// Lays a tree out as the folder `dest`, which must not exist, with read-only files whose bytes have been checked.
@@ -247,7 +266,7 @@ mod tests {
         let expected = hash_dir(attempt).unwrap();
         let stored = store.adopt_dir(attempt).unwrap();
         assert_eq!((stored.digest, stored.bytes), (expected, 5));
-        assert!(!attempt.exists());
+        assert!(!attempt.join("weights").exists());
         assert!(store.is_whole(&stored.digest));
         let out = dir.path().join("out");
         store.materialise(&stored.digest, &out).unwrap();

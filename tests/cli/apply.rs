@@ -205,6 +205,10 @@ fn from_another_folder_paths_of_a_workflow_mean_the_same() {
 fn flags_of_the_machine_change_no_fingerprint() {
     let sandbox = Sandbox::new(CHAIN);
     sandbox.ok(&["apply", "toy.toml", "--jobs", "1", "--threads", "1"]);
-    let again = sandbox.run(&["apply", "toy.toml", "--jobs", "3", "--threads", "2", "--device", "cuda:7"]);
+    let again = sandbox.run(&["apply", "toy.toml", "--jobs", "3", "--threads", "2", "--pool", "licence=3"]);
     assert!(again.code == Some(0) && again.stderr.starts_with("nothing to do"), "{again}");
+    // Which GPU is no matter; that it is none of the CPU's bits is one.
+    let of = |device| sandbox.ok(&["plan", "toy.toml", "--device", device]).replace(device, "");
+    assert!(of("cuda:7").contains("dirty  a      `backend` \"cpu\" → \"cuda\""), "{}", of("cuda:7"));
+    assert_eq!(of("cuda:7"), of("cuda:0"));
 }

@@ -12,12 +12,13 @@ fn the_kinds_of_the_worker() {
     ── stdout
     kind   outputs
     count  model    Counts.
+    draw   samples  Draws a number for each line.
     join   samples  Joins texts.
     write  samples  Writes a text.
     ");
     let kinds = sandbox.json(&["kinds"]);
     let names: Vec<_> = kinds.as_array().unwrap().iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
-    assert_eq!(names, ["count", "join", "write"]);
+    assert_eq!(names, ["count", "draw", "join", "write"]);
 }
 
 #[test]
@@ -27,17 +28,21 @@ fn the_keys_of_a_kind() {
     exit code 0
     ── stdout
     count (version 1): Counts.
+      version 1: the first
     key               takes                             default   role
     data              a list of a reference to samples  required  result   What to mix into the count.
     checkpoint-steps  a whole number                    1         neutral  Steps between two checkpoints.
     crash-once        a table                                     neutral  Ends the process without a word after this step, unless a file of this name exists, which it makes.
     crash-once.at     a whole number                    required  result   After this step.
     crash-once.file   text                              required  result   Tells that it has happened.
+    hang-at           a whole number                              neutral  Does nothing any more after this step, and does not stop either.
     later             a table                                     result   Added to the salt from a step on.
     later.from-step   a whole number                    required  result   Updates done before it begins.
     later.salt        a whole number                    required  result   How much.
     salt              a whole number                    0         result   Mixed into every step.
+    sleeper           text                                        neutral  Starts a process that sleeps for an hour, and writes its number to this file.
     steps             a whole number                    4         extent   How far to count.
+    unsteady          true or false                     false     result   Takes another value each time: what a stage must never do.
     wait              a whole number                    0         neutral  Milliseconds to wait at each step.
     ");
     assert_eq!(sandbox.json(&["kinds", "count"])["outputs"]["model"], "model");
@@ -119,14 +124,14 @@ fn doctor_tells_what_is_there() {
     let (code, before) = doctor(&sandbox, &[]);
     let findings = before.as_object().unwrap();
     let names: Vec<_> = findings.keys().collect();
-    assert_eq!(names, ["worker", "libtorch", "cuda", "cores", "memory", "disk", "store"]);
+    assert_eq!(names, ["worker", "libtorch", "cuda", "memory", "pools", "disk", "store"]);
     for (name, finding) in findings {
         let is_well = finding["ok"].as_bool().unwrap();
         assert!(finding["found"].is_string() && finding["help"].is_string() != is_well, "{name}: {finding}");
     }
     // A disk may be full; nothing else of this can be missing here.
     assert_eq!(code, Some(if before["disk"]["ok"] == true { 0 } else { 2 }));
-    assert!(before["worker"]["found"].as_str().unwrap().ends_with("toy_worker, 3 kinds"));
+    assert!(before["worker"]["found"].as_str().unwrap().ends_with("toy_worker, 4 kinds"));
     assert_eq!(before["libtorch"]["found"], "this worker does without");
     assert_eq!(before["store"]["found"], "none at `.r1flow` yet; `apply` makes one");
     sandbox.ok(&["apply", "toy.toml"]);

@@ -15,10 +15,10 @@ fn before_anything_ran() {
     insta::assert_snapshot!(Sandbox::new(CHAIN).run(&["plan", "toy.toml"]), @r"
     exit code 0
     ── stdout
-    dirty  a      has not run yet
-    dirty  b      has not run yet, after `a`
-    dirty  c      has not run yet, after `b`
-    dirty  other  has not run yet
+    dirty  a      has not run yet  [cost unknown]
+    dirty  b      has not run yet, after `a`  [cost unknown]
+    dirty  c      has not run yet, after `b`  [cost unknown]
+    dirty  other  has not run yet  [cost unknown]
     toy: 4 to run, 0 only if what they need changes; time unknown
     ");
 }
@@ -40,10 +40,10 @@ fn an_edit_says_what_changed_and_what_may_follow() {
     exit code 0
     ── stdout
     fresh  other
-    dirty  a      `text` "hello" → "bye"  ~[TIME]
-    maybe  b      after `a`  ~[TIME]
-    maybe  c      after `b`  ~[TIME]
-    toy: 1 to run, 2 only if what they need changes; at most [TIME] of work by the last run's times
+    dirty  a      `text` "hello" → "bye"  [~[TIME], 5 B, by its last run, other keys]
+    maybe  b      after `a`  [~[TIME], 5 B, by its last run]
+    maybe  c      after `b`  [~[TIME], 40 B, by its last run]
+    toy: 1 to run, 2 only if what they need changes; at most [TIME] of work by earlier runs; 50 B to write
     "#);
     let neutral = sandbox.ok(&["plan", "toy.toml", "--set", "a.loudness=9"]);
     assert!(neutral.contains("everything is fresh"), "{neutral}");
@@ -55,8 +55,8 @@ fn more_steps_extend() {
     exit code 0
     ── stdout
     fresh  a  b  other
-    extend c      continues from step 4 of 6, `steps` 4 → 6  ~[TIME]
-    toy: 1 to run, 0 only if what they need changes; at most [TIME] of work by the last run's times
+    extend c      continues from step 4 of 6, `steps` 4 → 6  [~[TIME], 40 B, by its last run, other keys]
+    toy: 1 to run, 0 only if what they need changes; at most [TIME] of work by earlier runs; 40 B to write
     ");
 }
 
@@ -67,11 +67,11 @@ fn outputs_that_are_gone() {
     insta::assert_snapshot!(sandbox.run(&["plan", "toy.toml"]), @r"
     exit code 0
     ── stdout
-    dirty  a      its outputs are gone  ~[TIME]
-    maybe  b      after `a`  ~[TIME]
-    maybe  c      after `b`  ~[TIME]
-    dirty  other  its outputs are gone  ~[TIME]
-    toy: 2 to run, 2 only if what they need changes; at most [TIME] of work by the last run's times
+    dirty  a      its outputs are gone  [~[TIME], 5 B, by its last run]
+    maybe  b      after `a`  [~[TIME], 5 B, by its last run]
+    maybe  c      after `b`  [~[TIME], 40 B, by its last run]
+    dirty  other  its outputs are gone  [~[TIME], 5 B, by its last run]
+    toy: 2 to run, 2 only if what they need changes; at most [TIME] of work by earlier runs; 55 B to write
     ");
 }
 
@@ -94,7 +94,7 @@ fn verbosely_with_every_value_and_its_origin() {
     insta::assert_snapshot!(sandbox.run(&["plan", "toy.toml", "-v", "--set", "a.loudness=2"]), @r#"
     exit code 0
     ── stdout
-    dirty  a  has not run yet
+    dirty  a  has not run yet  [cost unknown]
     toy: 1 to run, 0 only if what they need changes; time unknown
 
     [write.a]
@@ -103,4 +103,54 @@ fn verbosely_with_every_value_and_its_origin() {
       loudness = 2  # --set
       fail = false  # default of the kind
     "#);
+}
+
+#[test]
+fn a_stage_that_never_ran_is_guessed_by_its_kind() {
+    let sandbox = applied();
+    sandbox.write("more.toml", &format!("{CHAIN}[write.new]\ntext = \"new\"\n[draw.rows]\ndata = [\"a.samples\"]\n"));
+    let rows = sandbox.json(&["plan", "more.toml", "--set", "c.salt=1"])["rows"].clone();
+    let of = |stage: &str| &rows.as_array().unwrap().iter().find(|row| row["stage"] == stage).unwrap()["forecast"];
+    let confidence = ["c", "new", "rows"].map(|stage| of(stage)["confidence"].as_str().unwrap());
+    assert_eq!(confidence, ["medium", "low", "unknown"]);
+    assert!(of("new")["seconds"].is_number() && of("rows")["seconds"].is_null());
+    assert!(of("a").is_null(), "what is fresh costs nothing");
+}
+
+#[test]
+fn a_saved_plan_runs_or_refuses() {
+    let sandbox = applied();
+    let edit = ["--set", "c.steps=6", "--set", "a.loudness=2"];
+    let told = sandbox.ok(&[&["plan", "toy.toml", "-o", "saved.json"], &edit[..]].concat());
+    assert!(told.ends_with("saved: `r1flow apply saved.json` runs this and nothing else\n"), "{told}");
+
+    // The world moves: another file, an input of the plan's.
+    let before = fs_err::read_to_string(sandbox.root().join("toy.toml")).unwrap();
+    sandbox.write("toy.toml", &before.replace("[write.a]", "[write.a]\ntext = \"bye\""));
+    insta::assert_snapshot!(sandbox.run(&["apply", "saved.json"]), @r#"
+    exit code 2
+    ── stderr
+    error: the world has moved since the plan was made:
+      `a`: was fresh, is dirty (`text` "hello" → "bye")
+      `b`: was fresh, is maybe (after `a`)
+      `c`: was extend (`steps` 4 → 6), is dirty (`steps` 4 → 6, after `b`)
+    help: look at what has changed, and make a new plan: `r1flow plan … -o FILE`
+    "#);
+    sandbox.write("toy.toml", &before);
+    let events = super::support::events(&sandbox.ok(&["apply", "saved.json", "--json"]));
+    assert_eq!(super::support::stages(&events, "started"), ["c"]);
+    let again = sandbox.run(&["apply", "saved.json"]);
+    assert!(again.code == Some(2) && again.stderr.contains("`c`: was extend (`steps` 4 → 6), is fresh"), "{again}");
+    let mixed = sandbox.run(&["apply", "saved.json", "--only", "c"]);
+    assert!(mixed.code == Some(2) && mixed.stderr.contains("leave out `--set`"), "{mixed}");
+}
+
+#[test]
+fn two_stages_are_compared() {
+    let sandbox = applied();
+    let told = sandbox.ok(&["explain", "a", "other"]);
+    assert_eq!(told, "a → other\n  `text` \"hello\" → \"other\"\n");
+    assert_eq!(sandbox.ok(&["explain", "a", "a"]), "a and a are one action: what one makes the other takes\n");
+    let unknown = sandbox.run(&["explain", "a", "nobody"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("`nobody` has not run"), "{unknown}");
 }

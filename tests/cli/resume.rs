@@ -94,6 +94,42 @@ fn a_killed_apply_takes_its_worker_along_and_the_next_goes_on() {
     assert_eq!(fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap().count(), 2);
 }
 
+#[test]
+fn what_a_stage_starts_dies_with_it_however_it_ends() {
+    let sandbox = Sandbox::new(CHAIN);
+    let file = sandbox.root().join("sleeper");
+    let sleeper = format!("c.sleeper={:?}", file.display().to_string());
+    let pid_of = || -> u32 {
+        poll("the sleeper", || fs_err::read_to_string(&file).ok().and_then(|text| text.parse().ok()))
+    };
+    let assert_gone = |pid: u32, what: &str| poll(what, || (!is_running(pid)).then_some(()));
+    let begin = |salt: &str| {
+        let _ = fs_err::remove_file(&file);
+        let running = start_counting(&sandbox, &["--set", &sleeper, "--set", salt]);
+        let pid = pid_of();
+        assert!(is_running(pid));
+        (running, pid)
+    };
+    let (engine, pid) = begin("c.salt=1");
+    engine.signal(libc::SIGKILL);
+    engine.end();
+    assert_gone(pid, "the end after the engine's");
+
+    let (engine, pid) = begin("c.salt=2");
+    signal(children(engine.pid())[0], libc::SIGKILL);
+    assert_eq!(engine.end().code, Some(1), "the stage has failed");
+    assert_gone(pid, "the end after the worker's");
+
+    let (engine, pid) = begin("c.salt=3");
+    engine.signal(libc::SIGINT);
+    assert_stopped(&engine.end());
+    assert_gone(pid, "the end after a stop");
+
+    let _ = fs_err::remove_file(&file);
+    sandbox.ok(&["apply", "toy.toml", "--set", &sleeper, "--set", "c.salt=4"]);
+    assert_gone(pid_of(), "the end after a stage that is done");
+}
+
 /// Returns the processes that a process has started.
 fn children(parent: u32) -> Vec<u32> {
     let all = fs_err::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
@@ -124,7 +160,7 @@ fn others_look_while_an_apply_is_running() {
     let shown = sandbox.ok(&["show", "b"]);
     assert!(shown.starts_with("b (join)"), "{shown}");
     let plan = sandbox.ok(&[&["plan"], &LONG[1..]].concat());
-    assert!(plan.starts_with("fresh  a  b  other\ndirty  c      has not run yet\n"), "{plan}");
+    assert!(plan.starts_with("fresh  a  b  other\ndirty  c      has not run yet"), "{plan}");
     assert_eq!(sandbox.ok(&["log", "c"]), "");
     sandbox.ok(&["explain", "a"]);
     sandbox.ok(&["status", "--all"]);
@@ -158,7 +194,8 @@ fn chaos_ends_with_the_digests_of_an_unbroken_run() {
     let sandbox = Sandbox::new(CHAIN);
     let sets = ["--set", "c.steps=60", "--set", "c.wait=5", "--set", "c.checkpoint-steps=7"];
     let told = sandbox.ok(&[&["chaos", "toy.toml", "--kills", "8"], &sets[..]].concat());
-    assert_eq!(told, "8 kills, 4 outputs equal to those of an unbroken run, no process left\n");
+    assert!(told.starts_with("8 kills, 4 outputs equal to those of an unbroken run, no process left\n"), "{told}");
+    assert!(told.contains("kinds that were running: count "), "{told}");
     assert!(!sandbox.root().join(".r1flow.chaos").exists(), "it tidies up");
     let broken = sandbox.run(&["chaos", "toy.toml", "--set", "a.fail=true"]);
     assert!(broken.code == Some(2) && broken.stderr.contains("fails without any kill"), "{broken}");

@@ -27,6 +27,9 @@ impl Executor for Local {
             .envs([("OMP_NUM_THREADS", &threads), ("MKL_NUM_THREADS", &threads)])
             // Threads that spin while they wait made a busy machine ten times slower.
             .envs([("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("KMP_BLOCKTIME", "0")]);
+        if !launch.gpus.is_empty() {
+            command.env("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
+        }
         die_with_parent(&mut command);
         command.spawn()
     }

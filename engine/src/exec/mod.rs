@@ -19,6 +19,8 @@ pub struct Launch<'a> {
     pub log: PathBuf,
     /// CPU threads.
     pub threads: usize,
+    /// GPUs that it may see, by the names that CUDA knows them by; where there are none the environment decides.
+    pub gpus: &'a [String],
 }
 
 /// A place where workers run.

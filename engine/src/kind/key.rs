@@ -89,6 +89,7 @@ pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, (S
         let role = match property["x-role"].as_str() {
             Some("neutral") => Role::Neutral,
             Some("extent") => Role::Extent,
+            Some("rows") => Role::Rows,
             _ => Role::Result,
         };
         let spec = KeySpec {

@@ -15,23 +15,22 @@ use std::time::Duration;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
-use serde_json::Map;
-use store::{Digest, Record, Store};
+use store::{Digest, Record, StageLock, Store};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use super::launch::{import, inputs, job, machine};
+use super::queue::{Queue, Start};
 use super::retry::work;
-use super::{Error, Halt, Options, Summary, named, wanted};
+use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact};
-use crate::attempt::{Ended, Job, Source};
+use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::Event;
 use crate::plan::hash_inputs;
+use crate::pools::{Pools, needs};
 use crate::run::Run;
-use crate::worker::protocol::{InputArtifact, Machine};
+use crate::select::{Selected, select};
 use crate::workflow::{Reference, Target, Workflow};
-
-/// Time between checkpoints where the workflow does not say.
-const CHECKPOINT_SECONDS: f64 = 600.0;
 
 pub(super) struct Dispatcher<'a> {
     workflow: &'a Workflow,
@@ -42,15 +41,17 @@ pub(super) struct Dispatcher<'a> {
     /// Digests of the workflow's inputs.
     inputs: BTreeMap<String, Digest>,
     nodes: HashMap<&'a str, NodeIndex>,
-    forced: BTreeSet<NodeIndex>,
-    /// Wanted stages that wait for others, with how many.
+    selected: Selected,
+    /// Stages that wait for others, with how many.
     waiting: HashMap<NodeIndex, usize>,
     ready: BTreeSet<NodeIndex>,
-    /// Stages that must run, in the order of the file.
-    queued: BTreeMap<NodeIndex, (Action, Digest)>,
+    /// Stages that must run or do.
+    queue: Queue,
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, BTreeMap<String, Digest>>,
-    attempts: JoinSet<(NodeIndex, Box<Job>, Ended)>,
+    attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
+    /// Results on their way to the disk, while the stages after them already run.
+    syncs: JoinSet<Result<(), store::Error>>,
     events: mpsc::UnboundedSender<Event>,
     summary: Summary,
 }
@@ -63,11 +64,14 @@ impl<'a> Dispatcher<'a> {
         run: &Run,
         events: mpsc::UnboundedSender<Event>,
     ) -> Result<Self, Error> {
-        let wanted = wanted(workflow, &options.until)?;
-        // Whatever a wanted stage needs is wanted, too.
+        let selected = select(workflow, &options.selection)?;
+        let pools = Pools::new(&options.pools, &options.gpus);
+        pools.check(workflow, options.threads)?;
+        // Whatever one of these needs is one of these, too.
         let before = |node| workflow.graph.neighbors_directed(node, Direction::Incoming).count();
+        let nodes = selected.wanted.iter().chain(&selected.given).copied();
         let (ready, waiting): (Vec<_>, Vec<_>) =
-            wanted.iter().map(|node| (*node, before(*node))).partition(|(_, count)| *count == 0);
+            nodes.map(|node| (node, before(node))).partition(|(_, count)| *count == 0);
         Ok(Self {
             workflow,
             store,
@@ -76,12 +80,13 @@ impl<'a> Dispatcher<'a> {
             run_id: run.id.clone(),
             inputs: hash_inputs(workflow, store)?,
             nodes: workflow.graph.node_indices().map(|node| (workflow.graph[node].name.0.as_str(), node)).collect(),
-            forced: named(workflow, &options.force)?,
+            selected,
             waiting: waiting.into_iter().collect(),
             ready: ready.into_iter().map(|(node, _)| node).collect(),
-            queued: BTreeMap::new(),
+            queue: Queue::new(pools),
             done: HashMap::new(),
             attempts: JoinSet::new(),
+            syncs: JoinSet::new(),
             events,
             summary: Summary::default(),
         })
@@ -92,7 +97,7 @@ impl<'a> Dispatcher<'a> {
         self.send(Event::RunStarted {
             workflow: self.workflow.name.clone(),
             file: self.workflow.file.display().to_string(),
-            stages: self.waiting.len() + self.ready.len(),
+            stages: self.selected.wanted.len(),
             pid: std::process::id(),
         });
     }
@@ -102,31 +107,38 @@ impl<'a> Dispatcher<'a> {
         while let Some(node) = self.ready.pop_first() {
             self.settle(node)?;
         }
-        if *self.options.halt.borrow() != Halt::Run {
-            while let Some((node, _)) = self.queued.pop_first() {
+        let is_over = self.options.fail_fast && !self.summary.failed.is_empty();
+        if is_over || *self.options.halt.borrow() != Halt::Run {
+            while let Some(node) = self.queue.pop() {
                 self.leave(node);
             }
         }
-        while self.attempts.len() < self.options.slots
-            && let Some((node, (action, fingerprint))) = self.queued.pop_first()
-        {
-            let job = self.job(node, action, fingerprint)?;
-            self.launch(node, job);
+        while self.attempts.len() < self.options.slots {
+            let (start, held) = self.queue.start(self.store)?;
+            for (node, by) in held {
+                let message = format!("waits for `{}`, which is at work that it would do again", self.name(by));
+                self.send(Event::Note { stage: self.name(node), level: "info".to_owned(), message });
+            }
+            let Some(start) = start else { break };
+            self.launch(start)?;
         }
         Ok(())
     }
 
-    /// Returns whether no attempt is running.
+    /// Returns whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.attempts.is_empty()
+        self.attempts.is_empty() && self.syncs.is_empty()
     }
 
-    /// Waits until an attempt has ended. Safe to drop and call again.
-    pub(super) async fn wait_for_an_end(&mut self) {
-        match self.attempts.join_next().await {
-            Some(Ok((node, job, ended))) => self.end(node, &job, ended),
-            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-            None => {}
+    /// Waits until an attempt has ended or a result is on the disk. Safe to drop and call again.
+    pub(super) async fn wait_for_an_end(&mut self) -> Result<(), Error> {
+        tokio::select! {
+            Some(ended) = self.attempts.join_next() => {
+                let (node, job, ended, lock) = ended.unwrap_or_else(|error| panicked(error));
+                self.end(node, &job, ended, lock)
+            }
+            Some(synced) = self.syncs.join_next() => Ok(synced.unwrap_or_else(|error| panicked(error))?),
+            else => Ok(()),
         }
     }
 
@@ -152,22 +164,40 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn settle(&mut self, node: NodeIndex) -> Result<(), Error> {
-        let action = Action::of(&self.workflow.graph[node], |reference| {
-            artifact(reference.artifact, &self.digest(reference), &self.import(reference))
+        let stage = &self.workflow.graph[node];
+        let action = Action::of(stage, |reference| {
+            artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference))
         });
         let fingerprint = action.fingerprint();
-        let record = if self.forced.contains(&node) { None } else { self.store.record(&fingerprint)? };
+        let record = if self.selected.forced.contains(&node) { None } else { self.store.record(&fingerprint)? };
         match record.filter(|record| self.store.outputs_are_whole(record)) {
             Some(record) => self.take_fresh(node, record),
-            None => drop(self.queued.insert(node, (action, fingerprint))),
+            None if self.selected.given.contains(&node) => self.refuse(node),
+            None => {
+                let needs = needs(stage, &self.workflow.device, self.options.threads);
+                self.queue.push(node, action, fingerprint, needs);
+            }
         }
         Ok(())
     }
 
-    fn take_fresh(&mut self, node: NodeIndex, record: Record) {
+    /// A stage that is needed, out of date, and not asked for.
+    fn refuse(&mut self, node: NodeIndex) {
         let stage = self.name(node);
-        self.send(Event::Fresh { stage: stage.clone(), fingerprint: record.fingerprint.to_string() });
-        self.summary.fresh.push(stage);
+        let message = "it is out of date, and not among the stages that were asked for".to_owned();
+        let help = Some(format!("bring it up to date first: `--until {stage}`"));
+        self.summary.failed.push((stage.clone(), message.clone()));
+        self.send(Event::Failed { stage, message, help, log: None });
+        self.block_after(node);
+    }
+
+    fn take_fresh(&mut self, node: NodeIndex, record: Record) {
+        // What is only needed is not spoken of.
+        if self.selected.wanted.contains(&node) {
+            let stage = self.name(node);
+            self.send(Event::Fresh { stage: stage.clone(), fingerprint: record.fingerprint.to_string() });
+            self.summary.fresh.push(stage);
+        }
         self.take(node, record);
     }
 
@@ -215,69 +245,45 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    fn import(&self, reference: &Reference) -> Map<String, serde_json::Value> {
-        match &reference.target {
-            Target::Input(name) => self.workflow.inputs[name].import.clone(),
-            Target::Output { .. } => Map::new(),
-        }
-    }
-
-    fn job(&self, node: NodeIndex, action: Action, fingerprint: Digest) -> Result<Box<Job>, Error> {
-        let stage = self.workflow.graph[node].clone();
-        let inputs = stage.references.iter().map(|reference| {
-            let digest = self.digest(reference);
-            let (name, path, source) = match &reference.target {
-                Target::Input(name) => {
-                    (format!("inputs.{name}"), self.workflow.inputs[name].path.clone(), Source::Path)
-                }
-                Target::Output { stage, output } => (format!("{stage}.{output}"), PathBuf::new(), Source::Tree(digest)),
-            };
-            let artifact = InputArtifact {
-                name,
-                artifact: reference.artifact,
-                digest: digest.to_string(),
-                path,
-                import: self.import(reference),
-            };
-            (reference.pointer.clone(), artifact, source)
+    /// Records a result, with its lock held until then, and lets what follows begin while it goes to the disk.
+    fn record(&mut self, node: NodeIndex, mut made: Made, lock: Option<StageLock>) -> Result<(), Error> {
+        made.write(self.store)?;
+        drop(lock);
+        let record = made.record.clone();
+        self.summary.ran.push(record.stage.clone());
+        self.send(Event::Done {
+            stage: record.stage.clone(),
+            fingerprint: record.fingerprint.to_string(),
+            seconds: made.seconds,
         });
-        let seconds = stage.run.checkpoint_every.map_or(CHECKPOINT_SECONDS, |every| every.as_secs_f64());
-        let run_dir = crate::run::stage_dir(&self.run_dir, &stage.name.0);
-        fs_err::create_dir_all(&run_dir)?;
-        Ok(Box::new(Job {
-            workflow: self.workflow.name.clone(),
-            inputs: inputs.collect(),
-            run_dir,
-            machine: Machine {
-                threads: self.options.threads,
-                device: self.options.device.clone(),
-                checkpoint_seconds: seconds,
-                checkpoint_steps: stage.run.checkpoint_steps,
-            },
-            use_checkpoints: !self.forced.contains(&node),
-            stage,
-            action,
-            fingerprint,
-        }))
+        self.syncs.spawn_blocking(move || made.sync());
+        self.take(node, record);
+        Ok(())
     }
 
-    fn launch(&mut self, node: NodeIndex, job: Box<Job>) {
+    fn launch(&mut self, start: Start) -> Result<(), Error> {
+        let Start { node, action, fingerprint, checkpoint_at, lent } = start;
+        let stage = &self.workflow.graph[node];
+        let machine = machine(self.workflow, stage, &lent, checkpoint_at, self.options);
+        let inputs = inputs(self.workflow, stage, |reference| self.digest(reference));
+        let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
+        let decided = (action, fingerprint);
+        let job = job(self.workflow, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose)?;
         let (store, options, events) = (self.store.clone(), self.options.clone(), self.events.clone());
-        let is_forced = self.forced.contains(&node);
         self.attempts.spawn(async move {
-            let ended = work(&job, &store, &options, &events, is_forced).await;
-            (node, job, ended)
+            let (ended, lock) = work(&job, &store, &options, &events).await;
+            (node, job, ended, lock)
         });
+        Ok(())
     }
 
-    fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended) {
+    fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended, lock: Option<StageLock>) -> Result<(), Error> {
+        self.queue.ended(node);
         let stage = job.stage.name.to_string();
         match ended {
-            Ended::Done(record) => {
-                self.summary.ran.push(stage);
-                self.take(node, *record);
-            }
+            Ended::Done(made) => self.record(node, *made, lock)?,
             Ended::Shared(record) => self.take_fresh(node, *record),
+            Ended::Verified(..) => unreachable!("an apply verifies nothing"),
             Ended::Stopped(step) => {
                 self.send(Event::Stopped { stage, step });
                 self.leave(node);
@@ -289,5 +295,10 @@ impl<'a> Dispatcher<'a> {
                 self.block_after(node);
             }
         }
+        Ok(())
     }
+}
+
+fn panicked(error: JoinError) -> ! {
+    std::panic::resume_unwind(error.into_panic())
 }

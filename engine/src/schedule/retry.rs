@@ -1,40 +1,39 @@
 //! One stage through its attempts: the lock of its fingerprint, retries with growing pauses.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use store::{Digest, StageLock, Store};
 use tokio::sync::mpsc;
 
 use super::{Halt, Options};
-use crate::attempt::{Ended, Failure, Job, attempt};
+use crate::attempt::{Ended, Failure, Job, Purpose, attempt};
 use crate::event::Event;
 
 /// Pause before the second attempt; it doubles from then on.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// Attempts a stage until it is done, stopped, or out of retries; another process's result is taken if it comes first.
+/// What is done is not recorded yet, and must be before the lock is dropped.
 pub(super) async fn work(
     job: &Job,
     store: &Store,
     options: &Options,
     events: &mpsc::UnboundedSender<Event>,
-    is_forced: bool,
-) -> Ended {
+) -> (Ended, Option<StageLock>) {
     let stage = job.stage.name.to_string();
-    let _lock = match lock(store, &job.fingerprint, &stage, events).await {
+    let lock = match lock(store, &job.fingerprint, &stage, events).await {
         Ok(lock) => lock,
-        Err(error) => return Ended::Failed(Failure::from(error)),
+        Err(error) => return (Ended::Failed(Failure::from(error)), None),
     };
-    if !is_forced
+    if job.purpose != Purpose::Forced
         && let Ok(Some(record)) = store.record(&job.fingerprint)
         && store.outputs_are_whole(&record)
     {
-        return Ended::Shared(Box::new(record));
+        return (Ended::Shared(Box::new(record)), None);
     }
     let mut delay = FIRST_DELAY;
     for number in 1.. {
-        let begun = Instant::now();
-        let ended = attempt(job, number, store, &options.worker, options.executor, options.halt.clone(), events).await;
+        let ended = attempt(job, number, store, options, events).await;
         match ended {
             Ended::Failed(failure) if failure.may_retry && number <= job.stage.run.retries => {
                 let message = failure.message;
@@ -42,19 +41,11 @@ pub(super) async fn work(
                 let mut halt = options.halt.clone();
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
-                    _ = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::Stopped(0),
+                    _ = halt.wait_for(|halt| *halt != Halt::Run) => return (Ended::Stopped(0), None),
                 }
                 delay *= 2;
             }
-            Ended::Done(record) => {
-                let _ = events.send(Event::Done {
-                    stage,
-                    fingerprint: record.fingerprint.to_string(),
-                    seconds: begun.elapsed().as_secs_f64(),
-                });
-                return Ended::Done(record);
-            }
-            other => return other,
+            ended => return (ended, Some(lock)),
         }
     }
     unreachable!("the loop ends by returning")

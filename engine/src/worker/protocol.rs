@@ -6,6 +6,8 @@
 //!                                        ◀── {"hello": {"protocol": 1, "pid": 7}}
 //!                                        ◀── {"progress": {"step": 3, "total": 60, "metrics": {…}}}   any number
 //!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
+//!                                        ◀── {"rows": {"step": 640, "rows": 2560, "dir": "…/rows/640"}}  any number
+//!                                        ◀── "alive"                                             now and then
 //!   {"stop": null}                       ──▶ checkpoint, then leave
 //!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
 //! ```
@@ -51,6 +53,9 @@ pub struct RunRequest {
     pub machine: Machine,
     /// The checkpoint to start from.
     pub resume: Option<Resume>,
+    /// Folders of rows that are known already, oldest first, to be read only.
+    #[serde(default)]
+    pub rows: Vec<PathBuf>,
 }
 
 /// What a reference in `config` becomes: where the artifact lies, and which it is.
@@ -82,6 +87,11 @@ pub struct Machine {
     pub checkpoint_seconds: f64,
     /// Steps between two checkpoints, if given; whichever comes first.
     pub checkpoint_steps: Option<u64>,
+    /// Steps after which a checkpoint is wanted in any case: others go on from there.
+    #[serde(default)]
+    pub checkpoint_at: Vec<u64>,
+    /// Seconds within which the worker must be heard of; [`FromWorker::Alive`] will do.
+    pub silence_seconds: f64,
 }
 
 /// A published checkpoint to continue from.
@@ -123,6 +133,17 @@ pub enum FromWorker {
         /// Its folder inside the attempt's.
         dir: PathBuf,
     },
+    /// New rows are whole in `dir`; the engine takes the folder over.
+    Rows {
+        /// Rows done by this attempt, known ones included.
+        step: u64,
+        /// Rows in the folder.
+        rows: u64,
+        /// It lies inside the attempt's.
+        dir: PathBuf,
+    },
+    /// The process is there, whatever the stage does.
+    Alive,
     /// Something a person should read.
     Note {
         /// `info` or `warn`.

@@ -6,10 +6,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::keeper::Keeper;
 use super::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
 use crate::kind::KindList;
 use crate::stage::{Context, Kind, Outcome, StageError};
+
+/// Signs of life within the time that the engine waits for one.
+const BEATS: f64 = 6.0;
 
 /// Serves `kinds` as the process's arguments ask, and returns the exit code.
 pub fn serve(kinds: &[Kind]) -> ExitCode {
@@ -47,9 +52,12 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
     };
     let name = request.kind.clone();
     let version = request.version;
+    // Before any thread is there: it is a fork.
+    let keeper = Keeper::start();
     let ctx = Arc::new(Context::new(request, Box::new(std::io::stdout())));
     ctx.send(&FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id() });
     listen(stdin, Arc::clone(&ctx));
+    beat(Arc::clone(&ctx));
 
     let row = kinds.iter().find(|kind| {
         let spec = (kind.spec)();
@@ -60,6 +68,7 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
         None => Err(StageError::new(format!("this worker has no kind `{name}` of version {version}"))
             .with_help("run the command again: the engine asks the worker anew what it can do")),
     };
+    keeper.end();
     finish(&ctx, result, row.map(|row| (row.spec)().outputs.into_keys().collect()).unwrap_or_default())
 }
 
@@ -85,6 +94,17 @@ fn listen(stdin: impl BufRead + Send + 'static, ctx: Arc<Context>) {
             }
         }
         std::process::exit(1);
+    });
+}
+
+/// Says now and then that the process is there, whatever the stage does.
+fn beat(ctx: Arc<Context>) {
+    let pause = Duration::from_secs_f64(ctx.machine().silence_seconds / BEATS);
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(pause);
+            ctx.send(&FromWorker::Alive);
+        }
     });
 }
 

@@ -1,5 +1,7 @@
 //! Keys against their types: each value becomes plain JSON, each reference is noted with its place.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::each::Draft;
@@ -43,7 +45,7 @@ impl Checker<'_> {
     fn table(
         &mut self,
         table: &Table,
-        keys: &std::collections::BTreeMap<String, KeySpec>,
+        keys: &BTreeMap<String, KeySpec>,
         what: &str,
         place: &Place,
         pointer: &str,
@@ -76,7 +78,7 @@ impl Checker<'_> {
         config
     }
 
-    fn unknown(&mut self, entry: &Entry, keys: &std::collections::BTreeMap<String, KeySpec>, what: &str) {
+    fn unknown(&mut self, entry: &Entry, keys: &BTreeMap<String, KeySpec>, what: &str) {
         let message = format!("unknown key `{}` in {what}", entry.key);
         let label = format!("not {}", self.owner);
         let help = suggest(&entry.key, keys.keys().map(String::as_str));
@@ -214,10 +216,12 @@ fn escape(key: &str) -> String {
 }
 
 /// Returns the keys of a kind that are not results.
-pub(super) fn roles(kind: &KindInfo) -> std::collections::BTreeMap<String, Role> {
+pub(super) fn roles(kind: &KindInfo) -> BTreeMap<String, Role> {
     let others = kind.keys.iter().filter(|(_, spec)| spec.role != Role::Result);
     others.map(|(key, spec)| (key.clone(), spec.role)).collect()
 }
+
+const RUN_KEYS: [&str; 6] = ["checkpoint-every", "checkpoint-steps", "timeout", "progress-timeout", "retries", "needs"];
 
 /// Checks the keys of a `run` table on top of `base`.
 pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
@@ -231,12 +235,14 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
         match entry.key.as_str() {
             "checkpoint-every" => options.checkpoint_every = duration(entry, diagnostics),
             "timeout" => options.timeout = duration(entry, diagnostics),
+            "progress-timeout" => options.progress_timeout = duration(entry, diagnostics),
+            "needs" => options.needs = needs(entry, diagnostics),
             "checkpoint-steps" => {
                 options.checkpoint_steps = bounded(entry, 1, i64::MAX, diagnostics).map(|steps| steps as u64);
             }
             "retries" => options.retries = bounded(entry, 0, 1_000, diagnostics).map_or(0, |retries| retries as u32),
             _ => {
-                let help = suggest(&entry.key, ["checkpoint-every", "checkpoint-steps", "timeout", "retries"]);
+                let help = suggest(&entry.key, RUN_KEYS);
                 let message = format!("unknown key `{}` in `run`", entry.key);
                 diagnostics
                     .push(Diagnostic::new(&entry.key_place, message, "not a key of `run`").with_optional_help(help));
@@ -244,6 +250,21 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
         }
     }
     options
+}
+
+/// Parses what a stage takes of each pool. Which pools there are the machine knows, not the file.
+fn needs(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
+    let Some(table) = entry.node.table() else {
+        let help = "for example `needs = { cores = 4, memory-gib = 16, gpus = 1 }`";
+        let diagnostic = Diagnostic::new(&entry.node.place, "`needs` is a table", entry.node.value.sort());
+        diagnostics.push(diagnostic.with_help(help));
+        return BTreeMap::new();
+    };
+    let amounts = table.0.iter().filter_map(|pool| {
+        let amount = bounded(pool, 0, i64::MAX, diagnostics)?;
+        Some((pool.key.clone(), amount as u64))
+    });
+    amounts.collect()
 }
 
 /// Parses a whole number within bounds.

@@ -44,6 +44,8 @@ pub struct Workflow {
     pub name: String,
     /// The file it came from, absolute.
     pub file: PathBuf,
+    /// Where tensors live: `cpu` unless [`Workflow::on`] says otherwise.
+    pub device: String,
     /// Entries of `[inputs]` by name.
     pub inputs: BTreeMap<String, InputDecl>,
     /// Stages, with an edge from producer to consumer; nodes are in topological order of their indices.
@@ -84,6 +86,25 @@ pub struct StageDecl {
     pub origins: BTreeMap<String, Origin>,
     /// How to run it.
     pub run: RunOptions,
+    /// What computes, where it changes bits: absent for the CPU, and for kinds without tensors.
+    pub backend: Option<String>,
+    /// Whether its outputs depend on what computes.
+    pub uses_tensors: bool,
+}
+
+impl Workflow {
+    /// Has the stages compute on `device` (`cpu`, `cuda`, `cuda:N`): another backend gives other bits, so it is part of
+    /// their fingerprints. A stage that needs no GPU by its own word, `needs = { gpus = 0 }`, stays on the CPU.
+    #[must_use]
+    pub fn on(mut self, device: &str) -> Self {
+        device.clone_into(&mut self.device);
+        for stage in self.graph.node_weights_mut() {
+            let backend = device.split(':').next().filter(|backend| *backend != "cpu");
+            let backend = backend.filter(|_| stage.uses_tensors && stage.run.needs.get("gpus") != Some(&0));
+            stage.backend = backend.map(str::to_owned);
+        }
+        self
+    }
 }
 
 /// A reference inside a stage's config.
@@ -121,6 +142,8 @@ pub enum Role {
     Neutral,
     /// How far to go: hashed, but left out of a checkpoint's key.
     Extent,
+    /// Which rows, and what becomes of each: hashed, but left out of the key under which rows are kept.
+    Rows,
 }
 
 /// Which layer gave a key its value.
@@ -148,8 +171,12 @@ pub struct RunOptions {
     pub checkpoint_steps: Option<u64>,
     /// Time after which an attempt is stopped and counted as failed.
     pub timeout: Option<Duration>,
+    /// Time without a step after which an attempt counts as hung.
+    pub progress_timeout: Option<Duration>,
     /// Attempts after the first.
     pub retries: u32,
+    /// What an attempt takes of each pool while it runs: `cores`, `memory-gib`, `gpus`, or a pool of the user's own.
+    pub needs: BTreeMap<String, u64>,
 }
 
 /// What came of loading a file.
@@ -203,6 +230,8 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             references: Vec::new(),
             roles: check::roles(kind),
             outputs: kind.spec.outputs.clone(),
+            backend: None,
+            uses_tensors: kind.spec.uses_tensors,
             run: check::run_options(draft.run.as_ref(), &run, &mut diagnostics),
         };
         stages.push(link::Unlinked { stage, written: checked.references });
@@ -212,7 +241,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let graph = link::link(stages, &inputs, &broken, &mut diagnostics);
     tidy(&mut diagnostics);
     let file = fs_err::canonicalize(file)?;
-    let workflow = diagnostics.is_empty().then_some(Workflow { name, file, inputs, graph });
+    let workflow = diagnostics.is_empty().then_some(Workflow { name, file, device: "cpu".to_owned(), inputs, graph });
     Ok(Loaded { workflow, diagnostics, sources })
 }
 

@@ -1,12 +1,12 @@
 //! Apply on the toy worker: what runs, what is skipped, what a kill costs.
 
-use std::path::Path;
+use std::time::Duration;
 
 use engine::event::Event;
 use engine::plan::Status;
 use engine::schedule::Halt;
 
-use super::support::{CHAIN, Sandbox, sorted};
+use super::support::{CHAIN, Sandbox, attempts_left, sorted};
 
 #[test]
 fn what_is_fresh_does_not_run() {
@@ -181,9 +181,9 @@ fn a_second_apply_waits_and_shares() {
 fn until_and_force() {
     let sandbox = Sandbox::new();
     let workflow = sandbox.workflow(CHAIN, &[]);
-    let until = sandbox.apply_with(&workflow, |options| options.until = vec!["b".to_owned()], |_, _| {});
+    let until = sandbox.apply_with(&workflow, |options| options.selection.until = vec!["b".to_owned()], |_, _| {});
     assert_eq!(sorted(&until.ran), ["a", "b"]);
-    let forced = sandbox.apply_with(&workflow, |options| options.force = vec!["a".to_owned()], |_, _| {});
+    let forced = sandbox.apply_with(&workflow, |options| options.selection.force = vec!["a".to_owned()], |_, _| {});
     assert_eq!(sorted(&forced.ran), ["a", "c", "other"], "b is fresh: a gave the same bytes");
 }
 
@@ -200,8 +200,7 @@ fn attempts_leave_nothing_behind() {
     let sandbox = Sandbox::new();
     sandbox.apply(CHAIN, &["a.fail=true"]);
     sandbox.apply(CHAIN, &[]);
-    let attempts: &Path = &sandbox.store.root().join("attempts");
-    assert_eq!(fs_err::read_dir(attempts).unwrap().count(), 0);
+    assert_eq!(attempts_left(&sandbox), 0);
 }
 
 #[test]
@@ -216,4 +215,56 @@ fn the_example_embeds_the_engine() {
     assert!(output.status.success() && text.starts_with("plan: a is Dirty\n"), "{text}");
     let digest = sandbox.apply(CHAIN, &[]).records["c"].outputs["model"].digest;
     assert!(text.contains(&format!("c.model: {digest}\n")), "{text}");
+}
+
+#[test]
+fn a_stage_that_hangs_is_ended_and_tried_again() {
+    let sandbox = Sandbox::new();
+    let sets = ["c.steps=6", "c.hang-at=3", "c.run.progress-timeout=1s"];
+    let summary = sandbox.apply(CHAIN, &sets);
+    assert!(summary.failed[0].1.contains("`progress-timeout`, 1 s"), "{:?}", summary.failed);
+    // It has a checkpoint of three steps, and hangs at none that is left.
+    let again = sandbox.apply(CHAIN, &sets);
+    assert_eq!(again.records["c"].steps, 3, "{:?}", again.failed);
+}
+
+#[test]
+fn a_worker_that_is_not_heard_of_is_ended_and_tried_again() {
+    let sandbox = Sandbox::new();
+    let workflow = sandbox.workflow(CHAIN, &["c.steps=6", "c.run.retries=1", "c.wait=50", "c.checkpoint-steps=100"]);
+    let mut retried = Vec::new();
+    let mut is_stopped = false;
+    let summary = sandbox.apply_with(
+        &workflow,
+        |options| options.silence = Duration::from_millis(600),
+        |event, _| match event {
+            Event::Progress { stage, step: 3, .. } if stage == "c" && !is_stopped => {
+                is_stopped = true;
+                stop_workers();
+            }
+            Event::Retrying { message, .. } => retried.push(message.clone()),
+            _ => {}
+        },
+    );
+    assert!(summary.failed.is_empty(), "{:?}", summary.failed);
+    assert_eq!(retried, ["the worker was not heard of, 0.6 s"]);
+    assert_eq!(summary.records["c"].summary["steps"], 6);
+}
+
+/// Stops every toy worker that counts for this process: it is there, and says nothing.
+fn stop_workers() {
+    let me = std::process::id().to_string();
+    for entry in fs_err::read_dir("/proc").unwrap() {
+        let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
+        let (mut fields, dir) = (rest.split_whitespace(), std::fs::read_link(format!("/proc/{pid}/cwd")));
+        let is_mine = fields.nth(1) == Some(me.as_str());
+        if is_mine && dir.is_ok_and(|dir| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("c-"))) {
+            // SAFETY: a signal to a child that has not been waited for.
+            unsafe {
+                libc::kill(pid, libc::SIGSTOP);
+            }
+        }
+    }
 }

@@ -2,4 +2,6 @@
 
 mod apply;
 mod probes;
+mod random;
+mod reuse;
 mod support;

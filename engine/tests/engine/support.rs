@@ -1,12 +1,14 @@
 //! The sandbox of the engine's tests: the toy worker, a store and a workflow file in a folder of their own.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::event::Event;
 use engine::exec::EXECUTORS;
 use engine::kind::Kinds;
 use engine::plan::{Status, plan};
 use engine::schedule::{Halt, Options, Summary, apply};
+use engine::select::Selection;
 use engine::worker::client;
 use engine::workflow::{Workflow, load};
 use store::Store;
@@ -65,9 +67,11 @@ impl Sandbox {
             executor: EXECUTORS[0].1,
             slots: 2,
             threads: 1,
-            device: "cpu".to_owned(),
-            until: Vec::new(),
-            force: Vec::new(),
+            pools: [("cores".to_owned(), 2)].into(),
+            gpus: Vec::new(),
+            selection: Selection::default(),
+            fail_fast: false,
+            silence: Duration::from_mins(1),
             halt,
         };
         change(&mut options);
@@ -85,9 +89,15 @@ impl Sandbox {
     }
 
     pub(crate) fn statuses(&self, text: &str, sets: &[&str]) -> Vec<(String, Status)> {
-        let plan = plan(&self.workflow(text, sets), &self.store).unwrap();
+        let plan = plan(&self.workflow(text, sets), &self.store, &Selection::default()).unwrap();
         plan.rows.into_iter().map(|row| (row.stage, row.status)).collect()
     }
+}
+
+/// Returns how many attempts have left a folder.
+pub(crate) fn attempts_left(sandbox: &Sandbox) -> usize {
+    let owners = fs_err::read_dir(sandbox.store.root().join("attempts")).unwrap().map(|entry| entry.unwrap().path());
+    owners.filter(|owner| owner.is_dir()).map(|owner| fs_err::read_dir(owner).unwrap().count()).sum()
 }
 
 pub(crate) fn sorted(names: &[String]) -> Vec<&str> {

@@ -42,8 +42,7 @@ pub struct Params {
 
 impl Stage for Distill {
     const KIND: &'static str = "distill";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Trains a student on what a teacher wrote.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;

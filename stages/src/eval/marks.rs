@@ -1,7 +1,6 @@
 //! What is found about one completion.
 
 use engine::stage::{Context, StageError};
-use serde::{Deserialize, Serialize};
 use text::math::Verdict;
 
 use super::Inputs;
@@ -10,7 +9,7 @@ use crate::generate::{Drawn, Sampler};
 use crate::rewards::{Judge, Reads, grade, thought_consistency};
 
 /// What is found about the completions of one prompt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Marks {
     pub(super) sampled: Vec<Mark>,
     pub(super) greedy: Option<Mark>,
@@ -24,7 +23,7 @@ impl Marks {
 }
 
 /// What is found about one completion. Fractions are rounded, so that they survive a checkpoint to the bit.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "findings are independent of each other, not states")]
 pub(super) struct Mark {
     /// What counts as the same answer when answers are counted.

@@ -4,8 +4,8 @@
 //! Departures: the number of completions is one for all suites (R1 takes 64 for small and 16 for large benchmarks), and
 //! a greedy completion of each prompt is added, since it tells a policy that sharpened from one that only sampled well.
 //!
-//! Prompts of all suites are one list, worked off in chunks. What is found about each completion is a row of the
-//! checkpoint; the figures are computed from those rows at the end.
+//! Prompts of all suites are one list, worked off in chunks. Completions are kept as rows, so an attempt goes on after a
+//! stop, and a suite that is added costs its own completions only; the figures are computed at the end.
 
 mod figures;
 mod marks;
@@ -20,8 +20,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::artifacts::{Report, read_own_lines, write_lines, write_report};
-use crate::generate::{Question, Sampler, questions};
+use crate::artifacts::{Report, write_report};
+use crate::generate::{Question, Rows, Sampler, questions};
 use marks::{Judges, Mark, Marks};
 
 /// The kind.
@@ -34,10 +34,13 @@ pub struct Inputs {
     /// The model to measure.
     pub model: Input<Model>,
     /// Suite name → its prompts.
+    #[schemars(extend("x-role" = "rows"))]
     pub prompts: BTreeMap<String, Input<Prompts>>,
     /// Scores the answers to prompts without gold answers, except those whose `task` is `harmless`.
+    #[schemars(extend("x-role" = "rows"))]
     pub helpful: Option<Input<RewardModel>>,
     /// Tells harm in completions of prompts without gold answers, except those whose `task` is `helpful`.
+    #[schemars(extend("x-role" = "rows"))]
     pub harmless: Option<Input<RewardModel>>,
 }
 
@@ -46,23 +49,25 @@ pub struct Inputs {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
     /// Sampled completions of each prompt, the k of cons@k. R1: 64 for AIME and GPQA, 16 for MATH-500.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub completions: usize,
     /// Sampling temperature. R1: 0.6.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
     pub temperature: f64,
     /// Share of probability that tokens are drawn from, the likeliest first. R1: 0.95.
-    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
     /// Longest completion, in tokens; one that does not end by then is wrong. R1: 32,768.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub max_tokens: usize,
     /// Whether a greedy completion of each prompt is measured as well.
+    #[schemars(extend("x-role" = "rows"))]
     pub greedy: bool,
     /// Most prompts of each suite, the first ones.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
     /// Seed of every draw.
+    #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
     /// Completions sampled side by side.
     #[schemars(range(min = 1), extend("x-role" = "neutral"))]
@@ -86,8 +91,7 @@ impl Default for Params {
 
 impl Stage for Eval {
     const KIND: &'static str = "eval";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("report", ArtifactType::Report)];
@@ -98,24 +102,22 @@ impl Stage for Eval {
         let asked = suites(&inputs, &params)?;
         let sampler = Sampler::load(ctx, &inputs.model, params.batch_size)?;
         let judges = Judges::load(ctx, &inputs)?;
-        let mut marks: Vec<Marks> = match ctx.resume() {
-            Some(resume) => read_own_lines(&resume.dir.join(MARKS))?,
-            None => Vec::new(),
-        };
+        let mut rows = Rows::read(ctx)?;
+        let mut marks: Vec<Marks> = Vec::new();
         let chunk = (4 * params.batch_size).div_ceil(params.completions);
         while marks.len() < asked.len() {
             let end = (marks.len() + chunk).min(asked.len());
-            let before = Instant::now();
-            let new = measure(&sampler, &judges, &asked[marks.len()..end], &params)?;
-            report_progress(ctx, &new, end, asked.len(), before);
-            marks.extend(new);
+            let (before, old_tokens) = (Instant::now(), rows.new_tokens());
+            marks.extend(measure(&sampler, &judges, &asked[marks.len()..end], &mut rows, &params)?);
+            report_progress(ctx, rows.new_tokens() - old_tokens, end, asked.len(), before);
             if end < asked.len() && ctx.checkpoint_due(end as u64) {
-                ctx.checkpoint(end as u64, |dir| write_lines(dir, MARKS, &marks))?;
+                rows.keep(ctx, end as u64)?;
                 if ctx.stop_requested() {
                     return Ok(Outcome::Stopped(end as u64));
                 }
             }
         }
+        rows.keep(ctx, asked.len() as u64)?;
         let report = report(&asked, &marks, settings(&params, &sampler));
         figures::warn(ctx, &marks);
         write_report(&ctx.output("report")?, &report)?;
@@ -123,9 +125,6 @@ impl Stage for Eval {
         Ok(Outcome::Done(summary))
     }
 }
-
-/// What a checkpoint holds.
-const MARKS: &str = "marks.jsonl";
 
 /// Returns every prompt with the name of its suite, suite by suite.
 fn suites(inputs: &Inputs, params: &Params) -> Result<Vec<(String, Question)>, StageError> {
@@ -147,6 +146,7 @@ fn measure(
     sampler: &Sampler,
     judges: &Judges,
     asked: &[(String, Question)],
+    rows: &mut Rows,
     params: &Params,
 ) -> Result<Vec<Marks>, StageError> {
     let sampling = Sampling {
@@ -156,33 +156,31 @@ fn measure(
         ..sampler.sampling()
     };
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, ..sampling.clone() };
-    let sampled = marked(sampler, judges, asked, params, params.completions, &sampling)?;
-    let greedy = if params.greedy { marked(sampler, judges, asked, params, 1, &greedy)? } else { Vec::new() };
+    let sampled = marked((sampler, judges, rows), asked, params.seed, params.completions, &sampling)?;
+    let greedy = if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Vec::new() };
     let mut greedy = greedy.into_iter().flatten();
     Ok(sampled.into_iter().map(|sampled| Marks { sampled, greedy: greedy.next() }).collect())
 }
 
 fn marked(
-    sampler: &Sampler,
-    judges: &Judges,
+    (sampler, judges, known): (&Sampler, &Judges, &mut Rows),
     asked: &[(String, Question)],
-    params: &Params,
+    seed: u64,
     completions: usize,
     sampling: &Sampling,
 ) -> Result<Vec<Vec<Mark>>, StageError> {
     let mut requests = Vec::with_capacity(asked.len() * completions);
     for (_, question) in asked {
-        requests.extend(sampler.requests(&question.row.prompt, question, params.seed, completions)?);
+        requests.extend(sampler.requests(&question.row.prompt, question, seed, completions)?);
     }
-    let drawn = sampler.sample(&requests, sampling)?;
+    let drawn = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?;
     let rows = asked.iter().flat_map(|(_, question)| std::iter::repeat_n(&question.row, completions));
     let rows: Vec<_> = rows.zip(&drawn).collect();
     let mut marks = judges.marks(sampler, &rows)?.into_iter();
     Ok(asked.iter().map(|_| marks.by_ref().take(completions).collect()).collect())
 }
 
-fn report_progress(ctx: &Context, new: &[Marks], done: usize, total: usize, before: Instant) {
-    let tokens: usize = new.iter().flat_map(Marks::all).map(|mark| mark.tokens).sum();
+fn report_progress(ctx: &Context, tokens: usize, done: usize, total: usize, before: Instant) {
     let metrics =
         BTreeMap::from([("tokens_per_second".to_owned(), tokens as f64 / before.elapsed().as_secs_f64().max(1e-9))]);
     ctx.progress(done as u64, total as u64, "row", metrics);

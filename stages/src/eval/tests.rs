@@ -79,11 +79,19 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
     let place = Place::new();
     let whole = place.attempt("whole", json!({}));
     well(whole.run::<Eval>());
-    let checkpoint = place.attempt("first", json!({})).run_stopped::<Eval>();
-    assert_eq!(checkpoint.step, 8);
-    let second = Attempt::new::<Eval>(&place.0.path().join("second"), &place.config(json!({})), Some(checkpoint));
-    well(second.run::<Eval>());
+    let first = place.attempt("first", json!({}));
+    assert_eq!(first.run_stopped::<Eval>().step, 8);
+    let (folders, known) = first.rows();
+    let again = |name: &str, more: Value, folders| {
+        let second = Attempt::with_rows::<Eval>(&place.0.path().join(name), &place.config(more), None, folders);
+        well(second.run::<Eval>());
+        second
+    };
+    let second = again("second", json!({}), folders.clone());
     assert_eq!(second.output("report/report.json"), whole.output("report/report.json"));
+    assert_eq!(known + second.rows().1, whole.rows().1, "nothing is sampled twice");
+    let all = folders.into_iter().chain(second.rows().0).collect();
+    assert_eq!(again("suite", json!({ "helpful": null, "completions": 1 }), all).rows().1, 0, "a judge less samples nothing");
 }
 
 #[test]

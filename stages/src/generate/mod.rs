@@ -3,11 +3,13 @@
 //!
 //! Prompts are taken in an order that a hash of (seed, prompt) decides, so that a `limit` cuts a mixture of the sets
 //! and not the first of them. Each completion has a seed of its own, made from (seed, prompt, index). Work goes in
-//! chunks of prompts; after each a checkpoint may be written, which holds the kept rows and the counts so far.
+//! chunks of prompts; what is sampled is kept as rows, by which an attempt goes on after a stop, and a later one with other
+//! prompts or other filters samples only what is not there.
 
 mod keep;
 mod progress;
 mod prompts;
+mod rows;
 mod sample;
 
 use std::time::Instant;
@@ -24,6 +26,7 @@ use progress::Progress;
 use prompts::Exemplars;
 pub(crate) use prompts::{Question, questions, shuffle};
 pub use sample::sample_seed;
+pub(crate) use rows::Rows;
 pub(crate) use sample::{Drawn, Sampler};
 
 /// The kind.
@@ -36,8 +39,10 @@ pub struct Inputs {
     /// The model that writes.
     pub model: Input<Model>,
     /// The questions.
+    #[schemars(extend("x-role" = "rows"))]
     pub prompts: Vec<Input<Prompts>>,
     /// Exemplars shown before each prompt; the samples that are kept have the bare prompt.
+    #[schemars(extend("x-role" = "rows"))]
     pub few_shot: Option<Input<Samples>>,
 }
 
@@ -46,34 +51,36 @@ pub struct Inputs {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
     /// Completions of each prompt.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub completions: usize,
     /// Sampling temperature; 0 takes the likeliest token. R1: 1.0 for the cold start.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
     pub temperature: f64,
     /// Share of probability that tokens are drawn from, the likeliest first.
-    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
     /// Longest completion, in tokens; what does not end by then is never kept.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub max_tokens: usize,
     /// Exemplars before each prompt, when `few-shot` is given; chosen by a hash of the prompt.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub shots: usize,
     /// Filters, in the order in which they are applied and counted: `correct`, `format` (well-formed tags),
     /// `one-language` (a thought in the prompt's language), `readable` (no repetition, code block or endless paragraph),
     /// `short-enough` (see `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
+    #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
     /// Longest completion that `short-enough` keeps, in tokens.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub keep_tokens: Option<usize>,
     /// Most samples kept of one prompt.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub per_prompt_limit: Option<usize>,
     /// Most samples kept in all; sampling ends when they are there.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
     /// Seed of the order and of every draw.
+    #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
     /// Completions sampled side by side.
     #[schemars(range(min = 1), extend("x-role" = "neutral"))]
@@ -100,8 +107,7 @@ impl Default for Params {
 
 impl Stage for Generate {
     const KIND: &'static str = "generate";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str =
         "Samples completions of prompts and keeps those that pass the filters: cold-start data, rejection sampling.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
@@ -117,27 +123,28 @@ impl Stage for Generate {
             None => None,
         };
         let sampler = Sampler::load(ctx, &inputs.model, params.batch_size)?;
-        let mut progress = Progress::start(ctx, &params)?;
+        let mut rows = Rows::read(ctx)?;
+        let mut progress = Progress::start(&params);
         // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.
         let chunk = (4 * params.batch_size).div_ceil(params.completions);
         while progress.rows < asked.len() && !progress.is_full(&params) {
             let end = (progress.rows + chunk).min(asked.len());
-            let before = Instant::now();
-            let drawn = sample_chunk(&sampler, &asked[progress.rows..end], exemplars.as_ref(), &params)?;
+            let (before, old_tokens) = (Instant::now(), rows.new_tokens());
+            let drawn = sample_chunk(&sampler, &asked[progress.rows..end], exemplars.as_ref(), &mut rows, &params)?;
             for (question, completions) in asked[progress.rows..end].iter().zip(&drawn) {
                 progress.take(question, completions, &params);
             }
             progress.rows = end;
-            let tokens = drawn.iter().flatten().map(|drawn| drawn.num_tokens).sum();
-            progress.report(ctx, asked.len(), tokens, before.elapsed());
+            progress.report(ctx, asked.len(), rows.new_tokens() - old_tokens, before.elapsed());
             let more = progress.rows < asked.len() && !progress.is_full(&params);
             if more && ctx.checkpoint_due(end as u64) {
-                ctx.checkpoint(end as u64, |dir| progress.save(dir))?;
+                rows.keep(ctx, end as u64)?;
                 if ctx.stop_requested() {
                     return Ok(Outcome::Stopped(end as u64));
                 }
             }
         }
+        rows.keep(ctx, progress.rows as u64)?;
         progress.warn(ctx, &params);
         write_samples(&ctx.output("samples")?, &progress.kept)?;
         Ok(Outcome::Done(progress.summary()))
@@ -149,6 +156,7 @@ fn sample_chunk(
     sampler: &Sampler,
     asked: &[Question],
     exemplars: Option<&Exemplars>,
+    rows: &mut Rows,
     params: &Params,
 ) -> Result<Vec<Vec<Drawn>>, StageError> {
     let sampling = Sampling {
@@ -169,7 +177,7 @@ fn sample_chunk(
         counts.push(if fits { params.completions } else { 0 });
         requests.extend(of_prompt.into_iter().filter(|_| fits));
     }
-    let mut drawn = sampler.sample(&requests, &sampling)?.into_iter();
+    let mut drawn = rows.complete(&requests, &sampling, |missing| sampler.sample(missing, &sampling))?.into_iter();
     Ok(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect())
 }
 

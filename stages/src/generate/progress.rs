@@ -1,24 +1,15 @@
-//! What has been sampled and kept so far: the state that a checkpoint holds.
-//!
-//! ```text
-//! checkpoints/<rows>/kept.jsonl    samples kept, in order
-//! checkpoints/<rows>/counts.json   rows done, completions in and out of each filter
-//! ```
+//! What has been kept so far, and how many completions went into and out of each filter.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 use std::time::Duration;
 
-use engine::stage::{Context, StageError};
-use serde::{Deserialize, Serialize};
+use engine::stage::Context;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Drawn, Params, Question};
-use crate::artifacts::{Error, SampleGrade, SampleRow, Verify, read_own_lines, write_lines};
+use crate::artifacts::{SampleGrade, SampleRow, Verify};
 use crate::rewards::{grade, thought_consistency};
-
-const KEPT: &str = "kept.jsonl";
-const COUNTS: &str = "counts.json";
 
 /// Rows done and what came of them.
 pub(super) struct Progress {
@@ -30,9 +21,8 @@ pub(super) struct Progress {
     seen: HashSet<blake3::Hash>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default)]
 struct Counts {
-    rows: usize,
     prompts: usize,
     completions: usize,
     gold_unparsed: usize,
@@ -41,7 +31,7 @@ struct Counts {
 }
 
 /// Completions in and out of a filter.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Filter {
     #[serde(rename = "filter")]
     name: String,
@@ -52,27 +42,13 @@ struct Filter {
 }
 
 impl Progress {
-    /// Begins, or continues from the attempt's checkpoint.
-    pub(super) fn start(ctx: &Context, params: &Params) -> Result<Self, StageError> {
-        let Some(resume) = ctx.resume() else {
-            let limit = params.per_prompt_limit.map(|_| "per-prompt-limit");
-            let names = std::iter::once("finished").chain(params.keep.iter().map(|keep| keep.name())).chain(limit);
-            let filters = names.map(|name| Filter { name: name.to_owned(), entered: 0, passed: 0 }).collect();
-            let counts = Counts { filters, ..Counts::default() };
-            return Ok(Self { rows: 0, kept: Vec::new(), counts, seen: HashSet::new() });
-        };
-        let kept: Vec<SampleRow> = read_own_lines(&resume.dir.join(KEPT))?;
-        let counts: Counts = serde_json::from_str(&fs_err::read_to_string(resume.dir.join(COUNTS))?)?;
-        let seen = kept.iter().map(|row| digest(&row.prompt, &row.completion)).collect();
-        Ok(Self { rows: counts.rows, kept, counts, seen })
-    }
-
-    /// Writes a checkpoint into `dir`.
-    pub(super) fn save(&mut self, dir: &Path) -> Result<(), Error> {
-        self.counts.rows = self.rows;
-        write_lines(dir, KEPT, &self.kept)?;
-        let counts = serde_json::to_string(&self.counts).map_err(std::io::Error::from)?;
-        Ok(fs_err::write(dir.join(COUNTS), counts)?)
+    /// Begins.
+    pub(super) fn start(params: &Params) -> Self {
+        let limit = params.per_prompt_limit.map(|_| "per-prompt-limit");
+        let names = std::iter::once("finished").chain(params.keep.iter().map(|keep| keep.name())).chain(limit);
+        let filters = names.map(|name| Filter { name: name.to_owned(), entered: 0, passed: 0 }).collect();
+        let counts = Counts { filters, ..Counts::default() };
+        Self { rows: 0, kept: Vec::new(), counts, seen: HashSet::new() }
     }
 
     /// Returns whether as many samples are kept as asked for.
@@ -132,7 +108,7 @@ impl Progress {
             grade: Some(SampleGrade {
                 correct: (question.row.verify != Verify::None).then_some(grade.correct),
                 format: grade.format_ok,
-                // Rounded, so that it survives being read back from a checkpoint to the bit.
+                // Rounded: nobody reads more digits.
                 language: language.map(|share| (share * 1e4).round() / 1e4),
                 tokens: drawn.num_tokens,
             }),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::artifacts::{PromptRow, SampleRow, Verify, read_own_lines, write_prompts};
+use crate::artifacts::{PromptRow, SampleRow, Verify, write_prompts};
 use crate::testing::{Attempt, message, reference, tiny_model, well};
 
 struct Place(TempDir);
@@ -87,6 +87,41 @@ fn completions_go_through_the_filters_in_order() {
 }
 
 #[test]
+fn only_what_is_not_known_is_sampled() {
+    let place = Place::new();
+    let first = place.attempt("first", json!({ "keep": ["unique"] }));
+    done(well(first.run::<Generate>()));
+    let (folders, rows) = first.rows();
+    assert_eq!(rows, 80);
+    let again = |name: &str, more: Value| {
+        let config = place.config(more.clone());
+        let again = Attempt::with_rows::<Generate>(&place.0.path().join(name), &config, None, folders.clone());
+        let summary = done(well(again.run::<Generate>()));
+        let anew = place.attempt(&format!("{name}-anew"), more);
+        assert_eq!(done(well(anew.run::<Generate>())), summary, "{name}");
+        assert_eq!(again.output("samples/samples.jsonl"), anew.output("samples/samples.jsonl"), "{name}");
+        again.rows().1
+    };
+    assert_eq!(again("filters", json!({ "keep": ["readable"], "per-prompt-limit": 1 })), 0);
+    assert_eq!(again("more-of-each", json!({ "completions": 3 })), 40, "each of two equal prompts has one more");
+    assert_eq!(again("hotter", json!({ "temperature": 1.5 })), 80);
+    assert_eq!(again("seed", json!({ "seed": 4 })), 80);
+    // Two prompts are new, one is gone, and the rest stand in another order.
+    let rows = ["50+1=?", "51+1=?"].map(str::to_owned).into_iter().chain((0..39).rev().map(|n| format!("{}+1=?", n % 20)));
+    let rows = rows.enumerate().map(|(id, prompt)| PromptRow {
+        id: id.to_string(),
+        prompt,
+        answer: None,
+        verify: Verify::None,
+        task: None,
+        language: None,
+        source: String::new(),
+    });
+    write_prompts(&place.0.path().join("prompts"), &rows.collect::<Vec<_>>()).unwrap();
+    assert_eq!(again("prompts", json!({})), 4);
+}
+
+#[test]
 fn a_stopped_attempt_continues_to_the_same_bytes() {
     let place = Place::new();
     for (name, more) in
@@ -96,12 +131,11 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
         let summary = done(well(whole.run::<Generate>()));
 
         let first = place.attempt(&format!("{name}-first"), more.clone());
-        let checkpoint = first.run_stopped::<Generate>();
-        assert_eq!(checkpoint.step, 8, "one chunk is four batches of four, two completions a prompt");
-        let kept: Vec<SampleRow> = read_own_lines(&checkpoint.dir.join("kept.jsonl")).unwrap();
-        assert!(!kept.is_empty(), "the checkpoint holds what was kept");
+        assert_eq!(first.run_stopped::<Generate>().step, 8, "one chunk is four batches of four, two completions a prompt");
+        let (folders, rows) = first.rows();
+        assert_eq!(rows, 16);
         let second_dir = place.0.path().join(format!("{name}-second"));
-        let second = Attempt::new::<Generate>(&second_dir, &place.config(more), Some(checkpoint));
+        let second = Attempt::with_rows::<Generate>(&second_dir, &place.config(more), None, folders);
         assert_eq!(done(well(second.run::<Generate>())), summary);
         assert_eq!(second.output("samples/samples.jsonl"), whole.output("samples/samples.jsonl"));
     }

@@ -158,8 +158,7 @@ impl Default for Params {
 
 impl Stage for Grpo {
     const KIND: &'static str = "grpo";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];

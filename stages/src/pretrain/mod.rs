@@ -131,8 +131,7 @@ impl Default for Params {
 
 impl Stage for Pretrain {
     const KIND: &'static str = "pretrain";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Trains a small model from scratch, tokenizer included.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;

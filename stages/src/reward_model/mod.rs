@@ -90,8 +90,7 @@ impl Default for Params {
 
 impl Stage for RewardModel {
     const KIND: &'static str = "reward-model";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
     type Inputs = Inputs;

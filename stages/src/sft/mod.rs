@@ -75,8 +75,7 @@ impl Default for Params {
 
 impl Stage for Sft {
     const KIND: &'static str = "sft";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Trains a model on prompts with completions; the loss is on the completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;

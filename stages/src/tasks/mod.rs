@@ -36,8 +36,8 @@ pub struct Inputs {}
 
 impl Stage for Tasks {
     const KIND: &'static str = "tasks";
-    // 1: the first.
-    const VERSION: u32 = 1;
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const USES_TENSORS: bool = false;
     const DOC: &'static str = "Writes procedural problems with verifiable answers: sums, general skills, chat.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[
         ("prompts", ArtifactType::Prompts),

@@ -1,0 +1,125 @@
+//! Pools: what the machine has of each thing that stages take while they run.
+//!
+//! `cores`, `memory-gib` and `gpus` are known by name: a stage gets as many threads as cores, and GPUs of its own. Any
+//! other pool is the user's, say a licence, and is only counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::workflow::{StageDecl, Workflow};
+
+/// CPU cores; a stage has as many threads.
+pub const CORES: &str = "cores";
+/// Memory in GiB: what stages say that they need, not what they take.
+pub const MEMORY: &str = "memory-gib";
+/// GPUs, each lent to one stage at a time.
+pub const GPUS: &str = "gpus";
+
+/// A stage needs more than there is.
+#[derive(Debug, thiserror::Error)]
+#[error("stage `{stage}` needs {needs} of the pool `{pool}`, which has {has}")]
+pub struct TooMuch {
+    /// The stage.
+    pub stage: String,
+    /// The pool.
+    pub pool: String,
+    /// What it needs.
+    pub needs: u64,
+    /// What there is.
+    pub has: u64,
+}
+
+/// What is free.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    free: BTreeMap<String, u64>,
+    /// Names of GPUs, as CUDA knows them, by the order in which they are lent.
+    gpus: BTreeSet<(usize, String)>,
+}
+
+/// What a stage has while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lent {
+    needs: BTreeMap<String, u64>,
+    pub(crate) gpus: Vec<(usize, String)>,
+}
+
+impl Lent {
+    pub(crate) fn threads(&self) -> usize {
+        self.needs.get(CORES).map_or(1, |cores| usize::try_from(*cores).unwrap_or(usize::MAX)).max(1)
+    }
+}
+
+impl Pools {
+    /// Makes pools of `total`; GPUs are those named.
+    pub(crate) fn new(total: &BTreeMap<String, u64>, gpus: &[String]) -> Self {
+        let mut free = total.clone();
+        free.insert(GPUS.to_owned(), gpus.len() as u64);
+        Self { free, gpus: gpus.iter().cloned().enumerate().collect() }
+    }
+
+    /// Fails when a stage could never start.
+    pub(crate) fn check(&self, workflow: &Workflow, threads: usize) -> Result<(), TooMuch> {
+        for stage in workflow.graph.node_weights() {
+            for (pool, needs) in needs(stage, &workflow.device, threads) {
+                let has = self.free.get(&pool).copied().unwrap_or(0);
+                if needs > has {
+                    return Err(TooMuch { stage: stage.name.to_string(), pool, needs, has });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lends what a stage needs, if all of it is free.
+    pub(crate) fn lend(&mut self, needs: &BTreeMap<String, u64>) -> Option<Lent> {
+        let free = |pool: &String| self.free.get(pool).copied().unwrap_or(0);
+        if needs.iter().any(|(pool, amount)| *amount > free(pool)) {
+            return None;
+        }
+        for (pool, amount) in needs {
+            *self.free.entry(pool.clone()).or_default() -= amount;
+        }
+        let gpus = (0..needs.get(GPUS).copied().unwrap_or(0)).filter_map(|_| self.gpus.pop_first()).collect();
+        Some(Lent { needs: needs.clone(), gpus })
+    }
+
+    pub(crate) fn take_back(&mut self, lent: Lent) {
+        for (pool, amount) in lent.needs {
+            *self.free.entry(pool).or_default() += amount;
+        }
+        self.gpus.extend(lent.gpus);
+    }
+}
+
+/// Returns what a stage takes of each pool: by its own word, else `threads` cores and, on `cuda`, one GPU.
+pub(crate) fn needs(stage: &StageDecl, device: &str, threads: usize) -> BTreeMap<String, u64> {
+    let mut needs = stage.run.needs.clone();
+    needs.entry(CORES.to_owned()).or_insert(threads as u64);
+    if device == "cuda" && stage.backend.is_some() {
+        needs.entry(GPUS.to_owned()).or_insert(1);
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lent_comes_back() {
+        let total = BTreeMap::from([(CORES.to_owned(), 4), ("licence".to_owned(), 1)]);
+        let gpus = ["3".to_owned(), "7".to_owned()];
+        let mut pools = Pools::new(&total, &gpus);
+        let needs = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        let first = pools.lend(&needs(&[(CORES, 3), (GPUS, 1)])).unwrap();
+        assert_eq!((first.threads(), first.gpus[0].1.as_str()), (3, "3"));
+        assert_eq!(pools.lend(&needs(&[(CORES, 2)])), None, "one core is left");
+        assert_eq!(pools.lend(&needs(&[("unknown", 1)])), None);
+        let second = pools.lend(&needs(&[(CORES, 1), (GPUS, 1), ("licence", 1)])).unwrap();
+        assert_eq!(second.gpus[0].1, "7");
+        assert_eq!(pools.lend(&needs(&[("licence", 1)])), None);
+        pools.take_back(first);
+        pools.take_back(second);
+        assert_eq!(pools.lend(&needs(&[(CORES, 4), (GPUS, 2), ("licence", 1)])).unwrap().gpus.len(), 2);
+    }
+}

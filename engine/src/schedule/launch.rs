@@ -1,0 +1,97 @@
+//! From a stage that may start to an attempt: what it reads, where it writes, what the machine lends it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+use store::Digest;
+
+use super::Options;
+use crate::attempt::{Job, Purpose, Source};
+use crate::pools::Lent;
+use crate::worker::protocol::{InputArtifact, Machine};
+use crate::workflow::{Reference, StageDecl, Target, Workflow};
+
+/// Time between checkpoints where the workflow does not say.
+const CHECKPOINT_SECONDS: f64 = 600.0;
+
+/// Returns the import keys of what a reference points at.
+pub(crate) fn import(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
+    match &reference.target {
+        Target::Input(name) => workflow.inputs[name].import.clone(),
+        Target::Output { .. } => Map::new(),
+    }
+}
+
+/// Returns what a stage reads: where each reference stands, what it is, where its bytes are.
+pub(crate) fn inputs(
+    workflow: &Workflow,
+    stage: &StageDecl,
+    digest: impl Fn(&Reference) -> Digest,
+) -> Vec<(String, InputArtifact, Source)> {
+    let inputs = stage.references.iter().map(|reference| {
+        let digest = digest(reference);
+        let (name, path, source) = match &reference.target {
+            Target::Input(name) => (format!("inputs.{name}"), workflow.inputs[name].path.clone(), Source::Path),
+            Target::Output { stage, output } => (format!("{stage}.{output}"), PathBuf::new(), Source::Tree(digest)),
+        };
+        let artifact = InputArtifact {
+            name,
+            artifact: reference.artifact,
+            digest: digest.to_string(),
+            path,
+            import: import(workflow, reference),
+        };
+        (reference.pointer.clone(), artifact, source)
+    });
+    inputs.collect()
+}
+
+/// Returns what a stage is lent.
+pub(crate) fn machine(
+    workflow: &Workflow,
+    stage: &StageDecl,
+    lent: &Lent,
+    checkpoint_at: Vec<u64>,
+    options: &Options,
+) -> Machine {
+    let seconds = stage.run.checkpoint_every.map_or(CHECKPOINT_SECONDS, |every| every.as_secs_f64());
+    let device = match (&stage.backend, workflow.device.as_str()) {
+        (None, _) => "cpu",
+        // It sees its own GPUs only.
+        (Some(_), "cuda") => "cuda:0",
+        (Some(_), pinned) => pinned,
+    };
+    Machine {
+        threads: lent.threads(),
+        device: device.to_owned(),
+        checkpoint_seconds: seconds,
+        checkpoint_steps: stage.run.checkpoint_steps,
+        checkpoint_at,
+        silence_seconds: options.silence.as_secs_f64(),
+    }
+}
+
+/// Makes the job of one stage, and the folder of its log.
+pub(crate) fn job(
+    workflow: &Workflow,
+    run_dir: &Path,
+    stage: &StageDecl,
+    (action, fingerprint): (std::sync::Arc<crate::action::Action>, Digest),
+    (lent, machine): (&Lent, Machine),
+    inputs: Vec<(String, InputArtifact, Source)>,
+    purpose: Purpose,
+) -> std::io::Result<Box<Job>> {
+    let run_dir = crate::run::stage_dir(run_dir, &stage.name.0);
+    fs_err::create_dir_all(&run_dir)?;
+    Ok(Box::new(Job {
+        workflow: workflow.name.clone(),
+        stage: stage.clone(),
+        action,
+        fingerprint,
+        inputs,
+        machine,
+        gpus: lent.gpus.iter().map(|(_, gpu)| gpu.clone()).collect(),
+        run_dir,
+        purpose,
+    }))
+}

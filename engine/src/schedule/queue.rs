@@ -1,0 +1,162 @@
+//! The queue: stages that must run, and which of them may start now.
+//!
+//! A stage starts when the pools have what it needs and when no running stage is at work that it could go on from: two
+//! variants that do the same for 300 steps do it once, and the second waits for the first one's checkpoint.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use petgraph::graph::NodeIndex;
+use store::{Digest, Store};
+
+use crate::action::Action;
+use crate::plan::resumable;
+use crate::pools::{Lent, Pools};
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: BTreeMap<NodeIndex, Queued>,
+    running: HashMap<NodeIndex, Running>,
+    /// Stages, waiting or running, that may have work in common.
+    by_trail: HashMap<Digest, BTreeSet<NodeIndex>>,
+    pools: Pools,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Queued {
+    pub(super) action: Arc<Action>,
+    pub(super) fingerprint: Digest,
+    pub(super) needs: BTreeMap<String, u64>,
+    /// Whom it waits for, as far as it has been told.
+    told: Option<NodeIndex>,
+}
+
+#[derive(Debug)]
+struct Running {
+    action: Arc<Action>,
+    checkpoint_at: Vec<u64>,
+    lent: Lent,
+}
+
+/// A stage that starts now.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) node: NodeIndex,
+    pub(super) action: Arc<Action>,
+    pub(super) fingerprint: Digest,
+    /// Steps after which others want a checkpoint.
+    pub(super) checkpoint_at: Vec<u64>,
+    pub(super) lent: Lent,
+}
+
+impl Queue {
+    pub(super) fn new(pools: Pools) -> Self {
+        Self { waiting: BTreeMap::new(), running: HashMap::new(), by_trail: HashMap::new(), pools }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        node: NodeIndex,
+        action: Action,
+        fingerprint: Digest,
+        needs: BTreeMap<String, u64>,
+    ) {
+        self.by_trail.entry(trail(&action)).or_default().insert(node);
+        self.waiting.insert(node, Queued { action: Arc::new(action), fingerprint, needs, told: None });
+    }
+
+    /// Removes a stage that has not started.
+    pub(super) fn pop(&mut self) -> Option<NodeIndex> {
+        let (node, queued) = self.waiting.pop_first()?;
+        self.forget(node, &queued.action);
+        Some(node)
+    }
+
+    /// Returns the first stage that may start, which then runs, and whoever has begun to wait for another.
+    pub(super) fn start(&mut self, store: &Store) -> Result<(Option<Start>, Vec<(NodeIndex, NodeIndex)>), store::Error> {
+        let mut held = Vec::new();
+        let mut next = self.waiting.keys().next().copied();
+        while let Some(node) = next {
+            next = self.waiting.range((Bound::Excluded(node), Bound::Unbounded)).next().map(|(node, _)| *node);
+            let queued = &self.waiting[&node];
+            if let Some(by) = self.worth_waiting_for(node, &queued.action, store)? {
+                if queued.told != Some(by) {
+                    held.push((node, by));
+                    self.waiting.entry(node).and_modify(|queued| queued.told = Some(by));
+                }
+                continue;
+            }
+            if let Some(lent) = self.pools.lend(&queued.needs)
+                && let Some(Queued { action, fingerprint, .. }) = self.waiting.remove(&node)
+            {
+                let checkpoint_at = self.wanted_checkpoints(node, &action);
+                let running = Running { action: Arc::clone(&action), checkpoint_at: checkpoint_at.clone(), lent: lent.clone() };
+                self.running.insert(node, running);
+                return Ok((Some(Start { node, action, fingerprint, checkpoint_at, lent }), held));
+            }
+        }
+        Ok((None, held))
+    }
+
+    /// Takes back what a stage had.
+    pub(super) fn ended(&mut self, node: NodeIndex) {
+        if let Some(running) = self.running.remove(&node) {
+            self.forget(node, &running.action);
+            self.pools.take_back(running.lent);
+        }
+    }
+
+    fn forget(&mut self, node: NodeIndex, action: &Action) {
+        let trail = trail(action);
+        if let Some(nodes) = self.by_trail.get_mut(&trail) {
+            nodes.remove(&node);
+            if nodes.is_empty() {
+                self.by_trail.remove(&trail);
+            }
+        }
+    }
+
+    fn others(&self, node: NodeIndex, action: &Action) -> impl Iterator<Item = NodeIndex> {
+        let nodes = self.by_trail.get(&trail(action)).into_iter().flatten().copied();
+        nodes.filter(move |other| *other != node)
+    }
+
+    /// Returns a running stage that is at work which this one would do again.
+    fn worth_waiting_for(
+        &self,
+        node: NodeIndex,
+        action: &Action,
+        store: &Store,
+    ) -> Result<Option<NodeIndex>, store::Error> {
+        for by in self.others(node, action) {
+            let Some(other) = self.running.get(&by) else { continue };
+            if action.document == other.action.document || !action.row_sources().is_disjoint(&other.action.row_sources())
+            {
+                return Ok(Some(by));
+            }
+            let shared = action.shared_steps(&other.action);
+            let will_be_kept = other.checkpoint_at.contains(&shared) || other.action.extent() == Some(shared);
+            if shared > 0 && will_be_kept && resumable(store, action)?.is_none_or(|step| step < shared) {
+                return Ok(Some(by));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Steps where something begins, by this stage's own word, and where it parts from one that waits.
+    fn wanted_checkpoints(&self, node: NodeIndex, action: &Action) -> Vec<u64> {
+        let waiting = self.others(node, action).filter_map(|other| self.waiting.get(&other));
+        let mut steps: Vec<u64> = waiting.map(|other| action.shared_steps(&other.action)).collect();
+        steps.extend(action.from_steps());
+        steps.retain(|step| *step > 0 && action.extent().is_none_or(|extent| *step <= extent));
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+}
+
+/// Two actions have work in common only if this is the same.
+fn trail(action: &Action) -> Digest {
+    action.row_key().unwrap_or_else(|| action.prefix_fingerprint(1))
+}

@@ -1,0 +1,100 @@
+//! `r1flow verify`: whether what is stored is what was made, and whether it would be made again.
+
+use anyhow::{Result, anyhow};
+use engine::schedule::Halt;
+use engine::select::Selection;
+use engine::verify::{Outcome, Verdict, verify};
+use store::Store;
+use tokio::sync::watch;
+
+use super::apply::{MachineArgs, explained, listen};
+use super::scores::fresh_records;
+use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
+use crate::ui::{self, Progress, Style, count, duration};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    workflow: WorkflowArgs,
+    /// Run stages again, those named or all: a segment of one that trains, the whole of another.
+    #[arg(long, value_name = "STAGE", num_args = 0..)]
+    rerun: Option<Vec<String>>,
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
+    let store = find_store(global)?;
+    let Some(stages) = &args.rerun else { return check_bytes(global, workflow, &store) };
+    let (sender, halt) = watch::channel(Halt::Run);
+    let selection = Selection { only: stages.clone(), ..Selection::default() };
+    let options = args.machine.options(global, selection, halt)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let verdicts = runtime.block_on(async {
+        let interrupts = tokio::spawn(listen(sender));
+        let mut progress = Progress::begin(false);
+        let is_shown = !global.json;
+        let verdicts = verify(workflow, &store, &options, |event| {
+            if is_shown {
+                progress.show(event);
+            }
+        });
+        let verdicts = verdicts.await;
+        interrupts.abort();
+        verdicts
+    });
+    let verdicts = verdicts.map_err(explained)?;
+    if global.json {
+        print_json(&verdicts)?;
+    } else {
+        verdicts.iter().for_each(print);
+    }
+    let is_well = verdicts.iter().all(|verdict| matches!(verdict.outcome, Outcome::Same | Outcome::NotFresh));
+    Ok(if is_well { Status::Done } else { Status::StageFailed })
+}
+
+fn print(verdict: &Verdict) {
+    let Verdict { stage, from, seconds, outcome } = verdict;
+    let from = if *from > 0 { format!(" from step {from}") } else { String::new() };
+    let time = duration(*seconds);
+    match outcome {
+        Outcome::Same => ui::line(&format!("{} {stage}{from}  {time}", ui::styled("same   ", Style::Good))),
+        Outcome::NotFresh => ui::line(&format!("{} {stage}: not fresh", ui::styled("skipped", Style::Dim))),
+        Outcome::Failed(message) => ui::line(&format!("{} {stage}: {message}", ui::styled("failed ", Style::Bad))),
+        Outcome::Differs(outputs) => {
+            for (output, was, is) in outputs {
+                let digests = format!("was {}, is {}", was.short(), is.short());
+                ui::line(&format!("{} {stage}.{output}{from}: {digests}", ui::styled("differs", Style::Bad)));
+            }
+        }
+    }
+}
+
+/// Reads every byte of every fresh output.
+fn check_bytes(global: &Global, workflow: &engine::workflow::Workflow, store: &Store) -> Result<Status> {
+    let records = fresh_records(workflow, store)?;
+    if records.is_empty() {
+        return Err(anyhow!("nothing of `{}` is fresh: run `r1flow apply` first", workflow.name));
+    }
+    let mut damaged = Vec::new();
+    let (mut outputs, mut bytes) = (0, 0);
+    for (stage, record) in &records {
+        for (name, output) in &record.outputs {
+            outputs += 1;
+            bytes += output.bytes;
+            if let Err(error) = store.check_tree(&output.digest) {
+                damaged.push((format!("{stage}.{name}"), error.to_string()));
+            }
+        }
+    }
+    if global.json {
+        print_json(&serde_json::json!({ "outputs": outputs, "bytes": bytes, "damaged": damaged }))?;
+    } else {
+        for (name, error) in &damaged {
+            ui::line(&format!("{} {name}: {error}", ui::styled("damaged", Style::Bad)));
+        }
+        ui::line(&format!("{}, {}, {} damaged", count(outputs, "output"), ui::bytes(bytes), damaged.len()));
+    }
+    Ok(if damaged.is_empty() { Status::Done } else { Status::StageFailed })
+}

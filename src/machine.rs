@@ -1,0 +1,51 @@
+//! What this machine has: cores, memory, GPUs.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use engine::pools::{CORES, GPUS, MEMORY};
+
+/// Returns the number of cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Returns bytes of memory in all, and bytes that are free, where the system tells.
+pub(crate) fn memory() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let of = |key: &str| -> Option<u64> {
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+    };
+    Some((of("MemTotal:")?, of("MemAvailable:")?))
+}
+
+/// Returns the GPUs that this process may use, by the names that CUDA knows them by.
+pub(crate) fn gpus() -> Vec<String> {
+    if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
+        return visible.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    }
+    let found = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+    (0..found).map(|index| index.to_string()).collect()
+}
+
+/// Returns what there is of each pool: what this machine has, `at_least` cores, and what the user says beside it
+/// (`NAME=N`).
+pub(crate) fn pools(said: &[String], at_least: usize) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
+    let mut pools = BTreeMap::from([(CORES.to_owned(), cores().max(at_least) as u64)]);
+    pools.extend(memory().map(|(total, _)| (MEMORY.to_owned(), total >> 30)));
+    let mut gpus = gpus();
+    for text in said {
+        let parsed = text.split_once('=').and_then(|(name, amount)| Some((name, amount.parse::<u64>().ok()?)));
+        let (name, amount) = parsed.ok_or_else(|| anyhow!("`{text}` is no pool: write `--pool NAME=N`"))?;
+        if name == GPUS {
+            if amount > gpus.len() as u64 {
+                return Err(anyhow!("`--pool {text}`: this machine has {} GPUs; give fewer, or none", gpus.len()));
+            }
+            gpus.truncate(usize::try_from(amount)?);
+        } else {
+            pools.insert(name.to_owned(), amount);
+        }
+    }
+    Ok((pools, gpus))
+}

@@ -1,0 +1,71 @@
+//! Rows: parts of a set that only grows, kept under the key of what made them.
+//!
+//! ```text
+//! rows/ab/<62 hex>/<digest of the part>.json    → tree, number of rows
+//! ```
+//! What a row is, and how it is found in a part, its kind knows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::record::read_if_there;
+use crate::tree::TreeRef;
+use crate::{Store, layout, publish};
+
+/// A stored part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsRecord {
+    /// Its folder.
+    pub tree: TreeRef,
+    /// Rows in it.
+    pub rows: u64,
+}
+
+impl Store {
+    /// Adds a part to the rows under `key`, durably; its tree must be stored before.
+    pub fn put_rows(&self, key: &Digest, part: &RowsRecord) -> Result<()> {
+        let path = layout::rows(self.root(), key).join(format!("{}.json", part.tree.digest.hex()));
+        let bytes = serde_json::to_vec(part).map_err(|source| Error::Encode { path: path.clone(), source })?;
+        publish::replace(&layout::tmp(self.root()), &path, &bytes)
+    }
+
+    /// Returns the parts under `key` that are whole, in no particular order.
+    pub fn rows(&self, key: &Digest) -> Result<Vec<RowsRecord>> {
+        let folder = layout::rows(self.root(), key);
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut parts = Vec::new();
+        for entry in fs_err::read_dir(folder)? {
+            let part = read_if_there(&entry?.path())?;
+            parts.extend(part.and_then(|bytes| serde_json::from_slice::<RowsRecord>(&bytes).ok()));
+        }
+        parts.retain(|part| self.is_whole(&part.tree.digest));
+        Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_and_broken_ones_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let key = Digest::of(b"key");
+        assert!(store.rows(&key).unwrap().is_empty());
+        for rows in [2, 3] {
+            let attempt = store.new_attempt_dir("a").unwrap();
+            fs_err::write(attempt.path().join("rows"), rows.to_string()).unwrap();
+            let tree = store.adopt_dir(attempt.path()).unwrap();
+            store.put_rows(&key, &RowsRecord { tree, rows }).unwrap();
+            store.put_rows(&key, &RowsRecord { tree, rows }).unwrap();
+        }
+        let total = |store: &Store| store.rows(&key).unwrap().iter().map(|part| part.rows).sum::<u64>();
+        assert_eq!(total(&store), 5, "the same part counts once");
+        fs_err::remove_file(store.object_path(&Digest::of(b"2"))).unwrap();
+        assert_eq!(total(&store), 3);
+    }
+}
