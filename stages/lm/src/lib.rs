@@ -26,6 +26,7 @@ pub mod weights;
 mod attention;
 mod norm;
 mod rope;
+mod shards;
 pub mod shim;
 
 pub use config::{Config, Shape};

@@ -81,6 +81,7 @@ impl Model {
 
     /// Reads a Hugging Face folder: `config.json` and safetensors weights.
     pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
+        checkpoint::refuse_pickle(dir)?;
         Self::load_with_head(dir, options, Head::Vocabulary)
     }
 

@@ -3,15 +3,14 @@
 //! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matrix
 //! product serves them all; each stays a leaf with its own name and gradient.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint;
+use crate::{checkpoint, shards};
 
 /// Why a folder's weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +24,7 @@ pub enum Error {
         /// The model's folder.
         dir: PathBuf,
         /// What to do.
-        help: &'static str,
+        help: String,
     },
     /// The index of a sharded checkpoint is broken.
     #[error("`{path}`: {reason}")]
@@ -76,12 +75,14 @@ impl Weights {
 
     /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names, and checks names and shapes.
     pub(crate) fn load(dir: &Path, specs: &[Spec], device: Device, kind: Kind) -> Result<Self, Error> {
+        let files = shards::map(dir)?;
         let mut tensors = BTreeMap::new();
-        for path in files(dir)? {
-            tensors.extend(checkpoint::load_tensors(&path)?);
+        for file in &files {
+            tensors.extend(file.tensors().iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
         }
         check(&mut tensors, specs)?;
-        let place = |(name, tensor): (String, Tensor)| (name, tensor.to_device(device).to_kind(kind));
+        // The one copy of each: out of the mapped file, onto the device, into the element type.
+        let place = |(name, tensor): (String, Tensor)| (name, tensor.to_device_(device, kind, false, true));
         Ok(Self { tensors: tensors.into_iter().map(place).collect() })
     }
 
@@ -121,37 +122,6 @@ impl Weights {
     }
 }
 
-fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let single = dir.join("model.safetensors");
-    let index = dir.join("model.safetensors.index.json");
-    if single.exists() {
-        return Ok(vec![single]);
-    }
-    if !index.exists() {
-        let pickled = dir.join("pytorch_model.bin").exists() || dir.join("pytorch_model.bin.index.json").exists();
-        let help = if pickled {
-            "`pytorch_model.bin` is a pickle, which can run code when it is read; convert it to safetensors"
-        } else {
-            "a model's folder is what `save_pretrained` of transformers writes"
-        };
-        return Err(Error::Absent { dir: dir.to_owned(), help });
-    }
-    let failed = |reason: &str| Error::Index { path: index.clone(), reason: reason.to_owned() };
-    let text = fs_err::read_to_string(&index).map_err(checkpoint::Error::from)?;
-    let document: Value = serde_json::from_str(&text).map_err(|error| failed(&error.to_string()))?;
-    let map = document.get("weight_map").and_then(Value::as_object).ok_or_else(|| failed("no `weight_map`"))?;
-    let mut shards = BTreeSet::new();
-    for shard in map.values() {
-        let shard = shard.as_str().ok_or_else(|| failed("`weight_map` must map names to file names"))?;
-        // A shard lies beside its index; a path elsewhere is a broken or hostile file.
-        if Path::new(shard).file_name().is_none_or(|name| name != shard) {
-            return Err(failed(&format!("shard `{shard}` is no plain file name")));
-        }
-        shards.insert(dir.join(shard));
-    }
-    Ok(shards.into_iter().collect())
-}
-
 /// Drops what old checkpoints carry without need, and names every tensor that is missing, extra or misshapen.
 fn check(tensors: &mut BTreeMap<String, Tensor>, specs: &[Spec]) -> Result<(), Error> {
     let wanted: BTreeMap<&str, &[i64]> = specs.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
@@ -175,11 +145,7 @@ fn check(tensors: &mut BTreeMap<String, Tensor>, specs: &[Spec]) -> Result<(), E
     if faults.is_empty() {
         return Ok(());
     }
-    let shown = 6;
-    let rest = faults.len().saturating_sub(shown);
-    faults.truncate(shown);
-    let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };
-    Err(Error::Mismatch(faults.join(", ") + &more))
+    Err(Error::Mismatch(shards::listing(faults)))
 }
 
 /// Draws by Box and Muller's method, in double precision.

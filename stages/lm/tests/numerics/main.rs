@@ -8,6 +8,7 @@ mod optim;
 mod parity;
 mod reference;
 mod reward;
+mod shards;
 mod training;
 
 use lm::{Config, Device, Kind, Model, Options, Rows, Shape, Tensor};

@@ -197,34 +197,4 @@ fn weights_that_do_not_fit_are_named() {
         "the weights do not fit `config.json`: `model.embed_tokens.weight` has shape [2, 2], expected [19, 24], \
          `model.norm.weight` is missing, `model.layers.9.mlp.up_proj.weight` is unknown"
     );
-    std::fs::rename(&file, dir.path().join("pytorch_model.bin")).expect("a writable folder");
-    let message = Model::load(dir.path(), &Options::default()).err().expect("a pickle").to_string();
-    assert!(message.contains("convert it to safetensors"), "{message}");
-}
-
-#[test]
-fn shards_are_read_through_their_index() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let model = tiny("qwen2", &TINY);
-    model.save(dir.path()).expect("a writable folder");
-    std::fs::remove_file(dir.path().join("model.safetensors")).expect("just written");
-    let copy = |range: std::ops::Range<usize>| {
-        let part = &model.parameters()[range];
-        part.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect::<Vec<_>>()
-    };
-    let half = model.parameters().len() / 2;
-    let mut map = Vec::new();
-    for (file, part) in [("a.safetensors", copy(0..half)), ("b.safetensors", copy(half..model.parameters().len()))] {
-        lm::checkpoint::save_tensors(&dir.path().join(file), &part).expect("a writable folder");
-        map.extend(part.iter().map(|(name, _)| format!("\"{name}\": \"{file}\"")));
-    }
-    let index = dir.path().join("model.safetensors.index.json");
-    std::fs::write(&index, format!("{{\"weight_map\": {{{}}}}}", map.join(","))).expect("a writable folder");
-    let back = Model::load(dir.path(), &Options::default()).expect("two shards");
-    for ((name, one), (_, two)) in model.parameters().iter().zip(back.parameters()) {
-        assert_eq!(one, two, "{name}");
-    }
-    std::fs::write(&index, r#"{"weight_map": {"x": "../a.safetensors"}}"#).expect("a writable folder");
-    let message = Model::load(dir.path(), &Options::default()).err().expect("a path outside").to_string();
-    assert!(message.contains("no plain file name"), "{message}");
 }
