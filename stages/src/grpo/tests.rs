@@ -70,8 +70,18 @@ fn rewards_rise() {
 
 #[test]
 fn a_stop_in_the_middle_of_a_rollout_changes_nothing() {
+    stops_change_nothing(&json!({}));
+}
+
+#[test]
+fn a_stop_of_adapters_in_the_middle_of_a_rollout_changes_nothing() {
+    stops_change_nothing(&json!({ "lora": { "rank": 2 } }));
+}
+
+fn stops_change_nothing(more: &Value) {
     let dir = tempfile::tempdir().unwrap();
-    let changes = json!({ "updates-per-rollout": 3, "kl": 0.01, "reference-refresh": 2, "prompts-per-step": 2 });
+    let mut changes = json!({ "updates-per-rollout": 3, "kl": 0.01, "reference-refresh": 2, "prompts-per-step": 2 });
+    changes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let config = config(&dir, &changes);
     let whole = Attempt::new::<Grpo>(&dir.path().join("whole"), &config, None);
     well(whole.run::<Grpo>());

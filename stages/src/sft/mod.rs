@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 use text::Chat;
 
 use crate::data::{Order, read_all, tokenise};
-use crate::trainer::{Ended, Optimisation, train};
+use crate::trainer::{Ended, Lora, Optimisation, train_adapted};
 use supervised::Supervised;
 
 /// The kind.
@@ -51,8 +51,11 @@ pub struct Params {
     /// Tokens in one forward pass. It bounds memory; sums in another order have other last bits, so it is a result key.
     #[schemars(range(min = 1))]
     pub micro_batch_tokens: usize,
-    /// Seed of the order of rows.
+    /// Seed of the order of rows, and of adapters.
     pub seed: u64,
+    /// Trains adapters of low rank in the place of all weights. Output `model` is the merged model, with the adapters
+    /// for PEFT in its folder `adapter`. Absent: full training, as in the paper.
+    pub lora: Option<Lora>,
     // The engine has checked every key against the schema, so nothing misspelt can hide behind `flatten`.
     #[serde(flatten)]
     pub optimisation: Optimisation,
@@ -68,6 +71,7 @@ impl Default for Params {
             max_tokens: 4_096,
             micro_batch_tokens: 8_192,
             seed: 0,
+            lora: None,
             optimisation: Optimisation::default(),
         }
     }
@@ -110,10 +114,12 @@ pub(crate) fn fine_tune(
         order: Order::new(params.seed, rows.len(), params.batch_size),
         micro_batch_tokens: params.micro_batch_tokens,
     };
-    match train(ctx, &mut objective, &optimisation, params.lr, steps)? {
-        Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-        Ended::Done(metrics) => {
+    let lora = params.lora.as_ref();
+    match train_adapted(ctx, &mut objective, lora, params.seed, &optimisation, (params.lr, steps))? {
+        (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),
+        (Ended::Done(metrics), adapters) => {
             export(ctx, &model, &chat)?;
+            adapters.map(|adapters| adapters.save(&ctx.output("model")?.join("adapter"))).transpose()?;
             let mut summary =
                 Map::from_iter([("rows".to_owned(), json!(rows.len())), ("steps".to_owned(), json!(steps))]);
             summary.extend(metrics.get("loss").map(|loss| ("loss".to_owned(), json!(loss))));

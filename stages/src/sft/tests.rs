@@ -72,3 +72,55 @@ fn a_resumed_attempt_ends_with_the_same_bytes() {
         |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
     assert!(weights("whole") == weights("resumed"));
 }
+
+#[test]
+fn adapters_start_at_the_base_and_learn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 30);
+    let full = Attempt::new::<Sft>(&dir.path().join("full"), &config, None);
+    well(full.run::<Sft>());
+    config["lora"] = json!({ "rank": 4, "targets": ["q_proj", "up_proj", "down_proj"] });
+    let adapted = Attempt::new::<Sft>(&dir.path().join("adapted"), &config, None);
+    well(adapted.run::<Sft>());
+    let (full, losses) = (losses(&full), losses(&adapted));
+    assert_eq!(full[0].to_bits(), losses[0].to_bits(), "B is 0");
+    assert!(losses[29] < losses[0] - 0.3, "{losses:?}");
+
+    let load = |path: &str| -> std::collections::BTreeMap<_, _> {
+        lm::checkpoint::load_tensors(&dir.path().join(path)).unwrap().into_iter().collect()
+    };
+    let (base, merged) = (load("model/model.safetensors"), load("adapted/outputs/model/model.safetensors"));
+    let adapter = load("adapted/outputs/model/adapter/adapter_model.safetensors");
+    assert_eq!(adapter.len(), 6);
+    for (name, base) in &base {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        let half = |letter: &str| adapter.get(&format!("base_model.model.{module}.lora_{letter}.weight"));
+        match half("A").zip(half("B")) {
+            None => assert_eq!(*base, merged[name], "{name} is not adapted"),
+            Some((a, b)) => {
+                let differs = (base + b.matmul(a) * 4.0 - &merged[name]).abs().max().double_value(&[]);
+                assert!(differs < 1e-6 && *base != merged[name], "{name}: {differs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn resumed_adapters_end_with_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 6);
+    config["lora"] = json!({});
+    let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &config, None);
+    well(whole.run::<Sft>());
+    let mut resume = None;
+    for step in 1..=5 {
+        let broken = Attempt::new::<Sft>(&dir.path().join(format!("broken-{step}")), &config, resume);
+        resume = Some(broken.run_stopped::<Sft>());
+    }
+    let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, resume);
+    well(resumed.run::<Sft>());
+    for file in ["model.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"] {
+        let bytes = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model").join(file)).unwrap();
+        assert!(bytes("whole") == bytes("resumed"), "{file}");
+    }
+}
