@@ -197,7 +197,10 @@ impl<'a> Shard<'a> {
 /// Refuses what would double rows or lack some.
 fn check(dir: &Path, split: &str, files: &[PathBuf]) -> Result<(), String> {
     let name = |file: &Path| format!("`{}`", file.strip_prefix(dir).unwrap_or(file).display());
-    let sort = |file: &'_ PathBuf| (file.parent().map(Path::to_owned), file.extension().map(ToOwned::to_owned));
+    let sort = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (file.parent().map(Path::to_owned), format_of(&name).map(str::to_owned))
+    };
     if let Some(other) = files.iter().find(|file| sort(file) != sort(&files[0])) {
         let (one, other) = (name(&files[0]), name(other));
         return Err(format!("`{split}` may be {one} or {other}: point the input at one file or folder"));

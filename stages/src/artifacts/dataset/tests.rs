@@ -120,6 +120,10 @@ fn what_would_double_or_lose_rows_is_refused() {
     let table = [
         (&["train.jsonl", "train.csv"][..], format!("`d`: `train` may be `train.csv` or `train.jsonl`: {spread}")),
         (
+            &["train.jsonl.gz", "train.csv.gz"],
+            format!("`d`: `train` may be `train.csv.gz` or `train.jsonl.gz`: {spread}"),
+        ),
+        (
             &["main/train.jsonl", "socratic/train.jsonl"],
             format!("`d`: `train` may be `main/train.jsonl` or `socratic/train.jsonl`: {spread}"),
         ),
@@ -201,7 +205,7 @@ fn a_file_cut_anywhere_is_an_error_and_never_fewer_rows() {
         ["snappy.parquet", "zstd.parquet", "file.arrow", "lz4.feather", "rows.jsonl.gz", "rows.jsonl.zst", "array.json"]
     {
         let whole = std::fs::read(fixture("questions").join(name)).unwrap();
-        for length in 8..whole.len() {
+        for length in (8..whole.len()).step_by(5) {
             let result = of_bytes("x", &whole[..length], questions());
             let padding = name == "array.json" && whole[length..].trim_ascii().is_empty();
             assert!(
