@@ -24,6 +24,7 @@ pub mod device;
 pub mod weights;
 
 mod attention;
+mod layers;
 mod norm;
 mod rope;
 pub mod shim;
@@ -34,6 +35,6 @@ pub use generate::{Completion, Request, Sampling};
 pub use model::{Model, Options};
 pub use optim::{AdamW, AdamWOptions, Decay, Schedule, clip_grad_norm, zero_grad};
 pub use reward::RewardModel;
-pub use rope::{Rope, Scaling};
+pub use rope::{Rope, Scaling, Yarn};
 pub use rows::{Predictions, Rows};
 pub use tch::{self, Device, Kind, Tensor, no_grad_guard};

@@ -103,7 +103,9 @@ impl Model {
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         fs_err::create_dir_all(dir)?;
         let mut config = self.config.clone();
-        config.set("torch_dtype", json!(dtype_name(self.options.dtype)));
+        // transformers 5 calls it `dtype`; a document has one or the other.
+        let key = if config.has("dtype") { "dtype" } else { "torch_dtype" };
+        config.set(key, json!(dtype_name(self.options.dtype)));
         config.save(dir)?;
         Ok(checkpoint::save_tensors(&dir.join("model.safetensors"), &self.parameters)?)
     }

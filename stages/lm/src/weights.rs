@@ -69,7 +69,7 @@ impl Weights {
                 let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
                 normal(&mut rng, shape, if writes_residual { 0.125 * std } else { std })
             };
-            (name.clone(), tensor.to_device(device))
+            (name.clone(), leaf(&tensor.to_device(device)))
         };
         Self { tensors: sorted.into_iter().map(draw).collect() }
     }
@@ -81,33 +81,28 @@ impl Weights {
             tensors.extend(checkpoint::load_tensors(&path)?);
         }
         check(&mut tensors, specs)?;
-        let place = |(name, tensor): (String, Tensor)| (name, tensor.to_device(device).to_kind(kind));
+        let place = |(name, tensor): (String, Tensor)| (name, leaf(&tensor.to_device(device).to_kind(kind)));
         Ok(Self { tensors: tensors.into_iter().map(place).collect() })
     }
 
     /// Takes existing tensors; the caller vouches for names and shapes.
     pub(crate) fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
+        Self { tensors: tensors.into_iter().map(|(name, tensor)| (name, leaf(&tensor))).collect() }
     }
 
     /// Lays the named parameters one after the other in one buffer and returns a view of it all.
+    ///
+    /// The parameters become new leaves: whoever took one before holds the old one.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
         let parts: Vec<Tensor> = names.iter().map(|name| self.get(name).detach()).collect();
         let fused = Tensor::cat(&parts, 0);
         let mut start = 0;
         for (name, part) in names.iter().zip(&parts) {
             let rows = part.size()[0];
-            self.tensors.insert(name.clone(), fused.narrow(0, start, rows).detach());
+            self.tensors.insert(name.clone(), leaf(&fused.narrow(0, start, rows)));
             start += rows;
         }
         fused
-    }
-
-    /// Makes every parameter a leaf that takes gradients.
-    pub(crate) fn require_grad(&mut self) {
-        for tensor in self.tensors.values_mut() {
-            *tensor = tensor.detach().set_requires_grad(true);
-        }
     }
 
     /// The parameter of this name.
@@ -119,6 +114,11 @@ impl Weights {
     pub(crate) fn into_sorted(self) -> Vec<(String, Tensor)> {
         self.tensors.into_iter().collect()
     }
+}
+
+/// The tensor as a parameter of its own, which takes gradients.
+fn leaf(tensor: &Tensor) -> Tensor {
+    tensor.detach().set_requires_grad(true)
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {

@@ -166,7 +166,7 @@ impl<'a> Decode<'a> {
     fn general(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         let n = qkv_nc.size()[0];
         let indices = self.indices.get_or_insert_with(|| Indices::new(self.positions, qkv_nc.device()));
-        let Indices { slots_n, places_n, mask_n11t } = indices;
+        let Indices { slots_n, places_n, mask_n11t } = &*indices;
         let (q, k, v) = heads.split(qkv_nc);
         self.cache.write(layer, slots_n, places_n, &k, &v);
         let longest = mask_n11t.size()[3];
@@ -175,8 +175,11 @@ impl<'a> Decode<'a> {
         // The query heads of a group stand where other positions would: no key is repeated.
         let q_ngrd = q.reshape([n, heads.key_value, heads.query / heads.key_value, heads.dim]);
         let (keys, values) = (read(&layer.keys), read(&layer.values));
-        let mask = Some(&*mask_n11t);
-        let out = Tensor::scaled_dot_product_attention(&q_ngrd, &keys, &values, mask, 0.0, false, None, false);
+        let mask = match heads.window {
+            Some(window) => &indices.within(window),
+            None => &indices.mask_n11t,
+        };
+        let out = Tensor::scaled_dot_product_attention(&q_ngrd, &keys, &values, Some(mask), 0.0, false, None, false);
         out.reshape([n, heads.query * heads.dim])
     }
 }
@@ -189,6 +192,14 @@ impl Indices {
         let mask_nt = Tensor::arange(longest, options).unsqueeze(0).le_tensor(&places_n.unsqueeze(1));
         let mask_n11t = mask_nt.unsqueeze(1).unsqueeze(1);
         Self { slots_n: Tensor::arange(positions.len() as i64, options), places_n, mask_n11t }
+    }
+
+    /// The mask of a layer that sees `window` tokens only.
+    fn within(&self, window: i64) -> Tensor {
+        let places_t = Tensor::arange(self.mask_n11t.size()[3], (Kind::Int64, self.places_n.device()));
+        let first_n = &self.places_n - (window - 1);
+        let in_window_nt = places_t.unsqueeze(0).ge_tensor(&first_n.unsqueeze(1));
+        self.mask_n11t.logical_and(&in_window_nt.unsqueeze(1).unsqueeze(1))
     }
 }
 
