@@ -6,6 +6,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::layers::latent::LatentTokens;
 use crate::rope::Rotation;
 use crate::shim;
 
@@ -30,6 +31,9 @@ pub(crate) trait Attend {
 
     /// Returns the attention's output, [n, h d], for tokens whose queries and keys are already rotated.
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor;
+
+    /// Returns the output of multi-head latent attention, [n, h v].
+    fn attend_latent(&mut self, layer: usize, tokens: &LatentTokens) -> Tensor;
 }
 
 impl Heads {
@@ -149,5 +153,9 @@ impl Attend for PackedRows {
 
     fn attend(&mut self, _layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         self.layout.attend(qkv_nc, heads)
+    }
+
+    fn attend_latent(&mut self, _layer: usize, tokens: &LatentTokens) -> Tensor {
+        tokens.attend_expanded(&self.layout)
     }
 }

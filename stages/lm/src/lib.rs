@@ -29,7 +29,7 @@ mod norm;
 mod rope;
 pub mod shim;
 
-pub use config::{Config, Shape};
+pub use config::{Config, Experts, Latent, Shape};
 pub use device::setup;
 pub use generate::{Completion, Request, Sampling};
 pub use model::{Model, Options};

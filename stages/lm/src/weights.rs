@@ -40,6 +40,9 @@ pub enum Error {
     Mismatch(String),
 }
 
+/// The end of the names of parameters that half precision would spoil: small steps decide between experts.
+const KEPT_IN_SINGLE: &str = ".e_score_correction_bias";
+
 /// A parameter's name in the checkpoint and its shape.
 pub(crate) type Spec = (String, Vec<i64>);
 
@@ -75,14 +78,29 @@ impl Weights {
     }
 
     /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names, and checks names and shapes.
-    pub(crate) fn load(dir: &Path, specs: &[Spec], device: Device, kind: Kind) -> Result<Self, Error> {
-        let mut tensors = BTreeMap::new();
+    ///
+    /// What `sets_aside` takes is left out, and its names are returned.
+    pub(crate) fn load(
+        dir: &Path,
+        specs: &[Spec],
+        sets_aside: impl Fn(&str) -> bool,
+        device: Device,
+        kind: Kind,
+    ) -> Result<(Self, Vec<String>), Error> {
+        let (mut tensors, mut aside) = (BTreeMap::new(), Vec::new());
         for path in files(dir)? {
-            tensors.extend(checkpoint::load_tensors(&path)?);
+            let (left_out, taken): (Vec<_>, Vec<_>) =
+                checkpoint::load_tensors(&path)?.into_iter().partition(|(name, _)| sets_aside(name));
+            aside.extend(left_out.into_iter().map(|(name, _)| name));
+            tensors.extend(taken);
         }
         check(&mut tensors, specs)?;
-        let place = |(name, tensor): (String, Tensor)| (name, leaf(&tensor.to_device(device).to_kind(kind)));
-        Ok(Self { tensors: tensors.into_iter().map(place).collect() })
+        let place = |(name, tensor): (String, Tensor)| {
+            let kind = if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind };
+            (name, leaf(&tensor.to_device(device).to_kind(kind)))
+        };
+        aside.sort();
+        Ok((Self { tensors: tensors.into_iter().map(place).collect() }, aside))
     }
 
     /// Takes existing tensors; the caller vouches for names and shapes.

@@ -3,7 +3,9 @@
 //! The document itself is kept whole, so that keys this crate does not know survive a round trip. Everything that
 //! would change the maths but is not supported (other activations, unknown rope types, packed weights) is refused.
 
+mod experts;
 pub(crate) mod keys;
+mod latent;
 pub(crate) mod windows;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::models;
 use crate::rope::Rope;
+pub use experts::Experts;
 use keys::{Keys, key_error, object, pretty};
+pub use latent::Latent;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +67,7 @@ pub struct Config {
     pub num_attention_heads: i64,
     /// Number of key and value heads, each shared by a group of query heads.
     pub num_key_value_heads: i64,
-    /// Width of a head.
+    /// Width of a head; with latent attention, of its rotated part.
     pub head_dim: i64,
     /// Added to the mean square before the root.
     pub rms_norm_eps: f64,
@@ -77,6 +81,10 @@ pub struct Config {
     pub attention_bias: bool,
     /// For each layer how many tokens its attention sees, its own included; `None` sees all before it.
     pub windows: Vec<Option<i64>>,
+    /// The sizes of multi-head latent attention, where it is in the place of grouped heads.
+    pub latent: Option<Latent>,
+    /// The mixture of experts, where there is one.
+    pub experts: Option<Experts>,
     /// Tokens that end a completion; `generation_config.json` decides where it names any.
     pub eos_token_ids: Vec<i64>,
     document: Map<String, Value>,
@@ -224,6 +232,8 @@ impl Config {
             tie_word_embeddings: keys.flag("tie_word_embeddings")?,
             attention_bias: keys.flag("attention_bias")?,
             windows: vec![None; num_hidden_layers as usize],
+            latent: None,
+            experts: None,
             eos_token_ids: token_ids(eos)?,
             model_type,
             document: document.clone(),

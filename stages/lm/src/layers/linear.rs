@@ -10,6 +10,11 @@ pub(crate) fn linear_add(x_nd: &Tensor, a: &Tensor, weight: &Tensor, bias: Optio
     shim::linear_add(x_nd, a, weight, bias).expect("shapes were checked when the weights were read")
 }
 
+/// `x w^T`.
+pub(crate) fn linear(x_nd: &Tensor, weight: &Tensor) -> Tensor {
+    shim::linear(x_nd, weight).expect("shapes were checked when the weights were read")
+}
+
 /// Linear layers of one input, whose weights lie together.
 pub(crate) struct FusedLinear {
     weight: Tensor,

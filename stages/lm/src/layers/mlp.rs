@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::Mlp;
-use super::linear::{FusedLinear, linear_add};
+use super::linear::{FusedLinear, linear, linear_add};
 use crate::norm::swiglu;
 use crate::weights::{Spec, Weights};
 
@@ -23,6 +23,11 @@ impl SwiGlu {
     pub(crate) fn new(weights: &mut Weights, name: &str) -> Self {
         let gate_up = FusedLinear::new(weights, &["gate", "up"].map(|part| format!("{name}.{part}_proj")), false);
         Self { gate_up, down_weight: weights.get(&format!("{name}.down_proj.weight")) }
+    }
+
+    /// The output alone, where it does not go straight into the stream.
+    pub(crate) fn forward(&self, x_nd: &Tensor) -> Tensor {
+        linear(&swiglu(&self.gate_up.forward(x_nd)), &self.down_weight)
     }
 }
 

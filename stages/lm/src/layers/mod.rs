@@ -4,7 +4,9 @@
 //! product. A half knows its parameters by name (`parameters`, below the layer's prefix) and takes them from the weights
 //! (`new`). Shapes: n tokens of all rows, d width of the residual stream.
 
+pub(crate) mod experts;
 pub(crate) mod grouped;
+pub(crate) mod latent;
 pub(crate) mod linear;
 pub(crate) mod mlp;
 

@@ -20,6 +20,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         Ok(())
     },
     keys_of_new: |_| Map::new(),
+    sets_aside: |_, _| false,
     parameters: |config| dense::parameters(config, style(config)),
     build: |config, weights| dense::build(config, weights, style(config)),
 };

@@ -94,6 +94,11 @@ impl Rope {
         if let Scaling::Yarn(yarn) = &self.scaling { yarn.table_factor } else { 1.0 }
     }
 
+    /// What the scale of the softmax is multiplied by, in the architectures that do so.
+    pub fn softmax_factor(&self) -> f64 {
+        if let Scaling::Yarn(yarn) = &self.scaling { yarn.softmax_factor } else { 1.0 }
+    }
+
     /// Scales a frequency by what depends on nothing else.
     fn scaled(&self, frequency: f64) -> f64 {
         match self.scaling {
@@ -121,7 +126,7 @@ fn refuse_unsupported(keys: &Keys, whole: &Keys) -> Result<(), Error> {
     }
     for keys in [keys, whole] {
         let share = keys.number_or("partial_rotary_factor", 1.0)?;
-        if share != 1.0 {
+        if (share - 1.0).abs() > f64::EPSILON {
             return Err(key_error("partial_rotary_factor", format!("{share} is not supported, only 1")));
         }
     }
@@ -176,6 +181,14 @@ impl Rotation {
         let second = x_nhd.narrow(2, half, half);
         let turned = Tensor::cat(&[-second, first], 2);
         x_nhd * self.cos_nd.unsqueeze(1) + turned * self.sin_nd.unsqueeze(1)
+    }
+
+    /// As [`Rotation::apply`], where the channels of a pair are neighbours; in the output they stand half a head apart.
+    ///
+    /// Queries and keys change their order alike, so no product of them does.
+    pub(crate) fn apply_interleaved(&self, x_nhd: &Tensor) -> Tensor {
+        let (n, h, d) = x_nhd.size3().expect("tokens have heads of channels");
+        self.apply(&x_nhd.reshape([n, h, d / 2, 2]).transpose(2, 3).reshape([n, h, d]))
     }
 }
 

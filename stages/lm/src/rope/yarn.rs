@@ -55,7 +55,7 @@ impl Yarn {
         let (low, high) = if self.truncate { (low.floor(), high.ceil()) } else { (low, high) };
         let (low, high) = (low.max(0.0), high.min(head_dim as f64 - 1.0));
         // A ramp of no width is a step, as in transformers.
-        let width = if low == high { 0.001 } else { high - low };
+        let width = if (high - low).abs() < 1e-9 { 0.001 } else { high - low };
         let slow = ((index as f64 - low) / width).clamp(0.0, 1.0);
         plain / self.factor * slow + plain * (1.0 - slow)
     }

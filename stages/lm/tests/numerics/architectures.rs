@@ -1,6 +1,6 @@
 //! What every architecture must keep: a row counts the same packed or alone, cached or not, before and after a round trip.
 
-use lm::{Config, Device, Kind, Model, Request, Rows, Sampling, Shape, Tensor, generate, head};
+use lm::{Config, Device, Kind, Model, Options, Request, Rows, Sampling, Shape, Tensor, generate, head};
 use serde_json::json;
 
 use crate::{TINY, assert_close, gradient, in_double, rows, sft_loss, tiny, tiny_with};
@@ -34,7 +34,14 @@ pub(crate) fn dense() -> Vec<(&'static str, Model)> {
 
 /// Every architecture.
 pub(crate) fn all() -> Vec<(&'static str, Model)> {
-    dense()
+    let untied = Shape { tie_word_embeddings: false, ..TINY };
+    let squeezed = json!({ "q_lora_rank": 10, "v_head_dim": 16, "n_shared_experts": 2, "routed_scaling_factor": 2.5,
+                           "rope_scaling": { "type": "yarn", "factor": 8.0, "original_max_position_embeddings": 16,
+                                             "mscale": 1.0, "mscale_all_dim": 0.8 } });
+    let mut models = dense();
+    models.push(("deepseek-v3", tiny("deepseek_v3", &TINY)));
+    models.push(("deepseek-v3 with squeezed queries and yarn", tiny_with("deepseek_v3", &untied, &squeezed)));
+    models
 }
 
 #[test]
@@ -101,4 +108,41 @@ fn cached_decoding_is_the_uncached_forward_pass() {
             }
         }
     }
+}
+
+#[test]
+fn layers_of_multi_token_prediction_are_set_aside_by_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    tiny("deepseek_v3", &TINY).save(dir.path()).expect("a writable folder");
+    let file = dir.path().join("model.safetensors");
+    let mut tensors = lm::checkpoint::load_tensors(&file).expect("just written");
+    let extra = ["model.layers.2.eh_proj.weight", "model.layers.2.mlp.experts.0.up_proj.weight"];
+    tensors.extend(extra.map(|name| (name.to_owned(), Tensor::from_slice(&[1f32]))));
+    lm::checkpoint::save_tensors(&file, &tensors).expect("a writable folder");
+    let model = Model::load(dir.path(), &Options::default()).expect("the rest is whole");
+    assert_eq!(model.set_aside(), extra);
+    assert!(model.parameters().iter().all(|(name, _)| !name.starts_with("model.layers.2.")));
+    tensors.retain(|(name, _)| name != "model.layers.1.mlp.experts.7.down_proj.weight");
+    tensors.push(("model.layers.1.mlp.experts.8.down_proj.weight".to_owned(), Tensor::from_slice(&[1f32])));
+    lm::checkpoint::save_tensors(&file, &tensors).expect("a writable folder");
+    let message = Model::load(dir.path(), &Options::default()).err().expect("two faults").to_string();
+    assert!(message.contains("`model.layers.1.mlp.experts.7.down_proj.weight` is missing"), "{message}");
+    assert!(message.contains("`model.layers.1.mlp.experts.8.down_proj.weight` is unknown"), "{message}");
+}
+
+#[test]
+fn a_router_keeps_its_bias_in_single_precision() {
+    let dir = tempfile::tempdir().expect("a folder");
+    tiny("deepseek_v3", &TINY).save(dir.path()).expect("a writable folder");
+    let half = Options { device: Device::Cpu, dtype: Kind::BFloat16 };
+    let model = Model::load(dir.path(), &half).expect("what was just written");
+    for (name, parameter) in model.parameters() {
+        let expected = if name.ends_with("e_score_correction_bias") { Kind::Float } else { Kind::BFloat16 };
+        assert_eq!(parameter.kind(), expected, "{name}");
+    }
+    let loss = sft_loss(&model, &rows(&[9, 30], 19));
+    assert!(loss.is_finite());
+    let sampling = Sampling { max_tokens: 8, ..Sampling::default() };
+    let requests = [Request { prompt: vec![1, 2, 3], seed: 1 }];
+    generate::generate(&model, &requests, &sampling, 1, &mut |_, _| {}).expect("a valid request");
 }

@@ -12,7 +12,7 @@ fn refused(model_type: &str, keys: &Value) -> String {
 #[test]
 fn what_is_unknown_is_refused_with_what_is_known() {
     let unknown = Config::from_json(r#"{ "model_type": "gpt2" }"#).expect_err("an unknown architecture").to_string();
-    assert!(unknown.contains("`gpt2`") && unknown.contains("llama, qwen2, qwen3"), "{unknown}");
+    assert!(unknown.contains("`gpt2`") && unknown.contains("deepseek_v3, llama, qwen2, qwen3"), "{unknown}");
     for (keys, expected) in [
         (json!({ "rope_scaling": { "type": "dynamic", "factor": 2.0 } }), "supported: default, linear, llama3, yarn"),
         (json!({ "rope_parameters": { "full_attention": { "rope_theta": 1e4 } } }), "`full_attention` alone"),
@@ -28,6 +28,19 @@ fn what_is_unknown_is_refused_with_what_is_known() {
         (json!({ "quantization_config": { "quant_method": "fp8" } }), "packed weights"),
     ] {
         let message = refused("qwen3", &keys);
+        assert!(message.contains(expected), "{keys}: {message}");
+    }
+    for (keys, expected) in [
+        (json!({ "attention_bias": true }), "for `deepseek_v3`"),
+        (json!({ "scoring_func": "softmax" }), "only `sigmoid`"),
+        (json!({ "topk_method": "greedy" }), "only `noaux_tc`"),
+        (json!({ "moe_layer_freq": 2 }), "only 1"),
+        (json!({ "n_group": 3 }), "do not divide n_routed_experts = 8"),
+        (json!({ "topk_group": 5 }), "more than n_group = 4"),
+        (json!({ "num_experts_per_tok": 5 }), "more than the 4"),
+        (json!({ "qk_rope_head_dim": 3 }), "3 is odd"),
+    ] {
+        let message = refused("deepseek_v3", &keys);
         assert!(message.contains(expected), "{keys}: {message}");
     }
     assert!(refused("llama", &json!({ "use_sliding_window": true, "sliding_window": 8 })).contains("for `llama`"));
