@@ -12,6 +12,7 @@
 
 mod import;
 mod lines;
+mod model;
 mod preferences;
 mod prompts;
 mod report;
@@ -25,6 +26,7 @@ pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
 pub(crate) use lines::{read_own_lines, write_lines};
+pub(crate) use model::load_model;
 
 /// Why an artifact cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -6,12 +6,13 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
-use lm::{Model, Options};
+use lm::Model;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use text::Chat;
 
+use crate::artifacts::load_model;
 use crate::data::{Order, read_all, tokenise};
 use crate::trainer::{Ended, Optimisation, train};
 use supervised::Supervised;
@@ -98,7 +99,7 @@ pub(crate) fn fine_tune(
     let device = lm::setup(machine.threads, &machine.device)?;
     let chat = Chat::load(model.path())?;
     let rows = tokenise(ctx, &chat, &read_all(data)?, params.max_tokens)?;
-    let model = Model::load(model.path(), &Options { device, ..Options::default() })?;
+    let model = load_model(ctx, model, device)?;
     let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, rows.len(), params.batch_size));
     let optimisation = match params.steps {
         Some(_) => params.optimisation.clone(),

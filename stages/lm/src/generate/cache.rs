@@ -139,3 +139,32 @@ impl Places {
         mask_nt.unsqueeze(1).unsqueeze(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Shape;
+
+    #[test]
+    fn a_token_leaves_a_latent_and_one_key_or_all_heads() {
+        let shape = Shape {
+            vocab_size: 19,
+            hidden_size: 64,
+            intermediate_size: 64,
+            num_hidden_layers: 3,
+            num_attention_heads: 8,
+            num_key_value_heads: 8,
+            head_dim: Some(16),
+            rope_theta: 1e4,
+            max_position_embeddings: 32,
+            tie_word_embeddings: true,
+        };
+        for (model_type, expected) in [("qwen3", 3 * 2 * 8 * 16), ("deepseek_v3", 3 * (32 + 8))] {
+            let config = Config::new(model_type, &shape).expect("a valid shape");
+            assert_eq!(numbers_a_token(&config), expected);
+            let cache = Cache::new(&Model::init(config, 1, Device::Cpu), 5, 32);
+            let held: usize = cache.parts.iter().map(|part| part.whole.numel()).sum();
+            assert_eq!(held as i64, 5 * 32 * expected);
+        }
+    }
+}

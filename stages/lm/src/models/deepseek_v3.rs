@@ -22,6 +22,11 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         if config.attention_bias {
             return Err(key_error("attention_bias", "true is not supported for `deepseek_v3`".to_owned()));
         }
+        if config.num_key_value_heads != config.num_attention_heads {
+            let (keys, queries) = (config.num_key_value_heads, config.num_attention_heads);
+            let reason = format!("{keys} differs from num_attention_heads = {queries}; latent attention has no groups");
+            return Err(key_error("num_key_value_heads", reason));
+        }
         let latent = Latent::parse(keys)?;
         config.head_dim = latent.qk_rope_head_dim;
         config.latent = Some(latent);
@@ -82,7 +87,8 @@ fn keys_of_new(shape: &Shape) -> Map<String, Value> {
         "qk_rope_head_dim": rope,
         "v_head_dim": head,
         "rope_interleave": true,
-        "moe_intermediate_size": (shape.intermediate_size / 4).max(1),
+        // Whole sixteen bytes in every type, without which transformers' grouped products refuse it.
+        "moe_intermediate_size": (shape.intermediate_size / 4 + 7) / 8 * 8,
         "n_routed_experts": 8,
         "n_shared_experts": 1,
         "num_experts_per_tok": 2,

@@ -3,7 +3,7 @@
 use lm::{Config, Device, Kind, Model, Options, Request, Rows, Sampling, Shape, Tensor, generate, head};
 use serde_json::json;
 
-use crate::{TINY, assert_close, gradient, in_double, rows, sft_loss, tiny, tiny_with};
+use crate::{TINY, UNGROUPED, assert_close, gradient, in_double, rows, sft_loss, tiny, tiny_with};
 
 pub(crate) const LLAMA3: &str = r#"{
     "model_type": "llama", "vocab_size": 19, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2,
@@ -34,13 +34,13 @@ pub(crate) fn dense() -> Vec<(&'static str, Model)> {
 
 /// Every architecture.
 pub(crate) fn all() -> Vec<(&'static str, Model)> {
-    let untied = Shape { tie_word_embeddings: false, ..TINY };
+    let squeezed_shape = Shape { tie_word_embeddings: false, ..UNGROUPED };
     let squeezed = json!({ "q_lora_rank": 10, "v_head_dim": 16, "n_shared_experts": 2, "routed_scaling_factor": 2.5,
                            "rope_scaling": { "type": "yarn", "factor": 8.0, "original_max_position_embeddings": 16,
                                              "mscale": 1.0, "mscale_all_dim": 0.8 } });
     let mut models = dense();
-    models.push(("deepseek-v3", tiny("deepseek_v3", &TINY)));
-    models.push(("deepseek-v3 with squeezed queries and yarn", tiny_with("deepseek_v3", &untied, &squeezed)));
+    models.push(("deepseek-v3", tiny("deepseek_v3", &UNGROUPED)));
+    models.push(("deepseek-v3 with squeezed queries and yarn", tiny_with("deepseek_v3", &squeezed_shape, &squeezed)));
     models
 }
 
@@ -113,7 +113,7 @@ fn cached_decoding_is_the_uncached_forward_pass() {
 #[test]
 fn layers_of_multi_token_prediction_are_set_aside_by_name() {
     let dir = tempfile::tempdir().expect("a folder");
-    tiny("deepseek_v3", &TINY).save(dir.path()).expect("a writable folder");
+    tiny("deepseek_v3", &UNGROUPED).save(dir.path()).expect("a writable folder");
     let file = dir.path().join("model.safetensors");
     let mut tensors = lm::checkpoint::load_tensors(&file).expect("just written");
     let extra = ["model.layers.2.eh_proj.weight", "model.layers.2.mlp.experts.0.up_proj.weight"];
@@ -133,7 +133,7 @@ fn layers_of_multi_token_prediction_are_set_aside_by_name() {
 #[test]
 fn a_router_keeps_its_bias_in_single_precision() {
     let dir = tempfile::tempdir().expect("a folder");
-    tiny("deepseek_v3", &TINY).save(dir.path()).expect("a writable folder");
+    tiny("deepseek_v3", &UNGROUPED).save(dir.path()).expect("a writable folder");
     let half = Options { device: Device::Cpu, dtype: Kind::BFloat16 };
     let model = Model::load(dir.path(), &half).expect("what was just written");
     for (name, parameter) in model.parameters() {

@@ -3,10 +3,10 @@
 use lm::Config;
 use serde_json::{Value, json};
 
-use crate::{TINY, config_with};
+use crate::{TINY, UNGROUPED, config_with};
 
 fn refused(model_type: &str, keys: &Value) -> String {
-    config_with(model_type, &TINY, keys).expect_err("a configuration that cannot be honoured").to_string()
+    config_with(model_type, &UNGROUPED, keys).expect_err("a configuration that cannot be honoured").to_string()
 }
 
 #[test]
@@ -32,6 +32,7 @@ fn what_is_unknown_is_refused_with_what_is_known() {
     }
     for (keys, expected) in [
         (json!({ "attention_bias": true }), "for `deepseek_v3`"),
+        (json!({ "num_key_value_heads": 2 }), "2 differs from num_attention_heads = 4"),
         (json!({ "scoring_func": "softmax" }), "only `sigmoid`"),
         (json!({ "topk_method": "greedy" }), "only `noaux_tc`"),
         (json!({ "moe_layer_freq": 2 }), "only 1"),

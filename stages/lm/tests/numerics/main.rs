@@ -29,6 +29,9 @@ pub(crate) const TINY: Shape = Shape {
     tie_word_embeddings: true,
 };
 
+/// As [`TINY`], for an architecture without groups of heads.
+pub(crate) const UNGROUPED: Shape = Shape { num_key_value_heads: 4, ..TINY };
+
 pub(crate) fn tiny(model_type: &str, shape: &Shape) -> Model {
     tiny_with(model_type, shape, &json!({}))
 }
