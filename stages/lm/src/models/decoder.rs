@@ -12,6 +12,9 @@ use crate::layers::{Attention, Mlp};
 use crate::norm::rms_norm;
 use crate::weights::{Spec, Weights};
 
+const INPUT_NORM: &str = "input_layernorm.weight";
+const POST_NORM: &str = "post_attention_layernorm.weight";
+
 /// Lists names and shapes of all parameters below the head; `halves` lists those of one layer's halves.
 pub(super) fn parameters(config: &Config, halves: impl Fn(usize) -> Vec<Spec>) -> Vec<Spec> {
     let d = config.hidden_size;
@@ -51,9 +54,6 @@ pub(super) fn build(
         norm_d: weights.get("model.norm.weight"),
     })
 }
-
-const INPUT_NORM: &str = "input_layernorm.weight";
-const POST_NORM: &str = "post_attention_layernorm.weight";
 
 fn prefix(layer: usize) -> String {
     format!("model.layers.{layer}")
