@@ -125,6 +125,7 @@ fn inputs() -> Value {
         ("digest".to_owned(), json!({ "type": "string", "pattern": "^b3:[0-9a-f]{64}$", "description": "Pins the content." })),
         ("fields".to_owned(), json!({ "type": "object", "additionalProperties": field, "description": "Our field to yours." })),
         ("answer-after".to_owned(), json!({ "type": "string", "description": "The gold answer follows this mark." })),
+        ("split".to_owned(), json!({ "type": "string", "description": "Which split of a dataset's folder, if it has several." })),
         ("limit".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Read at most so many rows." })),
         ("skip".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Leave out the first rows." })),
         ("verify".to_owned(), json!({ "type": "string", "enum": ["number", "choice", "exact", "none"], "description": "How answers are checked." })),

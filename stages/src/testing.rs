@@ -45,6 +45,11 @@ pub(crate) fn well<T>(result: Result<T, StageError>) -> T {
 
 /// Writes an untrained language model of a few thousand weights, with one token a character, into `dir`.
 pub(crate) fn tiny_model(dir: &Path) -> lm::Model {
+    tiny_model_of("qwen2", 1, dir)
+}
+
+/// As [`tiny_model`], of another architecture and with more layers.
+pub(crate) fn tiny_model_of(model_type: &str, num_layers: i64, dir: &Path) -> lm::Model {
     let specials = ["<pad>", "<eos>", "<think>", "</think>", "<answer>", "</answer>"].map(str::to_owned);
     let alphabet = "0123456789+-=,.?!\n abcdefghijklmnopqrstuvwxyz得";
     let tokenizer = text::char_level(std::iter::once(alphabet), &specials).expect("the alphabet is plain");
@@ -55,7 +60,7 @@ pub(crate) fn tiny_model(dir: &Path) -> lm::Model {
         vocab_size: chat.tokenizer.vocab_size() as i64,
         hidden_size: 16,
         intermediate_size: 32,
-        num_hidden_layers: 1,
+        num_hidden_layers: num_layers,
         num_attention_heads: 2,
         num_key_value_heads: 2,
         head_dim: None,
@@ -63,7 +68,7 @@ pub(crate) fn tiny_model(dir: &Path) -> lm::Model {
         max_position_embeddings: 256,
         tie_word_embeddings: true,
     };
-    let mut config = lm::Config::new("qwen2", &shape).expect("the shape fits");
+    let mut config = lm::Config::new(model_type, &shape).expect("the shape fits");
     config.set_special_tokens(&[chat.eos], Some(chat.pad));
     let model = lm::Model::init(config, 7, tch::Device::Cpu);
     model.save(dir).expect("the folder can be written");

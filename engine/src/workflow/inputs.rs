@@ -16,8 +16,9 @@ const ANSWERS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples]
 const QUESTIONS: &[ArtifactType] = &[ArtifactType::Prompts];
 /// How rows are read, with the types that have a use for it; these keys reach the stage that reads the input, and its
 /// fingerprint.
-const IMPORT_KEYS: [(&str, &[ArtifactType]); 6] = [
+const IMPORT_KEYS: [(&str, &[ArtifactType]); 7] = [
     ("fields", ROWS),
+    ("split", ROWS),
     ("limit", ROWS),
     ("skip", ROWS),
     ("answer-after", ANSWERS),

@@ -30,9 +30,9 @@ void for_rows(const at::Tensor& starts, const Heads& heads, Work work) {
 struct RowAttention : torch::autograd::Function<RowAttention> {
     // `starts` holds where each row begins, and the number of tokens at its end.
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& starts, int64_t h,
-                              int64_t g, int64_t d) {
+                              int64_t g, int64_t d, int64_t window) {
         at::Tensor qkv = plain(input);
-        Heads heads{h, g, d};
+        Heads heads{h, g, d, window};
         int64_t n = qkv.size(0), C = heads.channels();
         TORCH_CHECK(qkv.size(1) == C, "attention expects ", C, " channels, got ", qkv.size(1));
         at::Tensor out = at::empty({n, h * d}, qkv.options()), lse = at::empty({n, h}, qkv.options());
@@ -42,14 +42,14 @@ struct RowAttention : torch::autograd::Function<RowAttention> {
             kernels().attention_forward(x + at * C, y + at * h * d, l + at * h, t, head, heads, scratch);
         });
         ctx->save_for_backward({qkv, starts, out, lse});
-        ctx->saved_data["heads"] = std::vector<int64_t>{h, g, d};
+        ctx->saved_data["heads"] = std::vector<int64_t>{h, g, d, window};
         return out;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
         std::vector<int64_t> shape = ctx->saved_data["heads"].toIntVector();
-        Heads heads{shape[0], shape[1], shape[2]};
+        Heads heads{shape[0], shape[1], shape[2], shape[3]};
         at::Tensor dout = plain(grads[0]), qkv = saved[0], dqkv = at::empty_like(qkv);
         int64_t C = heads.channels(), h = heads.h, d = heads.d;
         const float *dy = dout.const_data_ptr<float>(), *x = qkv.const_data_ptr<float>();
@@ -59,7 +59,7 @@ struct RowAttention : torch::autograd::Function<RowAttention> {
             kernels().attention_backward(dy + at * h * d, x + at * C, y + at * h * d, l + at * h, dx + at * C, t, head,
                                          heads, scratch);
         });
-        return {dqkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+        return {dqkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
     }
 };
 
@@ -89,8 +89,8 @@ struct Cache {
 
 extern "C" {
 
-char* r1flow_row_attention(tensor qkv, tensor starts, int64_t h, int64_t g, int64_t d, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(RowAttention::apply(*qkv, *starts, h, g, d)); });
+char* r1flow_row_attention(tensor qkv, tensor starts, int64_t h, int64_t g, int64_t d, int64_t window, tensor* out) {
+    return guarded([&] { *out = new at::Tensor(RowAttention::apply(*qkv, *starts, h, g, d, window)); });
 }
 
 // Puts the key and value of token tokens[i] at places[i] of slots[i], for `count` of them.
@@ -98,7 +98,7 @@ char* r1flow_cache_write(tensor qkv, tensor keys, tensor values, const int64_t* 
                          const int64_t* places, int64_t count, int64_t h, int64_t g, int64_t d) {
     return guarded([&] {
         at::Tensor x = plain(*qkv);
-        Heads heads{h, g, d};
+        Heads heads{h, g, d, 0};
         Cache cache(*keys, *values, heads);
         int64_t C = heads.channels();
         TORCH_CHECK(C == x.size(1), "the tokens do not fit the cache");
@@ -114,10 +114,10 @@ char* r1flow_cache_write(tensor qkv, tensor keys, tensor values, const int64_t* 
 
 // Row i puts its key and value at place positions[i] of slot i, then attends over the places up to it. No gradient.
 char* r1flow_decode_attention(tensor qkv, tensor keys, tensor values, const int64_t* positions, int64_t h, int64_t g,
-                              int64_t d, tensor* out) {
+                              int64_t d, int64_t window, tensor* out) {
     return guarded([&] {
         at::Tensor x = plain(*qkv);
-        Heads heads{h, g, d};
+        Heads heads{h, g, d, window};
         Cache cache(*keys, *values, heads);
         int64_t n = x.size(0), C = heads.channels(), longest = 0;
         TORCH_CHECK(C == x.size(1), "the tokens do not fit the cache");

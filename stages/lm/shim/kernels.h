@@ -6,11 +6,14 @@
 
 #include <cstdint>
 
-// h query heads share g key and value heads of width d. A token's channels: h queries, g keys, g values.
+// h query heads share g key and value heads of width d. A token's channels: h queries, g keys, g values. A token sees
+// `window` tokens, its own included; 0 stands for all before it.
 struct Heads {
-    int64_t h, g, d;
+    int64_t h, g, d, window;
     int64_t channels() const { return (h + 2 * g) * d; }
     int64_t group() const { return h / g; }
+    // The first place that the token at `place` sees.
+    int64_t first(int64_t place) const { return window > 0 && place >= window ? place + 1 - window : 0; }
 };
 
 // Kernels pad widths and lengths to whole vectors of this many numbers.

@@ -114,6 +114,9 @@ int64_t attention_scratch(int64_t t, int64_t d) {
     return 6 * column_of(t) * padded(d) + 2 * QUERIES * column_of(t) + 3 * QUERIES * padded(d);
 }
 
+// The first place of the vector that holds `place`.
+INLINE int64_t vector_of(int64_t place) { return place / WIDTH * WIDTH; }
+
 // Copies the four vectors of queries i.. into padded rows; rows behind the last token are 0.
 INLINE void take_four(const float* x, int64_t stride, float* rows, int64_t count, int64_t d) {
     std::memset(rows, 0, QUERIES * padded(d) * sizeof(float));
@@ -128,21 +131,22 @@ void attention_forward(const float* qkv, float* out, float* lse, int64_t t, int6
     to_columns(s.keys, s.columns, t, width);
     for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
         for (int64_t i = 0; i < t; i += QUERIES) {
-            int64_t here = t - i < QUERIES ? t - i : QUERIES, seen = i + here;
+            int64_t here = t - i < QUERIES ? t - i : QUERIES, from = vector_of(heads.first(i)), seen = i + here - from;
             take_four(qkv + i * stride + q * d, stride, s.a, here, d);
-            scores(s.a, s.columns, s.p, seen, length, width, root_scale(d));
+            scores(s.a, s.columns + from, s.p, seen, length, width, root_scale(d));
             float inverse[QUERIES] = {0};
             for (int64_t k = 0; k < QUERIES; ++k) {
                 float* p = s.p + k * length;
-                int64_t count = k < here ? i + k + 1 : 0;
-                float top = count > 0 ? max_of(p, count) : 0;
-                float total = exponentials(p, count, padded(seen), top);
+                int64_t hidden = heads.first(i + k) - from, count = k < here ? i + k + 1 - from - hidden : 0;
+                for (int64_t j = 0; j < hidden; ++j) p[j] = 0;
+                float top = count > 0 ? max_of(p + hidden, count) : 0;
+                float total = exponentials(p + hidden, count, padded(seen) - hidden, top);
                 if (count == 0) continue;
                 inverse[k] = 1.0f / total;
                 lse[(i + k) * heads.h + q] = top + __builtin_logf(total);
             }
             std::memset(s.b, 0, QUERIES * width * sizeof(float));
-            mix(s.p, length, s.values, width, s.b, seen, width);
+            mix(s.p, length, s.values + from * width, width, s.b, seen, width);
             for (int64_t k = 0; k < here; ++k) {
                 float* y = out + ((i + k) * heads.h + q) * d;
                 for (int64_t c = 0; c < d; ++c) y[c] = s.b[k * width + c] * inverse[k];
@@ -165,24 +169,25 @@ void attention_backward(const float* dout, const float* qkv, const float* out, c
     std::memset(s.dvalues, 0, t * width * sizeof(float));
     for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
         for (int64_t i = 0; i < t; i += QUERIES) {
-            int64_t here = t - i < QUERIES ? t - i : QUERIES, seen = i + here;
+            int64_t here = t - i < QUERIES ? t - i : QUERIES, from = vector_of(heads.first(i)), seen = i + here - from;
             take_four(qkv + i * stride + q * d, stride, s.a, here, d);
             take_four(dout + (i * h + q) * d, h * d, s.b, here, d);
-            scores(s.a, s.columns, s.p, seen, length, width, scale);
-            scores(s.b, s.value_columns, s.dp, seen, length, width, 1.0f);
+            scores(s.a, s.columns + from, s.p, seen, length, width, scale);
+            scores(s.b, s.value_columns + from, s.dp, seen, length, width, 1.0f);
             for (int64_t k = 0; k < QUERIES; ++k) {
                 float *p = s.p + k * length, *dp = s.dp + k * length, own = 0;
-                int64_t count = k < here ? i + k + 1 : 0;
-                exponentials(p, count, padded(seen), count > 0 ? lse[(i + k) * h + q] : 0);
+                int64_t hidden = heads.first(i + k) - from, count = k < here ? i + k + 1 - from - hidden : 0;
+                for (int64_t j = 0; j < hidden; ++j) p[j] = 0;
+                exponentials(p + hidden, count, padded(seen) - hidden, count > 0 ? lse[(i + k) * h + q] : 0);
                 const float *dy = s.b + k * width, *y = out + ((i + k) * h + q) * d;
                 for (int64_t c = 0; count > 0 && c < d; ++c) own += dy[c] * y[c];
 #pragma omp simd
                 for (int64_t j = 0; j < padded(seen); ++j) dp[j] = p[j] * (dp[j] - own) * scale;
             }
             std::memset(s.c, 0, QUERIES * width * sizeof(float));
-            mix(s.dp, length, s.keys, width, s.c, seen, width);
-            spread(s.dp, length, s.a, s.dkeys, seen, width);
-            spread(s.p, length, s.b, s.dvalues, seen, width);
+            mix(s.dp, length, s.keys + from * width, width, s.c, seen, width);
+            spread(s.dp, length, s.a, s.dkeys + from * width, seen, width);
+            spread(s.p, length, s.b, s.dvalues + from * width, seen, width);
             for (int64_t k = 0; k < here; ++k)
                 std::memcpy(dqkv + (i + k) * stride + q * d, s.c + k * width, d * sizeof(float));
         }
@@ -208,14 +213,14 @@ void cache_write(const float* qkv, float* keys, float* values, int64_t place, in
 
 void decode(const float* qkv, float* keys, float* values, float* out, int64_t place, int64_t places, Heads heads,
             float* scratch) {
-    int64_t d = heads.d, width = padded(d), count = place + 1;
+    int64_t d = heads.d, width = padded(d), first = heads.first(place), from = vector_of(first), count = place + 1;
     float *p = scratch, *y = scratch + padded(places), scale = root_scale(d);
     cache_write(qkv, keys, values, place, places, heads);
     for (int64_t head = 0; head < heads.g; ++head) {
         const float *blocks = keys + head * width * places, *rows = values + head * width * places;
         for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
             const float* query = qkv + q * d;
-            for (int64_t j = 0; j < count; j += WIDTH) {
+            for (int64_t j = from; j < count; j += WIDTH) {
                 const float* block = blocks + j * width;
                 // Several sums, so that one need not wait for the other.
                 Vector even = {}, odd = {};
@@ -225,11 +230,13 @@ void decode(const float* qkv, float* keys, float* values, float* out, int64_t pl
                 }
                 store(p + j, scale * (even + odd));
             }
-            float total = exponentials(p, count, padded(count), max_of(p, count));
+            for (int64_t j = from; j < first; ++j) p[j] = 0;
+            float top = max_of(p + first, count - first);
+            float total = exponentials(p + first, count - first, padded(count) - first, top);
             for (int64_t c = 0; c < width; c += WIDTH) {
                 Vector even = {}, odd = {};
                 // Behind the last token p is 0 and the cache finite.
-                for (int64_t j = 0; j < count; j += 2) {
+                for (int64_t j = from; j < count; j += 2) {
                     even += p[j] * load(rows + j * width + c);
                     odd += p[j + 1] * load(rows + (j + 1) * width + c);
                 }

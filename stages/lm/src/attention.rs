@@ -4,8 +4,9 @@
 //! and whether there is a cache. Shapes: n tokens, c = (h + 2g) d channels: the queries of h heads, the keys of g, the
 //! values of g; b rows, t tokens of the longest.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use crate::layers::latent::LatentTokens;
 use crate::rope::Rotation;
 use crate::shim;
 
@@ -13,12 +14,14 @@ use crate::shim;
 /// quarter at 1,024 (heads of 16 and 64, one thread), and were not measured beyond.
 const LOOPS_UP_TO: i64 = 2048;
 
-/// How many heads there are, and how wide they are.
+/// How many heads there are, how wide they are, and how far back they see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heads {
     pub(crate) query: i64,
     pub(crate) key_value: i64,
     pub(crate) dim: i64,
+    /// How many tokens each sees, its own included; `None` sees all before it.
+    pub(crate) window: Option<i64>,
 }
 
 /// What a layer's attention reads from: the tokens at hand, or a cache too.
@@ -28,6 +31,9 @@ pub(crate) trait Attend {
 
     /// Returns the attention's output, [n, h d], for tokens whose queries and keys are already rotated.
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor;
+
+    /// Returns the output of multi-head latent attention, [n, h v].
+    fn attend_latent(&mut self, layer: usize, tokens: &LatentTokens) -> Tensor;
 }
 
 impl Heads {
@@ -119,11 +125,19 @@ impl Layout {
         let q_bhtd = grid(&q, heads.query);
         let k_bhtd = heads.repeat(&grid(&k, heads.key_value));
         let v_bhtd = heads.repeat(&grid(&v, heads.key_value));
-        let out =
-            Tensor::scaled_dot_product_attention(&q_bhtd, &k_bhtd, &v_bhtd, None::<Tensor>, 0.0, true, None, false);
+        // A window that the longest row does not leave is none.
+        let mask = heads.window.filter(|window| *window < length).map(|window| band(length, window, qkv_nc.device()));
+        let (is_causal, mask) = (mask.is_none(), mask.as_ref());
+        let out = Tensor::scaled_dot_product_attention(&q_bhtd, &k_bhtd, &v_bhtd, mask, 0.0, is_causal, None, false);
         let out = out.transpose(1, 2).reshape([num_rows * length, heads.query * heads.dim]);
         self.from_padded.as_ref().map_or_else(|| out.shallow_clone(), |index| out.index_select(0, index))
     }
+}
+
+/// Says which tokens each of `length` sees: itself and the `window - 1` before it.
+fn band(length: i64, window: i64, device: Device) -> Tensor {
+    let ones = Tensor::ones([length, length], (Kind::Bool, device));
+    ones.tril(0).triu(1 - window)
 }
 
 /// Attention of packed rows without a cache: training, log-probs, rewards.
@@ -139,5 +153,9 @@ impl Attend for PackedRows {
 
     fn attend(&mut self, _layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         self.layout.attend(qkv_nc, heads)
+    }
+
+    fn attend_latent(&mut self, _layer: usize, tokens: &LatentTokens) -> Tensor {
+        tokens.attend_expanded(&self.layout)
     }
 }

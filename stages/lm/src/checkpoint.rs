@@ -33,12 +33,16 @@ pub enum Error {
         kind: String,
     },
     /// The file is a pickle.
-    #[error("`{0}` is a pickle file, which can run code when it is read; help: convert it to safetensors")]
+    #[error("`{0}` is a pickle file, which can run code when it is read; help: {PICKLES}")]
     Pickle(PathBuf),
     /// libtorch refused.
     #[error(transparent)]
     Torch(#[from] tch::TchError),
 }
+
+/// What to do about a pickle.
+pub(crate) const PICKLES: &str =
+    "convert it to safetensors, for example with transformers: `from_pretrained`, then `save_pretrained`";
 
 const DTYPES: &[(Dtype, Kind)] = &[
     (Dtype::F32, Kind::Float),
@@ -66,24 +70,67 @@ pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Err
 
 /// Reads all tensors of a file onto the CPU, sorted by name.
 pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
-    if matches!(path.extension().and_then(|ext| ext.to_str()), Some("bin" | "pt" | "pth" | "pkl" | "ckpt")) {
-        return Err(Error::Pickle(path.to_owned()));
+    let file = Mapped::open(path)?;
+    let copy = |tensor: &Tensor| tensor.f_to_device_(Device::Cpu, tensor.f_kind()?, false, true);
+    file.tensors().iter().map(|(name, tensor)| Ok((name.clone(), copy(tensor)?))).collect()
+}
+
+/// The tensors of a file where they lie: in memory that maps it.
+pub(crate) struct Mapped {
+    tensors: Vec<(String, Tensor)>,
+    // After the tensors, which look into it.
+    _map: memmap2::Mmap,
+}
+
+impl Mapped {
+    /// Maps a file.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        refuse_pickle(path)?;
+        let file = fs_err::File::open(path)?;
+        // SAFETY: the map is read-only; a file that another process truncates meanwhile would end this process, which
+        // the engine treats as a failed attempt. Published artifacts are never changed.
+        let map = unsafe { memmap2::Mmap::map(file.file()) }.map_err(|error| named(path, &error))?;
+        let format = |reason: String| Error::Format { path: path.to_owned(), reason };
+        let archive = SafeTensors::deserialize(&map).map_err(|error| format(error.to_string()))?;
+        let mut tensors = Vec::with_capacity(archive.len());
+        for (name, view) in archive.iter() {
+            let kind = DTYPES.iter().find(|(dtype, _)| *dtype == view.dtype()).map(|(_, kind)| *kind);
+            let kind = kind.ok_or_else(|| element_type(name, &view.dtype()))?;
+            let size: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
+            tensors.push((name.to_owned(), look_at(view.data(), &size, kind)?));
+        }
+        tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(Self { tensors, _map: map })
     }
-    let file = fs_err::File::open(path)?;
-    // SAFETY: the map is read-only and dropped before this returns; a file that another process truncates meanwhile
-    // would end this process, which the engine treats as a failed attempt. Published artifacts are never changed.
-    let map = unsafe { memmap2::Mmap::map(file.file()) }.map_err(|error| named(path, &error))?;
-    let format = |reason: String| Error::Format { path: path.to_owned(), reason };
-    let archive = SafeTensors::deserialize(&map).map_err(|error| format(error.to_string()))?;
-    let mut tensors = Vec::with_capacity(archive.len());
-    for (name, view) in archive.iter() {
-        let kind = DTYPES.iter().find(|(dtype, _)| *dtype == view.dtype()).map(|(_, kind)| *kind);
-        let kind = kind.ok_or_else(|| element_type(name, &view.dtype()))?;
-        let size: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
-        tensors.push((name.to_owned(), Tensor::f_from_data_size(view.data(), &size, kind)?));
+
+    /// Returns the tensors, sorted by name. They must be copied before `self` goes, and never be written to.
+    pub(crate) fn tensors(&self) -> &[(String, Tensor)] {
+        &self.tensors
     }
-    tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
-    Ok(tensors)
+}
+
+/// Makes a tensor of `data` where it lies, or a copy where its place does not suit its elements.
+fn look_at(data: &[u8], size: &[i64], kind: Kind) -> Result<Tensor, tch::TchError> {
+    if data.is_empty() || data.as_ptr().align_offset(kind.elt_size_in_bytes()) != 0 {
+        return Tensor::f_from_data_size(data, size, kind);
+    }
+    let mut strides = vec![1; size.len()];
+    for at in (1..size.len()).rev() {
+        strides[at - 1] = strides[at] * size[at];
+    }
+    // SAFETY: the data is aligned, holds as many elements as `size` says (safetensors checks it), and outlives the
+    // tensor, as [`Mapped`] keeps both.
+    unsafe { Tensor::f_from_blob(data.as_ptr(), size, &strides, kind, Device::Cpu) }
+}
+
+/// Returns whether a file's name is that of a pickle.
+pub(crate) fn is_pickle(path: &Path) -> bool {
+    matches!(path.extension().and_then(|end| end.to_str()), Some("bin" | "pt" | "pth" | "pkl" | "ckpt"))
+}
+
+/// Refuses a file that reading would execute.
+pub(crate) fn refuse_pickle(path: &Path) -> Result<(), Error> {
+    if is_pickle(path) && !path.is_dir() { Err(Error::Pickle(path.to_owned())) } else { Ok(()) }
 }
 
 fn element_type(name: &str, kind: &dyn std::fmt::Debug) -> Error {

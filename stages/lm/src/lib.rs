@@ -24,16 +24,18 @@ pub mod device;
 pub mod weights;
 
 mod attention;
+mod layers;
 mod norm;
 mod rope;
+mod shards;
 pub mod shim;
 
-pub use config::{Config, Shape};
+pub use config::{Config, Experts, Latent, Shape};
 pub use device::setup;
 pub use generate::{Completion, Request, Sampling};
 pub use model::{Model, Options};
 pub use optim::{AdamW, AdamWOptions, Decay, Schedule, clip_grad_norm, zero_grad};
 pub use reward::RewardModel;
-pub use rope::{Rope, Scaling};
+pub use rope::{Rope, Scaling, Yarn};
 pub use rows::{Predictions, Rows};
 pub use tch::{self, Device, Kind, Tensor, no_grad_guard};

@@ -57,6 +57,7 @@ pub struct Model {
     head: Head,
     head_vd: Tensor,
     parameters: Vec<(String, Tensor)>,
+    set_aside: Vec<String>,
     options: Options,
     // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
     rope: RefCell<RopeTable>,
@@ -81,13 +82,17 @@ impl Model {
 
     /// Reads a Hugging Face folder: `config.json` and safetensors weights.
     pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
+        checkpoint::refuse_pickle(dir)?;
         Self::load_with_head(dir, options, Head::Vocabulary)
     }
 
     pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
         let config = Config::load(dir)?;
-        let weights = Weights::load(dir, &specs(&config, head), options.device, options.dtype)?;
-        Ok(Self::build(config, weights, head, *options))
+        let architecture = models::architecture(&config.model_type)?;
+        let sets_aside = |name: &str| (architecture.sets_aside)(&config, name);
+        let (weights, set_aside) =
+            Weights::load(dir, &specs(&config, head), sets_aside, options.device, options.dtype)?;
+        Ok(Self { set_aside, ..Self::build(config, weights, head, *options) })
     }
 
     pub(crate) fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Self {
@@ -96,14 +101,25 @@ impl Model {
         let network = (architecture.build)(&config, &mut weights);
         let head_vd = weights.get(head_name(&config, head));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
-        Self { network, head, head_vd, parameters: weights.into_sorted(), options, rope: RefCell::new(rope), config }
+        Self {
+            network,
+            head,
+            head_vd,
+            parameters: weights.into_sorted(),
+            set_aside: Vec::new(),
+            options,
+            rope: RefCell::new(rope),
+            config,
+        }
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         fs_err::create_dir_all(dir)?;
         let mut config = self.config.clone();
-        config.set("torch_dtype", json!(dtype_name(self.options.dtype)));
+        // transformers 5 calls it `dtype`; a document has one or the other.
+        let key = if config.has("dtype") { "dtype" } else { "torch_dtype" };
+        config.set(key, json!(dtype_name(self.options.dtype)));
         config.save(dir)?;
         Ok(checkpoint::save_tensors(&dir.join("model.safetensors"), &self.parameters)?)
     }
@@ -134,6 +150,12 @@ impl Model {
     /// All parameters, sorted by name.
     pub fn parameters(&self) -> &[(String, Tensor)] {
         &self.parameters
+    }
+
+    /// Names of the folder's tensors that were left out, as they belong to no part of this network: DeepSeek's layers of
+    /// multi-token prediction. They are not written again.
+    pub fn set_aside(&self) -> &[String] {
+        &self.set_aside
     }
 
     /// Number of weights.

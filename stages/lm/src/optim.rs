@@ -182,7 +182,10 @@ pub struct Schedule {
     pub decay: Decay,
     /// Steps over which the rate rises linearly to its peak; step 0 already has `1 / warmup_steps` of it.
     pub warmup_steps: u64,
-    /// The step at which the decay ends; it starts after the warm-up.
+    /// Steps at the peak between warm-up and decay. A straight line after them is the WSD schedule (warm-up, stable,
+    /// decay; Hu et al. 2024, MiniCPM, section 4; departure: a line, where they took an exponential).
+    pub stable_steps: u64,
+    /// The step at which the decay ends.
     pub decay_steps: u64,
     /// The rate from `decay_steps` on, as a share of the peak.
     pub min_ratio: f64,
@@ -205,8 +208,13 @@ impl Schedule {
         if step < self.warmup_steps {
             return self.peak * (step + 1) as f64 / self.warmup_steps as f64;
         }
-        let length = self.decay_steps.saturating_sub(self.warmup_steps);
-        let progress = if length == 0 { 1.0 } else { ((step - self.warmup_steps) as f64 / length as f64).min(1.0) };
+        let start = self.warmup_steps + self.stable_steps;
+        let length = self.decay_steps.saturating_sub(start);
+        let progress = match step.checked_sub(start) {
+            None => 0.0,
+            Some(_) if length == 0 => 1.0,
+            Some(done) => (done as f64 / length as f64).min(1.0),
+        };
         let share = match self.decay {
             Decay::Constant => 1.0,
             Decay::Cosine => {

@@ -63,6 +63,7 @@ unsafe extern "C" {
         h: i64,
         g: i64,
         d: i64,
+        window: i64,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
     fn r1flow_linear(x: *mut C_tensor, w: *mut C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
@@ -96,6 +97,7 @@ unsafe extern "C" {
         h: i64,
         g: i64,
         d: i64,
+        window: i64,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
     #[rustfmt::skip]
@@ -247,9 +249,10 @@ pub(crate) fn rotate(x_nc: &Tensor, cos_nd: &Tensor, sin_nd: &Tensor, heads: i64
 
 /// Causal attention of packed rows; `starts` holds where rows begin, and the number of tokens at its end.
 pub(crate) fn row_attention(qkv_nc: &Tensor, starts: &Tensor, heads: Heads) -> Result<Tensor, Error> {
-    let Heads { query, key_value, dim } = heads;
+    let Heads { query, key_value, dim, window } = heads;
+    let (qkv, starts, window) = (pointer(qkv_nc), pointer(starts), window.unwrap_or(0));
     // SAFETY: as above.
-    made(|out| unsafe { r1flow_row_attention(pointer(qkv_nc), pointer(starts), query, key_value, dim, out) })
+    made(|out| unsafe { r1flow_row_attention(qkv, starts, query, key_value, dim, window, out) })
 }
 
 /// Puts the key and value of token `tokens[i]` at `places[i]` of `slots[i]`.
@@ -264,7 +267,7 @@ pub(crate) fn cache_write(
     heads: Heads,
 ) -> Result<(), Error> {
     assert!(tokens.len() == slots.len() && tokens.len() == places.len(), "a slot and a place for each token");
-    let Heads { query, key_value, dim } = heads;
+    let Heads { query, key_value, dim, window: _ } = heads;
     // SAFETY: as above; the three lists are equally long.
     checked(unsafe {
         let (qkv, keys, values) = (pointer(qkv_nc), pointer(keys), pointer(values));
@@ -274,7 +277,7 @@ pub(crate) fn cache_write(
 }
 
 /// Writes row `i`'s key and value to place `positions[i]` of slot `i`, as [`cache_write`] does, then attends over the
-/// places up to it.
+/// places up to it, or the window's last.
 pub(crate) fn decode_attention(
     qkv_nc: &Tensor,
     (keys, values): (&Tensor, &Tensor),
@@ -282,11 +285,11 @@ pub(crate) fn decode_attention(
     heads: Heads,
 ) -> Result<Tensor, Error> {
     assert_eq!(qkv_nc.size()[0], positions.len() as i64, "one position for each row");
-    let Heads { query, key_value, dim } = heads;
+    let Heads { query, key_value, dim, window } = heads;
     // SAFETY: as above; `positions` has one number for each row.
     made(|out| unsafe {
-        let (keys, values) = (pointer(keys), pointer(values));
-        r1flow_decode_attention(pointer(qkv_nc), keys, values, positions.as_ptr(), query, key_value, dim, out)
+        let (qkv, keys, values, window) = (pointer(qkv_nc), pointer(keys), pointer(values), window.unwrap_or(0));
+        r1flow_decode_attention(qkv, keys, values, positions.as_ptr(), query, key_value, dim, window, out)
     })
 }
 

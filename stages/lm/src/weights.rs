@@ -3,15 +3,14 @@
 //! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matrix
 //! product serves them all; each stays a leaf with its own name and gradient.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint;
+use crate::{checkpoint, shards};
 
 /// Why a folder's weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +24,7 @@ pub enum Error {
         /// The model's folder.
         dir: PathBuf,
         /// What to do.
-        help: &'static str,
+        help: String,
     },
     /// The index of a sharded checkpoint is broken.
     #[error("`{path}`: {reason}")]
@@ -39,6 +38,9 @@ pub enum Error {
     #[error("the weights do not fit `config.json`: {0}")]
     Mismatch(String),
 }
+
+/// The end of the names of parameters that half precision would spoil: small steps decide between experts.
+const KEPT_IN_SINGLE: &str = ".e_score_correction_bias";
 
 /// A parameter's name in the checkpoint and its shape.
 pub(crate) type Spec = (String, Vec<i64>);
@@ -69,45 +71,56 @@ impl Weights {
                 let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
                 normal(&mut rng, shape, if writes_residual { 0.125 * std } else { std })
             };
-            (name.clone(), tensor.to_device(device))
+            (name.clone(), leaf(&tensor.to_device(device)))
         };
         Self { tensors: sorted.into_iter().map(draw).collect() }
     }
 
     /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names, and checks names and shapes.
-    pub(crate) fn load(dir: &Path, specs: &[Spec], device: Device, kind: Kind) -> Result<Self, Error> {
-        let mut tensors = BTreeMap::new();
-        for path in files(dir)? {
-            tensors.extend(checkpoint::load_tensors(&path)?);
+    ///
+    /// What `sets_aside` takes is left out, and its names are returned.
+    pub(crate) fn load(
+        dir: &Path,
+        specs: &[Spec],
+        sets_aside: impl Fn(&str) -> bool,
+        device: Device,
+        kind: Kind,
+    ) -> Result<(Self, Vec<String>), Error> {
+        let files = shards::map(dir)?;
+        let (mut tensors, mut aside) = (BTreeMap::new(), Vec::new());
+        for file in &files {
+            let (left_out, taken): (Vec<_>, Vec<_>) = file.tensors().iter().partition(|(name, _)| sets_aside(name));
+            aside.extend(left_out.into_iter().map(|(name, _)| name.clone()));
+            tensors.extend(taken.into_iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
         }
         check(&mut tensors, specs)?;
-        let place = |(name, tensor): (String, Tensor)| (name, tensor.to_device(device).to_kind(kind));
-        Ok(Self { tensors: tensors.into_iter().map(place).collect() })
+        // The one copy of each: out of the mapped file, onto the device, into the element type.
+        let place = |(name, tensor): (String, Tensor)| {
+            let kind = if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind };
+            (name, leaf(&tensor.to_device_(device, kind, false, true)))
+        };
+        aside.sort();
+        Ok((Self { tensors: tensors.into_iter().map(place).collect() }, aside))
     }
 
     /// Takes existing tensors; the caller vouches for names and shapes.
     pub(crate) fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
+        Self { tensors: tensors.into_iter().map(|(name, tensor)| (name, leaf(&tensor))).collect() }
     }
 
     /// Lays the named parameters one after the other in one buffer and returns a view of it all.
+    ///
+    /// The parameters become new leaves: whoever took one before holds the old one.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
         let parts: Vec<Tensor> = names.iter().map(|name| self.get(name).detach()).collect();
         let fused = Tensor::cat(&parts, 0);
         let mut start = 0;
         for (name, part) in names.iter().zip(&parts) {
             let rows = part.size()[0];
-            self.tensors.insert(name.clone(), fused.narrow(0, start, rows).detach());
+            self.tensors.insert(name.clone(), leaf(&fused.narrow(0, start, rows)));
             start += rows;
         }
         fused
-    }
-
-    /// Makes every parameter a leaf that takes gradients.
-    pub(crate) fn require_grad(&mut self) {
-        for tensor in self.tensors.values_mut() {
-            *tensor = tensor.detach().set_requires_grad(true);
-        }
     }
 
     /// The parameter of this name.
@@ -121,35 +134,9 @@ impl Weights {
     }
 }
 
-fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let single = dir.join("model.safetensors");
-    let index = dir.join("model.safetensors.index.json");
-    if single.exists() {
-        return Ok(vec![single]);
-    }
-    if !index.exists() {
-        let pickled = dir.join("pytorch_model.bin").exists() || dir.join("pytorch_model.bin.index.json").exists();
-        let help = if pickled {
-            "`pytorch_model.bin` is a pickle, which can run code when it is read; convert it to safetensors"
-        } else {
-            "a model's folder is what `save_pretrained` of transformers writes"
-        };
-        return Err(Error::Absent { dir: dir.to_owned(), help });
-    }
-    let failed = |reason: &str| Error::Index { path: index.clone(), reason: reason.to_owned() };
-    let text = fs_err::read_to_string(&index).map_err(checkpoint::Error::from)?;
-    let document: Value = serde_json::from_str(&text).map_err(|error| failed(&error.to_string()))?;
-    let map = document.get("weight_map").and_then(Value::as_object).ok_or_else(|| failed("no `weight_map`"))?;
-    let mut shards = BTreeSet::new();
-    for shard in map.values() {
-        let shard = shard.as_str().ok_or_else(|| failed("`weight_map` must map names to file names"))?;
-        // A shard lies beside its index; a path elsewhere is a broken or hostile file.
-        if Path::new(shard).file_name().is_none_or(|name| name != shard) {
-            return Err(failed(&format!("shard `{shard}` is no plain file name")));
-        }
-        shards.insert(dir.join(shard));
-    }
-    Ok(shards.into_iter().collect())
+/// The tensor as a parameter of its own, which takes gradients.
+fn leaf(tensor: &Tensor) -> Tensor {
+    tensor.detach().set_requires_grad(true)
 }
 
 /// Drops what old checkpoints carry without need, and names every tensor that is missing, extra or misshapen.
@@ -175,11 +162,7 @@ fn check(tensors: &mut BTreeMap<String, Tensor>, specs: &[Spec]) -> Result<(), E
     if faults.is_empty() {
         return Ok(());
     }
-    let shown = 6;
-    let rest = faults.len().saturating_sub(shown);
-    faults.truncate(shown);
-    let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };
-    Err(Error::Mismatch(faults.join(", ") + &more))
+    Err(Error::Mismatch(shards::listing(faults)))
 }
 
 /// Draws by Box and Muller's method, in double precision.

@@ -1,4 +1,4 @@
-//! How the rows of a user's own file are read: the `import` keys of an input, parsed once.
+//! How the rows of a user's own dataset are read: the `import` keys of an input, parsed once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,8 @@ pub(super) struct Import {
     pub(super) fields: BTreeMap<String, FieldNames>,
     /// The gold answer is what follows the last of these marks.
     pub(super) answer_after: Option<String>,
+    /// Which split of a folder is read; absent where it has one.
+    pub(super) split: Option<String>,
     /// Rows left out at the beginning.
     pub(super) skip: usize,
     /// Most rows to read after those.

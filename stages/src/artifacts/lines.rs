@@ -1,66 +1,65 @@
-//! JSON lines: a file is read row by row through the import map, and written one object a line.
+//! Rows: a dataset is read row by row through the import map, and written as JSON lines.
 //!
 //! The idea to know: a [`Row`] is asked for *our* fields by name and finds out where they stand in the user's
 //! object, so that a message can say which of the user's fields is missing and which are there.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use engine::stage::Input;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Error;
 use super::import::Import;
+use super::{Error, dataset};
 
-/// One line of a file, seen through the import map.
+/// One row of a dataset, seen through the import map.
 pub(super) struct Row<'a> {
     fields: Map<String, Value>,
-    /// The import keys of the file.
+    /// The import keys of the dataset.
     pub(super) import: &'a Import,
-    /// The number of rows before it in the file, skipped ones included.
+    /// The number of rows before it in the dataset, skipped ones included.
     pub(super) index: usize,
 }
 
 /// Reads every row of `input` by `parse`; `file` is the name inside a stage's folder.
+///
+/// A row that does not fit is counted, and the first is named: left out without a word, it would go unseen.
 pub(super) fn read_rows<A, T>(
     input: &Input<A>,
     file: &str,
     parse: impl Fn(&Row<'_>) -> Result<T, String>,
 ) -> Result<Vec<T>, Error> {
     let import = Import::of(input)?;
-    let path = file_of(input.path(), file);
-    let text = fs_err::read_to_string(&path)?;
+    let end = import.limit.map_or(usize::MAX, |limit| import.skip.saturating_add(limit));
     let mut rows = Vec::new();
     let mut first_bad = None;
-    let (mut bad, mut total) = (0, 0);
-    let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    for (index, (number, line)) in numbered.enumerate().skip(import.skip).take(import.limit.unwrap_or(usize::MAX)) {
-        total += 1;
-        match parse_line(line, &import, index).and_then(|row| parse(&row)) {
-            Ok(row) => rows.push(row),
-            Err(reason) => {
-                bad += 1;
-                first_bad.get_or_insert((number + 1, reason));
+    let (mut bad, mut index) = (0, 0);
+    for file in dataset::files(input.path(), file, import.split.as_deref())? {
+        let mut records = dataset::records(&file)?;
+        // What lies beyond the limit is not even looked at.
+        while index < end
+            && let Some(record) = records.next().transpose()?
+        {
+            let row = record.fields.map(|fields| Row { fields, import: &import, index });
+            index += 1;
+            if index <= import.skip {
+                continue;
+            }
+            match row.and_then(|row| parse(&row)) {
+                Ok(row) => rows.push(row),
+                Err(reason) => {
+                    bad += 1;
+                    first_bad.get_or_insert_with(|| (file.clone(), record.place, reason));
+                }
             }
         }
     }
     match first_bad {
         None => Ok(rows),
-        Some((line, reason)) => Err(Error::Rows { file: path, line, reason, bad, total }),
-    }
-}
-
-fn file_of(path: &Path, file: &str) -> PathBuf {
-    if path.is_dir() { path.join(file) } else { path.to_owned() }
-}
-
-fn parse_line<'a>(line: &str, import: &'a Import, index: usize) -> Result<Row<'a>, String> {
-    match serde_json::from_str(line.trim_start_matches('\u{feff}')) {
-        Ok(Value::Object(fields)) => Ok(Row { fields, import, index }),
-        Ok(_) => Err("not a JSON object".to_owned()),
-        Err(error) => Err(format!("not JSON: {error}")),
+        Some((file, place, reason)) => Err(Error::Rows { file, place, reason, bad, total: rows.len() + bad }),
     }
 }
 
@@ -77,8 +76,11 @@ impl Row<'_> {
     /// Returns our field `name` if the row has it; a field that the user mapped must be there.
     pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, String> {
         let Some(mapped) = self.import.fields.get(name) else {
-            let field = self.fields.get(name).or_else(|| self.messages(name)).filter(|value| !value.is_null());
-            return field.map(|value| text_of(value, name, name)).transpose();
+            if let Some(value) = self.value(name) {
+                return text_of(value, name, name).map(Some);
+            }
+            let messages = self.messages(name)?;
+            return messages.map(|messages| text_of(&messages, name, "messages")).transpose();
         };
         let texts = mapped.0.iter().map(|field| match self.fields.get(field) {
             None | Some(Value::Null) => Err(self.missing(field)),
@@ -92,12 +94,21 @@ impl Row<'_> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    /// Chats keep question and answer in one list.
-    fn messages(&self, name: &str) -> Option<&Value> {
-        matches!(name, "prompt" | "completion").then(|| self.fields.get("messages")).flatten()
+    /// Chats keep question and answer in one list, which is JSON again where a cell can only be text.
+    fn messages(&self, name: &str) -> Result<Option<Cow<'_, Value>>, String> {
+        match self.value("messages").filter(|_| matches!(name, "prompt" | "completion")) {
+            Some(Value::String(text)) => match serde_json::from_str(text) {
+                Ok(list @ Value::Array(_)) => Ok(Some(Cow::Owned(list))),
+                _ => Err("`messages` is text, expected a list of messages in JSON".to_owned()),
+            },
+            other => Ok(other.map(Cow::Borrowed)),
+        }
     }
 
     fn missing(&self, name: &str) -> String {
+        if self.fields.contains_key(name) {
+            return format!("`{name}` is empty");
+        }
         let there = self.fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
         format!("no field `{name}`; there are {there}: map yours onto ours with `fields`")
     }

@@ -7,11 +7,14 @@
 //! report/report.json               {"row", "suites", "settings"}
 //! model/, reward-model/            Hugging Face folders; `lm` and `text` read them
 //! ```
-//! A reader takes a stage's folder or a user's own JSONL file, whose fields the input's `import` keys map onto
-//! ours. A row that cannot be read fails the whole input, with file and line: a skipped row would go unseen.
+//! A reader takes a stage's folder or a user's own dataset (JSON, CSV, Parquet, Arrow), whose fields the input's
+//! `import` keys map onto ours. A row that cannot be read fails the whole input, with file and line: a skipped row would
+//! go unseen.
 
+mod dataset;
 mod import;
 mod lines;
+mod model;
 mod preferences;
 mod prompts;
 mod report;
@@ -19,12 +22,14 @@ mod samples;
 
 use std::path::PathBuf;
 
+pub use dataset::Place;
 pub use preferences::{PreferenceRow, read_preferences, write_preferences};
 pub use prompts::{PromptRow, Verify, read_prompts, write_prompts};
 pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
 pub(crate) use lines::{read_own_lines, write_lines};
+pub(crate) use model::load_model;
 
 /// Why an artifact cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -41,18 +46,36 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Some rows do not have what is needed.
-    #[error("`{}` line {line}: {reason} ({bad} of {total} rows cannot be read)", file.display())]
+    #[error("`{}` {place}: {reason} ({bad} of {total} rows cannot be read)", file.display())]
     Rows {
-        /// The file.
+        /// The file of the first of them.
         file: PathBuf,
-        /// The first bad line, from 1.
-        line: usize,
+        /// Where it stands.
+        place: Place,
         /// What is wrong with it.
         reason: String,
         /// How many rows are bad.
         bad: usize,
         /// How many were looked at.
         total: usize,
+    },
+    /// A user's file is not whole, or not what it seems.
+    #[error("`{}`{} cannot be read: {reason}", file.display(), place.map(|place| format!(" from {place} on")).unwrap_or_default())]
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// The first row that cannot be read; absent where none can.
+        place: Option<Place>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Which files of a folder are meant does not come out, or some are missing.
+    #[error("`{}`: {reason}", path.display())]
+    Dataset {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A file of our own does not parse.
     #[error("`{}` is damaged: {source}", file.display())]

@@ -36,7 +36,7 @@ pub enum PreferenceRow {
     },
 }
 
-/// Reads the preferences of `input`: a stage's folder, or a JSONL file.
+/// Reads the preferences of `input`: a stage's folder, or a user's dataset.
 pub fn read_preferences(input: &Input<Preferences>) -> Result<Vec<PreferenceRow>, Error> {
     read_rows(input, FILE, parse)
 }
@@ -51,7 +51,8 @@ fn parse(row: &Row<'_>) -> Result<PreferenceRow, String> {
 }
 
 fn label(text: &str) -> Result<u8, String> {
-    match serde_json::from_str(text) {
+    // Python writes `True` into tables.
+    match serde_json::from_str(&text.to_ascii_lowercase()) {
         Ok(Value::Bool(label)) => Ok(u8::from(label)),
         Ok(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(0),
         Ok(Value::Number(number)) if number.as_f64() == Some(1.0) => Ok(1),

@@ -64,7 +64,7 @@ impl PromptRow {
     }
 }
 
-/// Reads the prompts of `input`: a stage's folder, or a JSONL file.
+/// Reads the prompts of `input`: a stage's folder, or a user's dataset.
 pub fn read_prompts(input: &Input<Prompts>) -> Result<Vec<PromptRow>, Error> {
     read_rows(input, FILE, |row| parse(row, input.name()))
 }

@@ -51,7 +51,7 @@ impl SampleRow {
     }
 }
 
-/// Reads the samples of `input`: a stage's folder, or a JSONL file.
+/// Reads the samples of `input`: a stage's folder, or a user's dataset.
 pub fn read_samples(input: &Input<Samples>) -> Result<Vec<SampleRow>, Error> {
     read_rows(input, FILE, parse)
 }

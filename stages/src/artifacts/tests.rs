@@ -108,7 +108,7 @@ fn a_bad_row_is_named_with_file_and_line() {
         (
             "[1]",
             json!({}),
-            "`data.jsonl` line 1: not a JSON object (1 of 1 rows cannot be read)".to_owned(),
+            "`data.jsonl` row 1: not a JSON object (1 of 1 rows cannot be read)".to_owned(),
         ),
         (
             "{\"prompt\": [\"a\"]}",

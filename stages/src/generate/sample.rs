@@ -7,6 +7,7 @@ use lm::generate::{Request, Sampling, generate};
 use text::Chat;
 
 use super::Question;
+use crate::artifacts::load_model;
 
 /// Returns the seed of completion `index` of a prompt, sampled after `step` updates. Batch position, rank and time have
 /// no part in it.
@@ -42,7 +43,7 @@ impl Sampler {
     pub(crate) fn load(ctx: &Context, input: &Input<ModelMarker>, batch_size: usize) -> Result<Self, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
-        let model = Model::load(input.path(), &lm::Options { device, ..lm::Options::default() })?;
+        let model = load_model(ctx, input, device)?;
         let chat = Chat::load(input.path())?;
         let opening = if chat.prefills_think() { "<think>" } else { "" };
         Ok(Self { model, chat, opening, batch_size })

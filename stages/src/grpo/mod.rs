@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::artifacts::write_lines;
 use crate::rewards::Rewards;
 use crate::sft::export;
-use crate::trainer::{Ended, Optimisation, train};
+use crate::trainer::{Ended, Lora, Optimisation, train_adapted};
 use policy::Policy;
 
 /// The kind.
@@ -123,6 +123,8 @@ pub struct Params {
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of every draw.
     pub seed: u64,
+    /// Trains adapters in the place of all weights; see `sft`.
+    pub lora: Option<Lora>,
     // The engine has checked every key against the schema.
     #[serde(flatten)]
     pub optimisation: Optimisation,
@@ -151,6 +153,7 @@ impl Default for Params {
             max_logp_difference: 0.05,
             sampling_batch: 256,
             seed: 0,
+            lora: None,
             optimisation: Optimisation::default(),
         }
     }
@@ -172,10 +175,12 @@ impl Stage for Grpo {
         }
         params.rewards.check_sources(&inputs.prompts)?;
         let mut policy = Policy::load(ctx, &inputs, &params)?;
-        match train(ctx, &mut policy, &params.optimisation, params.lr, params.steps)? {
-            Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-            Ended::Done(metrics) => {
+        let (lora, extent) = (params.lora.as_ref(), (params.lr, params.steps));
+        match train_adapted(ctx, &mut policy, lora, params.seed, &params.optimisation, extent)? {
+            (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),
+            (Ended::Done(metrics), adapters) => {
                 export(ctx, policy.model(), policy.chat())?;
+                adapters.map(|adapters| adapters.save(&ctx.output("model")?.join("adapter"))).transpose()?;
                 write_lines(&ctx.output("rollouts")?, "samples.jsonl", policy.kept_rollouts())?;
                 let shown = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
                 let summary = shown.iter().filter_map(|name| Some(((*name).to_owned(), json!(metrics.get(*name)?))));

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use engine::stage::{Context, StageError};
 use lm::checkpoint::{load_tensors, save_tensors};
-use lm::{Kind, Model, Options, Tensor, head, loss, no_grad_guard};
+use lm::{Kind, Model, Tensor, head, loss, no_grad_guard};
 use serde::{Deserialize, Serialize};
 use text::Chat;
 
 use super::measure::{Watch, measure};
 use super::rollout::{MicroBatch, Rollout, roll_out};
 use super::{Aggregate, Inputs, Params};
+use crate::artifacts::load_model;
 use crate::data::{Order, micro_batches};
 use crate::generate::{Question, questions};
 use crate::rewards::Scorer;
@@ -57,7 +58,7 @@ impl<'a> Policy<'a> {
     pub(super) fn load(ctx: &'a Context, inputs: &Inputs, params: &'a Params) -> Result<Self, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
-        let model = Model::load(inputs.model.path(), &Options { device, ..Options::default() })?;
+        let model = load_model(ctx, &inputs.model, device)?;
         let chat = Chat::load(inputs.model.path())?;
         let questions = fitting(ctx, questions(&inputs.prompts)?, &chat, model.config.max_position_embeddings)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Grpo;
 use crate::artifacts::{PromptRow, Verify, write_prompts};
-use crate::testing::{Attempt, message, reference, tiny_model, well};
+use crate::testing::{Attempt, message, reference, tiny_model, tiny_model_of, well};
 
 /// Rewards and losses of five seeded steps on the CPU; see `sft`'s tests for when they may change.
 const GOLDEN: [(f64, f64); 5] = [
@@ -70,8 +70,18 @@ fn rewards_rise() {
 
 #[test]
 fn a_stop_in_the_middle_of_a_rollout_changes_nothing() {
+    stops_change_nothing(&json!({}));
+}
+
+#[test]
+fn a_stop_of_adapters_in_the_middle_of_a_rollout_changes_nothing() {
+    stops_change_nothing(&json!({ "lora": { "rank": 2 } }));
+}
+
+fn stops_change_nothing(more: &Value) {
     let dir = tempfile::tempdir().unwrap();
-    let changes = json!({ "updates-per-rollout": 3, "kl": 0.01, "reference-refresh": 2, "prompts-per-step": 2 });
+    let mut changes = json!({ "updates-per-rollout": 3, "kl": 0.01, "reference-refresh": 2, "prompts-per-step": 2 });
+    changes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let config = config(&dir, &changes);
     let whole = Attempt::new::<Grpo>(&dir.path().join("whole"), &config, None);
     well(whole.run::<Grpo>());
@@ -126,4 +136,28 @@ fn prompts_without_room_are_named_and_left_out() {
     fs_err::write(&prompts, format!("{long}\n")).unwrap();
     let attempt = Attempt::new::<Grpo>(&dir.path().join("second"), &config, None);
     assert!(message(attempt.run::<Grpo>()).contains("no prompt leaves room"));
+}
+
+#[test]
+fn every_architecture_learns_and_resumes() {
+    for model_type in ["qwen3", "deepseek_v3"] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(
+            &dir,
+            &json!({ "steps": 40, "kl": 0.001, "rewards": { "length": { "max-tokens": 6, "buffer": 1.0 } } }),
+        );
+        tiny_model_of(model_type, 2, &dir.path().join("model"));
+        let whole = Attempt::new::<Grpo>(&dir.path().join("whole"), &config, None);
+        well(whole.run::<Grpo>());
+        let rewards = curve(&whole, "reward");
+        let (first, last) = (rewards[..5].iter().sum::<f64>() / 5.0, rewards[35..].iter().sum::<f64>() / 5.0);
+        assert!(last > first + 0.2, "{model_type}: {rewards:?}");
+        let differences = curve(&whole, "sampling/sampling_logp_difference/max");
+        assert!(differences.iter().all(|difference| *difference < 1e-3), "{model_type}: {differences:?}");
+        let broken = Attempt::new::<Grpo>(&dir.path().join("broken"), &config, None);
+        let resume = broken.run_stopped::<Grpo>();
+        well(Attempt::new::<Grpo>(&dir.path().join("resumed"), &config, Some(resume)).run::<Grpo>());
+        let file = "model/model.safetensors";
+        assert!(bytes(&dir, "whole", file) == bytes(&dir, "resumed", file), "{model_type}");
+    }
 }

@@ -34,6 +34,11 @@ pub enum Architecture {
     Qwen2,
     /// Llama 3: no biases.
     Llama,
+    /// Qwen3: a norm on each query and key head, no biases.
+    Qwen3,
+    /// DeepSeek-V3, small: latent attention, and from the second layer on eight experts of about a quarter of
+    /// `intermediate-size`, of which a token takes two, beside one that takes all. `kv-heads` must equal `heads`.
+    DeepseekV3,
 }
 
 /// How text becomes ids.
@@ -61,7 +66,7 @@ pub struct Params {
     /// Query heads.
     #[schemars(range(min = 1))]
     pub heads: i64,
-    /// Key and value heads; divides `heads`.
+    /// Key and value heads; divides `heads`, and equals it for `deepseek-v3`.
     #[schemars(range(min = 1))]
     pub kv_heads: i64,
     /// Width of the MLP.
@@ -192,6 +197,8 @@ fn config(chat: &Chat, params: &Params) -> Result<Config, StageError> {
     let name = match params.architecture {
         Architecture::Qwen2 => "qwen2",
         Architecture::Llama => "llama",
+        Architecture::Qwen3 => "qwen3",
+        Architecture::DeepseekV3 => "deepseek_v3",
     };
     let mut config = Config::new(
         name,

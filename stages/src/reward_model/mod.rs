@@ -7,12 +7,13 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Preferences};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
-use lm::{Model, Options, RewardModel as ScoredModel};
+use lm::RewardModel as ScoredModel;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use text::Chat;
 
+use crate::artifacts::load_model;
 use crate::data::Order;
 use crate::rewards::Reads;
 use crate::sft::steps_of;
@@ -102,7 +103,7 @@ impl Stage for RewardModel {
         let chat = Chat::load(inputs.model.path())?;
         let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
         let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
-        let base = Model::load(inputs.model.path(), &Options { device, ..Options::default() })?;
+        let base = load_model(ctx, &inputs.model, device)?;
         let model = ScoredModel::init_from(&base);
         drop(base);
         let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, train_rows.len(), params.batch_size));

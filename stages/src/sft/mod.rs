@@ -6,14 +6,15 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
-use lm::{Model, Options};
+use lm::Model;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use text::Chat;
 
+use crate::artifacts::load_model;
 use crate::data::{Order, read_all, tokenise};
-use crate::trainer::{Ended, Optimisation, train};
+use crate::trainer::{Ended, Lora, Optimisation, train_adapted};
 use supervised::Supervised;
 
 /// The kind.
@@ -51,8 +52,11 @@ pub struct Params {
     /// Tokens in one forward pass. It bounds memory; sums in another order have other last bits, so it is a result key.
     #[schemars(range(min = 1))]
     pub micro_batch_tokens: usize,
-    /// Seed of the order of rows.
+    /// Seed of the order of rows, and of adapters.
     pub seed: u64,
+    /// Trains adapters of low rank in the place of all weights. Output `model` is the merged model, with the adapters
+    /// for PEFT in its folder `adapter`. Absent: full training, as in the paper.
+    pub lora: Option<Lora>,
     // The engine has checked every key against the schema, so nothing misspelt can hide behind `flatten`.
     #[serde(flatten)]
     pub optimisation: Optimisation,
@@ -68,6 +72,7 @@ impl Default for Params {
             max_tokens: 4_096,
             micro_batch_tokens: 8_192,
             seed: 0,
+            lora: None,
             optimisation: Optimisation::default(),
         }
     }
@@ -97,7 +102,7 @@ pub(crate) fn fine_tune(
     let device = lm::setup(machine.threads, &machine.device)?;
     let chat = Chat::load(model.path())?;
     let rows = tokenise(ctx, &chat, &read_all(data)?, params.max_tokens)?;
-    let model = Model::load(model.path(), &Options { device, ..Options::default() })?;
+    let model = load_model(ctx, model, device)?;
     let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, rows.len(), params.batch_size));
     let optimisation = match params.steps {
         Some(_) => params.optimisation.clone(),
@@ -109,10 +114,12 @@ pub(crate) fn fine_tune(
         order: Order::new(params.seed, rows.len(), params.batch_size),
         micro_batch_tokens: params.micro_batch_tokens,
     };
-    match train(ctx, &mut objective, &optimisation, params.lr, steps)? {
-        Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-        Ended::Done(metrics) => {
+    let lora = params.lora.as_ref();
+    match train_adapted(ctx, &mut objective, lora, params.seed, &optimisation, (params.lr, steps))? {
+        (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),
+        (Ended::Done(metrics), adapters) => {
             export(ctx, &model, &chat)?;
+            adapters.map(|adapters| adapters.save(&ctx.output("model")?.join("adapter"))).transpose()?;
             let mut summary =
                 Map::from_iter([("rows".to_owned(), json!(rows.len())), ("steps".to_owned(), json!(steps))]);
             summary.extend(metrics.get("loss").map(|loss| ("loss".to_owned(), json!(loss))));

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Sft;
 use crate::artifacts::{SampleRow, write_samples};
-use crate::testing::{Attempt, reference, tiny_model, well};
+use crate::testing::{Attempt, reference, tiny_model, tiny_model_of, well};
 
 /// Ten seeded steps on the CPU. A refactor leaves them alone; a change of the mathematics updates them (print
 /// `losses`), raises the kind's `VERSION` and says why.
@@ -71,4 +71,94 @@ fn a_resumed_attempt_ends_with_the_same_bytes() {
     let weights =
         |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
     assert!(weights("whole") == weights("resumed"));
+}
+
+#[test]
+fn every_architecture_learns_and_resumes() {
+    for model_type in ["qwen3", "deepseek_v3"] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(&dir, 30);
+        tiny_model_of(model_type, 2, &dir.path().join("model"));
+        let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &config, None);
+        well(whole.run::<Sft>());
+        let losses = losses(&whole);
+        assert!(losses[0] > 3.0 && losses[29] < 0.6 * losses[0], "{model_type}: {losses:?}");
+        let broken = Attempt::new::<Sft>(&dir.path().join("broken"), &config, None);
+        let resume = broken.run_stopped::<Sft>();
+        well(Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume)).run::<Sft>());
+        let weights =
+            |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
+        assert!(weights("whole") == weights("resumed"), "{model_type}");
+    }
+}
+
+#[test]
+fn tensors_without_a_place_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, 1);
+    let model = dir.path().join("model");
+    tiny_model_of("deepseek_v3", 1, &model);
+    let file = model.join("model.safetensors");
+    let mut tensors = lm::checkpoint::load_tensors(&file).unwrap();
+    tensors.push(("model.layers.1.eh_proj.weight".to_owned(), lm::Tensor::from_slice(&[1f32])));
+    lm::checkpoint::save_tensors(&file, &tensors).unwrap();
+    let attempt = Attempt::new::<Sft>(&dir.path().join("attempt"), &config, None);
+    well(attempt.run::<Sft>());
+    let notes = attempt.sent().into_iter().filter_map(|line| match line {
+        FromWorker::Note { message, .. } => Some(message),
+        _ => None,
+    });
+    assert!(notes.into_iter().any(|note| note.contains("tensors: 1, the first `model.layers.1.eh_proj.weight`")));
+}
+
+#[test]
+fn adapters_start_at_the_base_and_learn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 30);
+    let full = Attempt::new::<Sft>(&dir.path().join("full"), &config, None);
+    well(full.run::<Sft>());
+    config["lora"] = json!({ "rank": 4, "targets": ["q_proj", "up_proj", "down_proj"] });
+    let adapted = Attempt::new::<Sft>(&dir.path().join("adapted"), &config, None);
+    well(adapted.run::<Sft>());
+    let (full, losses) = (losses(&full), losses(&adapted));
+    assert_eq!(full[0].to_bits(), losses[0].to_bits(), "B is 0");
+    assert!(losses[29] < losses[0] - 0.3, "{losses:?}");
+
+    let load = |path: &str| -> std::collections::BTreeMap<_, _> {
+        lm::checkpoint::load_tensors(&dir.path().join(path)).unwrap().into_iter().collect()
+    };
+    let (base, merged) = (load("model/model.safetensors"), load("adapted/outputs/model/model.safetensors"));
+    let adapter = load("adapted/outputs/model/adapter/adapter_model.safetensors");
+    assert_eq!(adapter.len(), 6);
+    for (name, base) in &base {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        let half = |letter: &str| adapter.get(&format!("base_model.model.{module}.lora_{letter}.weight"));
+        match half("A").zip(half("B")) {
+            None => assert_eq!(*base, merged[name], "{name} is not adapted"),
+            Some((a, b)) => {
+                let differs = (base + b.matmul(a) * 4.0 - &merged[name]).abs().max().double_value(&[]);
+                assert!(differs < 1e-6 && *base != merged[name], "{name}: {differs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn resumed_adapters_end_with_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 6);
+    config["lora"] = json!({});
+    let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &config, None);
+    well(whole.run::<Sft>());
+    let mut resume = None;
+    for step in 1..=5 {
+        let broken = Attempt::new::<Sft>(&dir.path().join(format!("broken-{step}")), &config, resume);
+        resume = Some(broken.run_stopped::<Sft>());
+    }
+    let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, resume);
+    well(resumed.run::<Sft>());
+    for file in ["model.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"] {
+        let bytes = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model").join(file)).unwrap();
+        assert!(bytes("whole") == bytes("resumed"), "{file}");
+    }
 }

@@ -5,12 +5,13 @@
 //!
 //! ```text
 //! checkpoint/
-//! ├── weights.safetensors     every parameter
+//! ├── weights.safetensors     every parameter that is trained
 //! ├── optimizer.safetensors   AdamW's moments and step
 //! ├── state.json              steps done
 //! └── …                       what the objective adds
 //! ```
 
+mod lora;
 mod optimisation;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{AdamW, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
+pub use lora::{Lora, train_adapted};
 pub use optimisation::{Optimisation, ScheduleShape};
 
 /// Measurements of a step by TRL's names.

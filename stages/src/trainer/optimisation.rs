@@ -15,6 +15,9 @@ pub enum ScheduleShape {
     Cosine,
     /// A straight line from `lr` to `min-lr-ratio` of it at `decay-steps`, then flat.
     Linear,
+    /// Warm-up, stable, decay: `lr` for `stable-steps` after the warm-up, then a straight line to `min-lr-ratio` of it at
+    /// `decay-steps`, then flat.
+    Wsd,
 }
 
 /// Learning-rate schedule, AdamW and clipping.
@@ -25,9 +28,12 @@ pub struct Optimisation {
     pub warmup_steps: u64,
     /// Shape of the learning rate after the warm-up. R1's SFT: cosine.
     pub schedule: ScheduleShape,
-    /// Step at which the schedule ends; needed by `cosine` and `linear`. Not the same as `steps`, which may be raised
-    /// later and must not bend the past.
+    /// Step at which the schedule ends; needed by `cosine`, `linear` and `wsd`. Not the same as `steps`, which may be
+    /// raised later and must not bend the past.
     pub decay_steps: Option<u64>,
+    /// Steps at the full `lr` between warm-up and decay; needed by `wsd`, and only there. The decay thus begins at
+    /// `warmup-steps` + `stable-steps`; common is that it takes the last tenth of the steps.
+    pub stable_steps: Option<u64>,
     /// Learning rate at the schedule's end, as a share of `lr`. R1: 0.1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_lr_ratio: f64,
@@ -49,6 +55,7 @@ impl Default for Optimisation {
             warmup_steps: 0,
             schedule: ScheduleShape::Constant,
             decay_steps: None,
+            stable_steps: None,
             min_lr_ratio: 0.1,
             betas: [0.9, 0.95],
             eps: 1e-8,
@@ -64,19 +71,45 @@ impl Optimisation {
         let decay = match self.schedule {
             ScheduleShape::Constant => Decay::Constant,
             ScheduleShape::Cosine => Decay::Cosine,
-            ScheduleShape::Linear => Decay::Linear,
+            ScheduleShape::Linear | ScheduleShape::Wsd => Decay::Linear,
         };
         if decay != Decay::Constant && self.decay_steps.is_none() {
             return Err(StageError::new("`schedule` ends somewhere, but `decay-steps` does not say where")
                 .with_help("set `decay-steps`, usually to the value of `steps`"));
         }
+        let stable_steps = self.stable()?;
         Ok(Schedule {
             peak: lr,
             decay,
             warmup_steps: self.warmup_steps,
+            stable_steps,
             decay_steps: self.decay_steps.unwrap_or(0),
             min_ratio: self.min_lr_ratio,
         })
+    }
+
+    /// Returns the steps between warm-up and decay.
+    fn stable(&self) -> Result<u64, StageError> {
+        let stable = match (self.schedule, self.stable_steps) {
+            (ScheduleShape::Wsd, Some(stable)) => stable,
+            (ScheduleShape::Wsd, None) => {
+                return Err(StageError::new(
+                    "`schedule` is `wsd`, but `stable-steps` does not say when its decay begins",
+                )
+                .with_help("set `stable-steps`, usually to nine tenths of `decay-steps`"));
+            }
+            (_, None) => return Ok(0),
+            (_, Some(_)) => {
+                return Err(StageError::new("`stable-steps` has no use for this `schedule`")
+                    .with_help("it is for `schedule = \"wsd\"`"));
+            }
+        };
+        let (start, end) = (self.warmup_steps.saturating_add(stable), self.decay_steps.unwrap_or(0));
+        if start > end {
+            let message = format!("the decay of `wsd` begins at step {start}, after its end at {end}");
+            return Err(StageError::new(message).with_help("lower `stable-steps` or raise `decay-steps`"));
+        }
+        Ok(stable)
     }
 
     /// Fills `decay-steps` with the number of steps that `epochs` come to, for stages that count in epochs.
@@ -103,6 +136,23 @@ mod tests {
         assert!(cosine.schedule(1.0).unwrap_err().message.contains("decay-steps"));
         let schedule = cosine.with_default_decay(10).schedule(1.0).unwrap();
         assert!((schedule.lr(10) - 0.1).abs() < 1e-12);
+        let wsd = |stable_steps, decay_steps| Optimisation {
+            schedule: ScheduleShape::Wsd,
+            warmup_steps: 2,
+            stable_steps,
+            decay_steps,
+            ..Optimisation::default()
+        };
+        let schedule = wsd(Some(7), Some(10)).schedule(1.0).unwrap();
+        assert!((schedule.lr(9) - 1.0).abs() < 1e-12 && (schedule.lr(10) - 0.1).abs() < 1e-12);
+        for (optimisation, message) in [
+            (wsd(Some(7), None), "`decay-steps` does not say where"),
+            (wsd(None, Some(10)), "`stable-steps` does not say when"),
+            (wsd(Some(9), Some(10)), "begins at step 11, after its end at 10"),
+            (Optimisation { schedule: ScheduleShape::Linear, ..wsd(Some(7), Some(10)) }, "no use"),
+        ] {
+            assert!(optimisation.schedule(1.0).unwrap_err().message.contains(message), "{message}");
+        }
         assert!((Optimisation::default().schedule(0.5).unwrap().lr(1_000) - 0.5).abs() < 1e-12);
     }
 }

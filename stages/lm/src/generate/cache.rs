@@ -1,14 +1,13 @@
-//! The static cache of keys and values, and attention that fills it and reads it.
+//! The static cache of the rows at work: keys and values of every head, or the latents that stand for both.
 //!
-//! The CPU kernels want heads padded to sixteen and keys in blocks of sixteen places, each by channel. Shapes: l layers,
-//! s slots, t places of a slot, g key heads, d width of a head; n tokens.
+//! The CPU kernels want heads padded to sixteen and keys in blocks of sixteen places, each by channel. Multi-head latent
+//! attention keeps one vector a token, as if it had a single head of keys and no values. Shapes: l layers, s slots, t
+//! places of a slot, g key heads, d width of a head; n tokens.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::attention::{Attend, Heads, Layout};
+use crate::config::Config;
 use crate::model::Model;
-use crate::rope::Rotation;
-use crate::rows::Rows;
 use crate::shim;
 
 /// Floats in a vector of the CPU kernels.
@@ -23,43 +22,60 @@ pub(super) fn useful_rows(model: &Model, places: i64) -> usize {
     if !shim::is_native_type(model.dtype(), model.device()) {
         return usize::MAX;
     }
-    let config = &model.config;
-    let bytes = 8 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * places;
+    let bytes = 4 * numbers_a_token(&model.config) * places;
     (CPU_CACHE_BYTES / bytes.max(1)).max(64) as usize
 }
 
-/// Keys and values of the rows at work.
-pub(super) struct Cache {
-    native: bool,
-    /// [l, s, g, t, d]; for the CPU kernels [l, s, g, t / 16, d, 16].
-    keys: Tensor,
-    /// [l, s, g, t, d].
-    values: Tensor,
-    layers: Vec<Layer>,
+/// How many numbers a token leaves in the cache of all layers.
+fn numbers_a_token(config: &Config) -> i64 {
+    let a_layer = match &config.latent {
+        Some(latent) => latent.cached_width(),
+        None => 2 * config.num_key_value_heads * config.head_dim,
+    };
+    config.num_hidden_layers * a_layer
 }
 
-struct Layer {
-    keys: Tensor,
-    values: Tensor,
+/// What the rows at work have left of their tokens.
+pub(super) struct Cache {
+    is_native: bool,
+    /// Keys, then values; or latents alone.
+    parts: Vec<Part>,
+}
+
+struct Part {
+    /// [l, s, g, t, d]; keys for the CPU kernels [l, s, g, t / 16, d, 16].
+    whole: Tensor,
+    /// Places that one step along the fourth dimension takes.
+    places_a_step: i64,
+    layers: Vec<Tensor>,
+}
+
+impl Part {
+    fn new(whole: Tensor, places_a_step: i64) -> Self {
+        let layers = (0..whole.size()[0]).map(|layer| whole.select(0, layer)).collect();
+        Self { whole, places_a_step, layers }
+    }
 }
 
 impl Cache {
     pub(super) fn new(model: &Model, slots: i64, places: i64) -> Self {
         let (config, options) = (&model.config, (model.dtype(), model.device()));
-        let (l, g) = (config.num_hidden_layers, config.num_key_value_heads);
-        let native = shim::is_native_type(model.dtype(), model.device());
-        let blocks = |x: i64| (x + VECTOR - 1) / VECTOR;
+        let (l, g, d) = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
+        let is_native = config.latent.is_none() && shim::is_native_type(model.dtype(), model.device());
         // Zeros, not garbage: a masked place is multiplied by 0, and 0 times NaN is NaN.
-        let (keys, values) = if native {
-            let (t, d) = (blocks(places), blocks(config.head_dim) * VECTOR);
+        let plain = |g: i64, d: i64| Part::new(Tensor::zeros([l, slots, g, places, d], options), 1);
+        let blocks = |x: i64| (x + VECTOR - 1) / VECTOR;
+        let parts = if let Some(latent) = &config.latent {
+            vec![plain(1, latent.cached_width())]
+        } else if is_native {
+            let (t, d) = (blocks(places), blocks(d) * VECTOR);
             let keys = Tensor::zeros([l, slots, g, t, d, VECTOR], options);
-            (keys, Tensor::zeros([l, slots, g, t * VECTOR, d], options))
+            let values = Tensor::zeros([l, slots, g, t * VECTOR, d], options);
+            vec![Part::new(keys, VECTOR), Part::new(values, 1)]
         } else {
-            let values = Tensor::zeros([l, slots, g, places, config.head_dim], options);
-            (values.zeros_like(), values)
+            vec![plain(g, d), plain(g, d)]
         };
-        let layers = (0..l).map(|layer| Layer { keys: keys.select(0, layer), values: values.select(0, layer) });
-        Self { native, layers: layers.collect(), keys, values }
+        Self { is_native, parts }
     }
 
     /// Copies rows, of at most `length` cached tokens, into other slots.
@@ -67,141 +83,88 @@ impl Cache {
         if from.is_empty() {
             return;
         }
-        let device = self.keys.device();
+        let device = self.parts[0].whole.device();
         let index = |slots: &[usize]| {
             let slots: Vec<i64> = slots.iter().map(|slot| *slot as i64).collect();
             Tensor::from_slice(&slots).to_device(device)
         };
         let (from, to) = (index(from), index(to));
-        let key_length = if self.native { (length + VECTOR - 1) / VECTOR } else { length };
-        for (cache, length) in [(&self.keys, key_length), (&self.values, length)] {
-            let mut used = cache.narrow(3, 0, length);
+        for part in &self.parts {
+            let steps = (length + part.places_a_step - 1) / part.places_a_step;
+            let mut used = part.whole.narrow(3, 0, steps);
             let rows = used.index_select(1, &from);
             let _ = used.index_copy_(1, &to, &rows);
         }
     }
 
-    /// Writes keys and values, [n, g, d], of tokens to the given slots and places, where the kernels are not at work.
-    fn write(&mut self, layer: usize, slots_n: &Tensor, places_n: &Tensor, keys: &Tensor, values: &Tensor) {
-        let layer = &self.layers[layer];
-        for (cache, new) in [(&layer.keys, keys), (&layer.values, values)] {
-            let _ = cache.shallow_clone().index_put_(&[Some(slots_n), None, Some(places_n)], new, false);
+    /// A layer's keys and values, where the CPU kernels are at work.
+    pub(super) fn native(&self, layer: usize) -> Option<(&Tensor, &Tensor)> {
+        self.is_native.then(|| (&self.parts[0].layers[layer], &self.parts[1].layers[layer]))
+    }
+
+    /// Writes what tokens leave, [n, g, d] for each part, to the given slots and places.
+    pub(super) fn write(&mut self, layer: usize, at: &Places, left: &[&Tensor]) {
+        for (part, new) in self.parts.iter().zip(left) {
+            let mut cache = part.layers[layer].shallow_clone();
+            let _ = cache.index_put_(&[Some(&at.slots_n), None, Some(&at.places_n)], new, false);
         }
     }
-}
 
-/// Attention of distinct prompts over themselves, whose keys and values go to the slots of every row that has them.
-pub(super) struct Prefill<'a> {
-    cache: &'a mut Cache,
-    layout: Layout,
-    rotation: Rotation,
-    /// For each token of each row: which packed token it is, and where in the cache it goes.
-    tokens: Vec<i64>,
-    slots: Vec<i64>,
-    places: Vec<i64>,
-}
-
-impl<'a> Prefill<'a> {
-    /// `row_of[i]` is the prompt of the row in slot `first + i`.
-    pub(super) fn new(
-        cache: &'a mut Cache,
-        layout: Layout,
-        rotation: Rotation,
-        prompts: &Rows,
-        row_of: &[usize],
-        first: usize,
-    ) -> Self {
-        let ranges: Vec<_> = prompts.ranges().collect();
-        let (mut tokens, mut slots, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, row) in row_of.iter().enumerate() {
-            tokens.extend(ranges[*row].clone().map(|token| token as i64));
-            slots.extend(ranges[*row].clone().map(|_| (first + index) as i64));
-            places.extend(0..ranges[*row].len() as i64);
-        }
-        Self { cache, layout, rotation, tokens, slots, places }
+    /// A part of the first `num_rows` slots up to the place `longest`, [rows, g, t, d].
+    pub(super) fn read(&self, part: usize, layer: usize, num_rows: i64, longest: i64) -> Tensor {
+        self.parts[part].layers[layer].narrow(0, 0, num_rows).narrow(2, 0, longest)
     }
 }
 
-impl Attend for Prefill<'_> {
-    fn rotation(&self) -> &Rotation {
-        &self.rotation
-    }
-
-    fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
-        if self.cache.native {
-            let Layer { keys, values } = &self.cache.layers[layer];
-            shim::cache_write(qkv_nc, (keys, values), &self.tokens, &self.slots, &self.places, heads)
-                .expect("rows fit their slots");
-        } else {
-            let tensor = |indices: &[i64]| Tensor::from_slice(indices).to_device(qkv_nc.device());
-            let (_, k, v) = heads.split(&qkv_nc.index_select(0, &tensor(&self.tokens)));
-            self.cache.write(layer, &tensor(&self.slots), &tensor(&self.places), &k, &v);
-        }
-        self.layout.attend(qkv_nc, heads)
-    }
-}
-
-/// Attention of each row's newest token over its cache.
-pub(super) struct Decode<'a> {
-    cache: &'a mut Cache,
-    rotation: Rotation,
-    positions: &'a [i64],
-    /// What only the general form needs, made when it is first asked for.
-    indices: Option<Indices>,
-}
-
-struct Indices {
+/// Where tokens go: a slot and a place of it for each.
+pub(super) struct Places {
     slots_n: Tensor,
     places_n: Tensor,
-    mask_n11t: Tensor,
 }
 
-impl<'a> Decode<'a> {
-    /// Row `i` of the first slots has its newest token at `positions[i]`.
-    pub(super) fn new(cache: &'a mut Cache, rotation: Rotation, positions: &'a [i64]) -> Self {
-        Self { cache, rotation, positions, indices: None }
+impl Places {
+    pub(super) fn new(slots: &[i64], places: &[i64], device: Device) -> Self {
+        let tensor = |indices: &[i64]| Tensor::from_slice(indices).to_device(device);
+        Self { slots_n: tensor(slots), places_n: tensor(places) }
     }
 
-    /// Attention in libtorch's operations, for every device and type.
-    fn general(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
-        let n = qkv_nc.size()[0];
-        let indices = self.indices.get_or_insert_with(|| Indices::new(self.positions, qkv_nc.device()));
-        let Indices { slots_n, places_n, mask_n11t } = indices;
-        let (q, k, v) = heads.split(qkv_nc);
-        self.cache.write(layer, slots_n, places_n, &k, &v);
-        let longest = mask_n11t.size()[3];
-        let layer = &self.cache.layers[layer];
-        let read = |cache: &Tensor| cache.narrow(0, 0, n).narrow(2, 0, longest);
-        // The query heads of a group stand where other positions would: no key is repeated.
-        let q_ngrd = q.reshape([n, heads.key_value, heads.query / heads.key_value, heads.dim]);
-        let (keys, values) = (read(&layer.keys), read(&layer.values));
-        let mask = Some(&*mask_n11t);
-        let out = Tensor::scaled_dot_product_attention(&q_ngrd, &keys, &values, mask, 0.0, false, None, false);
-        out.reshape([n, heads.query * heads.dim])
-    }
-}
-
-impl Indices {
-    fn new(positions: &[i64], device: Device) -> Self {
-        let options = (Kind::Int64, device);
-        let places_n = Tensor::from_slice(positions).to_device(device);
-        let longest = positions.iter().max().map_or(0, |position| position + 1);
-        let mask_nt = Tensor::arange(longest, options).unsqueeze(0).le_tensor(&places_n.unsqueeze(1));
-        let mask_n11t = mask_nt.unsqueeze(1).unsqueeze(1);
-        Self { slots_n: Tensor::arange(positions.len() as i64, options), places_n, mask_n11t }
-    }
-}
-
-impl Attend for Decode<'_> {
-    fn rotation(&self) -> &Rotation {
-        &self.rotation
-    }
-
-    fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
-        if !self.cache.native {
-            return self.general(layer, qkv_nc, heads);
+    /// Says which of the first `longest` places of its slot each token sees, [n, 1, 1, t]: those up to its own.
+    pub(super) fn mask(&self, longest: i64, window: Option<i64>) -> Tensor {
+        let places_1t = Tensor::arange(longest, (Kind::Int64, self.places_n.device())).unsqueeze(0);
+        let own_n1 = self.places_n.unsqueeze(1);
+        let mut mask_nt = places_1t.le_tensor(&own_n1);
+        if let Some(window) = window {
+            mask_nt = mask_nt.logical_and(&places_1t.gt_tensor(&(own_n1 - window)));
         }
-        let Layer { keys, values } = &self.cache.layers[layer];
-        shim::decode_attention(qkv_nc, (keys, values), self.positions, heads).expect("rows fit their slots")
+        mask_nt.unsqueeze(1).unsqueeze(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Shape;
+
+    #[test]
+    fn a_token_leaves_a_latent_and_one_key_or_all_heads() {
+        let shape = Shape {
+            vocab_size: 19,
+            hidden_size: 64,
+            intermediate_size: 64,
+            num_hidden_layers: 3,
+            num_attention_heads: 8,
+            num_key_value_heads: 8,
+            head_dim: Some(16),
+            rope_theta: 1e4,
+            max_position_embeddings: 32,
+            tie_word_embeddings: true,
+        };
+        for (model_type, expected) in [("qwen3", 3 * 2 * 8 * 16), ("deepseek_v3", 3 * (32 + 8))] {
+            let config = Config::new(model_type, &shape).expect("a valid shape");
+            assert_eq!(numbers_a_token(&config), expected);
+            let cache = Cache::new(&Model::init(config, 1, Device::Cpu), 5, 32);
+            let held: usize = cache.parts.iter().map(|part| part.whole.numel()).sum();
+            assert_eq!(held as i64, 5 * 32 * expected);
+        }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Token t of a request is drawn with a uniform number that depends on (its seed, t) only, never on the batch.
 
+mod attend;
 mod cache;
 mod sample;
 
@@ -17,7 +18,8 @@ use tch::Tensor;
 use crate::attention::Layout;
 use crate::model::Model;
 use crate::rows::Rows;
-use cache::{Cache, Decode, Prefill};
+use attend::{Decode, Prefill};
+use cache::Cache;
 
 /// How tokens are chosen.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,17 +1,22 @@
 //! Llama 2 and 3: the plain decoder; `attention_bias` puts biases on all four projections.
 
-use super::Architecture;
-use super::decoder::{self, Biases};
-use crate::config::Config;
+use serde_json::Map;
+
+use super::{Architecture, dense};
+use crate::config::{Config, windows};
+use crate::layers::grouped::Style;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     model_type: "llama",
     causal_lm_class: "LlamaForCausalLM",
     classifier_class: "LlamaForSequenceClassification",
-    parameters: |config| decoder::parameters(config, biases(config)),
-    build: |config, weights| decoder::build(config, weights, biases(config)),
+    read: |keys, config| windows::refuse(keys, config.num_hidden_layers),
+    keys_of_new: |_| Map::new(),
+    sets_aside: |_, _| false,
+    parameters: |config| dense::parameters(config, style(config)),
+    build: |config, weights| dense::build(config, weights, style(config)),
 };
 
-fn biases(config: &Config) -> Biases {
-    Biases { qkv: config.attention_bias, o: config.attention_bias }
+fn style(config: &Config) -> Style {
+    Style { qkv_bias: config.attention_bias, o_bias: config.attention_bias, head_norms: false }
 }

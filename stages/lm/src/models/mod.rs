@@ -1,17 +1,23 @@
 //! The architectures: one file and one row of [`ARCHITECTURES`] each.
 
 mod decoder;
+mod deepseek_v3;
+mod dense;
 mod llama;
 mod qwen2;
+mod qwen3;
 
+use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::attention::Attend;
-use crate::config::{Config, Error};
+use crate::config::keys::Keys;
+use crate::config::{Config, Error, Shape};
 use crate::weights::{Spec, Weights};
 
 /// Every architecture this crate can build.
-pub const ARCHITECTURES: &[Architecture] = &[llama::ARCHITECTURE, qwen2::ARCHITECTURE];
+pub const ARCHITECTURES: &[Architecture] =
+    &[deepseek_v3::ARCHITECTURE, llama::ARCHITECTURE, qwen2::ARCHITECTURE, qwen3::ARCHITECTURE];
 
 /// A network from token ids to final hidden states; the head stands outside it.
 pub(crate) trait CausalLm: Send {
@@ -27,6 +33,12 @@ pub struct Architecture {
     pub causal_lm_class: &'static str,
     /// The class that transformers reads a reward model with.
     pub classifier_class: &'static str,
+    /// Reads the keys that not all architectures share, and refuses those that this one cannot honour.
+    pub(crate) read: fn(&Keys, &mut Config) -> Result<(), Error>,
+    /// What a new model's `config.json` has beyond the keys that all share.
+    pub(crate) keys_of_new: fn(&Shape) -> Map<String, Value>,
+    /// Whether a tensor of a checkpoint belongs to no part of the network built here and may be left out.
+    pub(crate) sets_aside: fn(&Config, &str) -> bool,
     /// Names and shapes of the parameters below the head.
     pub(crate) parameters: fn(&Config) -> Vec<Spec>,
     /// Builds the network; it may move its parameters together in memory.

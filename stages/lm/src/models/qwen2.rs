@@ -1,14 +1,23 @@
-//! Qwen2 and Qwen2.5: the plain decoder with biases on q, k and v.
+//! Qwen2 and Qwen2.5: the plain decoder with biases on q, k and v; the later layers may have windows.
 
-use super::Architecture;
-use super::decoder::{self, Biases};
+use serde_json::Map;
 
-const BIASES: Biases = Biases { qkv: true, o: false };
+use super::{Architecture, dense};
+use crate::config::windows;
+use crate::layers::grouped::Style;
+
+const STYLE: Style = Style { qkv_bias: true, o_bias: false, head_norms: false };
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     model_type: "qwen2",
     causal_lm_class: "Qwen2ForCausalLM",
     classifier_class: "Qwen2ForSequenceClassification",
-    parameters: |config| decoder::parameters(config, BIASES),
-    build: |config, weights| decoder::build(config, weights, BIASES),
+    read: |keys, config| {
+        config.windows = windows::windows(keys, config.num_hidden_layers)?;
+        Ok(())
+    },
+    keys_of_new: |_| Map::new(),
+    sets_aside: |_, _| false,
+    parameters: |config| dense::parameters(config, STYLE),
+    build: |config, weights| dense::build(config, weights, STYLE),
 };

@@ -3,7 +3,7 @@
 use lm::generate::{Error, generate};
 use lm::{Completion, Kind, Model, Request, Rows, Sampling, Shape, Tensor, head};
 
-use crate::{TINY, in_double, tiny};
+use crate::{TINY, UNGROUPED, in_double, tiny};
 
 fn requests(count: usize) -> Vec<Request> {
     // Groups of three share a prompt, as in GRPO.
@@ -109,14 +109,20 @@ fn log_probabilities_are_those_of_training() {
 
 #[test]
 fn libtorch_and_the_kernels_sample_alike() {
-    let (model, double) = (model(), in_double(&model()));
+    for model in [model(), tiny("qwen3", &TINY), tiny("deepseek_v3", &UNGROUPED)] {
+        alike(&model);
+    }
+}
+
+fn alike(model: &Model) {
+    let double = in_double(model);
     for sampling in [
         Sampling { max_tokens: 25, stop: vec![0], ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.7, top_p: 0.8, ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 1.3, top_k: 4, ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.0, ..Sampling::default() },
     ] {
-        for (one, two) in run(&model, &requests(12), &sampling, 5).iter().zip(run(&double, &requests(12), &sampling, 7))
+        for (one, two) in run(model, &requests(12), &sampling, 5).iter().zip(run(&double, &requests(12), &sampling, 7))
         {
             assert_eq!(one.ids, two.ids, "{sampling:?}");
         }

@@ -2,15 +2,19 @@
 //!
 //! Everything runs on one thread of the CPU, from fixed seeds.
 
+mod architectures;
+mod config;
 mod generate;
 mod model;
 mod optim;
 mod parity;
 mod reference;
 mod reward;
+mod shards;
 mod training;
 
-use lm::{Config, Device, Kind, Model, Options, Rows, Shape, Tensor};
+use lm::{Config, Device, Kind, Model, Options, Rows, Shape, Tensor, head};
+use serde_json::{Value, json};
 
 /// A model small enough for plain loops, with grouped heads and a head width that is no multiple of a vector.
 pub(crate) const TINY: Shape = Shape {
@@ -26,9 +30,17 @@ pub(crate) const TINY: Shape = Shape {
     tie_word_embeddings: true,
 };
 
+/// As [`TINY`], for an architecture without groups of heads.
+pub(crate) const UNGROUPED: Shape = Shape { num_key_value_heads: 4, ..TINY };
+
 pub(crate) fn tiny(model_type: &str, shape: &Shape) -> Model {
+    tiny_with(model_type, shape, &json!({}))
+}
+
+/// A tiny model whose `config.json` has further keys.
+pub(crate) fn tiny_with(model_type: &str, shape: &Shape, keys: &Value) -> Model {
     let device = lm::setup(1, "cpu").expect("the CPU is always there");
-    let model = Model::init(Config::new(model_type, shape).expect("a valid shape"), 7, device);
+    let model = Model::init(config_with(model_type, shape, keys).expect("a valid shape"), 7, device);
     // Norms and biases away from 1 and 0, so that a forgotten one shows.
     let _guard = lm::no_grad_guard();
     for (index, (_, tensor)) in model.parameters().iter().enumerate() {
@@ -38,6 +50,15 @@ pub(crate) fn tiny(model_type: &str, shape: &Shape) -> Model {
         }
     }
     model
+}
+
+pub(crate) fn config_with(model_type: &str, shape: &Shape, keys: &Value) -> Result<Config, lm::config::Error> {
+    let plain = Config::new(model_type, shape).expect("a valid shape").to_json();
+    let mut document: Value = serde_json::from_str(&plain).expect("what was just written");
+    for (key, value) in keys.as_object().expect("keys are a table") {
+        document[key] = value.clone();
+    }
+    Config::from_json(&document.to_string())
 }
 
 /// The same model in double precision, which takes the path of libtorch's own operations.
@@ -51,6 +72,22 @@ pub(crate) fn in_double(model: &Model) -> Model {
 pub(crate) fn rows(lengths: &[usize], vocab_size: i64) -> Rows {
     let row = |(i, length): (usize, &usize)| (0..*length).map(move |t| (i * 7 + t * t + 3 * t) as i64 % vocab_size);
     Rows::pack(lengths.iter().enumerate().map(|pair| row(pair).collect::<Vec<i64>>()))
+}
+
+/// Puts the gradients of one batch of SFT, the mean over all predictions, into the parameters and returns the loss.
+pub(crate) fn sft_loss(model: &Model, rows: &Rows) -> f64 {
+    model.zero_grad().expect("parameters take gradients");
+    let predictions = rows.predictions();
+    let (positions, targets) = (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
+    let scale = 1.0 / predictions.targets.len() as f64;
+    let hidden = model.hidden(rows).index_select(0, &positions);
+    head::backward(model, &hidden, &targets, 1.0, 32, |logps, _| -logps.sum(Kind::Float) * scale)
+}
+
+/// The gradient that a parameter holds; zero where nothing reached it, as an expert that no token chose.
+pub(crate) fn gradient(parameter: &Tensor) -> Tensor {
+    let gradient = parameter.grad();
+    if gradient.defined() { gradient } else { parameter.zeros_like() }
 }
 
 #[track_caller]

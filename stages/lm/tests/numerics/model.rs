@@ -2,32 +2,13 @@
 
 use lm::{Config, Device, Kind, Model, Options, Rows, Shape, Tensor, head};
 
+use crate::architectures::{self, LLAMA3};
 use crate::reference::Reference;
-use crate::{TINY, assert_close, in_double, rows, tiny};
-
-const LLAMA3: &str = r#"{
-    "model_type": "llama", "vocab_size": 19, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "attention_bias": true,
-    "max_position_embeddings": 256, "tie_word_embeddings": false, "unknown_key": [1, 2],
-    "rope_parameters": { "rope_theta": 50.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
-                         "high_freq_factor": 4.0, "original_max_position_embeddings": 64 }
-}"#;
-
-fn models() -> Vec<(&'static str, Model)> {
-    let untied =
-        Shape { tie_word_embeddings: false, num_key_value_heads: 4, head_dim: Some(16), hidden_size: 32, ..TINY };
-    let llama3 = Model::init(Config::from_json(LLAMA3).expect("a valid configuration"), 3, Device::Cpu);
-    vec![
-        ("qwen2", tiny("qwen2", &TINY)),
-        ("llama", tiny("llama", &TINY)),
-        ("llama, untied, one key head a query head", tiny("llama", &untied)),
-        ("llama 3 with biases and scaled positions", llama3),
-    ]
-}
+use crate::{TINY, assert_close, gradient, in_double, rows, tiny};
 
 #[test]
 fn logits_are_those_of_a_second_implementation() {
-    for (name, model) in models() {
+    for (name, model) in architectures::dense() {
         let packed = rows(&[9, 1, 30, 17], 19);
         let _guard = lm::no_grad_guard();
         let logits = model.logits(&model.hidden(&packed));
@@ -40,7 +21,7 @@ fn logits_are_those_of_a_second_implementation() {
 
 #[test]
 fn double_precision_takes_another_path_to_the_same_logits() {
-    for (name, model) in models() {
+    for (name, model) in architectures::all() {
         let packed = rows(&[300, 5, 33], 19);
         let _guard = lm::no_grad_guard();
         let double = in_double(&model);
@@ -50,7 +31,7 @@ fn double_precision_takes_another_path_to_the_same_logits() {
 
 #[test]
 fn gradients_agree_between_kernels_and_libtorch() {
-    for (name, model) in models() {
+    for (name, model) in architectures::all() {
         for lengths in [&[9, 1, 30, 17][..], &[16, 16], &[5]] {
             let packed = rows(lengths, 19);
             let double = in_double(&model);
@@ -64,24 +45,12 @@ fn gradients_agree_between_kernels_and_libtorch() {
                 if parameter == "lm_head.weight" {
                     continue;
                 }
-                let scale = double.grad().abs().max().double_value(&[]);
+                let (single, double) = (gradient(single), gradient(double));
+                let scale = double.abs().max().double_value(&[]);
                 let what = format!("{name}, rows {lengths:?}, gradient of {parameter}");
-                assert_close(&single.grad(), &double.grad(), 5e-6 * scale.max(1.0), &what);
+                assert_close(&single, &double, 5e-6 * scale.max(1.0), &what);
             }
         }
-    }
-}
-
-#[test]
-fn a_packed_row_has_the_values_it_has_alone() {
-    let model = tiny("qwen2", &TINY);
-    let packed = rows(&[3, 21, 8, 21], 19);
-    let _guard = lm::no_grad_guard();
-    let together = model.hidden(&packed);
-    for range in packed.ranges() {
-        let alone = model.hidden(&Rows::pack([&packed.ids()[range.clone()]]));
-        let part = together.narrow(0, range.start as i64, range.len() as i64);
-        assert_close(&part, &alone, 2e-6, &format!("row at {range:?}"));
     }
 }
 
@@ -197,34 +166,4 @@ fn weights_that_do_not_fit_are_named() {
         "the weights do not fit `config.json`: `model.embed_tokens.weight` has shape [2, 2], expected [19, 24], \
          `model.norm.weight` is missing, `model.layers.9.mlp.up_proj.weight` is unknown"
     );
-    std::fs::rename(&file, dir.path().join("pytorch_model.bin")).expect("a writable folder");
-    let message = Model::load(dir.path(), &Options::default()).err().expect("a pickle").to_string();
-    assert!(message.contains("convert it to safetensors"), "{message}");
-}
-
-#[test]
-fn shards_are_read_through_their_index() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let model = tiny("qwen2", &TINY);
-    model.save(dir.path()).expect("a writable folder");
-    std::fs::remove_file(dir.path().join("model.safetensors")).expect("just written");
-    let copy = |range: std::ops::Range<usize>| {
-        let part = &model.parameters()[range];
-        part.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect::<Vec<_>>()
-    };
-    let half = model.parameters().len() / 2;
-    let mut map = Vec::new();
-    for (file, part) in [("a.safetensors", copy(0..half)), ("b.safetensors", copy(half..model.parameters().len()))] {
-        lm::checkpoint::save_tensors(&dir.path().join(file), &part).expect("a writable folder");
-        map.extend(part.iter().map(|(name, _)| format!("\"{name}\": \"{file}\"")));
-    }
-    let index = dir.path().join("model.safetensors.index.json");
-    std::fs::write(&index, format!("{{\"weight_map\": {{{}}}}}", map.join(","))).expect("a writable folder");
-    let back = Model::load(dir.path(), &Options::default()).expect("two shards");
-    for ((name, one), (_, two)) in model.parameters().iter().zip(back.parameters()) {
-        assert_eq!(one, two, "{name}");
-    }
-    std::fs::write(&index, r#"{"weight_map": {"x": "../a.safetensors"}}"#).expect("a writable folder");
-    let message = Model::load(dir.path(), &Options::default()).err().expect("a path outside").to_string();
-    assert!(message.contains("no plain file name"), "{message}");
 }

@@ -138,7 +138,8 @@ fn clipping_scales_all_gradients_together() {
 
 #[test]
 fn schedules_rise_and_fall() {
-    let schedule = |decay| Schedule { peak: 2.0, decay, warmup_steps: 4, decay_steps: 14, min_ratio: 0.1 };
+    let schedule =
+        |decay| Schedule { peak: 2.0, decay, warmup_steps: 4, stable_steps: 0, decay_steps: 14, min_ratio: 0.1 };
     for (decay, step, expected) in [
         (Decay::Constant, 0, 0.5),
         (Decay::Constant, 3, 2.0),
@@ -155,6 +156,30 @@ fn schedules_rise_and_fall() {
         let lr = schedule(decay).lr(step);
         assert!((lr - expected).abs() < 1e-12, "{decay:?} at {step}: {lr}, expected {expected}");
     }
-    let flat = Schedule { peak: 1.0, decay: Decay::Cosine, warmup_steps: 0, decay_steps: 0, min_ratio: 0.3 };
-    assert!((flat.lr(0) - 0.3).abs() < 1e-12);
+    let flat = Schedule { warmup_steps: 0, decay_steps: 0, min_ratio: 0.3, ..schedule(Decay::Cosine) };
+    assert!((flat.lr(0) - 0.6).abs() < 1e-12);
+}
+
+#[test]
+fn warm_up_stable_decay_is_its_closed_form() {
+    let (peak, warm_up, stable, end, min) = (3e-4, 5, 20, 40, 0.1);
+    let schedule = Schedule {
+        peak,
+        decay: Decay::Linear,
+        warmup_steps: warm_up,
+        stable_steps: stable,
+        decay_steps: end,
+        min_ratio: min,
+    };
+    for step in 0..=60u64 {
+        let expected = match step {
+            _ if step < warm_up => peak * (step + 1) as f64 / warm_up as f64,
+            _ if step < warm_up + stable => peak,
+            _ if step < end => peak * (min + (1.0 - min) * (end - step) as f64 / (end - warm_up - stable) as f64),
+            _ => peak * min,
+        };
+        assert!((schedule.lr(step) - expected).abs() < 1e-16, "step {step}: {} is not {expected}", schedule.lr(step));
+    }
+    let sudden = Schedule { stable_steps: end - warm_up, ..schedule };
+    assert!((sudden.lr(end - 1) - peak).abs() < 1e-16 && (sudden.lr(end) - peak * min).abs() < 1e-16);
 }

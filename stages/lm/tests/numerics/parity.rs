@@ -1,17 +1,20 @@
 //! Parity with Python's transformers, from folders under `tests/fixtures/`.
 //!
 //! A fixture is a model's folder (`config.json`, `model.safetensors`) with a `reference.safetensors` beside them:
-//! `ids` and `lengths` (integers: packed rows), `logits` ([n, v], in packed order), and optionally `greedy` ([rows, k]:
-//! the next k likeliest tokens of each row). Each must be met within 2e-5, which is what transformers keeps between its
-//! own attention implementations.
+//! `ids` and `lengths` (integers: packed rows), `logits` ([n, v], in packed order), `greedy` ([rows, k]: the next k
+//! likeliest tokens of each row), `loss` (the mean over all predictions) and `grad.NAME` of every parameter. Logits must be
+//! met within 2e-5, which is what transformers keeps between its own attention implementations, the loss within 1e-5 of
+//! itself, each gradient within 1e-5 of its norm, and the tokens exactly.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use lm::{Model, Options, Request, Rows, Sampling, Tensor, generate};
+use lm::{Kind, Model, Options, Request, Rows, Sampling, Tensor, generate};
 
-use crate::assert_close;
+use crate::{assert_close, gradient, sft_loss};
+
+type Reference = BTreeMap<String, Tensor>;
 
 #[test]
 fn fixtures_from_transformers_are_met() {
@@ -32,24 +35,49 @@ fn meet(dir: &Path) {
     let name = dir.display().to_string();
     let model = Model::load(dir, &Options::default()).expect("a model's folder");
     let file = dir.join("reference.safetensors");
-    let reference: BTreeMap<String, Tensor> =
-        lm::checkpoint::load_tensors(&file).expect("a safetensors file").into_iter().collect();
-    let integers = |key: &str| -> Vec<i64> { Vec::try_from(reference[key].view(-1)).expect("integers") };
-    let (ids, lengths) = (integers("ids"), integers("lengths"));
+    let reference: Reference = lm::checkpoint::load_tensors(&file).expect("a safetensors file").into_iter().collect();
+    let (ids, lengths) = (integers(&reference["ids"]), integers(&reference["lengths"]));
     let mut rows = Rows::default();
     let mut start = 0;
     for length in lengths {
         rows.push(&ids[start..start + length as usize]);
         start += length as usize;
     }
+    meet_gradients(&name, &model, &rows, &reference);
     let _guard = lm::no_grad_guard();
     assert_close(&model.logits(&model.hidden(&rows)), &reference["logits"], 2e-5, &name);
-    let Some(greedy) = reference.get("greedy") else { return };
+    meet_greedy(&name, &model, &rows, &reference["greedy"]);
+}
+
+fn meet_gradients(name: &str, model: &Model, rows: &Rows, reference: &Reference) {
+    let loss = sft_loss(model, rows);
+    let expected = reference["loss"].double_value(&[]);
+    assert!((loss - expected).abs() <= 1e-5 * expected, "{name}: loss {loss}, expected {expected}");
+    for (parameter, tensor) in model.parameters() {
+        let Some(expected) = reference.get(&format!("grad.{parameter}")) else {
+            assert!(parameter.ends_with("e_score_correction_bias"), "{name}: no gradient of {parameter}");
+            assert!(!tensor.grad().defined(), "{name}: a gradient of {parameter}");
+            continue;
+        };
+        let (norm, difference) = (norm(expected), norm(&(gradient(tensor) - expected)));
+        assert!(difference <= 1e-5 * norm, "{name}: gradient of {parameter} is off by {difference} of {norm}");
+    }
+}
+
+fn meet_greedy(name: &str, model: &Model, rows: &Rows, greedy: &Tensor) {
     let requests: Vec<Request> =
         rows.ranges().map(|range| Request { prompt: rows.ids()[range].to_vec(), seed: 0 }).collect();
     let sampling = Sampling { temperature: 0.0, max_tokens: greedy.size()[1] as usize, ..Sampling::default() };
     let completions =
-        generate::generate(&model, &requests, &sampling, requests.len(), &mut |_, _| {}).expect("valid prompts");
+        generate::generate(model, &requests, &sampling, requests.len(), &mut |_, _| {}).expect("valid prompts");
     let sampled: Vec<i64> = completions.into_iter().flat_map(|completion| completion.ids).collect();
-    assert_eq!(sampled, integers("greedy"), "{name}");
+    assert_eq!(sampled, integers(greedy), "{name}");
+}
+
+fn integers(tensor: &Tensor) -> Vec<i64> {
+    Vec::try_from(tensor.view(-1)).expect("integers")
+}
+
+fn norm(tensor: &Tensor) -> f64 {
+    tensor.to_kind(Kind::Double).norm().double_value(&[])
 }

@@ -30,7 +30,7 @@ impl Reference {
         for layer in 0..config.num_hidden_layers {
             let name = |part: &str| format!("model.layers.{layer}.{part}");
             let normed = self.norm(&stream, &name("input_layernorm.weight"));
-            let attention = self.attention(&normed, &name("self_attn"));
+            let attention = self.attention(&normed, &name("self_attn"), config.windows[layer as usize]);
             add(&mut stream, &self.linear(&attention, &name("self_attn.o_proj")));
             let normed = self.norm(&stream, &name("post_attention_layernorm.weight"));
             let gate = self.linear(&normed, &name("mlp.gate_proj"));
@@ -68,26 +68,36 @@ impl Reference {
         x.iter().map(one).collect()
     }
 
-    fn attention(&self, x: &[Vec<f64>], name: &str) -> Vec<Vec<f64>> {
+    fn attention(&self, x: &[Vec<f64>], name: &str, window: Option<i64>) -> Vec<Vec<f64>> {
         let config = &self.config;
         let (heads, groups, d) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim as usize);
         let mut queries = self.linear(x, &format!("{name}.q_proj"));
         let mut keys = self.linear(x, &format!("{name}.k_proj"));
         let values = self.linear(x, &format!("{name}.v_proj"));
-        self.rotate(&mut queries);
-        self.rotate(&mut keys);
+        for (x, norm) in [(&mut queries, "q_norm"), (&mut keys, "k_norm")] {
+            let norm = format!("{name}.{norm}.weight");
+            if self.weights.contains_key(&norm) {
+                for token in x.iter_mut() {
+                    let heads: Vec<Vec<f64>> = token.chunks_exact(d).map(<[f64]>::to_vec).collect();
+                    *token = self.norm(&heads, &norm).concat();
+                }
+            }
+            self.rotate(x);
+        }
         let mut out = vec![Vec::new(); x.len()];
         for head in 0..heads as usize {
             let own = head * d..(head + 1) * d;
             let group = head / (heads / groups) as usize;
             let shared = group * d..(group + 1) * d;
             for i in 0..x.len() {
-                let scores: Vec<f64> = (0..=i)
+                let seen = window.map_or(0, |window| (i + 1).saturating_sub(window as usize))..=i;
+                let scores: Vec<f64> = seen
+                    .clone()
                     .map(|j| dot(&queries[i][own.clone()], &keys[j][shared.clone()]) / (d as f64).sqrt())
                     .collect();
                 let total: f64 = scores.iter().map(|s| s.exp()).sum();
                 for c in shared.clone() {
-                    out[i].push((0..=i).map(|j| scores[j].exp() / total * values[j][c]).sum());
+                    out[i].push(seen.clone().zip(&scores).map(|(j, score)| score.exp() / total * values[j][c]).sum());
                 }
             }
         }

@@ -1,7 +1,12 @@
 //! A model's `config.json`, as Hugging Face writes it, parsed once into checked values.
 //!
 //! The document itself is kept whole, so that keys this crate does not know survive a round trip. Everything that
-//! would change the maths but is not supported (sliding windows, other activations, unknown rope types) is refused.
+//! would change the maths but is not supported (other activations, unknown rope types, packed weights) is refused.
+
+mod experts;
+pub(crate) mod keys;
+mod latent;
+pub(crate) mod windows;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::models;
 use crate::rope::Rope;
+pub use experts::Experts;
+use keys::{Keys, key_error, object, pretty};
+pub use latent::Latent;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +67,7 @@ pub struct Config {
     pub num_attention_heads: i64,
     /// Number of key and value heads, each shared by a group of query heads.
     pub num_key_value_heads: i64,
-    /// Width of a head.
+    /// Width of a head; with latent attention, of its rotated part.
     pub head_dim: i64,
     /// Added to the mean square before the root.
     pub rms_norm_eps: f64,
@@ -69,8 +77,14 @@ pub struct Config {
     pub max_position_embeddings: i64,
     /// Whether the head is the embedding itself.
     pub tie_word_embeddings: bool,
-    /// Whether attention's projections have biases (Llama: all four; Qwen2 has them on q, k, v regardless).
+    /// Whether attention's projections have biases (Llama, Qwen3: all four; Qwen2 has them on q, k, v regardless).
     pub attention_bias: bool,
+    /// For each layer how many tokens its attention sees, its own included; `None` sees all before it.
+    pub windows: Vec<Option<i64>>,
+    /// The sizes of multi-head latent attention, where it is in the place of grouped heads.
+    pub latent: Option<Latent>,
+    /// The mixture of experts, where there is one.
+    pub experts: Option<Experts>,
     /// Tokens that end a completion; `generation_config.json` decides where it names any.
     pub eos_token_ids: Vec<i64>,
     document: Map<String, Value>,
@@ -106,7 +120,7 @@ impl Config {
     /// Makes the configuration of a new model.
     pub fn new(model_type: &str, shape: &Shape) -> Result<Self, Error> {
         let architecture = models::architecture(model_type)?;
-        let document = json!({
+        let mut document = json!({
             "architectures": [architecture.causal_lm_class],
             "model_type": model_type,
             "vocab_size": shape.vocab_size,
@@ -127,6 +141,9 @@ impl Config {
             "use_cache": true,
             "torch_dtype": "float32",
         });
+        for (key, value) in (architecture.keys_of_new)(shape) {
+            document[key] = value;
+        }
         Self::from_json(&document.to_string())
     }
 
@@ -173,6 +190,10 @@ impl Config {
         self.document.insert(key.to_owned(), value);
     }
 
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.document.contains_key(key)
+    }
+
     fn generation_document(&self) -> Map<String, Value> {
         let mut generation = self.generation.clone();
         for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
@@ -186,7 +207,7 @@ impl Config {
     fn parse(document: Map<String, Value>, generation: Map<String, Value>) -> Result<Self, Error> {
         let keys = Keys(&document);
         let model_type = keys.text("model_type")?.to_owned();
-        models::architecture(&model_type)?;
+        let architecture = models::architecture(&model_type)?;
         refuse_unsupported(&keys)?;
         let hidden_size = keys.count("hidden_size")?;
         let num_attention_heads = keys.count("num_attention_heads")?;
@@ -195,29 +216,33 @@ impl Config {
             let reason = format!("{num_key_value_heads} does not divide num_attention_heads = {num_attention_heads}");
             return Err(key_error("num_key_value_heads", reason));
         }
-        let head_dim = keys.count_or("head_dim", hidden_size / num_attention_heads)?;
-        if head_dim % 2 != 0 {
-            return Err(key_error("head_dim", format!("{head_dim} is odd; rotary positions need pairs")));
-        }
         let eos = generation.get("eos_token_id").or_else(|| document.get("eos_token_id"));
-        let config = Self {
+        let num_hidden_layers = keys.count("num_hidden_layers")?;
+        let mut config = Self {
             vocab_size: keys.count("vocab_size")?,
             hidden_size,
             intermediate_size: keys.count("intermediate_size")?,
-            num_hidden_layers: keys.count("num_hidden_layers")?,
+            num_hidden_layers,
             num_attention_heads,
             num_key_value_heads,
-            head_dim,
+            head_dim: keys.count_or("head_dim", hidden_size / num_attention_heads)?,
             rms_norm_eps: keys.number_or("rms_norm_eps", 1e-6)?,
             rope: Rope::parse(&document)?,
             max_position_embeddings: keys.count_or("max_position_embeddings", 2048)?,
             tie_word_embeddings: keys.flag("tie_word_embeddings")?,
             attention_bias: keys.flag("attention_bias")?,
+            windows: vec![None; num_hidden_layers as usize],
+            latent: None,
+            experts: None,
             eos_token_ids: token_ids(eos)?,
             model_type,
-            document,
+            document: document.clone(),
             generation,
         };
+        (architecture.read)(&keys, &mut config)?;
+        if config.head_dim % 2 != 0 {
+            return Err(key_error("head_dim", format!("{} is odd; rotary positions need pairs", config.head_dim)));
+        }
         Ok(config)
     }
 }
@@ -228,10 +253,12 @@ fn refuse_unsupported(keys: &Keys) -> Result<(), Error> {
     {
         return Err(key_error("hidden_act", format!("`{act}` is not supported, only `silu`")));
     }
-    for key in ["use_sliding_window", "mlp_bias"] {
-        if keys.flag(key)? {
-            return Err(key_error(key, "true is not supported".to_owned()));
-        }
+    if keys.flag("mlp_bias")? {
+        return Err(key_error("mlp_bias", "true is not supported".to_owned()));
+    }
+    if keys.get("quantization_config").is_some() {
+        let reason = "packed weights are not supported; help: convert them to bfloat16 or float32";
+        return Err(key_error("quantization_config", reason.to_owned()));
     }
     Ok(())
 }
@@ -243,70 +270,4 @@ fn token_ids(value: Option<&Value>) -> Result<Vec<i64>, Error> {
         Some(Value::Array(ids)) => ids.iter().map(|id| id.as_i64().ok_or_else(wrong)).collect(),
         Some(id) => Ok(vec![id.as_i64().ok_or_else(wrong)?]),
     }
-}
-
-/// Typed access to the keys of one JSON object; a `null` counts as absent, as in transformers.
-pub(crate) struct Keys<'a>(pub(crate) &'a Map<String, Value>);
-
-impl<'a> Keys<'a> {
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.0.get(key).filter(|value| !value.is_null())
-    }
-
-    fn text(&self, key: &str) -> Result<&'a str, Error> {
-        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
-        value.as_str().ok_or_else(|| key_error(key, format!("expected text, found {value}")))
-    }
-
-    fn count(&self, key: &str) -> Result<i64, Error> {
-        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
-        match value.as_i64() {
-            Some(count) if count > 0 => Ok(count),
-            _ => Err(key_error(key, format!("expected a positive integer, found {value}"))),
-        }
-    }
-
-    fn count_or(&self, key: &str, default: i64) -> Result<i64, Error> {
-        if self.get(key).is_some() { self.count(key) } else { Ok(default) }
-    }
-
-    /// A finite positive number.
-    pub(crate) fn number(&self, key: &str) -> Result<f64, Error> {
-        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
-        match value.as_f64() {
-            Some(number) if number.is_finite() && number > 0.0 => Ok(number),
-            _ => Err(key_error(key, format!("expected a positive number, found {value}"))),
-        }
-    }
-
-    /// A finite positive number, or the default where the key is absent.
-    pub(crate) fn number_or(&self, key: &str, default: f64) -> Result<f64, Error> {
-        if self.get(key).is_some() { self.number(key) } else { Ok(default) }
-    }
-
-    fn flag(&self, key: &str) -> Result<bool, Error> {
-        match self.get(key) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(value) => Err(key_error(key, format!("expected true or false, found {value}"))),
-        }
-    }
-}
-
-pub(crate) fn key_error(key: &str, reason: String) -> Error {
-    Error::Key { key: key.to_owned(), reason }
-}
-
-fn object(path: &Path, text: &str) -> Result<Map<String, Value>, Error> {
-    let failed = |reason: String| Error::Json { path: path.to_owned(), reason };
-    match serde_json::from_str(text).map_err(|error| failed(error.to_string()))? {
-        Value::Object(map) => Ok(map),
-        _ => Err(failed("expected an object".to_owned())),
-    }
-}
-
-fn pretty(map: &Map<String, Value>) -> String {
-    let mut text = serde_json::to_string_pretty(map).expect("a JSON object has only string keys");
-    text.push('\n');
-    text
 }

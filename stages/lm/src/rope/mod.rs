@@ -1,13 +1,17 @@
 //! Rotary position embeddings, in the half-rotation form of Llama and Qwen (RoFormer, section 3.2.2; Llama 3's
-//! frequency scaling as in its reference code).
+//! frequency scaling as in its reference code; YaRN in `yarn.rs`).
 //!
 //! A [`Rotation`] holds the cosines and sines of the tokens at hand, gathered once per pass and used by every layer.
 //! Shapes: n tokens, h heads, d width of a head.
 
+mod yarn;
+
 use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::{Error, Keys, key_error};
+use crate::config::Error;
+use crate::config::keys::{Keys, key_error};
+pub use yarn::Yarn;
 
 /// How angles follow from positions.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,17 +43,20 @@ pub enum Scaling {
         /// Positions the model was first trained for.
         original: f64,
     },
+    /// YaRN: slow pairs divided by the factor, fast ones kept, a ramp between, and sharper attention.
+    Yarn(Yarn),
 }
 
 impl Rope {
-    /// Reads `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` (before).
+    /// Reads `rope_theta` and `rope_scaling`, or `rope_parameters` (transformers 5), which only the former outrank.
     pub(crate) fn parse(document: &Map<String, Value>) -> Result<Self, Error> {
         let whole = Keys(document);
-        let table = ["rope_parameters", "rope_scaling"].iter().find_map(|key| document.get(*key)?.as_object());
-        let Some(table) = table else {
+        let filled = |key: &str| document.get(key)?.as_object().filter(|table| !table.is_empty());
+        let Some(table) = filled("rope_scaling").or_else(|| filled("rope_parameters")) else {
             return Ok(Self { theta: whole.number_or("rope_theta", 10_000.0)?, scaling: Scaling::None });
         };
         let keys = Keys(table);
+        refuse_unsupported(&keys, &whole)?;
         let theta = keys.number_or("rope_theta", whole.number_or("rope_theta", 10_000.0)?)?;
         let name = table.get("rope_type").or_else(|| table.get("type")).and_then(Value::as_str).unwrap_or("default");
         let scaling = match name {
@@ -61,10 +68,11 @@ impl Rope {
                 high: keys.number("high_freq_factor")?,
                 original: keys.number("original_max_position_embeddings")?,
             },
+            "yarn" => Scaling::Yarn(Yarn::parse(&keys, &whole)?),
             other => {
                 return Err(key_error(
                     "rope_type",
-                    format!("`{other}` is not supported; supported: default, linear, llama3"),
+                    format!("`{other}` is not supported; supported: default, linear, llama3, yarn"),
                 ));
             }
         };
@@ -73,13 +81,28 @@ impl Rope {
 
     /// Angle per position of each pair of a head of width `head_dim`.
     pub fn frequencies(&self, head_dim: i64) -> Vec<f64> {
-        let plain = (0..head_dim / 2).map(|i| self.theta.powf(-2.0 * i as f64 / head_dim as f64));
-        plain.map(|frequency| self.scaled(frequency)).collect()
+        let plain = |pair: i64| self.theta.powf(-2.0 * pair as f64 / head_dim as f64);
+        let scaled = |pair: i64| match &self.scaling {
+            Scaling::Yarn(yarn) => yarn.frequency(plain(pair), pair, head_dim, self.theta),
+            _ => self.scaled(plain(pair)),
+        };
+        (0..head_dim / 2).map(scaled).collect()
     }
 
+    /// What cosines and sines are multiplied by.
+    pub fn table_factor(&self) -> f64 {
+        if let Scaling::Yarn(yarn) = &self.scaling { yarn.table_factor } else { 1.0 }
+    }
+
+    /// What the scale of the softmax is multiplied by, in the architectures that do so.
+    pub fn softmax_factor(&self) -> f64 {
+        if let Scaling::Yarn(yarn) = &self.scaling { yarn.softmax_factor } else { 1.0 }
+    }
+
+    /// Scales a frequency by what depends on nothing else.
     fn scaled(&self, frequency: f64) -> f64 {
         match self.scaling {
-            Scaling::None => frequency,
+            Scaling::None | Scaling::Yarn(_) => frequency,
             Scaling::Linear { factor } => frequency / factor,
             Scaling::Llama3 { factor, low, high, original } => {
                 let wavelength = 2.0 * std::f64::consts::PI / frequency;
@@ -94,6 +117,20 @@ impl Rope {
             }
         }
     }
+}
+
+/// Refuses tables that say more than one rotation of whole heads.
+fn refuse_unsupported(keys: &Keys, whole: &Keys) -> Result<(), Error> {
+    if let Some((layers, _)) = keys.0.iter().find(|(_, value)| value.is_object()) {
+        return Err(key_error("rope_parameters", format!("parameters for `{layers}` alone are not supported")));
+    }
+    for keys in [keys, whole] {
+        let share = keys.number_or("partial_rotary_factor", 1.0)?;
+        if (share - 1.0).abs() > f64::EPSILON {
+            return Err(key_error("partial_rotary_factor", format!("{share} is not supported, only 1")));
+        }
+    }
+    Ok(())
 }
 
 /// Cosines and sines of every position up to some length.
@@ -112,13 +149,14 @@ impl RopeTable {
     /// Computes the table for positions `0..length`. The angle of pair `i` stands at `i` and at `i + d/2`.
     pub(crate) fn new(rope: &Rope, head_dim: i64, length: i64, device: Device, kind: Kind) -> Self {
         let half: Vec<f64> = rope.frequencies(head_dim);
+        let factor = rope.table_factor();
         let mut cos = Vec::with_capacity((length * head_dim) as usize);
         let mut sin = Vec::with_capacity((length * head_dim) as usize);
         for position in 0..length {
             for frequency in half.iter().chain(&half) {
                 let angle = position as f64 * frequency;
-                cos.push(angle.cos() as f32);
-                sin.push(angle.sin() as f32);
+                cos.push((angle.cos() * factor) as f32);
+                sin.push((angle.sin() * factor) as f32);
             }
         }
         let tensor =
@@ -143,6 +181,14 @@ impl Rotation {
         let second = x_nhd.narrow(2, half, half);
         let turned = Tensor::cat(&[-second, first], 2);
         x_nhd * self.cos_nd.unsqueeze(1) + turned * self.sin_nd.unsqueeze(1)
+    }
+
+    /// As [`Rotation::apply`], where the channels of a pair are neighbours; in the output they stand half a head apart.
+    ///
+    /// Queries and keys change their order alike, so no product of them does.
+    pub(crate) fn apply_interleaved(&self, x_nhd: &Tensor) -> Tensor {
+        let (n, h, d) = x_nhd.size3().expect("tokens have heads of channels");
+        self.apply(&x_nhd.reshape([n, h, d / 2, 2]).transpose(2, 3).reshape([n, h, d]))
     }
 }
 

@@ -1,0 +1,98 @@
+//! Typed access to the keys of a JSON object: what is missing or of the wrong type is named.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::Error;
+
+/// Typed access to the keys of one JSON object; a `null` counts as absent, as in transformers.
+pub(crate) struct Keys<'a>(pub(crate) &'a Map<String, Value>);
+
+impl<'a> Keys<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<&'a str, Error> {
+        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
+        value.as_str().ok_or_else(|| key_error(key, format!("expected text, found {value}")))
+    }
+
+    /// A positive whole number.
+    pub(crate) fn count(&self, key: &str) -> Result<i64, Error> {
+        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
+        match value.as_i64() {
+            Some(count) if count > 0 => Ok(count),
+            _ => Err(key_error(key, format!("expected a positive integer, found {value}"))),
+        }
+    }
+
+    /// A positive whole number, or the default where the key is absent.
+    pub(crate) fn count_or(&self, key: &str, default: i64) -> Result<i64, Error> {
+        if self.get(key).is_some() { self.count(key) } else { Ok(default) }
+    }
+
+    /// A whole number from 0 up, or the default where the key is absent.
+    pub(crate) fn whole_or(&self, key: &str, default: i64) -> Result<i64, Error> {
+        match self.get(key).map(|value| (value, value.as_i64())) {
+            None => Ok(default),
+            Some((_, Some(count))) if count >= 0 => Ok(count),
+            Some((value, _)) => Err(key_error(key, format!("expected a whole number from 0 up, found {value}"))),
+        }
+    }
+
+    /// A finite positive number.
+    pub(crate) fn number(&self, key: &str) -> Result<f64, Error> {
+        let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
+        match value.as_f64() {
+            Some(number) if number.is_finite() && number > 0.0 => Ok(number),
+            _ => Err(key_error(key, format!("expected a positive number, found {value}"))),
+        }
+    }
+
+    /// A finite positive number, or the default where the key is absent.
+    pub(crate) fn number_or(&self, key: &str, default: f64) -> Result<f64, Error> {
+        if self.get(key).is_some() { self.number(key) } else { Ok(default) }
+    }
+
+    /// As [`Keys::number`]; `None` where the key is absent or 0, which transformers takes for absent.
+    pub(crate) fn number_unless_zero(&self, key: &str) -> Result<Option<f64>, Error> {
+        match self.get(key).map(Value::as_f64) {
+            None | Some(Some(0.0)) => Ok(None),
+            Some(_) => self.number(key).map(Some),
+        }
+    }
+
+    /// True or false; an absent key is false.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, Error> {
+        self.flag_or(key, false)
+    }
+
+    /// True or false, or the default where the key is absent.
+    pub(crate) fn flag_or(&self, key: &str, default: bool) -> Result<bool, Error> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(value) => Err(key_error(key, format!("expected true or false, found {value}"))),
+        }
+    }
+}
+
+pub(crate) fn key_error(key: &str, reason: String) -> Error {
+    Error::Key { key: key.to_owned(), reason }
+}
+
+pub(super) fn object(path: &Path, text: &str) -> Result<Map<String, Value>, Error> {
+    let failed = |reason: String| Error::Json { path: path.to_owned(), reason };
+    match serde_json::from_str(text).map_err(|error| failed(error.to_string()))? {
+        Value::Object(map) => Ok(map),
+        _ => Err(failed("expected an object".to_owned())),
+    }
+}
+
+pub(super) fn pretty(map: &Map<String, Value>) -> String {
+    let mut text = serde_json::to_string_pretty(map).expect("a JSON object has only string keys");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,126 @@
+//! A mixture of experts (DeepSeek-V3, section 2.1.2): a router sends each token to a few of many MLPs, and one more MLP
+//! takes every token.
+//!
+//! The router's bias moves the choice, never the weights, and learns nothing here: DeepSeek moved it by a rule of its own
+//! while pretraining and froze it after. There is no loss of balance either. Tokens are sorted by expert, so that each
+//! expert works on one slice; the sum over a token's experts has a fixed order. Shapes: n tokens, d width, e experts, k
+//! experts a token.
+
+use tch::{Kind, Tensor};
+
+use super::Mlp;
+use super::mlp::SwiGlu;
+use crate::config::Experts;
+use crate::weights::{Spec, Weights};
+
+/// One layer's experts and their router.
+pub(crate) struct Mixture {
+    sizes: Experts,
+    router_ed: Tensor,
+    bias_e: Tensor,
+    experts: Vec<SwiGlu>,
+    shared: SwiGlu,
+}
+
+impl Mixture {
+    /// Lists the parameters below `name`, for a stream of width `d`.
+    pub(crate) fn parameters(name: &str, d: i64, sizes: &Experts) -> Vec<Spec> {
+        let (count, f) = (sizes.n_routed_experts, sizes.moe_intermediate_size);
+        let router = vec![
+            (format!("{name}.gate.weight"), vec![count, d]),
+            (format!("{name}.gate.e_score_correction_bias"), vec![count]),
+        ];
+        let experts = (0..count).flat_map(|expert| SwiGlu::parameters(&format!("{name}.experts.{expert}"), d, f));
+        let shared = SwiGlu::parameters(&format!("{name}.shared_experts"), d, f * sizes.n_shared_experts);
+        router.into_iter().chain(experts).chain(shared).collect()
+    }
+
+    pub(crate) fn new(weights: &mut Weights, name: &str, sizes: &Experts) -> Self {
+        let experts =
+            (0..sizes.n_routed_experts).map(|expert| SwiGlu::new(weights, &format!("{name}.experts.{expert}")));
+        Self {
+            sizes: sizes.clone(),
+            experts: experts.collect(),
+            router_ed: weights.get(&format!("{name}.gate.weight")),
+            bias_e: weights.get(&format!("{name}.gate.e_score_correction_bias")),
+            shared: SwiGlu::new(weights, &format!("{name}.shared_experts")),
+        }
+    }
+
+    /// Returns each token's experts and their weights, both [n, k]; in single precision at least.
+    fn route(&self, x_nd: &Tensor) -> (Tensor, Tensor) {
+        let kind = if x_nd.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let scores_ne = x_nd.to_kind(kind).matmul(&self.router_ed.to_kind(kind).tr()).sigmoid();
+        let chosen_nk = self.choose(&scores_ne.detach());
+        let mut weights_nk = scores_ne.gather(1, &chosen_nk, false);
+        if self.sizes.norm_topk_prob {
+            weights_nk = &weights_nk / (weights_nk.sum_dim_intlist(1, true, kind) + 1e-20);
+        }
+        (chosen_nk, weights_nk * self.sizes.routed_scaling_factor)
+    }
+
+    /// The best groups by the sum of their two best biased scores, and of those groups the best experts.
+    fn choose(&self, scores_ne: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let Experts { n_routed_experts: e, n_group: groups, topk_group, num_experts_per_tok: k, .. } = self.sizes;
+        let biased_ngm = (scores_ne + &self.bias_e).view([-1, groups, e / groups]);
+        let best_ng = biased_ngm.topk(2, 2, true, true).0.sum_dim_intlist(2, false, biased_ngm.kind());
+        let kept_groups = best_ng.topk(topk_group, 1, true, true).1;
+        let dropped_ng = best_ng.ones_like().to_kind(Kind::Bool).scatter_value(1, &kept_groups, 0);
+        let eligible = biased_ngm.masked_fill(&dropped_ng.unsqueeze(2), f64::NEG_INFINITY).view([-1, e]);
+        eligible.topk(k, 1, true, true).1
+    }
+
+    /// The weighted sum of the outputs of each token's experts.
+    fn routed(&self, x_nd: &Tensor) -> Tensor {
+        let (chosen_nk, weights_nk) = self.route(x_nd);
+        let (n, k) = chosen_nk.size2().expect("a token's experts stand in a row");
+        let chosen: Vec<i64> = Vec::try_from(chosen_nk.view(-1)).expect("experts are whole numbers");
+        let by_expert = ByExpert::sort(&chosen, self.experts.len());
+        let index = |places: &[i64]| Tensor::from_slice(places).to_device(x_nd.device());
+        let tokens: Vec<i64> = by_expert.places.iter().map(|place| place / k).collect();
+        let sorted = x_nd.index_select(0, &index(&tokens));
+        let mut start = 0;
+        let mut outputs = Vec::new();
+        for (expert, count) in self.experts.iter().zip(&by_expert.counts) {
+            if *count > 0 {
+                outputs.push(expert.forward(&sorted.narrow(0, start, *count)));
+                start += count;
+            }
+        }
+        let outputs_nkd = Tensor::cat(&outputs, 0).index_select(0, &index(&by_expert.back)).view([n, k, -1]);
+        let weighted = outputs_nkd * weights_nk.unsqueeze(2).to_kind(x_nd.kind());
+        weighted.sum_dim_intlist(1, false, x_nd.kind())
+    }
+}
+
+impl Mlp for Mixture {
+    fn add_to(&self, x_nd: &Tensor, normed_nd: &Tensor) -> Tensor {
+        self.shared.add_to(&(x_nd + self.routed(normed_nd)), normed_nd)
+    }
+}
+
+/// The places of a token-by-expert list in the order of their experts.
+struct ByExpert {
+    /// Which place of the list stands where.
+    places: Vec<i64>,
+    /// Where each place of the list stands.
+    back: Vec<i64>,
+    counts: Vec<i64>,
+}
+
+impl ByExpert {
+    fn sort(chosen: &[i64], num_experts: usize) -> Self {
+        let mut counts = vec![0; num_experts];
+        for expert in chosen {
+            counts[*expert as usize] += 1;
+        }
+        let mut places: Vec<i64> = (0..chosen.len() as i64).collect();
+        places.sort_by_key(|place| chosen[*place as usize]);
+        let mut back = vec![0; chosen.len()];
+        for (stands, place) in places.iter().enumerate() {
+            back[*place as usize] = stands as i64;
+        }
+        Self { places, back, counts }
+    }
+}

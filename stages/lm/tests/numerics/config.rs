@@ -1,0 +1,87 @@
+//! Configurations: what is read, and what is refused by name.
+
+use lm::Config;
+use serde_json::{Value, json};
+
+use crate::{TINY, UNGROUPED, config_with};
+
+fn refused(model_type: &str, keys: &Value) -> String {
+    config_with(model_type, &UNGROUPED, keys).expect_err("a configuration that cannot be honoured").to_string()
+}
+
+#[test]
+fn what_is_unknown_is_refused_with_what_is_known() {
+    let unknown = Config::from_json(r#"{ "model_type": "gpt2" }"#).expect_err("an unknown architecture").to_string();
+    assert!(unknown.contains("`gpt2`") && unknown.contains("deepseek_v3, llama, qwen2, qwen3"), "{unknown}");
+    for (keys, expected) in [
+        (json!({ "rope_scaling": { "type": "dynamic", "factor": 2.0 } }), "supported: default, linear, llama3, yarn"),
+        (json!({ "rope_parameters": { "full_attention": { "rope_theta": 1e4 } } }), "`full_attention` alone"),
+        (json!({ "partial_rotary_factor": 0.5, "rope_scaling": { "type": "default" } }), "only 1"),
+        (json!({ "layer_types": ["full_attention"] }), "expected a list of 2"),
+        (
+            json!({ "layer_types": ["full_attention", "linear_attention"] }),
+            "supported: full_attention, sliding_attention",
+        ),
+        (json!({ "layer_types": ["full_attention", "sliding_attention"] }), "needs `use_sliding_window`"),
+        (json!({ "use_sliding_window": true, "sliding_window": 0 }), "expected a positive integer"),
+        (json!({ "hidden_act": "gelu" }), "only `silu`"),
+        (json!({ "quantization_config": { "quant_method": "fp8" } }), "packed weights"),
+    ] {
+        let message = refused("qwen3", &keys);
+        assert!(message.contains(expected), "{keys}: {message}");
+    }
+    for (keys, expected) in [
+        (json!({ "attention_bias": true }), "for `deepseek_v3`"),
+        (json!({ "num_key_value_heads": 2 }), "2 differs from num_attention_heads = 4"),
+        (json!({ "scoring_func": "softmax" }), "only `sigmoid`"),
+        (json!({ "topk_method": "greedy" }), "only `noaux_tc`"),
+        (json!({ "moe_layer_freq": 2 }), "only 1"),
+        (json!({ "n_group": 3 }), "do not divide n_routed_experts = 8"),
+        (json!({ "topk_group": 5 }), "more than n_group = 4"),
+        (json!({ "num_experts_per_tok": 5 }), "more than the 4"),
+        (json!({ "qk_rope_head_dim": 3 }), "3 is odd"),
+    ] {
+        let message = refused("deepseek_v3", &keys);
+        assert!(message.contains(expected), "{keys}: {message}");
+    }
+    assert!(refused("llama", &json!({ "use_sliding_window": true, "sliding_window": 8 })).contains("for `llama`"));
+}
+
+#[test]
+fn windows_are_those_of_transformers() {
+    let windows = |keys: Value| config_with("qwen2", &TINY, &keys).expect("a valid configuration").windows;
+    assert_eq!(windows(json!({ "sliding_window": 8 })), [None, None], "it is not used");
+    assert_eq!(windows(json!({ "use_sliding_window": true, "sliding_window": null })), [None, None]);
+    assert_eq!(windows(json!({ "use_sliding_window": true, "sliding_window": 8 })), [None, None], "28 see all");
+    let from_first = json!({ "use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1 });
+    assert_eq!(windows(from_first), [None, Some(8)]);
+    let named = json!({ "use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1,
+                        "layer_types": ["sliding_attention", "full_attention"] });
+    assert_eq!(windows(named), [Some(8), None], "`layer_types` decides");
+}
+
+#[test]
+fn both_spellings_of_rotary_keys_are_read() {
+    let old = json!({ "rope_theta": 5e5, "rope_parameters": null,
+                      "rope_scaling": { "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64 } });
+    let new = json!({ "rope_theta": null, "rope_parameters": { "rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0,
+                                                               "original_max_position_embeddings": 64 } });
+    let rope = |keys: &Value| config_with("qwen2", &TINY, keys).expect("a valid configuration").rope;
+    assert_eq!(rope(&old), rope(&new));
+    assert!((rope(&old).table_factor() - (0.1 * 4f64.ln() + 1.0)).abs() < 1e-12);
+}
+
+#[test]
+fn generation_config_decides_what_ends_a_completion() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut config = config_with("qwen3", &TINY, &json!({})).expect("a valid configuration");
+    config.set_special_tokens(&[3], Some(0));
+    config.save(dir.path()).expect("a writable folder");
+    let eos = || Config::load(dir.path()).expect("what was just written").eos_token_ids;
+    assert_eq!(eos(), [3]);
+    let path = dir.path().join("generation_config.json");
+    std::fs::write(&path, r#"{ "eos_token_id": [4, 3] }"#).expect("a writable folder");
+    assert_eq!(eos(), [4, 3]);
+    std::fs::remove_file(&path).expect("just written");
+    assert_eq!(eos(), [3]);
+}

@@ -1,0 +1,78 @@
+//! A JSON array of objects, of any layout; it is held in memory.
+
+use std::io::Read;
+
+use super::format::BYTE_ORDER_MARK;
+use super::{Broken, Place, Record, Records, not_json, object};
+
+pub(super) fn read(mut text: impl Read) -> Result<Records, Broken> {
+    let mut bytes = Vec::new();
+    text.read_to_end(&mut bytes).map_err(Broken::whole)?;
+    let start = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    Ok(Box::new(Elements { bytes, at: start, row: 0, is_over: false }))
+}
+
+struct Elements {
+    bytes: Vec<u8>,
+    /// Before the bracket, a comma, or the end.
+    at: usize,
+    /// Elements so far.
+    row: u64,
+    is_over: bool,
+}
+
+impl Iterator for Elements {
+    type Item = Result<Record, Broken>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let element = self.element();
+        self.is_over = !matches!(element, Ok(Some(_)));
+        element.map_err(|reason| Broken::from(Place::Row(self.row + 1), reason)).transpose()
+    }
+}
+
+impl Elements {
+    fn element(&mut self) -> Result<Option<Record>, String> {
+        let is_first = self.row == 0;
+        match self.mark() {
+            Some(b'[') if is_first => {}
+            Some(b',') if !is_first => {}
+            Some(b']') if !is_first => return self.end(),
+            None => return Err("the array ends too early".to_owned()),
+            Some(other) => return Err(format!("`{}` where a comma or `]` is due", char::from(other))),
+        }
+        if is_first && self.peek() == Some(b']') {
+            self.mark();
+            return self.end();
+        }
+        let mut values = serde_json::Deserializer::from_slice(&self.bytes[self.at..]).into_iter();
+        let value = values.next().ok_or("the array ends too early")?.map_err(not_json)?;
+        let fields = object(value);
+        self.at += values.byte_offset();
+        self.row += 1;
+        Ok(Some(Record { place: Place::Row(self.row), fields }))
+    }
+
+    /// Nothing may follow the array, lest it go unread.
+    fn end(&mut self) -> Result<Option<Record>, String> {
+        match self.peek() {
+            None => Ok(None),
+            Some(_) => Err("something follows the array".to_owned()),
+        }
+    }
+
+    fn mark(&mut self) -> Option<u8> {
+        let mark = self.peek();
+        self.at += usize::from(mark.is_some());
+        mark
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        let rest = &self.bytes[self.at..];
+        self.at += rest.len() - rest.trim_ascii_start().len();
+        self.bytes.get(self.at).copied()
+    }
+}

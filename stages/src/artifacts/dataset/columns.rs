@@ -1,0 +1,124 @@
+//! Parquet and Arrow IPC: columns, turned into the JSON objects that the same rows are as JSON lines.
+//!
+//! A list is an array, a struct an object, a dictionary what it stands for; a number that is none (NaN) is no value, and
+//! bytes are text where they are UTF-8. What has no such form (times, maps) becomes an empty object, which no reader
+//! takes for text: such a column may be there as long as nobody asks for it.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch, types as ty};
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{ArrowError, DataType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Map, Number, Value};
+
+use super::{Broken, Place, Record, Records};
+
+pub(super) fn parquet(file: fs_err::File) -> Result<Records, Broken> {
+    rows(|| ParquetRecordBatchReaderBuilder::try_new(file.into_file())?.build())
+}
+
+pub(super) fn arrow_file(file: fs_err::File) -> Result<Records, Broken> {
+    rows(|| FileReader::try_new(BufReader::new(file), None))
+}
+
+pub(super) fn arrow_stream(bytes: impl BufRead + 'static) -> Result<Records, Broken> {
+    rows(|| StreamReader::try_new(bytes, None))
+}
+
+fn rows<B, E: fmt::Display>(open: impl FnOnce() -> Result<B, E>) -> Result<Records, Broken>
+where
+    B: Iterator<Item = Result<RecordBatch, ArrowError>> + 'static,
+{
+    let mut batches = caught(open).map_err(Broken::whole)?;
+    let batches = std::iter::from_fn(move || caught(|| batches.next().transpose()).transpose());
+    let mut before = 0;
+    Ok(Box::new(batches.flat_map(move |batch| match batch {
+        Err(error) => vec![Err(Broken::from(Place::Row(before + 1), error))],
+        Ok(batch) => {
+            let rows = 0..batch.num_rows();
+            let record = |row| Record { place: Place::Row(before + 1 + row as u64), fields: Ok(fields(&batch, row)) };
+            let records = rows.map(|row| Ok(record(row))).collect();
+            before += batch.num_rows() as u64;
+            records
+        }
+    })))
+}
+
+/// Calls a reader, which panics over some broken files where others get an error.
+fn caught<T, E: fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(text.unwrap_or("the reader gave up").to_owned())
+        }
+    }
+}
+
+fn fields(batch: &RecordBatch, row: usize) -> Map<String, Value> {
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+    columns.map(|(field, column)| (field.name().clone(), value(column, row))).collect()
+}
+
+fn value(column: &dyn Array, row: usize) -> Value {
+    use DataType as T;
+    if column.is_null(row) {
+        return Value::Null;
+    }
+    match column.data_type() {
+        T::Null => Value::Null,
+        T::Boolean => column.as_boolean().value(row).into(),
+        T::Int8 => column.as_primitive::<ty::Int8Type>().value(row).into(),
+        T::Int16 => column.as_primitive::<ty::Int16Type>().value(row).into(),
+        T::Int32 => column.as_primitive::<ty::Int32Type>().value(row).into(),
+        T::Int64 => column.as_primitive::<ty::Int64Type>().value(row).into(),
+        T::UInt8 => column.as_primitive::<ty::UInt8Type>().value(row).into(),
+        T::UInt16 => column.as_primitive::<ty::UInt16Type>().value(row).into(),
+        T::UInt32 => column.as_primitive::<ty::UInt32Type>().value(row).into(),
+        T::UInt64 => column.as_primitive::<ty::UInt64Type>().value(row).into(),
+        T::Float16 => short(column.as_primitive::<ty::Float16Type>().value(row).to_f32()),
+        T::Float32 => short(column.as_primitive::<ty::Float32Type>().value(row)),
+        T::Float64 => column.as_primitive::<ty::Float64Type>().value(row).into(),
+        T::Decimal128(..) => column.as_primitive::<ty::Decimal128Type>().value_as_string(row).into(),
+        T::Utf8 => column.as_string::<i32>().value(row).into(),
+        T::LargeUtf8 => column.as_string::<i64>().value(row).into(),
+        T::Utf8View => column.as_string_view().value(row).into(),
+        T::Binary => text(column.as_binary::<i32>().value(row)),
+        T::LargeBinary => text(column.as_binary::<i64>().value(row)),
+        T::List(_) => list(&column.as_list::<i32>().value(row)),
+        T::LargeList(_) => list(&column.as_list::<i64>().value(row)),
+        T::FixedSizeList(..) => list(&column.as_fixed_size_list().value(row)),
+        T::Dictionary(..) => {
+            let dictionary = column.as_any_dictionary();
+            let key = value(dictionary.keys(), row).as_u64().expect("a valid key is an index");
+            value(dictionary.values(), key as usize)
+        }
+        T::Struct(names) => {
+            let columns = names.iter().zip(column.as_struct().columns());
+            Value::Object(columns.map(|(field, column)| (field.name().clone(), value(column, row))).collect())
+        }
+        _ => no_form(),
+    }
+}
+
+fn list(items: &dyn Array) -> Value {
+    (0..items.len()).map(|row| value(items, row)).collect()
+}
+
+fn text(bytes: &[u8]) -> Value {
+    std::str::from_utf8(bytes).map_or_else(|_| no_form(), Value::from)
+}
+
+/// Keeps the digits that a number of single precision is written with: 0.1, not 0.10000000149011612.
+fn short(number: f32) -> Value {
+    let number = number.to_string().parse().ok().and_then(Number::from_f64);
+    number.map_or(Value::Null, Value::Number)
+}
+
+fn no_form() -> Value {
+    Value::Object(Map::new())
+}

@@ -1,0 +1,74 @@
+//! What a file is, by its first bytes, and which reader takes it.
+
+use std::io::{BufRead, BufReader, Cursor, Read};
+
+use super::{Broken, Records, array, cells, columns, lines};
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const PARQUET: &[u8] = b"PAR1";
+const ARROW_FILE: &[u8] = b"ARROW1";
+/// Each message of a stream begins so, since Arrow 0.15.
+const ARROW_STREAM: &[u8] = &[0xff; 4];
+/// What stands in for a large file where git-lfs has not fetched it.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// How many bytes are looked at.
+const HEAD: u64 = 1024;
+
+/// Opens a file with the reader for what it is.
+pub(super) fn open(mut file: fs_err::File) -> Result<Records, Broken> {
+    let head = head(&mut file)?;
+    if head.starts_with(PARQUET) {
+        return columns::parquet(file);
+    }
+    if head.starts_with(ARROW_FILE) {
+        return columns::arrow_file(file);
+    }
+    let is_packed = head.starts_with(GZIP) || head.starts_with(ZSTD);
+    let file = Cursor::new(head.clone()).chain(BufReader::new(file));
+    if !is_packed {
+        return stream(head, file);
+    }
+    let mut unpacked: Box<dyn BufRead> = if head.starts_with(GZIP) {
+        Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))
+    } else {
+        Box::new(BufReader::new(zstd::Decoder::with_buffer(file).map_err(Broken::whole)?))
+    };
+    let head = self::head(&mut unpacked)?;
+    if head.starts_with(PARQUET) || head.starts_with(ARROW_FILE) {
+        return Err(Broken::whole("Parquet and Arrow files are compressed inside, not as a whole: unpack it first"));
+    }
+    stream(head.clone(), Cursor::new(head).chain(unpacked))
+}
+
+/// Opens what can be read from beginning to end; `all` begins with `head`.
+fn stream(head: Vec<u8>, all: impl BufRead + 'static) -> Result<Records, Broken> {
+    if head.starts_with(ARROW_STREAM) {
+        return columns::arrow_stream(all);
+    }
+    if head.starts_with(LFS_POINTER) {
+        return Err(Broken::whole("a pointer of git-lfs and not the file itself: `git lfs pull` fetches it"));
+    }
+    if !is_text(&head) {
+        return Err(Broken::whole("neither UTF-8 text (JSON, CSV) nor Parquet nor Arrow"));
+    }
+    match head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).trim_ascii_start().first() {
+        None | Some(b'{') => Ok(lines::read(all)),
+        Some(b'[') => array::read(all),
+        Some(_) => cells::read(all),
+    }
+}
+
+fn head(file: &mut impl Read) -> Result<Vec<u8>, Broken> {
+    let mut head = Vec::new();
+    file.take(HEAD).read_to_end(&mut head).map_err(Broken::whole)?;
+    Ok(head)
+}
+
+/// The last character may be cut in two.
+fn is_text(head: &[u8]) -> bool {
+    let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8 && !head.contains(&0)
+}

@@ -1,0 +1,97 @@
+//! Datasets: the rows of a user's file or folder, one after the other, whatever their format.
+//!
+//! ```text
+//! lines.rs    JSON lines                        {"prompt": …} a line      ┐
+//! array.rs    a JSON array                      [{"prompt": …}, …]        ├ also packed by gzip or zstd
+//! cells.rs    CSV, TSV                          a heading, then cells     ┘
+//! columns.rs  Parquet, Arrow IPC (file, stream)
+//! folder.rs   which files of a folder hold the rows, by the conventions of the Hugging Face hub
+//! ```
+//! The idea to know: what a file is, its first bytes say and never its name, because the name of an input is no part
+//! of a fingerprint and so must not change what is read. Inside a folder names are content, and mean something.
+
+mod array;
+mod cells;
+mod columns;
+mod folder;
+mod format;
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+pub(super) use folder::files;
+
+use super::Error;
+
+/// A row as it stands in its file.
+pub(super) struct Record {
+    pub(super) place: Place,
+    /// Its fields, or why it has none.
+    pub(super) fields: Result<Map<String, Value>, String>,
+}
+
+/// Where a row stands in its file, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The line of a text file at which it begins.
+    Line(u64),
+    /// Its number, in a file that has no lines to count.
+    Row(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Row(number) => write!(f, "row {number}"),
+        }
+    }
+}
+
+/// Why a file cannot be read from some place on.
+#[derive(Debug)]
+struct Broken {
+    /// Absent where nothing of the file can be read.
+    place: Option<Place>,
+    reason: String,
+}
+
+impl Broken {
+    fn whole(reason: impl fmt::Display) -> Self {
+        Self { place: None, reason: reason.to_string() }
+    }
+
+    fn from(place: Place, reason: impl fmt::Display) -> Self {
+        Self { place: Some(place), reason: reason.to_string() }
+    }
+
+    fn in_file(self, file: &Path) -> Error {
+        Error::Broken { file: file.to_owned(), place: self.place, reason: self.reason }
+    }
+}
+
+/// The rows of a file; what is broken ends them.
+type Records = Box<dyn Iterator<Item = Result<Record, Broken>>>;
+
+/// Reads the rows of one file.
+pub(super) fn records(file: &Path) -> Result<impl Iterator<Item = Result<Record, Error>>, Error> {
+    let records = format::open(fs_err::File::open(file)?).map_err(|broken| broken.in_file(file))?;
+    Ok(records.map(move |record| record.map_err(|broken| broken.in_file(file))))
+}
+
+/// Returns the fields of a row in JSON.
+fn object(json: Value) -> Result<Map<String, Value>, String> {
+    match json {
+        Value::Object(fields) => Ok(fields),
+        _ => Err("not a JSON object".to_owned()),
+    }
+}
+
+fn not_json(error: serde_json::Error) -> String {
+    format!("not JSON: {error}")
+}

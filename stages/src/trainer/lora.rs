@@ -1,0 +1,268 @@
+//! LoRA (Hu et al. 2021, section 4.1): W = W0 + (alpha / rank) B A, of which only A and B are trained.
+//!
+//! The idea to know: the model always holds W itself, so forward, sampling and loss know nothing of adapters, and the
+//! sampler has the speed of the merged model. What the backward pass leaves at W is turned into what it means for the
+//! adapters (dB = s dW Aᵀ, dA = s Bᵀ dW, s = alpha / rank), which is the chain rule and no approximation.
+//!
+//! Departures: no dropout; the gradient of each adapted matrix is formed whole, so this saves the optimiser's memory and
+//! the checkpoints' size, not the gradients' memory.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use engine::stage::{Context, StageError};
+use lm::checkpoint::save_tensors;
+use lm::{Kind, Tensor, no_grad_guard, zero_grad};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Ended, Metrics, Objective, Optimisation, train};
+
+/// Adapters in the place of full training.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Lora {
+    /// Width of the adapters.
+    #[schemars(range(min = 1))]
+    pub rank: i64,
+    /// Strength: what the adapters add is multiplied by `alpha` / `rank`.
+    #[schemars(range(min = 0.0))]
+    pub alpha: f64,
+    /// Which matrices are adapted, by the last word of their names, for example `["q_proj", "v_proj"]`; all projections
+    /// of attention and MLP unless given.
+    pub targets: Option<Vec<String>>,
+}
+
+impl Default for Lora {
+    fn default() -> Self {
+        Self { rank: 8, alpha: 16.0, targets: None }
+    }
+}
+
+/// Trains as [`train`] does; with `lora`, adapters in the place of the objective's parameters, which then hold the merged
+/// weights. `seed` draws the adapters.
+pub fn train_adapted(
+    ctx: &Context,
+    objective: &mut impl Objective,
+    lora: Option<&Lora>,
+    seed: u64,
+    optimisation: &Optimisation,
+    (lr, steps): (f64, u64),
+) -> Result<(Ended, Option<Adapters>), StageError> {
+    let Some(lora) = lora else {
+        return Ok((train(ctx, objective, optimisation, lr, steps)?, None));
+    };
+    let mut adapted = Adapted { adapters: Adapters::draw(objective.parameters(), lora, seed)?, inner: objective };
+    let ended = train(ctx, &mut adapted, optimisation, lr, steps)?;
+    adapted.adapters.merge();
+    Ok((ended, Some(adapted.adapters)))
+}
+
+/// An objective seen through its adapters.
+struct Adapted<'a, O> {
+    inner: &'a mut O,
+    adapters: Adapters,
+}
+
+impl<O: Objective> Objective for Adapted<'_, O> {
+    fn parameters(&self) -> &[(String, Tensor)] {
+        &self.adapters.parameters
+    }
+
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+        self.adapters.merge();
+        let metrics = self.inner.accumulate(step)?;
+        self.adapters.take_gradients();
+        zero_grad(self.inner.parameters())?;
+        Ok(metrics)
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), StageError> {
+        self.inner.save(dir)
+    }
+
+    fn restore(&mut self, dir: &Path, step: u64) -> Result<(), StageError> {
+        self.inner.restore(dir, step)
+    }
+}
+
+/// The adapters of a model.
+pub struct Adapters {
+    lora: Lora,
+    parts: Vec<Part>,
+    /// All A and B by PEFT's names, sorted.
+    parameters: Vec<(String, Tensor)>,
+}
+
+/// One adapted matrix.
+struct Part {
+    /// The last word of the matrix's name.
+    target: String,
+    /// The model's own, W.
+    weight_oi: Tensor,
+    /// W0.
+    base_oi: Tensor,
+    a_ri: Tensor,
+    b_or: Tensor,
+}
+
+impl Adapters {
+    /// Draws A from U(-1/√in, 1/√in), which is PEFT's and Kaiming's with a = √5; B is 0.
+    fn draw(parameters: &[(String, Tensor)], lora: &Lora, seed: u64) -> Result<Self, StageError> {
+        let chosen: Vec<(&str, &str, &Tensor)> = parameters
+            .iter()
+            .filter_map(|(name, weight)| {
+                let (module, target) = projection(name).filter(|_| weight.dim() == 2)?;
+                let is_chosen = lora.targets.as_ref().is_none_or(|targets| targets.iter().any(|named| named == target));
+                is_chosen.then_some((module, target, weight))
+            })
+            .collect();
+        let found: BTreeSet<&str> = chosen.iter().map(|(_, target, _)| *target).collect();
+        let named: BTreeSet<&str> = lora.targets.iter().flatten().map(String::as_str).collect();
+        if let Some(missing) = named.difference(&found).next() {
+            let all: BTreeSet<&str> = parameters.iter().filter_map(|(name, _)| Some(projection(name)?.1)).collect();
+            let all = all.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(StageError::new(format!("`lora.targets` names `{missing}`, which the model does not have"))
+                .with_help(format!("it has {all}")));
+        }
+        if chosen.is_empty() {
+            return Err(StageError::new("`lora.targets` is empty: there is nothing to train"));
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut parts, mut parameters) = (Vec::new(), Vec::new());
+        for (module, target, weight) in chosen {
+            let part = Part::draw(weight, target, lora.rank, &mut rng);
+            for (letter, tensor) in [("A", &part.a_ri), ("B", &part.b_or)] {
+                parameters.push((format!("base_model.model.{module}.lora_{letter}.weight"), tensor.shallow_clone()));
+            }
+            parts.push(part);
+        }
+        parameters.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(Self { lora: lora.clone(), parts, parameters })
+    }
+
+    fn scale(&self) -> f64 {
+        self.lora.alpha / self.lora.rank as f64
+    }
+
+    /// Sets the model's weights to what base and adapters come to.
+    fn merge(&self) {
+        let _guard = no_grad_guard();
+        for part in &self.parts {
+            let merged_oi = part.b_or.matmul(&part.a_ri) * self.scale() + part.base_oi.to_kind(Kind::Float);
+            part.weight_oi.shallow_clone().copy_(&merged_oi);
+        }
+    }
+
+    /// Turns the gradients of the model's weights into the adapters'.
+    fn take_gradients(&self) {
+        for part in self.parts.iter().filter(|part| part.weight_oi.grad().defined()) {
+            let grad_oi = part.weight_oi.grad().to_kind(Kind::Float) * self.scale();
+            let (grad_ri, grad_or) =
+                (part.b_or.detach().tr().matmul(&grad_oi), grad_oi.matmul(&part.a_ri.detach().tr()));
+            // A product with a constant has that constant for its gradient: libtorch's binding sets none directly.
+            let carrier = (&part.a_ri * grad_ri).sum(Kind::Float) + (&part.b_or * grad_or).sum(Kind::Float);
+            carrier.backward();
+        }
+    }
+
+    /// Writes a folder that PEFT loads on top of the model that training started from.
+    pub fn save(&self, dir: &Path) -> Result<(), StageError> {
+        fs_err::create_dir_all(dir)?;
+        save_tensors(&dir.join("adapter_model.safetensors"), &self.parameters)?;
+        let targets: BTreeSet<&str> = self.parts.iter().map(|part| part.target.as_str()).collect();
+        let config = json!({
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": null,
+            "r": self.lora.rank,
+            "lora_alpha": self.lora.alpha,
+            "lora_dropout": 0.0,
+            "target_modules": targets,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+        });
+        fs_err::write(dir.join("adapter_config.json"), serde_json::to_string_pretty(&config)? + "\n")?;
+        Ok(())
+    }
+}
+
+impl Part {
+    fn draw(weight_oi: &Tensor, target: &str, rank: i64, rng: &mut ChaCha8Rng) -> Self {
+        let (size, device) = (weight_oi.size(), weight_oi.device());
+        let bound = (size[1] as f64).powf(-0.5);
+        let draws: Vec<f32> = (0..rank * size[1]).map(|_| rng.random_range(-bound..bound) as f32).collect();
+        Self {
+            target: target.to_owned(),
+            weight_oi: weight_oi.shallow_clone(),
+            base_oi: weight_oi.detach().copy(),
+            a_ri: Tensor::from_slice(&draws).view([rank, size[1]]).to_device(device).set_requires_grad(true),
+            b_or: Tensor::zeros([size[0], rank], (Kind::Float, device)).set_requires_grad(true),
+        }
+    }
+}
+
+/// Returns module and last word of a projection inside a layer, `model.layers.0.self_attn.q_proj` and `q_proj`.
+fn projection(name: &str) -> Option<(&str, &str)> {
+    let module = name.strip_suffix(".weight").filter(|module| module.contains(".layers."))?;
+    let (_, target) = module.rsplit_once('.')?;
+    target.contains("_proj").then_some((module, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(rows: i64, columns: i64, pitch: f64) -> Tensor {
+        (Tensor::arange(rows * columns, (Kind::Float, lm::Device::Cpu)) * pitch).sin().view([rows, columns])
+    }
+
+    fn adapters(weight: &Tensor, lora: &Lora) -> Result<Adapters, StageError> {
+        let name = "model.layers.0.mlp.up_proj.weight".to_owned();
+        let norm = ("model.norm.weight".to_owned(), Tensor::from_slice(&[1f32]));
+        Adapters::draw(&[(name, weight.shallow_clone()), norm], lora, 3)
+    }
+
+    #[test]
+    fn merged_weights_and_gradients_are_those_of_adapters_beside_the_base() {
+        let weight = wave(5, 7, 0.9).set_requires_grad(true);
+        let base = weight.detach().copy();
+        let adapters = adapters(&weight, &Lora { rank: 2, alpha: 6.0, targets: None }).unwrap();
+        adapters.merge();
+        assert_eq!(weight.detach(), base, "B is 0");
+        let part = &adapters.parts[0];
+        {
+            let _guard = no_grad_guard();
+            part.b_or.shallow_clone().copy_(&wave(5, 2, 1.7));
+        }
+        adapters.merge();
+        let (x, y) = (wave(4, 7, 0.3), wave(4, 5, 0.6));
+        let merged = x.matmul(&weight.tr());
+        (&merged - &y).square().sum(Kind::Float).backward();
+        adapters.take_gradients();
+
+        let leaf = |tensor: &Tensor| tensor.detach().copy().set_requires_grad(true);
+        let (a, b) = (leaf(&part.a_ri), leaf(&part.b_or));
+        let beside = x.matmul(&base.tr()) + x.matmul(&a.tr()).matmul(&b.tr()) * 3.0;
+        (&beside - y).square().sum(Kind::Float).backward();
+        let differs = |one: &Tensor, two: &Tensor| (one - two).abs().max().double_value(&[]);
+        assert!(differs(&merged, &beside) < 2e-6, "{}", differs(&merged, &beside));
+        let scale = a.grad().abs().max().double_value(&[]).max(b.grad().abs().max().double_value(&[]));
+        assert!(differs(&part.a_ri.grad(), &a.grad()) < 1e-6 * scale.max(1.0));
+        assert!(differs(&part.b_or.grad(), &b.grad()) < 1e-6 * scale.max(1.0));
+    }
+
+    #[test]
+    fn a_target_that_is_not_there_is_named() {
+        let lora = Lora { targets: Some(vec!["query".to_owned()]), ..Lora::default() };
+        let error = adapters(&wave(2, 2, 1.0), &lora).err().unwrap();
+        assert_eq!(error.message, "`lora.targets` names `query`, which the model does not have");
+        assert_eq!(error.help.as_deref(), Some("it has `up_proj`"));
+        let none = Lora { targets: Some(Vec::new()), ..Lora::default() };
+        assert!(adapters(&wave(2, 2, 1.0), &none).err().unwrap().message.contains("nothing to train"));
+    }
+}
