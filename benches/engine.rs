@@ -1,10 +1,12 @@
-//! What the engine costs: plan and no-op apply of n fresh stages, beside make and ninja in the same run.
+//! What the engine costs: plan and no-op apply of n fresh stages, beside make and ninja in the same run, and what a stage
+//! costs above starting its process.
 //!
-//!     cargo bench --bench engine [-- N …]          sizes, 10 100 1000 unless given
+//!     cargo bench --bench engine [-- N …]          sizes, 10 100 1000 10000 unless given
 //!
 //! Each figure is the median of several runs, lowest and highest beside it: wall and CPU milliseconds of the whole
-//! command, start of the process included. The stages are chains of ten that copy text; make and ninja get the same
-//! graph with `cp`. A tool that is not installed is left out.
+//! command, start of the process included, and the peak of its memory. The stages are chains of ten that copy text; make
+//! and ninja get the same graph with `cp`. A tool that is not installed is left out. The second table runs each graph
+//! from nothing, one stage at a time, beside a shell loop that starts the worker's program as often.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -15,28 +17,67 @@ use std::time::Instant;
 const RUNS: usize = 15;
 const CHAIN: usize = 10;
 
+/// The most stages of the second table: one by one, more take minutes.
+const MOST_RUN: usize = 1_000;
+
 fn main() {
     let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![10, 100, 1_000] } else { sizes };
-    say("| stages | command | wall ms (min-max) | CPU ms |\n|---|---|---|---|");
+    let sizes = if sizes.is_empty() { vec![10, 100, 1_000, 10_000] } else { sizes };
+    say("| stages | command | wall ms (min-max) | CPU ms | peak MiB |\n|---|---|---|---|---|");
+    let mut overheads = Vec::new();
     for size in sizes {
         let dir = tempfile::tempdir().expect("a temporary folder");
         write_graphs(dir.path(), size);
+        if size <= MOST_RUN {
+            overheads.push(overhead(dir.path(), size));
+        }
         for (name, mut command) in commands(dir.path()) {
-            let first = Instant::now();
-            if !run(&mut command) {
-                say(&format!("| {size} | {name} | not installed, or failed | |"));
+            if run(&mut command).is_none() {
+                say(&format!("| {size} | {name} | not installed, or failed | | |"));
                 continue;
             }
-            let first = first.elapsed().as_secs_f64();
-            let mut samples: Vec<(f64, f64)> = (0..RUNS).map(|_| timed(&mut command)).collect();
-            samples.sort_by(|one, two| one.0.total_cmp(&two.0));
-            let (wall, low, high) = (samples[RUNS / 2].0, samples[0].0, samples[RUNS - 1].0);
-            samples.sort_by(|one, two| one.1.total_cmp(&two.1));
-            let cpu = samples[RUNS / 2].1;
-            say(&format!("| {size} | {name} (first run {first:.2} s) | {wall:.1} ({low:.1}-{high:.1}) | {cpu:.1} |"));
+            let samples: Vec<Cost> =
+                (0..RUNS).map(|_| run(&mut command).expect("it went well the first time")).collect();
+            let ([low, wall, high], [_, cpu, _]) =
+                (spread(&samples, |cost| cost.wall), spread(&samples, |cost| cost.cpu));
+            let peak = samples[0].peak;
+            say(&format!("| {size} | {name} | {wall:.1} ({low:.1}-{high:.1}) | {cpu:.1} | {peak:.1} |"));
         }
     }
+    say("\n| stages, one at a time | r1flow, ms a stage | shell loop, ms a start | overhead |\n|---|---|---|---|");
+    overheads.iter().for_each(|row| say(row));
+}
+
+/// Returns a row of the second table; the store is as good as new afterwards.
+fn overhead(dir: &Path, size: usize) -> String {
+    let store = dir.join(".r1flow");
+    let begin = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).env("R1FLOW_WORKER", toy_worker()).current_dir(dir);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let per_stage = |command: &mut Command| run(command).expect("it goes well").wall / size as f64;
+    let script = "i=0; while [ $i -lt $1 ]; do \"$R1FLOW_WORKER\" kinds > out; i=$((i+1)); done";
+    let (mut ours, mut shell) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        ours.push(per_stage(&mut begin(env!("CARGO_BIN_EXE_r1flow"), &["apply", "workflow.toml", "--jobs", "1"])));
+        std::fs::remove_dir_all(&store).expect("the run has made a store");
+        shell.push(per_stage(&mut begin("sh", &["-c", script, "sh", &size.to_string()])));
+    }
+    let middle = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[1]
+    };
+    let (ours, shell) = (middle(&mut ours), middle(&mut shell));
+    format!("| {size} | {ours:.2} | {shell:.2} | {:.2} |", ours - shell)
+}
+
+/// Returns the least, the median and the most.
+fn spread(samples: &[Cost], of: impl Fn(&Cost) -> f64) -> [f64; 3] {
+    let mut values: Vec<f64> = samples.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    [values[0], values[values.len() / 2], values[values.len() - 1]]
 }
 
 fn say(line: &str) {
@@ -91,25 +132,26 @@ fn toy_worker() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_r1flow")).with_file_name("examples").join("toy_worker")
 }
 
-fn run(command: &mut Command) -> bool {
-    command.status().is_ok_and(|status| status.success())
+/// What a command took: milliseconds, and MiB.
+struct Cost {
+    wall: f64,
+    cpu: f64,
+    peak: f64,
 }
 
-/// Returns wall and CPU milliseconds.
-fn timed(command: &mut Command) -> (f64, f64) {
-    let (begun, before) = (Instant::now(), children_cpu());
-    assert!(run(command), "it went well the first time");
-    (begun.elapsed().as_secs_f64() * 1e3, (children_cpu() - before) * 1e3)
-}
-
-/// CPU seconds of all children that have ended.
-fn children_cpu() -> f64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: the struct is as large as the call expects.
-    let is_ok = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()) } == 0;
-    assert!(is_ok, "the call cannot fail for children");
+/// Runs a command; nothing where it is not there or fails.
+fn run(command: &mut Command) -> Option<Cost> {
+    let begun = Instant::now();
+    let child = command.spawn().ok()?;
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::uninit());
+    // SAFETY: the child is ours and has not been waited for; both places are as large as the call expects.
+    let waited = unsafe { libc::wait4(child.id().cast_signed(), &raw mut status, 0, usage.as_mut_ptr()) };
+    let wall = begun.elapsed().as_secs_f64() * 1e3;
+    if waited < 0 || status != 0 {
+        return None;
+    }
     // SAFETY: the call has filled it.
     let usage = unsafe { usage.assume_init() };
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    let millis = |time: libc::timeval| time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3;
+    Some(Cost { wall, cpu: millis(usage.ru_utime) + millis(usage.ru_stime), peak: usage.ru_maxrss as f64 / 1_024.0 })
 }

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         gpus: Vec::new(),
         selection: Selection::default(),
         fail_fast: false,
-        silence: Duration::from_secs(60),
+        silence: Duration::from_mins(1),
         halt,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -251,8 +251,7 @@ impl Stage for Draw {
     fn run(ctx: &Context, inputs: DrawInputs, params: DrawParams) -> Result<Outcome, StageError> {
         let mut known = BTreeMap::new();
         for folder in ctx.known_rows() {
-            let rows: BTreeMap<String, u64> =
-                serde_json::from_str(&fs_err::read_to_string(folder.join("rows.json"))?)?;
+            let rows: BTreeMap<String, u64> = serde_json::from_str(&fs_err::read_to_string(folder.join("rows.json"))?)?;
             known.extend(rows);
         }
         let mut drawn = BTreeMap::new();
@@ -265,7 +264,7 @@ impl Stage for Draw {
                     number
                 });
                 if !params.even || number.is_multiple_of(2) {
-                    text += &format!("{line} {number}\n");
+                    text.extend([line, " ", &number.to_string(), "\n"]);
                 }
             }
         }

@@ -157,7 +157,7 @@ pub(crate) async fn attempt(
     match attempt.run(number, options).await {
         Ok(Left::Done(record, unsynced)) => {
             let (action, seconds) = (job.action.document.clone(), attempt.begun.elapsed().as_secs_f64());
-            Ended::Done(Box::new(Made { record, seconds, action, unsynced, _dir: dir }))
+            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, _dir: dir }))
         }
         Ok(Left::Verified(digests)) => Ended::Verified(attempt.before.step, digests),
         Ok(Left::Stopped(step)) => Ended::Stopped(step),
@@ -167,7 +167,7 @@ pub(crate) async fn attempt(
 
 /// How a worker left that did not fail.
 enum Left {
-    Done(Record, Unsynced),
+    Done(Box<Record>, Unsynced),
     Verified(BTreeMap<String, Digest>),
     Stopped(u64),
 }
@@ -322,13 +322,12 @@ impl Attempt<'_> {
                     may_retry: false,
                 });
             }
-            FromWorker::Hello { .. } => {}
+            FromWorker::Hello { .. } | FromWorker::Alive => {}
             FromWorker::Progress { step, total, unit, metrics } => {
                 self.curve.add(step, &metrics)?;
                 self.send(Event::Progress { stage: stage(), step, total, unit, metrics });
             }
             FromWorker::Note { level, message } => self.send(Event::Note { stage: stage(), level, message }),
-            FromWorker::Alive => {}
             // What is made only to be compared is not kept.
             FromWorker::Checkpoint { dir, .. } | FromWorker::Rows { dir, .. } if self.is_verifying() => {
                 fs_err::remove_dir_all(dir)?;
@@ -357,7 +356,7 @@ impl Attempt<'_> {
                     return self.hash(&outputs).map(|digests| Some(Left::Verified(digests)));
                 }
                 let (record, unsynced) = self.publish(&outputs, summary, cpu_seconds).await?;
-                return Ok(Some(Left::Done(record, unsynced)));
+                return Ok(Some(Left::Done(Box::new(record), unsynced)));
             }
         }
         Ok(None)

@@ -25,13 +25,12 @@ impl Curve {
     pub(crate) fn add(&mut self, step: u64, metrics: &BTreeMap<String, f64>) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(&json!({ "step": step, "metrics": metrics }))?;
         line.push(b'\n');
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let mut file = fs_err::File::create(&self.path)?;
-                file.write_all(&self.bytes)?;
-                self.file.insert(file)
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let mut file = fs_err::File::create(&self.path)?;
+            file.write_all(&self.bytes)?;
+            self.file.insert(file)
         };
         file.write_all(&line)?;
         self.bytes.extend(line);

@@ -80,32 +80,37 @@ impl Memory {
         done: u64,
         gpus: u64,
     ) -> Result<Forecast, store::Error> {
-        let kind = action.document["kind"].as_str().unwrap_or_default();
-        let (seconds, bytes, confidence) = match last {
-            Some(last) => {
-                let seconds = scaled(store, last, action, done)?;
-                let is_same = done == 0
-                    && reasons.iter().all(|reason| {
-                        !matches!(reason, DirtyReason::Changed { .. } | DirtyReason::Version { .. })
-                    });
-                (seconds, Some(bytes(last)), if is_same { Confidence::High } else { Confidence::Medium })
-            }
-            None => {
-                let others: Vec<&Record> =
-                    self.by_stage.values().flatten().filter(|record| record.kind == kind).collect();
-                let mut times = Vec::with_capacity(others.len());
-                for other in &others {
-                    times.extend(scaled(store, other, action, done)?);
-                }
-                times.sort_by(f64::total_cmp);
-                let mut sizes: Vec<u64> = others.iter().map(|other| bytes(other)).collect();
-                sizes.sort_unstable();
-                let confidence = if others.is_empty() { Confidence::Unknown } else { Confidence::Low };
-                (times.get(times.len() / 2).copied(), sizes.get(sizes.len() / 2).copied(), confidence)
-            }
+        let (seconds, bytes, confidence) = if let Some(last) = last {
+            let is_other =
+                |reason: &DirtyReason| matches!(reason, DirtyReason::Changed { .. } | DirtyReason::Version { .. });
+            let is_same = done == 0 && !reasons.iter().any(is_other);
+            let confidence = if is_same { Confidence::High } else { Confidence::Medium };
+            (scaled(store, last, action, done)?, Some(bytes(last)), confidence)
+        } else {
+            self.by_kind(store, action, done)?
         };
         let gpu_hours = seconds.filter(|_| gpus > 0).map(|seconds| seconds * gpus as f64 / 3_600.0);
         Ok(Forecast { seconds, gpu_hours, bytes, confidence })
+    }
+
+    /// The medians of the kind's other stages.
+    fn by_kind(
+        &self,
+        store: &Store,
+        action: &Action,
+        done: u64,
+    ) -> Result<(Option<f64>, Option<u64>, Confidence), store::Error> {
+        let kind = action.document["kind"].as_str().unwrap_or_default();
+        let others: Vec<&Record> = self.by_stage.values().flatten().filter(|record| record.kind == kind).collect();
+        let mut times = Vec::with_capacity(others.len());
+        for other in &others {
+            times.extend(scaled(store, other, action, done)?);
+        }
+        times.sort_by(f64::total_cmp);
+        let mut sizes: Vec<u64> = others.iter().map(|other| bytes(other)).collect();
+        sizes.sort_unstable();
+        let confidence = if others.is_empty() { Confidence::Unknown } else { Confidence::Low };
+        Ok((times.get(times.len() / 2).copied(), sizes.get(sizes.len() / 2).copied(), confidence))
     }
 }
 

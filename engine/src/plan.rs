@@ -150,7 +150,7 @@ struct Planner<'a> {
     memory: Option<Memory>,
 }
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     fn row(&mut self, node: NodeIndex) -> Result<Row, Error> {
         let (workflow, store) = (self.workflow, self.store);
         let stage = &workflow.graph[node];
@@ -179,7 +179,8 @@ impl<'a> Planner<'a> {
             && store.outputs_are_whole(&record)
         {
             for output in stage.outputs.keys() {
-                let made = record.outputs.get(output).map(|made| ((stage.name.0.as_str(), output.as_str()), made.digest));
+                let made =
+                    record.outputs.get(output).map(|made| ((stage.name.0.as_str(), output.as_str()), made.digest));
                 self.known.extend(made);
             }
             return Ok(row);

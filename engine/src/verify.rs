@@ -95,7 +95,8 @@ impl<'a> Past<'a> {
                 let digest = past.digest(reference).expect("each has one");
                 artifact(reference.artifact, &digest, &import(workflow, reference))
             });
-            if let Some(record) = store.record(&action.fingerprint())?.filter(|record| store.outputs_are_whole(record)) {
+            if let Some(record) = store.record(&action.fingerprint())?.filter(|record| store.outputs_are_whole(record))
+            {
                 past.records.insert(node, (Arc::new(action), record));
             }
         }

@@ -9,7 +9,7 @@ use crate::worker::protocol::FromWorker;
 use crate::workflow::RunOptions;
 
 /// Far enough for an attempt without a limit.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Watches one attempt.
 pub(crate) struct Watchdog {
@@ -45,7 +45,12 @@ impl Watchdog {
     /// Waits until something is wrong, and says what.
     pub(crate) async fn bark(&self) -> Failure {
         let ends = [
-            (self.begun + self.timeout, "the attempt took longer than its timeout", self.timeout, "raise `run.timeout`"),
+            (
+                self.begun + self.timeout,
+                "the attempt took longer than its timeout",
+                self.timeout,
+                "raise `run.timeout`",
+            ),
             (
                 self.progressed + self.progress_timeout,
                 "there was no step within the time of `progress-timeout`",

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use engine::event::Event;
 use engine::exec::EXECUTORS;
+use engine::plan;
 use engine::schedule::{Error, Halt, Options, Summary, apply};
 use engine::select::Selection;
 use engine::workflow::Workflow;
-use engine::plan;
 use store::Store;
 use tokio::sync::watch;
 

@@ -72,7 +72,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         let kinds = strike(global, args, &broken, whole.mul_f64(draw.share()), victim)?;
         let at = if kinds.is_empty() { "between stages".to_owned() } else { kinds.join(", ") };
         ui::note(&format!("kill {} of {}: {victim:?} at {:.0} %, {at}", kill + 1, args.kills, 100.0 * draw.share()));
-        kinds.into_iter().for_each(|kind| *struck.entry(kind).or_default() += 1);
+        for kind in kinds {
+            *struck.entry(kind).or_default() += 1;
+        }
     }
     if !start(global, args, &broken)?.wait()?.success() {
         bail!("the last run fails: look at it with `r1flow --store {} status`", broken.display());

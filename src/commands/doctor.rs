@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::json;
 use store::Store;
 
-use crate::machine;
 use super::{Global, Status, load_kinds, print_json, worker};
+use crate::machine;
 use crate::ui::{self, Style, bytes};
 
 #[derive(Debug, clap::Args)]

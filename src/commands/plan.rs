@@ -52,7 +52,10 @@ impl SavedPlan {
         let name = args.file.display();
         let saved: Self = serde_json::from_str(&text).with_context(|| format!("`{name}` is no saved plan"))?;
         if saved.r1flow_plan != FORMAT {
-            bail!("`{name}` is a plan of format {}, this program reads format {FORMAT}: make it again", saved.r1flow_plan);
+            bail!(
+                "`{name}` is a plan of format {}, this program reads format {FORMAT}: make it again",
+                saved.r1flow_plan
+            );
         }
         if !args.sets.is_empty() || args.device != "cpu" || selection.selection() != Selection::default() {
             bail!("`{name}` says what to run and how: leave out `--set`, `--device` and names of stages");
@@ -73,7 +76,11 @@ pub(crate) fn moved(before: &Plan, now: &Plan) -> Vec<String> {
             || "is not there".to_owned(),
             |row| {
                 let why: Vec<String> = row.reasons.iter().map(reason).collect();
-                format!("{}{}", word(row.status).trim(), if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) })
+                format!(
+                    "{}{}",
+                    word(row.status).trim(),
+                    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
+                )
             },
         )
     };
@@ -166,7 +173,7 @@ fn expected(forecast: &Forecast) -> String {
     let Forecast { seconds, gpu_hours, bytes: size, confidence } = forecast;
     let mut parts: Vec<String> = seconds.iter().map(|seconds| format!("~{}", duration(*seconds))).collect();
     parts.extend(gpu_hours.map(|hours| format!("{hours:.2} GPU-hours")));
-    parts.extend(size.map(|size| bytes(size)));
+    parts.extend(size.map(bytes));
     parts.push(match confidence {
         Confidence::Unknown => "cost unknown".to_owned(),
         Confidence::Low => "a guess by its kind".to_owned(),

@@ -108,12 +108,7 @@ impl Attempt {
     }
 
     /// Makes the same with `rows` that are known already.
-    pub(crate) fn with_rows<S: Stage>(
-        dir: &Path,
-        config: &Value,
-        resume: Option<Resume>,
-        rows: Vec<PathBuf>,
-    ) -> Self {
+    pub(crate) fn with_rows<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>, rows: Vec<PathBuf>) -> Self {
         std::fs::create_dir_all(dir).expect("the folder can be made");
         let request = RunRequest {
             protocol: PROTOCOL,

@@ -56,13 +56,12 @@ impl Drop for AttemptDir {
 impl Store {
     /// Makes a folder for one attempt at a stage.
     pub fn new_attempt_dir(&self, stage: &str) -> Result<AttemptDir> {
-        let owned = match self.attempts.owned.get() {
-            Some(owned) => owned,
-            None => {
-                let made = self.own_attempts()?;
-                // Whoever comes second removes his again.
-                self.attempts.owned.get_or_init(|| made)
-            }
+        let owned = if let Some(owned) = self.attempts.owned.get() {
+            owned
+        } else {
+            let made = self.own_attempts()?;
+            // Whoever comes second removes his again.
+            self.attempts.owned.get_or_init(|| made)
         };
         let number = self.attempts.count.fetch_add(1, Ordering::Relaxed);
         let path = owned.folder.join(format!("{}-{number}", stage.replace('/', "~")));

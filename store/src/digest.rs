@@ -71,9 +71,7 @@ impl FromStr for Digest {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-        text.strip_prefix("b3:")
-            .and_then(Self::from_hex)
-            .ok_or_else(|| ParseDigestError(text.to_owned()))
+        text.strip_prefix("b3:").and_then(Self::from_hex).ok_or_else(|| ParseDigestError(text.to_owned()))
     }
 }
 

@@ -186,7 +186,7 @@ impl Seen {
         let Some(file) = &self.file else { return Ok(None) };
         let mut bytes = vec![0; place.len];
         file.read_exact_at(&mut bytes, place.start)?;
-        let is_whole = bytes[..HEX] == *Digest::of(&bytes[HEX + 1..]).hex().as_bytes();
+        let is_whole = bytes[..HEX] == *Digest::of(&bytes[HEX + 1..]).hex().as_bytes() && bytes[HEX] == b' ';
         let tab = bytes.iter().position(|byte| *byte == b'\t').filter(|tab| is_whole && *tab >= BODY);
         if tab.is_none() {
             tracing::warn!(at = place.start, "a line of the journal is torn or edited and counts as absent");

@@ -9,13 +9,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Open;
 use crate::journal::Line;
-use crate::tree::Member;
-use crate::Store;
 use crate::publish::Unsynced;
+use crate::tree::Member;
 
 /// What a stage made, by fingerprint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,7 +196,8 @@ mod tests {
     use super::*;
 
     fn record(stage: &str, finished: &str, output: &[u8]) -> Record {
-        let output = OutputRecord { artifact: "model".to_owned(), digest: Digest::of(output), bytes: 1, members: Vec::new() };
+        let output =
+            OutputRecord { artifact: "model".to_owned(), digest: Digest::of(output), bytes: 1, members: Vec::new() };
         Record {
             fingerprint: Digest::of(format!("{stage}{finished}").as_bytes()),
             workflow: "w".to_owned(),

@@ -79,8 +79,7 @@ impl Store {
         let is_there = |digest: &Digest, size: Option<u64>| {
             std::fs::metadata(self.object_path(digest)).is_ok_and(|found| {
                 let is_untouched = found.permissions().readonly();
-                size.is_none_or(|size| found.len() == size)
-                    && (is_untouched || self.is_intact(digest).unwrap_or(false))
+                size.is_none_or(|size| found.len() == size) && (is_untouched || self.is_intact(digest).unwrap_or(false))
             })
         };
         is_there(digest, None) && members.iter().all(|member| is_there(&member.digest, Some(member.size)))

@@ -18,9 +18,14 @@ const EDITS: [(&str, Edit); 30] = [
     ("nothing", Set(&[])),
     ("a checkpoint cadence, retries", Set(&["zero.run.checkpoint-steps=2", "zero.run.retries=3"])),
     ("batches of sampling", Set(&["defaults.generate.batch-size=3", "defaults.eval.batch-size=5"])),
-    ("a stage renamed", File("[sft.warm-up]\nmodel = \"base.model\"\ndata = [\"zero-outputs.samples\", \"few-shot-outputs.samples\", \"inputs.human-refined\"]\nsteps = 4\nbatch-size = 32\nlr = 5e-4\nwarmup-steps = 5\ndecay-steps = 40\n")),
-    ("R1-Zero: `steps` 3 → 5", Set(&["zero.steps=5"])),
+    (
+        "a stage of another name with the keys of `cold-start`",
+        File(
+            "[sft.warm-up]\nmodel = \"base.model\"\ndata = [\"zero-outputs.samples\", \"few-shot-outputs.samples\", \"inputs.human-refined\"]\nsteps = 4\nbatch-size = 32\nlr = 5e-4\nwarmup-steps = 5\ndecay-steps = 40\n",
+        ),
+    ),
     ("R1-Zero: `steps` 3 → 2", Set(&["zero.steps=2"])),
+    ("R1-Zero: `steps` 3 → 5", Set(&["zero.steps=5"])),
     ("R1-Zero: weight of `format`", Set(&["zero.rewards.format=0.3"])),
     ("R1-Zero's outputs: another seed", Set(&["zero-outputs.seed=99"])),
     ("R1-Zero's outputs: another filter", Set(&["zero-outputs.keep=[\"readable\"]"])),
@@ -36,7 +41,10 @@ const EDITS: [(&str, Edit); 30] = [
     ("reward model `helpful`: `steps` 3 → 4", Set(&["helpful.steps=4"])),
     ("labels of `harmless`: more of them", Set(&["harmless-labels.count=32"])),
     ("alignment RL: weight of `helpful`, which begins at step 2", Set(&["alignment-rl.rewards.helpful.weight=0.5"])),
-    ("alignment RL: `helpful` and `harmless` begin at step 3", Set(&["alignment-rl.rewards.helpful.from-step=3", "alignment-rl.rewards.harmless.from-step=3"])),
+    (
+        "alignment RL: `helpful` and `harmless` begin at step 3",
+        Set(&["alignment-rl.rewards.helpful.from-step=3", "alignment-rl.rewards.harmless.from-step=3"]),
+    ),
     ("alignment RL: more sums", Set(&["alignment-sums.count=24"])),
     ("distillation data: `limit` 32 → 40", Set(&["distillation-data.limit=40"])),
     ("distillation: `steps` 4 → 6", Set(&["student-distilled.steps=6"])),
@@ -57,7 +65,7 @@ fn ran(sandbox: &Sandbox, workflow: &Path, edit: &Edit) -> String {
         }
     };
     let mut arguments = vec!["apply", &file, "--json"];
-    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    arguments.extend(sets.iter().flat_map(|set| ["--set", *set]));
     let told = events(&sandbox.ok(&arguments));
     let mut stages: Vec<(String, Option<u64>, usize)> = Vec::new();
     let mut started: Vec<_> = told.iter().filter(|event| event["event"] == "started").collect();

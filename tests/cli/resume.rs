@@ -99,9 +99,8 @@ fn what_a_stage_starts_dies_with_it_however_it_ends() {
     let sandbox = Sandbox::new(CHAIN);
     let file = sandbox.root().join("sleeper");
     let sleeper = format!("c.sleeper={:?}", file.display().to_string());
-    let pid_of = || -> u32 {
-        poll("the sleeper", || fs_err::read_to_string(&file).ok().and_then(|text| text.parse().ok()))
-    };
+    let pid_of =
+        || -> u32 { poll("the sleeper", || fs_err::read_to_string(&file).ok().and_then(|text| text.parse().ok())) };
     let assert_gone = |pid: u32, what: &str| poll(what, || (!is_running(pid)).then_some(()));
     let begin = |salt: &str| {
         let _ = fs_err::remove_file(&file);

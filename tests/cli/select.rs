@@ -50,7 +50,8 @@ fn a_pool_bounds_what_runs_side_by_side() {
     assert!(refused.stderr.contains("`--pool licence=N`"), "{refused}");
     let told = events(&sandbox.ok(&["apply", "toy.toml", "--json", "--jobs", "2", "--pool", "licence=1"]));
     let order: Vec<_> = told.iter().filter(|event| event["event"] == "started" || event["event"] == "done").collect();
-    let order: Vec<_> = order.iter().map(|event| (event["event"].as_str().unwrap(), event["stage"].as_str().unwrap())).collect();
+    let order: Vec<_> =
+        order.iter().map(|event| (event["event"].as_str().unwrap(), event["stage"].as_str().unwrap())).collect();
     assert_eq!(order, [("started", "a"), ("done", "a"), ("started", "b"), ("done", "b")]);
     for (pool, error) in [("licence", "write `--pool NAME=N`"), ("gpus=99", "this machine has")] {
         let wrong = sandbox.run(&["apply", "toy.toml", "--pool", pool]);

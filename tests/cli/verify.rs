@@ -9,9 +9,17 @@ fn stages_are_run_again_and_compared() {
     let sandbox = Sandbox::new(&format!("{CHAIN}[draw.rows]\ndata = [\"a.samples\"]\n"));
     sandbox.ok(&["apply", "toy.toml", "--until", "c", "--until", "rows"]);
     let told = sandbox.json(&["verify", "toy.toml", "--rerun"]);
-    let found: Vec<_> = told.as_array().unwrap().iter().map(|row| (row["stage"].as_str().unwrap(), row["from"].as_u64().unwrap(), row["outcome"].as_str().unwrap())).collect();
+    let found: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["stage"].as_str().unwrap(), row["from"].as_u64().unwrap(), row["outcome"].as_str().unwrap()))
+        .collect();
     // A count of four steps goes on from its third; nothing of it is kept.
-    assert_eq!(found, [("a", 0, "same"), ("b", 0, "same"), ("c", 3, "same"), ("other", 0, "not-fresh"), ("rows", 0, "same")]);
+    assert_eq!(
+        found,
+        [("a", 0, "same"), ("b", 0, "same"), ("c", 3, "same"), ("other", 0, "not-fresh"), ("rows", 0, "same")]
+    );
     assert!(sandbox.ok(&["plan", "toy.toml"]).contains("dirty  other"), "it makes nothing");
 }
 

@@ -114,7 +114,8 @@ impl<'a> Dispatcher<'a> {
             }
         }
         while self.attempts.len() < self.options.slots {
-            let (start, held) = self.queue.start(self.store)?;
+            let mut held = Vec::new();
+            let start = self.queue.start(self.store, |node, by| held.push((node, by)))?;
             for (node, by) in held {
                 let message = format!("waits for `{}`, which is at work that it would do again", self.name(by));
                 self.send(Event::Note { stage: self.name(node), level: "info".to_owned(), message });

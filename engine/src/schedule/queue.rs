@@ -55,13 +55,7 @@ impl Queue {
         Self { waiting: BTreeMap::new(), running: HashMap::new(), by_trail: HashMap::new(), pools }
     }
 
-    pub(super) fn push(
-        &mut self,
-        node: NodeIndex,
-        action: Action,
-        fingerprint: Digest,
-        needs: BTreeMap<String, u64>,
-    ) {
+    pub(super) fn push(&mut self, node: NodeIndex, action: Action, fingerprint: Digest, needs: BTreeMap<String, u64>) {
         self.by_trail.entry(trail(&action)).or_default().insert(node);
         self.waiting.insert(node, Queued { action: Arc::new(action), fingerprint, needs, told: None });
     }
@@ -73,16 +67,19 @@ impl Queue {
         Some(node)
     }
 
-    /// Returns the first stage that may start, which then runs, and whoever has begun to wait for another.
-    pub(super) fn start(&mut self, store: &Store) -> Result<(Option<Start>, Vec<(NodeIndex, NodeIndex)>), store::Error> {
-        let mut held = Vec::new();
+    /// Returns the first stage that may start, which then runs; `held` is told who has begun to wait for whom.
+    pub(super) fn start(
+        &mut self,
+        store: &Store,
+        mut held: impl FnMut(NodeIndex, NodeIndex),
+    ) -> Result<Option<Start>, store::Error> {
         let mut next = self.waiting.keys().next().copied();
         while let Some(node) = next {
             next = self.waiting.range((Bound::Excluded(node), Bound::Unbounded)).next().map(|(node, _)| *node);
             let queued = &self.waiting[&node];
             if let Some(by) = self.worth_waiting_for(node, &queued.action, store)? {
                 if queued.told != Some(by) {
-                    held.push((node, by));
+                    held(node, by);
                     self.waiting.entry(node).and_modify(|queued| queued.told = Some(by));
                 }
                 continue;
@@ -91,12 +88,13 @@ impl Queue {
                 && let Some(Queued { action, fingerprint, .. }) = self.waiting.remove(&node)
             {
                 let checkpoint_at = self.wanted_checkpoints(node, &action);
-                let running = Running { action: Arc::clone(&action), checkpoint_at: checkpoint_at.clone(), lent: lent.clone() };
+                let running =
+                    Running { action: Arc::clone(&action), checkpoint_at: checkpoint_at.clone(), lent: lent.clone() };
                 self.running.insert(node, running);
-                return Ok((Some(Start { node, action, fingerprint, checkpoint_at, lent }), held));
+                return Ok(Some(Start { node, action, fingerprint, checkpoint_at, lent }));
             }
         }
-        Ok((None, held))
+        Ok(None)
     }
 
     /// Takes back what a stage had.
@@ -131,7 +129,8 @@ impl Queue {
     ) -> Result<Option<NodeIndex>, store::Error> {
         for by in self.others(node, action) {
             let Some(other) = self.running.get(&by) else { continue };
-            if action.document == other.action.document || !action.row_sources().is_disjoint(&other.action.row_sources())
+            if action.document == other.action.document
+                || !action.row_sources().is_disjoint(&other.action.row_sources())
             {
                 return Ok(Some(by));
             }

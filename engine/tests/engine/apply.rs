@@ -240,7 +240,7 @@ fn a_worker_that_is_not_heard_of_is_ended_and_tried_again() {
         |event, _| match event {
             Event::Progress { stage, step: 3, .. } if stage == "c" && !is_stopped => {
                 is_stopped = true;
-                stop_workers();
+                stop_workers(&sandbox);
             }
             Event::Retrying { message, .. } => retried.push(message.clone()),
             _ => {}
@@ -251,8 +251,8 @@ fn a_worker_that_is_not_heard_of_is_ended_and_tried_again() {
     assert_eq!(summary.records["c"].summary["steps"], 6);
 }
 
-/// Stops every toy worker that counts for this process: it is there, and says nothing.
-fn stop_workers() {
+/// Stops the sandbox's workers that count: they are there, and say nothing.
+fn stop_workers(sandbox: &Sandbox) {
     let me = std::process::id().to_string();
     for entry in fs_err::read_dir("/proc").unwrap() {
         let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
@@ -260,7 +260,12 @@ fn stop_workers() {
         let Some((_, rest)) = stat.rsplit_once(')') else { continue };
         let (mut fields, dir) = (rest.split_whitespace(), std::fs::read_link(format!("/proc/{pid}/cwd")));
         let is_mine = fields.nth(1) == Some(me.as_str());
-        if is_mine && dir.is_ok_and(|dir| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("c-"))) {
+        if is_mine
+            && dir.is_ok_and(|dir| {
+                dir.starts_with(sandbox.store.root())
+                    && dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("c-"))
+            })
+        {
             // SAFETY: a signal to a child that has not been waited for.
             unsafe {
                 libc::kill(pid, libc::SIGSTOP);

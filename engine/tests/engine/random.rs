@@ -51,10 +51,11 @@ impl Draft {
 
     fn grow(&mut self, random: &mut Random) {
         let sources: Vec<usize> = (0..self.0.len()).filter(|at| self.0[*at].kind != "count").collect();
-        let kind = if sources.is_empty() { "write" } else { ["write", "join", "draw", "count", "count"][random.below(5)] };
+        let kind =
+            if sources.is_empty() { "write" } else { ["write", "join", "draw", "count", "count"][random.below(5)] };
         let mut data = Vec::new();
         if kind != "write" {
-            for _ in 0..1 + random.below(2) {
+            for _ in 0..=random.below(2) {
                 data.push(sources[random.below(sources.len())]);
             }
         }
@@ -109,10 +110,11 @@ impl Stage {
     /// Gives a key a value, perhaps the one that it has. Values are few, so that actions meet again.
     fn change(&mut self, random: &mut Random) {
         let (key, value) = match (self.kind, random.below(4)) {
-            ("write", 0) => ("lower", random.chance(50).to_string()),
+            ("write" | "join", 0) => ("lower", random.chance(50).to_string()),
             ("write", 1) => ("loudness", random.below(9).to_string()),
-            ("write", _) => ("text", format!("{:?}", ["One", "one", "two\nthree\n", "two\nfour\nthree\n"][random.below(4)])),
-            ("join", 0) => ("lower", random.chance(50).to_string()),
+            ("write", _) => {
+                ("text", format!("{:?}", ["One", "one", "two\nthree\n", "two\nfour\nthree\n"][random.below(4)]))
+            }
             ("join", _) => ("separator", format!("{:?}", ["", "-", "\n"][random.below(3)])),
             ("draw", 0) => ("salt", random.below(2).to_string()),
             ("draw", _) => ("even", random.chance(50).to_string()),
@@ -133,8 +135,9 @@ fn check_run(plan: &Plan, summary: &Summary, context: &str) {
     for row in &plan.rows {
         let (stage, record) = (row.stage.as_str(), &summary.records[&row.stage]);
         // Another stage with the same action may have been first.
-        let by_another =
-            || summary.ran.iter().any(|other| other != stage && summary.records[other].fingerprint == record.fingerprint);
+        let by_another = || {
+            summary.ran.iter().any(|other| other != stage && summary.records[other].fingerprint == record.fingerprint)
+        };
         match row.status {
             Status::Fresh => assert!(!ran.contains(stage), "`{stage}` was fresh, and ran; {context}"),
             Status::Dirty => assert!(ran.contains(stage) || by_another(), "`{stage}` was dirty; {context}"),

@@ -52,11 +52,15 @@ fn variants_do_what_they_share_once() {
     let sandbox = Sandbox::new();
     let workflow = sandbox.workflow(&text, &[]);
     let mut notes = Vec::new();
-    let summary = sandbox.apply_with(&workflow, |options| options.slots = 4, |event, _| {
-        if let Event::Note { stage, message, .. } = event {
-            notes.push(format!("{stage} {message}"));
-        }
-    });
+    let summary = sandbox.apply_with(
+        &workflow,
+        |options| options.slots = 4,
+        |event, _| {
+            if let Event::Note { stage, message, .. } = event {
+                notes.push(format!("{stage} {message}"));
+            }
+        },
+    );
     let steps: u64 = summary.ran.iter().map(|stage| summary.records[stage].steps).sum();
     // Thirty in common, ten of each of two, thirty more of the one without a later salt.
     assert_eq!(steps, 30 + 10 + 10 + 30, "{:?}", summary.ran);
@@ -65,7 +69,11 @@ fn variants_do_what_they_share_once() {
     for variant in ["one", "two", "longer"] {
         let stage = format!("c/{variant}");
         let alone = Sandbox::new();
-        let only = alone.apply_with(&alone.workflow(&text, &[]), |options| options.selection.only = vec![stage.clone()], |_, _| {});
+        let only = alone.apply_with(
+            &alone.workflow(&text, &[]),
+            |options| options.selection.only = vec![stage.clone()],
+            |_, _| {},
+        );
         let digests = [&only, &summary].map(|summary| summary.records[&stage].outputs["model"].digest);
         assert_eq!(digests[0], digests[1], "{stage}");
     }

@@ -157,7 +157,8 @@ fn measure(
     };
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, ..sampling.clone() };
     let sampled = marked((sampler, judges, rows), asked, params.seed, params.completions, &sampling)?;
-    let greedy = if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Vec::new() };
+    let greedy =
+        if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Vec::new() };
     let mut greedy = greedy.into_iter().flatten();
     Ok(sampled.into_iter().map(|sampled| Marks { sampled, greedy: greedy.next() }).collect())
 }

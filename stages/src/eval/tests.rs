@@ -91,7 +91,11 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
     assert_eq!(second.output("report/report.json"), whole.output("report/report.json"));
     assert_eq!(known + second.rows().1, whole.rows().1, "nothing is sampled twice");
     let all = folders.into_iter().chain(second.rows().0).collect();
-    assert_eq!(again("suite", json!({ "helpful": null, "completions": 1 }), all).rows().1, 0, "a judge less samples nothing");
+    assert_eq!(
+        again("suite", json!({ "helpful": null, "completions": 1 }), all).rows().1,
+        0,
+        "a judge less samples nothing"
+    );
 }
 
 #[test]

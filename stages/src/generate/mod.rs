@@ -25,8 +25,8 @@ pub use keep::Keep;
 use progress::Progress;
 use prompts::Exemplars;
 pub(crate) use prompts::{Question, questions, shuffle};
-pub use sample::sample_seed;
 pub(crate) use rows::Rows;
+pub use sample::sample_seed;
 pub(crate) use sample::{Drawn, Sampler};
 
 /// The kind.

@@ -107,7 +107,8 @@ fn only_what_is_not_known_is_sampled() {
     assert_eq!(again("hotter", json!({ "temperature": 1.5 })), 80);
     assert_eq!(again("seed", json!({ "seed": 4 })), 80);
     // Two prompts are new, one is gone, and the rest stand in another order.
-    let rows = ["50+1=?", "51+1=?"].map(str::to_owned).into_iter().chain((0..39).rev().map(|n| format!("{}+1=?", n % 20)));
+    let rows =
+        ["50+1=?", "51+1=?"].map(str::to_owned).into_iter().chain((0..39).rev().map(|n| format!("{}+1=?", n % 20)));
     let rows = rows.enumerate().map(|(id, prompt)| PromptRow {
         id: id.to_string(),
         prompt,
@@ -131,7 +132,11 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
         let summary = done(well(whole.run::<Generate>()));
 
         let first = place.attempt(&format!("{name}-first"), more.clone());
-        assert_eq!(first.run_stopped::<Generate>().step, 8, "one chunk is four batches of four, two completions a prompt");
+        assert_eq!(
+            first.run_stopped::<Generate>().step,
+            8,
+            "one chunk is four batches of four, two completions a prompt"
+        );
         let (folders, rows) = first.rows();
         assert_eq!(rows, 16);
         let second_dir = place.0.path().join(format!("{name}-second"));
