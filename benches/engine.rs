@@ -45,7 +45,9 @@ fn main() {
         }
     }
     say("\n| stages, one at a time | r1flow, ms a stage | shell loop, ms a start | overhead |\n|---|---|---|---|");
-    overheads.iter().for_each(|row| say(row));
+    for row in &overheads {
+        say(row);
+    }
 }
 
 /// Returns a row of the second table; the store is as good as new afterwards.

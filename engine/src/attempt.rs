@@ -296,7 +296,7 @@ impl Attempt<'_> {
             Purpose::Verify { below } => below,
         };
         let found = find_checkpoint(self.store, &self.job.action, below)?;
-        let Some((_, checkpoint)) = found else {
+        let Some(checkpoint) = found else {
             self.curve = Curve::begin(metrics, Vec::new());
             return Ok(None);
         };

@@ -9,7 +9,7 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Digest, Record, Store};
+use store::{CheckpointRecord, Digest, Record, Store};
 
 use crate::action::{Action, artifact, placeholder};
 use crate::dirty::{DirtyReason, diff};
@@ -265,18 +265,14 @@ impl Planner<'_> {
 
 /// Returns the most steps that a checkpoint in the store has done of an action.
 pub fn resumable(store: &Store, action: &Action) -> Result<Option<u64>, store::Error> {
-    Ok(find_checkpoint(store, action, u64::MAX)?.map(|(_, checkpoint)| checkpoint.step))
+    Ok(find_checkpoint(store, action, u64::MAX)?.map(|checkpoint| checkpoint.step))
 }
 
-/// Returns the largest usable checkpoint of an action that has at most `most` steps, with its key.
+/// Returns the largest usable checkpoint of an action that has at most `most` steps.
 ///
 /// The prefix at step n differs from the one at n + 1 only where a `from-step` lies between them, so there are few
 /// distinct keys, and each is a folder whose names are the steps.
-pub fn find_checkpoint(
-    store: &Store,
-    action: &Action,
-    most: u64,
-) -> Result<Option<(Digest, store::CheckpointRecord)>, store::Error> {
+pub fn find_checkpoint(store: &Store, action: &Action, most: u64) -> Result<Option<CheckpointRecord>, store::Error> {
     let limit = action.extent().unwrap_or(u64::MAX).min(most);
     let mut bounds = action.from_steps();
     bounds.retain(|bound| *bound < limit);
@@ -288,7 +284,7 @@ pub fn find_checkpoint(
         let key = action.prefix_fingerprint(upper);
         for step in store.checkpoint_steps(&key)?.into_iter().rev().filter(|step| (lower + 1..=upper).contains(step)) {
             if let Some(checkpoint) = store.checkpoint(&key, step)? {
-                return Ok(Some((key, checkpoint)));
+                return Ok(Some(checkpoint));
             }
         }
     }
