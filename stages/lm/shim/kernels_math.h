@@ -8,18 +8,79 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+// What one register holds. A compiler keeps wider vectors in memory, so sixteen floats are built of registers below.
+#if defined(__AVX512F__)
+typedef float Register __attribute__((vector_size(64)));
+#elif defined(__AVX__)
+typedef float Register __attribute__((vector_size(32)));
+#else
+typedef float Register __attribute__((vector_size(16)));
+#endif
+
+// Two halves, worked on alike.
+template <typename Half>
+struct Pair {
+    Half low, high;
+};
+
+template <typename Half>
+INLINE Pair<Half> operator+(Pair<Half> a, Pair<Half> b) {
+    return {a.low + b.low, a.high + b.high};
+}
+template <typename Half>
+INLINE Pair<Half> operator*(Pair<Half> a, Pair<Half> b) {
+    return {a.low * b.low, a.high * b.high};
+}
+template <typename Half>
+INLINE Pair<Half> operator*(float a, Pair<Half> b) {
+    return {a * b.low, a * b.high};
+}
+template <typename Half>
+INLINE Pair<Half> operator/(Pair<Half> a, float b) {
+    return {a.low / b, a.high / b};
+}
+template <typename Half>
+INLINE void operator+=(Pair<Half>& a, Pair<Half> b) {
+    a.low += b.low;
+    a.high += b.high;
+}
+
+template <typename Part, int count>
+struct Parts {
+    typedef Pair<typename Parts<Part, count / 2>::Whole> Whole;
+};
+template <typename Part>
+struct Parts<Part, 1> {
+    typedef Part Whole;
+};
+
 // Sixteen floats: one register or several, as the instruction set has it.
-typedef float Vector __attribute__((vector_size(64)));
+typedef Parts<Register, 64 / sizeof(Register)>::Whole Vector;
+
+// The same at any address. Register by register: a copy of the whole would go through memory in smaller pieces.
+typedef Register Unaligned __attribute__((aligned(4), may_alias));
+
+INLINE void take(Register& v, const float* x) { v = *reinterpret_cast<const Unaligned*>(x); }
+INLINE void put(float* x, Register v) { *reinterpret_cast<Unaligned*>(x) = v; }
+
+template <typename Half>
+INLINE void take(Pair<Half>& v, const float* x) {
+    take(v.low, x);
+    take(v.high, x + sizeof(Half) / sizeof(float));
+}
+template <typename Half>
+INLINE void put(float* x, Pair<Half> v) {
+    put(x, v.low);
+    put(x + sizeof(Half) / sizeof(float), v.high);
+}
 
 INLINE Vector load(const float* x) {
     Vector v;
-    std::memcpy(&v, x, sizeof v);
+    take(v, x);
     return v;
 }
 
-INLINE void store(float* x, Vector v) { std::memcpy(x, &v, sizeof v); }
-
-INLINE Vector all(float x) { return x - (Vector){}; }
+INLINE void store(float* x, Vector v) { put(x, v); }
 
 // Adds neighbours at distance 8, 4, 2, 1: a fixed order.
 INLINE float sum(Vector v) {
