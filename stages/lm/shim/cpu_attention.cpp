@@ -41,25 +41,26 @@ struct RowAttention : torch::autograd::Function<RowAttention> {
         for_rows(starts, heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
             kernels().attention_forward(x + at * C, y + at * h * d, l + at * h, t, head, heads, scratch);
         });
-        ctx->save_for_backward({qkv, starts, out, lse});
+        at::Tensor result = like(input, out);
+        ctx->save_for_backward({input, starts, result, lse});
         ctx->saved_data["heads"] = std::vector<int64_t>{h, g, d, window};
-        return out;
+        return result;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
         std::vector<int64_t> shape = ctx->saved_data["heads"].toIntVector();
         Heads heads{shape[0], shape[1], shape[2], shape[3]};
-        at::Tensor dout = plain(grads[0]), qkv = saved[0], dqkv = at::empty_like(qkv);
+        at::Tensor dout = plain(grads[0]), qkv = plain(saved[0]), out = plain(saved[2]), dqkv = at::empty_like(qkv);
         int64_t C = heads.channels(), h = heads.h, d = heads.d;
         const float *dy = dout.const_data_ptr<float>(), *x = qkv.const_data_ptr<float>();
-        const float *y = saved[2].const_data_ptr<float>(), *l = saved[3].const_data_ptr<float>();
+        const float *y = out.const_data_ptr<float>(), *l = saved[3].const_data_ptr<float>();
         float* dx = dqkv.mutable_data_ptr<float>();
         for_rows(saved[1], heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
             kernels().attention_backward(dy + at * h * d, x + at * C, y + at * h * d, l + at * h, dx + at * C, t, head,
                                          heads, scratch);
         });
-        return {dqkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+        return {like(saved[0], dqkv), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
     }
 };
 
@@ -135,7 +136,7 @@ char* r1flow_decode_attention(tensor qkv, tensor keys, tensor values, const int6
                                  positions[i], cache.places, heads, scratch.data());
             }
         });
-        *out = new at::Tensor(result);
+        *out = new at::Tensor(like(*qkv, result));
     });
 }
 

@@ -29,14 +29,14 @@ struct LogProbs : torch::autograd::Function<LogProbs> {
                 y[i] = static_cast<float>(static_cast<double>(x[i * v + t[i]]) * s - total);
             }
         });
-        ctx->save_for_backward({logits, index, lse});
+        ctx->save_for_backward({input, index, lse});
         ctx->saved_data["scale"] = scale;
         return out;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
-        at::Tensor logits = saved[0], dy = plain(grads[0]), dx = at::empty_like(logits);
+        at::Tensor logits = plain(saved[0]), dy = plain(grads[0]), dx = at::empty_like(logits);
         int64_t n = logits.size(0), v = logits.size(1);
         const float *x = logits.const_data_ptr<float>(), *l = saved[2].const_data_ptr<float>();
         const float* g = dy.const_data_ptr<float>();
@@ -45,7 +45,7 @@ struct LogProbs : torch::autograd::Function<LogProbs> {
         at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
             for (int64_t i = a; i < b; ++i) kernels().log_prob_backward(x + i * v, d + i * v, v, t[i], l[i], s, g[i]);
         });
-        return {dx, at::Tensor(), at::Tensor()};
+        return {like(saved[0], dx), at::Tensor(), at::Tensor()};
     }
 };
 

@@ -42,13 +42,13 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
         at::parallel_for(0, n, grain(d), [&](int64_t a, int64_t b) {
             kernels().norm_forward(xp + a * d, wp, yp + a * d, rp + a, b - a, d, static_cast<float>(eps));
         });
-        ctx->save_for_backward({x, w, inverse});
-        return y;
+        ctx->save_for_backward({input, weight, inverse});
+        return like(input, y);
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
-        at::Tensor dy = plain(grads[0]), x = saved[0], w = saved[1];
+        at::Tensor dy = plain(grads[0]), x = plain(saved[0]), w = plain(saved[1]);
         int64_t d = w.numel(), n = x.numel() / d;
         // Each block of tokens has its own sum for dw, whichever thread works on it: the order stays the same.
         const int64_t block = 1024;
@@ -64,7 +64,7 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
                                         count, d);
             }
         });
-        return {dx, blocks <= 1 ? partial.view({d}) : partial.sum(0), at::Tensor()};
+        return {like(saved[0], dx), blocks <= 1 ? partial.view({d}) : partial.sum(0), at::Tensor()};
     }
 };
 
@@ -78,12 +78,12 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
         at::parallel_for(0, n, grain(8 * f), [&](int64_t a, int64_t b) {
             kernels().swiglu_forward(xp + 2 * a * f, yp + a * f, b - a, f);
         });
-        ctx->save_for_backward({x});
-        return y;
+        ctx->save_for_backward({input});
+        return like(input, y);
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        at::Tensor dy = plain(grads[0]), x = ctx->get_saved_variables()[0];
+        at::Tensor input = ctx->get_saved_variables()[0], dy = plain(grads[0]), x = plain(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor dx = at::empty_like(x);
         const float *dyp = dy.const_data_ptr<float>(), *xp = x.const_data_ptr<float>();
@@ -91,7 +91,7 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
         at::parallel_for(0, n, grain(8 * f), [&](int64_t a, int64_t b) {
             kernels().swiglu_backward(dyp + a * f, xp + 2 * a * f, dxp + 2 * a * f, b - a, f);
         });
-        return {dx};
+        return {like(input, dx)};
     }
 };
 
@@ -110,16 +110,16 @@ at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor&
 struct Rotate : torch::autograd::Function<Rotate> {
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                               int64_t heads) {
-        at::Tensor c = plain(cos), s = plain(sin);
-        ctx->save_for_backward({c, s});
+        ctx->save_for_backward({cos, sin});
         ctx->saved_data["heads"] = heads;
-        return rotated(plain(x), c, s, heads, 1.0f);
+        return like(x, rotated(plain(x), plain(cos), plain(sin), heads, 1.0f));
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
-        at::Tensor dx = rotated(plain(grads[0]), saved[0], saved[1], ctx->saved_data["heads"].toInt(), -1.0f);
-        return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+        at::Tensor cos = plain(saved[0]), sin = plain(saved[1]);
+        at::Tensor dx = rotated(plain(grads[0]), cos, sin, ctx->saved_data["heads"].toInt(), -1.0f);
+        return {like(grads[0], dx), at::Tensor(), at::Tensor(), at::Tensor()};
     }
 };
 

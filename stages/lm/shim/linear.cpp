@@ -14,47 +14,19 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// y = x fused^T + fused_bias. The inputs after `fused_bias` are the leaves that the gradients go to: first all
-// weights, then as many biases, or none.
-struct FusedLinear : torch::autograd::Function<FusedLinear> {
-    static Variable forward(AutogradContext* ctx, const Variable& x, const at::Tensor& fused,
-                            const std::optional<at::Tensor>& fused_bias, at::TensorList parts, int64_t num_weights) {
-        ctx->save_for_backward({x});
-        // Not saved as a variable: the leaves are what is checked, and they share this storage.
-        ctx->saved_data["fused"] = fused;
-        std::vector<int64_t> rows;
-        for (int64_t i = 0; i < num_weights; ++i) rows.push_back(parts[i].size(0));
-        ctx->saved_data["rows"] = rows;
-        ctx->saved_data["biases"] = fused_bias.has_value();
-        return at::linear(x, fused, fused_bias);
-    }
+// Whether products of brain floats are taken in single precision: a processor without the vectors that oneDNN wants
+// leaves them to plain loops, ten times slower than widening both sides.
+bool widens(const at::Tensor& x) {
+#ifdef R1FLOW_X86_64
+    static const bool wide = !(__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                               __builtin_cpu_supports("avx512dq"));
+    return wide && x.device().is_cpu() && x.scalar_type() == at::kBFloat16;
+#else
+    return false;
+#endif
+}
 
-    static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        at::Tensor x = ctx->get_saved_variables()[0];
-        at::Tensor fused = ctx->saved_data["fused"].toTensor();
-        std::vector<int64_t> rows = ctx->saved_data["rows"].toIntVector();
-        bool biases = ctx->saved_data["biases"].toBool();
-        at::Tensor dy = grads[0].contiguous();
-        at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(fused) : at::Tensor();
-        at::Tensor dw = dy.t().mm(x);
-        variable_list result = {dx, at::Tensor(), at::Tensor()};
-        int64_t start = 0;
-        for (int64_t size : rows) {
-            result.push_back(dw.narrow(0, start, size));
-            start += size;
-        }
-        if (biases) {
-            at::Tensor db = dy.sum(0);
-            start = 0;
-            for (int64_t size : rows) {
-                result.push_back(db.narrow(0, start, size));
-                start += size;
-            }
-        }
-        result.push_back(at::Tensor());
-        return result;
-    }
-};
+at::Tensor wide(const at::Tensor& x) { return widens(x) ? x.to(at::kFloat) : x; }
 
 // Up to this many tokens the matrix is read once by a kernel of ours; MKL reads it at a third of the memory's speed.
 const int64_t FEW = 4;
@@ -77,11 +49,65 @@ void add_few(at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
+    if (widens(x)) {
+        std::optional<at::Tensor> wide_bias;
+        if (bias) wide_bias = wide(*bias);
+        return at::linear(wide(x), wide(w), wide_bias).to(x.scalar_type());
+    }
     if (!is_few(x, w)) return at::linear(x, w, bias);
     at::Tensor y = at::zeros({x.size(0), w.size(0)}, x.options());
     if (bias) y.copy_(*bias);
     add_few(y, x, w);
     return y;
+}
+
+// y = x fused^T + fused_bias. The inputs after `fused_bias` are the leaves that the gradients go to: first all
+// weights, then as many biases, or none.
+struct FusedLinear : torch::autograd::Function<FusedLinear> {
+    static Variable forward(AutogradContext* ctx, const Variable& x, const at::Tensor& fused,
+                            const std::optional<at::Tensor>& fused_bias, at::TensorList parts, int64_t num_weights) {
+        ctx->save_for_backward({x});
+        // Not saved as a variable: the leaves are what is checked, and they share this storage.
+        ctx->saved_data["fused"] = fused;
+        std::vector<int64_t> rows;
+        for (int64_t i = 0; i < num_weights; ++i) rows.push_back(parts[i].size(0));
+        ctx->saved_data["rows"] = rows;
+        ctx->saved_data["biases"] = fused_bias.has_value();
+        return product(x, fused, fused_bias);
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        at::Tensor x = ctx->get_saved_variables()[0];
+        at::Tensor fused = ctx->saved_data["fused"].toTensor();
+        std::vector<int64_t> rows = ctx->saved_data["rows"].toIntVector();
+        bool biases = ctx->saved_data["biases"].toBool();
+        at::Tensor dy = wide(grads[0].contiguous());
+        at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(wide(fused)).to(x.scalar_type()) : at::Tensor();
+        at::Tensor dw = dy.t().mm(wide(x));
+        variable_list result = {dx, at::Tensor(), at::Tensor()};
+        int64_t start = 0;
+        for (int64_t size : rows) {
+            result.push_back(dw.narrow(0, start, size));
+            start += size;
+        }
+        if (biases) {
+            at::Tensor db = dy.sum(0);
+            start = 0;
+            for (int64_t size : rows) {
+                result.push_back(db.narrow(0, start, size));
+                start += size;
+            }
+        }
+        result.push_back(at::Tensor());
+        return result;
+    }
+};
+
+// x w^T for a weight that is a leaf of its own.
+at::Tensor leaf_product(const at::Tensor& x, const at::Tensor& w) {
+    // libtorch's own backward pass would keep the widened weight.
+    if (!widens(x) || !at::GradMode::is_enabled()) return product(x, w, std::nullopt);
+    return FusedLinear::apply(x, w.detach(), std::nullopt, at::TensorList(w), 1);
 }
 
 }  // namespace
@@ -90,7 +116,7 @@ extern "C" {
 
 // x w^T; for a head, whose weight is a leaf of its own.
 char* r1flow_linear(tensor x, tensor w, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(product(*x, *w, std::nullopt)); });
+    return guarded([&] { *out = new at::Tensor(leaf_product(*x, *w)); });
 }
 
 char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* parts, int64_t num_parts,
@@ -110,7 +136,9 @@ char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* par
 // x + a w^T + bias in one product; overwrites x where no gradient is wanted, and returns it.
 char* r1flow_linear_add(tensor x, tensor a, tensor w, tensor bias, tensor* out) {
     return guarded([&] {
-        if (at::GradMode::is_enabled()) {
+        if (widens(*a)) {
+            *out = new at::Tensor(at::add(*x, leaf_product(*a, *w)));
+        } else if (at::GradMode::is_enabled()) {
             *out = new at::Tensor(at::addmm(*x, *a, w->t()));
         } else if (is_few(*a, *w) && x->is_contiguous()) {
             add_few(*x, *a, *w);

@@ -55,6 +55,13 @@ char* r1flow_backward_from(tensor output, tensor grad) {
     return guarded([&] { output->backward(*grad); });
 }
 
+// Gradients of these leaves are kept, and added up, in single precision, whatever their own type.
+char* r1flow_grads_in_single(tensor* tensors, int64_t count) {
+    return guarded([&] {
+        for (int64_t i = 0; i < count; ++i) tensors[i]->set_grad_dtype(at::kFloat);
+    });
+}
+
 char* r1flow_set_deterministic(int on) {
     return guarded([&] { at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false); });
 }

@@ -101,11 +101,16 @@ impl Model {
         let network = (architecture.build)(&config, &mut weights);
         let head_vd = weights.get(head_name(&config, head));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
+        let parameters = weights.into_sorted();
+        if options.dtype != Kind::Double {
+            let leaves: Vec<&Tensor> = parameters.iter().map(|(_, parameter)| parameter).collect();
+            shim::grads_in_single(&leaves).expect("parameters are leaves");
+        }
         Self {
             network,
             head,
             head_vd,
-            parameters: weights.into_sorted(),
+            parameters,
             set_aside: Vec::new(),
             options,
             rope: RefCell::new(rope),

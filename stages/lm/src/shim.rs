@@ -35,6 +35,7 @@ unsafe extern "C" {
     fn r1flow_scale_(tensors: *const *mut C_tensor, count: i64, factor: c_double) -> *mut c_char;
     fn r1flow_drop_grads(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
     fn r1flow_backward_from(output: *mut C_tensor, grad: *mut C_tensor) -> *mut c_char;
+    fn r1flow_grads_in_single(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
     fn r1flow_set_deterministic(on: c_int) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_fused_linear(
@@ -183,6 +184,12 @@ pub(crate) fn backward_from(output: &Tensor, grad: &Tensor) -> Result<(), Error>
     checked(unsafe { r1flow_backward_from(pointer(output), pointer(grad)) })
 }
 
+/// Keeps the gradients of leaves, and their sums over backward passes, in single precision, whatever the leaves' type.
+pub(crate) fn grads_in_single(tensors: &[&Tensor]) -> Result<(), Error> {
+    // SAFETY: as in `fused_adamw`.
+    checked(unsafe { r1flow_grads_in_single(pointers(tensors).as_ptr(), tensors.len() as i64) })
+}
+
 /// Makes libtorch refuse, or replace, operations whose result depends on the order of threads.
 pub(crate) fn set_deterministic(on: bool) -> Result<(), Error> {
     // SAFETY: no pointers.
@@ -226,9 +233,9 @@ pub(crate) fn is_native(x: &Tensor) -> bool {
     is_native_type(x.kind(), x.device())
 }
 
-/// Whether the CPU kernels below take tensors of this type on this device.
+/// Whether the CPU kernels below take tensors of this type on this device. They compute in single precision always.
 pub(crate) fn is_native_type(kind: Kind, device: Device) -> bool {
-    kind == Kind::Float && device == Device::Cpu
+    matches!(kind, Kind::Float | Kind::BFloat16) && device == Device::Cpu
 }
 
 pub(crate) fn rms_norm(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> Result<Tensor, Error> {

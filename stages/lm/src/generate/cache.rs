@@ -59,9 +59,11 @@ impl Part {
 
 impl Cache {
     pub(super) fn new(model: &Model, slots: i64, places: i64) -> Self {
-        let (config, options) = (&model.config, (model.dtype(), model.device()));
+        let config = &model.config;
         let (l, g, d) = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
         let is_native = config.latent.is_none() && shim::is_native_type(model.dtype(), model.device());
+        // The kernels read single precision only.
+        let options = (if is_native { Kind::Float } else { model.dtype() }, model.device());
         // Zeros, not garbage: a masked place is multiplied by 0, and 0 times NaN is NaN.
         let plain = |g: i64, d: i64| Part::new(Tensor::zeros([l, slots, g, places, d], options), 1);
         let blocks = |x: i64| (x + VECTOR - 1) / VECTOR;
