@@ -116,7 +116,12 @@ fn compare(case: &Case, dir: &Path, ours: &str, theirs: &str, threads: usize) ->
         let peak = format!("{:.0} / {:.0}", own.spread("peak_mib").2, other.spread("peak_mib").2);
         cells.extend([rate(other), ratio("wall"), ratio("cpu"), peak]);
     } else {
-        cells.extend([format!("no {PYTHON}"), String::new(), String::new(), format!("{:.0}", own.spread("peak_mib").2)]);
+        cells.extend([
+            format!("no {PYTHON}"),
+            String::new(),
+            String::new(),
+            format!("{:.0}", own.spread("peak_mib").2),
+        ]);
     }
     say(&format!("| {} |", cells.join(" | ")));
     Ok(())

@@ -11,6 +11,7 @@
 pub mod config;
 pub mod model;
 pub mod models;
+mod pass;
 pub mod rows;
 
 pub mod generate;
@@ -35,6 +36,7 @@ pub use device::setup;
 pub use generate::{Completion, Request, Sampling};
 pub use model::{Model, Options};
 pub use optim::{AdamW, AdamWOptions, Decay, Schedule, clip_grad_norm, zero_grad};
+pub use pass::Pass;
 pub use reward::RewardModel;
 pub use rope::{Rope, Scaling, Yarn};
 pub use rows::{Predictions, Rows};

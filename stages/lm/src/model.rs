@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use crate::attention::{Attend, Layout, PackedRows};
 use crate::config::{self, Config};
 use crate::models::{self, CausalLm};
+use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
 use crate::weights::{self, Spec, Weights};
@@ -106,16 +107,7 @@ impl Model {
             let leaves: Vec<&Tensor> = parameters.iter().map(|(_, parameter)| parameter).collect();
             shim::grads_in_single(&leaves).expect("parameters are leaves");
         }
-        Self {
-            network,
-            head,
-            head_vd,
-            parameters,
-            set_aside: Vec::new(),
-            options,
-            rope: RefCell::new(rope),
-            config,
-        }
+        Self { network, head, head_vd, parameters, set_aside: Vec::new(), options, rope: RefCell::new(rope), config }
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
@@ -137,6 +129,20 @@ impl Model {
 
     pub(crate) fn copied_parameters(&self) -> impl Iterator<Item = (String, Tensor)> + '_ {
         self.parameters.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))
+    }
+
+    /// Converts the weights to another element type.
+    #[must_use]
+    pub fn in_dtype(self, dtype: Kind) -> Self {
+        if dtype == self.options.dtype {
+            return self;
+        }
+        let converted = self.parameters.into_iter().map(|(name, tensor)| {
+            let tensor = tensor.detach().to_kind(weights::kind_of(&name, dtype));
+            (name, tensor)
+        });
+        let options = Options { dtype, ..self.options };
+        Self::build(self.config, Weights::from_tensors(converted), self.head, options)
     }
 
     /// Overwrites the weights with those of a model of the same shape, in place.
@@ -183,10 +189,28 @@ impl Model {
     /// # Panics
     /// On a token outside the vocabulary.
     pub fn hidden(&self, rows: &Rows) -> Tensor {
+        let (ids_n, mut attend) = self.packed(rows);
+        self.forward(&ids_n, &mut attend)
+    }
+
+    /// Begins a training pass over the rows, whose hidden states are those of [`Model::hidden`]; with `recompute` it keeps
+    /// each layer's input only (gradient checkpointing). Call [`Pass::backward`] when the head is done with it.
+    ///
+    /// # Panics
+    /// On a token outside the vocabulary.
+    pub fn pass(&self, rows: &Rows, recompute: bool) -> Pass<'_> {
+        let (ids_n, attend) = self.packed(rows);
+        if recompute {
+            Pass::recomputing(self.network.as_ref(), ids_n, attend)
+        } else {
+            Pass::whole(self.network.as_ref(), &ids_n, attend)
+        }
+    }
+
+    fn packed(&self, rows: &Rows) -> (Tensor, PackedRows) {
         let layout = Layout::new(rows.lengths(), self.options.device);
         let rotation = self.rotation(&layout.positions_n, rows.max_length());
-        let ids_n = Tensor::from_slice(rows.ids()).to_device(self.options.device);
-        self.forward(&ids_n, &mut PackedRows { layout, rotation })
+        (Tensor::from_slice(rows.ids()).to_device(self.options.device), PackedRows { layout, rotation })
     }
 
     /// Returns the logits of hidden states, [n, v].

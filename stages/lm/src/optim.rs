@@ -56,6 +56,12 @@ struct Slot {
 }
 
 impl Slot {
+    /// The gradient in single precision; 0 where nothing reached the parameter.
+    fn gradient(&self) -> Tensor {
+        let grad = self.param.grad();
+        if grad.defined() { grad.to_kind(Kind::Float) } else { self.exp_avg.zeros_like() }
+    }
+
     fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
         let all = [
             ("exp_avg", Some(&self.exp_avg)),
@@ -79,7 +85,10 @@ impl AdamW {
         Self { options, slots: params.iter().map(slot).collect(), step: Tensor::zeros([], (Kind::Float, device)) }
     }
 
-    /// Takes one step at learning rate `lr` along the gradients the parameters hold; one without gradient stays as it is.
+    /// Takes one step at learning rate `lr` along the gradients that the parameters hold.
+    ///
+    /// A parameter that nothing reached, as an expert that no token chose, has gradient 0 and follows its momentum; in
+    /// transformers 5, where the experts of a layer are one tensor, it does so, too.
     pub fn step(&mut self, lr: f64) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
         let _ = self.step.g_add_scalar_(1.0);
@@ -88,9 +97,7 @@ impl AdamW {
                 .slots
                 .iter()
                 .filter(|slot| (slot.param.dim() >= 2) == decays)
-                .map(|slot| (slot, slot.param.grad()))
-                .filter(|(_, grad)| grad.defined())
-                .map(|(slot, grad)| (slot, grad.to_kind(Kind::Float)))
+                .map(|slot| (slot, slot.gradient()))
                 .collect();
             if chosen.is_empty() {
                 continue;

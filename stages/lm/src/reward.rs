@@ -10,6 +10,7 @@ use tch::{Kind, Tensor};
 
 use crate::model::{Error, Head, Model, Options};
 use crate::models;
+use crate::pass::Pass;
 use crate::rows::Rows;
 use crate::weights::Weights;
 
@@ -47,9 +48,18 @@ impl RewardModel {
 
     /// Returns the score of each row, [rows], in single precision; gradients follow the ambient mode.
     pub fn scores(&self, rows: &Rows) -> Tensor {
+        self.scores_of(rows, &self.model.hidden(rows))
+    }
+
+    /// Begins a training pass over the rows; see [`Model::pass`].
+    pub fn pass(&self, rows: &Rows, recompute: bool) -> Pass<'_> {
+        self.model.pass(rows, recompute)
+    }
+
+    /// Returns the scores of rows, as [`RewardModel::scores`] does, from their hidden states, [n, d].
+    pub fn scores_of(&self, rows: &Rows, hidden_nd: &Tensor) -> Tensor {
         let last = Tensor::from_slice(&rows.last_positions()).to_device(self.model.device());
-        let hidden_bd = self.model.hidden(rows).index_select(0, &last);
-        self.model.logits(&hidden_bd).squeeze_dim(1).to_kind(Kind::Float)
+        self.model.logits(&hidden_nd.index_select(0, &last)).squeeze_dim(1).to_kind(Kind::Float)
     }
 
     /// All parameters, sorted by name.

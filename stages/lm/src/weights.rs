@@ -96,7 +96,7 @@ impl Weights {
         check(&mut tensors, specs)?;
         // The one copy of each: out of the mapped file, onto the device, into the element type.
         let place = |(name, tensor): (String, Tensor)| {
-            let kind = if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind };
+            let kind = kind_of(&name, kind);
             (name, leaf(&tensor.to_device_(device, kind, false, true)))
         };
         aside.sort();
@@ -132,6 +132,11 @@ impl Weights {
     pub(crate) fn into_sorted(self) -> Vec<(String, Tensor)> {
         self.tensors.into_iter().collect()
     }
+}
+
+/// The element type of a parameter in a model of type `kind`.
+pub(crate) fn kind_of(name: &str, kind: Kind) -> Kind {
+    if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind }
 }
 
 /// The tensor as a parameter of its own, which takes gradients.

@@ -43,7 +43,7 @@ impl Sampler {
     pub(crate) fn load(ctx: &Context, input: &Input<ModelMarker>, batch_size: usize) -> Result<Self, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
-        let model = load_model(ctx, input, device)?;
+        let model = load_model(ctx, input, device, lm::Kind::Float)?;
         let chat = Chat::load(input.path())?;
         let opening = if chat.prefills_think() { "<think>" } else { "" };
         Ok(Self { model, chat, opening, batch_size })

@@ -58,7 +58,7 @@ impl<'a> Policy<'a> {
     pub(super) fn load(ctx: &'a Context, inputs: &Inputs, params: &'a Params) -> Result<Self, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
-        let model = load_model(ctx, &inputs.model, device)?;
+        let model = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
         let chat = Chat::load(inputs.model.path())?;
         let questions = fitting(ctx, questions(&inputs.prompts)?, &chat, model.config.max_position_embeddings)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
@@ -139,7 +139,8 @@ impl<'a> Policy<'a> {
             let hidden_nd = reference.hidden(&batch.rows).index_select(0, &batch.positions);
             head::logprobs(reference, &hidden_nd, &batch.targets, params.temperature, HEAD_CHUNK)
         });
-        let hidden_nd = self.model.hidden(&batch.rows).index_select(0, &batch.positions);
+        let pass = self.model.pass(&batch.rows, params.optimisation.gradient_checkpointing);
+        let hidden_nd = pass.hidden().index_select(0, &batch.positions);
         sums.loss +=
             head::backward(&self.model, &hidden_nd, &batch.targets, params.temperature, HEAD_CHUNK, |logps, range| {
                 let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
@@ -160,6 +161,7 @@ impl<'a> Policy<'a> {
                 };
                 -(objective * weights).sum(Kind::Float)
             });
+        pass.backward();
     }
 }
 

@@ -152,12 +152,13 @@ impl Stage for Pretrain {
         for row in &mut rows {
             row.start = 1;
         }
-        let model = Model::init(config(&chat, &params)?, params.seed, device);
+        let model = Model::init(config(&chat, &params)?, params.seed, device).in_dtype(params.optimisation.kind());
         let mut objective = Supervised {
             model: &model,
             rows: &rows,
             order: Order::new(params.seed, rows.len(), params.batch_size),
             micro_batch_tokens: params.micro_batch_tokens,
+            recompute: params.optimisation.gradient_checkpointing,
         };
         match train(ctx, &mut objective, &params.optimisation, params.lr, params.steps)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),

@@ -80,6 +80,8 @@ pub(super) struct Judgements<'a> {
     pub(super) model: &'a RewardModel,
     pub(super) rows: &'a [Judgement],
     pub(super) order: Order,
+    /// Whether activations are computed anew on the way back.
+    pub(super) recompute: bool,
 }
 
 impl Objective for Judgements<'_> {
@@ -89,9 +91,12 @@ impl Objective for Judgements<'_> {
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
         let batch: Vec<&Judgement> = self.order.batch(step).into_iter().map(|index| &self.rows[index]).collect();
-        let (losses, margins) = judge(self.model, &batch);
+        let (rows, labels) = pack(&batch);
+        let pass = self.model.pass(&rows, self.recompute);
+        let (losses, margins) = judge(&self.model.scores_of(&rows, pass.hidden()), &labels);
         let loss = losses.mean(Kind::Float);
         loss.backward();
+        pass.backward();
         let right = margins.gt(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
         Ok(Metrics::from([
             ("loss".to_owned(), loss.double_value(&[])),
@@ -107,15 +112,16 @@ pub(super) fn accuracy(model: &RewardModel, rows: &[Judgement]) -> f64 {
     let right: f64 = rows
         .chunks(64)
         .map(|chunk| {
-            let (_, margins) = judge(model, &chunk.iter().collect::<Vec<_>>());
+            let (rows, labels) = pack(&chunk.iter().collect::<Vec<_>>());
+            let (_, margins) = judge(&model.scores(&rows), &labels);
             margins.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[])
         })
         .sum();
     right / rows.len() as f64
 }
 
-/// Returns loss and margin of each judgement, [rows]; the margin is positive where the model agrees.
-fn judge(model: &RewardModel, batch: &[&Judgement]) -> (Tensor, Tensor) {
+/// Packs the completions of judgements: two rows a pair, chosen first, or one row and its label.
+fn pack(batch: &[&Judgement]) -> (Rows, Vec<f32>) {
     let mut rows = Rows::default();
     let mut labels = Vec::new();
     for judgement in batch {
@@ -130,13 +136,17 @@ fn judge(model: &RewardModel, batch: &[&Judgement]) -> (Tensor, Tensor) {
             }
         }
     }
-    let scores = model.scores(&rows);
+    (rows, labels)
+}
+
+/// Returns loss and margin of each judgement, [judgements]; the margin is positive where the model agrees.
+fn judge(scores: &Tensor, labels: &[f32]) -> (Tensor, Tensor) {
     if labels.is_empty() {
         let pairs = scores.view([-1, 2]);
         let (chosen, rejected) = (pairs.select(1, 0), pairs.select(1, 1));
         return (loss::bradley_terry(&chosen, &rejected), chosen - rejected);
     }
-    let labels = Tensor::from_slice(&labels).to_device(scores.device());
-    let margins = &scores * (&labels * 2.0 - 1.0);
-    (loss::pointwise(&scores, &labels), margins)
+    let labels = Tensor::from_slice(labels).to_device(scores.device());
+    let margins = scores * (&labels * 2.0 - 1.0);
+    (loss::pointwise(scores, &labels), margins)
 }

@@ -103,7 +103,7 @@ impl Stage for RewardModel {
         let chat = Chat::load(inputs.model.path())?;
         let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
         let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
-        let base = load_model(ctx, &inputs.model, device)?;
+        let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
         let model = ScoredModel::init_from(&base);
         drop(base);
         let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, train_rows.len(), params.batch_size));
@@ -111,6 +111,7 @@ impl Stage for RewardModel {
             model: &model,
             rows: &train_rows,
             order: Order::new(params.seed, train_rows.len(), params.batch_size),
+            recompute: params.optimisation.gradient_checkpointing,
         };
         match train(ctx, &mut objective, &params.optimisation.clone().with_default_decay(steps), params.lr, steps)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),

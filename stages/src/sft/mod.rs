@@ -102,7 +102,7 @@ pub(crate) fn fine_tune(
     let device = lm::setup(machine.threads, &machine.device)?;
     let chat = Chat::load(model.path())?;
     let rows = tokenise(ctx, &chat, &read_all(data)?, params.max_tokens)?;
-    let model = load_model(ctx, model, device)?;
+    let model = load_model(ctx, model, device, params.optimisation.kind())?;
     let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, rows.len(), params.batch_size));
     let optimisation = match params.steps {
         Some(_) => params.optimisation.clone(),
@@ -113,6 +113,7 @@ pub(crate) fn fine_tune(
         rows: &rows,
         order: Order::new(params.seed, rows.len(), params.batch_size),
         micro_batch_tokens: params.micro_batch_tokens,
+        recompute: params.optimisation.gradient_checkpointing,
     };
     let lora = params.lora.as_ref();
     match train_adapted(ctx, &mut objective, lora, params.seed, &optimisation, (params.lr, steps))? {

@@ -18,6 +18,8 @@ pub(crate) struct Supervised<'a> {
     pub(crate) rows: &'a [TokenRow],
     pub(crate) order: Order,
     pub(crate) micro_batch_tokens: usize,
+    /// Whether activations are computed anew on the way back.
+    pub(crate) recompute: bool,
 }
 
 impl Objective for Supervised<'_> {
@@ -36,11 +38,13 @@ impl Objective for Supervised<'_> {
             let device = self.model.device();
             let positions = Tensor::from_slice(&predictions.positions).to_device(device);
             let targets = Tensor::from_slice(&predictions.targets).to_device(device);
-            let hidden_nd = self.model.hidden(&rows).index_select(0, &positions);
+            let pass = self.model.pass(&rows, self.recompute);
+            let hidden_nd = pass.hidden().index_select(0, &positions);
             let weight = 1.0 / num_targets.max(1) as f64;
             loss += head::backward(self.model, &hidden_nd, &targets, 1.0, HEAD_CHUNK, |logps, _| {
                 -logps.sum(lm::Kind::Float) * weight
             });
+            pass.backward();
         }
         let num_tokens: usize = lengths.iter().sum();
         Ok(Metrics::from([("loss".to_owned(), loss), ("num_tokens".to_owned(), num_tokens as f64)]))

@@ -1,7 +1,7 @@
 //! The keys of optimisation that all trainers share.
 
 use engine::stage::StageError;
-use lm::{AdamWOptions, Decay, Schedule};
+use lm::{AdamWOptions, Decay, Kind, Schedule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,7 +20,17 @@ pub enum ScheduleShape {
     Wsd,
 }
 
-/// Learning-rate schedule, AdamW and clipping.
+/// The element type of weights and activations in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dtype {
+    /// 32 bits.
+    Float32,
+    /// 16 bits with the range of 32; the optimiser keeps weights and moments, and gradients are added up, in 32.
+    Bfloat16,
+}
+
+/// Learning-rate schedule, AdamW and clipping, and how the model is held.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Optimisation {
@@ -47,6 +57,13 @@ pub struct Optimisation {
     /// Gradients of a greater norm are scaled down to it.
     #[schemars(range(min = 0.0))]
     pub max_grad_norm: f64,
+    /// Element type of weights and activations, and of the model that comes out; `float32` where absent. R1: `bfloat16`
+    /// (DeepSeek-V3 trains in FP8).
+    pub dtype: Option<Dtype>,
+    /// Computes activations anew on the way back, layer by layer, and so keeps one vector a token and layer of them: a
+    /// third more work. The result is the same.
+    #[schemars(extend("x-role" = "neutral"))]
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for Optimisation {
@@ -61,6 +78,8 @@ impl Default for Optimisation {
             eps: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
+            dtype: None,
+            gradient_checkpointing: false,
         }
     }
 }
@@ -117,6 +136,14 @@ impl Optimisation {
     pub fn with_default_decay(mut self, steps: u64) -> Self {
         self.decay_steps.get_or_insert(steps);
         self
+    }
+
+    /// Returns the element type of the model in training.
+    pub fn kind(&self) -> Kind {
+        match self.dtype {
+            None | Some(Dtype::Float32) => Kind::Float,
+            Some(Dtype::Bfloat16) => Kind::BFloat16,
+        }
     }
 
     /// Returns AdamW's options.

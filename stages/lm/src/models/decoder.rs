@@ -74,12 +74,21 @@ struct Layer {
 }
 
 impl CausalLm for Decoder {
-    fn hidden(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor {
-        let mut x_nd = Tensor::embedding(&self.embed_vd, ids_n, -1, false, false);
-        for layer in &self.layers {
-            x_nd = layer.attention.add_to(&x_nd, &rms_norm(&x_nd, &layer.input_norm_d, self.eps), attend);
-            x_nd = layer.mlp.add_to(&x_nd, &rms_norm(&x_nd, &layer.post_norm_d, self.eps));
-        }
-        rms_norm(&x_nd, &self.norm_d, self.eps)
+    fn embed(&self, ids_n: &Tensor) -> Tensor {
+        Tensor::embedding(&self.embed_vd, ids_n, -1, false, false)
+    }
+
+    fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn layer(&self, layer: usize, x_nd: &Tensor, attend: &mut dyn Attend) -> Tensor {
+        let layer = &self.layers[layer];
+        let x_nd = layer.attention.add_to(x_nd, &rms_norm(x_nd, &layer.input_norm_d, self.eps), attend);
+        layer.mlp.add_to(&x_nd, &rms_norm(&x_nd, &layer.post_norm_d, self.eps))
+    }
+
+    fn norm(&self, x_nd: &Tensor) -> Tensor {
+        rms_norm(x_nd, &self.norm_d, self.eps)
     }
 }

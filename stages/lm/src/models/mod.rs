@@ -21,8 +21,22 @@ pub const ARCHITECTURES: &[Architecture] =
 
 /// A network from token ids to final hidden states; the head stands outside it.
 pub(crate) trait CausalLm: Send {
+    /// Returns the first state of the residual stream, [n, d].
+    fn embed(&self, ids_n: &Tensor) -> Tensor;
+
+    fn num_layers(&self) -> usize;
+
+    /// Returns the stream behind a layer, [n, d]; `x_nd` is used up.
+    fn layer(&self, layer: usize, x_nd: &Tensor, attend: &mut dyn Attend) -> Tensor;
+
+    /// Applies the final norm.
+    fn norm(&self, x_nd: &Tensor) -> Tensor;
+
     /// Returns the hidden state after the final norm of every token, [n, d].
-    fn hidden(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor;
+    fn hidden(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor {
+        let last_nd = (0..self.num_layers()).fold(self.embed(ids_n), |x_nd, layer| self.layer(layer, &x_nd, attend));
+        self.norm(&last_nd)
+    }
 }
 
 /// What sets an architecture apart.

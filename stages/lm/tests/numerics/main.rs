@@ -4,7 +4,9 @@
 
 mod architectures;
 mod config;
+mod curve;
 mod generate;
+mod half;
 mod model;
 mod optim;
 mod parity;

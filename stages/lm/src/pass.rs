@@ -1,0 +1,76 @@
+//! A forward pass that a backward pass follows, and gradient checkpointing (Chen et al. 2016, section 4.1).
+//!
+//! Autograd keeps what every layer computed until the gradient comes back. A pass that recomputes keeps one vector a token
+//! and layer, the layer's input, and computes the rest anew, layer by layer, on the way back: a third more work for the
+//! activations of a single layer. Forward is the same computation both times, so the gradients are the same bits.
+//!
+//! Shapes: n tokens, d width of the residual stream.
+
+use tch::Tensor;
+
+use crate::attention::PackedRows;
+use crate::models::CausalLm;
+use crate::shim;
+
+/// A forward pass over packed rows.
+pub struct Pass<'a> {
+    hidden_nd: Tensor,
+    recompute: Option<Recompute<'a>>,
+}
+
+struct Recompute<'a> {
+    network: &'a dyn CausalLm,
+    ids_n: Tensor,
+    attend: PackedRows,
+    /// What went into each layer, and into the last norm.
+    inputs: Vec<Tensor>,
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn whole(network: &'a dyn CausalLm, ids_n: &Tensor, mut attend: PackedRows) -> Self {
+        Self { hidden_nd: network.hidden(ids_n, &mut attend), recompute: None }
+    }
+
+    pub(crate) fn recomputing(network: &'a dyn CausalLm, ids_n: Tensor, mut attend: PackedRows) -> Self {
+        let mut inputs = Vec::new();
+        {
+            let _guard = tch::no_grad_guard();
+            let mut x_nd = network.embed(&ids_n);
+            for layer in 0..network.num_layers() {
+                // Without gradients a layer may write over its input.
+                inputs.push(x_nd.copy());
+                x_nd = network.layer(layer, &x_nd, &mut attend);
+            }
+            inputs.push(x_nd);
+        }
+        let last_nd = inputs.last().expect("the norm's input was pushed").set_requires_grad(true);
+        let hidden_nd = network.norm(&last_nd);
+        Self { hidden_nd, recompute: Some(Recompute { network, ids_n, attend, inputs }) }
+    }
+
+    /// The hidden state after the final norm of every token, [n, d].
+    pub fn hidden(&self) -> &Tensor {
+        &self.hidden_nd
+    }
+
+    /// Takes the gradient on to the parameters, after [`crate::head::backward`] has brought it to the hidden states. A pass
+    /// that does not recompute is through with it by then.
+    pub fn backward(self) {
+        let Some(Recompute { network, ids_n, mut attend, mut inputs }) = self.recompute else { return };
+        drop(self.hidden_nd);
+        let through = |output: &Tensor, grad: &Tensor| {
+            shim::backward_from(output, grad).expect("the layer's output has the shape of the next one's input");
+        };
+        let mut grad_nd = inputs.pop().map_or_else(Tensor::new, |last_nd| last_nd.grad());
+        while grad_nd.defined()
+            && let Some(input_nd) = inputs.pop()
+        {
+            let input_nd = input_nd.set_requires_grad(true);
+            through(&network.layer(inputs.len(), &input_nd, &mut attend), &grad_nd);
+            grad_nd = input_nd.grad();
+        }
+        if grad_nd.defined() {
+            through(&network.embed(&ids_n), &grad_nd);
+        }
+    }
+}
