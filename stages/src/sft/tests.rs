@@ -162,3 +162,36 @@ fn resumed_adapters_end_with_the_same_bytes() {
         assert!(bytes("whole") == bytes("resumed"), "{file}");
     }
 }
+
+#[test]
+fn computing_activations_anew_changes_no_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 4);
+    let kept = Attempt::new::<Sft>(&dir.path().join("kept"), &config, None);
+    well(kept.run::<Sft>());
+    config["gradient-checkpointing"] = json!(true);
+    let anew = Attempt::new::<Sft>(&dir.path().join("anew"), &config, None);
+    well(anew.run::<Sft>());
+    let bytes = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
+    assert!(bytes("kept") == bytes("anew"));
+}
+
+#[test]
+fn brain_floats_follow_single_precision_and_resume_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 10);
+    config["dtype"] = json!("bfloat16");
+    let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &config, None);
+    well(whole.run::<Sft>());
+    for (step, (loss, single)) in losses(&whole).iter().zip(GOLDEN).enumerate() {
+        assert!((loss - single).abs() < 0.05 * single, "step {step}: {loss}, single precision has {single}");
+    }
+    let broken = Attempt::new::<Sft>(&dir.path().join("broken"), &config, None);
+    let resume = broken.run_stopped::<Sft>();
+    let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume));
+    well(resumed.run::<Sft>());
+    let file = |attempt: &str| dir.path().join(attempt).join("outputs/model/model.safetensors");
+    assert!(fs_err::read(file("whole")).unwrap() == fs_err::read(file("resumed")).unwrap());
+    let exported = lm::checkpoint::load_tensors(&file("whole")).unwrap();
+    assert!(exported.iter().all(|(_, tensor)| tensor.kind() == lm::Kind::BFloat16));
+}
