@@ -57,8 +57,7 @@ pub struct Optimisation {
     /// Gradients of a greater norm are scaled down to it.
     #[schemars(range(min = 0.0))]
     pub max_grad_norm: f64,
-    /// Element type of weights and activations, and of the model that comes out; `float32` where absent. R1: `bfloat16`
-    /// (DeepSeek-V3 trains in FP8).
+    /// Element type of weights and activations, and of the model that comes out; `float32` where absent.
     pub dtype: Option<Dtype>,
     /// Computes activations anew on the way back, layer by layer, and so keeps one vector a token and layer of them: a
     /// third more work. The result is the same.
