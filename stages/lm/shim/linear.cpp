@@ -28,6 +28,14 @@ bool widens(const at::Tensor& x) {
 
 at::Tensor wide(const at::Tensor& x) { return widens(x) ? x.to(at::kFloat) : x; }
 
+// x w^T + bias for any number of tokens.
+at::Tensor many(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
+    if (!widens(x)) return at::linear(x, w, bias);
+    std::optional<at::Tensor> wide_bias;
+    if (bias) wide_bias = wide(*bias);
+    return at::linear(wide(x), wide(w), wide_bias).to(x.scalar_type());
+}
+
 // Up to this many tokens the matrix is read once by a kernel of ours; MKL reads it at a third of the memory's speed.
 const int64_t FEW = 4;
 
@@ -49,12 +57,7 @@ void add_few(at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
-    if (widens(x)) {
-        std::optional<at::Tensor> wide_bias;
-        if (bias) wide_bias = wide(*bias);
-        return at::linear(wide(x), wide(w), wide_bias).to(x.scalar_type());
-    }
-    if (!is_few(x, w)) return at::linear(x, w, bias);
+    if (!is_few(x, w)) return many(x, w, bias);
     at::Tensor y = at::zeros({x.size(0), w.size(0)}, x.options());
     if (bias) y.copy_(*bias);
     add_few(y, x, w);
@@ -73,7 +76,8 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         for (int64_t i = 0; i < num_weights; ++i) rows.push_back(parts[i].size(0));
         ctx->saved_data["rows"] = rows;
         ctx->saved_data["biases"] = fused_bias.has_value();
-        return product(x, fused, fused_bias);
+        // Not `product`: in here gradients are off, and training would take the kernel for few tokens.
+        return many(x, fused, fused_bias);
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {

@@ -11,7 +11,6 @@
 pub mod config;
 pub mod model;
 pub mod models;
-mod pass;
 pub mod rows;
 
 pub mod generate;
@@ -27,6 +26,7 @@ pub mod weights;
 mod attention;
 mod layers;
 mod norm;
+mod pass;
 mod rope;
 mod shards;
 pub mod shim;

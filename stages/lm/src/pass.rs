@@ -32,18 +32,14 @@ impl<'a> Pass<'a> {
     }
 
     pub(crate) fn recomputing(network: &'a dyn CausalLm, ids_n: Tensor, mut attend: PackedRows) -> Self {
-        let mut inputs = Vec::new();
-        {
-            let _guard = tch::no_grad_guard();
-            let mut x_nd = network.embed(&ids_n);
-            for layer in 0..network.num_layers() {
-                // Without gradients a layer may write over its input.
-                inputs.push(x_nd.copy());
-                x_nd = network.layer(layer, &x_nd, &mut attend);
-            }
-            inputs.push(x_nd);
+        // With gradients on, for without them a few tokens take a kernel of other last bits; what autograd kept is let go at
+        // the end of each layer.
+        let mut inputs = vec![network.embed(&ids_n).detach()];
+        for layer in 0..network.num_layers() {
+            let output_nd = network.layer(layer, &inputs[layer], &mut attend).detach();
+            inputs.push(output_nd);
         }
-        let last_nd = inputs.last().expect("the norm's input was pushed").set_requires_grad(true);
+        let last_nd = inputs[network.num_layers()].set_requires_grad(true);
         let hidden_nd = network.norm(&last_nd);
         Self { hidden_nd, recompute: Some(Recompute { network, ids_n, attend, inputs }) }
     }

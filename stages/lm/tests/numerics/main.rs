@@ -10,6 +10,7 @@ mod half;
 mod model;
 mod optim;
 mod parity;
+mod pass;
 mod reference;
 mod reward;
 mod shards;
@@ -79,11 +80,19 @@ pub(crate) fn rows(lengths: &[usize], vocab_size: i64) -> Rows {
 /// Puts the gradients of one batch of SFT, the mean over all predictions, into the parameters and returns the loss.
 pub(crate) fn sft_loss(model: &Model, rows: &Rows) -> f64 {
     model.zero_grad().expect("parameters take gradients");
+    add_sft_gradients(model, rows, 1.0, false)
+}
+
+/// Adds `weight` times the gradients of one batch of SFT to the parameters', and returns as much of the loss.
+pub(crate) fn add_sft_gradients(model: &Model, rows: &Rows, weight: f64, recompute: bool) -> f64 {
     let predictions = rows.predictions();
     let (positions, targets) = (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
-    let scale = 1.0 / predictions.targets.len() as f64;
-    let hidden = model.hidden(rows).index_select(0, &positions);
-    head::backward(model, &hidden, &targets, 1.0, 32, |logps, _| -logps.sum(Kind::Float) * scale)
+    let scale = weight / predictions.targets.len() as f64;
+    let pass = model.pass(rows, recompute);
+    let hidden = pass.hidden().index_select(0, &positions);
+    let loss = head::backward(model, &hidden, &targets, 1.0, 32, |logps, _| -logps.sum(Kind::Float) * scale);
+    pass.backward();
+    loss
 }
 
 /// The gradient that a parameter holds; zero where nothing reached it, as an expert that no token chose.
