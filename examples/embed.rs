@@ -54,8 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let summary = runtime.block_on(apply(&workflow, &store, &options, |_event| {}))?;
-    for (stage, record) in &summary.records {
-        for (output, made) in &record.outputs {
+    for (stage, fingerprint) in &summary.done {
+        for (output, made) in store.record(fingerprint)?.into_iter().flat_map(|record| record.outputs) {
             writeln!(out, "{stage}.{output}: {}", made.digest)?;
         }
     }

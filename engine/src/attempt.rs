@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
-use store::{AttemptDir, Digest, Record, Store, Unsynced};
+use store::{AttemptDir, Digest, Outputs, Record, Store, Unsynced};
 use tokio::sync::mpsc;
 
 use crate::action::Action;
@@ -106,7 +106,7 @@ pub(crate) enum Ended {
     /// For [`Purpose::Verify`]: where it went on from, and the outputs' digests.
     Verified(u64, BTreeMap<String, Digest>),
     /// Another process was at the same, and its result is taken.
-    Shared(Box<Record>),
+    Shared(Outputs),
     Stopped(u64),
     Failed(Failure),
 }

@@ -175,13 +175,11 @@ impl Planner<'_> {
             forecast: None,
         };
         if let Some(fingerprint) = fingerprint.filter(|_| !is_forced)
-            && let Some(record) = store.record(&fingerprint)?
-            && store.outputs_are_whole(&record)
+            && let Some(outputs) = store.fresh_outputs(&fingerprint)?
         {
             for output in stage.outputs.keys() {
-                let made =
-                    record.outputs.get(output).map(|made| ((stage.name.0.as_str(), output.as_str()), made.digest));
-                self.known.extend(made);
+                let made = outputs.iter().find(|(name, _)| name == output);
+                self.known.extend(made.map(|(_, digest)| ((stage.name.0.as_str(), output.as_str()), *digest)));
             }
             return Ok(row);
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use store::{Record, Store};
+use store::{Digest, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::event::Event;
@@ -93,8 +93,8 @@ pub struct Summary {
     pub failed: Vec<(String, String)>,
     /// Stages that were stopped, or that wait for one that was or failed.
     pub left: Vec<String>,
-    /// Records of what is done, by stage.
-    pub records: BTreeMap<String, Record>,
+    /// Fingerprints of what is done, by stage: the store has their records.
+    pub done: BTreeMap<String, Digest>,
     /// Wall time in seconds.
     pub seconds: f64,
 }

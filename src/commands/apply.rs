@@ -151,7 +151,7 @@ fn conclude(global: &Global, workflow: &Workflow, store: &Store, summary: &Summa
     // Stopped on request is not an error of ours, but not done either.
     let is_done = summary.failed.is_empty() && summary.left.is_empty();
     if !global.json {
-        let table = scores::table(workflow, store, &summary.records).context("the final table cannot be made")?;
+        let table = scores::table(workflow, store, &summary.done).context("the final table cannot be made")?;
         if let Some(table) = table {
             ui::line("");
             ui::table(&table);

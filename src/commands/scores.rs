@@ -11,7 +11,7 @@ use engine::plan::{Status as RowStatus, plan};
 use engine::select::Selection;
 use engine::workflow::{StageDecl, Target, Workflow};
 use serde_json::Value;
-use store::{Record, Store};
+use store::{Digest, Record, Store};
 
 use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
 use crate::ui::{self, Table};
@@ -25,32 +25,32 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
     let store = find_store(global)?;
-    let records = fresh_records(workflow, &store)?;
+    let fresh = fresh(workflow, &store)?;
     if global.json {
-        return print_json(&reports(workflow, &store, &records)?);
+        return print_json(&reports(workflow, &store, &fresh)?);
     }
-    let table = table(workflow, &store, &records)?;
+    let table = table(workflow, &store, &fresh)?;
     ui::table(&table.ok_or_else(|| anyhow!("`{}` has no fresh evaluation: run `r1flow apply` first", workflow.name))?);
     Ok(Status::Done)
 }
 
 /// Returns the records of the stages that are fresh.
 pub(crate) fn fresh_records(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Record>> {
-    let plan = plan(workflow, store, &Selection::default())?;
-    let mut records = BTreeMap::new();
-    for row in plan.rows.into_iter().filter(|row| row.status == RowStatus::Fresh) {
-        if let Some(fingerprint) = row.fingerprint
-            && let Some(record) = store.record(&fingerprint)?
-        {
-            records.insert(row.stage, record);
-        }
-    }
-    Ok(records)
+    let records = fresh(workflow, store)?.into_iter();
+    let records = records.map(|(stage, fingerprint)| Ok(store.record(&fingerprint)?.map(|record| (stage, record))));
+    records.filter_map(Result::transpose).collect()
+}
+
+/// Returns the fingerprints of the stages that are fresh.
+fn fresh(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Digest>> {
+    let rows = plan(workflow, store, &Selection::default())?.rows.into_iter();
+    let fresh = rows.filter(|row| row.status == RowStatus::Fresh);
+    Ok(fresh.filter_map(|row| Some((row.stage, row.fingerprint?))).collect())
 }
 
 /// Returns the final table, if there are at least two reports to compare.
-pub(crate) fn table(workflow: &Workflow, store: &Store, records: &BTreeMap<String, Record>) -> Result<Option<Table>> {
-    let reports = reports(workflow, store, records)?;
+pub(crate) fn table(workflow: &Workflow, store: &Store, done: &BTreeMap<String, Digest>) -> Result<Option<Table>> {
+    let reports = reports(workflow, store, done)?;
     if reports.len() < 2 {
         return Ok(None);
     }
@@ -87,17 +87,24 @@ struct Evaluated {
 }
 
 /// Returns every report, in the file's order.
-fn reports(workflow: &Workflow, store: &Store, records: &BTreeMap<String, Record>) -> Result<Vec<Evaluated>> {
+fn reports(workflow: &Workflow, store: &Store, done: &BTreeMap<String, Digest>) -> Result<Vec<Evaluated>> {
+    let record_of = |stage: &str| done.get(stage).map_or(Ok(None), |fingerprint| store.record(fingerprint));
     let mut reports = Vec::new();
     for stage in workflow.graph.node_weights() {
         let is_report = stage.outputs.values().any(|artifact| *artifact == ArtifactType::Report);
-        let Some(record) = records.get(&stage.name.0).filter(|_| is_report) else { continue };
+        if !is_report {
+            continue;
+        }
+        let Some(record) = record_of(&stage.name.0)? else { continue };
         for output in record.outputs.values() {
             let tree = store.tree(&output.digest)?;
             let Some(member) = tree.members.iter().find(|member| member.path == "report.json") else { continue };
             let report: Value = serde_json::from_slice(&store.read(&member.digest)?)?;
             let subject = subject(stage);
-            let seconds = subject.as_ref().and_then(|subject| records.get(subject)).map(|record| record.seconds);
+            let seconds = match &subject {
+                Some(subject) => record_of(subject)?.map(|record| record.seconds),
+                None => None,
+            };
             reports.push(Evaluated { stage: subject.unwrap_or_else(|| stage.name.to_string()), seconds, report });
         }
     }

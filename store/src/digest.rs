@@ -1,8 +1,10 @@
 //! `Digest`: the BLAKE3 hash by which everything is named.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A BLAKE3-256 digest, written `b3:` and 64 hex digits.
@@ -17,7 +19,12 @@ impl Digest {
 
     /// Returns the 64 hex digits.
     pub fn hex(&self) -> String {
-        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+        self.digits().to_owned()
+    }
+
+    /// Returns the same, on the stack.
+    pub(crate) fn digits(&self) -> impl Deref<Target = str> + use<> {
+        blake3::Hash::from_bytes(self.0).to_hex()
     }
 
     /// Returns the first 12 hex digits, for people.
@@ -52,7 +59,8 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b3:{}", self.hex())
+        f.write_str("b3:")?;
+        f.write_str(&self.digits())
     }
 }
 
@@ -83,7 +91,22 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(DigestText)
+    }
+}
+
+/// Reads a digest from text without a copy of it.
+struct DigestText;
+
+impl Visitor<'_> for DigestText {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a digest, `b3:` and 64 hex digits")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //! A line is written at once; nothing is ever rewritten. A line that was cut off or edited does not match its
 //! checksum and counts as absent; the next line begins on a line of its own. Only places of lines are kept in memory:
-//! what a line says is read when somebody asks.
+//! what a line says is read when somebody asks, with some that follow, for they are asked for next.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,6 +22,8 @@ use crate::publish::Unsynced;
 const HEX: usize = 64;
 /// Where the record begins in a line.
 const BODY: usize = 2 * (HEX + 1);
+/// Bytes that are read at once: some twenty lines, and hardly dearer than one where the next is asked for elsewhere.
+const WINDOW: usize = 1 << 14;
 
 /// The file, with what has been seen of it.
 #[derive(Debug)]
@@ -38,6 +40,9 @@ struct Seen {
     lines: Vec<Place>,
     /// The last line of each fingerprint.
     newest: HashMap<Digest, usize>,
+    /// What was read last, and where it begins in the file.
+    window: Vec<u8>,
+    window_start: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,23 +54,14 @@ struct Place {
 }
 
 /// A line whose checksum holds.
-#[derive(Debug)]
-pub(crate) struct Line {
-    bytes: Vec<u8>,
-    /// Where the tab stands.
-    tab: usize,
-    /// Where it begins in the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    /// JSON.
+    pub(crate) record: &'a str,
+    /// JSON.
+    pub(crate) action: &'a str,
+    /// Where the line begins in the file.
     pub(crate) start: u64,
-}
-
-impl Line {
-    pub(crate) fn record(&self) -> &[u8] {
-        &self.bytes[BODY..self.tab]
-    }
-
-    pub(crate) fn action(&self) -> &[u8] {
-        &self.bytes[self.tab + 1..]
-    }
 }
 
 impl Journal {
@@ -76,11 +72,11 @@ impl Journal {
     /// Appends a line; durably once what is returned has been synced. `record` and `action` are JSON without line breaks or
     /// tabs.
     pub(crate) fn append(&self, fingerprint: &Digest, record: &[u8], action: &[u8]) -> Result<Unsynced> {
-        let mut rest = fingerprint.hex().into_bytes();
+        let mut rest = fingerprint.digits().as_bytes().to_owned();
         for part in [b" ", record, b"\t", action] {
             rest.extend_from_slice(part);
         }
-        let mut line = Digest::of(&rest).hex().into_bytes();
+        let mut line = Digest::of(&rest).digits().as_bytes().to_owned();
         line.push(b' ');
         line.extend(rest);
         line.push(b'\n');
@@ -99,40 +95,47 @@ impl Journal {
         Ok(Unsynced::of([self.path.clone()]))
     }
 
-    /// Returns the whole lines of a fingerprint, newest first.
-    pub(crate) fn lines_of(&self, fingerprint: &Digest) -> Result<Vec<Line>> {
+    /// Returns what `look` finds first in the whole lines of a fingerprint, newest first.
+    pub(crate) fn find<T>(
+        &self,
+        fingerprint: &Digest,
+        mut look: impl FnMut(Line<'_>) -> Option<T>,
+    ) -> Result<Option<T>> {
         let mut seen = self.open()?;
         // What is known is as good as what others may have appended since: equal actions give equal records.
         if !seen.newest.contains_key(fingerprint) {
             seen.catch_up()?;
         }
-        let mut found = Vec::new();
         let mut at = seen.newest.get(fingerprint).copied();
         while let Some(index) = at {
             let place = seen.lines[index];
-            found.extend(seen.read(place)?);
+            if let Some(found) = seen.read(place)?.and_then(&mut look) {
+                return Ok(Some(found));
+            }
             at = place.previous;
         }
-        Ok(found)
+        Ok(None)
     }
 
     /// Calls `take` with every whole line that begins at `start` or later, oldest first, and returns the end.
-    pub(crate) fn each_from(&self, start: u64, mut take: impl FnMut(Line) -> Result<()>) -> Result<u64> {
-        let seen = self.look()?;
+    pub(crate) fn each_from(&self, start: u64, mut take: impl FnMut(Line<'_>)) -> Result<u64> {
+        let mut seen = self.look()?;
         let first = seen.lines.partition_point(|place| place.start < start);
-        for place in &seen.lines[first..] {
-            if let Some(line) = seen.read(*place)? {
-                take(line)?;
-            }
+        for index in first..seen.lines.len() {
+            let place = seen.lines[index];
+            seen.read(place)?.into_iter().for_each(&mut take);
         }
         Ok(seen.end)
     }
 
-    /// Returns the line that begins at `start` if there is one and it is whole.
-    pub(crate) fn line_at(&self, start: u64) -> Result<Option<Line>> {
-        let seen = self.look()?;
+    /// Returns what `look` finds in the line that begins at `start`, if there is one and it is whole.
+    pub(crate) fn find_at<T>(&self, start: u64, look: impl FnOnce(Line<'_>) -> Option<T>) -> Result<Option<T>> {
+        let mut seen = self.look()?;
         match seen.lines.binary_search_by_key(&start, |place| place.start) {
-            Ok(index) => seen.read(seen.lines[index]),
+            Ok(index) => {
+                let place = seen.lines[index];
+                Ok(seen.read(place)?.and_then(look))
+            }
             Err(_) => Ok(None),
         }
     }
@@ -182,17 +185,32 @@ impl Seen {
         }
     }
 
-    fn read(&self, place: Place) -> Result<Option<Line>> {
+    fn read(&mut self, place: Place) -> Result<Option<Line<'_>>> {
         let Some(file) = &self.file else { return Ok(None) };
-        let mut bytes = vec![0; place.len];
-        file.read_exact_at(&mut bytes, place.start)?;
-        let is_whole = bytes[..HEX] == *Digest::of(&bytes[HEX + 1..]).hex().as_bytes() && bytes[HEX] == b' ';
-        let tab = bytes.iter().position(|byte| *byte == b'\t').filter(|tab| is_whole && *tab >= BODY);
-        if tab.is_none() {
+        let window_end = self.window_start + self.window.len() as u64;
+        if place.start < self.window_start || place.start + place.len as u64 > window_end {
+            // Empty until it is read: a read that fails must leave nothing that could be believed.
+            let mut window = std::mem::take(&mut self.window);
+            window.resize(place.len.max(WINDOW).min((self.end - place.start) as usize), 0);
+            file.read_exact_at(&mut window, place.start)?;
+            (self.window, self.window_start) = (window, place.start);
+        }
+        let start = (place.start - self.window_start) as usize;
+        let line = parse(&self.window[start..start + place.len], place.start);
+        if line.is_none() {
             tracing::warn!(at = place.start, "a line of the journal is torn or edited and counts as absent");
         }
-        Ok(tab.map(|tab| Line { bytes, tab, start: place.start }))
+        Ok(line)
     }
+}
+
+/// Takes a line apart if its checksum holds.
+fn parse(line: &[u8], start: u64) -> Option<Line<'_>> {
+    let (checksum, rest) = line.split_at_checked(HEX + 1)?;
+    let is_whole = checksum[..HEX] == *Digest::of(rest).digits().as_bytes() && checksum[HEX] == b' ';
+    let body = std::str::from_utf8(rest).ok().filter(|_| is_whole)?.get(BODY - HEX - 1..)?;
+    let (record, action) = body.split_once('\t')?;
+    Some(Line { record, action, start })
 }
 
 /// Reads the fingerprint out of a line, without a look at the rest.
@@ -207,11 +225,7 @@ mod tests {
 
     fn records(journal: &Journal) -> Vec<String> {
         let mut found = Vec::new();
-        let take = |line: Line| {
-            found.push(String::from_utf8_lossy(line.record()).into_owned());
-            Ok(())
-        };
-        journal.each_from(0, take).unwrap();
+        journal.each_from(0, |line| found.push(line.record.to_owned())).unwrap();
         found
     }
 
@@ -246,14 +260,36 @@ mod tests {
         let path = dir.path().join("records.jsonl");
         let (reader, writer) = (Journal::new(path.clone()), Journal::new(path));
         let key = Digest::of(b"key");
-        assert!(reader.lines_of(&key).unwrap().is_empty());
+        assert!(reader.find(&key, |line| Some(line.start)).unwrap().is_none());
         for record in [b"1", b"2"] {
             writer.append(&key, record, b"a").unwrap().sync().unwrap();
         }
-        assert_eq!(reader.lines_of(&key).unwrap()[0].record(), b"2");
-        let starts: Vec<u64> = reader.lines_of(&key).unwrap().iter().map(|line| line.start).collect();
-        assert_eq!(starts.len(), 2);
-        assert_eq!(reader.line_at(starts[0]).unwrap().unwrap().record(), b"2");
-        assert_eq!(reader.line_at(starts[1]).unwrap().unwrap().action(), b"a");
+        let mut starts = Vec::new();
+        let mut take = |line: Line<'_>| {
+            starts.push(line.start);
+            (starts.len() == 2).then(|| line.record.to_owned())
+        };
+        assert_eq!(reader.find(&key, &mut take).unwrap().unwrap(), "1", "the older comes second");
+        assert_eq!(reader.find_at(starts[0], |line| Some(line.record.to_owned())).unwrap().unwrap(), "2");
+        assert_eq!(reader.find_at(starts[1], |line| Some(line.action.to_owned())).unwrap().unwrap(), "a");
+        assert!(reader.find_at(1, |line| Some(line.start)).unwrap().is_none());
+    }
+
+    #[test]
+    fn lines_are_found_wherever_they_stand_to_one_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::new(dir.path().join("records.jsonl"));
+        // Many to a window, one that fills it, one that is larger.
+        let lens = (0..40).map(|at| at * 100).chain([WINDOW, 3 * WINDOW]).chain((0..40).map(|at| at * 50));
+        let records: Vec<String> = lens.map(|len| "x".repeat(len)).collect();
+        let key = |at: usize| Digest::of(&at.to_le_bytes());
+        for (at, record) in records.iter().enumerate() {
+            journal.append(&key(at), record.as_bytes(), b"a").unwrap().sync().unwrap();
+        }
+        let forward = 0..records.len();
+        let strides = (0..records.len()).map(|at| at * 37 % records.len());
+        for at in forward.clone().chain(forward.rev()).chain(strides) {
+            assert_eq!(journal.find(&key(at), |line| Some(line.record == records[at])).unwrap(), Some(true), "{at}");
+        }
     }
 }

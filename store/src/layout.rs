@@ -42,7 +42,7 @@ fn version_file(root: &Path) -> PathBuf {
 
 /// `folder/ab/<62 hex>`: 256 fan-out folders, made when first needed and never removed.
 fn fanned(root: &Path, folder: &str, digest: &Digest) -> PathBuf {
-    let hex = digest.hex();
+    let hex = digest.digits();
     let mut path = PathBuf::with_capacity(root.as_os_str().len() + folder.len() + hex.len() + "///.json".len());
     path.extend([root.as_os_str(), folder.as_ref(), hex[..2].as_ref(), hex[2..].as_ref()]);
     path

@@ -44,7 +44,7 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
 pub use lock::StageLock;
 pub use publish::Unsynced;
-pub use record::{OutputRecord, Record};
+pub use record::{OutputRecord, Outputs, Record};
 pub use rows::RowsRecord;
 pub use tree::{Member, Tree, TreeRef};
 

@@ -65,6 +65,9 @@ pub struct OutputRecord {
     pub members: Vec<Member>,
 }
 
+/// The digest of each output of a stage, by its name.
+pub type Outputs = Vec<(String, Digest)>;
+
 impl Store {
     /// Stores a record with the action behind it, durably. What it names must be stored before.
     pub fn put_record(&self, record: &Record, action: &Value) -> Result<()> {
@@ -89,14 +92,25 @@ impl Store {
 
     /// Returns the document of an action that a record was made by.
     pub fn action(&self, fingerprint: &Digest) -> Result<Option<Value>> {
-        let lines = self.journal.lines_of(fingerprint)?;
-        Ok(lines.iter().find_map(|line| serde_json::from_slice(line.action()).ok()))
+        self.journal.find(fingerprint, |line| serde_json::from_str(line.action).ok())
     }
 
     /// Returns the record of a fingerprint that is in force. One that does not match its checksum counts as absent.
     pub fn record(&self, fingerprint: &Digest) -> Result<Option<Record>> {
-        let lines = self.journal.lines_of(fingerprint)?;
-        Ok(lines.iter().filter_map(decode).find(|record| record.deterministic))
+        self.journal.find(fingerprint, |line| decode(line).filter(|record| record.deterministic))
+    }
+
+    /// Returns the digest of each output of the record that is in force, if every one is present: the stage is fresh.
+    pub fn fresh_outputs(&self, fingerprint: &Digest) -> Result<Option<Outputs>> {
+        let decode =
+            |line: Line<'_>| serde_json::from_str(line.record).ok().filter(|glance: &Glance| glance.deterministic);
+        let glance = self.journal.find(fingerprint, decode)?;
+        let is_present = |output: &GlanceOutput| {
+            self.are_present(&output.digest, output.members.iter().map(|member| (member.digest, member.size)))
+        };
+        Ok(glance
+            .filter(|glance| glance.outputs.values().all(is_present))
+            .map(|glance| glance.outputs.into_iter().map(|(name, output)| (name, output.digest)).collect()))
     }
 
     /// Returns whether every output of a record is present.
@@ -129,10 +143,7 @@ impl Store {
     /// Returns every record that can be read, oldest first.
     pub fn all_records(&self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        self.journal.each_from(0, |line| {
-            records.extend(decode(&line));
-            Ok(())
-        })?;
+        self.journal.each_from(0, |line| records.extend(decode(line)))?;
         Ok(records)
     }
 
@@ -150,7 +161,7 @@ impl Store {
         });
         let mut found = Vec::new();
         for start in starts {
-            found.extend(self.journal.line_at(start)?.as_ref().and_then(decode).filter(|record| record.stage == stage));
+            found.extend(self.journal.find_at(start, decode)?.filter(|record| record.stage == stage));
         }
         Ok(found)
     }
@@ -160,11 +171,10 @@ impl Store {
         let covered = covered.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_ref()).ok()).map_or(0, u64::from_le_bytes);
         let mut refused = None;
         let end = self.journal.each_from(covered, |line| {
-            if let Some(record) = decode(&line) {
+            if let Some(record) = decode(line) {
                 let key = format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start);
                 refused = open.stages.insert(key.as_bytes(), &[]).err().or(refused.take());
             }
-            Ok(())
         })?;
         let noted = open.stages.insert(COVERED, &end.to_le_bytes());
         Ok(refused.map_or(noted.map(drop), Err))
@@ -174,8 +184,27 @@ impl Store {
 /// No stage has an empty name.
 const COVERED: &[u8] = b"";
 
-fn decode(line: &Line) -> Option<Record> {
-    serde_json::from_slice(line.record()).ok()
+fn decode(line: Line<'_>) -> Option<Record> {
+    serde_json::from_str(line.record).ok()
+}
+
+/// The little of a [`Record`] that tells whether a stage is fresh: the rest is passed over where it is read.
+#[derive(Deserialize)]
+struct Glance {
+    outputs: BTreeMap<String, GlanceOutput>,
+    deterministic: bool,
+}
+
+#[derive(Deserialize)]
+struct GlanceOutput {
+    digest: Digest,
+    members: Vec<GlanceMember>,
+}
+
+#[derive(Deserialize)]
+struct GlanceMember {
+    digest: Digest,
+    size: u64,
 }
 
 fn outputs_differ(one: &Record, two: &Record) -> bool {

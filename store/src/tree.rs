@@ -76,13 +76,18 @@ impl Store {
 
     /// Returns the same of a tree whose members are known.
     pub(crate) fn is_present(&self, digest: &Digest, members: &[Member]) -> bool {
+        self.are_present(digest, members.iter().map(|member| (member.digest, member.size)))
+    }
+
+    /// Returns the same where only digests and sizes of the members are known.
+    pub(crate) fn are_present(&self, manifest: &Digest, mut members: impl Iterator<Item = (Digest, u64)>) -> bool {
         let is_there = |digest: &Digest, size: Option<u64>| {
             std::fs::metadata(self.object_path(digest)).is_ok_and(|found| {
                 let is_untouched = found.permissions().readonly();
                 size.is_none_or(|size| found.len() == size) && (is_untouched || self.is_intact(digest).unwrap_or(false))
             })
         };
-        is_there(digest, None) && members.iter().all(|member| is_there(&member.digest, Some(member.size)))
+        is_there(manifest, None) && members.all(|(digest, size)| is_there(&digest, Some(size)))
     }
 
     /// Reads every byte of a tree, and fails at the first object that is missing or not what its name says; a damaged one is

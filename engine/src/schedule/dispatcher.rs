@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
-use store::{Digest, Record, StageLock, Store};
+use store::{Digest, Outputs, StageLock, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
@@ -48,7 +48,7 @@ pub(super) struct Dispatcher<'a> {
     /// Stages that must run or do.
     queue: Queue,
     /// Outputs of stages that are done.
-    done: HashMap<NodeIndex, BTreeMap<String, Digest>>,
+    done: HashMap<NodeIndex, Outputs>,
     attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
     /// Results on their way to the disk, while the stages after them already run.
     syncs: JoinSet<Result<(), store::Error>>,
@@ -170,9 +170,9 @@ impl<'a> Dispatcher<'a> {
             artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference))
         });
         let fingerprint = action.fingerprint();
-        let record = if self.selected.forced.contains(&node) { None } else { self.store.record(&fingerprint)? };
-        match record.filter(|record| self.store.outputs_are_whole(record)) {
-            Some(record) => self.take_fresh(node, record),
+        let is_forced = self.selected.forced.contains(&node);
+        match if is_forced { None } else { self.store.fresh_outputs(&fingerprint)? } {
+            Some(outputs) => self.take_fresh(node, fingerprint, outputs),
             None if self.selected.given.contains(&node) => self.refuse(node),
             None => {
                 let needs = needs(stage, &self.workflow.device, self.options.threads);
@@ -192,20 +192,19 @@ impl<'a> Dispatcher<'a> {
         self.block_after(node);
     }
 
-    fn take_fresh(&mut self, node: NodeIndex, record: Record) {
+    fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
         // What is only needed is not spoken of.
         if self.selected.wanted.contains(&node) {
             let stage = self.name(node);
-            self.send(Event::Fresh { stage: stage.clone(), fingerprint: record.fingerprint.to_string() });
+            self.send(Event::Fresh { stage: stage.clone(), fingerprint: fingerprint.to_string() });
             self.summary.fresh.push(stage);
         }
-        self.take(node, record);
+        self.take(node, fingerprint, outputs);
     }
 
-    fn take(&mut self, node: NodeIndex, record: Record) {
-        let outputs = record.outputs.iter().map(|(name, output)| (name.clone(), output.digest)).collect();
+    fn take(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
         self.done.insert(node, outputs);
-        self.summary.records.insert(self.name(node), record);
+        self.summary.done.insert(self.name(node), fingerprint);
         for after in self.workflow.graph.neighbors_directed(node, Direction::Outgoing) {
             let Some(count) = self.waiting.get_mut(&after) else { continue };
             *count -= 1;
@@ -242,7 +241,10 @@ impl<'a> Dispatcher<'a> {
     fn digest(&self, reference: &Reference) -> Digest {
         match &reference.target {
             Target::Input(name) => self.inputs[name],
-            Target::Output { stage, output } => self.done[&self.nodes[stage.0.as_str()]][output],
+            Target::Output { stage, output } => {
+                let outputs = &self.done[&self.nodes[stage.0.as_str()]];
+                outputs.iter().find(|(name, _)| name == output).expect("a stage that is done has all outputs").1
+            }
         }
     }
 
@@ -250,7 +252,9 @@ impl<'a> Dispatcher<'a> {
     fn record(&mut self, node: NodeIndex, mut made: Made, lock: Option<StageLock>) -> Result<(), Error> {
         made.write(self.store)?;
         drop(lock);
-        let record = made.record.clone();
+        let record = &made.record;
+        let (fingerprint, outputs) = (record.fingerprint, record.outputs.iter());
+        let outputs = outputs.map(|(name, output)| (name.clone(), output.digest)).collect();
         self.summary.ran.push(record.stage.clone());
         self.send(Event::Done {
             stage: record.stage.clone(),
@@ -258,7 +262,7 @@ impl<'a> Dispatcher<'a> {
             seconds: made.seconds,
         });
         self.syncs.spawn_blocking(move || made.sync());
-        self.take(node, record);
+        self.take(node, fingerprint, outputs);
         Ok(())
     }
 
@@ -283,7 +287,7 @@ impl<'a> Dispatcher<'a> {
         let stage = job.stage.name.to_string();
         match ended {
             Ended::Done(made) => self.record(node, *made, lock)?,
-            Ended::Shared(record) => self.take_fresh(node, *record),
+            Ended::Shared(outputs) => self.take_fresh(node, job.fingerprint, outputs),
             Ended::Verified(..) => unreachable!("an apply verifies nothing"),
             Ended::Stopped(step) => {
                 self.send(Event::Stopped { stage, step });

@@ -26,10 +26,9 @@ pub(super) async fn work(
         Err(error) => return (Ended::Failed(Failure::from(error)), None),
     };
     if job.purpose != Purpose::Forced
-        && let Ok(Some(record)) = store.record(&job.fingerprint)
-        && store.outputs_are_whole(&record)
+        && let Ok(Some(outputs)) = store.fresh_outputs(&job.fingerprint)
     {
-        return (Ended::Shared(Box::new(record)), None);
+        return (Ended::Shared(outputs), None);
     }
     let mut delay = FIRST_DELAY;
     for number in 1.. {

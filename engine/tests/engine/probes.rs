@@ -9,9 +9,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use engine::event::Event;
-use engine::schedule::{Halt, Summary};
+use engine::schedule::Halt;
 
-use super::support::{Sandbox, attempts_left, sorted};
+use super::support::{Applied, Sandbox, attempts_left, sorted};
 
 /// A stage that reads an input, two after it, and one beside them.
 const WORKFLOW: &str = "
@@ -30,7 +30,7 @@ text = \"other\"
 ";
 
 /// What is done, and what the next apply is expected to run.
-type Probe = (&'static str, fn(&Sandbox) -> Summary, &'static [&'static str]);
+type Probe = (&'static str, fn(&Sandbox) -> Applied, &'static [&'static str]);
 
 const PROBES: [Probe; 17] = [
     ("nothing changed", |sandbox| sandbox.apply(WORKFLOW, &[]), &[]),
@@ -64,27 +64,27 @@ const PROBES: [Probe; 17] = [
     ("everything is killed at step 3 of 6, then run again", killed, &["c: 3 of 6 steps"]),
 ];
 
-fn touched(sandbox: &Sandbox) -> Summary {
+fn touched(sandbox: &Sandbox) -> Applied {
     let file = std::fs::File::options().write(true).open(sandbox.dir.path().join("words.jsonl")).unwrap();
     file.set_times(FileTimes::new().set_modified(SystemTime::now() + Duration::from_mins(1))).unwrap();
     sandbox.apply(WORKFLOW, &[])
 }
 
-fn equal_output(sandbox: &Sandbox) -> Summary {
+fn equal_output(sandbox: &Sandbox) -> Applied {
     // `a` joins texts in lower case.
     sandbox.apply(WORKFLOW, &["a.lower=true"]);
     words(sandbox, "ONE TWO");
     sandbox.apply(WORKFLOW, &["a.lower=true"])
 }
 
-fn reformatted(sandbox: &Sandbox) -> Summary {
+fn reformatted(sandbox: &Sandbox) -> Applied {
     let text = "write.beside = { text = 'other' }\n[count]\nc = { steps = 4, data = ['b.samples'] }\n[join]\n\
                 b = { separator = ' ', data = ['a.samples'] }\na = { data = ['inputs.words'] }\n\
                 [inputs.words]\nsamples = './words.jsonl'\n";
     sandbox.apply(text, &[])
 }
 
-fn reverted(sandbox: &Sandbox) -> Summary {
+fn reverted(sandbox: &Sandbox) -> Applied {
     sandbox.apply(WORKFLOW, &["beside.text=new"]);
     sandbox.apply(WORKFLOW, &[])
 }
@@ -96,12 +96,12 @@ fn object(sandbox: &Sandbox, stage: &str, output: &str) -> std::path::PathBuf {
     sandbox.store.object_path(&tree.members[0].digest)
 }
 
-fn deleted(sandbox: &Sandbox) -> Summary {
+fn deleted(sandbox: &Sandbox) -> Applied {
     fs_err::remove_file(object(sandbox, "c", "model")).unwrap();
     sandbox.apply(WORKFLOW, &[])
 }
 
-fn altered(sandbox: &Sandbox) -> Summary {
+fn altered(sandbox: &Sandbox) -> Applied {
     let path = object(sandbox, "c", "model");
     let mut bytes = fs_err::read(&path).unwrap();
     bytes[0] ^= 1;
@@ -110,7 +110,7 @@ fn altered(sandbox: &Sandbox) -> Summary {
     sandbox.apply(WORKFLOW, &[])
 }
 
-fn moved(sandbox: &Sandbox) -> Summary {
+fn moved(sandbox: &Sandbox) -> Applied {
     let elsewhere = sandbox.dir.path().join("elsewhere/deep");
     fs_err::create_dir_all(&elsewhere).unwrap();
     fs_err::rename(sandbox.dir.path().join("words.jsonl"), elsewhere.join("words.jsonl")).unwrap();
@@ -118,7 +118,7 @@ fn moved(sandbox: &Sandbox) -> Summary {
 }
 
 /// A crash of the worker stands for the death of both: the engine only ever learns of checkpoints.
-fn killed(sandbox: &Sandbox) -> Summary {
+fn killed(sandbox: &Sandbox) -> Applied {
     let file = sandbox.dir.path().join("crashed");
     let crash = format!("c.crash-once={{ at = 3, file = {:?} }}", file.display().to_string());
     let sets = ["c.salt=7", "c.steps=6", &crash];
@@ -141,7 +141,7 @@ fn fresh() -> Sandbox {
 }
 
 /// What ran, with the steps where a count did part of its work.
-fn told(summary: &Summary) -> Vec<String> {
+fn told(summary: &Applied) -> Vec<String> {
     let told = sorted(&summary.ran).into_iter().map(|stage| {
         let record = &summary.records[stage];
         match record.summary.get("steps").and_then(serde_json::Value::as_u64) {

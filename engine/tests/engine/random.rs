@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use engine::plan::{Plan, Status, plan};
-use engine::schedule::Summary;
 use engine::select::Selection;
 
-use super::support::Sandbox;
+use super::support::{Applied, Sandbox};
 
 /// A small generator, so that a failure can be run again by its number.
 struct Random(u64);
@@ -129,7 +128,7 @@ impl Stage {
     }
 }
 
-fn check_run(plan: &Plan, summary: &Summary, context: &str) {
+fn check_run(plan: &Plan, summary: &Applied, context: &str) {
     assert!(summary.failed.is_empty() && summary.left.is_empty(), "{:?} {context}", summary.failed);
     let ran: BTreeSet<&str> = summary.ran.iter().map(String::as_str).collect();
     for row in &plan.rows {
@@ -154,7 +153,7 @@ fn check_run(plan: &Plan, summary: &Summary, context: &str) {
     assert!(ran.is_subset(&planned), "{ran:?}; {context}");
 }
 
-fn outputs(summary: &Summary) -> BTreeMap<String, String> {
+fn outputs(summary: &Applied) -> BTreeMap<String, String> {
     let all = summary.records.iter().flat_map(|(stage, record)| {
         record.outputs.iter().map(move |(output, made)| (format!("{stage}.{output}"), made.digest.to_string()))
     });

@@ -1,5 +1,7 @@
 //! The sandbox of the engine's tests: the toy worker, a store and a workflow file in a folder of their own.
 
+use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use engine::schedule::{Halt, Options, Summary, apply};
 use engine::select::Selection;
 use engine::worker::client;
 use engine::workflow::{Workflow, load};
-use store::Store;
+use store::{Record, Store};
 use tokio::sync::watch;
 
 /// A store, a worker, and a file to change.
@@ -20,6 +22,20 @@ pub(crate) struct Sandbox {
     pub(crate) store: Store,
     kinds: Kinds,
     pub(crate) worker: PathBuf,
+}
+
+/// What came of an apply, with the records of what is done.
+pub(crate) struct Applied {
+    summary: Summary,
+    pub(crate) records: BTreeMap<String, Record>,
+}
+
+impl Deref for Applied {
+    type Target = Summary;
+
+    fn deref(&self) -> &Summary {
+        &self.summary
+    }
 }
 
 /// A chain of three stages, and one beside it.
@@ -60,7 +76,7 @@ impl Sandbox {
         workflow: &Workflow,
         change: impl FnOnce(&mut Options),
         mut on_event: impl FnMut(&Event, &watch::Sender<Halt>),
-    ) -> Summary {
+    ) -> Applied {
         let (sender, halt) = watch::channel(Halt::Run);
         let mut options = Options {
             worker: self.worker.clone(),
@@ -76,15 +92,19 @@ impl Sandbox {
         };
         change(&mut options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(apply(workflow, &self.store, &options, |event| on_event(event, &sender))).unwrap()
+        let applied = apply(workflow, &self.store, &options, |event| on_event(event, &sender));
+        let summary = runtime.block_on(applied).unwrap();
+        let record = |fingerprint| self.store.record(fingerprint).unwrap().unwrap();
+        let records = summary.done.iter().map(|(stage, fingerprint)| (stage.clone(), record(fingerprint))).collect();
+        Applied { summary, records }
     }
 
     /// Applies a workflow that lies in another folder.
-    pub(crate) fn apply_in(&self, dir: &Path, text: &str, sets: &[&str]) -> Summary {
+    pub(crate) fn apply_in(&self, dir: &Path, text: &str, sets: &[&str]) -> Applied {
         self.apply_with(&self.workflow_in(dir, text, sets), |_| {}, |_, _| {})
     }
 
-    pub(crate) fn apply(&self, text: &str, sets: &[&str]) -> Summary {
+    pub(crate) fn apply(&self, text: &str, sets: &[&str]) -> Applied {
         self.apply_with(&self.workflow(text, sets), |_| {}, |_, _| {})
     }
 
