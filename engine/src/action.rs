@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use store::Digest;
 
-use crate::workflow::{Reference, Role, StageDecl};
+use crate::workflow::{Reference, Role, StageDecl, push_step};
 
 /// The document that decides a stage's outputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,28 @@ pub struct Action {
     pub document: Value,
     extents: Vec<String>,
     rows: Vec<String>,
+}
+
+/// Returns the fingerprint of a stage's action. The action itself is not made: of a fresh stage nobody asks more.
+pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Digest {
+    let mut canon = Canon::default();
+    let artifacts = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
+    canon.artifacts = artifacts.collect();
+    // The keys of the document in their order.
+    canon.out.push(b'{');
+    if let Some(backend) = &stage.backend {
+        canon.out.extend(b"\"backend\":");
+        write_plain(backend, &mut canon.out);
+        canon.out.push(b',');
+    }
+    canon.out.extend(b"\"kind\":");
+    write_plain(&stage.kind, &mut canon.out);
+    canon.out.extend(b",\"params\":");
+    canon.object(stage.config.iter().filter(|(key, _)| stage.roles.get(*key) != Some(&Role::Neutral)));
+    canon.out.extend(b",\"version\":");
+    write_plain(&stage.version, &mut canon.out);
+    canon.out.push(b'}');
+    Digest::of(&canon.out)
 }
 
 impl Action {
@@ -207,39 +229,72 @@ fn drop_later(value: &mut Value, step: u64) {
 }
 
 fn digest(document: &Value) -> Digest {
-    let mut text = Vec::with_capacity(1_024);
-    write_canonical(document, &mut text);
-    Digest::of(&text)
+    let mut canon = Canon::default();
+    canon.value(document);
+    Digest::of(&canon.out)
 }
 
-fn write_canonical(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Object(entries) => {
-            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            out.push(b'{');
-            for (index, (key, entry)) in entries.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
+/// A canonical text that is being written.
+#[derive(Default)]
+struct Canon<'a> {
+    out: Vec<u8>,
+    /// What stands at which places instead of the references there, by JSON pointer.
+    artifacts: Vec<(&'a str, Value)>,
+    /// The place that is being written; kept only if something stands instead somewhere.
+    pointer: String,
+}
+
+impl Canon<'_> {
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Object(entries) => self.object(entries.iter()),
+            Value::Array(items) => {
+                self.out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(b',');
+                    }
+                    self.member(&index.to_string(), item);
                 }
-                write_plain(key, out);
-                out.push(b':');
-                write_canonical(entry, out);
+                self.out.push(b']');
             }
-            out.push(b'}');
+            Value::Number(number) => write_number(number, &mut self.out),
+            plain => write_plain(plain, &mut self.out),
         }
-        Value::Array(items) => {
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_canonical(item, out);
+    }
+
+    fn object<'b>(&mut self, entries: impl Iterator<Item = (&'b String, &'b Value)>) {
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        self.out.push(b'{');
+        for (index, (key, entry)) in entries.into_iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
             }
-            out.push(b']');
+            write_plain(key, &mut self.out);
+            self.out.push(b':');
+            self.member(key, entry);
         }
-        Value::Number(number) => write_number(number, out),
-        plain => write_plain(plain, out),
+        self.out.push(b'}');
+    }
+
+    /// Writes a member of an object or array, or what stands in its place.
+    fn member(&mut self, key: &str, value: &Value) {
+        if self.artifacts.is_empty() {
+            return self.value(value);
+        }
+        let above = self.pointer.len();
+        push_step(&mut self.pointer, key);
+        match self.artifacts.iter().position(|(pointer, _)| *pointer == self.pointer) {
+            Some(at) => {
+                // Nothing stands inside an artifact.
+                let artifacts = std::mem::take(&mut self.artifacts);
+                self.value(&artifacts[at].1);
+                self.artifacts = artifacts;
+            }
+            None => self.value(value),
+        }
+        self.pointer.truncate(above);
     }
 }
 
@@ -277,8 +332,9 @@ mod tests {
                 target: Target::Input("base".to_owned()),
                 artifact: ArtifactType::Model,
             }],
-            roles: BTreeMap::from([("steps".to_owned(), Role::Extent), ("batch-size".to_owned(), Role::Neutral)]),
-            outputs: BTreeMap::new(),
+            roles: BTreeMap::from([("steps".to_owned(), Role::Extent), ("batch-size".to_owned(), Role::Neutral)])
+                .into(),
+            outputs: BTreeMap::new().into(),
             origins: BTreeMap::new(),
             run: RunOptions::default(),
             backend: None,
@@ -326,6 +382,30 @@ mod tests {
         assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 200) })), 200);
         assert_eq!(shared(json!({ "steps": 100, "rewards": rewards(2.0, 300) })), 100);
         assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 300), "lr": 1 })), 0);
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_the_action() {
+        let references = ["/model", "/data/1", "/nested/a~1b/model", "/nested/c~0d"].map(|pointer| Reference {
+            pointer: pointer.to_owned(),
+            target: Target::Input("base".to_owned()),
+            artifact: ArtifactType::Model,
+        });
+        let nested = json!({ "c~d": "inputs.c", "a/b": { "weight": 2.0, "model": "inputs.b" }, "ab": "model" });
+        let mut stage = stage(json!({ "model": "inputs.base", "data": ["x", "inputs.y"], "nested": nested }));
+        stage.config.extend([("batch-size".to_owned(), json!(3)), ("lr".to_owned(), json!(1e-4))]);
+        stage.references = references.to_vec();
+        let import = Map::from_iter([("limit".to_owned(), json!(3)), ("fields".to_owned(), json!({"a": "model"}))]);
+        let resolve =
+            |reference: &Reference| artifact(ArtifactType::Model, &Digest::of(reference.pointer.as_bytes()), &import);
+        for backend in [None, Some("cuda".to_owned())] {
+            stage.backend = backend;
+            let action = Action::of(&stage, resolve);
+            assert!(!action.document.to_string().contains("inputs."), "{}", action.document);
+            assert_eq!(fingerprint(&stage, resolve), action.fingerprint());
+            stage.references.rotate_left(1);
+        }
+        assert_ne!(fingerprint(&stage, resolve), fingerprint(&stage, |_| Value::Null));
     }
 
     #[test]

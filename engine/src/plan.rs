@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{CheckpointRecord, Digest, Record, Store};
 
-use crate::action::{Action, artifact, placeholder};
+use crate::action::{self, Action, artifact, placeholder};
 use crate::dirty::{DirtyReason, diff};
 use crate::forecast::{Forecast, Memory};
 use crate::pools::{GPUS, needs};
@@ -155,13 +155,13 @@ impl Planner<'_> {
         let (workflow, store) = (self.workflow, self.store);
         let stage = &workflow.graph[node];
         let upstream = self.unknown_upstream(node);
-        let action = Action::of(stage, |reference| match &reference.target {
+        let resolve = |planner: &Self, reference: &Reference| match &reference.target {
             Target::Output { stage, output } => {
-                self.resolve(reference).unwrap_or_else(|| placeholder(&stage.0, output))
+                planner.resolve(reference).unwrap_or_else(|| placeholder(&stage.0, output))
             }
-            Target::Input(_) => self.resolve(reference).unwrap_or(Value::Null),
-        });
-        let key = action.fingerprint();
+            Target::Input(_) => planner.resolve(reference).unwrap_or(Value::Null),
+        };
+        let key = action::fingerprint(stage, |reference| resolve(self, reference));
         let fingerprint = upstream.is_empty().then_some(key);
         let is_forced = self.selected.forced.contains(&node);
         let mut row = Row {
@@ -183,6 +183,7 @@ impl Planner<'_> {
             }
             return Ok(row);
         }
+        let action = Action::of(stage, |reference| resolve(self, reference));
         let memory = self.memory()?;
         let last = memory.last(stage, &workflow.name).cloned();
         row.reasons = match (&last, is_forced) {

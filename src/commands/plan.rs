@@ -225,7 +225,7 @@ fn print_values(workflow: &Workflow) {
         ui::line(&format!("\n[{}.{}]", stage.kind, stage.name));
         for (key, value) in &stage.config {
             let origin = match stage.origins.get(key) {
-                Some(Origin::Kind) | None => "default of the kind",
+                None => "default of the kind",
                 Some(Origin::Defaults) => "[defaults]",
                 Some(Origin::Stage) => "stage",
                 Some(Origin::Each) => "each",

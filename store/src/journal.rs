@@ -40,6 +40,8 @@ struct Seen {
     lines: Vec<Place>,
     /// The last line of each fingerprint.
     newest: HashMap<Digest, usize>,
+    /// Whether this process has appended since.
+    has_more: bool,
     /// What was read last, and where it begins in the file.
     window: Vec<u8>,
     window_start: u64,
@@ -92,6 +94,7 @@ impl Journal {
             line.insert(0, b'\n');
         }
         file.write_all(&line)?;
+        self.seen().has_more = true;
         Ok(Unsynced::of([self.path.clone()]))
     }
 
@@ -103,7 +106,7 @@ impl Journal {
     ) -> Result<Option<T>> {
         let mut seen = self.open()?;
         // What is known is as good as what others may have appended since: equal actions give equal records.
-        if !seen.newest.contains_key(fingerprint) {
+        if seen.has_more || !seen.newest.contains_key(fingerprint) {
             seen.catch_up()?;
         }
         let mut at = seen.newest.get(fingerprint).copied();
@@ -147,8 +150,12 @@ impl Journal {
         Ok(seen)
     }
 
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn open(&self) -> Result<MutexGuard<'_, Seen>> {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self.seen();
         if seen.file.is_none() {
             if !self.path.exists() {
                 return Ok(seen);
@@ -162,6 +169,7 @@ impl Journal {
 impl Seen {
     fn catch_up(&mut self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        self.has_more = false;
         if file.metadata()?.len() <= self.end {
             return Ok(());
         }
@@ -273,6 +281,17 @@ mod tests {
         assert_eq!(reader.find_at(starts[0], |line| Some(line.record.to_owned())).unwrap().unwrap(), "2");
         assert_eq!(reader.find_at(starts[1], |line| Some(line.action.to_owned())).unwrap().unwrap(), "a");
         assert!(reader.find_at(1, |line| Some(line.start)).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_newest_is_what_this_process_has_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::new(dir.path().join("records.jsonl"));
+        let key = Digest::of(b"key");
+        for record in ["1", "2", "3"] {
+            journal.append(&key, record.as_bytes(), b"a").unwrap().sync().unwrap();
+            assert_eq!(journal.find(&key, |line| Some(line.record.to_owned())).unwrap().unwrap(), record);
+        }
     }
 
     #[test]

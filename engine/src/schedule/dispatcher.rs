@@ -23,7 +23,7 @@ use super::launch::{import, inputs, job, machine};
 use super::queue::{Queue, Start};
 use super::retry::work;
 use super::{Error, Halt, Options, Summary};
-use crate::action::{Action, artifact};
+use crate::action::{Action, artifact, fingerprint};
 use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::Event;
 use crate::plan::hash_inputs;
@@ -166,15 +166,16 @@ impl<'a> Dispatcher<'a> {
 
     fn settle(&mut self, node: NodeIndex) -> Result<(), Error> {
         let stage = &self.workflow.graph[node];
-        let action = Action::of(stage, |reference| {
+        let resolve = |reference: &Reference| {
             artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference))
-        });
-        let fingerprint = action.fingerprint();
+        };
+        let fingerprint = fingerprint(stage, resolve);
         let is_forced = self.selected.forced.contains(&node);
         match if is_forced { None } else { self.store.fresh_outputs(&fingerprint)? } {
             Some(outputs) => self.take_fresh(node, fingerprint, outputs),
             None if self.selected.given.contains(&node) => self.refuse(node),
             None => {
+                let action = Action::of(stage, resolve);
                 let needs = needs(stage, &self.workflow.device, self.options.threads);
                 self.queue.push(node, action, fingerprint, needs);
             }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::each::Draft;
 use super::tree::{Entry, Node, Table, Value};
-use super::{Role, RunOptions};
+use super::{Role, RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
 use crate::kind::{KeySpec, KeyType, KindInfo};
@@ -29,14 +29,22 @@ pub(super) struct Written {
 
 /// Checks a stage's keys against its kind, and fills in defaults.
 pub(super) fn check(draft: &Draft, kind: &KindInfo, diagnostics: &mut Vec<Diagnostic>) -> Checked {
-    let mut checker = Checker { owner: format!("a parameter of {}", draft.kind), references: Vec::new(), diagnostics };
-    let what = format!("{} stage `{}`", draft.kind, draft.name);
-    let config = checker.table(&draft.keys, &kind.keys, &what, &draft.place, "");
+    let mut checker = Checker { kind: &draft.kind, pointer: String::new(), references: Vec::new(), diagnostics };
+    let config = checker.table(&draft.keys, &kind.keys, Owner::Stage(&draft.name), &draft.place);
     Checked { config, references: checker.references }
 }
 
+/// What a table belongs to.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    Stage(&'a StageName),
+    Key(&'a str),
+}
+
 struct Checker<'a> {
-    owner: String,
+    kind: &'a str,
+    /// The place in the config that is being checked.
+    pointer: String,
     references: Vec<Written>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -46,18 +54,16 @@ impl Checker<'_> {
         &mut self,
         table: &Table,
         keys: &BTreeMap<String, KeySpec>,
-        what: &str,
+        owner: Owner<'_>,
         place: &Place,
-        pointer: &str,
     ) -> Map<String, Json> {
         let mut config = Map::new();
         for entry in &table.0 {
             let Some(spec) = keys.get(&entry.key) else {
-                self.unknown(entry, keys, what);
+                self.unknown(entry, keys, owner);
                 continue;
             };
-            let pointer = format!("{pointer}/{}", escape(&entry.key));
-            if let Some(value) = self.value(&entry.node, &spec.ty, &entry.key, &pointer) {
+            if let Some(value) = self.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key)) {
                 config.insert(entry.key.clone(), value);
             }
         }
@@ -67,7 +73,7 @@ impl Checker<'_> {
                     config.insert(key.clone(), default.clone());
                 }
                 None if spec.required => {
-                    let message = format!("{what} lacks `{key}`");
+                    let message = format!("{} lacks `{key}`", self.named(owner));
                     let help = format!("`{key}` takes {}", spec.ty);
                     self.diagnostics
                         .push(Diagnostic::new(place, message, format!("`{key}` is required")).with_help(help));
@@ -78,17 +84,33 @@ impl Checker<'_> {
         config
     }
 
-    fn unknown(&mut self, entry: &Entry, keys: &BTreeMap<String, KeySpec>, what: &str) {
-        let message = format!("unknown key `{}` in {what}", entry.key);
-        let label = format!("not {}", self.owner);
+    /// Does something one step further down.
+    fn at<T>(&mut self, key: &str, check: impl FnOnce(&mut Self) -> T) -> T {
+        let above = self.pointer.len();
+        push_step(&mut self.pointer, key);
+        let checked = check(self);
+        self.pointer.truncate(above);
+        checked
+    }
+
+    fn named(&self, owner: Owner<'_>) -> String {
+        match owner {
+            Owner::Stage(name) => format!("{} stage `{name}`", self.kind),
+            Owner::Key(key) => format!("`{key}`"),
+        }
+    }
+
+    fn unknown(&mut self, entry: &Entry, keys: &BTreeMap<String, KeySpec>, owner: Owner<'_>) {
+        let message = format!("unknown key `{}` in {}", entry.key, self.named(owner));
+        let label = format!("not a parameter of {}", self.kind);
         let help = suggest(&entry.key, keys.keys().map(String::as_str));
         self.diagnostics.push(Diagnostic::new(&entry.key_place, message, label).with_optional_help(help));
     }
 
-    fn value(&mut self, node: &Node, ty: &KeyType, key: &str, pointer: &str) -> Option<Json> {
+    fn value(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
         match (ty, &node.value) {
             (KeyType::AnyOf(types), _) => match types.iter().find(|ty| has_shape(ty, &node.value)) {
-                Some(ty) => self.value(node, ty, key, pointer),
+                Some(ty) => self.value(node, ty, key),
                 None => self.mismatch(node, ty, key),
             },
             (KeyType::Bool, Value::Bool(claim)) => Some(json!(claim)),
@@ -115,7 +137,7 @@ impl Checker<'_> {
                 None
             }
             (KeyType::Reference(artifact), Value::Text(text)) => {
-                let (pointer, text, place) = (pointer.to_owned(), text.clone(), node.place.clone());
+                let (pointer, text, place) = (self.pointer.clone(), text.clone(), node.place.clone());
                 self.references.push(Written { pointer, text: text.clone(), artifact: *artifact, place });
                 Some(json!(text))
             }
@@ -124,18 +146,17 @@ impl Checker<'_> {
                     return self.mismatch(node, ty, key);
                 }
                 let items = items.iter().enumerate();
-                let items = items.map(|(index, item)| self.value(item, of, key, &format!("{pointer}/{index}")));
+                let items =
+                    items.map(|(index, item)| self.at(&index.to_string(), |checker| checker.value(item, of, key)));
                 items.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
             }
             (KeyType::Table(keys), Value::Table(table)) => {
-                let what = format!("`{key}`");
-                Some(Json::Object(self.table(table, keys, &what, &node.place, pointer)))
+                Some(Json::Object(self.table(table, keys, Owner::Key(key), &node.place)))
             }
             (KeyType::MapOf(of), Value::Table(table)) => {
                 let mut map = Map::new();
                 for entry in &table.0 {
-                    let pointer = format!("{pointer}/{}", escape(&entry.key));
-                    if let Some(value) = self.value(&entry.node, of, &entry.key, &pointer) {
+                    if let Some(value) = self.at(&entry.key, |checker| checker.value(&entry.node, of, &entry.key)) {
                         map.insert(entry.key.clone(), value);
                     }
                 }
@@ -209,10 +230,6 @@ pub(super) fn plain(node: &Node) -> Json {
             Json::Object(table.0.iter().map(|entry| (entry.key.clone(), plain(&entry.node))).collect())
         }
     }
-}
-
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// Returns the keys of a kind that are not results.

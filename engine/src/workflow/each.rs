@@ -151,7 +151,7 @@ impl Expansion<'_> {
         let mut keys = Table::default();
         if let Some(defaults) = self.defaults.get(kind).and_then(|entry| entry.node.table()) {
             mark(&mut origins, defaults, Origin::Defaults);
-            keys.merge(defaults.clone());
+            keys = defaults.clone();
         }
         mark(&mut origins, &own, Origin::Stage);
         keys.merge(own);
@@ -190,12 +190,15 @@ impl Expansion<'_> {
     }
 
     fn push(&mut self, draft: Draft) {
-        let kind = self.kind_of.entry(draft.family.clone()).or_insert_with(|| draft.kind.clone());
-        if *kind != draft.kind {
+        let other = self.kind_of.get(&draft.family).filter(|kind| **kind != draft.kind);
+        if let Some(kind) = other {
             let message = format!("two stages are called `{}`", draft.family);
             let help = format!("the other one is of kind `{kind}`; names are unique across kinds");
             self.diagnostics.push(Diagnostic::new(&draft.place, message, "taken already").with_help(help));
             return;
+        }
+        if !self.kind_of.contains_key(&draft.family) {
+            self.kind_of.insert(draft.family.clone(), draft.kind.clone());
         }
         self.drafts.push(draft);
     }

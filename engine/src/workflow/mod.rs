@@ -13,9 +13,10 @@ mod overlay;
 mod tests;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::graph::DiGraph;
@@ -78,11 +79,11 @@ pub struct StageDecl {
     pub config: Map<String, Value>,
     /// Where references stand in `config`.
     pub references: Vec<Reference>,
-    /// Keys that are not of role [`Role::Result`].
-    pub roles: BTreeMap<String, Role>,
-    /// Output name → type.
-    pub outputs: BTreeMap<String, ArtifactType>,
-    /// Where each key's value came from.
+    /// Keys that are not of role [`Role::Result`]; one table for all stages of the kind.
+    pub roles: Arc<BTreeMap<String, Role>>,
+    /// Output name → type; one table for all stages of the kind.
+    pub outputs: Arc<BTreeMap<String, ArtifactType>>,
+    /// Where the value of each key came from that has not its kind's default.
     pub origins: BTreeMap<String, Origin>,
     /// How to run it.
     pub run: RunOptions,
@@ -118,6 +119,18 @@ pub struct Reference {
     pub artifact: ArtifactType,
 }
 
+/// Appends a key to a JSON pointer.
+pub(crate) fn push_step(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    for char in key.chars() {
+        match char {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            plain => pointer.push(plain),
+        }
+    }
+}
+
 /// What a reference points at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
@@ -146,12 +159,10 @@ pub enum Role {
     Rows,
 }
 
-/// Which layer gave a key its value.
+/// Which layer gave a key its value, if it is not the kind's default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// The kind's default.
-    Kind,
     /// `[defaults]`.
     Defaults,
     /// The stage's own table.
@@ -217,19 +228,22 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let inputs = inputs::inputs(rest.inputs, &sources, &mut diagnostics);
     let run = check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics);
     let mut stages = Vec::with_capacity(drafts.len());
-    for draft in &drafts {
+    let mut shared = HashMap::new();
+    for draft in drafts {
         // Expansion has dropped stages of unknown kinds.
         let Some(kind) = kinds.get(&draft.kind) else { continue };
-        let checked = check::check(draft, kind, &mut diagnostics);
+        let checked = check::check(&draft, kind, &mut diagnostics);
+        let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.spec.outputs.clone()));
+        let (roles, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
         let stage = StageDecl {
-            name: draft.name.clone(),
-            kind: draft.kind.clone(),
+            name: draft.name,
+            kind: draft.kind,
             version: kind.spec.version,
-            origins: checked.config.keys().map(|key| (key.clone(), origin(draft, key))).collect(),
+            origins: draft.origins,
             config: checked.config,
             references: Vec::new(),
-            roles: check::roles(kind),
-            outputs: kind.spec.outputs.clone(),
+            roles,
+            outputs,
             backend: None,
             uses_tensors: kind.spec.uses_tensors,
             run: check::run_options(draft.run.as_ref(), &run, &mut diagnostics),
@@ -243,8 +257,4 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let file = fs_err::canonicalize(file)?;
     let workflow = diagnostics.is_empty().then_some(Workflow { name, file, device: "cpu".to_owned(), inputs, graph });
     Ok(Loaded { workflow, diagnostics, sources })
-}
-
-fn origin(draft: &each::Draft, key: &str) -> Origin {
-    draft.origins.get(key).copied().unwrap_or(Origin::Kind)
 }

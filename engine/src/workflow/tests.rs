@@ -84,17 +84,17 @@ fn layers_come_in_order_and_are_remembered() {
     let workflow = well("every-layer.toml", &["zero/large.seed=7", "zero.batch-size=8"]);
     assert_eq!(workflow.name, "layers");
     let (small, large) = (stage(&workflow, "zero/small"), stage(&workflow, "zero/large"));
-    let of = |stage: &StageDecl, key: &str| (stage.config[key].clone(), stage.origins[key]);
-    assert_eq!(of(small, "group-size"), (4.into(), Origin::Defaults));
-    assert_eq!(of(small, "lr"), (1e-3.into(), Origin::Each));
-    assert_eq!(of(large, "lr"), (3e-4.into(), Origin::Defaults));
-    assert_eq!(of(small, "steps"), (400.into(), Origin::Stage));
-    assert_eq!(of(large, "steps"), (600.into(), Origin::Each));
-    assert_eq!(of(large, "seed"), (7.into(), Origin::Set));
-    assert_eq!(of(small, "seed"), (0.into(), Origin::Kind));
-    assert_eq!(of(small, "batch-size"), (8.into(), Origin::Set));
+    let of = |stage: &StageDecl, key: &str| (stage.config[key].clone(), stage.origins.get(key).copied());
+    assert_eq!(of(small, "group-size"), (4.into(), Some(Origin::Defaults)));
+    assert_eq!(of(small, "lr"), (1e-3.into(), Some(Origin::Each)));
+    assert_eq!(of(large, "lr"), (3e-4.into(), Some(Origin::Defaults)));
+    assert_eq!(of(small, "steps"), (400.into(), Some(Origin::Stage)));
+    assert_eq!(of(large, "steps"), (600.into(), Some(Origin::Each)));
+    assert_eq!(of(large, "seed"), (7.into(), Some(Origin::Set)));
+    assert_eq!(of(small, "seed"), (0.into(), None));
+    assert_eq!(of(small, "batch-size"), (8.into(), Some(Origin::Set)));
     assert_eq!(
-        small.roles,
+        *small.roles,
         BTreeMap::from([("batch-size".to_owned(), Role::Neutral), ("steps".to_owned(), Role::Extent)])
     );
     assert_eq!(small.run.timeout, Some(Duration::from_hours(48)));

@@ -1,5 +1,6 @@
 //! TOML as a tree in which every key and value knows its place.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use toml::Spanned;
@@ -75,6 +76,10 @@ impl Table {
 
     /// Lays `over` on top: tables merge, anything else is replaced whole.
     pub(super) fn merge(&mut self, over: Table) {
+        if self.0.is_empty() {
+            *self = over;
+            return;
+        }
         for entry in over.0 {
             match self.0.iter_mut().find(|own| own.key == entry.key) {
                 Some(own) => own.merge(entry),
@@ -86,11 +91,12 @@ impl Table {
 
 impl Entry {
     fn merge(&mut self, over: Entry) {
-        if let (Value::Table(own), Value::Table(table)) = (&mut self.node.value, &over.node.value) {
-            own.merge(table.clone());
-            self.node.place = over.node.place;
-        } else {
-            *self = over;
+        match (&mut self.node.value, over) {
+            (Value::Table(own), Entry { node: Node { place, value: Value::Table(table) }, .. }) => {
+                own.merge(table);
+                self.node.place = place;
+            }
+            (_, over) => *self = over,
         }
     }
 }
@@ -104,14 +110,14 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
         let message = error.message().replace('\n', " ").trim().to_owned();
         diagnostics.push(Diagnostic::new(&Place::new(id, span), message, "this is not TOML"));
     }
-    convert_table(id, table.get_ref())
+    convert_table(id, table.into_inner())
 }
 
 /// Parses the value of `--set key=value`: as TOML if it is, else as bare text.
 pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) -> Node {
     let id = sources.add(Path::new("--set"), argument.to_owned());
     let place = Place::new(id, range_in(argument, value));
-    let parsed = DeValue::parse(value).ok().map(|parsed| convert(id, &parsed).value);
+    let parsed = DeValue::parse(value).ok().map(|parsed| convert(id, parsed).value);
     Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &place), place }
 }
 
@@ -137,28 +143,30 @@ fn everywhere(value: Value, place: &Place) -> Value {
     }
 }
 
-fn convert_table(id: SourceId, table: &DeTable<'_>) -> Table {
-    let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| Entry {
-        key: key.get_ref().to_string(),
+/// Takes a table apart as it goes: a large one is never there twice.
+fn convert_table(id: SourceId, table: DeTable<'_>) -> Table {
+    let entry = |(key, value): (Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)| Entry {
         key_place: Place::new(id, key.span()),
+        key: key.into_inner().into_owned(),
         node: convert(id, value),
     };
-    Table(table.iter().map(entry).collect())
+    Table(table.into_iter().map(entry).collect())
 }
 
-fn convert(id: SourceId, value: &Spanned<DeValue<'_>>) -> Node {
+fn convert(id: SourceId, value: Spanned<DeValue<'_>>) -> Node {
+    let place = Place::new(id, value.span());
     let number = |digits: &str, radix: u32| i64::from_str_radix(&digits.replace('_', ""), radix).ok();
-    let converted = match value.get_ref() {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Boolean(claim) => Value::Bool(*claim),
+    let value = match value.into_inner() {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Boolean(claim) => Value::Bool(claim),
         DeValue::Integer(integer) => match number(integer.as_str(), integer.radix()) {
             Some(number) => Value::Integer(number),
             None => Value::Float(integer.as_str().parse().unwrap_or(f64::INFINITY)),
         },
         DeValue::Float(float) => Value::Float(float.as_str().replace('_', "").parse().unwrap_or(f64::NAN)),
         DeValue::Datetime(date) => Value::Date(date.to_string()),
-        DeValue::Array(items) => Value::List(items.iter().map(|item| convert(id, item)).collect()),
+        DeValue::Array(items) => Value::List(items.into_iter().map(|item| convert(id, item)).collect()),
         DeValue::Table(table) => Value::Table(convert_table(id, table)),
     };
-    Node { place: Place::new(id, value.span()), value: converted }
+    Node { place, value }
 }
