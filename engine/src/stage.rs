@@ -293,6 +293,12 @@ impl Context {
 
 /// A row of a worker's table of kinds.
 pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: u32,
+    /// Names of its outputs, with types.
+    pub outputs: &'static [(&'static str, ArtifactType)],
     /// Describes the kind.
     pub spec: fn() -> KindSpec,
     /// Runs an attempt of it.
@@ -301,7 +307,7 @@ pub struct Kind {
 
 /// Makes the table row of a stage kind.
 pub const fn kind<S: Stage>() -> Kind {
-    Kind { spec: KindSpec::of::<S>, run: run::<S> }
+    Kind { name: S::KIND, version: S::VERSION, outputs: S::OUTPUTS, spec: KindSpec::of::<S>, run: run::<S> }
 }
 
 fn run<S: Stage>(ctx: &Context) -> Result<Outcome, StageError> {

@@ -5,7 +5,7 @@
 //! Measured on ext4 under simulated power cuts, each step left out loses acknowledged objects; together they lost none.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,9 +31,15 @@ pub(crate) fn draft(tmp: &Path, bytes: &[u8]) -> Result<PathBuf> {
 
 /// Gives a durable file its final name. An object that is there already stays: equal names are equal bytes.
 pub(crate) fn rename(draft: &Path, path: &Path) -> Result<()> {
-    let folder = path.parent().expect("final names lie in a folder");
-    fs_err::create_dir_all(folder)?;
-    fs_err::rename(draft, path)?;
+    match std::fs::rename(draft, path) {
+        // Mostly the folder is there already.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs_err::create_dir_all(path.parent().expect("final names lie in a folder"))?;
+            fs_err::rename(draft, path)?;
+        }
+        Err(_) => fs_err::rename(draft, path)?,
+        Ok(()) => {}
+    }
     Ok(())
 }
 

@@ -171,7 +171,9 @@ impl Store {
         fs_err::create_dir(dest)?;
         for member in &tree.members {
             let target = dest.join(&member.path);
-            fs_err::create_dir_all(target.parent().expect("a file lies in a folder"))?;
+            if member.path.contains('/') {
+                fs_err::create_dir_all(target.parent().expect("a file lies in a folder"))?;
+            }
             put(&self.object_path(&member.digest), &target, member)?;
         }
         Ok(())

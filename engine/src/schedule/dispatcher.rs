@@ -50,8 +50,10 @@ pub(super) struct Dispatcher<'a> {
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, Outputs>,
     attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
-    /// Results on their way to the disk, while the stages after them already run.
-    syncs: JoinSet<Result<(), store::Error>>,
+    /// Results on their way to the disk, while the stages after them already run: one batch at a time.
+    sync: JoinSet<Result<(), store::Error>>,
+    /// The next batch.
+    unsynced: Vec<Made>,
     events: mpsc::UnboundedSender<Event>,
     summary: Summary,
 }
@@ -86,7 +88,8 @@ impl<'a> Dispatcher<'a> {
             queue: Queue::new(pools),
             done: HashMap::new(),
             attempts: JoinSet::new(),
-            syncs: JoinSet::new(),
+            sync: JoinSet::new(),
+            unsynced: Vec::new(),
             events,
             summary: Summary::default(),
         })
@@ -128,17 +131,20 @@ impl<'a> Dispatcher<'a> {
 
     /// Returns whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.attempts.is_empty() && self.syncs.is_empty()
+        self.attempts.is_empty() && self.sync.is_empty()
     }
 
-    /// Waits until an attempt has ended or a result is on the disk. Safe to drop and call again.
+    /// Waits until an attempt has ended or results are on the disk. Safe to drop and call again.
     pub(super) async fn wait_for_an_end(&mut self) -> Result<(), Error> {
         tokio::select! {
             Some(ended) = self.attempts.join_next() => {
                 let (node, job, ended, lock) = ended.unwrap_or_else(|error| panicked(error));
                 self.end(node, &job, ended, lock)
             }
-            Some(synced) = self.syncs.join_next() => Ok(synced.unwrap_or_else(|error| panicked(error))?),
+            Some(synced) = self.sync.join_next() => {
+                self.begin_sync();
+                Ok(synced.unwrap_or_else(|error| panicked(error))?)
+            }
             else => Ok(()),
         }
     }
@@ -262,9 +268,17 @@ impl<'a> Dispatcher<'a> {
             fingerprint: record.fingerprint.to_string(),
             seconds: made.seconds,
         });
-        self.syncs.spawn_blocking(move || made.sync());
+        self.unsynced.push(made);
+        self.begin_sync();
         self.take(node, fingerprint, outputs);
         Ok(())
+    }
+
+    fn begin_sync(&mut self) {
+        if self.sync.is_empty() && !self.unsynced.is_empty() {
+            let batch = std::mem::take(&mut self.unsynced);
+            self.sync.spawn_blocking(|| Made::sync(batch));
+        }
     }
 
     fn launch(&mut self, start: Start) -> Result<(), Error> {

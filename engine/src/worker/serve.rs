@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::keeper::Keeper;
 use super::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
+use crate::artifact::ArtifactType;
 use crate::kind::KindList;
 use crate::stage::{Context, Kind, Outcome, StageError};
 
@@ -59,17 +60,14 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
     listen(stdin, Arc::clone(&ctx));
     beat(Arc::clone(&ctx));
 
-    let row = kinds.iter().find(|kind| {
-        let spec = (kind.spec)();
-        spec.kind == name && spec.version == version
-    });
+    let row = kinds.iter().find(|kind| kind.name == name && kind.version == version);
     let result = match row {
         Some(row) => catch_unwind(AssertUnwindSafe(|| (row.run)(&ctx))).unwrap_or_else(|panic| Err(panicked(&*panic))),
         None => Err(StageError::new(format!("this worker has no kind `{name}` of version {version}"))
             .with_help("run the command again: the engine asks the worker anew what it can do")),
     };
     keeper.end();
-    finish(&ctx, result, row.map(|row| (row.spec)().outputs.into_keys().collect()).unwrap_or_default())
+    finish(&ctx, result, row.map_or(&[], |row| row.outputs))
 }
 
 fn read_request(stdin: &mut impl BufRead) -> Result<RunRequest, String> {
@@ -118,13 +116,11 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
         .with_help("this is a bug in the stage; `r1flow log` shows where it happened")
 }
 
-fn finish(ctx: &Context, result: Result<Outcome, StageError>, names: Vec<String>) -> ExitCode {
+fn finish(ctx: &Context, result: Result<Outcome, StageError>, outputs: &[(&str, ArtifactType)]) -> ExitCode {
     match result {
         Ok(Outcome::Done(summary)) => {
-            let outputs = names.into_iter().map(|name| {
-                let path = ctx.dir().join("outputs").join(&name);
-                (name, path)
-            });
+            let folder = ctx.dir().join("outputs");
+            let outputs = outputs.iter().map(|(name, _)| ((*name).to_owned(), folder.join(name)));
             ctx.send(&FromWorker::Done { outputs: outputs.collect(), summary });
             ExitCode::SUCCESS
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::event::Event;
 
-use super::support::{Applied, Sandbox, sorted};
+use super::support::{Sandbox, sorted};
 
 /// Returns the steps that each stage ran, by what was recorded; what was fresh or another's ran none.
 fn steps(sandbox: &Sandbox, workflow: &str, sets: &[&str]) -> BTreeMap<String, u64> {
