@@ -45,7 +45,7 @@ pub struct Action {
 
 /// Returns the fingerprint of a stage's action. The action itself is not made: of a fresh stage nobody asks more.
 pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Digest {
-    let mut canon = Canon::default();
+    let mut canon = Canon::new();
     let artifacts = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
     canon.artifacts = artifacts.collect();
     // The keys of the document in their order.
@@ -229,13 +229,12 @@ fn drop_later(value: &mut Value, step: u64) {
 }
 
 fn digest(document: &Value) -> Digest {
-    let mut canon = Canon::default();
+    let mut canon = Canon::new();
     canon.value(document);
     Digest::of(&canon.out)
 }
 
 /// A canonical text that is being written.
-#[derive(Default)]
 struct Canon<'a> {
     out: Vec<u8>,
     /// What stands at which places instead of the references there, by JSON pointer.
@@ -245,6 +244,10 @@ struct Canon<'a> {
 }
 
 impl Canon<'_> {
+    fn new() -> Self {
+        Self { out: Vec::with_capacity(1_024), artifacts: Vec::new(), pointer: String::new() }
+    }
+
     fn value(&mut self, value: &Value) {
         match value {
             Value::Object(entries) => self.object(entries.iter()),

@@ -10,6 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use store::{Digest, Store};
 
 use crate::event::{Entry, Event, VERSION};
@@ -23,6 +24,15 @@ pub struct Run {
     events: BufWriter<fs_err::File>,
 }
 
+/// An [`Entry`] to write.
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    time: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
 impl Run {
     /// Begins a run's history.
     pub fn begin(store: &Store) -> std::io::Result<Self> {
@@ -34,14 +44,15 @@ impl Run {
         Ok(Self { id, dir, events: BufWriter::with_capacity(1 << 16, events) })
     }
 
-    /// Appends an event; readers see it after [`Run::flush`]. Progress is not kept: a stage's metrics have it.
-    pub fn record(&mut self, event: &Event) -> std::io::Result<()> {
-        if matches!(event, Event::Progress { .. }) {
-            return Ok(());
+    /// Appends events that have just happened; readers see them after [`Run::flush`]. Progress is not kept: a stage's
+    /// metrics have it.
+    pub fn record(&mut self, events: &[Event]) -> std::io::Result<()> {
+        let time = now();
+        for event in events.iter().filter(|event| !matches!(event, Event::Progress { .. })) {
+            serde_json::to_writer(&mut self.events, &Line { v: VERSION, time: &time, event })?;
+            self.events.write_all(b"\n")?;
         }
-        let entry = Entry { v: VERSION, time: now(), event: event.clone() };
-        serde_json::to_writer(&mut self.events, &entry)?;
-        self.events.write_all(b"\n")
+        Ok(())
     }
 
     /// Writes what is recorded, in one go: thousands of fresh stages are one write.
@@ -109,8 +120,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let mut run = Run::begin(&store).unwrap();
         let event = |stage: &str| Event::Waiting { stage: stage.to_owned() };
-        run.record(&event("a")).unwrap();
-        run.record(&event("b")).unwrap();
+        run.record(&[event("a"), event("b")]).unwrap();
         run.flush().unwrap();
         let path = store.runs_dir().join(&run.id).join("events.jsonl");
         let bytes = fs_err::read(&path).unwrap();

@@ -113,16 +113,19 @@ pub async fn apply(
     let begun = Instant::now();
     dispatcher.begin();
     loop {
-        dispatcher.advance()?;
+        let has_settled = dispatcher.advance()?;
         // Events come before the ends of attempts that sent them.
         tell(&mut receiver, &mut run, &mut on_event)?;
+        if !has_settled {
+            continue;
+        }
         if dispatcher.is_idle() {
             break;
         }
         tokio::select! {
             biased;
             Some(event) = receiver.recv() => {
-                run.record(&event)?;
+                run.record(std::slice::from_ref(&event))?;
                 on_event(&event);
             }
             ended = dispatcher.wait_for_an_end() => ended?,
@@ -141,9 +144,9 @@ fn tell(
 ) -> std::io::Result<()> {
     let mut events = Vec::new();
     while let Ok(event) = receiver.try_recv() {
-        run.record(&event)?;
         events.push(event);
     }
+    run.record(&events)?;
     // On the disk before anybody hears of it.
     run.flush()?;
     events.iter().for_each(on_event);

@@ -64,7 +64,9 @@ pub(crate) fn select(workflow: &Workflow, selection: &Selection) -> Result<Selec
     if !selection.only.is_empty() {
         wanted = &wanted & &named(workflow, &selection.only)?;
     }
-    let given = &reached(workflow, wanted.clone(), Direction::Incoming) - &wanted;
+    let is_whole = wanted.len() == workflow.graph.node_count();
+    let given =
+        if is_whole { BTreeSet::new() } else { &reached(workflow, wanted.clone(), Direction::Incoming) - &wanted };
     let forced = &named(workflow, &selection.force)? & &wanted;
     Ok(Selected { wanted, given, forced })
 }

@@ -32,6 +32,9 @@ use crate::run::Run;
 use crate::select::{Selected, select};
 use crate::workflow::{Reference, Target, Workflow};
 
+/// Stages that are settled before anybody hears of them.
+const AT_A_TIME: usize = 500;
+
 pub(super) struct Dispatcher<'a> {
     workflow: &'a Workflow,
     store: &'a Store,
@@ -105,10 +108,16 @@ impl<'a> Dispatcher<'a> {
         });
     }
 
-    /// Settles every stage whose inputs are known, and starts attempts while there are slots.
-    pub(super) fn advance(&mut self) -> Result<(), Error> {
-        while let Some(node) = self.ready.pop_first() {
+    /// Settles stages whose inputs are known, some at a time, and returns whether that were all; then starts attempts while
+    /// there are slots. What is said of ten thousand fresh stages need not be in memory at once.
+    pub(super) fn advance(&mut self) -> Result<bool, Error> {
+        for _ in 0..AT_A_TIME {
+            let Some(node) = self.ready.pop_first() else { break };
             self.settle(node)?;
+        }
+        // What starts must know of all that waits: two stages may have work in common.
+        if !self.ready.is_empty() {
+            return Ok(false);
         }
         let is_over = self.options.fail_fast && !self.summary.failed.is_empty();
         if is_over || *self.options.halt.borrow() != Halt::Run {
@@ -126,7 +135,7 @@ impl<'a> Dispatcher<'a> {
             let Some(start) = start else { break };
             self.launch(start)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Returns whether nothing is under way.

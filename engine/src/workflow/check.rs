@@ -57,7 +57,7 @@ impl Checker<'_> {
         owner: Owner<'_>,
         place: &Place,
     ) -> Map<String, Json> {
-        let mut config = Map::new();
+        let mut config = Map::with_capacity(keys.len());
         for entry in &table.0 {
             let Some(spec) = keys.get(&entry.key) else {
                 self.unknown(entry, keys, owner);

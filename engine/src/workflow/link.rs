@@ -22,18 +22,18 @@ pub(super) fn link(
     broken: &[String],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> DiGraph<StageDecl, ()> {
-    let index: HashMap<String, usize> =
-        stages.iter().enumerate().map(|(at, stage)| (stage.stage.name.0.clone(), at)).collect();
+    let index: HashMap<&str, usize> =
+        stages.iter().enumerate().map(|(at, stage)| (stage.stage.name.0.as_str(), at)).collect();
     let mut references = Vec::with_capacity(stages.len());
     let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); stages.len()];
     for (at, unlinked) in stages.iter().enumerate() {
-        let mut of_stage = Vec::new();
+        let mut of_stage = Vec::with_capacity(unlinked.written.len());
         for written in &unlinked.written {
             let linker = Linker { stages: &stages, index: &index, inputs, broken };
             match linker.target(written) {
                 Ok(target) => {
                     if let Target::Output { stage, .. } = &target {
-                        edges[at].push((index[&stage.0], written.place.clone()));
+                        edges[at].push((index[stage.0.as_str()], written.place.clone()));
                     }
                     of_stage.push(Reference { pointer: written.pointer.clone(), target, artifact: written.artifact });
                 }
@@ -54,7 +54,7 @@ pub(super) fn link(
 
 struct Linker<'a> {
     stages: &'a [Unlinked],
-    index: &'a HashMap<String, usize>,
+    index: &'a HashMap<&'a str, usize>,
     inputs: &'a BTreeMap<String, InputDecl>,
     /// Names that exist but could not be read: references to them are no mistakes of their own.
     broken: &'a [String],
