@@ -27,12 +27,15 @@
 //! **Row keys.** Sampled rows are kept under the action without the keys that say which rows, and what becomes of each:
 //! what is left, the model above all, is what a completion depends on beside its own prompt and seed.
 
+mod canonical;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use store::Digest;
 
-use crate::workflow::{Reference, Role, StageDecl, push_step};
+use crate::workflow::{Reference, Role, StageDecl};
+use canonical::{Canonical, digest};
 
 /// The document that decides a stage's outputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,24 +48,23 @@ pub struct Action {
 
 /// Returns the fingerprint of a stage's action. The action itself is not made: of a fresh stage nobody asks more.
 pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Digest {
-    let mut canon = Canon::new();
     let artifacts = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
-    canon.artifacts = artifacts.collect();
+    let mut text = Canonical::with(artifacts.collect());
     // The keys of the document in their order.
-    canon.out.push(b'{');
+    text.raw("{");
     if let Some(backend) = &stage.backend {
-        canon.out.extend(b"\"backend\":");
-        write_plain(backend, &mut canon.out);
-        canon.out.push(b',');
+        text.raw("\"backend\":");
+        text.plain(backend);
+        text.raw(",");
     }
-    canon.out.extend(b"\"kind\":");
-    write_plain(&stage.kind, &mut canon.out);
-    canon.out.extend(b",\"params\":");
-    canon.object(stage.config.iter().filter(|(key, _)| stage.roles.get(*key) != Some(&Role::Neutral)));
-    canon.out.extend(b",\"version\":");
-    write_plain(&stage.version, &mut canon.out);
-    canon.out.push(b'}');
-    Digest::of(&canon.out)
+    text.raw("\"kind\":");
+    text.plain(&stage.kind);
+    text.raw(",\"params\":");
+    text.object(stage.config.iter().filter(|(key, _)| stage.roles.get(*key) != Some(&Role::Neutral)));
+    text.raw(",\"version\":");
+    text.plain(&stage.version);
+    text.raw("}");
+    text.digest()
 }
 
 impl Action {
@@ -225,94 +227,6 @@ fn drop_later(value: &mut Value, step: u64) {
             }
         }
         _ => {}
-    }
-}
-
-fn digest(document: &Value) -> Digest {
-    let mut canon = Canon::new();
-    canon.value(document);
-    Digest::of(&canon.out)
-}
-
-/// A canonical text that is being written.
-struct Canon<'a> {
-    out: Vec<u8>,
-    /// What stands at which places instead of the references there, by JSON pointer.
-    artifacts: Vec<(&'a str, Value)>,
-    /// The place that is being written; kept only if something stands instead somewhere.
-    pointer: String,
-}
-
-impl Canon<'_> {
-    fn new() -> Self {
-        Self { out: Vec::with_capacity(1_024), artifacts: Vec::new(), pointer: String::new() }
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Object(entries) => self.object(entries.iter()),
-            Value::Array(items) => {
-                self.out.push(b'[');
-                for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        self.out.push(b',');
-                    }
-                    self.member(&index.to_string(), item);
-                }
-                self.out.push(b']');
-            }
-            Value::Number(number) => write_number(number, &mut self.out),
-            plain => write_plain(plain, &mut self.out),
-        }
-    }
-
-    fn object<'b>(&mut self, entries: impl Iterator<Item = (&'b String, &'b Value)>) {
-        let mut entries: Vec<_> = entries.collect();
-        entries.sort_unstable_by_key(|(key, _)| *key);
-        self.out.push(b'{');
-        for (index, (key, entry)) in entries.into_iter().enumerate() {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            write_plain(key, &mut self.out);
-            self.out.push(b':');
-            self.member(key, entry);
-        }
-        self.out.push(b'}');
-    }
-
-    /// Writes a member of an object or array, or what stands in its place.
-    fn member(&mut self, key: &str, value: &Value) {
-        if self.artifacts.is_empty() {
-            return self.value(value);
-        }
-        let above = self.pointer.len();
-        push_step(&mut self.pointer, key);
-        match self.artifacts.iter().position(|(pointer, _)| *pointer == self.pointer) {
-            Some(at) => {
-                // Nothing stands inside an artifact.
-                let artifacts = std::mem::take(&mut self.artifacts);
-                self.value(&artifacts[at].1);
-                self.artifacts = artifacts;
-            }
-            None => self.value(value),
-        }
-        self.pointer.truncate(above);
-    }
-}
-
-fn write_plain<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("plain values are JSON, and memory takes all bytes");
-}
-
-/// Whole numbers are written without a fraction, others as the shortest text that reads back the same.
-fn write_number(number: &serde_json::Number, out: &mut Vec<u8>) {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
-            write_plain(&(float as i64), out);
-        }
-        _ => write_plain(number, out),
     }
 }
 
