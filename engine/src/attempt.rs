@@ -83,7 +83,7 @@ pub(crate) struct Made {
     action: Value,
     unsynced: Unsynced,
     /// Kept until then: removing it takes time, and nobody waits for that.
-    dir: AttemptDir,
+    _dir: AttemptDir,
 }
 
 impl Made {
@@ -93,15 +93,9 @@ impl Made {
         Ok(())
     }
 
-    /// Makes everything durable and tidies up: what several have in common, folders and the journal, once. Blocks the thread.
-    pub(crate) fn sync(batch: Vec<Self>) -> Result<(), store::Error> {
-        let mut unsynced = Unsynced::default();
-        let mut dirs = Vec::with_capacity(batch.len());
-        for made in batch {
-            unsynced.extend(made.unsynced);
-            dirs.push(made.dir);
-        }
-        unsynced.sync()
+    /// Makes everything durable and tidies up. Blocks the thread.
+    pub(crate) fn sync(self) -> Result<(), store::Error> {
+        self.unsynced.sync()
     }
 }
 
@@ -163,7 +157,7 @@ pub(crate) async fn attempt(
     match attempt.run(number, options).await {
         Ok(Left::Done(record, unsynced)) => {
             let (action, seconds) = (job.action.document.clone(), attempt.begun.elapsed().as_secs_f64());
-            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, dir }))
+            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, _dir: dir }))
         }
         Ok(Left::Verified(digests)) => Ended::Verified(attempt.before.step, digests),
         Ok(Left::Stopped(step)) => Ended::Stopped(step),
@@ -356,13 +350,12 @@ impl Attempt<'_> {
             }
             FromWorker::Done { outputs, summary } => {
                 let cpu_seconds = worker.cpu_seconds();
+                // It has nothing left to do, and what it has started must not live on.
+                worker.kill().await;
                 if self.is_verifying() {
-                    worker.kill().await;
                     return self.hash(&outputs).map(|digests| Some(Left::Verified(digests)));
                 }
-                // It has nothing left to do, and what it has started must not live on. While it goes, its outputs move.
-                let ((), published) = tokio::join!(worker.kill(), self.publish(&outputs, summary, cpu_seconds));
-                let (record, unsynced) = published?;
+                let (record, unsynced) = self.publish(&outputs, summary, cpu_seconds).await?;
                 return Ok(Some(Left::Done(Box::new(record), unsynced)));
             }
         }

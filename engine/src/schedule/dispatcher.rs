@@ -53,10 +53,8 @@ pub(super) struct Dispatcher<'a> {
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, Outputs>,
     attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
-    /// Results on their way to the disk, while the stages after them already run: one batch at a time.
-    sync: JoinSet<Result<(), store::Error>>,
-    /// The next batch.
-    unsynced: Vec<Made>,
+    /// Results on their way to the disk, while the stages after them already run.
+    syncs: JoinSet<Result<(), store::Error>>,
     events: mpsc::UnboundedSender<Event>,
     summary: Summary,
 }
@@ -91,8 +89,7 @@ impl<'a> Dispatcher<'a> {
             queue: Queue::new(pools),
             done: HashMap::new(),
             attempts: JoinSet::new(),
-            sync: JoinSet::new(),
-            unsynced: Vec::new(),
+            syncs: JoinSet::new(),
             events,
             summary: Summary::default(),
         })
@@ -140,20 +137,17 @@ impl<'a> Dispatcher<'a> {
 
     /// Returns whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.attempts.is_empty() && self.sync.is_empty()
+        self.attempts.is_empty() && self.syncs.is_empty()
     }
 
-    /// Waits until an attempt has ended or results are on the disk. Safe to drop and call again.
+    /// Waits until an attempt has ended or a result is on the disk. Safe to drop and call again.
     pub(super) async fn wait_for_an_end(&mut self) -> Result<(), Error> {
         tokio::select! {
             Some(ended) = self.attempts.join_next() => {
                 let (node, job, ended, lock) = ended.unwrap_or_else(|error| panicked(error));
                 self.end(node, &job, ended, lock)
             }
-            Some(synced) = self.sync.join_next() => {
-                self.begin_sync();
-                Ok(synced.unwrap_or_else(|error| panicked(error))?)
-            }
+            Some(synced) = self.syncs.join_next() => Ok(synced.unwrap_or_else(|error| panicked(error))?),
             else => Ok(()),
         }
     }
@@ -277,17 +271,9 @@ impl<'a> Dispatcher<'a> {
             fingerprint: record.fingerprint.to_string(),
             seconds: made.seconds,
         });
-        self.unsynced.push(made);
-        self.begin_sync();
+        self.syncs.spawn_blocking(move || made.sync());
         self.take(node, fingerprint, outputs);
         Ok(())
-    }
-
-    fn begin_sync(&mut self) {
-        if self.sync.is_empty() && !self.unsynced.is_empty() {
-            let batch = std::mem::take(&mut self.unsynced);
-            self.sync.spawn_blocking(|| Made::sync(batch));
-        }
     }
 
     fn launch(&mut self, start: Start) -> Result<(), Error> {
