@@ -58,6 +58,18 @@ impl FromStr for ArtifactType {
     }
 }
 
+/// How the names of data files end, in what is read of data sets …
+pub const DATA_FORMATS: [&str; 9] = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "ipc"];
+/// … and what may follow where they are packed.
+const PACKED: [&str; 2] = ["gz", "zst"];
+
+/// Returns the last words of a file's name that tell its format, `jsonl.gz` for example; none if it holds no data.
+pub fn data_format(name: &str) -> Option<&str> {
+    let unpacked = name.rsplit_once('.').filter(|(_, end)| PACKED.contains(end)).map_or(name, |(rest, _)| rest);
+    let (stem, end) = unpacked.rsplit_once('.')?;
+    DATA_FORMATS.contains(&end).then(|| &name[stem.len() + 1..])
+}
+
 /// A marker for an artifact type, the `A` of [`Input<A>`](crate::stage::Input).
 pub trait Artifact {
     /// The type that the marker stands for.

@@ -15,13 +15,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use engine::artifact::{DATA_FORMATS, data_format};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::artifacts::Error;
 
-const FORMATS: [&str; 9] = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "ipc"];
-const PACKED: [&str; 2] = ["gz", "zst"];
 /// What lies beside data and describes it.
 const ABOUT: [&str; 5] = ["config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"];
 const WORDS: [(&str, &[&str]); 3] = [
@@ -49,7 +48,7 @@ pub(crate) fn files(path: &Path, own: &str, split: Option<&str>) -> Result<Vec<P
     if splits.is_empty() {
         return Err(failed(format!(
             "no data in this folder: neither `{own}` nor a file that ends in {}",
-            FORMATS.join(", ")
+            DATA_FORMATS.join(", ")
         )));
     }
     let names = splits.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -140,23 +139,16 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> 
         }
         if fs_err::metadata(&path)?.is_dir() {
             walk(root, &path, found)?;
-        } else if format_of(&name).is_some() {
+        } else if data_format(&name).is_some() {
             found.push(path.strip_prefix(root).expect("it lies below").to_owned());
         }
     }
     Ok(())
 }
 
-/// Returns the last words of a name that tell its format, `jsonl.gz` for example.
-fn format_of(name: &str) -> Option<&str> {
-    let unpacked = name.rsplit_once('.').filter(|(_, end)| PACKED.contains(end)).map_or(name, |(rest, _)| rest);
-    let (stem, end) = unpacked.rsplit_once('.')?;
-    FORMATS.contains(&end).then(|| &name[stem.len() + 1..])
-}
-
 fn stem(file: &Path) -> &str {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    format_of(name).map_or(name, |format| &name[..name.len() - format.len() - 1])
+    data_format(name).map_or(name, |format| &name[..name.len() - format.len() - 1])
 }
 
 fn split_of(file: &Path) -> Option<String> {
@@ -199,7 +191,7 @@ fn check(dir: &Path, split: &str, files: &[PathBuf]) -> Result<(), String> {
     let name = |file: &Path| format!("`{}`", file.strip_prefix(dir).unwrap_or(file).display());
     let sort = |file: &PathBuf| {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        (file.parent().map(Path::to_owned), format_of(&name).map(str::to_owned))
+        (file.parent().map(Path::to_owned), data_format(&name).map(str::to_owned))
     };
     if let Some(other) = files.iter().find(|file| sort(file) != sort(&files[0])) {
         let (one, other) = (name(&files[0]), name(other));
