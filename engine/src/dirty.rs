@@ -41,6 +41,11 @@ pub enum DirtyReason {
         /// That stage.
         stage: String,
     },
+    /// An input lies on a hub, and its content is not known here.
+    NotFetched {
+        /// Its id.
+        input: String,
+    },
     /// The action has run, but its outputs are no longer in the store.
     OutputsMissing,
     /// The user asked for it.

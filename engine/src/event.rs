@@ -21,6 +21,9 @@ pub enum Event {
         stages: usize,
         /// The engine's process.
         pid: u32,
+        /// Inputs that came from a hub: the id of each, and the commit that it stood for.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, String>,
     },
     /// A stage's outputs are in the store already.
     Fresh {

@@ -3,7 +3,7 @@
 //! It promises no more than can be known before running: a stage below one that must run is `maybe`, for its input may
 //! come out identical (early cutoff), unless its own keys have values now that it never ran with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
@@ -15,7 +15,8 @@ use crate::action::{self, Action, artifact, placeholder};
 use crate::dirty::{DirtyReason, diff};
 use crate::forecast::{Forecast, Memory};
 use crate::pools::{GPUS, needs};
-use crate::select::{NoStage, Selected, Selection, select};
+use crate::select::{NoStage, Selected, Selection, inputs, select};
+use crate::workflow::hub::HubId;
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
 /// Why a plan cannot be made.
@@ -36,6 +37,14 @@ pub enum Error {
         found: Digest,
         /// The `digest` key.
         pinned: String,
+    },
+    /// An input that is needed has not been fetched from its hub.
+    #[error("input `{name}`, `{id}`, is not fetched yet")]
+    NotFetched {
+        /// The input.
+        name: String,
+        /// Its id.
+        id: HubId,
     },
 }
 
@@ -103,11 +112,12 @@ impl Plan {
     }
 }
 
-/// Returns the digests of the workflow's inputs.
+/// Returns the digests of the workflow's inputs, as far as they have been fetched.
 pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
     let mut digests = BTreeMap::new();
     for (name, input) in &workflow.inputs {
-        let found = store.hash_path(&input.path)?;
+        let Some(path) = input.path() else { continue };
+        let found = store.hash_path(path)?;
         if let Some(pinned) = &input.pin
             && *pinned != found.to_string()
         {
@@ -116,6 +126,15 @@ pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String
         digests.insert(name.clone(), found);
     }
     Ok(digests)
+}
+
+/// Fails unless all that a selection reads of hubs has been fetched.
+pub fn check_fetched(workflow: &Workflow, selection: &Selection) -> Result<(), Error> {
+    let missing = |name: &str| workflow.inputs[name].unfetched().map(|id| (name.to_owned(), id.clone()));
+    match inputs(workflow, selection)?.into_iter().find_map(missing) {
+        Some((name, id)) => Err(Error::NotFetched { name, id }),
+        None => Ok(()),
+    }
 }
 
 /// Plans an `apply` of a selection of stages; what they need from elsewhere has rows, too, unless it is fresh.
@@ -159,10 +178,12 @@ impl Planner<'_> {
             Target::Output { stage, output } => {
                 planner.resolve(reference).unwrap_or_else(|| placeholder(&stage.0, output))
             }
-            Target::Input(_) => planner.resolve(reference).unwrap_or(Value::Null),
+            Target::Input(name) => planner.resolve(reference).unwrap_or_else(|| placeholder("inputs", name)),
         };
         let key = action::fingerprint(stage, |reference| resolve(self, reference));
-        let fingerprint = upstream.is_empty().then_some(key);
+        let unfetched = self.unfetched(stage);
+        let is_known = upstream.is_empty() && unfetched.is_empty();
+        let fingerprint = is_known.then_some(key);
         let is_forced = self.selected.forced.contains(&node);
         let mut row = Row {
             stage: stage.name.to_string(),
@@ -189,7 +210,7 @@ impl Planner<'_> {
         row.reasons = match (&last, is_forced) {
             (_, true) => vec![DirtyReason::Forced],
             (None, false) => vec![DirtyReason::New],
-            (Some(last), false) if upstream.is_empty() => self.changes(last, &action.document)?,
+            (Some(last), false) if is_known => self.changes(last, &action.document)?,
             (Some(last), false) => self.own_changes(stage, last)?,
         };
         let memory = self.memory()?;
@@ -210,6 +231,7 @@ impl Planner<'_> {
         let memory = self.memory()?;
         row.forecast = Some(memory.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?);
         row.reasons.extend(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));
+        row.reasons.extend(unfetched.into_iter().map(|input| DirtyReason::NotFetched { input }));
         Ok(row)
     }
 
@@ -232,11 +254,20 @@ impl Planner<'_> {
         names
     }
 
+    /// Returns the ids of inputs whose content nobody knows yet.
+    fn unfetched(&self, stage: &StageDecl) -> BTreeSet<String> {
+        let missing = stage.references.iter().filter_map(|reference| match &reference.target {
+            Target::Input(name) => self.workflow.inputs[name].unfetched(),
+            Target::Output { .. } => None,
+        });
+        missing.map(HubId::to_string).collect()
+    }
+
     fn resolve(&self, reference: &Reference) -> Option<Value> {
         match &reference.target {
             Target::Input(name) => {
                 let import = &self.workflow.inputs[name].import;
-                Some(artifact(reference.artifact, &self.inputs[name], import))
+                Some(artifact(reference.artifact, self.inputs.get(name)?, import))
             }
             Target::Output { stage, output } => {
                 let digest = self.known.get(&(stage.0.as_str(), output.as_str()))?;

@@ -117,7 +117,7 @@ fn run() -> Value {
 fn inputs() -> Value {
     let mut properties = Map::new();
     for artifact in ArtifactType::ALL {
-        let about = format!("Path of {artifact}, relative to this file.");
+        let about = format!("Path of {artifact}, relative to this file, or `hf:org/name@revision`.");
         properties.insert(artifact.name().to_owned(), json!({ "type": "string", "description": about }));
     }
     let field = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });

@@ -13,7 +13,7 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use serde::{Deserialize, Serialize};
 
-use crate::workflow::Workflow;
+use crate::workflow::{Target, Workflow};
 
 /// What the user asked for; each entry names a stage or a family.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,17 @@ pub(crate) struct Selected {
     pub(crate) given: BTreeSet<NodeIndex>,
     /// To run even if they are fresh.
     pub(crate) forced: BTreeSet<NodeIndex>,
+}
+
+/// Returns the names of the workflow's inputs that a selection reads.
+pub fn inputs<'a>(workflow: &'a Workflow, selection: &Selection) -> Result<BTreeSet<&'a str>, NoStage> {
+    let Selected { wanted, given, .. } = select(workflow, selection)?;
+    let stages = wanted.iter().chain(&given).flat_map(|node| &workflow.graph[*node].references);
+    let inputs = stages.filter_map(|reference| match &reference.target {
+        Target::Input(name) => Some(name.as_str()),
+        Target::Output { .. } => None,
+    });
+    Ok(inputs.collect())
 }
 
 /// Finds the stages of a selection.

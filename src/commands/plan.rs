@@ -215,6 +215,7 @@ pub(crate) fn reason(reason: &DirtyReason) -> String {
         DirtyReason::Content { key, .. } => format!("`{key}` has other content"),
         DirtyReason::Version { old, new } => format!("its kind went from version {old} to {new}"),
         DirtyReason::Upstream { stage } => format!("after `{stage}`"),
+        DirtyReason::NotFetched { input } => format!("`{input}` is not fetched yet"),
         DirtyReason::OutputsMissing => "its outputs are gone".to_owned(),
         DirtyReason::Forced => "forced".to_owned(),
     }

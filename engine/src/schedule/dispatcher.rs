@@ -26,7 +26,7 @@ use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact, fingerprint};
 use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::Event;
-use crate::plan::hash_inputs;
+use crate::plan::{check_fetched, hash_inputs};
 use crate::pools::{Pools, needs};
 use crate::run::Run;
 use crate::select::{Selected, select};
@@ -68,6 +68,7 @@ impl<'a> Dispatcher<'a> {
         events: mpsc::UnboundedSender<Event>,
     ) -> Result<Self, Error> {
         let selected = select(workflow, &options.selection)?;
+        check_fetched(workflow, &options.selection)?;
         let pools = Pools::new(&options.pools, &options.gpus);
         pools.check(workflow, options.threads)?;
         // Whatever one of these needs is one of these, too.
@@ -102,6 +103,11 @@ impl<'a> Dispatcher<'a> {
             file: self.workflow.file.display().to_string(),
             stages: self.selected.wanted.len(),
             pid: std::process::id(),
+            inputs: self
+                .workflow
+                .hub_inputs()
+                .filter_map(|(name, input)| Some((name.to_owned(), input.version()?)))
+                .collect(),
         });
     }
 

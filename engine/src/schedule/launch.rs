@@ -31,7 +31,10 @@ pub(crate) fn inputs(
     let inputs = stage.references.iter().map(|reference| {
         let digest = digest(reference);
         let (name, path, source) = match &reference.target {
-            Target::Input(name) => (format!("inputs.{name}"), workflow.inputs[name].path.clone(), Source::Path),
+            Target::Input(name) => {
+                let path = workflow.inputs[name].path().expect("what has a digest is there");
+                (format!("inputs.{name}"), path.to_owned(), Source::Path)
+            }
             Target::Output { stage, output } => (format!("{stage}.{output}"), PathBuf::new(), Source::Tree(digest)),
         };
         let artifact = InputArtifact {

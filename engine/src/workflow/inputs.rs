@@ -1,13 +1,14 @@
-//! `[inputs]`: what comes from outside, `{ <type> = "path", … }`.
+//! `[inputs]`: what comes from outside, `{ <type> = "path", … }` or `{ <type> = "hf:org/name@revision", … }`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Map;
 
-use super::InputDecl;
 use super::check::plain;
+use super::hub::{HubId, HubInput, PREFIX};
 use super::tree::{Entry, Node, Value};
+use super::{InputDecl, InputSource};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Sources, suggest};
 
@@ -64,7 +65,7 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
                 let message = format!("input `{}` has two types", entry.key);
                 diagnostics.push(Diagnostic::new(&key.key_place, message, "one is enough"));
             } else {
-                decl = path_of(key, artifact, sources, diagnostics);
+                decl = source_of(key, artifact, sources, diagnostics);
             }
         } else if key.key == "digest" {
             pin = digest(key, diagnostics);
@@ -98,26 +99,43 @@ fn check_use(key: &Entry, artifact: ArtifactType, diagnostics: &mut Vec<Diagnost
     }
 }
 
-fn path_of(
+fn source_of(
     key: &Entry,
     artifact: ArtifactType,
     sources: &Sources,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<InputDecl> {
     let Some(text) = key.node.text() else {
-        let message = format!("`{}` is the path of a file or folder", key.key);
+        let message = format!("`{}` is the path of a file or folder, or an id of the hub", key.key);
         diagnostics.push(Diagnostic::new(&key.node.place, message, key.node.value.sort()));
         return None;
     };
+    let decl = |source| InputDecl { artifact, source, pin: None, import: Map::new() };
+    if let Some(id) = text.strip_prefix(PREFIX) {
+        return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
+    }
     // Relative to the file that wrote it; what `--set` says, to the current folder.
     let base = sources.get(key.node.place.source).name.parent().unwrap_or(Path::new(""));
     if let Ok(path) = fs_err::canonicalize(base.join(text)) {
-        return Some(InputDecl { artifact, path, pin: None, import: Map::new() });
+        return Some(decl(InputSource::Path(path)));
     }
     let message = format!("`{text}` is not there");
     let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
     diagnostics.push(Diagnostic::new(&key.node.place, message, "no such file or folder").with_help(help));
     None
+}
+
+fn hub_id(key: &Entry, text: &str, id: Result<HubId, String>, diagnostics: &mut Vec<Diagnostic>) -> Option<HubInput> {
+    let place = key.node.place.clone();
+    match id {
+        Ok(id) => Some(HubInput { id, place, fetched: None }),
+        Err(reason) => {
+            let help =
+                "`hf:org/name`, `hf:org/name@revision` or `hf:org/name@revision/folder`; a file of yours is `./hf:…`";
+            diagnostics.push(Diagnostic::new(&place, format!("`{text}` is no id of the hub"), reason).with_help(help));
+            None
+        }
+    }
 }
 
 fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {

@@ -6,6 +6,7 @@
 
 mod check;
 mod each;
+pub mod hub;
 mod inputs;
 mod link;
 mod overlay;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Sources, tidy};
 use crate::kind::Kinds;
+use hub::{Fetched, HubId, HubInput};
 
 /// The name of a stage: `zero`, or `distill/small` for a variant of a family.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,12 +60,39 @@ pub struct Workflow {
 pub struct InputDecl {
     /// Its type.
     pub artifact: ArtifactType,
-    /// File or folder, absolute.
-    pub path: PathBuf,
+    /// Where it comes from.
+    pub source: InputSource,
     /// A pinned digest, `b3:…`.
     pub pin: Option<String>,
     /// How rows are read: `fields`, `answer-after`, `limit`, `skip`. Part of the fingerprint of whoever reads it.
     pub import: Map<String, Value>,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InputSource {
+    /// A file or folder, absolute.
+    Path(PathBuf),
+    /// A repository of a hub.
+    Hub(HubInput),
+}
+
+impl InputDecl {
+    /// Returns the file or folder to read; none if it has yet to be fetched.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.source {
+            InputSource::Path(path) => Some(path),
+            InputSource::Hub(input) => input.fetched.as_ref().map(|fetched| fetched.path.as_path()),
+        }
+    }
+
+    /// Returns its id if it has yet to be fetched.
+    pub fn unfetched(&self) -> Option<&HubId> {
+        match &self.source {
+            InputSource::Hub(input) if input.fetched.is_none() => Some(&input.id),
+            InputSource::Hub(_) | InputSource::Path(_) => None,
+        }
+    }
 }
 
 /// A stage, resolved.
@@ -105,6 +134,23 @@ impl Workflow {
             stage.backend = backend.map(str::to_owned);
         }
         self
+    }
+
+    /// Returns the inputs that come from a hub, by name.
+    pub fn hub_inputs(&self) -> impl Iterator<Item = (&str, &HubInput)> {
+        self.inputs.iter().filter_map(|(name, input)| match &input.source {
+            InputSource::Hub(input) => Some((name.as_str(), input)),
+            InputSource::Path(_) => None,
+        })
+    }
+
+    /// Calls `find` with each input that comes from a hub, and takes note of what has been fetched of it.
+    pub fn fetched_inputs(&mut self, mut find: impl FnMut(&str, &HubInput) -> Option<Fetched>) {
+        for (name, input) in &mut self.inputs {
+            if let InputSource::Hub(input) = &mut input.source {
+                input.fetched = find(name, input);
+            }
+        }
     }
 }
 

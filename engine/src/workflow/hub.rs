@@ -1,0 +1,168 @@
+//! Ids of what lies on the Hugging Face hub: `hf:org/name@revision/folder`.
+//!
+//! An id says where content comes from and is never hashed. This file reads ids; fetching is the caller's business.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::artifact::ArtifactType;
+use crate::diagnostic::Place;
+
+/// What an id begins with, in the place of a path.
+pub const PREFIX: &str = "hf:";
+const MAIN: &str = "main";
+
+/// A repository of the hub, or a folder or file in it, at a revision.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HubId {
+    /// Whether it is among the data sets; else it is among the models.
+    pub is_dataset: bool,
+    /// `org/name`.
+    pub name: String,
+    /// A branch, a tag or a commit.
+    pub revision: String,
+    /// A folder or a file in it, with `/`; empty for all of it.
+    pub folder: String,
+}
+
+/// An input that comes from a hub.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HubInput {
+    /// Its id.
+    pub id: HubId,
+    /// Where the workflow says so.
+    pub place: Place,
+    /// What has been fetched of it.
+    pub fetched: Option<Fetched>,
+}
+
+/// What has been fetched of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The commit that the revision stood for.
+    pub commit: String,
+    /// The file or folder to read, absolute.
+    pub path: PathBuf,
+}
+
+impl HubInput {
+    /// Returns the id and the commit that it stands for; none if nothing has been fetched.
+    pub fn version(&self) -> Option<String> {
+        Some(format!("{} at {}", self.id, self.fetched.as_ref()?.commit))
+    }
+}
+
+impl HubId {
+    /// Reads what follows [`PREFIX`]; `artifact` tells models from data sets. An error says what is wrong, in a few words.
+    pub fn parse(text: &str, artifact: ArtifactType) -> Result<Self, String> {
+        let is_dataset = match artifact {
+            ArtifactType::Model | ArtifactType::RewardModel => false,
+            ArtifactType::Prompts | ArtifactType::Samples | ArtifactType::Preferences => true,
+            ArtifactType::Report => return Err("reports do not come from a hub".to_owned()),
+        };
+        let (name, rest) = text.split_once('@').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let parts: Vec<&str> = name.split('/').collect();
+        match parts.as_slice() {
+            ["models" | "datasets", _, _] => return Err("the key says already what it is".to_owned()),
+            [_, _] => {}
+            [_] => return Err("an organisation and a name are needed".to_owned()),
+            _ => return Err("a folder stands behind the revision".to_owned()),
+        }
+        if let Some(part) = parts.iter().find(|part| !is_name(part)) {
+            return Err(format!("`{part}` is no name on the hub"));
+        }
+        let (revision, folder) = rest.map_or((MAIN, ""), split_revision);
+        let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '?', '#', '%']);
+        // Slashes of a branch are written `%2F`, as everywhere on the hub.
+        let revision = revision.replace("%2F", "/");
+        if !revision.split('/').all(is_plain) || revision.contains(char::is_whitespace) {
+            return Err(format!("`{revision}` is no revision"));
+        }
+        let folder = folder.trim_end_matches('/');
+        if !folder.is_empty() && !folder.split('/').all(is_plain) {
+            return Err(format!("`{folder}` is no folder of a repository"));
+        }
+        Ok(Self { is_dataset, name: name.to_owned(), revision, folder: folder.to_owned() })
+    }
+
+    /// Returns whether its revision is a commit, which never stands for anything else.
+    pub fn is_commit(&self) -> bool {
+        self.revision.len() == 40 && self.revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+impl fmt::Display for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}@{}", self.name, self.revision)?;
+        if self.folder.is_empty() { Ok(()) } else { write!(f, "/{}", self.folder) }
+    }
+}
+
+/// Cuts `main/folder`; the hub's own references, `refs/convert/parquet` and `refs/pr/1`, have slashes in them.
+fn split_revision(text: &str) -> (&str, &str) {
+    let is_reference = text.starts_with("refs/convert/") || text.starts_with("refs/pr/");
+    let end = text.match_indices('/').map(|(at, _)| at).nth(if is_reference { 2 } else { 0 });
+    end.map_or((text, ""), |end| (&text[..end], &text[end + 1..]))
+}
+
+/// The hub's rule for names.
+fn is_name(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=96).contains(&text.len())
+        && text.bytes().all(is_inner)
+        && !text.starts_with(['-', '.'])
+        && !text.ends_with(['-', '.'])
+        && !text.contains("--")
+        && !text.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_and_written() {
+        let cases = [
+            ("openai/gsm8k", "openai/gsm8k", "main", "", "hf:openai/gsm8k@main"),
+            ("a/b.c@v1", "a/b.c", "v1", "", "hf:a/b.c@v1"),
+            ("a/b@main/data/en/", "a/b", "main", "data/en", "hf:a/b@main/data/en"),
+            ("a/b@refs/convert/parquet", "a/b", "refs/convert/parquet", "", "hf:a/b@refs/convert/parquet"),
+            ("a/b@refs/pr/1/main", "a/b", "refs/pr/1", "main", "hf:a/b@refs/pr/1/main"),
+            ("a/b@my%2Fbranch/x", "a/b", "my/branch", "x", "hf:a/b@my/branch/x"),
+        ];
+        for (text, name, revision, folder, shown) in cases {
+            let id = HubId::parse(text, ArtifactType::Prompts).unwrap();
+            assert_eq!(
+                (id.name.as_str(), id.revision.as_str(), id.folder.as_str()),
+                (name, revision, folder),
+                "{text}"
+            );
+            assert_eq!(id.to_string(), shown);
+        }
+        assert!(HubId::parse("a/b", ArtifactType::Prompts).unwrap().is_dataset);
+        let commit = HubId::parse(&format!("a/b@{}", "0a".repeat(20)), ArtifactType::Model).unwrap();
+        assert!(commit.is_commit() && !commit.is_dataset);
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        let cases = [
+            ("", "an organisation and a name are needed"),
+            ("gpt2", "an organisation and a name are needed"),
+            ("datasets/openai/gsm8k", "the key says already what it is"),
+            ("openai/gsm8k/main", "a folder stands behind the revision"),
+            ("a/..", "`..` is no name on the hub"),
+            ("a b/c", "`a b` is no name on the hub"),
+            ("a/b--c", "`b--c` is no name on the hub"),
+            ("a/b@", "`` is no revision"),
+            ("a/b@../x", "`..` is no revision"),
+            ("a/b@%2F..", "`/..` is no revision"),
+            ("a/b@main/../x", "`../x` is no folder of a repository"),
+            ("a/b@main/x//y", "`x//y` is no folder of a repository"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(HubId::parse(text, ArtifactType::Model).unwrap_err(), expected, "{text}");
+        }
+        assert_eq!(HubId::parse("a/b", ArtifactType::Report).unwrap_err(), "reports do not come from a hub");
+    }
+}
