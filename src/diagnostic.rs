@@ -13,6 +13,13 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
         ui::line(&to_json(loaded).to_string());
         return;
     }
+    show_each(loaded);
+    let count = loaded.diagnostics.len();
+    ui::complain(&format!("{}\n", ui::count(count, "mistake")));
+}
+
+/// Shows every diagnostic of a file, which need not be a mistake in it.
+pub(crate) fn show_each(loaded: &Loaded) {
     let renderer = if ui::has_color() { Renderer::styled() } else { Renderer::plain() };
     for diagnostic in &loaded.diagnostics {
         let source = loaded.sources.get(diagnostic.place.source);
@@ -25,11 +32,9 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
         }
         ui::complain(&format!("{}\n\n", renderer.render(&[group])));
     }
-    let count = loaded.diagnostics.len();
-    ui::complain(&format!("{}\n", ui::count(count, "mistake")));
 }
 
-fn to_json(loaded: &Loaded) -> serde_json::Value {
+pub(crate) fn to_json(loaded: &Loaded) -> serde_json::Value {
     let mistakes = loaded.diagnostics.iter().map(|diagnostic| {
         let source = loaded.sources.get(diagnostic.place.source);
         let before = &source.text[..diagnostic.place.start.min(source.text.len())];

@@ -2,6 +2,7 @@
 
 mod commands;
 mod diagnostic;
+mod hub;
 mod machine;
 mod ui;
 

@@ -9,6 +9,8 @@ mod cli {
     mod check;
     #[cfg(feature = "worker")]
     mod edits;
+    mod fake_hub;
+    mod hub;
     mod inspect;
     mod kinds;
     mod plan;

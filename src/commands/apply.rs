@@ -13,7 +13,7 @@ use store::Store;
 use tokio::sync::watch;
 
 use super::plan::{SavedPlan, moved};
-use super::{Global, SelectionArgs, Status, WorkflowArgs, load_workflow, named, no_such, scores, worker};
+use super::{Global, SelectionArgs, Status, WorkflowArgs, load_fetched, named, no_such, scores, worker};
 use crate::machine;
 use crate::ui::{self, Progress};
 
@@ -90,7 +90,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         Some(saved) => (saved.workflow_args(), saved.selection.clone()),
         None => (args.workflow.clone(), args.selection.selection()),
     };
-    let Some(workflow) = load_workflow(global, &source)? else { return Ok(Status::Refused) };
+    let Some(workflow) = load_fetched(global, &source, &selection)? else { return Ok(Status::Refused) };
     let store = Store::open(&global.store)?;
     if let Some(saved) = &saved {
         let now = plan::plan(workflow, &store, &selection)?;

@@ -15,7 +15,7 @@ use serde_json::json;
 use store::{Digest, Store};
 
 use super::scores::fresh_records;
-use super::{Global, Status, WorkflowArgs, load_workflow, print_json, worker};
+use super::{Global, Status, WorkflowArgs, load_from, load_workflow, print_json, worker};
 use crate::ui::{self, Style, count};
 
 /// How long a process may take to die.
@@ -224,9 +224,10 @@ fn stat(pid: u32) -> Option<(String, u32)> {
 
 /// Returns the digest of every output, by `stage.output`.
 fn digests(global: &Global, args: &Args, store: &Path) -> Result<BTreeMap<String, Digest>> {
-    let workflow = load_workflow(global, &args.workflow)?.ok_or_else(|| anyhow!("the workflow changed meanwhile"))?;
+    let loaded = load_from(global, &args.workflow, store)?;
+    let workflow = loaded.workflow.ok_or_else(|| anyhow!("the workflow changed meanwhile"))?.on(&args.workflow.device);
     let store = Store::find(store)?.ok_or_else(|| anyhow!("there is no store at `{}`", store.display()))?;
-    let records = fresh_records(workflow, &store)?;
+    let records = fresh_records(&workflow, &store)?;
     let outputs = records.iter().flat_map(|(stage, record)| {
         record.outputs.iter().map(move |(output, made)| (format!("{stage}.{output}"), made.digest))
     });

@@ -7,6 +7,7 @@ use serde_json::json;
 use store::Store;
 
 use super::{Global, Status, load_kinds, print_json, worker};
+use crate::hub::Settings;
 use crate::machine;
 use crate::ui::{self, Style, bytes};
 
@@ -30,6 +31,7 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
         pools(),
         disk(&global.store),
         store_finding(&global.store),
+        hub(),
     ];
     let is_well = findings.iter().all(|finding| finding.is_well);
     if global.json {
@@ -136,6 +138,14 @@ fn free_bytes(path: &Path) -> Option<u64> {
     let is_ok = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) } == 0;
     // SAFETY: the call has filled it.
     is_ok.then(|| unsafe { found.assume_init() }).map(|found| found.f_bavail * found.f_frsize)
+}
+
+/// Asks nobody: whether the hub answers is seen when something is fetched.
+fn hub() -> Finding {
+    let Settings { cache, endpoint, token, is_offline } = Settings::from_env();
+    let token = if token.is_some() { "a token" } else { "no token" };
+    let asked = if is_offline { "never asked" } else { "asked when something is fetched" };
+    well("hub", format!("{endpoint}, {asked}, {token}; cache in {}", cache.path().display()))
 }
 
 fn store_finding(path: &Path) -> Finding {

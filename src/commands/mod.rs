@@ -6,6 +6,7 @@ mod check;
 mod doctor;
 mod explain;
 mod export;
+mod fetch;
 mod kinds;
 mod log;
 mod plan;
@@ -15,17 +16,18 @@ mod show;
 mod status;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::kind::Kinds;
-use engine::select::{NoStage, Selection};
+use engine::select::{self, NoStage, Selection};
 use engine::worker::client;
-use engine::workflow::{Workflow, load};
+use engine::workflow::{Loaded, Workflow, load};
 use store::Store;
 
-use crate::{diagnostic, ui};
+use crate::{diagnostic, hub, ui};
 
 /// `make` for reasoning models: runs a workflow's stages, and only those that are out of date.
 #[derive(Debug, Parser)]
@@ -76,6 +78,8 @@ enum Command {
     Plan(plan::Args),
     /// Bring a workflow up to date.
     Apply(apply::Args),
+    /// Download the inputs that lie on a hub, and ask whether their branches have moved.
+    Fetch(fetch::Args),
     /// Show runs and their stages, also while one is going on.
     Status(status::Args),
     /// Look inside a stage, one of its outputs, or a digest.
@@ -159,6 +163,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Check(args) => check::run(global, &args),
         Command::Plan(args) => plan::run(global, &args),
         Command::Apply(args) => apply::run(global, &args),
+        Command::Fetch(args) => fetch::run(global, &args),
         Command::Status(args) => status::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Export(args) => export::run(global, &args),
@@ -203,15 +208,42 @@ fn cache_dir() -> PathBuf {
 /// Loads a workflow; if there are mistakes they are shown, and there is none. It lives as long as the process: taking a
 /// thousand stages apart at the end takes longer than many a command.
 pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<&'static Workflow>> {
+    Ok(load_from(global, args, &global.store)?.workflow.map(|workflow| kept(workflow, args)))
+}
+
+/// Does the same, and first fetches what `selection` reads of hubs and is not here; what cannot be fetched is shown, too.
+pub(crate) fn load_fetched(
+    global: &Global,
+    args: &WorkflowArgs,
+    selection: &Selection,
+) -> Result<Option<&'static Workflow>> {
+    let mut loaded = load_from(global, args, &global.store)?;
+    if let Some(workflow) = &loaded.workflow {
+        let read: BTreeSet<String> =
+            select::inputs(workflow, selection).map_err(named)?.into_iter().map(str::to_owned).collect();
+        fetch::fetch_missing(global, &mut loaded, &read)?;
+    }
+    Ok(loaded.workflow.map(|workflow| kept(workflow, args)))
+}
+
+fn kept(workflow: Workflow, args: &WorkflowArgs) -> &'static Workflow {
+    Box::leak(Box::new(workflow.on(&args.device)))
+}
+
+/// Loads a workflow with what `store` has fetched for it, and shows mistakes.
+pub(crate) fn load_from(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
     if !args.file.is_file() {
         return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
     }
     let kinds = load_kinds(global)?;
-    let loaded = load(&args.file, &args.sets, &kinds)?;
+    let mut loaded = load(&args.file, &args.sets, &kinds)?;
     if !loaded.diagnostics.is_empty() {
         diagnostic::show(global, &loaded);
     }
-    Ok(loaded.workflow.map(|workflow| &*Box::leak(Box::new(workflow.on(&args.device)))))
+    if let Some(workflow) = &mut loaded.workflow {
+        workflow.fetched_inputs(|_, input| hub::find(store, &input.id));
+    }
+    Ok(loaded)
 }
 
 /// Opens the store for reading.

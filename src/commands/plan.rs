@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use engine::dirty::DirtyReason;
 use engine::forecast::{Confidence, Forecast};
-use engine::plan::{self, Plan, Row, Status as RowStatus, plan};
+use engine::plan::{self, Plan, Row, Status as RowStatus};
 use engine::select::Selection;
 use engine::workflow::{Origin, Workflow};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use store::Store;
 
 use super::{Global, SelectionArgs, Status, WorkflowArgs, load_workflow, named, print_json};
@@ -100,17 +101,29 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     // A plan writes nothing that matters, but it needs a place to look.
     let store = Store::open(&global.store)?;
     let selection = args.selection.selection();
-    let plan = match plan(workflow, &store, &selection) {
+    let plan = match plan::plan(workflow, &store, &selection) {
         Err(plan::Error::NoStage(error)) => return Err(named(error)),
         plan => plan?,
     };
+    if args.output.is_some()
+        && let Err(error) = plan::check_fetched(workflow, &selection)
+    {
+        let file = args.workflow.file.display();
+        bail!("{error}, and a plan that `apply` can follow rests on content: run `r1flow fetch {file}` first");
+    }
     if let Some(file) = &args.output {
         save(file, workflow, args, selection, &plan)?;
     }
     if global.json {
-        return print_json(&plan);
+        return print_json(&with_inputs(&plan, workflow)?);
     }
     print(&plan);
+    print_inputs(workflow);
+    let is_missing = |reason: &DirtyReason| matches!(reason, DirtyReason::NotFetched { .. });
+    if plan.rows.iter().any(|row| row.reasons.iter().any(is_missing)) {
+        let file = args.workflow.file.display();
+        ui::note(&format!("`r1flow fetch {file}` downloads what is not here, and so does `apply`"));
+    }
     if global.verbose > 0 {
         print_values(workflow);
     }
@@ -118,6 +131,27 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::line(&format!("saved: `r1flow apply {}` runs this and nothing else", file.display()));
     }
     Ok(Status::Done)
+}
+
+/// Adds where inputs came from, which no fingerprint has in it.
+fn with_inputs(plan: &Plan, workflow: &Workflow) -> Result<Value> {
+    let mut told = serde_json::to_value(plan)?;
+    let inputs = workflow.hub_inputs().map(|(name, input)| {
+        let commit = input.fetched.as_ref().map(|fetched| &fetched.commit);
+        (name.to_owned(), json!({ "id": input.id.to_string(), "commit": commit }))
+    });
+    let inputs: serde_json::Map<_, _> = inputs.collect();
+    if !inputs.is_empty() {
+        told["inputs"] = Value::Object(inputs);
+    }
+    Ok(told)
+}
+
+fn print_inputs(workflow: &Workflow) {
+    for (name, input) in workflow.hub_inputs() {
+        let version = input.version().unwrap_or_else(|| format!("{}, not fetched yet", input.id));
+        ui::line(&ui::styled(&format!("input  {name}  {version}"), Style::Dim));
+    }
 }
 
 fn save(file: &Path, workflow: &Workflow, args: &Args, selection: Selection, plan: &Plan) -> Result<()> {

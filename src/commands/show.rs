@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use engine::event::Event;
 use engine::run;
 use serde_json::{Value, json};
 use store::{Digest, Member, OutputRecord, Record, Store};
@@ -12,7 +13,7 @@ use crate::ui::{self, Style, Table, bytes, duration, sparkline};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `stage`, `stage.output`, or `b3:…`.
+    /// `stage`, `stage.output`, `inputs.name` of one from a hub, or `b3:…`.
     #[arg(value_name = "WHAT")]
     what: String,
     /// Rows of a data set to print.
@@ -28,6 +29,9 @@ pub(crate) enum Named {
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
+    if let Some(name) = args.what.strip_prefix("inputs.") {
+        return show_input(global, &store, name);
+    }
     match find(&store, &args.what)? {
         Named::Stage(record) => show_record(global, &store, &args.what, &record),
         Named::Output(digest) => show_tree(global, &store, &digest, args.rows),
@@ -70,6 +74,25 @@ pub(crate) fn history(store: &Store, stage: &str) -> Result<Vec<Record>> {
         records.reverse();
     }
     Ok(records)
+}
+
+/// Shows what an input from a hub was in the newest run that read it.
+fn show_input(global: &Global, store: &Store, name: &str) -> Result<Status> {
+    for id in run::list(store)?.iter().rev() {
+        for entry in run::events(store, id)? {
+            if let Event::RunStarted { workflow, inputs, .. } = &entry.event
+                && let Some(version) = inputs.get(name)
+            {
+                if global.json {
+                    return print_json(&json!({ "input": name, "version": version, "run": id, "workflow": workflow }));
+                }
+                ui::line(&format!("{} is {version}", ui::styled(name, Style::Strong)));
+                ui::line(&format!("  in the newest run that read it, {id} of workflow {workflow}"));
+                return Ok(Status::Done);
+            }
+        }
+    }
+    Err(anyhow!("no run has read an input `{name}` from a hub; what an input is made of, the workflow says"))
 }
 
 fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> Result<Status> {

@@ -69,7 +69,10 @@ fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading
         state.clone_into(&mut entry.state);
     };
     match event {
-        Event::RunStarted { workflow, pid, .. } => {
+        Event::RunStarted { workflow, pid, inputs, .. } => {
+            if !inputs.is_empty() {
+                heading["inputs"] = json!(inputs);
+            }
             heading["workflow"] = json!(workflow);
             heading["alive"] = json!(is_alive(*pid));
             heading["state"] = json!(if heading["alive"] == json!(true) { "running" } else { "interrupted" });
@@ -146,6 +149,9 @@ fn print(heading: &Value, stages: &BTreeMap<String, StageState>) {
     let seconds = heading["seconds"].as_f64().map_or_else(String::new, |seconds| format!(", {}", duration(seconds)));
     let text = |key: &str| heading[key].as_str().unwrap_or("?").to_owned();
     ui::line(&format!("{} {}: {}{seconds}", text("workflow"), text("run"), text("state")));
+    for (name, version) in heading["inputs"].as_object().into_iter().flatten() {
+        ui::line(&format!("  {name}: {}", version.as_str().unwrap_or_default()));
+    }
     let mut table = Table::new(["stage", "state", "step", "time", ""]);
     for (name, state) in stages {
         table.push(vec![

@@ -1,5 +1,6 @@
 //! The only place that prints. Results go to stdout, everything else to stderr.
 
+mod download;
 mod progress;
 mod table;
 
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style as AnsiStyle};
 
+pub(crate) use download::Download;
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 

@@ -124,7 +124,7 @@ fn doctor_tells_what_is_there() {
     let (code, before) = doctor(&sandbox, &[]);
     let findings = before.as_object().unwrap();
     let names: Vec<_> = findings.keys().collect();
-    assert_eq!(names, ["worker", "libtorch", "cuda", "memory", "pools", "disk", "store"]);
+    assert_eq!(names, ["worker", "libtorch", "cuda", "memory", "pools", "disk", "store", "hub"]);
     for (name, finding) in findings {
         let is_well = finding["ok"].as_bool().unwrap();
         assert!(finding["found"].is_string() && finding["help"].is_string() != is_well, "{name}: {finding}");
