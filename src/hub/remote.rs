@@ -26,7 +26,7 @@ pub(super) struct Listing {
 pub(super) struct RemoteFile {
     /// Its path in the repository.
     pub(super) path: String,
-    /// The name of its bytes in the cache: a hash.
+    /// The name of its bytes in the cache, a hash in hex: SHA-256 of a large file, git's SHA-1 of a small one.
     pub(super) etag: String,
     pub(super) size: u64,
 }

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::workflow::hub::HubId;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
@@ -123,6 +125,10 @@ impl<'a> Client<'a> {
             }
             have = now;
         }
+        if !has_hash(&part, file).map_err(disk)? {
+            out.set_len(0).map_err(disk)?;
+            return Err(Trouble::spoilt(file));
+        }
         out.sync_all().map_err(disk)?;
         fs_err::rename(&part, blob).map_err(disk)?;
         download.end();
@@ -162,6 +168,22 @@ impl<'a> Client<'a> {
 
 fn is_whole(path: &Path, file: &RemoteFile) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size)
+}
+
+/// Returns whether the bytes at `path` are those of a file on the hub.
+fn has_hash(path: &Path, file: &RemoteFile) -> std::io::Result<bool> {
+    let mut bytes = File::open(path)?;
+    let found = if file.etag.len() == 64 {
+        let mut hasher = Sha256::new();
+        std::io::copy(&mut bytes, &mut hasher)?;
+        format!("{:x}", hasher.finalize())
+    } else {
+        // What git calls a blob.
+        let mut hasher = Sha1::new_with_prefix(format!("blob {}\0", file.size));
+        std::io::copy(&mut bytes, &mut hasher)?;
+        format!("{:x}", hasher.finalize())
+    };
+    Ok(found.eq_ignore_ascii_case(&file.etag))
 }
 
 /// Links a name in a snapshot to the bytes, relative, so that a cache can be moved.

@@ -163,6 +163,11 @@ impl Trouble {
         Self::new("cannot be fetched", message, "run it again: it begins anew; a proxy may be at fault")
     }
 
+    pub(super) fn spoilt(file: &RemoteFile) -> Self {
+        let message = format!("`{}` came with other bytes than the hub has", file.path);
+        Self::new("cannot be fetched", message, "run it again: it begins anew; a proxy or this disk may be at fault")
+    }
+
     /// The cache or the store cannot be written.
     pub(super) fn disk(path: &Path, error: &Error) -> Self {
         let message = format!("`{}` cannot be written: {error}", path.display());

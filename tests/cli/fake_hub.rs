@@ -1,12 +1,13 @@
 //! A hub on the loopback: repositories in memory, and what can go wrong between them and a reader.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 
 /// A server that lives as long as the test.
 pub(crate) struct FakeHub {
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) cut: Option<usize>,
     /// Does not say how long an answer is.
     pub(crate) hides_length: bool,
+    /// Sends other bytes of this file than it has, as many.
+    pub(crate) spoils: Option<&'static str>,
     /// Answers with all of a file whatever part is asked for.
     pub(crate) ignores_range: bool,
     /// Sends readers of files here, another host by its name.
@@ -102,11 +105,9 @@ impl Drop for FakeHub {
     }
 }
 
-/// Names a file's bytes.
+/// Names a file's bytes as git does.
 fn hash(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("{:016x}", hasher.finish()).repeat(3)[..40].to_owned()
+    format!("{:x}", Sha1::digest(format!("blob {}\0{text}", text.len())))
 }
 
 fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
@@ -153,7 +154,7 @@ fn listing(state: &State, about: &str) -> Option<Value> {
     let siblings = files.iter().map(|(path, text)| {
         let mut sibling = json!({ "rfilename": path, "size": text.len(), "blobId": hash(text) });
         if path.ends_with(".safetensors") {
-            sibling["lfs"] = json!({ "sha256": hash(text).repeat(2)[..64], "size": text.len() });
+            sibling["lfs"] = json!({ "sha256": format!("{:x}", Sha256::digest(text)), "size": text.len() });
         }
         sibling
     });
@@ -166,6 +167,7 @@ fn file(state: &State, request: &Request, path: &str, is_elsewhere: bool) -> Opt
     let name = if name.starts_with("datasets/") { name.to_owned() } else { format!("models/{name}") };
     let (commit, files) = find(state, &name, revision)?;
     let text = files.get(file)?;
+    let text = &if state.spoils == Some(file) { text.chars().rev().collect() } else { text.clone() };
     let about = format!("ETag: \"{}\"\r\nX-Repo-Commit: {commit}", hash(text));
     if let (Some(elsewhere), false) = (&state.redirect, is_elsewhere) {
         return Some((format!("302 Found\r\nLocation: {elsewhere}{path}\r\n{about}"), String::new()));

@@ -359,6 +359,21 @@ fn a_broken_connection_is_taken_up_again() {
 }
 
 #[test]
+fn bytes_that_changed_on_the_way_are_not_kept() {
+    let it = Fetching::new(WORKFLOW);
+    for file in ["config.json", "model.safetensors"] {
+        it.hub.state().spoils = Some(file);
+        let output = it.run(&["fetch", "toy.toml"]);
+        assert_eq!(output.code, Some(2));
+        assert!(output.stderr.contains(&format!("`{file}` came with other bytes than the hub has")), "{output}");
+    }
+    it.hub.state().spoils = None;
+    let told = it.json(&["fetch", "toy.toml"]);
+    let base = std::path::Path::new(told["inputs"]["base"]["path"].as_str().unwrap());
+    assert_eq!(fs_err::read_to_string(base.join("model.safetensors")).unwrap(), "weights");
+}
+
+#[test]
 fn a_plan_to_follow_needs_content() {
     let it = Fetching::new(WORKFLOW);
     insta::assert_snapshot!(it.run(&["plan", "toy.toml", "-o", "night.json"]), @r"
