@@ -22,14 +22,16 @@ pub enum ArtifactType {
     Preferences,
     /// A model with a scalar head: an HF folder with `score.weight`.
     RewardModel,
+    /// What a teacher finds likely at every token of samples: safetensors shards with `logits.json`.
+    Logits,
     /// Measurements: `report.json`.
     Report,
 }
 
 impl ArtifactType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::Model, Self::Prompts, Self::Samples, Self::Preferences, Self::RewardModel, Self::Report];
+    pub const ALL: [Self; 7] =
+        [Self::Model, Self::Prompts, Self::Samples, Self::Preferences, Self::RewardModel, Self::Logits, Self::Report];
 
     /// Returns the name used in workflows and schemas.
     pub fn name(self) -> &'static str {
@@ -39,6 +41,7 @@ impl ArtifactType {
             Self::Samples => "samples",
             Self::Preferences => "preferences",
             Self::RewardModel => "reward-model",
+            Self::Logits => "logits",
             Self::Report => "report",
         }
     }
@@ -98,6 +101,8 @@ markers! {
     Preferences,
     /// Marks a reward model.
     RewardModel,
+    /// Marks a teacher's logits.
+    Logits,
     /// Marks a report.
     Report,
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::artifact::ArtifactType;
 use crate::stage::Stage;
 
-pub use key::{KeySpec, KeyType};
+pub use key::{KeySpec, KeyType, When};
 
 /// The answer of `r1flow-worker kinds`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct KindSpec {
     /// JSON schema (2020-12) of the references; `x-artifact` marks each place where one stands.
     pub inputs: Value,
     /// JSON schema of the parameters, with defaults; `x-role` is `result` (the default), `neutral`, `extent` or `rows`.
+    /// A key of either with `x-when` = `{"method": ["logits"]}` has a use only where the key `method` says so, and
+    /// must be given there if it has `x-required`.
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,

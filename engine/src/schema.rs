@@ -57,7 +57,7 @@ fn table<'a>(keys: impl Iterator<Item = (&'a String, &'a KeySpec)>, more: Map<St
 fn key(spec: &KeySpec) -> Value {
     let mut schema = of_type(&spec.ty);
     if !spec.doc.is_empty() {
-        schema["description"] = json!(spec.doc);
+        schema["description"] = json!(spec.manual());
     }
     if let Some(default) = &spec.default {
         schema["default"] = default.clone();

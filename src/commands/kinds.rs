@@ -75,7 +75,7 @@ fn add_rows<'a>(above: &str, keys: impl Iterator<Item = (&'a String, &'a KeySpec
             .as_ref()
             .map_or_else(|| if spec.required { "required".to_owned() } else { String::new() }, ToString::to_string);
         let name = format!("{above}{name}");
-        rows.push([name.clone(), spec.ty.to_string(), default, role.to_owned(), spec.doc.clone()]);
+        rows.push([name.clone(), spec.ty.to_string(), default, role.to_owned(), spec.manual()]);
         let tables = match &spec.ty {
             KeyType::AnyOf(types) => types.clone(),
             ty => vec![ty.clone()],

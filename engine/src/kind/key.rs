@@ -17,10 +17,36 @@ pub struct KeySpec {
     pub ty: KeyType,
     /// Its value where none is given.
     pub default: Option<Value>,
-    /// Whether it must be given.
+    /// Whether it must be given, where it has a use.
     pub required: bool,
     /// What it means for the result.
     pub role: Role,
+    /// Where it has a use; absent for everywhere.
+    pub when: Option<When>,
+}
+
+/// Where a key has a use: while another key of its table has one of these values. Elsewhere it is a mistake, and its
+/// default is not filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct When {
+    /// The other key.
+    pub key: String,
+    /// Its values.
+    pub values: Vec<String>,
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<String> = self.values.iter().map(|value| format!("`{} = \"{value}\"`", self.key)).collect();
+        f.write_str(&values.join(" or "))
+    }
+}
+
+impl KeySpec {
+    /// Returns its manual with the condition under which it has a use.
+    pub fn manual(&self) -> String {
+        self.when.as_ref().map_or_else(|| self.doc.clone(), |when| format!("For {when}. {}", self.doc))
+    }
 }
 
 /// What a key takes.
@@ -92,16 +118,26 @@ pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, (S
             Some("rows") => Role::Rows,
             _ => Role::Result,
         };
+        let when = parse_when(&property["x-when"]);
+        // What has no use everywhere cannot be in the schema's own list.
+        let required = required.contains(name.as_str()) || property["x-required"] == true;
         let spec = KeySpec {
             doc: property["description"].as_str().unwrap_or("").replace('\n', " "),
             ty,
             default: property.get("default").filter(|default| !default.is_null()).cloned(),
-            required: required.contains(name.as_str()),
+            required,
             role,
+            when,
         };
         keys.insert(name.clone(), spec);
     }
     Ok(keys)
+}
+
+/// Parses `{"method": ["logits"]}`.
+fn parse_when(condition: &Value) -> Option<When> {
+    let (key, values) = condition.as_object()?.iter().next()?;
+    Some(When { key: key.clone(), values: strings(values).map(str::to_owned).collect() })
 }
 
 fn parse(schema: &Value) -> Result<KeyType, String> {

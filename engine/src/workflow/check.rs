@@ -9,7 +9,7 @@ use super::tree::{Entry, Node, Table, Value};
 use super::{Role, RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
-use crate::kind::{KeySpec, KeyType, KindInfo};
+use crate::kind::{KeySpec, KeyType, KindInfo, When};
 
 /// A stage's config, and where references stand in it.
 #[derive(Debug, Default)]
@@ -67,21 +67,46 @@ impl Checker<'_> {
                 config.insert(entry.key.clone(), value);
             }
         }
-        for (key, spec) in keys.iter().filter(|(key, _)| table.get(key).is_none()) {
+        self.complete(table, keys, owner, place, &mut config);
+        config
+    }
+
+    /// Fills in defaults, and tells what is missing and what has no use.
+    fn complete(
+        &mut self,
+        table: &Table,
+        keys: &BTreeMap<String, KeySpec>,
+        owner: Owner<'_>,
+        place: &Place,
+        config: &mut Map<String, Json>,
+    ) {
+        for (key, spec) in keys {
+            let entry = table.get(key);
+            if let Some(when) = &spec.when {
+                let default = keys.get(&when.key).and_then(|spec| spec.default.as_ref());
+                let value = if table.get(&when.key).is_some() { config.get(&when.key) } else { default };
+                // Where the value that decides is a mistake of its own, nothing follows from it.
+                let Some(value) = value.and_then(Json::as_str) else { continue };
+                if !when.values.iter().any(|known| known == value) {
+                    let diagnostic = entry.map(|entry| useless(entry, when, value));
+                    self.diagnostics.extend(diagnostic);
+                    continue;
+                }
+            }
             match &spec.default {
+                _ if entry.is_some() => {}
                 Some(default) => {
                     config.insert(key.clone(), default.clone());
                 }
                 None if spec.required => {
                     let message = format!("{} lacks `{key}`", self.named(owner));
-                    let help = format!("`{key}` takes {}", spec.ty);
-                    self.diagnostics
-                        .push(Diagnostic::new(place, message, format!("`{key}` is required")).with_help(help));
+                    let reason = spec.when.as_ref().map_or_else(String::new, |when| format!(" for {when}"));
+                    let diagnostic = Diagnostic::new(place, message, format!("`{key}` is required{reason}"));
+                    self.diagnostics.push(diagnostic.with_help(format!("`{key}` takes {}", spec.ty)));
                 }
                 None => {}
             }
         }
-        config
     }
 
     /// Does something one step further down.
@@ -177,6 +202,12 @@ impl Checker<'_> {
         self.diagnostics.push(Diagnostic::new(&node.place, message, format!("expected {bounds}")));
         None
     }
+}
+
+/// A key without effect is a mistake of whoever wrote it.
+fn useless(entry: &Entry, when: &When, value: &str) -> Diagnostic {
+    let message = format!("`{}` has no use where `{}` is `{value}`", entry.key, when.key);
+    Diagnostic::new(&entry.key_place, message, "would be ignored").with_help(format!("it is for {when}"))
 }
 
 fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {

@@ -133,6 +133,15 @@ fn each_follows_inputs_and_every_variant() {
 }
 
 #[test]
+fn a_key_without_use_has_no_default() {
+    let workflow = well("keys-by-method.toml", &[]);
+    let temperature = |name: &str| stage(&workflow, name).config.get("temperature").cloned();
+    assert_eq!(temperature("student/text"), None);
+    assert_eq!(temperature("student/logits"), Some(1.0.into()));
+    assert_eq!(temperature("student/on-policy"), Some(2.0.into()));
+}
+
+#[test]
 fn set_is_checked_like_a_file() {
     let check = |set: &str| rendered(&load(&folder("valid/every-layer.toml"), &[set.to_owned()], &kinds()).unwrap());
     let misspelt = "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  stesp  <- not a parameter of grpo\n  help: did you mean `steps`?\n";
