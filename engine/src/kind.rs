@@ -43,8 +43,8 @@ pub struct KindSpec {
     /// JSON schema (2020-12) of the references; `x-artifact` marks each place where one stands.
     pub inputs: Value,
     /// JSON schema of the parameters, with defaults; `x-role` is `result` (the default), `neutral`, `extent` or `rows`.
-    /// A key of either with `x-when` = `{"method": ["logits"]}` has a use only where the key `method` says so, and
-    /// must be given there if it has `x-required`.
+    /// A key of either with `x-when` = `{"method": ["logits"]}` has a use only where the key `method` says so (null in the
+    /// list: or is absent), and must be given there if it has `x-required`.
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,

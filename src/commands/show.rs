@@ -186,7 +186,11 @@ fn show_tree(global: &Global, store: &Store, digest: &Digest, rows: usize) -> Re
         table.push(vec![member.path.clone(), bytes(member.size), member.digest.to_string()]);
     }
     ui::table(&table);
-    for member in &tree.members {
+    // A teacher's logits may have thousands of shards, one like the other.
+    let are_alike = tree.members.iter().any(|member| member.path == "logits.json");
+    let is_shard = |member: &&Member| are_alike && member.path.ends_with(".safetensors");
+    let first = tree.members.iter().find(is_shard);
+    for member in tree.members.iter().filter(|member| !is_shard(member)).chain(first) {
         show_member(store, member, rows)?;
     }
     Ok(Status::Done)
@@ -200,7 +204,7 @@ fn show_member(store: &Store, member: &Member, rows: usize) -> Result<()> {
             ui::line(&format!("\n{}: {}", member.path, ui::count(text.lines().count(), "row")));
             text.lines().take(rows).for_each(ui::line);
         }
-        (_, "report.json" | "config.json") => {
+        (_, "report.json" | "config.json" | "logits.json") => {
             ui::line(&format!("\n{}", member.path));
             ui::line(String::from_utf8_lossy(&store.read(&member.digest)?).trim_end());
         }

@@ -15,8 +15,10 @@ pub mod pretrain;
 pub mod reward_model;
 pub mod sft;
 pub mod tasks;
+pub mod teacher_logits;
 
 mod data;
+mod rollout;
 
 #[cfg(test)]
 mod testing;
@@ -31,6 +33,7 @@ pub const KINDS: &[Kind] = &[
     kind::<sft::Sft>(),
     kind::<grpo::Grpo>(),
     kind::<reward_model::RewardModel>(),
+    kind::<teacher_logits::TeacherLogits>(),
     kind::<distill::Distill>(),
     kind::<eval::Eval>(),
 ];

@@ -34,6 +34,34 @@ completions = 1
 max-tokens  = 8
 "#;
 
+/// Students of every method, and one whose teacher has another alphabet.
+const SCHOOL: &str = r#"extends = "tiny.toml"
+[tasks.chat]
+task  = "chat"
+count = 8
+[pretrain.stranger]
+data        = ["chat.samples"]
+hidden-size = 16
+layers      = 1
+heads       = 2
+kv-heads    = 2
+steps       = 1
+batch-size  = 2
+[teacher-logits.asked]
+model              = "taught.model"
+data               = ["sums.samples"]
+top-k              = 4
+micro-batch-tokens = 64
+[distill.student]
+model          = "base.model"
+steps          = 2
+batch-size     = 4
+each.text      = { data = ["sums.samples"] }
+each.logits    = { method = "logits", logits = ["asked.logits"], temperature = 2.0 }
+each.on-policy = { method = "on-policy", teacher = "taught.model", prompts = ["sums.prompts"], completion-tokens = 8 }
+each.lost      = { method = "on-policy", teacher = "stranger.model", prompts = ["sums.prompts"], completion-tokens = 8 }
+"#;
+
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")));
     sandbox.write("tiny.toml", TINY);
@@ -76,6 +104,30 @@ fn an_interrupted_training_ends_with_the_bytes_of_an_unbroken_one() {
     let from = started["resumed_from"].as_u64().unwrap();
     assert!((1..400).contains(&from), "from {from}");
     assert_eq!(sandbox.digest("base", "model"), unbroken.digest("base", "model"));
+}
+
+#[test]
+fn students_learn_by_every_method() {
+    let sandbox = sandbox();
+    sandbox.write("school.toml", SCHOOL);
+    let applied = sandbox.run(&["apply", "school.toml", "--keep-going"]);
+    assert_eq!(applied.code, Some(1), "{applied}");
+    assert!(applied.stderr.contains("its teacher `stranger.model`"), "{applied}");
+    assert!(applied.stderr.contains("`method = \"text\"`"), "{applied}");
+    let digests =
+        ["base", "student/text", "student/logits", "student/on-policy"].map(|name| sandbox.digest(name, "model"));
+    for (index, digest) in digests.iter().enumerate() {
+        assert!(!digests[..index].contains(digest), "each learnt something of its own: {digests:?}");
+    }
+    let logits = sandbox.ok(&["show", "asked.logits"]);
+    assert!(logits.contains("\"top-k\": 4,") && logits.contains("\"rows\": 32,"), "{logits}");
+    assert_eq!(logits.matches("top_ids").count(), 1, "of all shards one is opened: {logits}");
+    // A student that learns for longer takes the teacher's word as it is.
+    let longer = ["apply", "school.toml", "--json", "--until", "student/logits", "--set", "student/logits.steps=3"];
+    let told = events(&sandbox.ok(&longer));
+    assert_eq!(stages(&told, "started"), ["student/logits"]);
+    let started = told.iter().find(|event| event["event"] == "started").unwrap();
+    assert_eq!(started["resumed_from"], 2);
 }
 
 #[test]

@@ -33,6 +33,15 @@ pub struct When {
     pub key: String,
     /// Its values.
     pub values: Vec<String>,
+    /// Whether that other key may also be absent, where its default is no part of the schema.
+    pub or_absent: bool,
+}
+
+impl When {
+    /// Returns whether the condition holds for a value of the other key.
+    pub fn holds(&self, value: Option<&str>) -> bool {
+        value.map_or(self.or_absent, |value| self.values.iter().any(|known| known == value))
+    }
 }
 
 impl fmt::Display for When {
@@ -134,10 +143,14 @@ pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, (S
     Ok(keys)
 }
 
-/// Parses `{"method": ["logits"]}`.
+/// Parses `{"method": ["logits"]}`; null in the list stands for absence.
 fn parse_when(condition: &Value) -> Option<When> {
     let (key, values) = condition.as_object()?.iter().next()?;
-    Some(When { key: key.clone(), values: strings(values).map(str::to_owned).collect() })
+    Some(When {
+        key: key.clone(),
+        values: strings(values).map(str::to_owned).collect(),
+        or_absent: values.as_array()?.contains(&Value::Null),
+    })
 }
 
 fn parse(schema: &Value) -> Result<KeyType, String> {

@@ -84,10 +84,13 @@ impl Checker<'_> {
             let entry = table.get(key);
             if let Some(when) = &spec.when {
                 let default = keys.get(&when.key).and_then(|spec| spec.default.as_ref());
-                let value = if table.get(&when.key).is_some() { config.get(&when.key) } else { default };
-                // Where the value that decides is a mistake of its own, nothing follows from it.
-                let Some(value) = value.and_then(Json::as_str) else { continue };
-                if !when.values.iter().any(|known| known == value) {
+                let is_given = table.get(&when.key).is_some();
+                let value = if is_given { config.get(&when.key) } else { default }.and_then(Json::as_str);
+                if is_given && value.is_none() {
+                    // The value that decides is a mistake of its own: nothing follows from it.
+                    continue;
+                }
+                if !when.holds(value) {
                     let diagnostic = entry.map(|entry| useless(entry, when, value));
                     self.diagnostics.extend(diagnostic);
                     continue;
@@ -205,8 +208,10 @@ impl Checker<'_> {
 }
 
 /// A key without effect is a mistake of whoever wrote it.
-fn useless(entry: &Entry, when: &When, value: &str) -> Diagnostic {
-    let message = format!("`{}` has no use where `{}` is `{value}`", entry.key, when.key);
+fn useless(entry: &Entry, when: &When, value: Option<&str>) -> Diagnostic {
+    let place =
+        value.map_or_else(|| format!("without `{}`", when.key), |value| format!("where `{}` is `{value}`", when.key));
+    let message = format!("`{}` has no use {place}", entry.key);
     Diagnostic::new(&entry.key_place, message, "would be ignored").with_help(format!("it is for {when}"))
 }
 

@@ -76,7 +76,7 @@ pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
 }
 
 /// The tensors of a file where they lie: in memory that maps it.
-pub(crate) struct Mapped {
+pub struct Mapped {
     tensors: Vec<(String, Tensor)>,
     // After the tensors, which look into it.
     _map: memmap2::Mmap,
@@ -84,7 +84,7 @@ pub(crate) struct Mapped {
 
 impl Mapped {
     /// Maps a file.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    pub fn open(path: &Path) -> Result<Self, Error> {
         refuse_pickle(path)?;
         let file = fs_err::File::open(path)?;
         // SAFETY: the map is read-only; a file that another process truncates meanwhile would end this process, which
@@ -104,7 +104,7 @@ impl Mapped {
     }
 
     /// Returns the tensors, sorted by name. They must be copied before `self` goes, and never be written to.
-    pub(crate) fn tensors(&self) -> &[(String, Tensor)] {
+    pub fn tensors(&self) -> &[(String, Tensor)] {
         &self.tensors
     }
 }

@@ -1,15 +1,15 @@
-//! Log-probabilities of given tokens, without ever holding all logits.
+//! Log-probabilities, of given tokens or of all that the vocabulary has, without ever holding all logits.
 //!
 //! The head's logits are the largest tensor of a training step by far. Here they exist for one chunk of tokens at a
 //! time: forward, loss and backward of a chunk are over before the next begins, and only the gradient of the hidden
-//! states is kept. Shapes: n tokens, c tokens of a chunk, d width, v vocabulary.
+//! states is kept. Shapes: n tokens, c tokens of a chunk, d width, v vocabulary, k likeliest tokens.
 
 use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
 use crate::model::Model;
-use crate::shim;
+use crate::{loss, shim};
 
 /// Returns ln p(target) of each token, [n], in single precision and without gradient.
 ///
@@ -57,11 +57,60 @@ pub fn backward(
     chunk: usize,
     mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor,
 ) -> f64 {
+    backward_in_chunks(hidden_nd, chunk, |hidden_cd, range| {
+        loss(&log_probs(model, hidden_cd, &narrow(targets_n, &range), temperature), range)
+    })
+}
+
+/// As [`backward`], for a loss over whole distributions: `loss` gets ln p of the first `vocab` tokens, [c, v], as
+/// [`distributions`] gives it. A chunk holds a few such tensors at once, so it should be small.
+///
+/// # Panics
+/// As [`backward`].
+pub fn backward_distributions(
+    model: &Model,
+    hidden_nd: &Tensor,
+    vocab: i64,
+    temperature: f64,
+    chunk: usize,
+    mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor,
+) -> f64 {
+    backward_in_chunks(hidden_nd, chunk, |hidden_cd, range| {
+        loss(&distributions(model, hidden_cd, vocab, temperature), range)
+    })
+}
+
+/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision; they sum to 1, whatever the
+/// head has beyond them. Gradients follow the ambient mode.
+pub fn distributions(model: &Model, hidden_cd: &Tensor, vocab: i64, temperature: f64) -> Tensor {
+    log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
+}
+
+/// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p with that of all
+/// others together behind them, [n, k + 1]; without gradient. Only the first `vocab` tokens are named.
+///
+/// # Panics
+/// When `vocab` leaves no others.
+pub fn top_k(model: &Model, hidden_nd: &Tensor, vocab: i64, k: i64, chunk: usize) -> (Tensor, Tensor) {
+    let _guard = tch::no_grad_guard();
+    assert!((1..vocab).contains(&k), "the {k} likeliest of {vocab} tokens");
+    let (mut tokens, mut log_probs) = (Vec::new(), Vec::new());
+    for range in ranges(hidden_nd.size()[0], chunk) {
+        let log_probs_cv = distributions(model, &narrow(hidden_nd, &range), model.config.vocab_size, 1.0);
+        let (_, tokens_ck) = log_probs_cv.narrow(1, 0, vocab).topk(k, -1, true, true);
+        log_probs.push(loss::with_rest(&log_probs_cv, &tokens_ck));
+        tokens.push(tokens_ck);
+    }
+    (Tensor::cat(&tokens, 0), Tensor::cat(&log_probs, 0))
+}
+
+/// Runs the backward pass of `loss`, a function of the hidden states of a chunk, and from them through the network.
+fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor) -> f64 {
     let mut total = 0.0;
     let mut grads = Vec::new();
-    for range in ranges(targets_n.size()[0], chunk) {
+    for range in ranges(hidden_nd.size()[0], chunk) {
         let hidden_cd = narrow(hidden_nd, &range).detach().set_requires_grad(true);
-        let loss = loss(&log_probs(model, &hidden_cd, &narrow(targets_n, &range), temperature), range);
+        let loss = loss(&hidden_cd, range);
         total += loss.double_value(&[]);
         if loss.requires_grad() {
             loss.backward();

@@ -1,6 +1,6 @@
 //! The losses of the recipe as functions of tensors; each keeps its input's shape, and the caller weighs and sums.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// The unbiased KL estimate "k3" of one token: `r - ln r - 1` with `r = reference / policy` (DeepSeek-R1, equation 2).
 ///
@@ -30,10 +30,29 @@ pub fn pointwise(scores: &Tensor, labels: &Tensor) -> Tensor {
     -(labels * scores.log_sigmoid()) - (1.0 - labels) * (-scores).log_sigmoid()
 }
 
+/// Coarsens distributions, ln p of each token [c, v], to the tokens of `tokens_ck` and one outcome more, all others
+/// together: [c, k + 1], again summing to 1.
+pub fn with_rest(log_probs_cv: &Tensor, tokens_ck: &Tensor) -> Tensor {
+    // Summing the others keeps precision where they are rare; 1 - (the sum of the chosen) would not.
+    let others_cv = log_probs_cv.scatter_value(1, tokens_ck, f64::NEG_INFINITY);
+    Tensor::cat(&[log_probs_cv.gather(1, tokens_ck, false), others_cv.logsumexp([-1], true)], 1)
+}
+
+/// Divides ln p by a temperature and makes it sum to 1 again: `ln softmax(ln p / temperature)` over the last dimension.
+pub fn tempered(log_probs: &Tensor, temperature: f64) -> Tensor {
+    (log_probs / temperature).log_softmax(-1, log_probs.kind())
+}
+
+/// The Kullback-Leibler divergence of two distributions given by ln p over the last dimension: `sum p (ln p - ln q)`.
+///
+/// Never negative, 0 where both agree. With the teacher as `p` it is the forward divergence, which covers all that the
+/// teacher might say; with the student as `p` the reverse one, which keeps to what the teacher would say.
+pub fn divergence(log_p: &Tensor, log_q: &Tensor) -> Tensor {
+    (log_p.exp() * (log_p - log_q)).sum_dim_intlist(-1, false, None::<Kind>)
+}
+
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
 
     const STEP: f64 = 1e-6;
@@ -90,5 +109,72 @@ mod tests {
         check(&[0.3, -1.2, 4.0, 2.0], |x| pointwise(x, &vector(&labels)), closed);
         let far = pointwise(&vector(&[500.0, -500.0]), &vector(&[1.0, 0.0]));
         assert!(far.abs().max().double_value(&[]) < 1e-12);
+    }
+
+    fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
+        let sum: f64 = logits.iter().map(|x| (x / temperature).exp()).sum();
+        logits.iter().map(|x| (x / temperature).exp() / sum).collect()
+    }
+
+    fn kl(p: &[f64], q: &[f64]) -> f64 {
+        p.iter().zip(q).map(|(p, q)| p * (p / q).ln()).sum()
+    }
+
+    /// Compares a loss of the logits of one token with a closed form, and its gradient with central differences.
+    fn check_logits(logits: &[f64], loss: impl Fn(&Tensor) -> Tensor, closed_form: impl Fn(&[f64]) -> f64) {
+        let x = vector(logits).unsqueeze(0).set_requires_grad(true);
+        let value = loss(&x.log_softmax(-1, Kind::Double));
+        value.sum(Kind::Double).backward();
+        assert!((value.double_value(&[0]) - closed_form(logits)).abs() < 1e-12);
+        for i in 0..logits.len() {
+            let at = |step: f64| {
+                let mut moved = logits.to_vec();
+                moved[i] += step;
+                closed_form(&moved)
+            };
+            let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            assert!((x.grad().double_value(&[0, i as i64]) - slope).abs() < 1e-8, "slope of logit {i}: {slope}");
+        }
+    }
+
+    #[test]
+    fn divergences_follow_their_definition_both_ways() {
+        let teacher = [0.5, -1.0, 2.0, 0.1];
+        let log_teacher = vector(&teacher).unsqueeze(0).log_softmax(-1, Kind::Double);
+        let (p, student) = (softmax(&teacher, 1.0), [1.0, 0.3, -0.7, -2.0]);
+        check_logits(&student, |q| divergence(&log_teacher, q), |q| kl(&p, &softmax(q, 1.0)));
+        check_logits(&student, |q| divergence(q, &log_teacher), |q| kl(&softmax(q, 1.0), &p));
+        assert!(divergence(&log_teacher, &log_teacher).double_value(&[0]).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_rest_is_one_outcome_and_is_tempered_as_one() {
+        let (teacher, tokens) = ([0.5, -1.0, 2.0, 0.1, -3.0], [2, 0]);
+        let coarse = |logits: &[f64], temperature: f64| {
+            let fine = softmax(logits, 1.0);
+            let mut coarse: Vec<f64> = tokens.iter().map(|token| fine[*token as usize]).collect();
+            coarse.push(1.0 - coarse.iter().sum::<f64>());
+            softmax(&coarse.iter().map(|p| p.ln()).collect::<Vec<_>>(), temperature)
+        };
+        let tokens_ck = Tensor::from_slice(&tokens).unsqueeze(0);
+        let teacher_ck = with_rest(&vector(&teacher).unsqueeze(0).log_softmax(-1, Kind::Double), &tokens_ck);
+        assert!((teacher_ck.exp().sum(Kind::Double).double_value(&[]) - 1.0).abs() < 1e-12);
+        for temperature in [1.0, 2.5] {
+            check_logits(
+                &[1.0, 0.3, -0.7, -2.0, 0.4],
+                |q| divergence(&tempered(&teacher_ck, temperature), &tempered(&with_rest(q, &tokens_ck), temperature)),
+                |q| kl(&coarse(&teacher, temperature), &coarse(q, temperature)),
+            );
+        }
+    }
+
+    #[test]
+    fn a_rest_far_below_rounding_keeps_its_digits() {
+        let x = Tensor::from_slice(&[40.0_f32, 0.0, -1.0]).unsqueeze(0).set_requires_grad(true);
+        let coarse = with_rest(&x.log_softmax(-1, Kind::Float), &Tensor::from_slice(&[0_i64]).unsqueeze(0));
+        let rest = coarse.double_value(&[0, 1]);
+        assert!((rest - ((-1.0_f64).exp().ln_1p() - 40.0)).abs() < 1e-5, "{rest}");
+        coarse.select(1, 1).sum(Kind::Float).backward();
+        assert!((x.grad().double_value(&[0, 0]) + 1.0).abs() < 1e-5);
     }
 }

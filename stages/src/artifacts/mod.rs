@@ -5,6 +5,7 @@
 //! samples/samples.jsonl            {"prompt", "completion", "answer"?, "source"?, "grade"?}
 //! preferences/preferences.jsonl    {"prompt", "chosen", "rejected"}  or  {"prompt", "completion", "label": 0 | 1}
 //! report/report.json               {"row", "suites", "settings"}
+//! logits/logits.json               {"top-k", "rows", "tokens", "vocabulary", "shards"} beside shards in safetensors (`logits.rs`)
 //! model/, reward-model/            Hugging Face folders; `lm` and `text` read them
 //! ```
 //! A reader takes a stage's folder or a user's own dataset (JSON, CSV, Parquet, Arrow), whose fields the input's
@@ -14,6 +15,7 @@
 mod dataset;
 mod import;
 mod lines;
+mod logits;
 mod model;
 mod preferences;
 mod prompts;
@@ -29,6 +31,7 @@ pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
 pub(crate) use lines::{read_own_lines, write_lines};
+pub(crate) use logits::{LogitsIndex, LogitsRows, Shard, Vocabulary, shard_name, write_logits_index, write_shard};
 pub(crate) use model::load_model;
 
 /// Why an artifact cannot be read or written.

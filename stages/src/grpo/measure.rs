@@ -5,6 +5,7 @@ use engine::stage::Context;
 use super::Params;
 use super::advantage::{deviation, has_one_value};
 use super::rollout::Rollout;
+use crate::rollout::Truncation;
 use crate::trainer::Metrics;
 
 /// Rollouts in a row without any signal after which a person is told.
@@ -53,20 +54,14 @@ fn share(claims: impl Iterator<Item = bool>) -> Option<f64> {
 /// Watches for training that goes on and learns nothing. Each warning is given once.
 #[derive(Default)]
 pub(super) struct Watch {
-    truncated: bool,
+    truncation: Truncation,
     gold: bool,
     dull: u32,
 }
 
 impl Watch {
     pub(super) fn look(&mut self, ctx: &Context, params: &Params, rollouts: &[Rollout]) {
-        if !self.truncated && rollouts.iter().all(|rollout| !rollout.finished) {
-            self.truncated = true;
-            ctx.warn(format!(
-                "no completion ended within `max-tokens` = {}: raise it, or teach the model its eos token by SFT first",
-                params.max_tokens
-            ));
-        }
+        self.truncation.look(ctx, rollouts.iter().map(|rollout| rollout.finished), "max-tokens", params.max_tokens);
         let unparsed = rollouts.iter().filter(|rollout| rollout.gold_unparsed).count();
         if !self.gold && unparsed > 0 {
             self.gold = true;

@@ -15,6 +15,7 @@ use crate::artifacts::load_model;
 use crate::data::{Order, micro_batches};
 use crate::generate::{Question, questions};
 use crate::rewards::Scorer;
+use crate::rollout::{Agreement, fitting};
 use crate::trainer::{Metrics, Objective, copy_into};
 
 /// Hidden states that meet the vocabulary at a time, which bounds the logits.
@@ -60,7 +61,9 @@ impl<'a> Policy<'a> {
         let device = lm::setup(machine.threads, &machine.device)?;
         let model = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
         let chat = Chat::load(inputs.model.path())?;
-        let questions = fitting(ctx, questions(&inputs.prompts)?, &chat, model.config.max_position_embeddings)?;
+        let positions = model.config.max_position_embeddings;
+        let room = format!("the model's {positions} positions");
+        let questions = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         Ok(Self {
             ctx,
@@ -165,35 +168,6 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// Leaves out prompts that fill the model's positions by themselves, counted and named.
-fn fitting(
-    ctx: &Context,
-    questions: Vec<Question>,
-    chat: &Chat,
-    max_positions: i64,
-) -> Result<Vec<Question>, StageError> {
-    let total = questions.len();
-    let mut fitting = Vec::with_capacity(total);
-    let mut first_long = None;
-    for question in questions {
-        if (chat.prompt_ids(&question.row.prompt)?.len() as i64) < max_positions {
-            fitting.push(question);
-        } else {
-            first_long.get_or_insert(question.row.id);
-        }
-    }
-    let long = total - fitting.len();
-    if let Some(first) = first_long {
-        ctx.warn(format!(
-            "{long} of {total} prompts are longer than the model's {max_positions} positions and left out, the first is `{first}`"
-        ));
-    }
-    if fitting.is_empty() {
-        return Err(StageError::new(format!("no prompt leaves room in the model's {max_positions} positions")));
-    }
-    Ok(fitting)
-}
-
 /// Sums over the tokens of a minibatch.
 #[derive(Default)]
 struct Sums {
@@ -202,21 +176,18 @@ struct Sums {
     logps: f64,
     kl: f64,
     clipped: f64,
-    difference: f64,
-    max_difference: f64,
+    agreement: Agreement,
 }
 
 impl Sums {
     fn add(&mut self, logps: &Tensor, sampled: &Tensor, params: &Params) {
         let _guard = no_grad_guard();
         let log_ratio = logps - sampled;
-        let difference = log_ratio.abs();
         let ratio = log_ratio.exp();
         let clipped = ratio.lt(1.0 - params.clip_low).logical_or(&ratio.gt(1.0 + params.clip_high));
         self.tokens += logps.size()[0] as f64;
         self.logps += logps.sum(Kind::Double).double_value(&[]);
-        self.difference += difference.sum(Kind::Double).double_value(&[]);
-        self.max_difference = self.max_difference.max(difference.max().double_value(&[]));
+        self.agreement.add(logps, sampled);
         self.clipped += clipped.sum(Kind::Double).double_value(&[]);
     }
 
@@ -232,15 +203,7 @@ impl Sums {
             metrics.insert("kl".to_owned(), self.kl / tokens);
         }
         if is_on_policy {
-            let mean = self.difference / tokens;
-            metrics.insert("sampling/sampling_logp_difference/mean".to_owned(), mean);
-            metrics.insert("sampling/sampling_logp_difference/max".to_owned(), self.max_difference);
-            if mean > params.max_logp_difference {
-                return Err(StageError::new(format!(
-                    "sampler and trainer disagree: their log-probs differ by {mean:.4} a token"
-                ))
-                .with_help("this is a fault of the numerics, not of the data; `max-logp-difference` sets the limit"));
-            }
+            self.agreement.measure(&mut metrics, params.max_logp_difference)?;
         }
         Ok(metrics)
     }

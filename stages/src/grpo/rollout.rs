@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use engine::stage::StageError;
-use lm::generate::{Request, Sampling, generate};
 use lm::{Model, Tensor};
 use serde::{Deserialize, Serialize};
 use text::Chat;
 
 use super::Params;
 use super::advantage::advantages;
-use crate::generate::{Question, sample_seed};
+use crate::generate::Question;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
+use crate::rollout::{Draws, draw};
 
 /// A completion with all that was measured of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,23 +49,14 @@ pub(super) fn roll_out(
     rollout: u64,
     step: u64,
 ) -> Result<Vec<Rollout>, StageError> {
-    let mut requests = Vec::with_capacity(chosen.len() * params.group_size);
-    for index in chosen {
-        let question = &questions[*index];
-        let prompt = chat.prompt_ids(&question.row.prompt)?;
-        let first = question.occurrence * params.group_size as u64;
-        requests.extend((first..first + params.group_size as u64).map(|sample| Request {
-            prompt: prompt.clone(),
-            seed: sample_seed(params.seed, rollout, &question.row.prompt, sample),
-        }));
-    }
-    let sampling = Sampling {
+    let draws = Draws {
+        seed: params.seed,
         temperature: params.temperature,
         max_tokens: params.max_tokens,
-        stop: vec![chat.eos],
-        ..Sampling::default()
+        group_size: params.group_size,
+        side_by_side: params.sampling_batch,
     };
-    let drawn = generate(model, &requests, &sampling, params.sampling_batch, &mut |_, _| {})?;
+    let (requests, drawn) = draw(model, chat, questions, chosen, &draws, rollout)?;
     // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
     let opening = if chat.prefills_think() { "<think>" } else { "" };
     let texts: Vec<String> =

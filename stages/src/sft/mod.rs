@@ -14,7 +14,7 @@ use text::Chat;
 
 use crate::artifacts::load_model;
 use crate::data::{Order, read_all, tokenise};
-use crate::trainer::{Ended, Lora, Optimisation, train_adapted};
+use crate::trainer::{Ended, Lora, Objective, Optimisation, train_adapted};
 use supervised::Supervised;
 
 /// The kind.
@@ -103,11 +103,6 @@ pub(crate) fn fine_tune(
     let chat = Chat::load(model.path())?;
     let rows = tokenise(ctx, &chat, &read_all(data)?, params.max_tokens)?;
     let model = load_model(ctx, model, device, params.optimisation.kind())?;
-    let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, rows.len(), params.batch_size));
-    let optimisation = match params.steps {
-        Some(_) => params.optimisation.clone(),
-        None => params.optimisation.clone().with_default_decay(steps),
-    };
     let mut objective = Supervised {
         model: &model,
         rows: &rows,
@@ -115,15 +110,33 @@ pub(crate) fn fine_tune(
         micro_batch_tokens: params.micro_batch_tokens,
         recompute: params.optimisation.gradient_checkpointing,
     };
+    train_rows(ctx, &mut objective, (&model, &chat), params, rows.len(), &["loss"])
+}
+
+/// Trains `model` towards an objective over `num_rows` rows, and writes output `model`; the summary shows these
+/// measurements of the last step.
+pub(crate) fn train_rows(
+    ctx: &Context,
+    objective: &mut impl Objective,
+    (model, chat): (&Model, &Chat),
+    params: &Params,
+    num_rows: usize,
+    shown: &[&str],
+) -> Result<Outcome, StageError> {
+    let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, num_rows, params.batch_size));
+    let optimisation = match params.steps {
+        Some(_) => params.optimisation.clone(),
+        None => params.optimisation.clone().with_default_decay(steps),
+    };
     let lora = params.lora.as_ref();
-    match train_adapted(ctx, &mut objective, lora, params.seed, &optimisation, (params.lr, steps))? {
+    match train_adapted(ctx, objective, lora, params.seed, &optimisation, (params.lr, steps))? {
         (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),
         (Ended::Done(metrics), adapters) => {
-            export(ctx, &model, &chat)?;
+            export(ctx, model, chat)?;
             adapters.map(|adapters| adapters.save(&ctx.output("model")?.join("adapter"))).transpose()?;
             let mut summary =
-                Map::from_iter([("rows".to_owned(), json!(rows.len())), ("steps".to_owned(), json!(steps))]);
-            summary.extend(metrics.get("loss").map(|loss| ("loss".to_owned(), json!(loss))));
+                Map::from_iter([("rows".to_owned(), json!(num_rows)), ("steps".to_owned(), json!(steps))]);
+            summary.extend(shown.iter().filter_map(|name| Some(((*name).to_owned(), json!(metrics.get(*name)?)))));
             Ok(Outcome::Done(summary))
         }
     }

@@ -3,7 +3,7 @@
 //! What this file makes loads in Python's `tokenizers` unchanged. Making is deterministic: equal texts in equal order
 //! give equal bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -68,6 +68,11 @@ impl Tokenizer {
     /// Returns the number of ids, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// Returns all ids with their tokens, added ones included, by id.
+    pub fn tokens(&self) -> BTreeMap<u32, String> {
+        self.inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect()
     }
 
     /// Returns the id of a token.
@@ -165,6 +170,8 @@ mod tests {
         }
         assert_eq!(tokenizer.encode("<think>7").unwrap(), [2, tokenizer.id("7").unwrap()]);
         assert_eq!(tokenizer.decode_plain(&tokenizer.encode("<think>7").unwrap()), "7");
+        let tokens = tokenizer.tokens();
+        assert_eq!((tokens.len(), tokens[&2].as_str()), (15, "<think>"));
     }
 
     #[test]

@@ -1,0 +1,235 @@
+//! Logits: what a teacher finds likely at every token that a student learns, enough to learn from without either.
+//!
+//! ```text
+//! logits/
+//! ├── logits.json           {"top-k", "rows", "tokens", "vocabulary": {"size", "tokenizer", "eos", "template"}, "shards"}
+//! ├── 00000.safetensors     rows one after the other; t tokens, r rows, n tokens that are learnt
+//! │   ├── ids        i32 [t]          prompt, completion and eos of each row, as the teacher's tokenizer has them
+//! │   ├── lengths    i32 [r]          tokens of each row
+//! │   ├── starts     i32 [r]          index of each row's first token that is learnt
+//! │   ├── top_ids    i32 [n, k]       the k likeliest tokens at each of those places, the likeliest first
+//! │   └── log_probs  f32 [n, k + 1]   their ln p, and last that of all other tokens together
+//! └── 00001.safetensors …
+//! ```
+//! The idea to know: a shard is written once and read where it lies, so neither side ever holds more than a few rows.
+
+use std::path::Path;
+
+use engine::artifact::Logits as LogitsMarker;
+use engine::stage::{Input, StageError};
+use lm::checkpoint::{Mapped, save_tensors};
+use lm::{Kind, Tensor};
+use serde::{Deserialize, Serialize};
+use text::Chat;
+
+use super::Error;
+use crate::data::TokenRow;
+
+const INDEX: &str = "logits.json";
+
+/// What `logits.json` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct LogitsIndex {
+    /// Tokens that are named at each place.
+    pub(crate) top_k: usize,
+    pub(crate) rows: usize,
+    /// Tokens that are learnt.
+    pub(crate) tokens: usize,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) shards: usize,
+}
+
+/// What the ids of two models must have in common to be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Vocabulary {
+    /// One more than the greatest id of the tokenizer; what a head has beyond it is padding, and never named.
+    pub(crate) size: i64,
+    /// Digest of all ids with their tokens: the meaning of `tokenizer.json`, whatever its spelling.
+    tokenizer: String,
+    /// The token that ends a completion.
+    eos: i64,
+    /// Digest of the chat template that dresses prompts.
+    template: String,
+}
+
+impl Vocabulary {
+    pub(crate) fn of(chat: &Chat) -> Self {
+        let tokens = chat.tokenizer.tokens();
+        let mut hasher = blake3::Hasher::new();
+        for (id, token) in &tokens {
+            hasher.update(&id.to_le_bytes()).update(&(token.len() as u64).to_le_bytes()).update(token.as_bytes());
+        }
+        let template = chat.template.as_ref().map_or("", |template| template.source());
+        Self {
+            size: tokens.last_key_value().map_or(0, |(id, _)| i64::from(*id) + 1),
+            tokenizer: hasher.finalize().to_hex().to_string(),
+            eos: chat.eos,
+            template: blake3::hash(template.as_bytes()).to_hex().to_string(),
+        }
+    }
+
+    /// Refuses a teacher, called `name`, whose ids are not the student's.
+    pub(crate) fn check_teacher(&self, teacher: &Self, name: &str) -> Result<(), StageError> {
+        let message = if self.size != teacher.size {
+            format!("the student has {} tokens, its teacher `{name}` {}", self.size, teacher.size)
+        } else if self.tokenizer != teacher.tokenizer {
+            format!("the student and its teacher `{name}` have different tokens for the same ids")
+        } else if self.eos != teacher.eos {
+            let (student, teacher) = (self.eos, teacher.eos);
+            format!("the student ends a completion with token {student}, its teacher `{name}` with {teacher}")
+        } else {
+            return Ok(());
+        };
+        Err(StageError::new(message).with_help(
+            "take a teacher and a student with one tokenizer, or `method = \"text\"`, which needs only words",
+        ))
+    }
+
+    /// Returns whether both dress prompts alike.
+    pub(crate) fn dresses_as(&self, other: &Self) -> bool {
+        self.template == other.template
+    }
+}
+
+/// Writes one shard: `rows`, and for their learnt tokens the likeliest ones with ln p.
+pub(crate) fn write_shard(
+    file: &Path,
+    rows: &[TokenRow],
+    top_ids_nk: &Tensor,
+    log_probs_nk: &Tensor,
+) -> Result<(), StageError> {
+    let ints = |values: Vec<i64>| Tensor::from_slice(&values).to_kind(Kind::Int);
+    let tensors = [
+        ("ids", ints(rows.iter().flat_map(|row| row.ids.iter().copied()).collect())),
+        ("lengths", ints(rows.iter().map(|row| row.ids.len() as i64).collect())),
+        ("log_probs", log_probs_nk.to_kind(Kind::Float)),
+        ("starts", ints(rows.iter().map(|row| row.start as i64).collect())),
+        ("top_ids", top_ids_nk.to_kind(Kind::Int)),
+    ];
+    Ok(save_tensors(file, &tensors.map(|(name, tensor)| (name.to_owned(), tensor)))?)
+}
+
+/// Returns the name of shard number `index`.
+pub(crate) fn shard_name(index: usize) -> String {
+    format!("{index:05}.safetensors")
+}
+
+/// Writes `logits.json` beside the shards.
+pub(crate) fn write_logits_index(dir: &Path, index: &LogitsIndex) -> Result<(), StageError> {
+    Ok(fs_err::write(dir.join(INDEX), serde_json::to_string_pretty(index)? + "\n")?)
+}
+
+/// A shard where it lies.
+pub(crate) struct Shard(Mapped);
+
+impl Shard {
+    pub(crate) fn open(file: &Path) -> Result<Self, StageError> {
+        Ok(Self(Mapped::open(file)?))
+    }
+
+    /// Returns a tensor, which is only to be read.
+    fn tensor(&self, name: &str) -> Result<&Tensor, StageError> {
+        let found = self.0.tensors().iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
+        found.ok_or_else(|| StageError::new(format!("a shard of logits lacks `{name}`")))
+    }
+
+    /// Returns the probability of all tokens that are not named, summed over the places.
+    pub(crate) fn rest(&self) -> Result<f64, StageError> {
+        let log_probs_nk = self.tensor("log_probs")?;
+        Ok(log_probs_nk.select(1, -1).exp().sum(Kind::Double).double_value(&[]))
+    }
+
+    fn ints(&self, name: &str) -> Result<Vec<i64>, StageError> {
+        Ok(Vec::try_from(self.tensor(name)?.to_kind(Kind::Int64))?)
+    }
+
+    /// Returns its rows; a shard whose parts do not fit together is no shard.
+    fn rows(&self, top_k: i64) -> Result<Vec<TokenRow>, StageError> {
+        let (ids, lengths, starts) = (self.ints("ids")?, self.ints("lengths")?, self.ints("starts")?);
+        let mut rows = Vec::with_capacity(lengths.len());
+        let mut rest = ids.as_slice();
+        for (length, start) in lengths.iter().zip(&starts) {
+            let (row, after) = rest.split_at_checked(usize::try_from(*length)?).unwrap_or((&[], rest));
+            rows.push(TokenRow { ids: row.to_vec(), start: usize::try_from(*start)? });
+            rest = after;
+        }
+        let learnt = rows.iter().map(|row| row.num_targets() as i64).sum::<i64>();
+        let (tokens, log_probs) = (self.tensor("top_ids")?.size(), self.tensor("log_probs")?.size());
+        if rest.is_empty() && tokens == [learnt, top_k] && log_probs == [learnt, top_k + 1] {
+            return Ok(rows);
+        }
+        Err(StageError::new(format!("a shard of logits is damaged: {learnt} learnt tokens, {tokens:?}, {log_probs:?}")))
+    }
+}
+
+/// Rows of several artifacts, with what their teachers found likely.
+pub(crate) struct LogitsRows {
+    pub(crate) rows: Vec<TokenRow>,
+    shards: Vec<Shard>,
+    /// The shard of each row, and the place of its first learnt token there.
+    places: Vec<(usize, i64)>,
+}
+
+impl LogitsRows {
+    /// Opens artifacts; their `top-k` must agree, and `check` may refuse each by its index.
+    pub(crate) fn open(
+        inputs: &[Input<LogitsMarker>],
+        mut check: impl FnMut(&LogitsIndex, &str) -> Result<(), StageError>,
+    ) -> Result<Self, StageError> {
+        let mut all = Self { rows: Vec::new(), shards: Vec::new(), places: Vec::new() };
+        let mut first: Option<(usize, &str)> = None;
+        for input in inputs {
+            let file = input.path().join(INDEX);
+            let index: LogitsIndex = serde_json::from_str(&fs_err::read_to_string(&file)?)
+                .map_err(|source| Error::Damaged { file, source })?;
+            let (top_k, name) = *first.get_or_insert((index.top_k, input.name()));
+            if top_k != index.top_k {
+                let other = (input.name(), index.top_k);
+                return Err(StageError::new(format!("`{name}` has `top-k` = {top_k}, `{}` has {}", other.0, other.1))
+                    .with_help("logits that are learnt together need one `top-k`"));
+            }
+            check(&index, input.name())?;
+            for shard in 0..index.shards {
+                all.add(Shard::open(&input.path().join(shard_name(shard)))?, top_k as i64)?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, shard: Shard, top_k: i64) -> Result<(), StageError> {
+        let mut place = 0;
+        for row in shard.rows(top_k)? {
+            self.places.push((self.shards.len(), place));
+            place += row.num_targets() as i64;
+            self.rows.push(row);
+        }
+        self.shards.push(shard);
+        Ok(())
+    }
+
+    /// Keeps rows of at most `max_tokens` tokens, and returns how many it left out.
+    pub(crate) fn keep_short(&mut self, max_tokens: usize) -> usize {
+        let before = self.rows.len();
+        let fits: Vec<bool> = self.rows.iter().map(|row| row.ids.len() <= max_tokens).collect();
+        let mut at = fits.iter();
+        self.places.retain(|_| *at.next().expect("one place for each row"));
+        let mut at = fits.iter();
+        self.rows.retain(|_| *at.next().expect("one claim for each row"));
+        before - self.rows.len()
+    }
+
+    /// Returns the likeliest tokens, [n, k], and their ln p with the rest's, [n, k + 1], for the learnt tokens of these rows
+    /// one after the other.
+    pub(crate) fn likeliest(&self, rows: &[usize]) -> Result<(Tensor, Tensor), StageError> {
+        let part = |name: &str| -> Result<Tensor, StageError> {
+            let parts = rows.iter().map(|row| {
+                let (shard, place) = self.places[*row];
+                Ok(self.shards[shard].tensor(name)?.narrow(0, place, self.rows[*row].num_targets() as i64))
+            });
+            Ok(Tensor::cat(&parts.collect::<Result<Vec<_>, StageError>>()?, 0))
+        };
+        Ok((part("top_ids")?.to_kind(Kind::Int64), part("log_probs")?))
+    }
+}
