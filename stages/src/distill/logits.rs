@@ -47,7 +47,7 @@ pub(super) fn learn(
         Ok(())
     })?;
     leave_out_long_rows(ctx, &mut data, params.sft.max_tokens)?;
-    let model = load_model(ctx, student, device)?;
+    let model = load_model(ctx, student, device, params.sft.optimisation.kind())?;
     let mut objective = FromLogits {
         model: &model,
         data: &data,
@@ -94,7 +94,8 @@ impl FromLogits<'_> {
         let predictions = packed.predictions_from(&starts);
         let on_device = |tensor: Tensor| tensor.to_device(self.model.device());
         let (positions, targets) = (&predictions.positions, on_device(Tensor::from_slice(&predictions.targets)));
-        let hidden_nd = self.model.hidden(&packed).index_select(0, &on_device(Tensor::from_slice(positions)));
+        let pass = self.model.pass(&packed, self.params.sft.optimisation.gradient_checkpointing);
+        let hidden_nd = pass.hidden().index_select(0, &on_device(Tensor::from_slice(positions)));
         let (tokens_nk, teacher_nk) = self.data.likeliest(rows)?;
         let (tokens_nk, teacher_nk) = (on_device(tokens_nk), loss::tempered(&on_device(teacher_nk), temperature));
         sums.loss += head::backward_distributions(
@@ -117,6 +118,7 @@ impl FromLogits<'_> {
                 total * weight
             },
         );
+        pass.backward();
         Ok(())
     }
 }

@@ -39,8 +39,9 @@ pub(super) fn learn(
     let chat = Chat::load(student.path())?;
     let vocabulary = Vocabulary::of(&chat);
     vocabulary.check_teacher(&Vocabulary::of(&Chat::load(teacher.path())?), teacher.name())?;
-    let model = load_model(ctx, student, device)?;
-    let teacher = load_model(ctx, teacher, device)?;
+    let dtype = params.sft.optimisation.kind();
+    let model = load_model(ctx, student, device, dtype)?;
+    let teacher = load_model(ctx, teacher, device, dtype)?;
     let questions = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
     let mut objective = OnPolicy {
         ctx,
@@ -153,7 +154,8 @@ impl OnPolicy<'_> {
             let _guard = no_grad_guard();
             self.teacher.hidden(&packed).index_select(0, &positions)
         };
-        let hidden_nd = self.model.hidden(&packed).index_select(0, &positions);
+        let pass = self.model.pass(&packed, self.params.sft.optimisation.gradient_checkpointing);
+        let hidden_nd = pass.hidden().index_select(0, &positions);
         sums.loss += head::backward_distributions(
             self.model,
             &hidden_nd,
@@ -177,6 +179,7 @@ impl OnPolicy<'_> {
                 kl * (temperature.powi(2) * weight)
             },
         );
+        pass.backward();
     }
 }
 

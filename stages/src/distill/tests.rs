@@ -185,9 +185,23 @@ fn a_stop_changes_nothing() {
     let school = School::new();
     let cosine = json!({ "schedule": "cosine", "decay-steps": 6, "temperature": 1.5 });
     for method in ["logits", "on-policy"] {
-        for (name, more) in [("full", &cosine), ("adapters", &json!({ "lora": { "rank": 2 } }))] {
+        let lean = json!({ "dtype": "bfloat16", "gradient-checkpointing": true });
+        for (name, more) in [("full", &cosine), ("adapters", &json!({ "lora": { "rank": 2 } })), ("lean", &lean)] {
             school.resumes(&format!("{method}-{name}"), &school.config(method, more));
         }
+    }
+}
+
+#[test]
+fn recomputing_changes_nothing() {
+    let school = School::new();
+    for method in ["logits", "on-policy"] {
+        let bytes = |recompute: bool| {
+            let name = format!("{method}-{recompute}");
+            school.train(&name, &school.config(method, &json!({ "gradient-checkpointing": recompute })));
+            fs_err::read(school.at(&name).join("outputs/model/model.safetensors")).unwrap()
+        };
+        assert!(bytes(true) == bytes(false), "{method}");
     }
 }
 

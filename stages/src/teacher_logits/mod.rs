@@ -87,8 +87,11 @@ impl Stage for TeacherLogits {
             return Err(StageError::new(message).with_help("lower `top-k`: 32 is usual"));
         }
         let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, params.max_tokens)?;
-        let teacher =
-            Teacher { model: load_model(ctx, &inputs.model, device)?, vocab: vocabulary.size, params: &params };
+        let teacher = Teacher {
+            model: load_model(ctx, &inputs.model, device, lm::Kind::Float)?,
+            vocab: vocabulary.size,
+            params: &params,
+        };
         let dir = ctx.output("logits")?;
         fs_err::create_dir_all(&dir)?;
         let shards = shards(&rows, SHARD_MICRO_BATCHES * params.micro_batch_tokens);
