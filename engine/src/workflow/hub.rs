@@ -58,6 +58,7 @@ impl HubId {
         let is_dataset = match artifact {
             ArtifactType::Model | ArtifactType::RewardModel => false,
             ArtifactType::Prompts | ArtifactType::Samples | ArtifactType::Preferences => true,
+            ArtifactType::Logits => return Err("logits do not come from a hub".to_owned()),
             ArtifactType::Report => return Err("reports do not come from a hub".to_owned()),
         };
         let (name, rest) = text.split_once('@').map_or((text, None), |(name, rest)| (name, Some(rest)));
