@@ -99,6 +99,15 @@ impl Order {
         (first..first + self.batch as u64).map(|position| self.row(position)).collect()
     }
 
+    /// Returns the most tokens that a micro-batch of at most `max_tokens` may have, by the lengths of all rows.
+    pub(crate) fn largest_pass(&self, lengths: impl Iterator<Item = usize>, max_tokens: usize) -> usize {
+        let mut lengths: Vec<usize> = lengths.collect();
+        lengths.sort_unstable_by_key(|length| std::cmp::Reverse(*length));
+        let (rounds, rest) = (self.batch / lengths.len(), self.batch % lengths.len());
+        let batch = rounds * lengths.iter().sum::<usize>() + lengths[..rest].iter().sum::<usize>();
+        lengths[0].max(max_tokens.min(batch))
+    }
+
     fn row(&mut self, position: u64) -> usize {
         let epoch = position / self.num_rows as u64;
         if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
@@ -161,6 +170,13 @@ mod tests {
         assert_ne!(drawn[..10], drawn[10..]);
         assert_eq!(Order::new(3, 10, 4).batch(3), drawn[12..16], "a step needs no past");
         assert_ne!(Order::new(4, 10, 4).batch(0), drawn[..4]);
+    }
+
+    #[test]
+    fn the_largest_pass_is_an_update_or_the_budget_or_the_longest_row() {
+        let largest = |batch, max| Order::new(0, 4, batch).largest_pass([5, 9, 2, 7].into_iter(), max);
+        assert_eq!((largest(2, 100), largest(2, 12), largest(2, 3)), (16, 12, 9));
+        assert_eq!(largest(9, 100), 55);
     }
 
     #[test]

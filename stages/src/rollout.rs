@@ -51,19 +51,22 @@ pub(crate) fn draw(
     Ok((requests, drawn))
 }
 
-/// Leaves out prompts that are not shorter than `room` tokens, counted and named; `of_what` says whose room it is.
+/// Leaves out prompts that are not shorter than `room` tokens, counted and named; `of_what` says whose room it is. Returns
+/// the others, and how long the longest of them is in tokens.
 pub(crate) fn fitting(
     ctx: &Context,
     questions: Vec<Question>,
     chat: &Chat,
     room: i64,
     of_what: &str,
-) -> Result<Vec<Question>, StageError> {
+) -> Result<(Vec<Question>, usize), StageError> {
     let total = questions.len();
     let mut fitting = Vec::with_capacity(total);
-    let mut first_long = None;
+    let (mut longest, mut first_long) = (0, None);
     for question in questions {
-        if (chat.prompt_ids(&question.row.prompt)?.len() as i64) < room {
+        let length = chat.prompt_ids(&question.row.prompt)?.len();
+        if (length as i64) < room {
+            longest = longest.max(length);
             fitting.push(question);
         } else {
             first_long.get_or_insert(question.row.id);
@@ -76,7 +79,7 @@ pub(crate) fn fitting(
     if fitting.is_empty() {
         return Err(StageError::new(format!("no prompt leaves room in {of_what}")));
     }
-    Ok(fitting)
+    Ok((fitting, longest))
 }
 
 /// Tells people once that no completion of a rollout ended by itself.

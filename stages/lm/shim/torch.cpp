@@ -1,8 +1,9 @@
 // The parts of libtorch that tch 0.24 does not reach: fused AdamW, foreach operations, gradients as tensors,
-// deterministic mode.
+// deterministic mode, memory statistics.
 #include "shim.h"
 
 #include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/GradMode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
@@ -64,6 +65,25 @@ char* r1flow_grads_in_single(tensor* tensors, int64_t count) {
 
 char* r1flow_set_deterministic(int on) {
     return guarded([&] { at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false); });
+}
+
+// Bytes of a GPU: allocated now, allocated at the most since the last reset, and free.
+char* r1flow_device_memory(int64_t index, int64_t* bytes) {
+    return guarded([&] {
+        c10::DeviceAllocator* allocator = c10::getDeviceAllocator(at::kCUDA);
+        auto device = static_cast<c10::DeviceIndex>(index);
+        auto stats = allocator->getDeviceStats(device);
+        auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+        bytes[0] = stats.allocated_bytes[all].current;
+        bytes[1] = stats.allocated_bytes[all].peak;
+        // What the allocator keeps for later is free to whoever asks it.
+        bytes[2] = static_cast<int64_t>(allocator->getMemoryInfo(device).first) + stats.reserved_bytes[all].current -
+                   stats.allocated_bytes[all].current;
+    });
+}
+
+char* r1flow_reset_device_peak(int64_t index) {
+    return guarded([&] { c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(index)); });
 }
 
 }  // extern "C"

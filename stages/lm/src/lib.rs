@@ -21,6 +21,8 @@ pub mod reward;
 
 pub mod checkpoint;
 pub mod device;
+pub mod footprint;
+pub mod memory;
 pub mod weights;
 
 mod attention;

@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use serde_json::json;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use crate::config::Config;
 use crate::model::{Error, Head, Model, Options};
 use crate::models;
 use crate::pass::Pass;
@@ -60,6 +61,21 @@ impl RewardModel {
     pub fn scores_of(&self, rows: &Rows, hidden_nd: &Tensor) -> Tensor {
         let last = Tensor::from_slice(&rows.last_positions()).to_device(self.model.device());
         self.model.logits(&hidden_nd.index_select(0, &last)).squeeze_dim(1).to_kind(Kind::Float)
+    }
+
+    /// What it is built from.
+    pub fn config(&self) -> &Config {
+        &self.model.config
+    }
+
+    /// Where the parameters live.
+    pub fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    /// The parameters' element type.
+    pub fn dtype(&self) -> Kind {
+        self.model.dtype()
     }
 
     /// All parameters, sorted by name.

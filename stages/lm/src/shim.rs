@@ -37,6 +37,8 @@ unsafe extern "C" {
     fn r1flow_backward_from(output: *mut C_tensor, grad: *mut C_tensor) -> *mut c_char;
     fn r1flow_grads_in_single(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
     fn r1flow_set_deterministic(on: c_int) -> *mut c_char;
+    fn r1flow_device_memory(index: i64, bytes: *mut i64) -> *mut c_char;
+    fn r1flow_reset_device_peak(index: i64) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_fused_linear(
         x: *mut C_tensor,
@@ -194,6 +196,20 @@ pub(crate) fn grads_in_single(tensors: &[&Tensor]) -> Result<(), Error> {
 pub(crate) fn set_deterministic(on: bool) -> Result<(), Error> {
     // SAFETY: no pointers.
     checked(unsafe { r1flow_set_deterministic(c_int::from(on)) })
+}
+
+/// Returns bytes of a GPU: allocated now, at the most since the last reset, and free.
+pub(crate) fn device_memory(index: usize) -> Result<[u64; 3], Error> {
+    let mut bytes = [0_i64; 3];
+    // SAFETY: there is room for the three numbers that are written.
+    checked(unsafe { r1flow_device_memory(index as i64, bytes.as_mut_ptr()) })?;
+    Ok(bytes.map(i64::unsigned_abs))
+}
+
+/// Makes a GPU's peak what is allocated now.
+pub(crate) fn reset_device_peak(index: usize) -> Result<(), Error> {
+    // SAFETY: no pointers.
+    checked(unsafe { r1flow_reset_device_peak(index as i64) })
 }
 
 /// Returns `x fused^T + bias`; gradients go to the `parts`: all weights, then as many biases or none, whose rows

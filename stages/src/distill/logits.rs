@@ -23,7 +23,7 @@ use super::{HEAD_CHUNK, Params};
 use crate::artifacts::{LogitsRows, Vocabulary, load_model};
 use crate::data::{Order, micro_batches, pack};
 use crate::sft::train_rows;
-use crate::trainer::{Metrics, Objective};
+use crate::trainer::{Metrics, Objective, Workload};
 
 /// Trains the student on `logits`, and writes output `model`.
 pub(super) fn learn(
@@ -126,6 +126,19 @@ impl FromLogits<'_> {
 impl Objective for FromLogits<'_> {
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let lengths = self.data.rows.iter().map(|row| row.ids.len());
+        Workload {
+            config: &self.model.config,
+            dtype: self.model.dtype(),
+            device: self.model.device(),
+            tokens: self.order.largest_pass(lengths, self.params.sft.micro_batch_tokens),
+            recompute: self.params.sft.optimisation.gradient_checkpointing,
+            logits: (HEAD_CHUNK, 6),
+            sampling: 0,
+        }
     }
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {

@@ -15,7 +15,7 @@
 use engine::artifact::{Model as ModelMarker, Prompts};
 use engine::stage::{Context, Input, Outcome, StageError};
 use lm::generate::{Completion, Request};
-use lm::{Kind, Model, Tensor, head, loss, no_grad_guard};
+use lm::{Kind, Model, Tensor, footprint, head, loss, no_grad_guard};
 use text::Chat;
 
 use super::{Divergence, HEAD_CHUNK, Params};
@@ -24,7 +24,7 @@ use crate::data::{Order, TokenRow, micro_batches, pack};
 use crate::generate::{Question, questions};
 use crate::rollout::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sft::train_rows;
-use crate::trainer::{Metrics, Objective};
+use crate::trainer::{Metrics, Objective, Workload};
 
 /// Trains the student on its own completions of `prompts`, and writes output `model`.
 pub(super) fn learn(
@@ -42,7 +42,7 @@ pub(super) fn learn(
     let dtype = params.sft.optimisation.kind();
     let model = load_model(ctx, student, device, dtype)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;
-    let questions = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
+    let (questions, longest_prompt) = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
     let mut objective = OnPolicy {
         ctx,
         model: &model,
@@ -52,6 +52,7 @@ pub(super) fn learn(
         order: Order::new(params.sft.seed, questions.len(), params.sft.batch_size),
         teacher,
         questions: &questions,
+        longest_prompt,
         truncation: Truncation::default(),
         params,
     };
@@ -66,7 +67,7 @@ fn with_room(
     chat: &Chat,
     (student, teacher): (&Model, &Model),
     params: &Params,
-) -> Result<Vec<Question>, StageError> {
+) -> Result<(Vec<Question>, usize), StageError> {
     let positions = student.config.max_position_embeddings.min(teacher.config.max_position_embeddings);
     let (row, completion) = (params.sft.max_tokens, params.completion_tokens);
     let Some(prompt) = row.checked_sub(completion).filter(|prompt| *prompt > 0) else {
@@ -95,6 +96,8 @@ struct OnPolicy<'a> {
     chat: &'a Chat,
     vocab: i64,
     questions: &'a [Question],
+    /// In tokens.
+    longest_prompt: usize,
     order: Order,
     truncation: Truncation,
     params: &'a Params,
@@ -192,6 +195,22 @@ fn joined(asked: Request, came: Completion) -> Sampled {
 impl Objective for OnPolicy<'_> {
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let (config, dtype, device) = (&self.model.config, self.model.dtype(), self.model.device());
+        let row = self.longest_prompt + self.params.completion_tokens;
+        let lengths = self.questions.iter().map(|_| row);
+        let side_by_side = self.params.sampling_batch.min(self.params.sft.batch_size);
+        Workload {
+            config,
+            dtype,
+            device,
+            tokens: self.order.largest_pass(lengths, self.params.sft.micro_batch_tokens),
+            recompute: self.params.sft.optimisation.gradient_checkpointing,
+            logits: (HEAD_CHUNK, 8),
+            sampling: footprint::cache(config, dtype, device, side_by_side, row),
+        }
     }
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {

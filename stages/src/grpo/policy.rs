@@ -4,7 +4,7 @@ use std::path::Path;
 
 use engine::stage::{Context, StageError};
 use lm::checkpoint::{load_tensors, save_tensors};
-use lm::{Kind, Model, Tensor, head, loss, no_grad_guard};
+use lm::{Kind, Model, Tensor, footprint, head, loss, no_grad_guard};
 use serde::{Deserialize, Serialize};
 use text::Chat;
 
@@ -16,7 +16,7 @@ use crate::data::{Order, micro_batches};
 use crate::generate::{Question, questions};
 use crate::rewards::Scorer;
 use crate::rollout::{Agreement, fitting};
-use crate::trainer::{Metrics, Objective, copy_into};
+use crate::trainer::{Metrics, Objective, Workload, copy_into};
 
 /// Hidden states that meet the vocabulary at a time, which bounds the logits.
 const HEAD_CHUNK: usize = 4_096;
@@ -30,6 +30,8 @@ pub(super) struct Policy<'a> {
     reference: Option<Model>,
     scorer: Scorer,
     questions: Vec<Question>,
+    /// In tokens.
+    longest_prompt: usize,
     order: Order,
     state: State,
     watch: Watch,
@@ -63,7 +65,7 @@ impl<'a> Policy<'a> {
         let chat = Chat::load(inputs.model.path())?;
         let positions = model.config.max_position_embeddings;
         let room = format!("the model's {positions} positions");
-        let questions = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;
+        let (questions, longest_prompt) = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         Ok(Self {
             ctx,
@@ -74,6 +76,7 @@ impl<'a> Policy<'a> {
             scorer: params.rewards.load(device)?,
             order: Order::new(params.seed, questions.len(), per_rollout),
             questions,
+            longest_prompt,
             state: State::default(),
             watch: Watch::default(),
         })
@@ -212,6 +215,22 @@ impl Sums {
 impl Objective for Policy<'_> {
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let (params, model) = (self.params, &self.model);
+        let row = self.longest_prompt + params.max_tokens;
+        let rollouts = params.prompts_per_step * params.group_size;
+        let side_by_side = params.sampling_batch.min(rollouts * params.updates_per_rollout as usize);
+        Workload {
+            config: &model.config,
+            dtype: model.dtype(),
+            device: model.device(),
+            tokens: row.max(params.micro_batch_tokens.min(rollouts * row)),
+            recompute: params.optimisation.gradient_checkpointing,
+            logits: (HEAD_CHUNK, 2),
+            sampling: footprint::cache(&model.config, model.dtype(), model.device(), side_by_side, row),
+        }
     }
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {

@@ -9,7 +9,7 @@ use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
 use crate::data::Order;
 use crate::rewards::{Reads, judged_ids};
-use crate::trainer::{Metrics, Objective};
+use crate::trainer::{Metrics, Objective, Workload};
 
 /// A judgement in tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +87,22 @@ pub(super) struct Judgements<'a> {
 impl Objective for Judgements<'_> {
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let lengths = self.rows.iter().map(|row| match row {
+            Judgement::Pair { chosen, rejected } => chosen.len() + rejected.len(),
+            Judgement::Label { completion, .. } => completion.len(),
+        });
+        Workload {
+            config: self.model.config(),
+            dtype: self.model.dtype(),
+            device: self.model.device(),
+            tokens: self.order.largest_pass(lengths, usize::MAX),
+            recompute: self.recompute,
+            logits: (0, 0),
+            sampling: 0,
+        }
     }
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {

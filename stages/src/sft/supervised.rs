@@ -7,7 +7,7 @@ use engine::stage::StageError;
 use lm::{Model, Tensor, head};
 
 use crate::data::{Order, TokenRow, micro_batches, pack};
-use crate::trainer::{Metrics, Objective};
+use crate::trainer::{Metrics, Objective, Workload};
 
 /// Hidden states that meet the vocabulary at a time, which bounds the logits.
 const HEAD_CHUNK: usize = 4_096;
@@ -25,6 +25,19 @@ pub(crate) struct Supervised<'a> {
 impl Objective for Supervised<'_> {
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let lengths = self.rows.iter().map(|row| row.ids.len());
+        Workload {
+            config: &self.model.config,
+            dtype: self.model.dtype(),
+            device: self.model.device(),
+            tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
+            recompute: self.recompute,
+            logits: (HEAD_CHUNK, 2),
+            sampling: 0,
+        }
     }
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {

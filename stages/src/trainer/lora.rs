@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Ended, Metrics, Objective, Optimisation, train};
+use super::{Ended, Metrics, Objective, Optimisation, Workload, train};
 
 /// Adapters in the place of full training.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -70,6 +70,15 @@ struct Adapted<'a, O> {
 impl<O: Objective> Objective for Adapted<'_, O> {
     fn parameters(&self) -> &[(String, Tensor)] {
         &self.adapters.parameters
+    }
+
+    fn leaves(&self) -> Vec<&Tensor> {
+        let own = self.adapters.parameters.iter().map(|(_, parameter)| parameter);
+        self.inner.leaves().into_iter().chain(own).collect()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        self.inner.workload()
     }
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {

@@ -12,6 +12,7 @@
 //! ```
 
 mod lora;
+mod memory;
 mod optimisation;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ use lm::{AdamW, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
 pub use lora::{Lora, train_adapted};
+use memory::Expected;
+pub use memory::Workload;
 pub use optimisation::{Optimisation, ScheduleShape};
 
 /// Measurements of a step by TRL's names.
@@ -33,6 +36,14 @@ pub type Metrics = BTreeMap<String, f64>;
 pub trait Objective {
     /// Returns the parameters, sorted by name.
     fn parameters(&self) -> &[(String, Tensor)];
+
+    /// Returns those that a backward pass gives gradients to; more than the parameters where these are derived.
+    fn leaves(&self) -> Vec<&Tensor> {
+        self.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad()).collect()
+    }
+
+    /// Returns the size of its largest pass.
+    fn workload(&self) -> Workload<'_>;
 
     /// Adds the gradients of update `step` (from 0) to the parameters, and returns its measurements.
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError>;
@@ -66,6 +77,8 @@ pub fn train(
     steps: u64,
 ) -> Result<Ended, StageError> {
     let schedule = optimisation.schedule(lr)?;
+    let memory = Expected::of(objective, optimisation)?;
+    memory.tell(ctx)?;
     let mut optimiser = AdamW::new(objective.parameters(), optimisation.adamw());
     let mut metrics = Metrics::new();
     let mut done = 0;
@@ -84,6 +97,7 @@ pub fn train(
         metrics.insert("grad_norm".to_owned(), norm);
         metrics.insert("learning_rate".to_owned(), lr);
         metrics.insert("step_time".to_owned(), begin.elapsed().as_secs_f64());
+        memory.measure(&mut metrics)?;
         ctx.progress(done, steps, "step", metrics.clone());
         // The last step is always kept: from there `steps` can be raised.
         if done == steps || ctx.checkpoint_due(done) {
@@ -92,6 +106,10 @@ pub fn train(
         if done < steps && ctx.stop_requested() {
             return Ok(Ended::Stopped(done));
         }
+    }
+    // One that went on from a checkpoint has held weights and moments twice while it read them.
+    if ctx.resume().is_none() {
+        memory.check(ctx)?;
     }
     Ok(Ended::Done(metrics))
 }

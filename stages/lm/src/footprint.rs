@@ -1,0 +1,66 @@
+//! What a pass takes of memory, in closed form: from sizes in the configuration to bytes.
+//!
+//! Counted is what the CPU kernels keep for the way back, with one layer's gradients; libtorch's own operations, on a
+//! GPU, keep somewhat more where they round in several steps. Shapes as in the configuration.
+
+use tch::{Device, Kind};
+
+use crate::config::Config;
+
+/// Returns the bytes that a training pass over `tokens` tokens holds at its peak, the head apart; with `recompute` only
+/// the input of each layer and one layer's activations.
+pub fn activations(config: &Config, dtype: Kind, tokens: usize, recompute: bool) -> u64 {
+    let layers: Vec<i64> = (0..config.num_hidden_layers).map(|layer| attention(config) + mlp(config, layer)).collect();
+    let widest = layers.iter().max().copied().unwrap_or(0);
+    let kept = if recompute { config.hidden_size * config.num_hidden_layers + widest } else { layers.iter().sum() };
+    // The last norm's input and output; and what comes back through a layer is as much as it kept.
+    let elements = kept + widest + 2 * config.hidden_size;
+    bytes(elements, dtype) * tokens as u64
+}
+
+/// Returns the bytes of `copies` sets of single-precision logits for a chunk of tokens.
+pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
+    bytes(config.vocab_size, Kind::Float) * (chunk * copies) as u64
+}
+
+/// Returns the bytes of the keys and values of `rows` rows of `length` tokens, as sampling keeps them.
+pub fn cache(config: &Config, dtype: Kind, device: Device, rows: usize, length: usize) -> u64 {
+    let of_token = match &config.latent {
+        Some(latent) => latent.kv_lora_rank + latent.qk_rope_head_dim,
+        None => 2 * config.num_key_value_heads * config.head_dim,
+    };
+    let dtype = if device == Device::Cpu { Kind::Float } else { dtype };
+    bytes(of_token * config.num_hidden_layers, dtype) * (rows * length) as u64
+}
+
+fn bytes(elements: i64, dtype: Kind) -> u64 {
+    elements.unsigned_abs() * dtype.elt_size_in_bytes() as u64
+}
+
+/// Elements of a token that attention keeps: the stream and its norm, what goes into the heads and what comes out.
+fn attention(config: &Config) -> i64 {
+    let (heads, groups, width) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
+    let inner = match &config.latent {
+        Some(latent) => {
+            let (query, value) = (latent.qk_nope_head_dim + latent.qk_rope_head_dim, latent.v_head_dim);
+            // Squeezed before and after their norms; queries and keys before and after rotation; values, and the result.
+            2 * (latent.q_lora_rank.unwrap_or(0) + latent.kv_lora_rank) + heads * (4 * query + 3 * value)
+        }
+        None => 2 * (heads + groups) * width + if config.model_type == "qwen3" { (heads + groups) * width } else { 0 },
+    };
+    2 * config.hidden_size + inner
+}
+
+/// Elements of a token that an MLP keeps: the stream and its norm, gate and up, and their product.
+fn mlp(config: &Config, layer: i64) -> i64 {
+    let inner = match config.experts.as_ref().filter(|experts| layer >= experts.first_k_dense_replace) {
+        Some(experts) => {
+            let (chosen, shared) = (experts.num_experts_per_tok, experts.n_shared_experts);
+            3 * (chosen + shared) * experts.moe_intermediate_size
+                + 2 * chosen * config.hidden_size
+                + 2 * experts.n_routed_experts
+        }
+        None => 3 * config.intermediate_size,
+    };
+    2 * config.hidden_size + inner
+}

@@ -1,0 +1,70 @@
+//! Memory that is in use, and how much there is: of the process on a CPU, of libtorch's allocator on a GPU.
+
+use tch::Device;
+
+use crate::shim;
+
+/// What is in use, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// At this moment.
+    pub now: u64,
+    /// At most since [`reset_peak`], or since the process began.
+    pub peak: u64,
+}
+
+/// Returns what this process uses of a device's memory; zeros where the system does not tell.
+pub fn used(device: Device) -> Result<Used, shim::Error> {
+    if let Device::Cuda(index) = device {
+        let [now, peak, _] = shim::device_memory(index)?;
+        return Ok(Used { now, peak });
+    }
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    Ok(Used { now: kib(&text, "VmRSS:"), peak: kib(&text, "VmHWM:") })
+}
+
+/// Makes the peak what is in use now.
+pub fn reset_peak(device: Device) -> Result<(), shim::Error> {
+    if let Device::Cuda(index) = device {
+        return shim::reset_device_peak(index);
+    }
+    // A system that refuses goes on counting from the start, which is an upper bound.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    Ok(())
+}
+
+/// Returns the bytes that are free on a device for whoever asks first; all there could be where the system does not tell.
+pub fn free(device: Device) -> Result<u64, shim::Error> {
+    if let Device::Cuda(index) = device {
+        return shim::device_memory(index).map(|[_, _, free]| free);
+    }
+    match std::fs::read_to_string("/proc/meminfo") {
+        Ok(text) => Ok(kib(&text, "MemAvailable:")),
+        Err(_) => Ok(u64::MAX),
+    }
+}
+
+/// Reads a line of `/proc`, `VmRSS:  123 kB`, as bytes.
+fn kib(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    number.map_or(0, |kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_outlives_what_made_it() {
+        let before = used(Device::Cpu).expect("a CPU needs no libtorch").now;
+        assert!(before > 1 << 20, "{before}");
+        reset_peak(Device::Cpu).expect("a CPU needs no libtorch");
+        let block = vec![1_u8; 64 << 20];
+        assert_eq!(std::hint::black_box(&block).len(), 64 << 20);
+        drop(block);
+        let after = used(Device::Cpu).expect("a CPU needs no libtorch");
+        assert!(after.peak >= before + (60 << 20), "{before} {after:?}");
+        assert!(free(Device::Cpu).expect("a CPU needs no libtorch") > 1 << 20);
+    }
+}

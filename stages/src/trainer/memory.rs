@@ -1,0 +1,111 @@
+//! Peak memory of training: expected by term before the first step, and looked at after each.
+//!
+//! What is held when training begins is measured; the rest follows from sizes. On a CPU all of the process counts, on a
+//! GPU what libtorch has of the device.
+
+use engine::stage::{Context, StageError};
+use lm::config::Config;
+use lm::{Device, Kind, footprint, memory};
+
+use super::{Metrics, Objective, Optimisation};
+
+/// The metric: the most memory that training has held so far, in GiB.
+const PEAK: &str = "peak_memory_gib";
+/// How far the peak may be above what was expected without a word: what allocators round up, and a bit.
+const TOLERANCE: f64 = 1.25;
+
+/// The largest pass of an objective.
+pub struct Workload<'a> {
+    /// Of the model that is trained.
+    pub config: &'a Config,
+    /// The model's element type.
+    pub dtype: Kind,
+    /// Where it is trained.
+    pub device: Device,
+    /// Tokens of a micro-batch at most.
+    pub tokens: usize,
+    /// Whether activations are computed anew on the way back.
+    pub recompute: bool,
+    /// Tokens whose logits exist at a time at most, and how many such tensors do.
+    pub logits: (usize, usize),
+    /// Bytes that sampling holds between passes.
+    pub sampling: u64,
+}
+
+/// A peak, by term, in bytes.
+pub(super) struct Expected {
+    device: Device,
+    terms: Vec<(&'static str, u64)>,
+}
+
+impl Expected {
+    /// Adds up what a training holds at its peak; to be called before there is an optimiser.
+    pub(super) fn of(objective: &impl Objective, optimisation: &Optimisation) -> Result<Self, StageError> {
+        let Workload { config, dtype, device, tokens, recompute, logits: (chunk, copies), sampling } =
+            objective.workload();
+        let trained = objective.parameters().iter().map(|(_, parameter)| parameter.numel() as u64).sum::<u64>();
+        let leaves = objective.leaves();
+        let largest = leaves.iter().map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
+        let master = if optimisation.kind() == Kind::Float { 0 } else { 4 };
+        let activations = footprint::activations(config, dtype, tokens, recompute);
+        let gradients = 4 * leaves.iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
+        memory::reset_peak(device)?;
+        let mut terms = vec![
+            ("model and data", memory::used(device)?.now),
+            ("optimiser", (8 + master) * trained),
+            // A parameter that gets its gradient in parts has two for a moment.
+            ("gradients", gradients + 4 * largest),
+            ("activations", activations),
+            ("logits", footprint::logits(config, chunk.min(tokens), copies)),
+        ];
+        // Sampling is over when a pass begins, and gradients are gone when it is sampled again.
+        let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
+        terms.push(("sampling", sampling.saturating_sub(pass)));
+        Ok(Self { device, terms })
+    }
+
+    fn total(&self) -> u64 {
+        self.terms.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Tells people, and warns them where there is less.
+    pub(super) fn tell(&self, ctx: &Context) -> Result<(), StageError> {
+        let terms: Vec<String> = self
+            .terms
+            .iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(name, bytes)| format!("{name} {}", mib(*bytes)))
+            .collect();
+        ctx.note(format!("expects to hold {} of memory: {}", mib(self.total()), terms.join(", ")));
+        let (to_come, free) = (self.total() - self.terms[0].1, memory::free(self.device)?);
+        if to_come > free {
+            ctx.warn(format!(
+                "{} more will be needed and {} are free: lower `micro-batch-tokens`, or set `gradient-checkpointing`, \
+                 `dtype = \"bfloat16\"` or `lora`",
+                mib(to_come),
+                mib(free)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Adds the peak so far to the measurements of a step.
+    pub(super) fn measure(&self, metrics: &mut Metrics) -> Result<(), StageError> {
+        let gib = memory::used(self.device)?.peak as f64 / f64::from(1 << 30);
+        metrics.insert(PEAK.to_owned(), gib);
+        Ok(())
+    }
+
+    /// Compares the peak of a training that is over with what was expected.
+    pub(super) fn check(&self, ctx: &Context) -> Result<(), StageError> {
+        let (peak, expected) = (memory::used(self.device)?.peak, self.total());
+        if peak as f64 > TOLERANCE * expected as f64 {
+            ctx.warn(format!("held {} of memory at its peak, where {} were expected", mib(peak), mib(expected)));
+        }
+        Ok(())
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
