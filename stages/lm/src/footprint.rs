@@ -64,3 +64,42 @@ fn mlp(config: &Config, layer: i64) -> i64 {
     };
     2 * config.hidden_size + inner
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Shape;
+
+    fn config() -> Config {
+        let shape = Shape {
+            vocab_size: 100,
+            hidden_size: 16,
+            intermediate_size: 40,
+            num_hidden_layers: 3,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: Some(8),
+            rope_theta: 1e4,
+            max_position_embeddings: 64,
+            tie_word_embeddings: true,
+        };
+        Config::new("qwen2", &shape).expect("a small model")
+    }
+
+    #[test]
+    fn a_pass_keeps_what_can_be_counted_by_hand() {
+        // Attention: 2 x 16 and 2 x (4 + 2) x 8. MLP: 2 x 16 and 3 x 40.
+        let layer = 128 + 152;
+        let whole = 4 * (3 * layer + layer + 32);
+        assert_eq!(activations(&config(), Kind::Float, 1, false), whole);
+        assert_eq!(activations(&config(), Kind::BFloat16, 10, false), 5 * whole);
+        assert_eq!(activations(&config(), Kind::Float, 1, true), 4 * (3 * 16 + 2 * layer + 32));
+        assert_eq!(logits(&config(), 7, 2), 4 * 7 * 2 * 100);
+    }
+
+    #[test]
+    fn a_cache_has_keys_and_values_of_each_layer() {
+        assert_eq!(cache(&config(), Kind::BFloat16, Device::Cuda(0), 5, 11), 2 * 2 * 2 * 8 * 3 * 55);
+        assert_eq!(cache(&config(), Kind::BFloat16, Device::Cpu, 1, 1), 4 * 2 * 2 * 8 * 3, "in single precision");
+    }
+}
