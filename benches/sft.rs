@@ -1,6 +1,6 @@
 //! What a step of SFT costs beside Hugging Face transformers: same model, rows, type and threads, in one run.
 //!
-//!     R1FLOW_BENCH_PYTHON=VENV/bin/python cargo bench -p r1flow-lm --bench sft [-- tiny|small|medium …]
+//!     R1FLOW_BENCH_PYTHON=VENV/bin/python cargo bench -p r1flow-lm --bench sft [-- tiny|small|medium … float32|bfloat16|autocast …]
 //!
 //! Both sides are processes of their own that take turns, a few steps each, so that whatever else the machine does falls
 //! on both; a rate is the median of its turns. Every token but a row's first is learnt, gradients are clipped, AdamW is
@@ -68,6 +68,8 @@ const CASES: &[Case] = &[
     Case { name: "small", shape: SMALL, rows: 8, length: 128, steps: 3 },
     Case { name: "medium", shape: MEDIUM, rows: 2, length: 128, steps: 2 },
 ];
+/// What both sides calculate in, ours first.
+const TYPES: &[(&str, &str)] = &[("float32", "float32"), ("bfloat16", "bfloat16"), ("bfloat16", "autocast")];
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -78,10 +80,17 @@ fn main() -> Result<(), Failure> {
     }
     say("| model | type | threads | ours, tok/s | theirs, tok/s | ratio wall | ratio CPU | peak MiB, ours / theirs |");
     say("|---|---|---|---|---|---|---|---|");
-    for case in CASES.iter().filter(|case| arguments.is_empty() || arguments.iter().any(|name| name == case.name)) {
+    let models: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    let types: Vec<&str> = TYPES.iter().map(|(_, theirs)| *theirs).collect();
+    // Names of models choose among models, names of types among types.
+    let is_chosen = |name: &str, among: &[&str]| {
+        let mut named = arguments.iter().filter(|argument| among.contains(&argument.as_str())).peekable();
+        named.peek().is_none() || named.any(|argument| argument == name)
+    };
+    for case in CASES.iter().filter(|case| is_chosen(case.name, &models)) {
         let dir = tempfile::tempdir()?;
         Model::init(Config::new("qwen2", &case.shape)?, 1, lm::Device::Cpu).save(dir.path())?;
-        for (ours, theirs) in [("float32", "float32"), ("bfloat16", "bfloat16"), ("bfloat16", "autocast")] {
+        for (ours, theirs) in TYPES.iter().filter(|(_, theirs)| is_chosen(theirs, &types)) {
             for threads in [1, 2] {
                 compare(case, dir.path(), ours, theirs, threads)?;
             }

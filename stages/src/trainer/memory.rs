@@ -11,8 +11,9 @@ use super::{Metrics, Objective, Optimisation};
 
 /// The metric: the most memory that training has held so far, in GiB.
 const PEAK: &str = "peak_memory_gib";
-/// How far the peak may be above what was expected without a word: what allocators round up, and a bit.
+/// How far the peak may be above what was expected without a word: what allocators round up, and a bit that does not grow.
 const TOLERANCE: f64 = 1.25;
+const SLACK: f64 = 128.0 * 1_048_576.0;
 
 /// Parts of the activations that a CPU's allocator holds beside them, in gaps where nothing fits; measured with `pretrain`
 /// at widths of 128 to 768 and 8,192 tokens a pass. Brain floats leave more, as they are widened piece by piece.
@@ -110,7 +111,7 @@ impl Expected {
     /// Compares the peak of a training that is over with what was expected.
     pub(super) fn check(&self, ctx: &Context) -> Result<(), StageError> {
         let (peak, expected) = (memory::used(self.device)?.peak, self.total());
-        if peak as f64 > TOLERANCE * expected as f64 {
+        if peak as f64 > TOLERANCE * expected as f64 + SLACK {
             ctx.warn(format!("held {} of memory at its peak, where {} were expected", mib(peak), mib(expected)));
         }
         Ok(())
