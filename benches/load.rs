@@ -4,7 +4,7 @@
 //!
 //! Writes a model of random weights in single precision to a temporary folder, then loads it in processes of their own, in
 //! turns: as it is, and as brain floats. Loading ends when every weight has been read once more, from where it will be used.
-//! The file has just been written, so it is read from the page cache if memory allows.
+//! The file has just been written, so it comes from the page cache if memory allows.
 
 use std::error::Error;
 use std::io::Write as _;

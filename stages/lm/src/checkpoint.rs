@@ -79,7 +79,7 @@ pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
 pub struct Mapped {
     tensors: Vec<(String, Tensor)>,
     // After the tensors, which look into it.
-    _map: memmap2::Mmap,
+    map: memmap2::Mmap,
 }
 
 impl Mapped {
@@ -100,12 +100,23 @@ impl Mapped {
             tensors.push((name.to_owned(), look_at(view.data(), &size, kind)?));
         }
         tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
-        Ok(Self { tensors, _map: map })
+        Ok(Self { tensors, map })
     }
 
     /// Returns the tensors, sorted by name. They must be copied before `self` goes, and never be written to.
     pub fn tensors(&self) -> &[(String, Tensor)] {
         &self.tensors
+    }
+
+    /// Gives back the memory of a tensor that has been copied, if it lies in this file; who looks at it again reads the file.
+    pub(crate) fn release(&self, tensor: &Tensor) {
+        let begin = (tensor.data_ptr() as usize).checked_sub(self.map.as_ptr() as usize);
+        let length = tensor.numel() * tensor.kind().elt_size_in_bytes();
+        if let Some(begin) = begin.filter(|begin| *begin < self.map.len()) {
+            // SAFETY: the map is read-only and backed by its file, so pages that are dropped come back as they were. A system
+            // that does not drop them loses nothing.
+            let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, begin, length) };
+        }
     }
 }
 

@@ -97,7 +97,10 @@ impl Weights {
         // The one copy of each: out of the mapped file, onto the device, into the element type.
         let place = |(name, tensor): (String, Tensor)| {
             let kind = kind_of(&name, kind);
-            (name, leaf(&tensor.to_device_(device, kind, false, true)))
+            let copy = tensor.to_device_(device, kind, false, true);
+            // Else a file of many gigabytes would be in memory beside what was read of it.
+            files.iter().for_each(|file| file.release(&tensor));
+            (name, leaf(&copy))
         };
         aside.sort();
         Ok((Self { tensors: tensors.into_iter().map(place).collect() }, aside))
