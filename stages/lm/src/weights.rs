@@ -99,7 +99,9 @@ impl Weights {
             let kind = kind_of(&name, kind);
             let copy = tensor.to_device_(device, kind, false, true);
             // Else a file of many gigabytes would be in memory beside what was read of it.
-            files.iter().for_each(|file| file.release(&tensor));
+            for file in &files {
+                file.release(&tensor);
+            }
             (name, leaf(&copy))
         };
         aside.sort();
