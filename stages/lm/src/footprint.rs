@@ -6,6 +6,7 @@
 use tch::{Device, Kind};
 
 use crate::config::Config;
+use crate::model::Model;
 
 /// Returns the bytes that a training pass over `tokens` tokens holds at its peak, the head apart; with `recompute` only
 /// the input of each layer and one layer's activations.
@@ -24,13 +25,18 @@ pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
 }
 
 /// Returns the bytes of the keys and values of `rows` rows of `length` tokens, as sampling keeps them.
-pub fn cache(config: &Config, dtype: Kind, device: Device, rows: usize, length: usize) -> u64 {
+pub fn cache(model: &Model, rows: usize, length: usize) -> u64 {
+    // Our CPU kernels read single precision.
+    let dtype = if model.device() == Device::Cpu { Kind::Float } else { model.dtype() };
+    cache_in(&model.config, dtype, rows * length)
+}
+
+fn cache_in(config: &Config, dtype: Kind, tokens: usize) -> u64 {
     let of_token = match &config.latent {
         Some(latent) => latent.kv_lora_rank + latent.qk_rope_head_dim,
         None => 2 * config.num_key_value_heads * config.head_dim,
     };
-    let dtype = if device == Device::Cpu { Kind::Float } else { dtype };
-    bytes(of_token * config.num_hidden_layers, dtype) * (rows * length) as u64
+    bytes(of_token * config.num_hidden_layers, dtype) * tokens as u64
 }
 
 fn bytes(elements: i64, dtype: Kind) -> u64 {
@@ -99,7 +105,9 @@ mod tests {
 
     #[test]
     fn a_cache_has_keys_and_values_of_each_layer() {
-        assert_eq!(cache(&config(), Kind::BFloat16, Device::Cuda(0), 5, 11), 2 * 2 * 2 * 8 * 3 * 55);
-        assert_eq!(cache(&config(), Kind::BFloat16, Device::Cpu, 1, 1), 4 * 2 * 2 * 8 * 3, "in single precision");
+        assert_eq!(cache_in(&config(), Kind::BFloat16, 55), 2 * 2 * 2 * 8 * 3 * 55);
+        let model = Model::init(config(), 1, Device::Cpu);
+        assert_eq!(cache(&model, 5, 11), 4 * 2 * 2 * 8 * 3 * 55);
+        assert_eq!(cache(&model.in_dtype(Kind::BFloat16), 1, 1), 4 * 2 * 2 * 8 * 3, "in single precision");
     }
 }

@@ -6,9 +6,8 @@
 use std::path::Path;
 
 use serde_json::json;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use crate::config::Config;
 use crate::model::{Error, Head, Model, Options};
 use crate::models;
 use crate::pass::Pass;
@@ -63,19 +62,9 @@ impl RewardModel {
         self.model.logits(&hidden_nd.index_select(0, &last)).squeeze_dim(1).to_kind(Kind::Float)
     }
 
-    /// What it is built from.
-    pub fn config(&self) -> &Config {
-        &self.model.config
-    }
-
-    /// Where the parameters live.
-    pub fn device(&self) -> Device {
-        self.model.device()
-    }
-
-    /// The parameters' element type.
-    pub fn dtype(&self) -> Kind {
-        self.model.dtype()
+    /// The model below the score.
+    pub fn network(&self) -> &Model {
+        &self.model
     }
 
     /// All parameters, sorted by name.

@@ -131,9 +131,7 @@ impl Objective for FromLogits<'_> {
     fn workload(&self) -> Workload<'_> {
         let lengths = self.data.rows.iter().map(|row| row.ids.len());
         Workload {
-            config: &self.model.config,
-            dtype: self.model.dtype(),
-            device: self.model.device(),
+            model: self.model,
             tokens: self.order.largest_pass(lengths, self.params.sft.micro_batch_tokens),
             recompute: self.params.sft.optimisation.gradient_checkpointing,
             logits: (HEAD_CHUNK, 6),

@@ -198,18 +198,15 @@ impl Objective for OnPolicy<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let (config, dtype, device) = (&self.model.config, self.model.dtype(), self.model.device());
         let row = self.longest_prompt + self.params.completion_tokens;
         let lengths = self.questions.iter().map(|_| row);
         let side_by_side = self.params.sampling_batch.min(self.params.sft.batch_size);
         Workload {
-            config,
-            dtype,
-            device,
+            model: self.model,
             tokens: self.order.largest_pass(lengths, self.params.sft.micro_batch_tokens),
             recompute: self.params.sft.optimisation.gradient_checkpointing,
             logits: (HEAD_CHUNK, 8),
-            sampling: footprint::cache(config, dtype, device, side_by_side, row),
+            sampling: footprint::cache(self.model, side_by_side, row),
         }
     }
 

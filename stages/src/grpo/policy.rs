@@ -223,13 +223,11 @@ impl Objective for Policy<'_> {
         let rollouts = params.prompts_per_step * params.group_size;
         let side_by_side = params.sampling_batch.min(rollouts * params.updates_per_rollout as usize);
         Workload {
-            config: &model.config,
-            dtype: model.dtype(),
-            device: model.device(),
+            model,
             tokens: row.max(params.micro_batch_tokens.min(rollouts * row)),
             recompute: params.optimisation.gradient_checkpointing,
             logits: (HEAD_CHUNK, 2),
-            sampling: footprint::cache(&model.config, model.dtype(), model.device(), side_by_side, row),
+            sampling: footprint::cache(model, side_by_side, row),
         }
     }
 

@@ -95,9 +95,7 @@ impl Objective for Judgements<'_> {
             Judgement::Label { completion, .. } => completion.len(),
         });
         Workload {
-            config: self.model.config(),
-            dtype: self.model.dtype(),
-            device: self.model.device(),
+            model: self.model.network(),
             tokens: self.order.largest_pass(lengths, usize::MAX),
             recompute: self.recompute,
             logits: (0, 0),

@@ -30,9 +30,7 @@ impl Objective for Supervised<'_> {
     fn workload(&self) -> Workload<'_> {
         let lengths = self.rows.iter().map(|row| row.ids.len());
         Workload {
-            config: &self.model.config,
-            dtype: self.model.dtype(),
-            device: self.model.device(),
+            model: self.model,
             tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
             recompute: self.recompute,
             logits: (HEAD_CHUNK, 2),

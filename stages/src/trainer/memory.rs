@@ -4,8 +4,7 @@
 //! GPU what libtorch has of the device.
 
 use engine::stage::{Context, StageError};
-use lm::config::Config;
-use lm::{Device, Kind, footprint, memory};
+use lm::{Device, Kind, Model, footprint, memory};
 
 use super::{Metrics, Objective, Optimisation};
 
@@ -16,18 +15,14 @@ const TOLERANCE: f64 = 1.25;
 const SLACK: f64 = 128.0 * 1_048_576.0;
 
 /// Parts of the activations that a CPU's allocator holds beside them, in gaps where nothing fits; measured with `pretrain`
-/// at widths of 128 to 768 and 8,192 tokens a pass. Brain floats leave more, as they are widened piece by piece.
+/// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass. Brain floats leave more, as they are widened piece by piece.
 const GAPS: f64 = 0.4;
 const GAPS_OF_BRAIN_FLOATS: f64 = 2.6;
 
 /// The largest pass of an objective.
 pub struct Workload<'a> {
-    /// Of the model that is trained.
-    pub config: &'a Config,
-    /// The model's element type.
-    pub dtype: Kind,
-    /// Where it is trained.
-    pub device: Device,
+    /// The model that is trained.
+    pub model: &'a Model,
     /// Tokens of a micro-batch at most.
     pub tokens: usize,
     /// Whether activations are computed anew on the way back.
@@ -47,8 +42,8 @@ pub(super) struct Expected {
 impl Expected {
     /// Adds up what a training holds at its peak; to be called before there is an optimiser.
     pub(super) fn of(objective: &impl Objective, optimisation: &Optimisation) -> Result<Self, StageError> {
-        let Workload { config, dtype, device, tokens, recompute, logits: (chunk, copies), sampling } =
-            objective.workload();
+        let Workload { model, tokens, recompute, logits: (chunk, copies), sampling } = objective.workload();
+        let (config, dtype, device) = (&model.config, model.dtype(), model.device());
         let trained = objective.parameters().iter().map(|(_, parameter)| parameter.numel() as u64).sum::<u64>();
         let leaves = objective.leaves();
         let largest = leaves.iter().map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
