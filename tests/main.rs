@@ -10,6 +10,7 @@ mod cli {
     #[cfg(feature = "worker")]
     mod edits;
     mod fake_hub;
+    mod gc;
     mod hub;
     mod inspect;
     mod kinds;

@@ -18,15 +18,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
-use store::{AttemptDir, Digest, Outputs, Record, Store, Unsynced};
+use store::{AttemptDir, Digest, Hold, Outputs, Record, Store, Unsynced};
 use tokio::sync::mpsc;
 
 use crate::action::Action;
 use crate::curve::Curve;
 use crate::event::Event;
 use crate::exec::Launch;
-use crate::plan::find_checkpoint;
 use crate::schedule::{Halt, Options};
+use crate::trajectory::{Segment, find_checkpoint};
 use crate::watchdog::Watchdog;
 use crate::worker::client::{Conversation, Heard};
 use crate::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Resume, RunRequest, ToWorker};
@@ -34,6 +34,9 @@ use crate::workflow::StageDecl;
 
 /// Lines of a worker's log that are quoted when it dies without a word.
 const QUOTED_LINES: usize = 5;
+
+/// What the training state at the end of a segment is called among digests of outputs.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 /// What an attempt needs to know.
 pub(crate) struct Job {
@@ -58,11 +61,8 @@ pub(crate) enum Purpose {
     Make,
     /// To make it anew, whatever there is.
     Forced,
-    /// To see whether it gives the same bytes again; goes on from the last checkpoint of fewer steps, and keeps nothing.
-    Verify {
-        /// Steps that are not done again, at most.
-        below: u64,
-    },
+    /// To see whether a part of it gives the same bytes again; keeps nothing.
+    Verify(Segment),
 }
 
 /// Where an input's bytes are.
@@ -82,7 +82,9 @@ pub(crate) struct Made {
     pub(crate) seconds: f64,
     action: Value,
     unsynced: Unsynced,
-    /// Kept until then: removing it takes time, and nobody waits for that.
+    /// Until then nothing refers to what is in the store.
+    hold: Option<Hold>,
+    /// Kept as long: removing it takes time, and nobody waits for that.
     _dir: AttemptDir,
 }
 
@@ -90,6 +92,7 @@ impl Made {
     /// Writes the record: from then on the stage is fresh.
     pub(crate) fn write(&mut self, store: &Store) -> Result<(), store::Error> {
         self.unsynced.extend(store.write_record(&self.record, &self.action)?);
+        self.hold = None;
         Ok(())
     }
 
@@ -103,7 +106,7 @@ impl Made {
 #[derive(Debug)]
 pub(crate) enum Ended {
     Done(Box<Made>),
-    /// For [`Purpose::Verify`]: where it went on from, and the outputs' digests.
+    /// For [`Purpose::Verify`]: where it went on from, and the digests of the outputs or of the [`CHECKPOINT`].
     Verified(u64, BTreeMap<String, Digest>),
     /// Another process was at the same, and its result is taken.
     Shared(Outputs),
@@ -155,9 +158,9 @@ pub(crate) async fn attempt(
         before: Spent::default(),
     };
     match attempt.run(number, options).await {
-        Ok(Left::Done(record, unsynced)) => {
+        Ok(Left::Done(record, unsynced, hold)) => {
             let (action, seconds) = (job.action.document.clone(), attempt.begun.elapsed().as_secs_f64());
-            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, _dir: dir }))
+            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, hold: Some(hold), _dir: dir }))
         }
         Ok(Left::Verified(digests)) => Ended::Verified(attempt.before.step, digests),
         Ok(Left::Stopped(step)) => Ended::Stopped(step),
@@ -167,7 +170,7 @@ pub(crate) async fn attempt(
 
 /// How a worker left that did not fail.
 enum Left {
-    Done(Box<Record>, Unsynced),
+    Done(Box<Record>, Unsynced, Hold),
     Verified(BTreeMap<String, Digest>),
     Stopped(u64),
 }
@@ -290,12 +293,14 @@ impl Attempt<'_> {
 
     fn resume(&mut self) -> Result<Option<Resume>, Failure> {
         let metrics = self.job.run_dir.join("metrics.jsonl");
-        let below = match self.job.purpose {
+        let most = match self.job.purpose {
             Purpose::Make => u64::MAX,
             Purpose::Forced => 0,
-            Purpose::Verify { below } => below,
+            Purpose::Verify(segment) => segment.from,
         };
-        let found = find_checkpoint(self.store, &self.job.action, below)?;
+        // Else another process, further on, could take it away before it is laid out.
+        let _hold = self.store.hold()?;
+        let found = find_checkpoint(self.store, &self.job.action, most)?;
         let Some(checkpoint) = found else {
             self.curve = Curve::begin(metrics, Vec::new());
             return Ok(None);
@@ -329,7 +334,12 @@ impl Attempt<'_> {
             }
             FromWorker::Note { level, message } => self.send(Event::Note { stage: stage(), level, message }),
             // What is made only to be compared is not kept.
-            FromWorker::Checkpoint { dir, .. } | FromWorker::Rows { dir, .. } if self.is_verifying() => {
+            FromWorker::Checkpoint { step, dir } if self.verified().is_some_and(|segment| segment.ends_at(step)) => {
+                worker.kill().await;
+                let digest = self.store.hash_path(&dir)?;
+                return Ok(Some(Left::Verified(BTreeMap::from([(CHECKPOINT.to_owned(), digest)]))));
+            }
+            FromWorker::Checkpoint { dir, .. } | FromWorker::Rows { dir, .. } if self.verified().is_some() => {
                 fs_err::remove_dir_all(dir)?;
             }
             FromWorker::Rows { step, rows, dir } => {
@@ -352,18 +362,18 @@ impl Attempt<'_> {
                 let cpu_seconds = worker.cpu_seconds();
                 // It has nothing left to do, and what it has started must not live on.
                 worker.kill().await;
-                if self.is_verifying() {
+                if self.verified().is_some() {
                     return self.hash(&outputs).map(|digests| Some(Left::Verified(digests)));
                 }
-                let (record, unsynced) = self.publish(&outputs, summary, cpu_seconds).await?;
-                return Ok(Some(Left::Done(Box::new(record), unsynced)));
+                let (record, unsynced, hold) = self.publish(&outputs, summary, cpu_seconds).await?;
+                return Ok(Some(Left::Done(Box::new(record), unsynced, hold)));
             }
         }
         Ok(None)
     }
 
-    fn is_verifying(&self) -> bool {
-        matches!(self.job.purpose, Purpose::Verify { .. })
+    fn verified(&self) -> Option<Segment> {
+        if let Purpose::Verify(segment) = self.job.purpose { Some(segment) } else { None }
     }
 
     fn send(&self, event: Event) {

@@ -21,6 +21,7 @@ pub mod exec;
 pub mod pools;
 pub mod run;
 pub mod schedule;
+pub mod trajectory;
 pub mod verify;
 mod watchdog;
 

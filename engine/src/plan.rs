@@ -9,13 +9,14 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{CheckpointRecord, Digest, Record, Store};
+use store::{Digest, Record, Store};
 
 use crate::action::{self, Action, artifact, placeholder};
 use crate::dirty::{DirtyReason, diff};
 use crate::forecast::{Forecast, Memory};
 use crate::pools::{GPUS, needs};
 use crate::select::{NoStage, Selected, Selection, inputs, select};
+use crate::trajectory::resumable;
 use crate::workflow::hub::HubId;
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
@@ -291,32 +292,4 @@ impl Planner<'_> {
         let reasons = diff(&old, new);
         Ok(if reasons.is_empty() { vec![DirtyReason::OutputsMissing] } else { reasons })
     }
-}
-
-/// Returns the most steps that a checkpoint in the store has done of an action.
-pub fn resumable(store: &Store, action: &Action) -> Result<Option<u64>, store::Error> {
-    Ok(find_checkpoint(store, action, u64::MAX)?.map(|checkpoint| checkpoint.step))
-}
-
-/// Returns the largest usable checkpoint of an action that has at most `most` steps.
-///
-/// The prefix at step n differs from the one at n + 1 only where a `from-step` lies between them, so there are few
-/// distinct keys, and each is a folder whose names are the steps.
-pub fn find_checkpoint(store: &Store, action: &Action, most: u64) -> Result<Option<CheckpointRecord>, store::Error> {
-    let limit = action.extent().unwrap_or(u64::MAX).min(most);
-    let mut bounds = action.from_steps();
-    bounds.retain(|bound| *bound < limit);
-    bounds.push(limit);
-    // A checkpoint of n steps with bounds[i-1] < n <= bounds[i] has the prefix fingerprint of bounds[i].
-    for index in (0..bounds.len()).rev() {
-        let upper = bounds[index];
-        let lower = if index == 0 { 0 } else { bounds[index - 1] };
-        let key = action.prefix_fingerprint(upper);
-        for step in store.checkpoint_steps(&key)?.into_iter().rev().filter(|step| (lower + 1..=upper).contains(step)) {
-            if let Some(checkpoint) = store.checkpoint(&key, step)? {
-                return Ok(Some(checkpoint));
-            }
-        }
-    }
-    Ok(None)
 }

@@ -101,6 +101,7 @@ fn run() -> Value {
         "properties": {
             "checkpoint-every": duration("Work between two checkpoints, for example \"10m\"."),
             "checkpoint-steps": { "type": "integer", "minimum": 1, "description": "Steps between two checkpoints; whichever comes first." },
+            "keep-checkpoints": { "type": "integer", "minimum": 1, "maximum": 1_000_000, "description": "Newest checkpoints that stay of a stage that trains, 2 unless given." },
             "timeout": duration("Time after which an attempt is stopped."),
             "progress-timeout": duration("Time without a step after which an attempt counts as hung."),
             "needs": {

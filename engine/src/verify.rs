@@ -1,7 +1,8 @@
 //! Running stages again to see whether they give the same bytes.
 //!
-//! A stage that trains is run from its last checkpoint but the final one, so a verification costs a segment and not the
-//! whole; one without checkpoints is run from the beginning. Nothing that it makes is kept.
+//! Of a stage that trains segments are drawn, each from a checkpoint that is kept (or the beginning) to the next step of
+//! which the state is on record (or the end), so a verification costs a segment and not the whole; a stage without
+//! checkpoints is one segment. Nothing that is made is kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use store::{Digest, Record, Store};
 use tokio::sync::mpsc;
 
 use crate::action::{Action, artifact};
-use crate::attempt::{Ended, Purpose, attempt};
+use crate::attempt::{CHECKPOINT, Ended, Purpose, attempt};
 use crate::event::Event;
 use crate::plan::hash_inputs;
 use crate::pools::{Pools, needs};
 use crate::schedule::launch::{import, inputs, job, machine};
 use crate::schedule::{Error, Options};
 use crate::select::select;
+use crate::trajectory::{Segment, segments};
 use crate::workflow::{Reference, Target, Workflow};
 
 /// What came of running a stage again.
@@ -27,8 +29,10 @@ use crate::workflow::{Reference, Target, Workflow};
 pub struct Verdict {
     /// The stage.
     pub stage: String,
-    /// Steps that were not run again.
+    /// Steps done before the segment.
     pub from: u64,
+    /// The step that it ends with; nothing where it ends with the stage.
+    pub to: Option<u64>,
     /// Wall time.
     pub seconds: f64,
     /// Whether it gave the same.
@@ -39,7 +43,7 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Every output has the digest on record.
+    /// Every output, or the training state, has the digest on record.
     Same,
     /// These have others: name, digest on record, digest now.
     Differs(Vec<(String, Digest, Digest)>),
@@ -49,10 +53,31 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Runs the stages of the selection again, one after the other. `on_event` sees what happens meanwhile.
+/// Which segments are run again.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw {
+    /// The most of one stage.
+    pub segments: usize,
+    /// Another one draws others.
+    pub seed: u64,
+}
+
+impl Draw {
+    /// Returns segments drawn without replacement, in order of their steps.
+    fn of(&self, stage: &str, mut all: Vec<Segment>) -> Vec<Segment> {
+        let Self { segments, seed } = self;
+        all.sort_by_cached_key(|segment| Digest::of(format!("{seed} {stage} {}", segment.from).as_bytes()));
+        all.truncate(*segments);
+        all.sort_by_key(|segment| segment.from);
+        all
+    }
+}
+
+/// Runs drawn segments of the stages of the selection again, one after the other. `on_event` sees what happens meanwhile.
 pub async fn verify(
     workflow: &Workflow,
     store: &Store,
+    draw: Draw,
     options: &Options,
     mut on_event: impl FnMut(&Event),
 ) -> Result<Vec<Verdict>, Error> {
@@ -61,13 +86,17 @@ pub async fn verify(
     let past = Past::read(workflow, store)?;
     let mut verdicts = Vec::new();
     for node in wanted {
-        let begun = Instant::now();
-        let (from, outcome) = match past.records.get(&node) {
-            None => (0, Outcome::NotFresh),
-            Some((action, record)) => again(&past, node, action, record, options, &mut on_event).await?,
-        };
         let stage = workflow.graph[node].name.to_string();
-        verdicts.push(Verdict { stage, from, seconds: begun.elapsed().as_secs_f64(), outcome });
+        let Some((action, record)) = past.records.get(&node) else {
+            verdicts.push(Verdict { stage, from: 0, to: None, seconds: 0.0, outcome: Outcome::NotFresh });
+            continue;
+        };
+        for segment in draw.of(&stage, segments(store, action)?) {
+            let begun = Instant::now();
+            let outcome = again(&past, node, segment, (action, record), options, &mut on_event).await?;
+            let (stage, to) = (stage.clone(), segment.to.map(|(step, _)| step));
+            verdicts.push(Verdict { stage, from: segment.from, to, seconds: begun.elapsed().as_secs_f64(), outcome });
+        }
     }
     Ok(verdicts)
 }
@@ -117,20 +146,20 @@ impl<'a> Past<'a> {
 async fn again(
     past: &Past<'_>,
     node: NodeIndex,
-    action: &Arc<Action>,
-    record: &Record,
+    segment: Segment,
+    (action, record): (&Arc<Action>, &Record),
     options: &Options,
     on_event: &mut impl FnMut(&Event),
-) -> Result<(u64, Outcome), Error> {
+) -> Result<Outcome, Error> {
     let (workflow, stage) = (past.workflow, &past.workflow.graph[node]);
     let needs = needs(stage, &workflow.device, options.threads);
     let lent = Pools::new(&options.pools, &options.gpus).lend(&needs).unwrap_or_default();
     let inputs = inputs(workflow, stage, |reference| past.digest(reference).expect("a fresh stage's inputs are known"));
-    let purpose = Purpose::Verify { below: action.extent().map_or(0, |steps| steps.saturating_sub(1)) };
     let folder = past.store.new_attempt_dir("verify")?;
-    let machine = machine(workflow, stage, &lent, Vec::new(), options);
+    let stops = segment.to.iter().map(|(step, _)| *step).collect();
+    let machine = machine(workflow, stage, &lent, stops, options);
     let decided = (Arc::clone(action), record.fingerprint);
-    let job = job(workflow, folder.path(), stage, decided, (&lent, machine), inputs, purpose)?;
+    let job = job(workflow, folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment))?;
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let ended = {
         let running = attempt(&job, 1, past.store, options, &sender);
@@ -143,18 +172,25 @@ async fn again(
         }
     };
     Ok(match ended {
-        Ended::Verified(from, digests) => (from, compare(record, &digests)),
-        Ended::Failed(failure) => (0, Outcome::Failed(failure.message)),
-        Ended::Stopped(step) => (step, Outcome::Failed("it was stopped".to_owned())),
+        Ended::Verified(from, _) if from != segment.from => {
+            Outcome::Failed(format!("the checkpoint of step {} went away meanwhile: verify again", segment.from))
+        }
+        Ended::Verified(_, digests) => compare(segment, record, &digests),
+        Ended::Failed(failure) => Outcome::Failed(failure.message),
+        Ended::Stopped(_) => Outcome::Failed("it was stopped".to_owned()),
         Ended::Done(_) | Ended::Shared(_) => unreachable!("an attempt to verify makes nothing"),
     })
 }
 
-fn compare(record: &Record, found: &BTreeMap<String, Digest>) -> Outcome {
-    let outputs = record.outputs.iter().filter_map(|(name, made)| {
-        let found = found.get(name).copied().unwrap_or_else(|| Digest::of(b""));
-        (found != made.digest).then(|| (name.clone(), made.digest, found))
+fn compare(segment: Segment, record: &Record, found: &BTreeMap<String, Digest>) -> Outcome {
+    let recorded: Vec<(String, Digest)> = match segment.to {
+        Some((_, digest)) => vec![(CHECKPOINT.to_owned(), digest)],
+        None => record.outputs.iter().map(|(name, made)| (name.clone(), made.digest)).collect(),
+    };
+    let differing = recorded.into_iter().filter_map(|(name, was)| {
+        let is = found.get(&name).copied().unwrap_or_else(|| Digest::of(b""));
+        (is != was).then_some((name, was, is))
     });
-    let differing: Vec<_> = outputs.collect();
+    let differing: Vec<_> = differing.collect();
     if differing.is_empty() { Outcome::Same } else { Outcome::Differs(differing) }
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod export;
 mod fetch;
+mod gc;
 mod kinds;
 mod log;
 mod plan;
@@ -98,6 +99,8 @@ enum Command {
     Verify(verify::Args),
     /// Kill engine and workers at random moments, resume, and compare with an unbroken run.
     Chaos(chaos::Args),
+    /// Give back the disk that nothing refers to any more.
+    Gc(gc::Args),
     /// Say what this machine has and what is missing.
     Doctor(doctor::Args),
     /// Print, check or write the JSON schema of workflow files, for editors.
@@ -173,6 +176,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Kinds(args) => kinds::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
         Command::Chaos(args) => chaos::run(global, &args),
+        Command::Gc(args) => gc::run(global, &args),
         Command::Doctor(args) => doctor::run(global, &args),
         Command::Schema(args) => schema::run(global, &args),
     }

@@ -1,9 +1,12 @@
 //! `r1flow verify`: whether what is stored is what was made, and whether it would be made again.
 
+use std::num::NonZeroUsize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Result, anyhow};
 use engine::schedule::Halt;
 use engine::select::Selection;
-use engine::verify::{Outcome, Verdict, verify};
+use engine::verify::{Draw, Outcome, Verdict, verify};
 use store::Store;
 use tokio::sync::watch;
 
@@ -19,6 +22,12 @@ pub(crate) struct Args {
     /// Run stages again, those named or all: a segment of one that trains, the whole of another.
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     rerun: Option<Vec<String>>,
+    /// Segments to run again of each stage that trains, drawn from those whose beginning is kept.
+    #[arg(long, value_name = "N", default_value = "1", requires = "rerun")]
+    segments: NonZeroUsize,
+    /// Draws the segments; another with each call unless given.
+    #[arg(long, value_name = "S", requires = "rerun")]
+    seed: Option<u64>,
     #[command(flatten)]
     machine: MachineArgs,
 }
@@ -35,7 +44,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         let interrupts = tokio::spawn(listen(sender));
         let mut progress = Progress::begin(false);
         let is_shown = !global.json;
-        let verdicts = verify(workflow, &store, &options, |event| {
+        let draw = Draw { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
+        let verdicts = verify(workflow, &store, draw, &options, |event| {
             if is_shown {
                 progress.show(event);
             }
@@ -54,18 +64,30 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(if is_well { Status::Done } else { Status::StageFailed })
 }
 
+/// Returns a seed that no other call has.
+fn of_the_moment() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().rotate_left(32) ^ u64::from(since.subsec_nanos())
+}
+
 fn print(verdict: &Verdict) {
-    let Verdict { stage, from, seconds, outcome } = verdict;
-    let from = if *from > 0 { format!(" from step {from}") } else { String::new() };
+    let Verdict { stage, from, to, seconds, outcome } = verdict;
+    let steps = match (from, to) {
+        (0, None) => String::new(),
+        (from, None) => format!(" from step {from}"),
+        (from, Some(to)) => format!(" from step {from} to {to}"),
+    };
     let time = duration(*seconds);
     match outcome {
-        Outcome::Same => ui::line(&format!("{} {stage}{from}  {time}", ui::styled("same   ", Style::Good))),
+        Outcome::Same => ui::line(&format!("{} {stage}{steps}  {time}", ui::styled("same   ", Style::Good))),
         Outcome::NotFresh => ui::line(&format!("{} {stage}: not fresh", ui::styled("skipped", Style::Dim))),
-        Outcome::Failed(message) => ui::line(&format!("{} {stage}: {message}", ui::styled("failed ", Style::Bad))),
+        Outcome::Failed(message) => {
+            ui::line(&format!("{} {stage}{steps}: {message}", ui::styled("failed ", Style::Bad)));
+        }
         Outcome::Differs(outputs) => {
             for (output, was, is) in outputs {
                 let digests = format!("was {}, is {}", was.short(), is.short());
-                ui::line(&format!("{} {stage}.{output}{from}: {digests}", ui::styled("differs", Style::Bad)));
+                ui::line(&format!("{} {stage}.{output}{steps}: {digests}", ui::styled("differs", Style::Bad)));
             }
         }
     }

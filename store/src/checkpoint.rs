@@ -1,4 +1,9 @@
 //! Checkpoints: resumable training state, kept under (prefix fingerprint, step).
+//!
+//! One that is no longer kept leaves its digest, so that training can be run again and compared at that step.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +28,7 @@ pub struct CheckpointRecord {
 impl Store {
     /// Stores a checkpoint of `step` steps under `key`; its tree must be stored before.
     pub fn put_checkpoint(&self, key: &Digest, step: u64, tree: &TreeRef, meta: Value) -> Result<()> {
-        let path = layout::checkpoints(self.root(), key).join(format!("{step}.json"));
+        let path = self.checkpoint_file(key, step);
         let record = CheckpointRecord { step, tree: *tree, meta };
         let bytes = serde_json::to_vec(&record).map_err(|source| Error::Encode { path: path.clone(), source })?;
         publish::replace(&layout::tmp(self.root()), &path, &bytes)
@@ -31,6 +36,24 @@ impl Store {
 
     /// Returns the steps of which there are checkpoints under `key`, ascending.
     pub fn checkpoint_steps(&self, key: &Digest) -> Result<Vec<u64>> {
+        self.steps_with(key, ".json")
+    }
+
+    /// Returns the digest of the training state after each step of which there is or was a checkpoint under `key`.
+    pub fn checkpoint_digests(&self, key: &Digest) -> Result<BTreeMap<u64, Digest>> {
+        let mut digests = BTreeMap::new();
+        for step in self.steps_with(key, ".digest")? {
+            let text = read_if_there(&self.digest_file(key, step))?.unwrap_or_default();
+            digests.extend(std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).map(|it| (step, it)));
+        }
+        for step in self.checkpoint_steps(key)? {
+            digests.extend(self.checkpoint(key, step)?.map(|checkpoint| (step, checkpoint.tree.digest)));
+        }
+        Ok(digests)
+    }
+
+    /// Returns the steps of the files under `key` whose names end with `suffix`, ascending.
+    fn steps_with(&self, key: &Digest, suffix: &str) -> Result<Vec<u64>> {
         let folder = layout::checkpoints(self.root(), key);
         if !folder.exists() {
             return Ok(Vec::new());
@@ -38,7 +61,7 @@ impl Store {
         let mut steps = Vec::new();
         for entry in fs_err::read_dir(folder)? {
             let name = entry?.file_name();
-            steps.extend(name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()));
+            steps.extend(name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse::<u64>().ok()));
         }
         steps.sort_unstable();
         Ok(steps)
@@ -46,8 +69,7 @@ impl Store {
 
     /// Returns a checkpoint if it is there and whole.
     pub fn checkpoint(&self, key: &Digest, step: u64) -> Result<Option<CheckpointRecord>> {
-        let path = layout::checkpoints(self.root(), key).join(format!("{step}.json"));
-        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+        let Some(bytes) = read_if_there(&self.checkpoint_file(key, step))? else { return Ok(None) };
         let record: Option<CheckpointRecord> = serde_json::from_slice(&bytes).ok();
         Ok(record.filter(|record| self.is_whole(&record.tree.digest)))
     }
@@ -58,10 +80,33 @@ impl Store {
         steps.into_iter().filter_map(|step| self.checkpoint(key, step).transpose()).collect()
     }
 
-    /// Forgets a checkpoint; its objects stay until collected.
-    pub fn remove_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
-        fs_err::remove_file(layout::checkpoints(self.root(), key).join(format!("{step}.json")))?;
-        Ok(())
+    /// Forgets a checkpoint but for its digest, and removes the objects that nothing else refers to. The caller must not hold
+    /// the store: this waits until nobody does.
+    pub fn retire_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
+        let Some(bytes) = read_if_there(&self.checkpoint_file(key, step))? else { return Ok(()) };
+        self.forget_checkpoint(key, step)?;
+        let mut objects = HashSet::new();
+        self.mark(&bytes, &mut objects);
+        self.collect_among(&objects)
+    }
+
+    /// Leaves of a checkpoint its digest alone; the objects stay.
+    pub(crate) fn forget_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
+        let path = self.checkpoint_file(key, step);
+        if let Some(Ok(record)) = read_if_there(&path)?.map(|bytes| serde_json::from_slice::<CheckpointRecord>(&bytes))
+        {
+            let digest = record.tree.digest.to_string();
+            publish::replace(&layout::tmp(self.root()), &self.digest_file(key, step), digest.as_bytes())?;
+        }
+        Ok(fs_err::remove_file(path)?)
+    }
+
+    pub(crate) fn checkpoint_file(&self, key: &Digest, step: u64) -> PathBuf {
+        layout::checkpoints(self.root(), key).join(format!("{step}.json"))
+    }
+
+    fn digest_file(&self, key: &Digest, step: u64) -> PathBuf {
+        layout::checkpoints(self.root(), key).join(format!("{step}.digest"))
     }
 }
 
@@ -87,7 +132,7 @@ mod tests {
         fs_err::remove_file(store.object_path(&Digest::of(b"20"))).unwrap();
         let steps: Vec<_> = store.checkpoints(&key).unwrap().iter().map(|checkpoint| checkpoint.step).collect();
         assert_eq!(steps, [3, 100]);
-        store.remove_checkpoint(&key, 3).unwrap();
+        store.retire_checkpoint(&key, 3).unwrap();
         assert_eq!(store.checkpoint_steps(&key).unwrap(), [20, 100]);
     }
 }

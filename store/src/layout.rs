@@ -48,6 +48,10 @@ fn fanned(root: &Path, folder: &str, digest: &Digest) -> PathBuf {
     path
 }
 
+pub(crate) fn objects(root: &Path) -> PathBuf {
+    root.join("objects")
+}
+
 pub(crate) fn object(root: &Path, digest: &Digest) -> PathBuf {
     fanned(root, "objects", digest)
 }
@@ -66,6 +70,10 @@ pub(crate) fn rows(root: &Path, key: &Digest) -> PathBuf {
 
 pub(crate) fn lock(root: &Path, fingerprint: &Digest) -> PathBuf {
     root.join("locks").join(fingerprint.hex())
+}
+
+pub(crate) fn collection_lock(root: &Path) -> PathBuf {
+    root.join("locks").join("collection")
 }
 
 pub(crate) fn quarantine(root: &Path, digest: &Digest) -> PathBuf {

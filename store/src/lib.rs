@@ -9,11 +9,11 @@
 //! ├── format.toml                       version of this layout; an unknown one is refused
 //! ├── objects/ab/<62 hex>               bytes, 0444; trees (manifests of folders) are objects too
 //! ├── records.jsonl                     a line for each stage done: fingerprint → action and outputs, checksummed
-//! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree
+//! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree; `<n>.digest` once it is no longer kept
 //! ├── rows/ab/<62 hex>/<62 hex>.json    row key → parts of a growing set of rows
 //! ├── attempts/<engine>/<stage>-<n>/    where a worker writes; swept when its engine is gone
 //! ├── runs/<id>/                        history, kept by the engine
-//! ├── locks/<62 hex>                    flock: one process computes a fingerprint
+//! ├── locks/<62 hex>                    flock: one process computes a fingerprint; `collection`: objects are being removed
 //! ├── quarantine/                       objects whose bytes did not match their name
 //! ├── tmp/                              half-written files; meaningless after a crash
 //! └── index/                            sled: digests of input files by stat, records by stage
@@ -22,6 +22,7 @@
 
 mod attempt;
 mod checkpoint;
+mod collect;
 mod digest;
 mod error;
 mod hash;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 pub use attempt::AttemptDir;
 pub use checkpoint::CheckpointRecord;
+pub use collect::{Collected, Hold};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
 pub use lock::StageLock;

@@ -69,6 +69,16 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     assert_eq!(digests(&broken, &workflow), digests(&unbroken, &workflow));
     let again = events(&broken.ok(&["apply", &workflow, "--json"]));
     assert_eq!(stages(&again, "started"), Vec::<&str>::new(), "everything is fresh");
+
+    // Whatever trains gives the same states again, not the same outputs alone.
+    let trainers = ["base", "zero", "cold-start", "helpful", "alignment-rl", "student-distilled/llama"];
+    let verdicts = broken.json(&[&["verify", &workflow, "--segments", "9", "--rerun"], &trainers[..]].concat());
+    let verdicts = verdicts.as_array().unwrap();
+    assert!(verdicts.iter().all(|verdict| verdict["outcome"] == "same"), "{verdicts:#?}");
+    for stage in trainers {
+        let within = verdicts.iter().filter(|verdict| verdict["stage"] == stage && !verdict["to"].is_null());
+        assert!(within.count() > 0, "no segment of `{stage}` ends before the stage: {verdicts:#?}");
+    }
 }
 
 /// A figure of a stage's row in the final table.

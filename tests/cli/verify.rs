@@ -1,26 +1,52 @@
-//! `r1flow verify`: stored bytes, and stages that are run again.
+//! `r1flow verify`: stored bytes, and segments that are run again.
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use super::support::{CHAIN, Sandbox};
 
+/// What `verify --rerun` says of each segment: stage, from, to, outcome.
+fn rerun(sandbox: &Sandbox, options: &[&str]) -> Vec<(String, u64, Option<u64>, String)> {
+    let told = sandbox.json(&[&["verify", "toy.toml", "--rerun"], options].concat());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let row =
+        |row: &Value| (text(&row["stage"]), row["from"].as_u64().unwrap(), row["to"].as_u64(), text(&row["outcome"]));
+    told.as_array().unwrap().iter().map(row).collect()
+}
+
 #[test]
-fn stages_are_run_again_and_compared() {
+fn segments_are_run_again_and_compared() {
     let sandbox = Sandbox::new(&format!("{CHAIN}[draw.rows]\ndata = [\"a.samples\"]\n"));
     sandbox.ok(&["apply", "toy.toml", "--until", "c", "--until", "rows"]);
-    let told = sandbox.json(&["verify", "toy.toml", "--rerun"]);
-    let found: Vec<_> = told
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| (row["stage"].as_str().unwrap(), row["from"].as_u64().unwrap(), row["outcome"].as_str().unwrap()))
-        .collect();
-    // A count of four steps goes on from its third; nothing of it is kept.
-    assert_eq!(
-        found,
-        [("a", 0, "same"), ("b", 0, "same"), ("c", 3, "same"), ("other", 0, "not-fresh"), ("rows", 0, "same")]
-    );
+    let found = rerun(&sandbox, &["--segments", "9"]);
+    let row = |stage: &str, from, to, outcome: &str| (stage.to_owned(), from, to, outcome.to_owned());
+    // Of a count of four steps the first and the last two digests are kept, and the checkpoints of the last two.
+    let all = [
+        row("a", 0, None, "same"),
+        row("b", 0, None, "same"),
+        row("c", 0, Some(1), "same"),
+        row("c", 3, None, "same"),
+        row("other", 0, None, "not-fresh"),
+        row("rows", 0, None, "same"),
+    ];
+    assert_eq!(found, all);
     assert!(sandbox.ok(&["plan", "toy.toml"]).contains("dirty  other"), "it makes nothing");
+
+    // One of the two unless more are wanted, the same by the same seed, and each by some.
+    let drawn = |seed: u64| rerun(&sandbox, &["c", "--seed", &seed.to_string()]);
+    let seeds: Vec<_> = (0..8).map(drawn).collect();
+    assert!(seeds.iter().all(|drawn| drawn.len() == 1) && drawn(0) == seeds[0], "{seeds:?}");
+    assert!(all[2..4].iter().all(|row| seeds.iter().any(|drawn| drawn[0] == *row)), "{seeds:?}");
+}
+
+#[test]
+fn more_checkpoints_make_more_segments() {
+    let sandbox = Sandbox::new(&CHAIN.replace("[count.c]", "[count.c]\nrun = { keep-checkpoints = 3 }"));
+    sandbox.ok(&["apply", "toy.toml", "--until", "c"]);
+    let found = rerun(&sandbox, &["c", "--segments", "9"]);
+    let steps: Vec<_> = found.iter().map(|(_, from, to, outcome)| (*from, *to, outcome.as_str())).collect();
+    assert_eq!(steps, [(0, Some(1), "same"), (2, Some(3), "same"), (3, None, "same")]);
 }
 
 #[test]
@@ -28,9 +54,11 @@ fn what_does_not_repeat_is_found() {
     let sandbox = Sandbox::new(&CHAIN.replace("[count.c]", "[count.c]\nunsteady = true"));
     sandbox.ok(&["apply", "toy.toml"]);
     let before = sandbox.digest("c", "model");
-    let told = sandbox.run(&["verify", "toy.toml", "--rerun", "c"]);
+    let told = sandbox.run(&["verify", "toy.toml", "--rerun", "c", "--segments", "2"]);
     assert_eq!(told.code, Some(1), "{told}");
-    assert!(told.stdout.starts_with("differs c.model from step 3: was "), "{told}");
+    let lines: Vec<&str> = told.stdout.lines().collect();
+    assert!(lines[0].starts_with("differs c.checkpoint from step 0 to 1: was "), "{told}");
+    assert!(lines[1].starts_with("differs c.model from step 3: was "), "{told}");
     assert_eq!(sandbox.digest("c", "model"), before, "what is on record stays");
     sandbox.ok(&["verify", "toy.toml", "--rerun", "a", "b"]);
 }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
-use store::{Digest, OutputRecord, Record, RowsRecord, Store, Tree, TreeRef, Unsynced};
+use store::{Digest, Hold, OutputRecord, Record, RowsRecord, Store, Tree, TreeRef, Unsynced};
 
 use super::{Attempt, Failure, Source};
 use crate::run::now;
 
-/// Checkpoints kept of a stage beside the newest: enough to survive one that turns out bad.
+/// Checkpoints kept of a stage unless it says otherwise: enough to survive one that turns out bad.
 const KEPT_CHECKPOINTS: usize = 2;
 
 /// Does what takes long where nobody waits for the thread.
@@ -32,6 +32,7 @@ impl Attempt<'_> {
         })?;
         let store = self.store.clone();
         off_thread(move || {
+            let _hold = store.hold()?;
             let tree = store.adopt_dir(&dir)?;
             store.put_rows(&key, &RowsRecord { tree, rows })
         })
@@ -43,29 +44,36 @@ impl Attempt<'_> {
         let cpu_seconds = self.before.cpu_seconds + cpu_seconds;
         let (store, curve) = (self.store.clone(), self.curve.bytes.clone());
         let (key, wanted) = (self.job.action.prefix_fingerprint(step), self.job.machine.checkpoint_at.clone());
+        let kept = self.job.stage.run.keep_checkpoints.unwrap_or(KEPT_CHECKPOINTS);
         off_thread(move || {
+            let hold = store.hold()?;
             let tree = store.adopt_dir(&dir)?;
             let metrics = store.put_bytes(&curve)?;
             let meta = json!({ "seconds": seconds, "cpu-seconds": cpu_seconds, "metrics": metrics });
             store.put_checkpoint(&key, step, &tree, meta)?;
-            drop_old_checkpoints(&store, &key, step, &wanted)
+            drop(hold);
+            retire_old_checkpoints(&store, &key, step, kept, &wanted)
         })
         .await
     }
 
-    /// Moves the outputs into the store, and says what they are.
+    /// Moves the outputs into the store, and says what they are. The store is held until something refers to them.
     pub(super) async fn publish(
         &self,
         outputs: &BTreeMap<String, PathBuf>,
         summary: Map<String, Value>,
         cpu_seconds: f64,
-    ) -> Result<(Record, Unsynced), Failure> {
+    ) -> Result<(Record, Unsynced, Hold), Failure> {
         self.check_inputs()?;
         let names: Vec<&String> = self.job.stage.outputs.keys().collect();
         let paths = names.iter().map(|name| written(outputs, name)).collect::<Result<Vec<_>, _>>()?;
         let store = self.store.clone();
-        let moved: Vec<(Tree, Unsynced)> =
-            off_thread(move || paths.iter().map(|path| store.move_in(path)).collect()).await?;
+        let (moved, hold) = off_thread(move || {
+            let hold = store.hold()?;
+            let moved = paths.iter().map(|path| store.move_in(path)).collect::<Result<Vec<(Tree, Unsynced)>, _>>()?;
+            Ok((moved, hold))
+        })
+        .await?;
         let mut kept = BTreeMap::new();
         let mut unsynced = Unsynced::default();
         for (name, (tree, of_tree)) in names.into_iter().zip(moved) {
@@ -99,7 +107,7 @@ impl Attempt<'_> {
             finished: now(),
             deterministic: true,
         };
-        Ok((record, unsynced))
+        Ok((record, unsynced, hold))
     }
 
     /// Returns the digests of outputs that nobody keeps.
@@ -123,12 +131,18 @@ impl Attempt<'_> {
     }
 }
 
-fn drop_old_checkpoints(store: &Store, key: &Digest, step: u64, wanted: &[u64]) -> Result<(), store::Error> {
+fn retire_old_checkpoints(
+    store: &Store,
+    key: &Digest,
+    step: u64,
+    kept: usize,
+    wanted: &[u64],
+) -> Result<(), store::Error> {
     let steps = store.checkpoint_steps(key)?;
     // Where others want to go on from stays for them.
     let older = steps.iter().filter(|old| **old < step && !wanted.contains(old));
-    let superfluous = older.rev().skip(KEPT_CHECKPOINTS - 1);
-    superfluous.copied().try_for_each(|old| store.remove_checkpoint(key, old))
+    let superfluous = older.rev().skip(kept.saturating_sub(1));
+    superfluous.copied().try_for_each(|old| store.retire_checkpoint(key, old))
 }
 
 fn written(outputs: &BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf, Failure> {

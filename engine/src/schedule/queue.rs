@@ -11,8 +11,8 @@ use petgraph::graph::NodeIndex;
 use store::{Digest, Store};
 
 use crate::action::Action;
-use crate::plan::resumable;
 use crate::pools::{Lent, Pools};
+use crate::trajectory::resumable;
 
 #[derive(Debug)]
 pub(super) struct Queue {

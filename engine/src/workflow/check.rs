@@ -274,7 +274,8 @@ pub(super) fn roles(kind: &KindInfo) -> BTreeMap<String, Role> {
     others.map(|(key, spec)| (key.clone(), spec.role)).collect()
 }
 
-const RUN_KEYS: [&str; 6] = ["checkpoint-every", "checkpoint-steps", "timeout", "progress-timeout", "retries", "needs"];
+const RUN_KEYS: [&str; 7] =
+    ["checkpoint-every", "checkpoint-steps", "keep-checkpoints", "timeout", "progress-timeout", "retries", "needs"];
 
 /// Checks the keys of a `run` table on top of `base`.
 pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
@@ -292,6 +293,9 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
             "needs" => options.needs = needs(entry, diagnostics),
             "checkpoint-steps" => {
                 options.checkpoint_steps = bounded(entry, 1, i64::MAX, diagnostics).map(|steps| steps as u64);
+            }
+            "keep-checkpoints" => {
+                options.keep_checkpoints = bounded(entry, 1, 1_000_000, diagnostics).map(|count| count as usize);
             }
             "retries" => options.retries = bounded(entry, 0, 1_000, diagnostics).map_or(0, |retries| retries as u32),
             _ => {

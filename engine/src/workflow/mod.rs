@@ -226,6 +226,8 @@ pub struct RunOptions {
     pub checkpoint_every: Option<Duration>,
     /// Steps (or rows) between two checkpoints; whichever comes first.
     pub checkpoint_steps: Option<u64>,
+    /// Newest checkpoints that stay; older ones make room.
+    pub keep_checkpoints: Option<usize>,
     /// Time after which an attempt is stopped and counted as failed.
     pub timeout: Option<Duration>,
     /// Time without a step after which an attempt counts as hung.

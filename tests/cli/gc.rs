@@ -1,0 +1,46 @@
+//! Disk that is given back: checkpoints while a stage runs, and `r1flow gc`.
+
+use super::support::{CHAIN, Sandbox, events, stages};
+
+/// Returns the number of objects in the store.
+fn objects(sandbox: &Sandbox) -> usize {
+    let folders = fs_err::read_dir(sandbox.root().join(".r1flow/objects")).unwrap();
+    folders.map(|folder| fs_err::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+}
+
+#[test]
+fn more_steps_take_no_more_disk() {
+    let count = |steps: &str| {
+        let sandbox = Sandbox::new(CHAIN);
+        sandbox.ok(&["apply", "toy.toml", "--until", "c", "--set", steps]);
+        objects(&sandbox)
+    };
+    assert_eq!(count("c.steps=4"), count("c.steps=40"));
+}
+
+#[test]
+fn only_what_nothing_needs_goes() {
+    let sandbox = Sandbox::new(CHAIN);
+    assert!(sandbox.run(&["gc"]).stderr.contains("there is no store"));
+    sandbox.ok(&["apply", "toy.toml"]);
+    sandbox.ok(&["apply", "toy.toml", "--set", "c.salt=7"]);
+    assert_eq!(sandbox.ok(&["gc"]), "removed 0 checkpoints, 0 objects, 0 B\n");
+    // Of each of the two trajectories the older checkpoint: state, manifest, curve.
+    let before = objects(&sandbox);
+    let dry = sandbox.json(&["gc", "--dry-run", "--keep-checkpoints", "1"]);
+    assert_eq!((&dry["checkpoints"], objects(&sandbox)), (&2.into(), before));
+    assert_eq!(sandbox.json(&["gc", "--keep-checkpoints", "1"]), dry);
+    assert_eq!(objects(&sandbox), before - dry["objects"].as_u64().unwrap() as usize);
+    assert!(dry["objects"].as_u64().unwrap() >= 4, "{dry}");
+
+    // Every result is there, also of the edit that was taken back, and training goes on from where it was.
+    for sets in [&[][..], &["--set", "c.salt=7"]] {
+        assert!(sandbox.ok(&[&["plan", "toy.toml"], sets].concat()).contains("everything is fresh"));
+        sandbox.ok(&[&["verify", "toy.toml"], sets].concat());
+    }
+    let told = events(&sandbox.ok(&["apply", "toy.toml", "--set", "c.steps=6", "--json"]));
+    assert_eq!(stages(&told, "started"), ["c"]);
+    let started = told.iter().find(|event| event["event"] == "started").unwrap();
+    assert_eq!(started["resumed_from"], 4, "{started}");
+    assert!(sandbox.run(&["gc", "--keep-checkpoints", "0"]).code == Some(2), "there must be one to go on from");
+}
