@@ -91,8 +91,7 @@ impl Model {
         let config = Config::load(dir)?;
         let architecture = models::architecture(&config.model_type)?;
         let sets_aside = |name: &str| (architecture.sets_aside)(&config, name);
-        let (weights, set_aside) =
-            Weights::load(dir, &specs(&config, head), sets_aside, options.device, options.dtype)?;
+        let (weights, set_aside) = Weights::load(dir, &specs(&config, head), sets_aside, *options)?;
         Ok(Self { set_aside, ..Self::build(config, weights, head, *options) })
     }
 
@@ -124,11 +123,8 @@ impl Model {
     /// Copies the model and its weights; gradients are not copied.
     #[must_use]
     pub fn deep_copy(&self) -> Self {
-        Self::build(self.config.clone(), Weights::from_tensors(self.copied_parameters()), self.head, self.options)
-    }
-
-    pub(crate) fn copied_parameters(&self) -> impl Iterator<Item = (String, Tensor)> + '_ {
-        self.parameters.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy()))
+        let parameters = self.parameters.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        Self::build(self.config.clone(), Weights::copies(parameters, self.options), self.head, self.options)
     }
 
     /// Converts the weights to another element type.
@@ -137,12 +133,8 @@ impl Model {
         if dtype == self.options.dtype {
             return self;
         }
-        let converted = self.parameters.into_iter().map(|(name, tensor)| {
-            let tensor = tensor.detach().to_kind(weights::kind_of(&name, dtype));
-            (name, tensor)
-        });
         let options = Options { dtype, ..self.options };
-        Self::build(self.config, Weights::from_tensors(converted), self.head, options)
+        Self::build(self.config, Weights::copies(self.parameters, options), self.head, options)
     }
 
     /// Overwrites the weights with those of a model of the same shape, in place.

@@ -31,8 +31,9 @@ impl RewardModel {
         config.set("label2id", json!({ "reward": 0 }));
         let options = Options { device: model.device(), dtype: model.dtype() };
         let score = Tensor::zeros([1, config.hidden_size], (options.dtype, options.device));
-        let kept = model.copied_parameters().filter(|(name, _)| name != "lm_head.weight");
-        let weights = Weights::from_tensors(kept.chain([("score.weight".to_owned(), score)]));
+        let kept = model.parameters().iter().filter(|(name, _)| name != "lm_head.weight");
+        let kept = kept.map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        let weights = Weights::copies(kept.chain([("score.weight".to_owned(), score)]), options);
         Self { model: Model::build(config, weights, Head::Score, options) }
     }
 

@@ -10,6 +10,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use crate::checkpoint::Mapped;
+use crate::model::Options;
 use crate::{checkpoint, shards};
 
 /// Why a folder's weights cannot be used.
@@ -46,8 +48,14 @@ const KEPT_IN_SINGLE: &str = ".e_score_correction_bias";
 pub(crate) type Spec = (String, Vec<i64>);
 
 /// Named parameters, not yet handed to a network.
+///
+/// Each is copied once, from where it lies to the place where it stays, when the network asks for it: a model is never in
+/// memory twice.
 pub(crate) struct Weights {
-    tensors: BTreeMap<String, Tensor>,
+    sources: BTreeMap<String, Tensor>,
+    files: Vec<Mapped>,
+    placed: BTreeMap<String, Tensor>,
+    options: Options,
 }
 
 impl Weights {
@@ -71,9 +79,9 @@ impl Weights {
                 let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
                 normal(&mut rng, shape, if writes_residual { 0.125 * std } else { std })
             };
-            (name.clone(), leaf(&tensor.to_device(device)))
+            (name.clone(), tensor)
         };
-        Self { tensors: sorted.into_iter().map(draw).collect() }
+        Self::copies(sorted.into_iter().map(draw), Options { device, dtype: Kind::Float })
     }
 
     /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names, and checks names and shapes.
@@ -83,64 +91,78 @@ impl Weights {
         dir: &Path,
         specs: &[Spec],
         sets_aside: impl Fn(&str) -> bool,
-        device: Device,
-        kind: Kind,
+        options: Options,
     ) -> Result<(Self, Vec<String>), Error> {
         let files = shards::map(dir)?;
-        let (mut tensors, mut aside) = (BTreeMap::new(), Vec::new());
+        let (mut sources, mut aside) = (BTreeMap::new(), Vec::new());
         for file in &files {
             let (left_out, taken): (Vec<_>, Vec<_>) = file.tensors().iter().partition(|(name, _)| sets_aside(name));
             aside.extend(left_out.into_iter().map(|(name, _)| name.clone()));
-            tensors.extend(taken.into_iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
+            sources.extend(taken.into_iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
         }
-        check(&mut tensors, specs)?;
-        // The one copy of each: out of the mapped file, onto the device, into the element type.
-        let place = |(name, tensor): (String, Tensor)| {
-            let kind = kind_of(&name, kind);
-            let copy = tensor.to_device_(device, kind, false, true);
-            // Else a file of many gigabytes would be in memory beside what was read of it.
-            for file in &files {
-                file.release(&tensor);
-            }
-            (name, leaf(&copy))
-        };
+        check(&mut sources, specs)?;
         aside.sort();
-        Ok((Self { tensors: tensors.into_iter().map(place).collect() }, aside))
+        Ok((Self { sources, files, placed: BTreeMap::new(), options }, aside))
     }
 
-    /// Takes existing tensors; the caller vouches for names and shapes.
-    pub(crate) fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Self { tensors: tensors.into_iter().map(|(name, tensor)| (name, leaf(&tensor))).collect() }
+    /// Will copy these tensors; the caller vouches for names and shapes.
+    pub(crate) fn copies(tensors: impl IntoIterator<Item = (String, Tensor)>, options: Options) -> Self {
+        let sources = tensors.into_iter().map(|(name, tensor)| (name, tensor.detach())).collect();
+        Self { sources, files: Vec::new(), placed: BTreeMap::new(), options }
     }
 
-    /// Lays the named parameters one after the other in one buffer and returns a view of it all.
-    ///
-    /// The parameters become new leaves: whoever took one before holds the old one.
+    /// Lays the named parameters, which nobody has asked for yet, one after the other in one buffer and returns a view of it
+    /// all.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
-        let parts: Vec<Tensor> = names.iter().map(|name| self.get(name).detach()).collect();
-        let fused = Tensor::cat(&parts, 0);
+        let parts: Vec<Tensor> = names.iter().map(|name| self.source(name)).collect();
+        let mut size = parts[0].size();
+        size[0] = parts.iter().map(|part| part.size()[0]).sum();
+        let fused = Tensor::empty(size, (self.options.dtype, self.options.device));
         let mut start = 0;
         for (name, part) in names.iter().zip(&parts) {
             let rows = part.size()[0];
-            self.tensors.insert(name.clone(), leaf(&fused.narrow(0, start, rows)));
+            let mut place = fused.narrow(0, start, rows);
+            place.copy_(part);
+            self.release(part);
+            self.placed.insert(name.clone(), leaf(&place));
             start += rows;
         }
         fused
     }
 
     /// The parameter of this name.
-    pub(crate) fn get(&self, name: &str) -> Tensor {
-        self.tensors.get(name).expect("the architecture lists every parameter it uses").shallow_clone()
+    pub(crate) fn get(&mut self, name: &str) -> Tensor {
+        if !self.placed.contains_key(name) {
+            let source = self.source(name);
+            let kind = kind_of(name, self.options.dtype);
+            let copy = source.to_device_(self.options.device, kind, false, true);
+            self.release(&source);
+            self.placed.insert(name.to_owned(), leaf(&copy));
+        }
+        self.placed[name].shallow_clone()
     }
 
     /// All parameters in the order of their names.
+    ///
+    /// # Panics
+    /// When nobody has asked for one of them.
     pub(crate) fn into_sorted(self) -> Vec<(String, Tensor)> {
-        self.tensors.into_iter().collect()
+        assert!(self.sources.is_empty(), "no part of the network uses {:?}", self.sources.keys());
+        self.placed.into_iter().collect()
+    }
+
+    fn source(&mut self, name: &str) -> Tensor {
+        self.sources.remove(name).expect("the architecture lists every parameter it uses, once")
+    }
+
+    /// Gives back a file's pages: else one of many gigabytes would be in memory beside what was read of it.
+    fn release(&self, source: &Tensor) {
+        self.files.iter().for_each(|file| file.release(source));
     }
 }
 
 /// The element type of a parameter in a model of type `kind`.
-pub(crate) fn kind_of(name: &str, kind: Kind) -> Kind {
+fn kind_of(name: &str, kind: Kind) -> Kind {
     if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind }
 }
 

@@ -65,7 +65,7 @@ impl GroupedAttention {
     pub(crate) fn new(config: &Config, weights: &mut Weights, layer: usize, prefix: &str, style: Style) -> Self {
         let names = ["q", "k", "v"].map(|name| format!("{prefix}.self_attn.{name}_proj"));
         let qkv = FusedLinear::new(weights, &names, style.qkv_bias);
-        let get = |name: &str| weights.get(&format!("{prefix}.self_attn.{name}"));
+        let mut get = |name: &str| weights.get(&format!("{prefix}.self_attn.{name}"));
         Self {
             layer,
             heads: Heads {

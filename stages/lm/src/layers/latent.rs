@@ -64,7 +64,7 @@ impl LatentAttention {
         let name = |part: &str| format!("{prefix}.self_attn.{part}");
         let query = if sizes.q_lora_rank.is_some() { "q_a_proj" } else { "q_proj" };
         let first = FusedLinear::new(weights, &[name(query), name("kv_a_proj_with_mqa")], false);
-        let get = |part: &str| weights.get(&format!("{}.weight", name(part)));
+        let mut get = |part: &str| weights.get(&format!("{}.weight", name(part)));
         Self {
             layer,
             num_heads: config.num_attention_heads,
