@@ -31,36 +31,40 @@ struct RowAttention : torch::autograd::Function<RowAttention> {
     // `starts` holds where each row begins, and the number of tokens at its end.
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& starts, int64_t h,
                               int64_t g, int64_t d, int64_t window) {
-        at::Tensor qkv = plain(input);
+        at::Tensor qkv = dense(input);
         Heads heads{h, g, d, window};
         int64_t n = qkv.size(0), C = heads.channels();
         TORCH_CHECK(qkv.size(1) == C, "attention expects ", C, " channels, got ", qkv.size(1));
-        at::Tensor out = at::empty({n, h * d}, qkv.options()), lse = at::empty({n, h}, qkv.options());
-        const float* x = qkv.const_data_ptr<float>();
-        float *y = out.mutable_data_ptr<float>(), *l = lse.mutable_data_ptr<float>();
-        for_rows(starts, heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
-            kernels().attention_forward(x + at * C, y + at * h * d, l + at * h, t, head, heads, scratch);
+        at::Tensor out = at::empty({n, h * d}, qkv.options()), lse = at::empty({n, h}, floats(qkv));
+        float* l = lse.mutable_data_ptr<float>();
+        by_element(qkv, [&](auto elements) {
+            auto* x = elements.of(qkv);
+            auto* y = elements.to(out);
+            for_rows(starts, heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
+                elements.kernels().attention_forward(x + at * C, y + at * h * d, l + at * h, t, head, heads, scratch);
+            });
         });
-        at::Tensor result = like(input, out);
-        ctx->save_for_backward({input, starts, result, lse});
+        ctx->save_for_backward({input, starts, out, lse});
         ctx->saved_data["heads"] = std::vector<int64_t>{h, g, d, window};
-        return result;
+        return out;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
         std::vector<int64_t> shape = ctx->saved_data["heads"].toIntVector();
         Heads heads{shape[0], shape[1], shape[2], shape[3]};
-        at::Tensor dout = plain(grads[0]), qkv = plain(saved[0]), out = plain(saved[2]), dqkv = at::empty_like(qkv);
+        at::Tensor dout = dense(grads[0]), qkv = dense(saved[0]), out = dense(saved[2]), dqkv = at::empty_like(qkv);
         int64_t C = heads.channels(), h = heads.h, d = heads.d;
-        const float *dy = dout.const_data_ptr<float>(), *x = qkv.const_data_ptr<float>();
-        const float *y = out.const_data_ptr<float>(), *l = saved[3].const_data_ptr<float>();
-        float* dx = dqkv.mutable_data_ptr<float>();
-        for_rows(saved[1], heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
-            kernels().attention_backward(dy + at * h * d, x + at * C, y + at * h * d, l + at * h, dx + at * C, t, head,
-                                         heads, scratch);
+        const float* l = saved[3].const_data_ptr<float>();
+        by_element(qkv, [&](auto elements) {
+            auto *dy = elements.of(dout), *x = elements.of(qkv), *y = elements.of(out);
+            auto* dx = elements.to(dqkv);
+            for_rows(saved[1], heads, [&](int64_t at, int64_t t, int64_t head, float* scratch) {
+                elements.kernels().attention_backward(dy + at * h * d, x + at * C, y + at * h * d, l + at * h,
+                                                      dx + at * C, t, head, heads, scratch);
+            });
         });
-        return {like(saved[0], dqkv), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+        return {dqkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
     }
 };
 

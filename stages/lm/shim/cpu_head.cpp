@@ -12,22 +12,25 @@ namespace {
 
 struct LogProbs : torch::autograd::Function<LogProbs> {
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& targets, double scale) {
-        at::Tensor logits = plain(input), index = targets.contiguous();
+        at::Tensor logits = dense(input), index = targets.contiguous();
         int64_t n = logits.size(0), v = logits.size(1);
         TORCH_CHECK(index.numel() == n, n, " tokens, ", index.numel(), " targets");
-        at::Tensor out = at::empty({n}, logits.options()), lse = at::empty({n}, logits.options());
-        const float* x = logits.const_data_ptr<float>();
+        at::Tensor out = at::empty({n}, floats(logits)), lse = at::empty({n}, floats(logits));
         const int64_t* t = index.const_data_ptr<int64_t>();
         for (int64_t i = 0; i < n; ++i)
             TORCH_CHECK(t[i] >= 0 && t[i] < v, "target ", t[i], " is outside the vocabulary of ", v);
-        float *y = out.mutable_data_ptr<float>(), *l = lse.mutable_data_ptr<float>();
-        float s = static_cast<float>(scale);
-        at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
-            for (int64_t i = a; i < b; ++i) {
-                double total = kernels().log_sum_exp(x + i * v, v, s);
-                l[i] = static_cast<float>(total);
-                y[i] = static_cast<float>(static_cast<double>(x[i * v + t[i]]) * s - total);
-            }
+        at::Tensor own = plain(logits.gather(1, index.view({n, 1})));
+        const float* o = own.const_data_ptr<float>();
+        float *y = out.mutable_data_ptr<float>(), *l = lse.mutable_data_ptr<float>(), s = static_cast<float>(scale);
+        by_element(logits, [&](auto elements) {
+            auto* x = elements.of(logits);
+            at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
+                for (int64_t i = a; i < b; ++i) {
+                    double total = elements.kernels().log_sum_exp(x + i * v, v, s);
+                    l[i] = static_cast<float>(total);
+                    y[i] = static_cast<float>(static_cast<double>(o[i]) * s - total);
+                }
+            });
         });
         ctx->save_for_backward({input, index, lse});
         ctx->saved_data["scale"] = scale;
@@ -36,16 +39,20 @@ struct LogProbs : torch::autograd::Function<LogProbs> {
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
-        at::Tensor logits = plain(saved[0]), dy = plain(grads[0]), dx = at::empty_like(logits);
+        at::Tensor logits = dense(saved[0]), dy = plain(grads[0]), dx = at::empty_like(logits);
         int64_t n = logits.size(0), v = logits.size(1);
-        const float *x = logits.const_data_ptr<float>(), *l = saved[2].const_data_ptr<float>();
-        const float* g = dy.const_data_ptr<float>();
+        const float *l = saved[2].const_data_ptr<float>(), *g = dy.const_data_ptr<float>();
         const int64_t* t = saved[1].const_data_ptr<int64_t>();
-        float *d = dx.mutable_data_ptr<float>(), s = static_cast<float>(ctx->saved_data["scale"].toDouble());
-        at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
-            for (int64_t i = a; i < b; ++i) kernels().log_prob_backward(x + i * v, d + i * v, v, t[i], l[i], s, g[i]);
+        float s = static_cast<float>(ctx->saved_data["scale"].toDouble());
+        by_element(logits, [&](auto elements) {
+            auto* x = elements.of(logits);
+            auto* d = elements.to(dx);
+            at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
+                for (int64_t i = a; i < b; ++i)
+                    elements.kernels().log_prob_backward(x + i * v, d + i * v, v, t[i], l[i], s, g[i]);
+            });
         });
-        return {like(saved[0], dx), at::Tensor(), at::Tensor()};
+        return {dx, at::Tensor(), at::Tensor()};
     }
 };
 

@@ -33,65 +33,76 @@ namespace {
 
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& weight, double eps) {
-        at::Tensor x = plain(input), w = plain(weight);
+        at::Tensor x = dense(input), w = plain(weight);
         int64_t d = w.numel(), n = x.numel() / d;
         TORCH_CHECK(x.size(-1) == d, "a norm of width ", d, " got ", x.size(-1));
-        at::Tensor y = at::empty_like(x), inverse = at::empty({n}, x.options());
-        const float *xp = x.const_data_ptr<float>(), *wp = w.const_data_ptr<float>();
-        float *yp = y.mutable_data_ptr<float>(), *rp = inverse.mutable_data_ptr<float>();
-        at::parallel_for(0, n, grain(d), [&](int64_t a, int64_t b) {
-            kernels().norm_forward(xp + a * d, wp, yp + a * d, rp + a, b - a, d, static_cast<float>(eps));
+        at::Tensor y = at::empty_like(x), inverse = at::empty({n}, w.options());
+        const float* wp = w.const_data_ptr<float>();
+        float* rp = inverse.mutable_data_ptr<float>();
+        by_element(x, [&](auto elements) {
+            auto* xp = elements.of(x);
+            auto* yp = elements.to(y);
+            at::parallel_for(0, n, grain(d), [&](int64_t a, int64_t b) {
+                elements.kernels().norm_forward(xp + a * d, wp, yp + a * d, rp + a, b - a, d, static_cast<float>(eps));
+            });
         });
         ctx->save_for_backward({input, weight, inverse});
-        return like(input, y);
+        return y;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
-        at::Tensor dy = plain(grads[0]), x = plain(saved[0]), w = plain(saved[1]);
+        at::Tensor dy = dense(grads[0]), x = dense(saved[0]), w = plain(saved[1]);
         int64_t d = w.numel(), n = x.numel() / d;
         // Each block of tokens has its own sum for dw, whichever thread works on it: the order stays the same.
         const int64_t block = 1024;
         int64_t blocks = (n + block - 1) / block;
-        at::Tensor dx = at::empty_like(x), partial = at::zeros({std::max<int64_t>(blocks, 1), d}, x.options());
-        const float *dyp = dy.const_data_ptr<float>(), *xp = x.const_data_ptr<float>(), *wp = w.const_data_ptr<float>();
-        const float* rp = saved[2].const_data_ptr<float>();
-        float *dxp = dx.mutable_data_ptr<float>(), *pp = partial.mutable_data_ptr<float>();
-        at::parallel_for(0, blocks, grain(d * block), [&](int64_t a, int64_t b) {
-            for (int64_t k = a; k < b; ++k) {
-                int64_t start = k * block, count = std::min(block, n - start);
-                kernels().norm_backward(dyp + start * d, xp + start * d, wp, rp + start, dxp + start * d, pp + k * d,
-                                        count, d);
-            }
+        at::Tensor dx = at::empty_like(x), partial = at::zeros({std::max<int64_t>(blocks, 1), d}, w.options());
+        const float *wp = w.const_data_ptr<float>(), *rp = saved[2].const_data_ptr<float>();
+        float* pp = partial.mutable_data_ptr<float>();
+        by_element(x, [&](auto elements) {
+            auto *dyp = elements.of(dy), *xp = elements.of(x);
+            auto* dxp = elements.to(dx);
+            at::parallel_for(0, blocks, grain(d * block), [&](int64_t a, int64_t b) {
+                for (int64_t k = a; k < b; ++k) {
+                    int64_t start = k * block, count = std::min(block, n - start);
+                    elements.kernels().norm_backward(dyp + start * d, xp + start * d, wp, rp + start, dxp + start * d,
+                                                     pp + k * d, count, d);
+                }
+            });
         });
-        return {like(saved[0], dx), blocks <= 1 ? partial.view({d}) : partial.sum(0), at::Tensor()};
+        return {dx, blocks <= 1 ? partial.view({d}) : partial.sum(0), at::Tensor()};
     }
 };
 
 struct SwiGlu : torch::autograd::Function<SwiGlu> {
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input) {
-        at::Tensor x = plain(input);
+        at::Tensor x = dense(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor y = at::empty({n, f}, x.options());
-        const float* xp = x.const_data_ptr<float>();
-        float* yp = y.mutable_data_ptr<float>();
-        at::parallel_for(0, n, grain(8 * f), [&](int64_t a, int64_t b) {
-            kernels().swiglu_forward(xp + 2 * a * f, yp + a * f, b - a, f);
+        by_element(x, [&](auto elements) {
+            auto* xp = elements.of(x);
+            auto* yp = elements.to(y);
+            at::parallel_for(0, n, grain(8 * f), [&](int64_t a, int64_t b) {
+                elements.kernels().swiglu_forward(xp + 2 * a * f, yp + a * f, b - a, f);
+            });
         });
         ctx->save_for_backward({input});
-        return like(input, y);
+        return y;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        at::Tensor input = ctx->get_saved_variables()[0], dy = plain(grads[0]), x = plain(input);
+        at::Tensor dy = dense(grads[0]), x = dense(ctx->get_saved_variables()[0]);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor dx = at::empty_like(x);
-        const float *dyp = dy.const_data_ptr<float>(), *xp = x.const_data_ptr<float>();
-        float* dxp = dx.mutable_data_ptr<float>();
-        at::parallel_for(0, n, grain(8 * f), [&](int64_t a, int64_t b) {
-            kernels().swiglu_backward(dyp + a * f, xp + 2 * a * f, dxp + 2 * a * f, b - a, f);
+        by_element(x, [&](auto elements) {
+            auto *dyp = elements.of(dy), *xp = elements.of(x);
+            auto* dxp = elements.to(dx);
+            at::parallel_for(0, n, grain(8 * f), [&](int64_t a, int64_t b) {
+                elements.kernels().swiglu_backward(dyp + a * f, xp + 2 * a * f, dxp + 2 * a * f, b - a, f);
+            });
         });
-        return {like(input, dx)};
+        return {dx};
     }
 };
 
@@ -99,10 +110,14 @@ at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor&
     int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
     TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= channels, "angles do not fit the tokens");
     at::Tensor y = at::empty_like(x);
-    const float *xp = x.const_data_ptr<float>(), *cp = cos.const_data_ptr<float>(), *sp = sin.const_data_ptr<float>();
-    float* yp = y.mutable_data_ptr<float>();
-    at::parallel_for(0, n, grain(channels), [&](int64_t a, int64_t b) {
-        kernels().rotate(xp + a * channels, cp + a * d, sp + a * d, yp + a * channels, b - a, channels, heads, d, sign);
+    const float *cp = cos.const_data_ptr<float>(), *sp = sin.const_data_ptr<float>();
+    by_element(x, [&](auto elements) {
+        auto* xp = elements.of(x);
+        auto* yp = elements.to(y);
+        at::parallel_for(0, n, grain(channels), [&](int64_t a, int64_t b) {
+            elements.kernels().rotate(xp + a * channels, cp + a * d, sp + a * d, yp + a * channels, b - a, channels,
+                                      heads, d, sign);
+        });
     });
     return y;
 }
@@ -112,14 +127,14 @@ struct Rotate : torch::autograd::Function<Rotate> {
                               int64_t heads) {
         ctx->save_for_backward({cos, sin});
         ctx->saved_data["heads"] = heads;
-        return like(x, rotated(plain(x), plain(cos), plain(sin), heads, 1.0f));
+        return rotated(dense(x), plain(cos), plain(sin), heads, 1.0f);
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
         at::Tensor cos = plain(saved[0]), sin = plain(saved[1]);
-        at::Tensor dx = rotated(plain(grads[0]), cos, sin, ctx->saved_data["heads"].toInt(), -1.0f);
-        return {like(grads[0], dx), at::Tensor(), at::Tensor(), at::Tensor()};
+        at::Tensor dx = rotated(dense(grads[0]), cos, sin, ctx->saved_data["heads"].toInt(), -1.0f);
+        return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
     }
 };
 

@@ -2,8 +2,16 @@
 #include "kernels_attention.h"
 #include "kernels_layers.h"
 
+namespace {
+
+template <typename E>
+constexpr ElementKernels<E> elements = {
+    norm_forward<E>,      norm_backward<E>,      swiglu_forward<E>, swiglu_backward<E>,   rotate<E>,
+    attention_forward<E>, attention_backward<E>, log_sum_exp<E>,    log_prob_backward<E>,
+};
+
+}  // namespace
+
 extern const Kernels LEVEL = {
-    norm_forward,      norm_backward,     swiglu_forward, swiglu_backward,    rotate,
-    attention_scratch, attention_forward, attention_backward, cache_write,    decode,
-    few_products,      log_sum_exp,       log_prob_backward,  weigh,
+    elements<float>, elements<Brain>, attention_scratch, cache_write, decode, few_products, weigh,
 };

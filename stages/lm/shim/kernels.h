@@ -1,4 +1,4 @@
-// The CPU kernels: plain loops over float arrays, compiled once for each instruction set and chosen at start.
+// The CPU kernels: plain loops over arrays, compiled once for each instruction set and chosen at start.
 //
 // kernels*.cpp include no header of libtorch: an inline function of it, compiled for a newer processor, could otherwise
 // be what the linker keeps for everybody. Every sum has one fixed order: results depend on neither addresses nor time.
@@ -23,27 +23,45 @@ inline int64_t padded(int64_t x) { return (x + WIDTH - 1) / WIDTH * WIDTH; }
 // Tokens per block of block_sums, in floats.
 const int64_t BLOCK = 64;
 
-struct Kernels {
+// A brain float: the upper half of a float.
+struct Brain {
+    uint16_t bits;
+};
+
+// The kernels of training, for elements E: floats, or brain floats that are widened as they are read and rounded as they
+// are written. Sums are floats either way.
+template <typename E>
+struct ElementKernels {
     // y = x / rms(x) * w for n tokens of width d; `inverse` gets 1 / rms of each.
-    void (*norm_forward)(const float* x, const float* w, float* y, float* inverse, int64_t n, int64_t d, float eps);
+    void (*norm_forward)(const E* x, const float* w, E* y, float* inverse, int64_t n, int64_t d, float eps);
     // Adds to dw.
-    void (*norm_backward)(const float* dy, const float* x, const float* w, const float* inverse, float* dx, float* dw,
-                          int64_t n, int64_t d);
+    void (*norm_backward)(const E* dy, const E* x, const float* w, const float* inverse, E* dx, float* dw, int64_t n,
+                          int64_t d);
     // y = silu(gate) * up; x holds gate and up of width f.
-    void (*swiglu_forward)(const float* x, float* y, int64_t n, int64_t f);
-    void (*swiglu_backward)(const float* dy, const float* x, float* dx, int64_t n, int64_t f);
+    void (*swiglu_forward)(const E* x, E* y, int64_t n, int64_t f);
+    void (*swiglu_backward)(const E* dy, const E* x, E* dx, int64_t n, int64_t f);
     // Turns the first `heads` heads of every token by its angles and copies the other channels; sign -1 turns back.
-    void (*rotate)(const float* x, const float* cos, const float* sin, float* y, int64_t n, int64_t channels,
-                   int64_t heads, int64_t d, float sign);
+    void (*rotate)(const E* x, const float* cos, const float* sin, E* y, int64_t n, int64_t channels, int64_t heads,
+                   int64_t d, float sign);
+
+    // Causal attention of one row for one key head and its queries; `lse` gets h numbers a token.
+    void (*attention_forward)(const E* qkv, E* out, float* lse, int64_t t, int64_t head, Heads heads, float* scratch);
+    // Writes (not adds) the gradients of these heads' channels.
+    void (*attention_backward)(const E* dout, const E* qkv, const E* out, const float* lse, E* dqkv, int64_t t,
+                               int64_t head, Heads heads, float* scratch);
+
+    // ln of the sum of e^(x scale) over v numbers.
+    double (*log_sum_exp)(const E* x, int64_t v, float scale);
+    // The gradient of ln p(target): scale * grad * (1 at the target - p).
+    void (*log_prob_backward)(const E* x, E* dx, int64_t v, int64_t target, float lse, float scale, float grad);
+};
+
+struct Kernels {
+    ElementKernels<float> floats;
+    ElementKernels<Brain> brains;
 
     // Floats of scratch that attention of a row of t tokens needs.
     int64_t (*attention_scratch)(int64_t t, int64_t d);
-    // Causal attention of one row for one key head and its queries; `lse` gets h numbers a token.
-    void (*attention_forward)(const float* qkv, float* out, float* lse, int64_t t, int64_t head, Heads heads,
-                              float* scratch);
-    // Writes (not adds) the gradients of these heads' channels.
-    void (*attention_backward)(const float* dout, const float* qkv, const float* out, const float* lse, float* dqkv,
-                               int64_t t, int64_t head, Heads heads, float* scratch);
     // Puts one token's key and value at `place` of its row's cache: heads outermost, padded to whole vectors; keys in
     // blocks of sixteen places, each by channel; values by place. So a head's keys and values are read front to back.
     void (*cache_write)(const float* qkv, float* keys, float* values, int64_t place, int64_t places, Heads heads);
@@ -53,13 +71,11 @@ struct Kernels {
 
     // Adds w x to y for n tokens: y[i * stride + r] += row r of w . x[i], for `rows` rows of width d. For a few tokens only.
     void (*few_products)(const float* w, const float* x, float* y, int64_t rows, int64_t d, int64_t n, int64_t stride);
-
-    // ln of the sum of e^(x scale) over v numbers.
-    double (*log_sum_exp)(const float* x, int64_t v, float scale);
-    // The gradient of ln p(target): scale * grad * (1 at the target - p).
-    void (*log_prob_backward)(const float* x, float* dx, int64_t v, int64_t target, float lse, float scale, float grad);
     // weights = e^(x scale - top), sums of it over blocks of BLOCK, and the total, which is returned; sets `top`.
     double (*weigh)(const float* x, float* weights, float* sums, int64_t v, float scale, double* top);
+
+    const ElementKernels<float>& of(float) const { return floats; }
+    const ElementKernels<Brain>& of(Brain) const { return brains; }
 };
 
 // The best set that this processor runs.

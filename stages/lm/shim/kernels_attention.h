@@ -11,10 +11,11 @@ namespace {
 const int64_t QUERIES = 4;
 
 // Copies t vectors of width d, `stride` apart, into padded rows.
-INLINE void to_rows(const float* x, int64_t stride, float* rows, int64_t t, int64_t d) {
+template <typename E>
+INLINE void to_rows(const E* x, int64_t stride, float* rows, int64_t t, int64_t d) {
     int64_t width = padded(d);
     for (int64_t j = 0; j < t; ++j) {
-        std::memcpy(rows + j * width, x + j * stride, d * sizeof(float));
+        copy(rows + j * width, x + j * stride, d);
         for (int64_t c = d; c < width; ++c) rows[j * width + c] = 0;
     }
 }
@@ -118,12 +119,14 @@ int64_t attention_scratch(int64_t t, int64_t d) {
 INLINE int64_t vector_of(int64_t place) { return place / WIDTH * WIDTH; }
 
 // Copies the four vectors of queries i.. into padded rows; rows behind the last token are 0.
-INLINE void take_four(const float* x, int64_t stride, float* rows, int64_t count, int64_t d) {
+template <typename E>
+INLINE void take_four(const E* x, int64_t stride, float* rows, int64_t count, int64_t d) {
     std::memset(rows, 0, QUERIES * padded(d) * sizeof(float));
     to_rows(x, stride, rows, count, d);
 }
 
-void attention_forward(const float* qkv, float* out, float* lse, int64_t t, int64_t head, Heads heads, float* scratch) {
+template <typename E>
+void attention_forward(const E* qkv, E* out, float* lse, int64_t t, int64_t head, Heads heads, float* scratch) {
     int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = column_of(t);
     Scratch s(scratch, t, d);
     to_rows(qkv + (heads.h + head) * d, stride, s.keys, t, d);
@@ -148,16 +151,17 @@ void attention_forward(const float* qkv, float* out, float* lse, int64_t t, int6
             std::memset(s.b, 0, QUERIES * width * sizeof(float));
             mix(s.p, length, s.values + from * width, width, s.b, seen, width);
             for (int64_t k = 0; k < here; ++k) {
-                float* y = out + ((i + k) * heads.h + q) * d;
-                for (int64_t c = 0; c < d; ++c) y[c] = s.b[k * width + c] * inverse[k];
+                E* y = out + ((i + k) * heads.h + q) * d;
+                for (int64_t c = 0; c < d; ++c) set(y[c], s.b[k * width + c] * inverse[k]);
             }
         }
     }
 }
 
 // With P the softmax and S the scores: dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(dO O)), dQ = dS K, dK = dS^T Q.
-void attention_backward(const float* dout, const float* qkv, const float* out, const float* lse, float* dqkv, int64_t t,
-                        int64_t head, Heads heads, float* scratch) {
+template <typename E>
+void attention_backward(const E* dout, const E* qkv, const E* out, const float* lse, E* dqkv, int64_t t, int64_t head, Heads heads,
+                        float* scratch) {
     int64_t stride = heads.channels(), d = heads.d, width = padded(d), length = column_of(t), h = heads.h;
     float scale = root_scale(d);
     Scratch s(scratch, t, d);
@@ -179,8 +183,9 @@ void attention_backward(const float* dout, const float* qkv, const float* out, c
                 int64_t hidden = heads.first(i + k) - from, count = k < here ? i + k + 1 - from - hidden : 0;
                 for (int64_t j = 0; j < hidden; ++j) p[j] = 0;
                 exponentials(p + hidden, count, padded(seen) - hidden, count > 0 ? lse[(i + k) * h + q] : 0);
-                const float *dy = s.b + k * width, *y = out + ((i + k) * h + q) * d;
-                for (int64_t c = 0; count > 0 && c < d; ++c) own += dy[c] * y[c];
+                const float* dy = s.b + k * width;
+                const E* y = out + ((i + k) * h + q) * d;
+                for (int64_t c = 0; count > 0 && c < d; ++c) own += dy[c] * get(y[c]);
 #pragma omp simd
                 for (int64_t j = 0; j < padded(seen); ++j) dp[j] = p[j] * (dp[j] - own) * scale;
             }
@@ -188,13 +193,12 @@ void attention_backward(const float* dout, const float* qkv, const float* out, c
             mix(s.dp, length, s.keys + from * width, width, s.c, seen, width);
             spread(s.dp, length, s.a, s.dkeys + from * width, seen, width);
             spread(s.p, length, s.b, s.dvalues + from * width, seen, width);
-            for (int64_t k = 0; k < here; ++k)
-                std::memcpy(dqkv + (i + k) * stride + q * d, s.c + k * width, d * sizeof(float));
+            for (int64_t k = 0; k < here; ++k) copy(dqkv + (i + k) * stride + q * d, s.c + k * width, d);
         }
     }
     for (int64_t j = 0; j < t; ++j) {
-        std::memcpy(dqkv + j * stride + (h + head) * d, s.dkeys + j * width, d * sizeof(float));
-        std::memcpy(dqkv + j * stride + (h + heads.g + head) * d, s.dvalues + j * width, d * sizeof(float));
+        copy(dqkv + j * stride + (h + head) * d, s.dkeys + j * width, d);
+        copy(dqkv + j * stride + (h + heads.g + head) * d, s.dvalues + j * width, d);
     }
 }
 

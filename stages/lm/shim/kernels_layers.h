@@ -5,67 +5,73 @@
 
 namespace {
 
-void norm_forward(const float* x, const float* w, float* y, float* inverse, int64_t n, int64_t d, float eps) {
+template <typename E>
+void norm_forward(const E* x, const float* w, E* y, float* inverse, int64_t n, int64_t d, float eps) {
     for (int64_t i = 0; i < n; ++i, x += d, y += d) {
         float square = 0;
 #pragma omp simd reduction(+ : square)
-        for (int64_t c = 0; c < d; ++c) square += x[c] * x[c];
+        for (int64_t c = 0; c < d; ++c) square += get(x[c]) * get(x[c]);
         float r = 1.0f / __builtin_sqrtf(square / d + eps);
         inverse[i] = r;
 #pragma omp simd
-        for (int64_t c = 0; c < d; ++c) y[c] = x[c] * r * w[c];
+        for (int64_t c = 0; c < d; ++c) set(y[c], get(x[c]) * r * w[c]);
     }
 }
 
 // With r the inverse root: dx = r (w dy - x r^2 mean(w dy x)), dw = sum over tokens of dy x r.
-void norm_backward(const float* dy, const float* x, const float* w, const float* inverse, float* dx, float* dw,
-                   int64_t n, int64_t d) {
+template <typename E>
+void norm_backward(const E* dy, const E* x, const float* w, const float* inverse, E* dx, float* dw, int64_t n,
+                   int64_t d) {
     for (int64_t i = 0; i < n; ++i, dy += d, x += d, dx += d) {
         float r = inverse[i], along = 0;
 #pragma omp simd reduction(+ : along)
-        for (int64_t c = 0; c < d; ++c) along += dy[c] * w[c] * x[c];
+        for (int64_t c = 0; c < d; ++c) along += get(dy[c]) * w[c] * get(x[c]);
         float pull = along * r * r / d;
 #pragma omp simd
         for (int64_t c = 0; c < d; ++c) {
-            dx[c] = r * (dy[c] * w[c] - x[c] * pull);
-            dw[c] += dy[c] * x[c] * r;
+            float slope = get(dy[c]), from = get(x[c]);
+            set(dx[c], r * (slope * w[c] - from * pull));
+            dw[c] += slope * from * r;
         }
     }
 }
 
-void swiglu_forward(const float* x, float* y, int64_t n, int64_t f) {
+template <typename E>
+void swiglu_forward(const E* x, E* y, int64_t n, int64_t f) {
     for (int64_t i = 0; i < n; ++i, x += 2 * f, y += f) {
 #pragma omp simd
-        for (int64_t c = 0; c < f; ++c) y[c] = x[c] * sigmoid_(x[c]) * x[f + c];
+        for (int64_t c = 0; c < f; ++c) set(y[c], get(x[c]) * sigmoid_(get(x[c])) * get(x[f + c]));
     }
 }
 
-void swiglu_backward(const float* dy, const float* x, float* dx, int64_t n, int64_t f) {
+template <typename E>
+void swiglu_backward(const E* dy, const E* x, E* dx, int64_t n, int64_t f) {
     for (int64_t i = 0; i < n; ++i, dy += f, x += 2 * f, dx += 2 * f) {
 #pragma omp simd
         for (int64_t c = 0; c < f; ++c) {
-            float gate = x[c], s = sigmoid_(gate), silu = gate * s;
-            dx[c] = dy[c] * x[f + c] * (s + silu * (1.0f - s));
-            dx[f + c] = dy[c] * silu;
+            float gate = get(x[c]), s = sigmoid_(gate), silu = gate * s, slope = get(dy[c]);
+            set(dx[c], slope * get(x[f + c]) * (s + silu * (1.0f - s)));
+            set(dx[f + c], slope * silu);
         }
     }
 }
 
-void rotate(const float* x, const float* cos, const float* sin, float* y, int64_t n, int64_t channels, int64_t heads,
-            int64_t d, float sign) {
+template <typename E>
+void rotate(const E* x, const float* cos, const float* sin, E* y, int64_t n, int64_t channels, int64_t heads, int64_t d,
+            float sign) {
     int64_t half = d / 2;
     for (int64_t i = 0; i < n; ++i, x += channels, y += channels, cos += d, sin += d) {
         for (int64_t h = 0; h < heads; ++h) {
-            const float *first = x + h * d, *second = first + half;
-            float *out = y + h * d, *out_second = out + half;
+            const E *first = x + h * d, *second = first + half;
+            E *out = y + h * d, *out_second = out + half;
 #pragma omp simd
             for (int64_t c = 0; c < half; ++c) {
-                float a = first[c], b = second[c], s = sign * sin[c];
-                out[c] = a * cos[c] - b * s;
-                out_second[c] = b * cos[c] + a * s;
+                float a = get(first[c]), b = get(second[c]), s = sign * sin[c];
+                set(out[c], a * cos[c] - b * s);
+                set(out_second[c], b * cos[c] + a * s);
             }
         }
-        std::memcpy(y + heads * d, x + heads * d, (channels - heads * d) * sizeof(float));
+        copy(y + heads * d, x + heads * d, channels - heads * d);
     }
 }
 
@@ -97,24 +103,26 @@ void few_products(const float* w, const float* x, float* y, int64_t rows, int64_
     }
 }
 
-double log_sum_exp(const float* x, int64_t v, float scale) {
+template <typename E>
+double log_sum_exp(const E* x, int64_t v, float scale) {
     float top = max_of(x, v) * scale;
     double total = 0;
     for (int64_t start = 0; start < v; start += 8 * BLOCK) {
         int64_t end = start + 8 * BLOCK < v ? start + 8 * BLOCK : v;
         float part = 0;
 #pragma omp simd reduction(+ : part)
-        for (int64_t c = start; c < end; ++c) part += exp_(x[c] * scale - top);
+        for (int64_t c = start; c < end; ++c) part += exp_(get(x[c]) * scale - top);
         total += part;
     }
     return top + __builtin_log(total);
 }
 
-void log_prob_backward(const float* x, float* dx, int64_t v, int64_t target, float lse, float scale, float grad) {
-    float factor = -scale * grad;
+template <typename E>
+void log_prob_backward(const E* x, E* dx, int64_t v, int64_t target, float lse, float scale, float grad) {
+    float factor = -scale * grad, at_target = factor * exp_(get(x[target]) * scale - lse);
 #pragma omp simd
-    for (int64_t c = 0; c < v; ++c) dx[c] = factor * exp_(x[c] * scale - lse);
-    dx[target] += scale * grad;
+    for (int64_t c = 0; c < v; ++c) set(dx[c], factor * exp_(get(x[c]) * scale - lse));
+    set(dx[target], at_target + scale * grad);
 }
 
 double weigh(const float* x, float* weights, float* sums, int64_t v, float scale, double* top) {

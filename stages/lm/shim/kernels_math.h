@@ -82,6 +82,33 @@ INLINE Vector load(const float* x) {
 
 INLINE void store(float* x, Vector v) { put(x, v); }
 
+// An element as a float, and a float as an element: rounded to the nearest, to an even one between two.
+INLINE float get(float x) { return x; }
+INLINE float get(Brain x) {
+    uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+    float wide;
+    std::memcpy(&wide, &bits, 4);
+    return wide;
+}
+INLINE void set(float& x, float value) { x = value; }
+INLINE void set(Brain& x, float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    x.bits = static_cast<uint16_t>(value == value ? rounded : 0x7fc0);
+}
+
+// Copies a vector of elements.
+template <typename To, typename From>
+INLINE void copy(To* to, const From* from, int64_t count) {
+#pragma omp simd
+    for (int64_t c = 0; c < count; ++c) set(to[c], get(from[c]));
+}
+template <typename E>
+INLINE void copy(E* to, const E* from, int64_t count) {
+    std::memcpy(to, from, count * sizeof(E));
+}
+
 // Adds neighbours at distance 8, 4, 2, 1: a fixed order.
 INLINE float sum(Vector v) {
     float x[WIDTH];
@@ -116,9 +143,10 @@ INLINE float exp_(float x) {
 
 INLINE float sigmoid_(float x) { return 1.0f / (1.0f + exp_(-x)); }
 
-INLINE float max_of(const float* x, int64_t count) {
-    float top = x[0];
+template <typename E>
+INLINE float max_of(const E* x, int64_t count) {
+    float top = get(x[0]);
 #pragma omp simd reduction(max : top)
-    for (int64_t j = 0; j < count; ++j) top = x[j] > top ? x[j] : top;
+    for (int64_t j = 0; j < count; ++j) top = get(x[j]) > top ? get(x[j]) : top;
     return top;
 }
