@@ -25,6 +25,7 @@ mod samples;
 use std::path::PathBuf;
 
 pub use dataset::Place;
+pub use model::Dtype;
 pub use preferences::{PreferenceRow, read_preferences, write_preferences};
 pub use prompts::{PromptRow, Verify, read_prompts, write_prompts};
 pub use report::{Column, Report, read_report, write_report};

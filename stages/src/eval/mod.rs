@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::artifacts::{Report, write_report};
+use crate::artifacts::{Dtype, Report, write_report};
 use crate::generate::{Question, Rows, Sampler, questions};
 use marks::{Judges, Mark, Marks};
 
@@ -69,6 +69,9 @@ pub struct Params {
     /// Seed of every draw.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
+    /// Element type in which the model samples; `float32` where absent. `bfloat16` halves its memory, and gives other
+    /// last bits.
+    pub dtype: Option<Dtype>,
     /// Completions sampled side by side.
     #[schemars(range(min = 1), extend("x-role" = "neutral"))]
     pub batch_size: usize,
@@ -84,6 +87,7 @@ impl Default for Params {
             greedy: true,
             limit: None,
             seed: 0,
+            dtype: None,
             batch_size: 64,
         }
     }
@@ -100,7 +104,7 @@ impl Stage for Eval {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let asked = suites(&inputs, &params)?;
-        let sampler = Sampler::load(ctx, &inputs.model, params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, Dtype::kind(params.dtype), params.batch_size)?;
         let judges = Judges::load(ctx, &inputs)?;
         let mut rows = Rows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
@@ -206,7 +210,7 @@ fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
     // Two models with other templates are not asked the same question.
     let template =
         sampler.chat.template.as_ref().map(|template| blake3::hash(template.source().as_bytes()).to_string());
-    let settings = json!({
+    let mut settings = json!({
         "completions": params.completions,
         "temperature": params.temperature,
         "top-p": params.top_p,
@@ -216,6 +220,9 @@ fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
         "seed": params.seed,
         "template": template.map(|digest| format!("b3:{}", &digest[..12])),
     });
+    if let Some(dtype) = params.dtype {
+        settings["dtype"] = json!(dtype);
+    }
     settings.as_object().expect("it is written as one").clone()
 }
 

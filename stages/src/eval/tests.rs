@@ -72,6 +72,12 @@ fn a_report_has_every_suite_and_the_row() {
     assert!(report.suites["sums"]["truncated"].as_f64().unwrap() > 0.0);
     assert_eq!(report.settings["temperature"], json!(1.0));
     assert!(report.settings["template"].as_str().is_some_and(|digest| digest.starts_with("b3:")));
+
+    assert_eq!(report.settings.get("dtype"), None);
+    let narrow = place.attempt("narrow", json!({ "limit": 5, "dtype": "bfloat16" }));
+    assert!(matches!(well(narrow.run::<Eval>()), Outcome::Done(_)));
+    let report: Report = serde_json::from_str(&narrow.output("report/report.json")).unwrap();
+    assert_eq!(report.settings["dtype"], json!("bfloat16"), "two reports in other types are not alike");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use lm::generate::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::artifacts::{read_samples, write_samples};
+use crate::artifacts::{Dtype, read_samples, write_samples};
 pub use keep::Keep;
 use progress::Progress;
 use prompts::Exemplars;
@@ -82,6 +82,9 @@ pub struct Params {
     /// Seed of the order and of every draw.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
+    /// Element type in which the model samples; `float32` where absent. `bfloat16` halves its memory, and gives other
+    /// last bits.
+    pub dtype: Option<Dtype>,
     /// Completions sampled side by side.
     #[schemars(range(min = 1), extend("x-role" = "neutral"))]
     pub batch_size: usize,
@@ -100,6 +103,7 @@ impl Default for Params {
             per_prompt_limit: None,
             limit: None,
             seed: 0,
+            dtype: None,
             batch_size: 64,
         }
     }
@@ -122,7 +126,7 @@ impl Stage for Generate {
             Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
             None => None,
         };
-        let sampler = Sampler::load(ctx, &inputs.model, params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, Dtype::kind(params.dtype), params.batch_size)?;
         let mut rows = Rows::read(ctx)?;
         let mut progress = Progress::start(&params);
         // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.

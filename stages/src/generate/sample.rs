@@ -2,8 +2,8 @@
 
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
-use lm::Model;
 use lm::generate::{Request, Sampling, generate};
+use lm::{Kind, Model};
 use text::Chat;
 
 use super::Question;
@@ -40,10 +40,15 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn load(ctx: &Context, input: &Input<ModelMarker>, batch_size: usize) -> Result<Self, StageError> {
+    pub(crate) fn load(
+        ctx: &Context,
+        input: &Input<ModelMarker>,
+        dtype: Kind,
+        batch_size: usize,
+    ) -> Result<Self, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
-        let model = load_model(ctx, input, device, lm::Kind::Float)?;
+        let model = load_model(ctx, input, device, dtype)?;
         let chat = Chat::load(input.path())?;
         let opening = if chat.prefills_think() { "<think>" } else { "" };
         Ok(Self { model, chat, opening, batch_size })

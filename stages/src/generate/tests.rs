@@ -87,6 +87,30 @@ fn completions_go_through_the_filters_in_order() {
 }
 
 #[test]
+fn brain_floats_where_they_are_asked_for() {
+    let place = Place::new();
+    let attempt = place.attempt("a", json!({ "dtype": "bfloat16", "completions": 1, "keep": [] }));
+    done(well(attempt.run::<Generate>()));
+    let lines = attempt.output("samples/samples.jsonl");
+    let samples: Vec<SampleRow> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!samples.is_empty());
+    let dir = place.0.path().join("model");
+    let options = lm::Options { dtype: lm::Kind::BFloat16, ..lm::Options::default() };
+    let (model, chat) = (lm::Model::load(&dir, &options).unwrap(), text::Chat::load(&dir).unwrap());
+    let sampling = Sampling { max_tokens: 24, stop: vec![chat.eos], ..Sampling::default() };
+    for sample in &samples {
+        // The second of two equal prompts has the next draw; which of the two was kept is not known.
+        let draws = [0, 1].map(|index| {
+            let seed = sample_seed(3, 0, &sample.prompt, index);
+            let request = lm::generate::Request { prompt: chat.prompt_ids(&sample.prompt).unwrap(), seed };
+            let drawn = lm::generate::generate(&model, &[request], &sampling, 1, &mut |_, _| {}).unwrap();
+            chat.completion_text(&drawn[0].ids)
+        });
+        assert!(draws.contains(&sample.completion), "{sample:?} is none of {draws:?}");
+    }
+}
+
+#[test]
 fn only_what_is_not_known_is_sampled() {
     let place = Place::new();
     let first = place.attempt("first", json!({ "keep": ["unique"] }));

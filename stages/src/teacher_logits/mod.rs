@@ -23,7 +23,9 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 use text::Chat;
 
-use crate::artifacts::{LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard};
+use crate::artifacts::{
+    Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
+};
 use crate::data::{TokenRow, micro_batches, pack, read_all, tokenise};
 
 /// Hidden states that meet the vocabulary at a time, which bounds the logits.
@@ -57,6 +59,9 @@ pub struct Params {
     /// Longest row in tokens, prompt included; longer ones are counted and left out.
     #[schemars(range(min = 2), extend("x-role" = "rows"))]
     pub max_tokens: usize,
+    /// Element type in which the model is run; `float32` where absent. `bfloat16` halves its memory, and gives other
+    /// last bits.
+    pub dtype: Option<Dtype>,
     /// Tokens in one forward pass; it bounds memory, and eight times as many are a file. Sums in another order have other
     /// last bits, so it is a result key.
     #[schemars(range(min = 1))]
@@ -65,7 +70,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { top_k: 32, max_tokens: 4_096, micro_batch_tokens: 8_192 }
+        Self { top_k: 32, max_tokens: 4_096, dtype: None, micro_batch_tokens: 8_192 }
     }
 }
 
@@ -88,7 +93,7 @@ impl Stage for TeacherLogits {
         }
         let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, params.max_tokens)?;
         let teacher = Teacher {
-            model: load_model(ctx, &inputs.model, device, lm::Kind::Float)?,
+            model: load_model(ctx, &inputs.model, device, Dtype::kind(params.dtype))?,
             vocab: vocabulary.size,
             params: &params,
         };

@@ -39,7 +39,11 @@ impl Place {
     }
 
     fn attempt(&self, name: &str, known: Vec<PathBuf>) -> Attempt {
-        let config = self.config(json!({}));
+        self.attempt_of(name, json!({}), known)
+    }
+
+    fn attempt_of(&self, name: &str, more: Value, known: Vec<PathBuf>) -> Attempt {
+        let config = self.config(more);
         Attempt::with_rows::<TeacherLogits>(&self.0.path().join(name), &config, None, known)
     }
 
@@ -56,8 +60,13 @@ impl Place {
 
 #[test]
 fn what_is_written_is_what_the_whole_logits_say() {
+    is_what_the_whole_logits_say(json!({}), Kind::Float);
+    is_what_the_whole_logits_say(json!({ "dtype": "bfloat16" }), Kind::BFloat16);
+}
+
+fn is_what_the_whole_logits_say(more: Value, dtype: Kind) {
     let place = Place::new(40);
-    well(place.attempt("a", Vec::new()).run::<TeacherLogits>());
+    well(place.attempt_of("a", more, Vec::new()).run::<TeacherLogits>());
     let logits = input::<mark::Logits>("a.logits", &place.logits("a"), json!({}));
     let mut indices = Vec::new();
     let data = well(LogitsRows::open(&[logits], |index, _| {
@@ -65,7 +74,7 @@ fn what_is_written_is_what_the_whole_logits_say() {
         Ok(())
     }));
     assert!(indices[0].shards > 2 && indices[0].rows == 40, "{indices:?}");
-    let model = Model::load(&place.0.path().join("model"), &lm::Options::default()).unwrap();
+    let model = Model::load(&place.0.path().join("model"), &lm::Options { dtype, ..lm::Options::default() }).unwrap();
     let _guard = no_grad_guard();
     let mut tokens = 0;
     for (index, row) in data.rows.iter().enumerate() {

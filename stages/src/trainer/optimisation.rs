@@ -5,6 +5,8 @@ use lm::{AdamWOptions, Decay, Kind, Schedule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::artifacts::Dtype;
+
 /// The shape of the learning rate over the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -18,16 +20,6 @@ pub enum ScheduleShape {
     /// Warm-up, stable, decay: `lr` for `stable-steps` after the warm-up, then a straight line to `min-lr-ratio` of it at
     /// `decay-steps`, then flat.
     Wsd,
-}
-
-/// The element type of weights and activations in training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dtype {
-    /// 32 bits.
-    Float32,
-    /// 16 bits with the range of 32; the optimiser keeps weights and moments, and gradients are added up, in 32.
-    Bfloat16,
 }
 
 /// Learning-rate schedule, AdamW and clipping, and how the model is held.
@@ -139,10 +131,7 @@ impl Optimisation {
 
     /// Returns the element type of the model in training.
     pub fn kind(&self) -> Kind {
-        match self.dtype {
-            None | Some(Dtype::Float32) => Kind::Float,
-            Some(Dtype::Bfloat16) => Kind::BFloat16,
-        }
+        Dtype::kind(self.dtype)
     }
 
     /// Returns AdamW's options.
