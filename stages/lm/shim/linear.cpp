@@ -75,6 +75,8 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         std::vector<int64_t> rows;
         for (int64_t i = 0; i < num_weights; ++i) rows.push_back(parts[i].size(0));
         ctx->saved_data["rows"] = rows;
+        ctx->saved_data["frozen"] =
+            std::none_of(parts.begin(), parts.end(), [](const at::Tensor& part) { return part.requires_grad(); });
         ctx->saved_data["biases"] = fused_bias.has_value();
         // Not `product`: in here gradients are off, and training would take the kernel for few tokens.
         return many(x, fused, fused_bias);
@@ -87,8 +89,12 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         bool biases = ctx->saved_data["biases"].toBool();
         at::Tensor dy = wide(grads[0].contiguous());
         at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(wide(fused)).to(x.scalar_type()) : at::Tensor();
-        at::Tensor dw = dy.t().mm(wide(x));
         variable_list result = {dx, at::Tensor(), at::Tensor()};
+        if (ctx->saved_data["frozen"].toBool()) {
+            result.resize(result.size() + (biases ? 2 : 1) * rows.size() + 1);
+            return result;
+        }
+        at::Tensor dw = dy.t().mm(wide(x));
         int64_t start = 0;
         for (int64_t size : rows) {
             result.push_back(dw.narrow(0, start, size));

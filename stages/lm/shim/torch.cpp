@@ -9,6 +9,36 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+namespace {
+
+// The chain rule: db = scale dW a^T, da = scale b^T dW.
+struct PassOn : torch::autograd::PostAccumulateGradHook {
+    at::Tensor a, b;
+    double scale;
+
+    PassOn(at::Tensor a, at::Tensor b, double scale) : a(std::move(a)), b(std::move(b)), scale(scale) {}
+
+    void operator()(const torch::autograd::Variable& weight) override {
+        c10::NoGradGuard no_grad;
+        at::Tensor grad = weight.grad().to(at::kFloat) * scale;
+        weight.mutable_grad() = at::Tensor();
+        add(a, b.t().mm(grad));
+        add(b, grad.mm(a.t()));
+    }
+
+    static void add(const at::Tensor& leaf, at::Tensor grad) {
+        if (leaf.grad().defined()) {
+            leaf.mutable_grad().add_(grad);
+        } else {
+            leaf.mutable_grad() = std::move(grad);
+        }
+    }
+};
+
+}  // namespace
 
 extern "C" {
 
@@ -60,6 +90,14 @@ char* r1flow_backward_from(tensor output, tensor grad) {
 char* r1flow_grads_in_single(tensor* tensors, int64_t count) {
     return guarded([&] {
         for (int64_t i = 0; i < count; ++i) tensors[i]->set_grad_dtype(at::kFloat);
+    });
+}
+
+// From now on a gradient that arrives at `weight` becomes one of the adapters a and b, of which it is made as
+// W0 + scale b a, and is dropped.
+char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale) {
+    return guarded([&] {
+        torch::autograd::impl::set_post_acc_grad_hooks(*weight, std::make_unique<PassOn>(*a, *b, scale));
     });
 }
 

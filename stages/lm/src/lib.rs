@@ -37,7 +37,7 @@ pub use config::{Config, Experts, Latent, Shape};
 pub use device::setup;
 pub use generate::{Completion, Request, Sampling};
 pub use model::{Model, Options};
-pub use optim::{AdamW, AdamWOptions, Decay, Schedule, clip_grad_norm, zero_grad};
+pub use optim::{AdamW, AdamWOptions, Decay, Schedule, adapt, clip_grad_norm, zero_grad};
 pub use pass::Pass;
 pub use reward::RewardModel;
 pub use rope::{Rope, Scaling, Yarn};

@@ -65,8 +65,9 @@ impl<'a> Pass<'a> {
             through(&network.layer(inputs.len(), &input_nd, &mut attend), &grad_nd);
             grad_nd = input_nd.grad();
         }
-        if grad_nd.defined() {
-            through(&network.embed(&ids_n), &grad_nd);
+        let embedded_nd = network.embed(&ids_n);
+        if grad_nd.defined() && embedded_nd.requires_grad() {
+            through(&embedded_nd, &grad_nd);
         }
     }
 }

@@ -36,6 +36,7 @@ unsafe extern "C" {
     fn r1flow_drop_grads(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
     fn r1flow_backward_from(output: *mut C_tensor, grad: *mut C_tensor) -> *mut c_char;
     fn r1flow_grads_in_single(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
+    fn r1flow_adapt(weight: *mut C_tensor, a: *mut C_tensor, b: *mut C_tensor, scale: c_double) -> *mut c_char;
     fn r1flow_set_deterministic(on: c_int) -> *mut c_char;
     fn r1flow_device_memory(index: i64, bytes: *mut i64) -> *mut c_char;
     fn r1flow_reset_device_peak(index: i64) -> *mut c_char;
@@ -190,6 +191,12 @@ pub(crate) fn backward_from(output: &Tensor, grad: &Tensor) -> Result<(), Error>
 pub(crate) fn grads_in_single(tensors: &[&Tensor]) -> Result<(), Error> {
     // SAFETY: as in `fused_adamw`.
     checked(unsafe { r1flow_grads_in_single(pointers(tensors).as_ptr(), tensors.len() as i64) })
+}
+
+/// Turns gradients that arrive at `weight` into those of `a` and `b`, for good.
+pub(crate) fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), Error> {
+    // SAFETY: the tensors live through the call, and the hook has references of its own.
+    checked(unsafe { r1flow_adapt(pointer(weight), pointer(a), pointer(b), scale) })
 }
 
 /// Makes libtorch refuse, or replace, operations whose result depends on the order of threads.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Sft;
 use crate::artifacts::{SampleRow, write_samples};
-use crate::testing::{Attempt, reference, tiny_model, tiny_model_of, well};
+use crate::testing::{Attempt, message, reference, tiny_model, tiny_model_of, well};
 
 /// Ten seeded steps on the CPU. A refactor leaves them alone; a change of the mathematics updates them (print
 /// `losses`), raises the kind's `VERSION` and says why.
@@ -184,15 +184,58 @@ fn resumed_adapters_end_with_the_same_bytes() {
 
 #[test]
 fn computing_activations_anew_changes_no_byte() {
+    let cases = [json!({}), json!({ "lora": {} }), json!({ "freeze": ["model.embed_tokens", "model.layers.0"] })];
+    for more in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(&dir, 4);
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let kept = Attempt::new::<Sft>(&dir.path().join("kept"), &config, None);
+        well(kept.run::<Sft>());
+        config["gradient-checkpointing"] = json!(true);
+        let anew = Attempt::new::<Sft>(&dir.path().join("anew"), &config, None);
+        well(anew.run::<Sft>());
+        let file = |attempt: &str| dir.path().join(attempt).join("outputs/model/model.safetensors");
+        assert!(fs_err::read(file("kept")).unwrap() == fs_err::read(file("anew")).unwrap(), "{more}");
+    }
+}
+
+#[test]
+fn what_is_frozen_stays_and_the_rest_learns_and_resumes() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(&dir, 4);
-    let kept = Attempt::new::<Sft>(&dir.path().join("kept"), &config, None);
-    well(kept.run::<Sft>());
-    config["gradient-checkpointing"] = json!(true);
-    let anew = Attempt::new::<Sft>(&dir.path().join("anew"), &config, None);
-    well(anew.run::<Sft>());
-    let bytes = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
-    assert!(bytes("kept") == bytes("anew"));
+    let mut config = config(&dir, 20);
+    config["freeze"] = json!(["model.embed_tokens", "model.layers.0.self_attn", "model.layers.0.mlp.up_proj.weight"]);
+    let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &config, None);
+    well(whole.run::<Sft>());
+    let losses = losses(&whole);
+    assert!(losses[19] < losses[0] - 0.1, "{losses:?}");
+    let broken = Attempt::new::<Sft>(&dir.path().join("broken"), &config, None);
+    let resume = broken.run_stopped::<Sft>();
+    let moments = lm::checkpoint::load_tensors(&resume.dir.join("optimizer.safetensors")).unwrap();
+    assert!(moments.iter().all(|(name, _)| !name.contains("embed_tokens")), "what is frozen has no moments");
+    let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume));
+    well(resumed.run::<Sft>());
+
+    let load = |path: &str| lm::checkpoint::load_tensors(&dir.path().join(path)).unwrap();
+    let (base, trained) = (load("model/model.safetensors"), load("whole/outputs/model/model.safetensors"));
+    assert!(trained == load("resumed/outputs/model/model.safetensors"));
+    for ((name, base), (_, trained)) in base.iter().zip(&trained) {
+        let frozen =
+            ["embed_tokens", "layers.0.self_attn", "layers.0.mlp.up_proj"].iter().any(|part| name.contains(part));
+        assert_eq!(base == trained, frozen, "{name}");
+    }
+
+    for (freeze, said) in [
+        (json!(["model.layers.0.self"]), "`freeze` names `model.layers.0.self`, which no parameter begins with"),
+        (json!(["model", "lm_head", "score"]), "`freeze` names `lm_head`, which no parameter begins with"),
+        (json!(["model"]), "`freeze` names every parameter"),
+    ] {
+        config["freeze"] = freeze;
+        let wrong = Attempt::new::<Sft>(&dir.path().join("wrong"), &config, None);
+        assert!(message(wrong.run::<Sft>()).starts_with(said), "{said}");
+    }
+    config["lora"] = json!({});
+    let both = Attempt::new::<Sft>(&dir.path().join("both"), &config, None);
+    assert!(message(both.run::<Sft>()).starts_with("`freeze` beside `lora`"));
 }
 
 #[test]

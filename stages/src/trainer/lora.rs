@@ -1,18 +1,18 @@
 //! LoRA (Hu et al. 2021, section 4.1): W = W0 + (alpha / rank) B A, of which only A and B are trained.
 //!
 //! The idea to know: the model always holds W itself, so forward, sampling and loss know nothing of adapters, and the
-//! sampler has the speed of the merged model. What the backward pass leaves at W is turned into what it means for the
-//! adapters (dB = s dW Aᵀ, dA = s Bᵀ dW, s = alpha / rank), which is the chain rule and no approximation.
+//! sampler has the speed of the merged model. What the backward pass brings to W is turned at once into what it means for
+//! the adapters (dB = s dW Aᵀ, dA = s Bᵀ dW, s = alpha / rank), which is the chain rule and no approximation; all other
+//! parameters take no gradient. So the gradients of one layer's matrices exist at a time.
 //!
-//! Departures: no dropout; the gradient of each adapted matrix is formed whole, so this saves the optimiser's memory and
-//! the checkpoints' size, not the gradients' memory.
+//! Departures: no dropout; dW is formed whole, which is more work than a narrow product beside W.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use engine::stage::{Context, StageError};
 use lm::checkpoint::save_tensors;
-use lm::{Kind, Tensor, no_grad_guard, zero_grad};
+use lm::{Kind, Tensor, adapt, no_grad_guard};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -55,6 +55,10 @@ pub fn train_adapted(
     let Some(lora) = lora else {
         return Ok((train(ctx, objective, optimisation, lr, steps)?, None));
     };
+    if optimisation.freeze.is_some() {
+        return Err(StageError::new("`freeze` beside `lora`: whatever is not adapted is frozen anyway")
+            .with_help("`lora.targets` says which matrices are adapted"));
+    }
     let mut adapted = Adapted { adapters: Adapters::draw(objective.parameters(), lora, seed)?, inner: objective };
     let ended = train(ctx, &mut adapted, optimisation, lr, steps)?;
     adapted.adapters.merge();
@@ -73,8 +77,8 @@ impl<O: Objective> Objective for Adapted<'_, O> {
     }
 
     fn leaves(&self) -> Vec<&Tensor> {
-        let own = self.adapters.parameters.iter().map(|(_, parameter)| parameter);
-        self.inner.leaves().into_iter().chain(own).collect()
+        // What arrives at the model's own is passed on at once.
+        self.parameters().iter().map(|(_, parameter)| parameter).collect()
     }
 
     fn workload(&self) -> Workload<'_> {
@@ -83,10 +87,7 @@ impl<O: Objective> Objective for Adapted<'_, O> {
 
     fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
         self.adapters.merge();
-        let metrics = self.inner.accumulate(step)?;
-        self.adapters.take_gradients();
-        zero_grad(self.inner.parameters())?;
-        Ok(metrics)
+        self.inner.accumulate(step)
     }
 
     fn save(&self, dir: &Path) -> Result<(), StageError> {
@@ -101,6 +102,8 @@ impl<O: Objective> Objective for Adapted<'_, O> {
 /// The adapters of a model.
 pub struct Adapters {
     lora: Lora,
+    /// `alpha` / `rank`.
+    scale: f64,
     parts: Vec<Part>,
     /// All A and B by PEFT's names, sorted.
     parameters: Vec<(String, Tensor)>,
@@ -141,40 +144,31 @@ impl Adapters {
             return Err(StageError::new("`lora.targets` is empty: there is nothing to train"));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let scale = lora.alpha / lora.rank as f64;
+        let adapted: BTreeSet<&str> = chosen.iter().map(|(module, _, _)| *module).collect();
+        for (name, parameter) in parameters {
+            let trains = projection(name).is_some_and(|(module, _)| adapted.contains(module)) && parameter.dim() == 2;
+            let _ = parameter.set_requires_grad(trains);
+        }
         let (mut parts, mut parameters) = (Vec::new(), Vec::new());
         for (module, target, weight) in chosen {
             let part = Part::draw(weight, target, lora.rank, &mut rng);
+            adapt(weight, &part.a_ri, &part.b_or, scale)?;
             for (letter, tensor) in [("A", &part.a_ri), ("B", &part.b_or)] {
                 parameters.push((format!("base_model.model.{module}.lora_{letter}.weight"), tensor.shallow_clone()));
             }
             parts.push(part);
         }
         parameters.sort_by(|(left, _), (right, _)| left.cmp(right));
-        Ok(Self { lora: lora.clone(), parts, parameters })
-    }
-
-    fn scale(&self) -> f64 {
-        self.lora.alpha / self.lora.rank as f64
+        Ok(Self { lora: lora.clone(), scale, parts, parameters })
     }
 
     /// Sets the model's weights to what base and adapters come to.
     fn merge(&self) {
         let _guard = no_grad_guard();
         for part in &self.parts {
-            let merged_oi = part.b_or.matmul(&part.a_ri) * self.scale() + part.base_oi.to_kind(Kind::Float);
+            let merged_oi = part.b_or.matmul(&part.a_ri) * self.scale + part.base_oi.to_kind(Kind::Float);
             part.weight_oi.shallow_clone().copy_(&merged_oi);
-        }
-    }
-
-    /// Turns the gradients of the model's weights into the adapters'.
-    fn take_gradients(&self) {
-        for part in self.parts.iter().filter(|part| part.weight_oi.grad().defined()) {
-            let grad_oi = part.weight_oi.grad().to_kind(Kind::Float) * self.scale();
-            let (grad_ri, grad_or) =
-                (part.b_or.detach().tr().matmul(&grad_oi), grad_oi.matmul(&part.a_ri.detach().tr()));
-            // A product with a constant has that constant for its gradient: libtorch's binding sets none directly.
-            let carrier = (&part.a_ri * grad_ri).sum(Kind::Float) + (&part.b_or * grad_or).sum(Kind::Float);
-            carrier.backward();
         }
     }
 
@@ -232,8 +226,10 @@ mod tests {
 
     fn adapters(weight: &Tensor, lora: &Lora) -> Result<Adapters, StageError> {
         let name = "model.layers.0.mlp.up_proj.weight".to_owned();
-        let norm = ("model.norm.weight".to_owned(), Tensor::from_slice(&[1f32]));
-        Adapters::draw(&[(name, weight.shallow_clone()), norm], lora, 3)
+        let norm = ("model.norm.weight".to_owned(), Tensor::from_slice(&[1f32]).set_requires_grad(true));
+        let drawn = Adapters::draw(&[(name, weight.shallow_clone()), (norm.0, norm.1.shallow_clone())], lora, 3);
+        assert!(drawn.is_err() || !norm.1.requires_grad(), "what is not adapted takes no gradient");
+        drawn
     }
 
     #[test]
@@ -251,13 +247,15 @@ mod tests {
         adapters.merge();
         let (x, y) = (wave(4, 7, 0.3), wave(4, 5, 0.6));
         let merged = x.matmul(&weight.tr());
+        // Twice, as in two micro-batches.
         (&merged - &y).square().sum(Kind::Float).backward();
-        adapters.take_gradients();
+        assert!(!weight.grad().defined(), "it has been passed on");
+        (x.matmul(&weight.tr()) - &y).square().sum(Kind::Float).backward();
 
         let leaf = |tensor: &Tensor| tensor.detach().copy().set_requires_grad(true);
         let (a, b) = (leaf(&part.a_ri), leaf(&part.b_or));
         let beside = x.matmul(&base.tr()) + x.matmul(&a.tr()).matmul(&b.tr()) * 3.0;
-        (&beside - y).square().sum(Kind::Float).backward();
+        ((&beside - y).square().sum(Kind::Float) * 2.0).backward();
         let differs = |one: &Tensor, two: &Tensor| (one - two).abs().max().double_value(&[]);
         assert!(differs(&merged, &beside) < 2e-6, "{}", differs(&merged, &beside));
         let scale = a.grad().abs().max().double_value(&[]).max(b.grad().abs().max().double_value(&[]));

@@ -44,12 +44,11 @@ impl Expected {
     pub(super) fn of(objective: &impl Objective, optimisation: &Optimisation) -> Result<Self, StageError> {
         let Workload { model, tokens, recompute, logits: (chunk, copies), sampling } = objective.workload();
         let (config, dtype, device) = (&model.config, model.dtype(), model.device());
-        let trained = objective.parameters().iter().map(|(_, parameter)| parameter.numel() as u64).sum::<u64>();
-        let leaves = objective.leaves();
-        let largest = leaves.iter().map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
+        let trained = objective.leaves().iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
+        let reached = model.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad());
+        let largest = reached.map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
         let master = if optimisation.kind() == Kind::Float { 0 } else { 4 };
         let activations = footprint::activations(config, dtype, tokens, recompute);
-        let gradients = 4 * leaves.iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
         let gaps = match (device, dtype) {
             (Device::Cpu, Kind::Float) => GAPS,
             (Device::Cpu, _) => GAPS_OF_BRAIN_FLOATS,
@@ -60,7 +59,7 @@ impl Expected {
             ("model and data", memory::used(device)?.now),
             ("optimiser", (8 + master) * trained),
             // A parameter that gets its gradient in parts has two for a moment.
-            ("gradients", gradients + 4 * largest),
+            ("gradients", 4 * (trained + largest)),
             ("activations", activations),
             ("gaps", (activations as f64 * gaps) as u64),
             ("logits", footprint::logits(config, chunk.min(tokens), copies)),

@@ -37,7 +37,7 @@ pub trait Objective {
     /// Returns the parameters, sorted by name.
     fn parameters(&self) -> &[(String, Tensor)];
 
-    /// Returns those that a backward pass gives gradients to; more than the parameters where these are derived.
+    /// Returns those that hold gradients from one pass to the next.
     fn leaves(&self) -> Vec<&Tensor> {
         self.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad()).collect()
     }
@@ -77,13 +77,14 @@ pub fn train(
     steps: u64,
 ) -> Result<Ended, StageError> {
     let schedule = optimisation.schedule(lr)?;
+    let trained = optimisation.trained(objective.parameters())?;
     let memory = Expected::of(objective, optimisation)?;
     memory.tell(ctx)?;
-    let mut optimiser = AdamW::new(objective.parameters(), optimisation.adamw());
+    let mut optimiser = AdamW::new(&trained, optimisation.adamw());
     let mut metrics = Metrics::new();
     let mut done = 0;
     if let Some(resume) = ctx.resume() {
-        restore(objective, &mut optimiser, &resume.dir)?;
+        restore(&trained, &mut optimiser, &resume.dir)?;
         objective.restore(&resume.dir, resume.step)?;
         done = resume.step;
     }
@@ -91,7 +92,7 @@ pub fn train(
         let begin = Instant::now();
         metrics = objective.accumulate(done)?;
         let lr = schedule.lr(done);
-        let norm = update(objective, &mut optimiser, optimisation.max_grad_norm, lr)?;
+        let norm = update(&trained, &mut optimiser, optimisation.max_grad_norm, lr)?;
         guard(done, &metrics, norm)?;
         done += 1;
         metrics.insert("grad_norm".to_owned(), norm);
@@ -101,7 +102,10 @@ pub fn train(
         ctx.progress(done, steps, "step", metrics.clone());
         // The last step is always kept: from there `steps` can be raised.
         if done == steps || ctx.checkpoint_due(done) {
-            ctx.checkpoint(done, |dir| save(objective, &optimiser, done, dir))?;
+            ctx.checkpoint(done, |dir| {
+                save(&trained, &optimiser, done, dir)?;
+                objective.save(dir)
+            })?;
         }
         if done < steps && ctx.stop_requested() {
             return Ok(Ended::Stopped(done));
@@ -115,8 +119,7 @@ pub fn train(
 }
 
 /// Applies the accumulated gradients, and returns their norm before clipping. Without gradients nothing moves.
-fn update(objective: &impl Objective, optimiser: &mut AdamW, max_norm: f64, lr: f64) -> Result<f64, StageError> {
-    let parameters = objective.parameters();
+fn update(parameters: &[(String, Tensor)], optimiser: &mut AdamW, max_norm: f64, lr: f64) -> Result<f64, StageError> {
     if !parameters.iter().any(|(_, parameter)| parameter.grad().defined()) {
         return Ok(0.0);
     }
@@ -137,16 +140,16 @@ fn guard(step: u64, metrics: &Metrics, norm: f64) -> Result<(), StageError> {
     })
 }
 
-fn save(objective: &impl Objective, optimiser: &AdamW, step: u64, dir: &Path) -> Result<(), StageError> {
-    save_tensors(&dir.join("weights.safetensors"), objective.parameters())?;
+fn save(parameters: &[(String, Tensor)], optimiser: &AdamW, step: u64, dir: &Path) -> Result<(), StageError> {
+    save_tensors(&dir.join("weights.safetensors"), parameters)?;
     save_tensors(&dir.join("optimizer.safetensors"), &optimiser.state())?;
     fs_err::write(dir.join("state.json"), json!({ "step": step }).to_string())?;
-    objective.save(dir)
+    Ok(())
 }
 
-fn restore(objective: &impl Objective, optimiser: &mut AdamW, dir: &Path) -> Result<(), StageError> {
+fn restore(parameters: &[(String, Tensor)], optimiser: &mut AdamW, dir: &Path) -> Result<(), StageError> {
     let weights: BTreeMap<String, Tensor> = load_tensors(&dir.join("weights.safetensors"))?.into_iter().collect();
-    copy_into(objective.parameters(), &weights)?;
+    copy_into(parameters, &weights)?;
     optimiser.restore(&load_tensors(&dir.join("optimizer.safetensors"))?)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The keys of optimisation that all trainers share.
 
 use engine::stage::StageError;
-use lm::{AdamWOptions, Decay, Kind, Schedule};
+use lm::{AdamWOptions, Decay, Kind, Schedule, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -51,6 +51,9 @@ pub struct Optimisation {
     pub max_grad_norm: f64,
     /// Element type of weights and activations, and of the model that comes out; `float32` where absent.
     pub dtype: Option<Dtype>,
+    /// Parameters that keep their values, by the beginnings of their names: `["model.embed_tokens", "model.layers.0"]`. They
+    /// need no gradients and no moments. Absent: all are trained.
+    pub freeze: Option<Vec<String>>,
     /// Computes activations anew on the way back, layer by layer, and so keeps one vector a token and layer of them: a
     /// third more work. The result is the same.
     #[schemars(extend("x-role" = "neutral"))]
@@ -70,6 +73,7 @@ impl Default for Optimisation {
             weight_decay: 0.0,
             max_grad_norm: 1.0,
             dtype: None,
+            freeze: None,
             gradient_checkpointing: false,
         }
     }
@@ -132,6 +136,28 @@ impl Optimisation {
     /// Returns the element type of the model in training.
     pub fn kind(&self) -> Kind {
         Dtype::kind(self.dtype)
+    }
+
+    /// Freezes what is named, and returns the others.
+    pub fn trained(&self, parameters: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>, StageError> {
+        let freeze = self.freeze.as_deref().unwrap_or_default();
+        let is_below = |name: &str, part: &str| {
+            name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if let Some(part) = freeze.iter().find(|part| !parameters.iter().any(|(name, _)| is_below(name, part))) {
+            let known = parameters.first().map_or("nothing", |(name, _)| name);
+            return Err(StageError::new(format!("`freeze` names `{part}`, which no parameter begins with"))
+                .with_help(format!("it ends where a word of the name ends; the first parameter is `{known}`")));
+        }
+        let is_frozen = |name: &str| freeze.iter().any(|part| is_below(name, part));
+        let (frozen, trained): (Vec<_>, Vec<_>) = parameters.iter().partition(|(name, _)| is_frozen(name));
+        if trained.is_empty() {
+            return Err(StageError::new("`freeze` names every parameter: there is nothing to train"));
+        }
+        for (_, parameter) in frozen {
+            let _ = parameter.set_requires_grad(false);
+        }
+        Ok(trained.into_iter().map(|(name, parameter)| (name.clone(), parameter.shallow_clone())).collect())
     }
 
     /// Returns AdamW's options.
