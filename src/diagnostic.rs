@@ -37,7 +37,7 @@ pub(crate) fn show_each(loaded: &Loaded) {
 pub(crate) fn to_json(loaded: &Loaded) -> serde_json::Value {
     let mistakes = loaded.diagnostics.iter().map(|diagnostic| {
         let source = loaded.sources.get(diagnostic.place.source);
-        let before = &source.text[..diagnostic.place.start.min(source.text.len())];
+        let before = &source.text[..diagnostic.place.span().start.min(source.text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         json!({

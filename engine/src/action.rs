@@ -252,8 +252,8 @@ mod tests {
             roles: BTreeMap::from([("steps".to_owned(), Role::Extent), ("batch-size".to_owned(), Role::Neutral)])
                 .into(),
             outputs: BTreeMap::new().into(),
-            origins: BTreeMap::new(),
-            run: RunOptions::default(),
+            origins: Vec::new(),
+            run: RunOptions::default().into(),
             backend: None,
             uses_tensors: true,
         }

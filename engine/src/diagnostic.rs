@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Index of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(usize);
+pub struct SourceId(u32);
 
 /// The texts that diagnostics point into.
 #[derive(Clone, Debug, Default)]
@@ -24,35 +24,33 @@ impl Sources {
     /// Adds a source.
     pub fn add(&mut self, name: &Path, text: String) -> SourceId {
         self.0.push(Source { name: name.to_owned(), text });
-        SourceId(self.0.len() - 1)
+        SourceId(self.0.len() as u32 - 1)
     }
 
     /// Returns a source.
     pub fn get(&self, id: SourceId) -> &Source {
-        &self.0[id.0]
+        &self.0[id.0 as usize]
     }
 }
 
-/// A range of bytes in a source.
+/// A range of bytes in a source. Each key and each value has one, so it is small: of a file of 4 GiB places are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The source.
     pub source: SourceId,
-    /// Its first byte and the one after its last.
-    pub start: usize,
-    /// The byte after the last.
-    pub end: usize,
+    start: u32,
+    end: u32,
 }
 
 impl Place {
     /// Makes a place.
     pub fn new(source: SourceId, span: Range<usize>) -> Self {
-        Self { source, start: span.start, end: span.end }
+        Self { source, start: span.start as u32, end: span.end as u32 }
     }
 
     /// Returns the range of bytes.
     pub fn span(&self) -> Range<usize> {
-        self.start..self.end
+        self.start as usize..self.end as usize
     }
 }
 

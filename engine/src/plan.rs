@@ -76,7 +76,7 @@ pub struct Row {
     /// Rows that an earlier run has sampled from the same model, of which it takes those that it needs.
     pub known_rows: Option<u64>,
     /// What it is expected to cost, where it is not fresh.
-    pub forecast: Option<Forecast>,
+    pub forecast: Option<Box<Forecast>>,
 }
 
 impl Row {
@@ -145,10 +145,10 @@ pub fn plan(workflow: &Workflow, store: &Store, selection: &Selection) -> Result
         store,
         inputs: hash_inputs(workflow, store)?,
         selected: select(workflow, selection)?,
-        known: HashMap::new(),
+        known: HashMap::with_capacity(workflow.graph.node_count()),
         memory: None,
     };
-    let mut rows = Vec::new();
+    let mut rows = Vec::with_capacity(workflow.graph.node_count());
     for node in workflow.graph.node_indices() {
         let (is_wanted, is_given) = (planner.selected.wanted.contains(&node), planner.selected.given.contains(&node));
         if is_wanted || is_given {
@@ -230,7 +230,7 @@ impl Planner<'_> {
         let done = if let Status::Extend { from, .. } = row.status { from } else { 0 };
         let gpus = needs(stage, &workflow.device, 1).get(GPUS).copied().unwrap_or(0);
         let memory = self.memory()?;
-        row.forecast = Some(memory.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?);
+        row.forecast = Some(memory.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?.into());
         row.reasons.extend(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));
         row.reasons.extend(unfetched.into_iter().map(|input| DirtyReason::NotFetched { input }));
         Ok(row)

@@ -197,7 +197,7 @@ fn print(plan: &Plan) {
             ui::styled(word(row.status), style),
             row.stage,
             why.join(", "),
-            ui::styled(&row.forecast.as_ref().map_or_else(String::new, expected), Style::Dim)
+            ui::styled(&row.forecast.as_deref().map_or_else(String::new, expected), Style::Dim)
         ));
     }
     ui::line(&summary(plan));
@@ -224,7 +224,7 @@ fn summary(plan: &Plan) -> String {
     let number = |wanted: fn(&RowStatus) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
     let must = number(|status| matches!(status, RowStatus::Dirty | RowStatus::Extend { .. }));
     let may = number(|status| *status == RowStatus::Maybe);
-    let forecasts: Vec<&Forecast> = plan.rows.iter().filter_map(|row| row.forecast.as_ref()).collect();
+    let forecasts: Vec<&Forecast> = plan.rows.iter().filter_map(|row| row.forecast.as_deref()).collect();
     let known: f64 = forecasts.iter().filter_map(|forecast| forecast.seconds).sum();
     let unknown = forecasts.iter().filter(|forecast| forecast.seconds.is_none()).count();
     let time = match (known > 0.0, unknown) {
@@ -259,7 +259,7 @@ fn print_values(workflow: &Workflow) {
     for stage in workflow.graph.node_weights() {
         ui::line(&format!("\n[{}.{}]", stage.kind, stage.name));
         for (key, value) in &stage.config {
-            let origin = match stage.origins.get(key) {
+            let origin = match stage.origin(key) {
                 None => "default of the kind",
                 Some(Origin::Defaults) => "[defaults]",
                 Some(Origin::Stage) => "stage",

@@ -28,9 +28,10 @@ pub(super) struct Written {
 }
 
 /// Checks a stage's keys against its kind, and fills in defaults.
-pub(super) fn check(draft: &Draft, kind: &KindInfo, diagnostics: &mut Vec<Diagnostic>) -> Checked {
-    let mut checker = Checker { kind: &draft.kind, pointer: String::new(), references: Vec::new(), diagnostics };
-    let config = checker.table(&draft.keys, &kind.keys, Owner::Stage(&draft.name), &draft.place);
+pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Checked {
+    let kind = &draft.kind.spec.kind;
+    let mut checker = Checker { kind, pointer: String::new(), references: Vec::new(), diagnostics };
+    let config = checker.table(&draft.keys, &draft.kind.keys, Owner::Stage(&draft.name), &draft.place);
     Checked { config, references: checker.references }
 }
 

@@ -1,27 +1,32 @@
 //! Stages: `[kind.name]` tables with `[defaults]` below them, and `each` expanded.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::overlay::Layers;
 use super::tree::{Entry, Node, Table, Value};
 use super::{Origin, StageName};
 use crate::diagnostic::{Diagnostic, Place, suggest};
-use crate::kind::Kinds;
+use crate::kind::{KindInfo, Kinds};
 
 const RESERVED: [&str; 4] = ["name", "inputs", "defaults", "run"];
 
 /// A stage with its layers merged, not yet checked against its kind.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
     pub(super) name: StageName,
-    /// The table it came from: equal for all variants of a family.
-    pub(super) family: String,
-    pub(super) kind: String,
+    pub(super) kind: &'a KindInfo,
     /// The name in the table's header.
     pub(super) place: Place,
     pub(super) keys: Table,
-    pub(super) origins: BTreeMap<String, Origin>,
+    pub(super) origins: Vec<(String, Origin)>,
     pub(super) run: Option<Node>,
+}
+
+impl Draft<'_> {
+    /// Returns the name of the table it came from: equal for all variants of a family.
+    fn family(&self) -> &str {
+        self.name.0.split('/').next().unwrap_or_default()
+    }
 }
 
 /// Everything but stages.
@@ -33,7 +38,11 @@ pub(super) struct Rest {
 }
 
 /// Expands the layers into stages, in the file's order.
-pub(super) fn expand(layers: Layers, kinds: &Kinds, diagnostics: &mut Vec<Diagnostic>) -> (Rest, Vec<Draft>) {
+pub(super) fn expand<'a>(
+    layers: Layers,
+    kinds: &'a Kinds,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Rest, Vec<Draft<'a>>) {
     let mut expansion = Expansion {
         kinds,
         diagnostics,
@@ -64,22 +73,22 @@ pub(super) fn expand(layers: Layers, kinds: &Kinds, diagnostics: &mut Vec<Diagno
         expansion.apply_set(set);
     }
     // TOML groups tables by kind; people wrote them in the order of the recipe. What is extended was read last, and comes first.
-    expansion.drafts.sort_by_key(|draft| (std::cmp::Reverse(draft.place.source), draft.place.start));
+    expansion.drafts.sort_by_key(|draft| (std::cmp::Reverse(draft.place.source), draft.place.span().start));
     (rest, expansion.drafts)
 }
 
-struct Expansion<'a> {
+struct Expansion<'a, 'd> {
     kinds: &'a Kinds,
-    diagnostics: &'a mut Vec<Diagnostic>,
-    drafts: Vec<Draft>,
+    diagnostics: &'d mut Vec<Diagnostic>,
+    drafts: Vec<Draft<'a>>,
     /// The kind of each family of `drafts`.
-    kind_of: HashMap<String, String>,
+    kind_of: HashMap<String, &'a str>,
     /// Families whose `each` lists stages: expanded last, when all others are known.
-    followers: Vec<(Draft, Vec<Node>)>,
+    followers: Vec<(Draft<'a>, Vec<Node>)>,
     defaults: Table,
 }
 
-impl Expansion<'_> {
+impl<'a> Expansion<'a, '_> {
     fn take_defaults(&mut self, defaults: Entry) {
         let Value::Table(table) = defaults.node.value else {
             let sort = defaults.node.value.sort();
@@ -114,24 +123,25 @@ impl Expansion<'_> {
     }
 
     fn take_kind(&mut self, entry: Entry) {
-        if self.kinds.get(&entry.key).is_none() {
+        let Some(kind) = self.kinds.get(&entry.key) else {
             let known = self.kinds.names().chain(RESERVED).chain(["extends"]);
             let help = suggest(&entry.key, known);
             let message = format!("unknown kind `{}`", entry.key);
             self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
             return;
-        }
+        };
         let Value::Table(stages) = entry.node.value else {
             let message = format!("`{}` is a kind: its stages are tables `[{}.name]`", entry.key, entry.key);
             self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
             return;
         };
         for stage in stages.0 {
-            self.take_stage(&entry.key, stage);
+            self.take_stage(kind, stage);
         }
     }
 
-    fn take_stage(&mut self, kind: &str, stage: Entry) {
+    fn take_stage(&mut self, kind: &'a KindInfo, stage: Entry) {
+        let kind_name = &kind.spec.kind;
         if !is_name(&stage.key) {
             let message = format!("`{}` is no name for a stage", stage.key);
             let help = "names are made of a-z, 0-9 and `-`, and `inputs`, `each` are taken";
@@ -139,25 +149,23 @@ impl Expansion<'_> {
             return;
         }
         let Value::Table(mut own) = stage.node.value else {
-            let message = format!("`{}` of kind `{kind}` is not a table", stage.key);
+            let message = format!("`{}` of kind `{kind_name}` is not a table", stage.key);
             let found = stage.node.value.sort();
             let diagnostic = Diagnostic::new(&stage.node.place, message, found);
-            self.diagnostics.push(diagnostic.with_help(format!("stages are tables: `[{kind}.{}]`", stage.key)));
+            self.diagnostics.push(diagnostic.with_help(format!("stages are tables: `[{kind_name}.{}]`", stage.key)));
             return;
         };
         let each = own.remove("each");
         let run = own.remove("run").map(|entry| entry.node);
-        let mut origins = BTreeMap::new();
+        let mut origins = Vec::new();
         let mut keys = Table::default();
-        if let Some(defaults) = self.defaults.get(kind).and_then(|entry| entry.node.table()) {
+        if let Some(defaults) = self.defaults.get(kind_name).and_then(|entry| entry.node.table()) {
             mark(&mut origins, defaults, Origin::Defaults);
             keys = defaults.clone();
         }
         mark(&mut origins, &own, Origin::Stage);
         keys.merge(own);
-        let name = StageName(stage.key.clone());
-        let draft =
-            Draft { name, family: stage.key, kind: kind.to_owned(), place: stage.key_place, keys, origins, run };
+        let draft = Draft { name: StageName(stage.key), kind, place: stage.key_place, keys, origins, run };
         match each.map(|entry| entry.node) {
             None => self.push(draft),
             Some(Node { value: Value::Table(variants), .. }) => self.take_variants(&draft, variants),
@@ -169,7 +177,7 @@ impl Expansion<'_> {
         }
     }
 
-    fn take_variants(&mut self, family: &Draft, variants: Table) {
+    fn take_variants(&mut self, family: &Draft<'a>, variants: Table) {
         for variant in variants.0 {
             if !is_name(&variant.key) {
                 let message = format!("`{}` is no name for a variant", variant.key);
@@ -182,23 +190,24 @@ impl Expansion<'_> {
                 continue;
             };
             let mut draft = family.clone();
-            draft.name = StageName(format!("{}/{}", family.family, variant.key));
+            draft.name = StageName(format!("{}/{}", family.name, variant.key));
             mark(&mut draft.origins, &keys, Origin::Each);
             draft.keys.merge(keys);
             self.push(draft);
         }
     }
 
-    fn push(&mut self, draft: Draft) {
-        let other = self.kind_of.get(&draft.family).filter(|kind| **kind != draft.kind);
-        if let Some(kind) = other {
-            let message = format!("two stages are called `{}`", draft.family);
-            let help = format!("the other one is of kind `{kind}`; names are unique across kinds");
+    fn push(&mut self, draft: Draft<'a>) {
+        let (family, kind) = (draft.family(), draft.kind.spec.kind.as_str());
+        let other = self.kind_of.get(family).filter(|other| **other != kind);
+        if let Some(other) = other {
+            let message = format!("two stages are called `{family}`");
+            let help = format!("the other one is of kind `{other}`; names are unique across kinds");
             self.diagnostics.push(Diagnostic::new(&draft.place, message, "taken already").with_help(help));
             return;
         }
-        if !self.kind_of.contains_key(&draft.family) {
-            self.kind_of.insert(draft.family.clone(), draft.kind.clone());
+        if !self.kind_of.contains_key(family) {
+            self.kind_of.insert(family.to_owned(), kind);
         }
         self.drafts.push(draft);
     }
@@ -215,13 +224,13 @@ impl Expansion<'_> {
                 let found = self.followed(&target);
                 if found.is_empty() {
                     let message = format!("`each` follows `{target}`, which is no stage");
-                    let help = suggest(&target, self.drafts.iter().map(|draft| draft.family.as_str()));
+                    let help = suggest(&target, self.drafts.iter().map(Draft::family));
                     self.diagnostics
                         .push(Diagnostic::new(&node.place, message, "no such stage").with_optional_help(help));
                 }
                 for name in found {
                     let mut draft = family.clone();
-                    draft.name = StageName(format!("{}/{}", family.family, name.trim_start_matches("inputs.")));
+                    draft.name = StageName(format!("{}/{}", family.name, name.trim_start_matches("inputs.")));
                     replace_each(&mut draft.keys, &name);
                     self.push(draft);
                 }
@@ -233,16 +242,16 @@ impl Expansion<'_> {
         if target.starts_with("inputs.") {
             return vec![target.to_owned()];
         }
-        let is_meant = |draft: &&Draft| draft.name.0 == target || draft.family == target;
+        let is_meant = |draft: &&Draft| draft.name.0 == target || draft.family() == target;
         self.drafts.iter().filter(is_meant).map(|draft| draft.name.0.clone()).collect()
     }
 
     fn apply_set(&mut self, set: &super::overlay::Set) {
         let target = set.path[0].clone();
-        let is_meant = |draft: &Draft| draft.name.0 == target || draft.family == target;
+        let is_meant = |draft: &Draft| draft.name.0 == target || draft.family() == target;
         if !self.drafts.iter().any(is_meant) {
             let message = format!("`--set` names `{target}`, which is no stage");
-            let names = self.drafts.iter().flat_map(|draft| [draft.name.0.as_str(), draft.family.as_str()]);
+            let names = self.drafts.iter().flat_map(|draft| [draft.name.0.as_str(), draft.family()]);
             let known: BTreeSet<&str> = names.chain(RESERVED).collect();
             let help = suggest(&target, known);
             self.diagnostics.push(Diagnostic::new(set.place(), message, "no such stage").with_optional_help(help));
@@ -275,7 +284,9 @@ impl Expansion<'_> {
     }
 }
 
-fn mark(origins: &mut BTreeMap<String, Origin>, keys: &Table, origin: Origin) {
+/// Notes where keys have their values from: a later layer counts.
+fn mark(origins: &mut Vec<(String, Origin)>, keys: &Table, origin: Origin) {
+    origins.reserve_exact(keys.0.len());
     origins.extend(keys.0.iter().map(|entry| (entry.key.clone(), origin)));
 }
 

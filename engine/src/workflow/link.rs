@@ -17,7 +17,7 @@ pub(super) struct Unlinked {
 
 /// Links stages into a graph whose nodes are in topological order, ties in the file's order.
 pub(super) fn link(
-    stages: Vec<Unlinked>,
+    mut stages: Vec<Unlinked>,
     inputs: &BTreeMap<String, InputDecl>,
     broken: &[String],
     diagnostics: &mut Vec<Diagnostic>,
@@ -25,15 +25,16 @@ pub(super) fn link(
     let index: HashMap<&str, usize> =
         stages.iter().enumerate().map(|(at, stage)| (stage.stage.name.0.as_str(), at)).collect();
     let mut references = Vec::with_capacity(stages.len());
-    let mut edges: Vec<Vec<(usize, Place)>> = vec![Vec::new(); stages.len()];
-    for (at, unlinked) in stages.iter().enumerate() {
+    let mut edges = Vec::with_capacity(stages.len());
+    for unlinked in &stages {
         let mut of_stage = Vec::with_capacity(unlinked.written.len());
+        let mut needs = Vec::with_capacity(unlinked.written.len());
         for written in &unlinked.written {
             let linker = Linker { stages: &stages, index: &index, inputs, broken };
             match linker.target(written) {
                 Ok(target) => {
                     if let Target::Output { stage, .. } = &target {
-                        edges[at].push((index[stage.0.as_str()], written.place.clone()));
+                        needs.push((index[stage.0.as_str()], written.place.clone()));
                     }
                     of_stage.push(Reference { pointer: written.pointer.clone(), target, artifact: written.artifact });
                 }
@@ -41,15 +42,14 @@ pub(super) fn link(
             }
         }
         references.push(of_stage);
+        edges.push(needs);
     }
     drop(index);
-    let linked: Vec<StageDecl> = stages
-        .into_iter()
-        .zip(references)
-        .map(|(unlinked, references)| StageDecl { references, ..unlinked.stage })
-        .collect();
-    let order = order(&edges, &linked, diagnostics);
-    build(linked, &edges, &order)
+    for (unlinked, of_stage) in stages.iter_mut().zip(references) {
+        (unlinked.stage.references, unlinked.written) = (of_stage, Vec::new());
+    }
+    let order = order(&edges, &stages, diagnostics);
+    build(stages, &edges, &order)
 }
 
 struct Linker<'a> {
@@ -146,7 +146,7 @@ impl Linker<'_> {
 }
 
 /// Orders stages so that each comes after what it needs; a cycle is a mistake, and its stages come last.
-fn order(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], diagnostics: &mut Vec<Diagnostic>) -> Vec<usize> {
+fn order(edges: &[Vec<(usize, Place)>], stages: &[Unlinked], diagnostics: &mut Vec<Diagnostic>) -> Vec<usize> {
     let mut missing: Vec<usize> = vec![0; edges.len()];
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
     for (at, needs) in edges.iter().enumerate() {
@@ -173,7 +173,7 @@ fn order(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], diagnostics: &mut 
     order
 }
 
-fn cycle(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], missing: &[usize]) -> Diagnostic {
+fn cycle(edges: &[Vec<(usize, Place)>], stages: &[Unlinked], missing: &[usize]) -> Diagnostic {
     let on_cycle = |at: &usize| missing[*at] > 0;
     let mut path: Vec<usize> = (0..edges.len()).find(on_cycle).into_iter().collect();
     loop {
@@ -181,7 +181,7 @@ fn cycle(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], missing: &[usize])
         let (next, place) =
             edges[last].iter().find(|(need, _)| on_cycle(need)).expect("a left-over stage needs another");
         if let Some(start) = path.iter().position(|at| at == next) {
-            let mut names: Vec<String> = path[start..].iter().map(|at| stages[*at].name.to_string()).collect();
+            let mut names: Vec<String> = path[start..].iter().map(|at| stages[*at].stage.name.to_string()).collect();
             names.push(names[0].clone());
             let message = format!("stages need each other: {}", names.join(" needs "));
             return Diagnostic::new(place, message, "this closes the circle");
@@ -190,10 +190,10 @@ fn cycle(edges: &[Vec<(usize, Place)>], stages: &[StageDecl], missing: &[usize])
     }
 }
 
-fn build(stages: Vec<StageDecl>, edges: &[Vec<(usize, Place)>], order: &[usize]) -> DiGraph<StageDecl, ()> {
+fn build(stages: Vec<Unlinked>, edges: &[Vec<(usize, Place)>], order: &[usize]) -> DiGraph<StageDecl, ()> {
     let mut graph = DiGraph::with_capacity(stages.len(), edges.iter().map(Vec::len).sum());
     let mut nodes: Vec<NodeIndex> = vec![NodeIndex::end(); stages.len()];
-    let mut stages: Vec<Option<StageDecl>> = stages.into_iter().map(Some).collect();
+    let mut stages: Vec<Option<StageDecl>> = stages.into_iter().map(|unlinked| Some(unlinked.stage)).collect();
     for at in order {
         nodes[*at] = graph.add_node(stages[*at].take().expect("an order names each stage once"));
     }

@@ -112,14 +112,21 @@ pub struct StageDecl {
     pub roles: Arc<BTreeMap<String, Role>>,
     /// Output name → type; one table for all stages of the kind.
     pub outputs: Arc<BTreeMap<String, ArtifactType>>,
-    /// Where the value of each key came from that has not its kind's default.
-    pub origins: BTreeMap<String, Origin>,
-    /// How to run it.
-    pub run: RunOptions,
+    /// Keys that have not their kind's default, with the layers that gave them a value, the topmost last.
+    pub origins: Vec<(String, Origin)>,
+    /// How to run it; one value for all stages that do not say otherwise.
+    pub run: Arc<RunOptions>,
     /// What computes, where it changes bits: absent for the CPU, and for kinds without tensors.
     pub backend: Option<String>,
     /// Whether its outputs depend on what computes.
     pub uses_tensors: bool,
+}
+
+impl StageDecl {
+    /// Returns where the value of a key came from, unless it is its kind's default.
+    pub fn origin(&self, key: &str) -> Option<Origin> {
+        self.origins.iter().rev().find(|(given, _)| given == key).map(|(_, origin)| *origin)
+    }
 }
 
 impl Workflow {
@@ -274,18 +281,17 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         .map(|table| table.0.iter().map(|entry| entry.key.clone()).collect())
         .unwrap_or_default();
     let inputs = inputs::inputs(rest.inputs, &sources, &mut diagnostics);
-    let run = check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics);
+    let run = Arc::new(check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics));
     let mut stages = Vec::with_capacity(drafts.len());
     let mut shared = HashMap::new();
     for draft in drafts {
-        // Expansion has dropped stages of unknown kinds.
-        let Some(kind) = kinds.get(&draft.kind) else { continue };
-        let checked = check::check(&draft, kind, &mut diagnostics);
+        let checked = check::check(&draft, &mut diagnostics);
+        let kind = draft.kind;
         let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.spec.outputs.clone()));
         let (roles, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
         let stage = StageDecl {
             name: draft.name,
-            kind: draft.kind,
+            kind: kind.spec.kind.clone(),
             version: kind.spec.version,
             origins: draft.origins,
             config: checked.config,
@@ -294,7 +300,10 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             outputs,
             backend: None,
             uses_tensors: kind.spec.uses_tensors,
-            run: check::run_options(draft.run.as_ref(), &run, &mut diagnostics),
+            run: match &draft.run {
+                None => Arc::clone(&run),
+                own => Arc::new(check::run_options(own.as_ref(), &run, &mut diagnostics)),
+            },
         };
         stages.push(link::Unlinked { stage, written: checked.references });
     }

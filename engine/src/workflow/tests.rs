@@ -28,7 +28,7 @@ fn rendered(loaded: &Loaded) -> String {
     let mut text = String::new();
     for diagnostic in &loaded.diagnostics {
         let source = loaded.sources.get(diagnostic.place.source);
-        let before = &source.text[..diagnostic.place.start];
+        let before = &source.text[..diagnostic.place.span().start];
         let (line, column) =
             (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
         let pointed: String = source.text[diagnostic.place.span()].lines().next().unwrap_or("").to_owned();
@@ -84,7 +84,7 @@ fn layers_come_in_order_and_are_remembered() {
     let workflow = well("every-layer.toml", &["zero/large.seed=7", "zero.batch-size=8"]);
     assert_eq!(workflow.name, "layers");
     let (small, large) = (stage(&workflow, "zero/small"), stage(&workflow, "zero/large"));
-    let of = |stage: &StageDecl, key: &str| (stage.config[key].clone(), stage.origins.get(key).copied());
+    let of = |stage: &StageDecl, key: &str| (stage.config[key].clone(), stage.origin(key));
     assert_eq!(of(small, "group-size"), (4.into(), Some(Origin::Defaults)));
     assert_eq!(of(small, "lr"), (1e-3.into(), Some(Origin::Each)));
     assert_eq!(of(large, "lr"), (3e-4.into(), Some(Origin::Defaults)));

@@ -103,8 +103,9 @@ impl Entry {
 
 /// Parses a text; a mistake of syntax ends up in `diagnostics`, and what could be read is returned.
 pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostics: &mut Vec<Diagnostic>) -> Table {
-    let id = sources.add(name, text.clone());
-    let (table, errors) = DeTable::parse_recoverable(&text);
+    let id = sources.add(name, text);
+    let text = &sources.get(id).text;
+    let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let span = error.span().unwrap_or(0..text.len().min(1));
         let message = error.message().replace('\n', " ").trim().to_owned();
