@@ -14,6 +14,8 @@ impl Executor for Local {
     fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child> {
         let log = fs_err::OpenOptions::new().create(true).append(true).open(&launch.log)?;
         let threads = launch.threads.to_string();
+        // Nothing of ours runs between fork and exec, so that the engine's memory need not be copied: that it must end with
+        // the engine a worker itself asks of the kernel, first of all.
         let mut command = Command::new(launch.worker);
         command
             .arg("run")
@@ -30,30 +32,6 @@ impl Executor for Local {
         if !launch.gpus.is_empty() {
             command.env("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
         }
-        die_with_parent(&mut command);
         command.spawn()
     }
 }
-
-/// Asks the kernel to kill the worker when the engine's process ends, however it ends.
-#[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
-    let engine = std::process::id();
-    // SAFETY: between fork and exec only async-signal-safe calls are made.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            // The engine may have died before the call above.
-            if libc::getppid().unsigned_abs() != engine {
-                libc::_exit(1);
-            }
-            Ok(())
-        });
-    }
-}
-
-/// Elsewhere the end of stdin tells the worker that the engine is gone.
-#[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}

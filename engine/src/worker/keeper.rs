@@ -4,6 +4,20 @@
 //! are in the worker's process group, and the keeper, which is not, kills the group as soon as the worker is gone,
 //! however it went.
 
+/// Asks the kernel to kill this process when its engine ends, however it ends. An engine that has ended before is told of
+/// by the end of stdin.
+#[cfg(target_os = "linux")]
+pub(crate) fn die_with_engine() {
+    // SAFETY: a plain system call.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+        tracing::warn!("the kernel will not end this worker with its engine: the end of stdin must do");
+    }
+}
+
+/// Elsewhere the end of stdin tells the worker that the engine is gone.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn die_with_engine() {}
+
 /// A worker's keeper.
 pub(crate) struct Keeper(Option<i32>);
 

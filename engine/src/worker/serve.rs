@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, die_with_engine};
 use super::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
@@ -43,6 +43,7 @@ fn print_kinds(kinds: &[Kind]) -> ExitCode {
 }
 
 fn run_one(kinds: &[Kind]) -> ExitCode {
+    die_with_engine();
     let mut stdin = BufReader::new(std::io::stdin());
     let request = match read_request(&mut stdin) {
         Ok(request) => request,
