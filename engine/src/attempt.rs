@@ -85,7 +85,7 @@ pub(crate) struct Made {
     /// Until then nothing refers to what is in the store.
     hold: Option<Hold>,
     /// Kept as long: removing it takes time, and nobody waits for that.
-    _dir: AttemptDir,
+    dir: AttemptDir,
 }
 
 impl Made {
@@ -96,9 +96,10 @@ impl Made {
         Ok(())
     }
 
-    /// Makes everything durable and tidies up. Blocks the thread.
-    pub(crate) fn sync(self) -> Result<(), store::Error> {
-        self.unsynced.sync()
+    /// Makes all of them durable and tidies up. Blocks the thread.
+    pub(crate) fn sync(all: Vec<Self>) -> Result<(), store::Error> {
+        let (unsynced, _dirs): (Vec<_>, Vec<_>) = all.into_iter().map(|made| (made.unsynced, made.dir)).unzip();
+        unsynced.into_iter().collect::<Unsynced>().sync()
     }
 }
 
@@ -160,7 +161,7 @@ pub(crate) async fn attempt(
     match attempt.run(number, options).await {
         Ok(Left::Done(record, unsynced, hold)) => {
             let (action, seconds) = (job.action.document.clone(), attempt.begun.elapsed().as_secs_f64());
-            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, hold: Some(hold), _dir: dir }))
+            Ended::Done(Box::new(Made { record: *record, seconds, action, unsynced, hold: Some(hold), dir }))
         }
         Ok(Left::Verified(digests)) => Ended::Verified(attempt.before.step, digests),
         Ok(Left::Stopped(step)) => Ended::Stopped(step),

@@ -69,6 +69,12 @@ pub(crate) fn make_read_only(path: &Path) -> Result<()> {
 #[must_use = "a power cut may take these until they are synced"]
 pub struct Unsynced(BTreeSet<PathBuf>);
 
+impl FromIterator<Self> for Unsynced {
+    fn from_iter<I: IntoIterator<Item = Self>>(each: I) -> Self {
+        Self(each.into_iter().flat_map(|one| one.0).collect())
+    }
+}
+
 impl Unsynced {
     pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Self {
         Self(files.into_iter().collect())

@@ -18,6 +18,7 @@ use petgraph::graph::NodeIndex;
 use store::{Digest, Outputs, StageLock, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
 use super::launch::{import, inputs, job, machine};
 use super::queue::{Queue, Start};
@@ -31,6 +32,9 @@ use crate::pools::{Pools, needs};
 use crate::run::Run;
 use crate::select::{Selected, select};
 use crate::workflow::{Reference, Target, Workflow};
+
+/// Time for which results gather while other stages run: one sync then makes all of them durable.
+const GATHERING: Duration = Duration::from_millis(50);
 
 /// Stages that are settled before anybody hears of them.
 const AT_A_TIME: usize = 500;
@@ -53,6 +57,9 @@ pub(super) struct Dispatcher<'a> {
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, Outputs>,
     attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
+    /// Results that nobody has begun to sync, and when somebody must.
+    unsynced: Vec<Made>,
+    sync_at: Instant,
     /// Results on their way to the disk, while the stages after them already run.
     syncs: JoinSet<Result<(), store::Error>>,
     events: mpsc::UnboundedSender<Event>,
@@ -74,6 +81,7 @@ impl<'a> Dispatcher<'a> {
         // Whatever one of these needs is one of these, too.
         let before = |node| workflow.graph.neighbors_directed(node, Direction::Incoming).count();
         let nodes = selected.wanted.iter().chain(&selected.given).copied();
+        let num_stages = selected.wanted.len() + selected.given.len();
         let (ready, waiting): (Vec<_>, Vec<_>) =
             nodes.map(|node| (node, before(node))).partition(|(_, count)| *count == 0);
         Ok(Self {
@@ -88,8 +96,10 @@ impl<'a> Dispatcher<'a> {
             waiting: waiting.into_iter().collect(),
             ready: ready.into_iter().map(|(node, _)| node).collect(),
             queue: Queue::new(pools),
-            done: HashMap::new(),
+            done: HashMap::with_capacity(num_stages),
             attempts: JoinSet::new(),
+            unsynced: Vec::new(),
+            sync_at: Instant::now(),
             syncs: JoinSet::new(),
             events,
             summary: Summary::default(),
@@ -143,17 +153,24 @@ impl<'a> Dispatcher<'a> {
 
     /// Returns whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.attempts.is_empty() && self.syncs.is_empty()
+        self.attempts.is_empty() && self.unsynced.is_empty() && self.syncs.is_empty()
     }
 
     /// Waits until an attempt has ended or a result is on the disk. Safe to drop and call again.
     pub(super) async fn wait_for_an_end(&mut self) -> Result<(), Error> {
+        if self.attempts.is_empty() {
+            self.sync();
+        }
         tokio::select! {
             Some(ended) = self.attempts.join_next() => {
                 let (node, job, ended, lock) = ended.unwrap_or_else(|error| panicked(error));
                 self.end(node, &job, ended, lock)
             }
             Some(synced) = self.syncs.join_next() => Ok(synced.unwrap_or_else(|error| panicked(error))?),
+            () = sleep_until(self.sync_at), if !self.unsynced.is_empty() => {
+                self.sync();
+                Ok(())
+            }
             else => Ok(()),
         }
     }
@@ -167,7 +184,7 @@ impl<'a> Dispatcher<'a> {
             left: self.summary.left.len(),
             seconds: self.summary.seconds,
         });
-        self.summary
+        std::mem::take(&mut self.summary)
     }
 
     fn send(&self, event: Event) {
@@ -277,9 +294,20 @@ impl<'a> Dispatcher<'a> {
             fingerprint: record.fingerprint.to_string(),
             seconds: made.seconds,
         });
-        self.syncs.spawn_blocking(move || made.sync());
+        if self.unsynced.is_empty() {
+            self.sync_at = Instant::now() + GATHERING;
+        }
+        self.unsynced.push(made);
         self.take(node, fingerprint, outputs);
         Ok(())
+    }
+
+    /// Sends what has gathered to the disk.
+    fn sync(&mut self) {
+        if !self.unsynced.is_empty() {
+            let all = std::mem::take(&mut self.unsynced);
+            self.syncs.spawn_blocking(move || Made::sync(all));
+        }
     }
 
     fn launch(&mut self, start: Start) -> Result<(), Error> {
@@ -317,6 +345,15 @@ impl<'a> Dispatcher<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Dispatcher<'_> {
+    /// What is recorded goes to the disk even where the run cannot go on.
+    fn drop(&mut self) {
+        if let Err(error) = Made::sync(std::mem::take(&mut self.unsynced)) {
+            tracing::warn!(%error, "a power cut may take what has just been recorded");
+        }
     }
 }
 
