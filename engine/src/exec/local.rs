@@ -5,6 +5,7 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use super::{Executor, Launch};
+use crate::worker::keeper::ENGINE;
 
 /// Runs workers as child processes.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,7 @@ impl Executor for Local {
             .envs([("OMP_NUM_THREADS", &threads), ("MKL_NUM_THREADS", &threads)])
             // Threads that spin while they wait made a busy machine ten times slower.
             .envs([("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("KMP_BLOCKTIME", "0")]);
+        command.env(ENGINE, std::process::id().to_string());
         if !launch.gpus.is_empty() {
             command.env("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
         }

@@ -4,13 +4,21 @@
 //! are in the worker's process group, and the keeper, which is not, kills the group as soon as the worker is gone,
 //! however it went.
 
-/// Asks the kernel to kill this process when its engine ends, however it ends. An engine that has ended before is told of
-/// by the end of stdin.
+/// Names the engine's process to its workers.
+pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
+
+/// Asks the kernel to kill this process when its engine ends, however it ends, and exits if it has ended already.
 #[cfg(target_os = "linux")]
 pub(crate) fn die_with_engine() {
-    // SAFETY: a plain system call.
-    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+    let engine = std::env::var(ENGINE).ok();
+    // SAFETY: plain system calls.
+    let (refused, parent) = unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0, libc::getppid()) };
+    if refused {
         tracing::warn!("the kernel will not end this worker with its engine: the end of stdin must do");
+    }
+    // By hand a worker has no engine.
+    if engine.is_some_and(|engine| engine != parent.to_string()) {
+        std::process::exit(1);
     }
 }
 

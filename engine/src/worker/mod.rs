@@ -1,6 +1,6 @@
 //! The worker protocol and its two ends.
 
 pub mod client;
-mod keeper;
+pub(crate) mod keeper;
 pub mod protocol;
 pub mod serve;
