@@ -15,9 +15,10 @@ const TOLERANCE: f64 = 1.25;
 const SLACK: f64 = 128.0 * 1_048_576.0;
 
 /// Parts of the activations that a CPU's allocator holds beside them, in gaps where nothing fits; measured with `pretrain`
-/// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass. Brain floats leave more, as they are widened piece by piece.
+/// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass.
 const GAPS: f64 = 0.4;
-const GAPS_OF_BRAIN_FLOATS: f64 = 2.6;
+/// What products of brain floats hold beside them on a CPU, whatever their size: code for each shape, packed operands.
+const BESIDE_BRAIN_FLOATS: u64 = 320 << 20;
 
 /// The largest pass of an objective.
 pub struct Workload<'a> {
@@ -49,11 +50,8 @@ impl Expected {
         let largest = reached.map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
         let master = if optimisation.kind() == Kind::Float { 0 } else { 4 };
         let activations = footprint::activations(config, dtype, tokens, recompute);
-        let gaps = match (device, dtype) {
-            (Device::Cpu, Kind::Float) => GAPS,
-            (Device::Cpu, _) => GAPS_OF_BRAIN_FLOATS,
-            _ => 0.0,
-        };
+        let gaps = if device == Device::Cpu { (activations as f64 * GAPS) as u64 } else { 0 };
+        let products = if device == Device::Cpu && dtype != Kind::Float { BESIDE_BRAIN_FLOATS } else { 0 };
         memory::reset_peak(device)?;
         let mut terms = vec![
             ("model and data", memory::used(device)?.now),
@@ -61,7 +59,8 @@ impl Expected {
             // A parameter that gets its gradient in parts has two for a moment.
             ("gradients", 4 * (trained + largest)),
             ("activations", activations),
-            ("gaps", (activations as f64 * gaps) as u64),
+            ("gaps", gaps),
+            ("products", products),
             ("logits", footprint::logits(config, chunk.min(tokens), copies)),
         ];
         // Sampling is over when a pass begins, and gradients are gone when it is sampled again.
