@@ -1,6 +1,10 @@
 //! Training as a whole: ten seeded steps with known losses, and copies that stay apart.
 
-use lm::{AdamW, AdamWOptions, Config, Device, Kind, Model, Rows, Shape, Tensor, clip_grad_norm, head, zero_grad};
+use lm::generate::generate;
+use lm::{
+    AdamW, AdamWOptions, Config, Device, Kind, Model, Request, Rows, Sampling, Shape, Tensor, clip_grad_norm, head,
+    zero_grad,
+};
 
 use crate::{TINY, rows};
 
@@ -46,6 +50,20 @@ fn a_second_run_gives_the_same_bits() {
     for ((name, one), (_, two)) in one.parameters().iter().zip(two.parameters()) {
         assert_eq!(one, two, "{name}");
     }
+}
+
+/// So its state belongs to no checkpoint. No test draws from it but this one: they run side by side.
+#[test]
+fn libtorch_s_own_generator_is_not_drawn_from() {
+    let draws = || Tensor::rand([8], (Kind::Float, Device::Cpu));
+    tch::manual_seed(7);
+    let expected = draws();
+    tch::manual_seed(7);
+    let model = fresh();
+    train(&model, &rows(&[12, 7], 19), 2);
+    let request = Request { prompt: vec![1, 2, 3], seed: 5 };
+    generate(&model, &[request], &Sampling { max_tokens: 8, ..Sampling::default() }, 1, &mut |_, _| {}).expect("fits");
+    assert_eq!(draws(), expected);
 }
 
 #[test]
