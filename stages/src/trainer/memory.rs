@@ -17,7 +17,7 @@ const SLACK: f64 = 128.0 * 1_048_576.0;
 /// Parts of the activations that a CPU's allocator holds beside them, in gaps where nothing fits; measured with `pretrain`
 /// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass.
 const GAPS: f64 = 0.4;
-/// What products of brain floats hold beside them on a CPU, whatever their size: code for each shape, packed operands.
+/// What products of brain floats hold beside that on a CPU, whatever the size of a pass; measured alike, with AVX-512.
 const BESIDE_BRAIN_FLOATS: u64 = 320 << 20;
 
 /// The largest pass of an objective.
