@@ -233,14 +233,17 @@ fn drop_later(value: &mut Value, step: u64) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use super::*;
     use crate::artifact::ArtifactType;
+    use crate::diagnostic::{Place, Sources};
     use crate::workflow::{RunOptions, StageName, Target};
 
     fn stage(config: Value) -> StageDecl {
         StageDecl {
             name: StageName("zero".to_owned()),
+            place: Place::new(Sources::default().add(Path::new("w.toml"), String::new()), 0..0),
             kind: "grpo".to_owned(),
             version: 1,
             config: config.as_object().unwrap().clone(),

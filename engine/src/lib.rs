@@ -11,6 +11,7 @@ pub mod workflow;
 pub mod action;
 pub mod dirty;
 pub mod forecast;
+pub mod mistakes;
 pub mod plan;
 pub mod select;
 

@@ -38,6 +38,9 @@ pub enum Error {
     /// A stage that the user named is not there.
     #[error(transparent)]
     NoStage(#[from] NoStage),
+    /// The worker cannot be asked about the stages.
+    #[error(transparent)]
+    Worker(#[from] crate::worker::client::Error),
     /// A stage needs more than the machine has.
     #[error(transparent)]
     TooMuch(#[from] TooMuch),

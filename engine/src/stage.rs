@@ -40,6 +40,12 @@ pub trait Stage {
     /// Everything with a default, from one visible `impl Default`.
     type Params: DeserializeOwned + JsonSchema;
 
+    /// Refuses keys that contradict each other. It is asked before any stage of a workflow starts, when no input is there yet
+    /// (an [`Input`] has a name and nothing to read), and again before [`run`](Stage::run), which may rely on it.
+    fn check(_inputs: &Self::Inputs, _params: &Self::Params) -> Result<(), StageError> {
+        Ok(())
+    }
+
     /// Runs one attempt, from the beginning or from [`Context::resume`].
     fn run(ctx: &Context, inputs: Self::Inputs, params: Self::Params) -> Result<Outcome, StageError>;
 }
@@ -301,18 +307,26 @@ pub struct Kind {
     pub outputs: &'static [(&'static str, ArtifactType)],
     /// Describes the kind.
     pub spec: fn() -> KindSpec,
+    /// Looks at the keys of a stage.
+    pub check: fn(&Map<String, Value>) -> Result<(), StageError>,
     /// Runs an attempt of it.
     pub run: fn(&Context) -> Result<Outcome, StageError>,
 }
 
 /// Makes the table row of a stage kind.
 pub const fn kind<S: Stage>() -> Kind {
-    Kind { name: S::KIND, version: S::VERSION, outputs: S::OUTPUTS, spec: KindSpec::of::<S>, run: run::<S> }
+    Kind {
+        name: S::KIND,
+        version: S::VERSION,
+        outputs: S::OUTPUTS,
+        spec: KindSpec::of::<S>,
+        check: |config| checked::<S>(config).map(|_| ()),
+        run: |ctx| checked::<S>(ctx.config()).and_then(|(inputs, params)| S::run(ctx, inputs, params)),
+    }
 }
 
-fn run<S: Stage>(ctx: &Context) -> Result<Outcome, StageError> {
-    let config = Value::Object(ctx.config().clone());
-    let inputs = S::Inputs::deserialize(&config)?;
-    let params = S::Params::deserialize(&config)?;
-    S::run(ctx, inputs, params)
+fn checked<S: Stage>(config: &Map<String, Value>) -> Result<(S::Inputs, S::Params), StageError> {
+    let (inputs, params) = (S::Inputs::deserialize(config)?, S::Params::deserialize(config)?);
+    S::check(&inputs, &params)?;
+    Ok((inputs, params))
 }

@@ -1,8 +1,9 @@
 //! `r1flow check`: every mistake of a workflow at once.
 
 use anyhow::Result;
+use engine::workflow::Workflow;
 
-use super::{Global, Status, WorkflowArgs, load_workflow, print_json};
+use super::{Global, Status, WorkflowArgs, load_checked, print_json};
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -12,7 +13,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
-    let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
+    let all = |workflow: &Workflow| Ok(workflow.graph.node_weights().map(|stage| stage.name.clone()).collect());
+    let Some(workflow) = load_checked(global, &args.workflow, all)? else { return Ok(Status::Refused) };
     let (stages, edges) = (workflow.graph.node_count(), workflow.graph.edge_count());
     if global.json {
         return print_json(

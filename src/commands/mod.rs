@@ -23,9 +23,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::kind::Kinds;
+use engine::mistakes;
 use engine::select::{self, NoStage, Selection};
 use engine::worker::client;
-use engine::workflow::{Loaded, Workflow, load};
+use engine::workflow::{Loaded, StageName, Workflow, load};
 use store::Store;
 
 use crate::{diagnostic, hub, ui};
@@ -215,7 +216,24 @@ pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Opti
     Ok(load_from(global, args, &global.store)?.workflow.map(|workflow| kept(workflow, args)))
 }
 
-/// Does the same, and first fetches what `selection` reads of hubs and is not here; what cannot be fetched is shown, too.
+/// Loads a workflow and asks the worker about the stages that `select` names; mistakes of either sort are shown, and then
+/// there is none.
+pub(crate) fn load_checked(
+    global: &Global,
+    args: &WorkflowArgs,
+    select: impl FnOnce(&Workflow) -> Result<BTreeSet<StageName>>,
+) -> Result<Option<&'static Workflow>> {
+    let mut loaded = load_from(global, args, &global.store)?;
+    let Some(workflow) = loaded.workflow.take().map(|workflow| kept(workflow, args)) else { return Ok(None) };
+    loaded.diagnostics = mistakes::diagnostics(&worker(global)?, workflow, &select(workflow)?)?;
+    if loaded.diagnostics.is_empty() {
+        return Ok(Some(workflow));
+    }
+    diagnostic::show(global, &loaded);
+    Ok(None)
+}
+
+/// Does the same as [`load_workflow`], and first fetches what `selection` reads of hubs and is not here; what cannot be fetched is shown, too.
 pub(crate) fn load_fetched(
     global: &Global,
     args: &WorkflowArgs,

@@ -7,12 +7,12 @@ use engine::dirty::DirtyReason;
 use engine::forecast::{Confidence, Forecast};
 use engine::plan::{self, Plan, Row, Status as RowStatus};
 use engine::select::Selection;
-use engine::workflow::{Origin, Workflow};
+use engine::workflow::{Origin, StageName, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::Store;
 
-use super::{Global, SelectionArgs, Status, WorkflowArgs, load_workflow, named, print_json};
+use super::{Global, SelectionArgs, Status, WorkflowArgs, load_checked, named, print_json};
 use crate::ui::{self, Style, bytes, count, duration};
 
 /// The version of saved plans.
@@ -96,15 +96,25 @@ pub(crate) fn moved(before: &Plan, now: &Plan) -> Vec<String> {
     stages.into_iter().filter(differs).map(line).collect()
 }
 
-pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
-    let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
+fn make(global: &Global, workflow: &Workflow, selection: &Selection) -> Result<Plan> {
     // A plan writes nothing that matters, but it needs a place to look.
     let store = Store::open(&global.store)?;
+    match plan::plan(workflow, &store, selection) {
+        Err(plan::Error::NoStage(error)) => Err(named(error)),
+        plan => Ok(plan?),
+    }
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let selection = args.selection.selection();
-    let plan = match plan::plan(workflow, &store, &selection) {
-        Err(plan::Error::NoStage(error)) => return Err(named(error)),
-        plan => plan?,
+    let mut plan = None;
+    let stale = |workflow: &Workflow| {
+        let plan = plan.insert(make(global, workflow, &selection)?);
+        let stale = plan.rows.iter().filter(|row| row.status != RowStatus::Fresh);
+        Ok(stale.map(|row| StageName(row.stage.clone())).collect())
     };
+    let workflow = load_checked(global, &args.workflow, stale)?;
+    let (Some(workflow), Some(plan)) = (workflow, plan) else { return Ok(Status::Refused) };
     if args.output.is_some()
         && let Err(error) = plan::check_fetched(workflow, &selection)
     {

@@ -29,6 +29,23 @@ fn the_first_run_in_plain_lines_and_the_second_with_nothing_to_do() {
 }
 
 #[test]
+fn the_worker_looks_at_keys_once_and_never_where_all_is_fresh() {
+    let sandbox = Sandbox::new(CHAIN);
+    let (log, worker) = (sandbox.root().join("asked"), sandbox.worker().display());
+    let script = format!("#!/bin/sh\necho $1 >> {}\nexec {worker} \"$@\"\n", log.display());
+    sandbox.write("listener", &script);
+    std::fs::set_permissions(sandbox.root().join("listener"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let apply = [&APPLY[..], &["--worker", "listener"]].concat();
+    let asked = || std::fs::read_to_string(&log).unwrap();
+    sandbox.ok(&apply);
+    assert_eq!(asked(), "kinds\ncheck\nrun\nrun\nrun\nrun\n", "before the first stage, and about all");
+    sandbox.ok(&apply);
+    sandbox.ok(&["plan", "toy.toml", "--worker", "listener"]);
+    assert_eq!(asked(), "kinds\ncheck\nrun\nrun\nrun\nrun\n");
+}
+
+#[test]
 fn a_failure_blocks_what_follows_and_nothing_else() {
     let sandbox = Sandbox::new(CHAIN);
     let output = sandbox.run(&[&APPLY[..], &["--set", "a.fail=true"]].concat());

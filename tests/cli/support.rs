@@ -58,6 +58,10 @@ impl Sandbox {
         &self.root
     }
 
+    pub(crate) fn worker(&self) -> &Path {
+        &self.worker
+    }
+
     pub(crate) fn write(&self, file: &str, text: &str) {
         fs_err::write(self.root.join(file), text).unwrap();
     }

@@ -89,6 +89,29 @@ fn from_a_workflow_to_a_table_of_scores() {
 }
 
 #[test]
+fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
+    let sandbox = sandbox();
+    let sets = ["--set", "taught.schedule=cosine", "--set", "scores.limit=3"];
+    for command in ["check", "plan"] {
+        let refused = sandbox.run(&[&[command, "tiny.toml"], &sets[..]].concat());
+        assert_eq!(refused.code, Some(2), "{refused}");
+        assert!(
+            refused.stderr.contains("`schedule` ends somewhere, but `decay-steps` does not say where"),
+            "{refused}"
+        );
+        assert!(refused.stderr.contains("tiny.toml:17:6") && refused.stderr.contains("set `decay-steps`"), "{refused}");
+    }
+    let applied = sandbox.run(&[&["apply", "tiny.toml", "--json"], &sets[..]].concat());
+    assert_eq!(applied.code, Some(1), "{applied}");
+    let told = events(&applied.stdout);
+    assert_eq!((stages(&told, "started"), stages(&told, "failed")), (Vec::new(), vec!["taught"]), "{applied}");
+    // Whoever asks for other stages only does not hear of it.
+    sandbox.ok(&[&["plan", "tiny.toml", "--until", "base"], &sets[..]].concat());
+    // A number of steps that comes from `epochs` is an end.
+    sandbox.ok(&["check", "tiny.toml", "--set", "base.schedule=cosine", "--set", "base.decay-steps=2"]);
+}
+
+#[test]
 fn an_interrupted_training_ends_with_the_bytes_of_an_unbroken_one() {
     let training = ["apply", "tiny.toml", "--json", "--threads", "1", "--until", "base", "--set", "base.steps=400"];
     let unbroken = sandbox();

@@ -27,6 +27,7 @@ use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact, fingerprint};
 use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::Event;
+use crate::mistakes::refusals;
 use crate::plan::{check_fetched, hash_inputs};
 use crate::pools::{Pools, needs};
 use crate::run::Run;
@@ -54,6 +55,8 @@ pub(super) struct Dispatcher<'a> {
     ready: BTreeSet<NodeIndex>,
     /// Stages that must run or do.
     queue: Queue,
+    /// Whether the worker has been asked whether it could run what is not fresh.
+    has_asked: bool,
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, Outputs>,
     attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
@@ -96,6 +99,7 @@ impl<'a> Dispatcher<'a> {
             waiting: waiting.into_iter().collect(),
             ready: ready.into_iter().map(|(node, _)| node).collect(),
             queue: Queue::new(pools),
+            has_asked: false,
             done: HashMap::with_capacity(num_stages),
             attempts: JoinSet::new(),
             unsynced: Vec::new(),
@@ -132,7 +136,8 @@ impl<'a> Dispatcher<'a> {
         if !self.ready.is_empty() {
             return Ok(false);
         }
-        let is_over = self.options.fail_fast && !self.summary.failed.is_empty();
+        let has_mistakes = !self.queue.is_empty() && self.find_mistakes()?;
+        let is_over = has_mistakes || self.options.fail_fast && !self.summary.failed.is_empty();
         if is_over || *self.options.halt.borrow() != Halt::Run {
             while let Some(node) = self.queue.pop() {
                 self.leave(node);
@@ -149,6 +154,25 @@ impl<'a> Dispatcher<'a> {
             self.launch(start)?;
         }
         Ok(true)
+    }
+
+    /// Asks the worker, before the first stage starts, about all that is not fresh, and returns whether a stage could not run:
+    /// then none does, for the file must change.
+    fn find_mistakes(&mut self) -> Result<bool, Error> {
+        if std::mem::replace(&mut self.has_asked, true) {
+            return Ok(false);
+        }
+        let not_fresh = self.selected.wanted.iter().filter(|node| !self.done.contains_key(node));
+        let not_fresh = not_fresh.map(|node| self.workflow.graph[*node].name.clone()).collect();
+        let refusals = refusals(&self.options.worker, self.workflow, &not_fresh)?;
+        for (node, refusal) in &refusals {
+            let stage = self.name(*node);
+            self.queue.remove(*node);
+            self.waiting.remove(node);
+            self.fail(stage, refusal.message.clone(), refusal.help.clone(), None);
+            self.block_after(*node);
+        }
+        Ok(!refusals.is_empty())
     }
 
     /// Returns whether nothing is under way.
@@ -220,9 +244,13 @@ impl<'a> Dispatcher<'a> {
         let stage = self.name(node);
         let message = "it is out of date, and not among the stages that were asked for".to_owned();
         let help = Some(format!("bring it up to date first: `--until {stage}`"));
-        self.summary.failed.push((stage.clone(), message.clone()));
-        self.send(Event::Failed { stage, message, help, log: None });
+        self.fail(stage, message, help, None);
         self.block_after(node);
+    }
+
+    fn fail(&mut self, stage: String, message: String, help: Option<String>, log: Option<String>) {
+        self.summary.failed.push((stage.clone(), message.clone()));
+        self.send(Event::Failed { stage, message, help, log });
     }
 
     fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
@@ -339,8 +367,7 @@ impl<'a> Dispatcher<'a> {
             }
             Ended::Failed(failure) => {
                 let log = Some(job.run_dir.join("log").display().to_string());
-                self.summary.failed.push((stage.clone(), failure.message.clone()));
-                self.send(Event::Failed { stage, message: failure.message, help: failure.help, log });
+                self.fail(stage, failure.message, failure.help, log);
                 self.block_after(node);
             }
         }

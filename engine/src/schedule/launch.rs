@@ -30,15 +30,15 @@ pub(crate) fn inputs(
 ) -> Vec<(String, InputArtifact, Source)> {
     let inputs = stage.references.iter().map(|reference| {
         let digest = digest(reference);
-        let (name, path, source) = match &reference.target {
+        let (path, source) = match &reference.target {
             Target::Input(name) => {
                 let path = workflow.inputs[name].path().expect("what has a digest is there");
-                (format!("inputs.{name}"), path.to_owned(), Source::Path)
+                (path.to_owned(), Source::Path)
             }
-            Target::Output { stage, output } => (format!("{stage}.{output}"), PathBuf::new(), Source::Tree(digest)),
+            Target::Output { .. } => (PathBuf::new(), Source::Tree(digest)),
         };
         let artifact = InputArtifact {
-            name,
+            name: reference.target.to_string(),
             artifact: reference.artifact,
             digest: digest.to_string(),
             path,

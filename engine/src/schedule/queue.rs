@@ -60,7 +60,19 @@ impl Queue {
         self.waiting.insert(node, Queued { action: Arc::new(action), fingerprint, needs, told: None });
     }
 
-    /// Removes a stage that has not started.
+    /// Returns whether no stage waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Removes a stage that has not started, if it is there.
+    pub(super) fn remove(&mut self, node: NodeIndex) {
+        if let Some(queued) = self.waiting.remove(&node) {
+            self.forget(node, &queued.action);
+        }
+    }
+
+    /// Removes the first stage that has not started.
     pub(super) fn pop(&mut self) -> Option<NodeIndex> {
         let (node, queued) = self.waiting.pop_first()?;
         self.forget(node, &queued.action);

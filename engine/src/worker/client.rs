@@ -1,12 +1,15 @@
-//! The engine's end: asks a worker for its kinds, and talks to one that runs.
+//! The engine's end: asks a worker for its kinds and for mistakes in keys, and talks to one that runs.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use super::protocol::{FromWorker, PROTOCOL, ToWorker};
+use super::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, ToWorker};
 use crate::kind::KindList;
 
 /// Why a worker cannot be asked.
@@ -21,18 +24,18 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It ended with an error.
-    #[error("`{worker} kinds` failed: {stderr}")]
+    #[error("`{asked}` failed: {stderr}")]
     Failed {
-        /// The program.
-        worker: String,
+        /// The program and its argument.
+        asked: String,
         /// Its last words.
         stderr: String,
     },
     /// It is no worker, or one of another version.
-    #[error("`{worker} kinds` is not understood: {reason}")]
+    #[error("the answer of `{asked}` is not understood: {reason}")]
     Answer {
-        /// The program.
-        worker: String,
+        /// The program and its argument.
+        asked: String,
         /// What is wrong.
         reason: String,
     },
@@ -40,37 +43,69 @@ pub enum Error {
 
 /// Returns what a worker can do, from a cache when the program is the one that was asked before.
 pub fn kinds(worker: &Path, cache_dir: &Path) -> Result<KindList, Error> {
-    let name = || worker.display().to_string();
-    let identity = identity(worker).map_err(|source| Error::Start { worker: name(), source })?;
+    let identity = identity(worker).map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
     let cached = cache_dir.join(format!("kinds-{}.json", &blake3_hex(&identity)[..16]));
     if let Ok(text) = std::fs::read(&cached)
         && let Ok(list) = serde_json::from_slice(&text)
     {
         return Ok(list);
     }
-    let output = std::process::Command::new(worker)
-        .arg("kinds")
-        .output()
-        .map_err(|source| Error::Start { worker: name(), source })?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::Failed { worker: name(), stderr });
-    }
-    let list: KindList = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Error::Answer { worker: name(), reason: error.to_string() })?;
+    let (text, list): (_, KindList) = ask(worker, "kinds", |_| Ok(()))?;
     if list.protocol != PROTOCOL {
         let reason = format!("it speaks protocol {}, this engine speaks {PROTOCOL}", list.protocol);
-        return Err(Error::Answer { worker: name(), reason });
+        return Err(Error::Answer { asked: format!("{} kinds", worker.display()), reason });
     }
     // The cache saves a start of libtorch; without it everything works.
     let draft = cached.with_extension(std::process::id().to_string());
     if let Err(error) = std::fs::create_dir_all(cache_dir)
-        .and_then(|()| std::fs::write(&draft, &output.stdout))
+        .and_then(|()| std::fs::write(&draft, &text))
         .and_then(|()| std::fs::rename(&draft, &cached))
     {
         tracing::debug!(%error, "the worker's kinds are not cached");
     }
     Ok(list)
+}
+
+/// Returns what is wrong with the keys of stages by the worker's word, in their order, nothing for a stage that may run.
+pub fn check(worker: &Path, requests: impl Iterator<Item = CheckRequest>) -> Result<Vec<Option<Refusal>>, Error> {
+    let mut asked = 0;
+    let (_, refusals): (_, Vec<_>) = ask(worker, "check", |stdin| {
+        let mut stdin = std::io::BufWriter::new(stdin);
+        for request in requests {
+            serde_json::to_writer(&mut stdin, &request)?;
+            stdin.write_all(b"\n")?;
+            asked += 1;
+        }
+        stdin.flush()
+    })?;
+    if refusals.len() == asked {
+        return Ok(refusals);
+    }
+    let reason = format!("it says {} things of {asked} stages", refusals.len());
+    Err(Error::Answer { asked: format!("{} check", worker.display()), reason })
+}
+
+/// Starts the worker with one argument, says something, and returns its answer, as text and parsed.
+fn ask<T: DeserializeOwned>(
+    worker: &Path,
+    argument: &str,
+    say: impl FnOnce(std::process::ChildStdin) -> std::io::Result<()>,
+) -> Result<(Vec<u8>, T), Error> {
+    let start = |source| Error::Start { worker: worker.display().to_string(), source };
+    let mut command = std::process::Command::new(worker);
+    command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(start)?;
+    // It answers at the end, so it cannot be stuck with its answer; one that hangs up says why.
+    let said = say(child.stdin.take().expect("it is piped"));
+    let output = child.wait_with_output().map_err(start)?;
+    let asked = || format!("{} {argument}", worker.display());
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Failed { asked: asked(), stderr });
+    }
+    let parsed = said.map_err(serde_json::Error::io).and_then(|()| serde_json::from_slice(&output.stdout));
+    let parsed = parsed.map_err(|error| Error::Answer { asked: asked(), reason: error.to_string() })?;
+    Ok((output.stdout, parsed))
 }
 
 fn blake3_hex(text: &str) -> String {

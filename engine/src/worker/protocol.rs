@@ -3,7 +3,7 @@
 //! ```text
 //! engine                                   worker (`r1flow-worker run`)
 //!   {"run": {protocol, kind, config, …}} ──▶
-//!                                        ◀── {"hello": {"protocol": 1, "pid": 7}}
+//!                                        ◀── {"hello": {"protocol": 2, "pid": 7}}
 //!                                        ◀── {"progress": {"step": 3, "total": 60, "metrics": {…}}}   any number
 //!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
 //!                                        ◀── {"rows": {"step": 640, "rows": 2560, "dir": "…/rows/640"}}  any number
@@ -12,7 +12,9 @@
 //!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
 //! ```
 //! The worker's stderr is its log. When stdin ends the engine is gone, and the worker leaves at once: a stage
-//! never outlives its engine. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList) instead.
+//! never outlives its engine. Two other commands answer and end: `r1flow-worker kinds` prints a
+//! [`KindList`](crate::kind::KindList), and `r1flow-worker check` reads a [`CheckRequest`] a line and prints, in their order,
+//! what is wrong with each, a list of [`Refusal`] or null.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The version of the protocol; engine and worker must agree on it.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// A line from the engine to the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -102,6 +104,28 @@ pub struct Resume {
     pub step: u64,
     /// Its folder, to be read only.
     pub dir: PathBuf,
+}
+
+/// The keys of a stage, to be looked at before it may start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckRequest {
+    /// The stage's kind.
+    pub kind: String,
+    /// The kind's version.
+    pub version: u32,
+    /// Every key of the stage, defaults filled in; each reference is an [`InputArtifact`] with neither digest nor path.
+    pub config: Map<String, Value>,
+}
+
+/// Why a stage with such keys cannot run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
 }
 
 /// A line from the worker to the engine.

@@ -1,6 +1,7 @@
 //! The worker's end: `serve(KINDS)` is a worker's whole `main`.
 //!
-//! `kinds` prints what the worker can do; `run` reads one request from stdin, runs it, and answers on stdout.
+//! `kinds` prints what the worker can do, `check` says what is wrong with the keys of stages; `run` reads one request from
+//! stdin, runs it, and answers on stdout.
 
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keeper::{Keeper, die_with_engine};
-use super::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
+use super::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
 use crate::stage::{Context, Kind, Outcome, StageError};
@@ -21,9 +22,12 @@ const BEATS: f64 = 6.0;
 pub fn serve(kinds: &[Kind]) -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("kinds") => print_kinds(kinds),
+        Some("check") => check_all(kinds),
         Some("run") => run_one(kinds),
         _ => {
-            complain("usage: r1flow-worker kinds | run    (`run` is for the engine: it speaks a protocol on stdin)");
+            complain(
+                "usage: r1flow-worker kinds | check | run    (for the engine: the last two read requests from stdin)",
+            );
             ExitCode::from(2)
         }
     }
@@ -35,11 +39,40 @@ fn complain(message: &str) {
 
 fn print_kinds(kinds: &[Kind]) -> ExitCode {
     let list = KindList { protocol: PROTOCOL, kinds: kinds.iter().map(|kind| (kind.spec)()).collect() };
-    let text = serde_json::to_string(&list).expect("kinds are plain data");
+    answer(&list)
+}
+
+/// Prints what is asked for as one line.
+fn answer(value: &impl serde::Serialize) -> ExitCode {
+    let text = serde_json::to_string(value).expect("answers are plain data");
     match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+fn check_all(kinds: &[Kind]) -> ExitCode {
+    let refusals: Result<Vec<Option<Refusal>>, std::io::Error> =
+        std::io::stdin().lines().map(|line| Ok(refusal(kinds, &serde_json::from_str(&line?)?))).collect();
+    match refusals {
+        Ok(refusals) => answer(&refusals),
+        Err(error) => {
+            complain(&format!("a request is not understood: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn refusal(kinds: &[Kind], request: &CheckRequest) -> Option<Refusal> {
+    let checked = find(kinds, &request.kind, request.version).and_then(|kind| (kind.check)(&request.config));
+    checked.err().map(|error| Refusal { message: error.message, help: error.help })
+}
+
+fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, StageError> {
+    kinds.iter().find(|kind| kind.name == name && kind.version == version).ok_or_else(|| {
+        StageError::new(format!("this worker has no kind `{name}` of version {version}"))
+            .with_help("run the command again: the engine asks the worker anew what it can do")
+    })
 }
 
 fn run_one(kinds: &[Kind]) -> ExitCode {
@@ -61,14 +94,15 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
     listen(stdin, Arc::clone(&ctx));
     beat(Arc::clone(&ctx));
 
-    let row = kinds.iter().find(|kind| kind.name == name && kind.version == version);
-    let result = match row {
-        Some(row) => catch_unwind(AssertUnwindSafe(|| (row.run)(&ctx))).unwrap_or_else(|panic| Err(panicked(&*panic))),
-        None => Err(StageError::new(format!("this worker has no kind `{name}` of version {version}"))
-            .with_help("run the command again: the engine asks the worker anew what it can do")),
+    let run = |kind: &Kind| {
+        catch_unwind(AssertUnwindSafe(|| (kind.run)(&ctx))).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    };
+    let (result, outputs) = match find(kinds, &name, version) {
+        Ok(kind) => (run(kind), kind.outputs),
+        Err(error) => (Err(error), [].as_slice()),
     };
     keeper.end();
-    finish(&ctx, result, row.map_or(&[], |row| row.outputs))
+    finish(&ctx, result, outputs)
 }
 
 fn read_request(stdin: &mut impl BufRead) -> Result<RunRequest, String> {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
-use crate::diagnostic::{Diagnostic, Sources, tidy};
+use crate::diagnostic::{Diagnostic, Place, Sources, tidy};
 use crate::kind::Kinds;
 use hub::{Fetched, HubId, HubInput};
 
@@ -100,6 +100,8 @@ impl InputDecl {
 pub struct StageDecl {
     /// Its name.
     pub name: StageName,
+    /// Where its table begins.
+    pub place: Place,
     /// Its kind.
     pub kind: String,
     /// The kind's version.
@@ -198,6 +200,15 @@ pub enum Target {
     },
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(name) => write!(f, "inputs.{name}"),
+            Self::Output { stage, output } => write!(f, "{stage}.{output}"),
+        }
+    }
+}
+
 /// What a key means for the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -291,6 +302,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         let (roles, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
         let stage = StageDecl {
             name: draft.name,
+            place: draft.place,
             kind: kind.spec.kind.clone(),
             version: kind.spec.version,
             origins: draft.origins,

@@ -126,6 +126,14 @@ impl Stage for Distill {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.sft.check()?;
+        match params.method {
+            Method::OnPolicy => on_policy::longest_prompt(params).map(|_| ()),
+            Method::Text | Method::Logits => Ok(()),
+        }
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let student = &inputs.model;
         match params.method {

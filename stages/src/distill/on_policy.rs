@@ -60,6 +60,16 @@ pub(super) fn learn(
     train_rows(ctx, &mut objective, (&model, &chat), &params.sft, questions.len(), &shown)
 }
 
+/// Returns the longest prompt, in tokens, that `max-tokens` leaves.
+pub(super) fn longest_prompt(params: &Params) -> Result<usize, StageError> {
+    let (row, completion) = (params.sft.max_tokens, params.completion_tokens);
+    row.checked_sub(completion).filter(|prompt| *prompt > 0).ok_or_else(|| {
+        let message =
+            format!("`max-tokens` = {row} leaves no room for a prompt before `completion-tokens` = {completion}");
+        StageError::new(message).with_help("`max-tokens` counts prompt and completion: raise it")
+    })
+}
+
 /// Leaves out prompts whose completions would not fit.
 fn with_room(
     ctx: &Context,
@@ -69,13 +79,7 @@ fn with_room(
     params: &Params,
 ) -> Result<(Vec<Question>, usize), StageError> {
     let positions = student.config.max_position_embeddings.min(teacher.config.max_position_embeddings);
-    let (row, completion) = (params.sft.max_tokens, params.completion_tokens);
-    let Some(prompt) = row.checked_sub(completion).filter(|prompt| *prompt > 0) else {
-        let message =
-            format!("`max-tokens` = {row} leaves no room for a prompt before `completion-tokens` = {completion}");
-        return Err(StageError::new(message).with_help("`max-tokens` counts prompt and completion: raise it"));
-    };
-    let prompt = prompt as i64;
+    let (prompt, completion) = (longest_prompt(params)? as i64, params.completion_tokens);
     if prompt < positions - completion as i64 {
         let what = format!("the {prompt} tokens that `completion-tokens` leaves of `max-tokens`");
         return fitting(ctx, questions, chat, prompt + 1, &what);

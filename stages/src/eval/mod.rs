@@ -102,6 +102,14 @@ impl Stage for Eval {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(inputs: &Inputs, _: &Params) -> Result<(), StageError> {
+        if inputs.prompts.is_empty() {
+            let help = "give a suite: `prompts = { sums = \"x.prompts\" }`";
+            return Err(StageError::new("`prompts` is empty").with_help(help));
+        }
+        Ok(())
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let asked = suites(&inputs, &params)?;
         let sampler = Sampler::load(ctx, &inputs.model, Dtype::kind(params.dtype), params.batch_size)?;
@@ -132,11 +140,6 @@ impl Stage for Eval {
 
 /// Returns every prompt with the name of its suite, suite by suite.
 fn suites(inputs: &Inputs, params: &Params) -> Result<Vec<(String, Question)>, StageError> {
-    if inputs.prompts.is_empty() {
-        return Err(
-            StageError::new("`prompts` is empty").with_help("give a suite: `prompts = { sums = \"x.prompts\" }`")
-        );
-    }
     let mut asked = Vec::new();
     for (suite, input) in &inputs.prompts {
         let rows = questions(std::slice::from_ref(input))?.into_iter().take(params.limit.unwrap_or(usize::MAX));

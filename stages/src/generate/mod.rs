@@ -118,8 +118,11 @@ impl Stage for Generate {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        keep::check(params)
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
-        keep::check(&params)?;
         let mut asked = questions(&inputs.prompts)?;
         shuffle(&mut asked, params.seed);
         let exemplars = match &inputs.few_shot {

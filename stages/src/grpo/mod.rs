@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::artifacts::write_lines;
 use crate::rewards::Rewards;
 use crate::sft::export;
-use crate::trainer::{Ended, Lora, Optimisation, train_adapted};
+use crate::trainer::{Ended, Lora, Optimisation, check_keys, train_adapted};
 use policy::Policy;
 
 /// The kind.
@@ -168,12 +168,16 @@ impl Stage for Grpo {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
         if params.rewards.is_empty() {
             return Err(StageError::new("`rewards` is empty: there is nothing to learn from")
                 .with_help("for example `rewards = { accuracy = 1.0, format = 0.2 }`"));
         }
         params.rewards.check_sources(&inputs.prompts)?;
+        check_keys(&params.optimisation, params.lora.as_ref())
+    }
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let mut policy = Policy::load(ctx, &inputs, &params)?;
         let (lora, extent) = (params.lora.as_ref(), (params.lr, params.steps));
         match train_adapted(ctx, &mut policy, lora, params.seed, &params.optimisation, extent)? {

@@ -13,7 +13,7 @@ use crate::artifacts::SampleRow;
 use crate::data::{Order, read_all, tokenise};
 use crate::sft::export;
 use crate::sft::supervised::Supervised;
-use crate::trainer::{Ended, Optimisation, train};
+use crate::trainer::{Ended, Optimisation, check_keys, train};
 
 /// The kind.
 pub struct Pretrain;
@@ -142,6 +142,12 @@ impl Stage for Pretrain {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        special_tokens(params)?;
+        config(1, params)?;
+        check_keys(&params.optimisation, None)
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
@@ -152,7 +158,9 @@ impl Stage for Pretrain {
         for row in &mut rows {
             row.start = 1;
         }
-        let model = Model::init(config(&chat, &params)?, params.seed, device).in_dtype(params.optimisation.kind());
+        let mut config = config(chat.tokenizer.vocab_size(), &params)?;
+        config.set_special_tokens(&[chat.eos], Some(chat.pad));
+        let model = Model::init(config, params.seed, device).in_dtype(params.optimisation.kind());
         let mut objective = Supervised {
             model: &model,
             rows: &rows,
@@ -175,10 +183,14 @@ impl Stage for Pretrain {
     }
 }
 
+fn special_tokens(params: &Params) -> Result<SpecialTokens, StageError> {
+    match params.special_tokens.as_slice() {
+        [pad, eos, ..] => Ok(SpecialTokens { bos: None, eos: eos.clone(), pad: pad.clone() }),
+        _ => Err(StageError::new("`special-tokens` needs two at least: padding, then the end of a completion")),
+    }
+}
+
 fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
-    let [pad, eos, ..] = params.special_tokens.as_slice() else {
-        return Err(StageError::new("`special-tokens` needs two at least: padding, then the end of a completion"));
-    };
     let texts = || documents.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
     let tokenizer = match params.tokenizer {
         // The template's own characters belong to the alphabet.
@@ -188,20 +200,19 @@ fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
             train_byte_bpe(texts.into_iter(), params.vocab_size, &params.special_tokens)?
         }
     };
-    let special = SpecialTokens { bos: None, eos: eos.clone(), pad: pad.clone() };
-    Ok(Chat::new(tokenizer, Some(&params.chat_template), special)?)
+    Ok(Chat::new(tokenizer, Some(&params.chat_template), special_tokens(params)?)?)
 }
 
-fn config(chat: &Chat, params: &Params) -> Result<Config, StageError> {
+fn config(num_ids: usize, params: &Params) -> Result<Config, StageError> {
     // Matrix kernels like a multiple of 64; ids beyond the tokenizer's are never seen and soon never drawn.
-    let vocab_size = chat.tokenizer.vocab_size().next_multiple_of(64) as i64;
+    let vocab_size = num_ids.next_multiple_of(64) as i64;
     let name = match params.architecture {
         Architecture::Qwen2 => "qwen2",
         Architecture::Llama => "llama",
         Architecture::Qwen3 => "qwen3",
         Architecture::DeepseekV3 => "deepseek_v3",
     };
-    let mut config = Config::new(
+    Ok(Config::new(
         name,
         &Shape {
             vocab_size,
@@ -215,9 +226,7 @@ fn config(chat: &Chat, params: &Params) -> Result<Config, StageError> {
             max_position_embeddings: params.max_position_embeddings,
             tie_word_embeddings: params.tie_embeddings,
         },
-    )?;
-    config.set_special_tokens(&[chat.eos], Some(chat.pad));
-    Ok(config)
+    )?)
 }
 
 #[cfg(test)]

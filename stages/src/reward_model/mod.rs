@@ -17,7 +17,7 @@ use crate::artifacts::load_model;
 use crate::data::Order;
 use crate::rewards::Reads;
 use crate::sft::steps_of;
-use crate::trainer::{Ended, Optimisation, train};
+use crate::trainer::{Ended, Optimisation, check_keys, train};
 use judgements::{Judgements, read, split};
 
 /// The kind.
@@ -97,6 +97,10 @@ impl Stage for RewardModel {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        check_keys(&params.optimisation.over(params.steps, u64::MAX).1, None)
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let machine = ctx.machine();
         let device = lm::setup(machine.threads, &machine.device)?;
@@ -106,14 +110,15 @@ impl Stage for RewardModel {
         let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
         let model = ScoredModel::init_from(&base);
         drop(base);
-        let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, train_rows.len(), params.batch_size));
+        let counted = steps_of(params.epochs, train_rows.len(), params.batch_size);
+        let (steps, optimisation) = params.optimisation.over(params.steps, counted);
         let mut objective = Judgements {
             model: &model,
             rows: &train_rows,
             order: Order::new(params.seed, train_rows.len(), params.batch_size),
             recompute: params.optimisation.gradient_checkpointing,
         };
-        match train(ctx, &mut objective, &params.optimisation.clone().with_default_decay(steps), params.lr, steps)? {
+        match train(ctx, &mut objective, &optimisation, params.lr, steps)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
             Ended::Done(_) => {
                 let dir = ctx.output("reward-model")?;

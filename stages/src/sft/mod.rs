@@ -14,7 +14,7 @@ use text::Chat;
 
 use crate::artifacts::load_model;
 use crate::data::{Order, read_all, tokenise};
-use crate::trainer::{Ended, Lora, Objective, Optimisation, train_adapted};
+use crate::trainer::{Ended, Lora, Objective, Optimisation, check_keys, train_adapted};
 use supervised::Supervised;
 
 /// The kind.
@@ -78,6 +78,14 @@ impl Default for Params {
     }
 }
 
+impl Params {
+    /// Refuses keys that contradict each other.
+    pub(crate) fn check(&self) -> Result<(), StageError> {
+        let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
+        check_keys(&optimisation, self.lora.as_ref())
+    }
+}
+
 impl Stage for Sft {
     const KIND: &'static str = "sft";
     const HISTORY: &'static [&'static str] = &["the first"];
@@ -85,6 +93,10 @@ impl Stage for Sft {
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;
     type Params = Params;
+
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.check()
+    }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         fine_tune(ctx, &inputs.model, &inputs.data, &params)
@@ -123,11 +135,8 @@ pub(crate) fn train_rows(
     num_rows: usize,
     shown: &[&str],
 ) -> Result<Outcome, StageError> {
-    let steps = params.steps.unwrap_or_else(|| steps_of(params.epochs, num_rows, params.batch_size));
-    let optimisation = match params.steps {
-        Some(_) => params.optimisation.clone(),
-        None => params.optimisation.clone().with_default_decay(steps),
-    };
+    let counted = steps_of(params.epochs, num_rows, params.batch_size);
+    let (steps, optimisation) = params.optimisation.over(params.steps, counted);
     let lora = params.lora.as_ref();
     match train_adapted(ctx, objective, lora, params.seed, &optimisation, (params.lr, steps))? {
         (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),

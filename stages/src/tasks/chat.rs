@@ -23,14 +23,12 @@ pub(super) const TASK: Task = Task {
         ("helpful-share", &["mixed"]),
         ("refusal-share", &["mixed"]),
     ],
+    check: |params| topics(params).map(|_| ()),
     make,
 };
 
 fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageError> {
-    let topics = params.topics.clone().unwrap_or_else(|| vec![Topic::Helpful, Topic::Harmless]);
-    if topics.is_empty() {
-        return Err(StageError::new("`topics` is empty").with_help("give `helpful`, `harmless` or both"));
-    }
+    let topics = topics(params)?;
     let mut rows = Rows::default();
     for index in 0..params.count {
         let exchange = Exchange::draw(draw.pick(&topics), params.split, draw);
@@ -60,6 +58,14 @@ fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageErro
         }
     }
     Ok(rows)
+}
+
+fn topics(params: &Params) -> Result<Vec<Topic>, StageError> {
+    let topics = params.topics.clone().unwrap_or_else(|| vec![Topic::Helpful, Topic::Harmless]);
+    if topics.is_empty() {
+        return Err(StageError::new("`topics` is empty").with_help("give `helpful`, `harmless` or both"));
+    }
+    Ok(topics)
 }
 
 /// A request with a good and a bad answer.

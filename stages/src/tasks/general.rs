@@ -16,8 +16,13 @@ use super::draw::Draw;
 use super::{Params, Rows, Split, Task};
 use crate::artifacts::{PromptRow, SampleRow, Verify};
 
-pub(super) const TASK: Task =
-    Task { name: "general", styles: &["clean", "noisy"], keys: &[("families", &["clean", "noisy"])], make };
+pub(super) const TASK: Task = Task {
+    name: "general",
+    styles: &["clean", "noisy"],
+    keys: &[("families", &["clean", "noisy"])],
+    check: |params| shares(params).map(|_| ()),
+    make,
+};
 
 /// A skill: its name, and how a question with its answer is drawn.
 type Family = (&'static str, fn(Split, &mut Draw) -> (String, String));

@@ -47,6 +47,11 @@ impl Stage for Tasks {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        let (task, _) = task(params)?;
+        (task.check)(params)
+    }
+
     fn run(ctx: &Context, _: Inputs, params: Params) -> Result<Outcome, StageError> {
         let rows = make(&params)?;
         write_prompts(&ctx.output("prompts")?, &rows.prompts)?;
@@ -70,6 +75,8 @@ struct Task {
     styles: &'static [&'static str],
     /// The keys of its own, each with the styles that read it.
     keys: &'static [(&'static str, &'static [&'static str])],
+    /// Refuses values of the keys of its own.
+    check: fn(&Params) -> Result<(), StageError>,
     /// Draws one row after another.
     make: fn(&Params, &str, &mut Draw) -> Result<Rows, StageError>,
 }
@@ -92,8 +99,8 @@ impl Rows {
     }
 }
 
-/// Makes the rows that `params` ask for.
-fn make(params: &Params) -> Result<Rows, StageError> {
+/// Returns the task with its style, which read every key that is given.
+fn task(params: &Params) -> Result<(&'static Task, &str), StageError> {
     let task = TASKS.iter().find(|task| task.name == params.task).ok_or_else(|| {
         let names = TASKS.iter().map(|task| task.name).collect::<Vec<_>>().join("`, `");
         StageError::new(format!("no task `{}`", params.task)).with_help(format!("the tasks are `{names}`"))
@@ -111,6 +118,12 @@ fn make(params: &Params) -> Result<Rows, StageError> {
                 .with_help("remove the key, or change `task` or `style`"));
         }
     }
+    Ok((task, style))
+}
+
+/// Makes the rows that `params` ask for.
+fn make(params: &Params) -> Result<Rows, StageError> {
+    let (task, style) = task(params)?;
     (task.make)(params, style, &mut Draw::new(params.seed, task.name))
 }
 

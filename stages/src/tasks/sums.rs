@@ -27,6 +27,7 @@ pub(super) const TASK: Task = Task {
         ("hedged", &["messy"]),
         ("pairs", &["messy"]),
     ],
+    check: |params| Problems::of(params).map(|_| ()),
     make,
 };
 

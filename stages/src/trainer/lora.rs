@@ -42,6 +42,20 @@ impl Default for Lora {
     }
 }
 
+/// Refuses keys that contradict each other.
+pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Result<(), StageError> {
+    optimisation.schedule(0.0)?;
+    let Some(lora) = lora else { return Ok(()) };
+    if optimisation.freeze.is_some() {
+        return Err(StageError::new("`freeze` beside `lora`: whatever is not adapted is frozen anyway")
+            .with_help("`lora.targets` says which matrices are adapted"));
+    }
+    if lora.targets.as_ref().is_some_and(Vec::is_empty) {
+        return Err(StageError::new("`lora.targets` is empty: there is nothing to train"));
+    }
+    Ok(())
+}
+
 /// Trains as [`train`] does; with `lora`, adapters in the place of the objective's parameters, which then hold the merged
 /// weights. `seed` draws the adapters.
 pub fn train_adapted(
@@ -55,10 +69,6 @@ pub fn train_adapted(
     let Some(lora) = lora else {
         return Ok((train(ctx, objective, optimisation, lr, steps)?, None));
     };
-    if optimisation.freeze.is_some() {
-        return Err(StageError::new("`freeze` beside `lora`: whatever is not adapted is frozen anyway")
-            .with_help("`lora.targets` says which matrices are adapted"));
-    }
     let mut adapted = Adapted { adapters: Adapters::draw(objective.parameters(), lora, seed)?, inner: objective };
     let ended = train(ctx, &mut adapted, optimisation, lr, steps)?;
     adapted.adapters.merge();
@@ -141,7 +151,7 @@ impl Adapters {
                 .with_help(format!("it has {all}")));
         }
         if chosen.is_empty() {
-            return Err(StageError::new("`lora.targets` is empty: there is nothing to train"));
+            return Err(StageError::new("the model has no matrix that `lora` could adapt"));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let scale = lora.alpha / lora.rank as f64;
@@ -269,7 +279,10 @@ mod tests {
         let error = adapters(&wave(2, 2, 1.0), &lora).err().unwrap();
         assert_eq!(error.message, "`lora.targets` names `query`, which the model does not have");
         assert_eq!(error.help.as_deref(), Some("it has `up_proj`"));
+        let refusal = |keys: &Optimisation, lora| check_keys(keys, Some(lora)).unwrap_err().message;
         let none = Lora { targets: Some(Vec::new()), ..Lora::default() };
-        assert!(adapters(&wave(2, 2, 1.0), &none).err().unwrap().message.contains("nothing to train"));
+        assert!(refusal(&Optimisation::default(), &none).contains("nothing to train"));
+        let frozen = Optimisation { freeze: Some(vec!["lm_head".to_owned()]), ..Optimisation::default() };
+        assert!(refusal(&frozen, &Lora::default()).contains("`freeze` beside `lora`"));
     }
 }

@@ -24,7 +24,7 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{AdamW, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
-pub use lora::{Lora, train_adapted};
+pub use lora::{Lora, check_keys, train_adapted};
 use memory::Expected;
 pub use memory::Workload;
 pub use optimisation::{Optimisation, ScheduleShape};

@@ -126,11 +126,14 @@ impl Optimisation {
         Ok(stable)
     }
 
-    /// Fills `decay-steps` with the number of steps that `epochs` come to, for stages that count in epochs.
-    #[must_use]
-    pub fn with_default_decay(mut self, steps: u64) -> Self {
-        self.decay_steps.get_or_insert(steps);
-        self
+    /// Returns the number of steps, those given or else the `counted` ones that `epochs` come to, which are then where the
+    /// schedule ends, too, unless the keys say otherwise. Steps that are given end nothing: they may be raised later.
+    pub fn over(&self, given: Option<u64>, counted: u64) -> (u64, Self) {
+        let mut all = self.clone();
+        if given.is_none() {
+            all.decay_steps.get_or_insert(counted);
+        }
+        (given.unwrap_or(counted), all)
     }
 
     /// Returns the element type of the model in training.
@@ -175,7 +178,10 @@ mod tests {
     fn a_schedule_must_know_its_end() {
         let cosine = Optimisation { schedule: ScheduleShape::Cosine, ..Optimisation::default() };
         assert!(cosine.schedule(1.0).unwrap_err().message.contains("decay-steps"));
-        let schedule = cosine.with_default_decay(10).schedule(1.0).unwrap();
+        assert_eq!(cosine.over(Some(20), 10).1.decay_steps, None, "20 may become 40, which must not bend the past");
+        let (steps, counted) = cosine.over(None, 10);
+        assert_eq!(steps, 10);
+        let schedule = counted.schedule(1.0).unwrap();
         assert!((schedule.lr(10) - 0.1).abs() < 1e-12);
         let wsd = |stable_steps, decay_steps| Optimisation {
             schedule: ScheduleShape::Wsd,

@@ -1,0 +1,60 @@
+//! Mistakes that only a worker can see: keys that contradict each other, or what this kind makes of them.
+//!
+//! A stage that cannot run must not be found out after hours of work before it, so the worker is asked about every stage that
+//! is not fresh before the first one starts. It takes a start of the worker, which is why nobody asks where all is fresh.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use petgraph::graph::NodeIndex;
+use serde_json::{Map, Value};
+
+use crate::diagnostic::{Diagnostic, tidy};
+use crate::worker::client::{self, Error};
+use crate::worker::protocol::{CheckRequest, InputArtifact, Refusal};
+use crate::workflow::{StageDecl, StageName, Workflow};
+
+/// Asks a worker about stages, and returns those that could not run, with the reasons.
+pub fn refusals(
+    worker: &Path,
+    workflow: &Workflow,
+    asked: &BTreeSet<StageName>,
+) -> Result<Vec<(NodeIndex, Refusal)>, Error> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_asked = |node: &NodeIndex| asked.contains(&workflow.graph[*node].name);
+    let stages: Vec<NodeIndex> = workflow.graph.node_indices().filter(is_asked).collect();
+    let answers = client::check(worker, stages.iter().map(|node| request(&workflow.graph[*node])))?;
+    Ok(stages.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect())
+}
+
+/// Does the same, and returns the reasons as mistakes in the file.
+pub fn diagnostics(worker: &Path, workflow: &Workflow, asked: &BTreeSet<StageName>) -> Result<Vec<Diagnostic>, Error> {
+    let diagnostic = |(node, refusal): (NodeIndex, Refusal)| {
+        let stage = &workflow.graph[node];
+        let label = format!("this {} stage could not run", stage.kind);
+        Diagnostic::new(&stage.place, refusal.message, label).with_optional_help(refusal.help)
+    };
+    let mut diagnostics = refusals(worker, workflow, asked)?.into_iter().map(diagnostic).collect();
+    tidy(&mut diagnostics);
+    Ok(diagnostics)
+}
+
+fn request(stage: &StageDecl) -> CheckRequest {
+    let mut config = Value::Object(stage.config.clone());
+    for reference in &stage.references {
+        let artifact = InputArtifact {
+            name: reference.target.to_string(),
+            artifact: reference.artifact,
+            digest: String::new(),
+            path: PathBuf::new(),
+            import: Map::new(),
+        };
+        if let Some(place) = config.pointer_mut(&reference.pointer) {
+            *place = serde_json::to_value(artifact).expect("an artifact is plain data");
+        }
+    }
+    let Value::Object(config) = config else { unreachable!("a config is a table") };
+    CheckRequest { kind: stage.kind.clone(), version: stage.version, config }
+}
