@@ -12,6 +12,7 @@ pub mod action;
 pub mod dirty;
 pub mod forecast;
 pub mod mistakes;
+pub mod past;
 pub mod plan;
 pub mod select;
 

@@ -62,7 +62,7 @@ pub fn segments(store: &Store, action: &Action) -> Result<Vec<Segment>, store::E
 }
 
 /// Returns the prefix fingerprints of an action for up to `most` steps, each with the steps that it is the key of.
-fn prefixes(action: &Action, most: u64) -> Vec<(Digest, RangeInclusive<u64>)> {
+pub(crate) fn prefixes(action: &Action, most: u64) -> Vec<(Digest, RangeInclusive<u64>)> {
     let limit = action.extent().unwrap_or(u64::MAX).min(most);
     let mut bounds = action.from_steps();
     bounds.retain(|bound| *bound < limit);

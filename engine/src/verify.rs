@@ -4,7 +4,7 @@
 //! which the state is on record (or the end), so a verification costs a segment and not the whole; a stage without
 //! checkpoints is one segment. Nothing that is made is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,16 +13,16 @@ use serde::Serialize;
 use store::{Digest, Record, Store};
 use tokio::sync::mpsc;
 
-use crate::action::{Action, artifact};
+use crate::action::Action;
 use crate::attempt::{CHECKPOINT, Ended, Purpose, attempt};
 use crate::event::Event;
-use crate::plan::hash_inputs;
+use crate::past::Past;
 use crate::pools::{Pools, needs};
-use crate::schedule::launch::{import, inputs, job, machine};
+use crate::schedule::launch::{inputs, job, machine};
 use crate::schedule::{Error, Options};
 use crate::select::select;
 use crate::trajectory::{Segment, segments};
-use crate::workflow::{Reference, Target, Workflow};
+use crate::workflow::Workflow;
 
 /// What came of running a stage again.
 #[derive(Clone, Debug, Serialize)]
@@ -99,48 +99,6 @@ pub async fn verify(
         }
     }
     Ok(verdicts)
-}
-
-/// What is fresh, and by which actions.
-struct Past<'a> {
-    workflow: &'a Workflow,
-    store: &'a Store,
-    inputs: BTreeMap<String, Digest>,
-    nodes: HashMap<&'a str, NodeIndex>,
-    records: HashMap<NodeIndex, (Arc<Action>, Record)>,
-}
-
-impl<'a> Past<'a> {
-    fn read(workflow: &'a Workflow, store: &'a Store) -> Result<Self, Error> {
-        let nodes = workflow.graph.node_indices().map(|node| (workflow.graph[node].name.0.as_str(), node)).collect();
-        let inputs = hash_inputs(workflow, store)?;
-        let mut past = Self { workflow, store, inputs, nodes, records: HashMap::new() };
-        for node in workflow.graph.node_indices() {
-            let stage = &workflow.graph[node];
-            if stage.references.iter().any(|reference| past.digest(reference).is_none()) {
-                continue;
-            }
-            let action = Action::of(stage, |reference| {
-                let digest = past.digest(reference).expect("each has one");
-                artifact(reference.artifact, &digest, &import(workflow, reference))
-            });
-            if let Some(record) = store.record(&action.fingerprint())?.filter(|record| store.outputs_are_whole(record))
-            {
-                past.records.insert(node, (Arc::new(action), record));
-            }
-        }
-        Ok(past)
-    }
-
-    fn digest(&self, reference: &Reference) -> Option<Digest> {
-        match &reference.target {
-            Target::Input(name) => self.inputs.get(name).copied(),
-            Target::Output { stage, output } => {
-                let (_, record) = self.records.get(self.nodes.get(stage.0.as_str())?)?;
-                record.outputs.get(output).map(|made| made.digest)
-            }
-        }
-    }
 }
 
 async fn again(

@@ -1,14 +1,22 @@
 //! `r1flow gc`: gives back the disk that nothing refers to any more.
 //!
-//! What a record refers to stays, for an edit that is taken back finds its results there. What training needs to go on
-//! stays, too, unless the user wants fewer checkpoints of each trajectory.
+//! What a record refers to stays, for an edit that is taken back finds its results there, unless the user names the
+//! workflows that alone are still of use. What training needs to go on stays, too, unless the user wants fewer checkpoints
+//! of each trajectory.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use engine::past::reach;
+use engine::workflow::StageName;
+use store::{Alive, Keep, Store};
 
-use super::{Global, Status, find_store, print_json};
+use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
 use crate::ui::{self, count};
+
+/// Stages that are named where they are many.
+const NAMED: usize = 5;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -18,6 +26,12 @@ pub(crate) struct Args {
     /// Remove all but the newest N checkpoints of each training run as well.
     #[arg(long, value_name = "N")]
     keep_checkpoints: Option<NonZeroUsize>,
+    /// Keep only what this workflow reaches as it stands (repeatable): results of earlier edits go, and of other workflows.
+    #[arg(long, value_name = "FILE")]
+    only: Vec<PathBuf>,
+    /// Where the tensors of those workflows live; what was computed elsewhere goes.
+    #[arg(long, default_value = "cpu", requires = "only")]
+    device: String,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
@@ -25,12 +39,52 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if !args.dry_run {
         store.sweep_attempts()?;
     }
-    let collected = store.collect(args.keep_checkpoints.map(NonZeroUsize::get), args.dry_run)?;
+    let mut keep = Keep { checkpoints: args.keep_checkpoints.map(NonZeroUsize::get), only: None };
+    if !args.only.is_empty() {
+        let Some(alive) = alive(global, args, &store)? else { return Ok(Status::Refused) };
+        keep.only = Some(alive);
+    }
+    let collected = store.collect(&keep, args.dry_run)?;
     if global.json {
         return print_json(&collected);
     }
     let verb = if args.dry_run { "would remove" } else { "removed" };
     let (checkpoints, objects) = (count(collected.checkpoints, "checkpoint"), count(collected.objects, "object"));
-    ui::line(&format!("{verb} {checkpoints}, {objects}, {}", ui::bytes(collected.bytes)));
+    let results = if args.only.is_empty() {
+        String::new()
+    } else {
+        format!("the outputs of {}, ", count(collected.records, "earlier result"))
+    };
+    ui::line(&format!("{verb} {results}{checkpoints}, {objects}, {}", ui::bytes(collected.bytes)));
     Ok(Status::Done)
+}
+
+/// Returns what the named workflows reach; nothing where one has mistakes, which have been shown.
+fn alive(global: &Global, args: &Args, store: &Store) -> Result<Option<Alive>> {
+    if store.has_attempts()? {
+        bail!("an apply is at work on this store, and may need what is to go: wait for its end, or stop it");
+    }
+    let mut alive = Alive::default();
+    for file in &args.only {
+        let source = WorkflowArgs { file: file.clone(), sets: Vec::new(), device: args.device.clone() };
+        let Some(workflow) = load_workflow(global, &source)? else { return Ok(None) };
+        let reach = reach(workflow, store)?;
+        if !reach.stale.is_empty() {
+            bail!(not_fresh(file, &reach.stale));
+        }
+        alive.records.extend(reach.alive.records);
+        alive.checkpoints.extend(reach.alive.checkpoints);
+        alive.rows.extend(reach.alive.rows);
+    }
+    Ok(Some(alive))
+}
+
+fn not_fresh(file: &Path, stale: &[StageName]) -> String {
+    let named = stale.iter().take(NAMED).map(|stage| format!("`{stage}`")).collect::<Vec<_>>().join(", ");
+    let more = if stale.len() > NAMED { ", …" } else { "" };
+    let (stages, are, file) =
+        (count(stale.len(), "stage"), if stale.len() == 1 { "is" } else { "are" }, file.display());
+    format!(
+        "{stages} of `{file}` {are} not fresh ({named}{more}), and what they will need cannot be told yet: run `r1flow apply {file}` first"
+    )
 }

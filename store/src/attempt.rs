@@ -84,6 +84,24 @@ impl Store {
     /// Removes the folders of processes that were killed, and returns how many processes there were.
     pub fn sweep_attempts(&self) -> Result<usize> {
         let mut swept = 0;
+        self.each_lock(|lock, is_owned| {
+            if !is_owned {
+                remove(&lock.with_extension(""), lock);
+                swept += 1;
+            }
+        })?;
+        Ok(swept)
+    }
+
+    /// Returns whether a process, this one included, has attempts here.
+    pub fn has_attempts(&self) -> Result<bool> {
+        let mut has_any = false;
+        self.each_lock(|_, is_owned| has_any |= is_owned)?;
+        Ok(has_any)
+    }
+
+    /// Calls `take` with every lock, and whether its owner lives; of one that has none it is held meanwhile.
+    fn each_lock(&self, mut take: impl FnMut(&Path, bool)) -> Result<()> {
         for entry in fs_err::read_dir(layout::attempts(self.root()))? {
             let lock = entry?.path();
             if lock.extension().is_none_or(|extension| extension != "lock") {
@@ -92,15 +110,12 @@ impl Store {
             // Its owner may be done with it just now.
             let Ok(file) = File::open(&lock) else { continue };
             match file.try_lock() {
-                Ok(()) => {
-                    remove(&lock.with_extension(""), &lock);
-                    swept += 1;
-                }
-                Err(TryLockError::WouldBlock) => {}
+                Ok(()) => take(&lock, false),
+                Err(TryLockError::WouldBlock) => take(&lock, true),
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
         }
-        Ok(swept)
+        Ok(())
     }
 }
 
@@ -123,7 +138,7 @@ mod tests {
         let mine = store.new_attempt_dir("distill/small").unwrap();
         fs_err::write(mine.path().join("half"), b"").unwrap();
         assert_eq!(store.sweep_attempts().unwrap(), 0);
-        assert!(mine.path().join("half").exists());
+        assert!(mine.path().join("half").exists() && store.has_attempts().unwrap());
 
         // What a killed process leaves: the same files, and nobody who holds the lock.
         let attempts = layout::attempts(store.root());

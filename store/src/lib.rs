@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 pub use attempt::AttemptDir;
 pub use checkpoint::CheckpointRecord;
-pub use collect::{Collected, Hold};
+pub use collect::{Alive, Collected, Hold, Keep};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
 pub use lock::StageLock;

@@ -184,7 +184,7 @@ impl Store {
 /// No stage has an empty name.
 const COVERED: &[u8] = b"";
 
-fn decode(line: Line<'_>) -> Option<Record> {
+pub(crate) fn decode(line: Line<'_>) -> Option<Record> {
     serde_json::from_str(line.record).ok()
 }
 

@@ -19,6 +19,40 @@ fn more_steps_take_no_more_disk() {
 }
 
 #[test]
+fn results_of_earlier_edits_go_where_the_user_says_what_is_of_use() {
+    let sandbox = Sandbox::new(CHAIN);
+    sandbox.ok(&["apply", "toy.toml", "--set", "a.text=past", "--set", "c.salt=7"]);
+    let was = sandbox.digest("c", "model");
+    let gc = ["gc", "--only", "toy.toml"];
+    let refused = sandbox.run(&gc);
+    assert!(refused.code == Some(2) && refused.stderr.contains("3 stages of `toy.toml` are not fresh"), "{refused}");
+    sandbox.ok(&["apply", "toy.toml"]);
+    let clean = Sandbox::new(CHAIN);
+    clean.ok(&["apply", "toy.toml"]);
+
+    let dry = sandbox.json(&[&gc[..], &["--dry-run"]].concat());
+    assert_eq!(sandbox.json(&gc), dry);
+    assert_eq!(
+        (&dry["records"], &dry["checkpoints"]),
+        (&3.into(), &2.into()),
+        "a, b and c, and the checkpoints of c: {dry}"
+    );
+    // Logs and curves stay, and here they are the same ones.
+    assert_eq!(objects(&sandbox), objects(&clean));
+    sandbox.ok(&["verify", "toy.toml"]);
+    assert!(sandbox.ok(&["plan", "toy.toml"]).contains("everything is fresh"));
+    let told = events(&sandbox.ok(&["apply", "toy.toml", "--set", "c.steps=6", "--until", "c", "--json"]));
+    assert_eq!(stages(&told, "started"), ["c"], "it goes on from its checkpoint");
+    assert_eq!(told.iter().find(|event| event["event"] == "started").unwrap()["resumed_from"], 4);
+
+    // An edit that is taken back now costs its work again, and comes to the same.
+    let told = sandbox.ok(&["apply", "toy.toml", "--set", "a.text=past", "--set", "c.salt=7", "--json"]);
+    // What b makes of one text is that text.
+    assert_eq!(stages(&events(&told), "started"), ["a", "c"]);
+    assert_eq!(sandbox.digest("c", "model"), was);
+}
+
+#[test]
 fn only_what_nothing_needs_goes() {
     let sandbox = Sandbox::new(CHAIN);
     assert!(sandbox.run(&["gc"]).stderr.contains("there is no store"));
