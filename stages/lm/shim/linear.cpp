@@ -3,6 +3,7 @@
 // The weights of, say, q_proj, k_proj and v_proj keep their names and gradients, but lie one after the other in one
 // buffer, of which `fused` is a view. Forward and backward then take one product each instead of one per layer. Only
 // at:: operations: this works on every device.
+#include "adapters.h"
 #include "cpu.h"
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -72,9 +73,7 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         ctx->save_for_backward({x});
         // Not saved as a variable: the leaves are what is checked, and they share this storage.
         ctx->saved_data["fused"] = fused;
-        std::vector<int64_t> rows;
-        for (int64_t i = 0; i < num_weights; ++i) rows.push_back(parts[i].size(0));
-        ctx->saved_data["rows"] = rows;
+        ctx->saved_data["weights"] = std::vector<at::Tensor>(parts.begin(), parts.begin() + num_weights);
         ctx->saved_data["frozen"] =
             std::none_of(parts.begin(), parts.end(), [](const at::Tensor& part) { return part.requires_grad(); });
         ctx->saved_data["biases"] = fused_bias.has_value();
@@ -85,38 +84,60 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         at::Tensor x = ctx->get_saved_variables()[0];
         at::Tensor fused = ctx->saved_data["fused"].toTensor();
-        std::vector<int64_t> rows = ctx->saved_data["rows"].toIntVector();
+        std::vector<at::Tensor> weights = ctx->saved_data["weights"].toTensorVector();
         bool biases = ctx->saved_data["biases"].toBool();
         at::Tensor dy = wide(grads[0].contiguous());
         at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(wide(fused)).to(x.scalar_type()) : at::Tensor();
         variable_list result = {dx, at::Tensor(), at::Tensor()};
         if (ctx->saved_data["frozen"].toBool()) {
-            result.resize(result.size() + (biases ? 2 : 1) * rows.size() + 1);
+            result.resize(result.size() + (biases ? 2 : 1) * weights.size() + 1);
             return result;
         }
-        at::Tensor dw = dy.t().mm(wide(x));
-        int64_t start = 0;
-        for (int64_t size : rows) {
-            result.push_back(dw.narrow(0, start, size));
-            start += size;
-        }
+        for (at::Tensor& dw : of_weights(x, dy, weights)) result.push_back(std::move(dw));
         if (biases) {
             at::Tensor db = dy.sum(0);
-            start = 0;
-            for (int64_t size : rows) {
-                result.push_back(db.narrow(0, start, size));
-                start += size;
+            int64_t start = 0;
+            for (const at::Tensor& weight : weights) {
+                result.push_back(db.narrow(0, start, weight.size(0)));
+                start += weight.size(0);
             }
         }
         result.push_back(at::Tensor());
         return result;
     }
+
+    // The gradient of each weight; none where it has gone to adapters.
+    static variable_list of_weights(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& weights) {
+        if (std::none_of(weights.begin(), weights.end(), Adapters::of)) {
+            at::Tensor dw = dy.t().mm(wide(x));
+            variable_list grads;
+            int64_t start = 0;
+            for (const at::Tensor& weight : weights) {
+                grads.push_back(dw.narrow(0, start, weight.size(0)));
+                start += weight.size(0);
+            }
+            return grads;
+        }
+        at::Tensor from = x.to(at::kFloat);
+        variable_list grads(weights.size());
+        int64_t start = 0;
+        for (size_t i = 0; i < weights.size(); ++i) {
+            at::Tensor part = dy.narrow(1, start, weights[i].size(0));
+            start += weights[i].size(0);
+            if (const Adapters* adapters = Adapters::of(weights[i])) {
+                adapters->pass(from, part.to(at::kFloat));
+            } else if (weights[i].requires_grad()) {
+                grads[i] = part.t().mm(wide(x));
+            }
+        }
+        return grads;
+    }
 };
 
 // x w^T for a weight that is a leaf of its own.
 at::Tensor leaf_product(const at::Tensor& x, const at::Tensor& w) {
-    // libtorch's own backward pass would keep the widened weight.
-    if (!widens(x) || !at::GradMode::is_enabled()) return product(x, w, std::nullopt);
+    // libtorch's own backward pass would keep the widened weight, and form the gradient of an adapted one.
+    if (!at::GradMode::is_enabled() || !(widens(x) || Adapters::of(w))) return product(x, w, std::nullopt);
     return FusedLinear::apply(x, w.detach(), std::nullopt, at::TensorList(w), 1);
 }
 
@@ -146,7 +167,7 @@ char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* par
 // x + a w^T + bias in one product; overwrites x where no gradient is wanted, and returns it.
 char* r1flow_linear_add(tensor x, tensor a, tensor w, tensor bias, tensor* out) {
     return guarded([&] {
-        if (widens(*a)) {
+        if (widens(*a) || (at::GradMode::is_enabled() && Adapters::of(*w))) {
             *out = new at::Tensor(at::add(*x, leaf_product(*a, *w)));
         } else if (at::GradMode::is_enabled()) {
             *out = new at::Tensor(at::addmm(*x, *a, w->t()));

@@ -1,6 +1,6 @@
 // The parts of libtorch that tch 0.24 does not reach: fused AdamW, foreach operations, gradients as tensors,
 // deterministic mode, memory statistics.
-#include "shim.h"
+#include "adapters.h"
 
 #include <ATen/Context.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -9,36 +9,7 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
-
-namespace {
-
-// The chain rule: db = scale dW a^T, da = scale b^T dW.
-struct PassOn : torch::autograd::PostAccumulateGradHook {
-    at::Tensor a, b;
-    double scale;
-
-    PassOn(at::Tensor a, at::Tensor b, double scale) : a(std::move(a)), b(std::move(b)), scale(scale) {}
-
-    void operator()(const torch::autograd::Variable& weight) override {
-        c10::NoGradGuard no_grad;
-        at::Tensor grad = weight.grad().to(at::kFloat) * scale;
-        weight.mutable_grad() = at::Tensor();
-        add(a, b.t().mm(grad));
-        add(b, grad.mm(a.t()));
-    }
-
-    static void add(const at::Tensor& leaf, at::Tensor grad) {
-        if (leaf.grad().defined()) {
-            leaf.mutable_grad().add_(grad);
-        } else {
-            leaf.mutable_grad() = std::move(grad);
-        }
-    }
-};
-
-}  // namespace
 
 extern "C" {
 
@@ -93,11 +64,10 @@ char* r1flow_grads_in_single(tensor* tensors, int64_t count) {
     });
 }
 
-// From now on a gradient that arrives at `weight` becomes one of the adapters a and b, of which it is made as
-// W0 + scale b a, and is dropped.
+// From now on the gradient of `weight`, which is made as W0 + scale b a, goes to the adapters a and b.
 char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale) {
     return guarded([&] {
-        torch::autograd::impl::set_post_acc_grad_hooks(*weight, std::make_unique<PassOn>(*a, *b, scale));
+        torch::autograd::impl::set_post_acc_grad_hooks(*weight, std::make_unique<Adapters>(*a, *b, scale));
     });
 }
 

@@ -180,8 +180,8 @@ pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
     shim::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
 }
 
-/// Makes `weight` stand for W0 + `scale` b a (Hu et al. 2021, section 4.1): from now on each gradient that arrives at it,
-/// [o, i], is turned into what it means for the leaves `a`, [r, i], and `b`, [o, r], in single precision, and dropped at once.
+/// Makes `weight`, [o, i], stand for W0 + `scale` b a (Hu et al. 2021, section 4.1): from now on what a backward pass means
+/// for it goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has no gradient of its own.
 pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), shim::Error> {
     shim::adapt(weight, a, b, scale)
 }

@@ -1,11 +1,11 @@
 //! LoRA (Hu et al. 2021, section 4.1): W = W0 + (alpha / rank) B A, of which only A and B are trained.
 //!
 //! The idea to know: the model always holds W itself, so forward, sampling and loss know nothing of adapters, and the
-//! sampler has the speed of the merged model. What the backward pass brings to W is turned at once into what it means for
-//! the adapters (dB = s dW Aᵀ, dA = s Bᵀ dW, s = alpha / rank), which is the chain rule and no approximation; all other
-//! parameters take no gradient. So the gradients of one layer's matrices exist at a time.
+//! sampler has the speed of the merged model. The backward pass gives the adapters what the chain rule says, with
+//! s = alpha / rank: dB = s dW Aᵀ and dA = s Bᵀ dW, where dW = dYᵀ X is never formed, for dYᵀ (X Aᵀ) is a narrow product.
+//! All other parameters take no gradient.
 //!
-//! Departures: no dropout; dW is formed whole, which is more work than a narrow product beside W.
+//! Departures: no dropout.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -41,3 +41,52 @@ impl FusedLinear {
             .expect("shapes were checked when the weights were read")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    fn wave(rows: i64, columns: i64, pitch: f64) -> Tensor {
+        (Tensor::arange(rows * columns, (Kind::Float, tch::Device::Cpu)) * pitch).sin().view([rows, columns])
+    }
+
+    fn differ(found: &Tensor, expected: &Tensor) -> f64 {
+        (found.to_kind(Kind::Float) - expected).abs().max().double_value(&[])
+    }
+
+    /// [`shim::adapt`] by narrow products, for one of two weights that lie together and for one that ends in the stream.
+    #[test]
+    fn adapters_take_what_the_gradient_of_their_weight_comes_to() {
+        for (kind, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.1)] {
+            let leaf = |tensor: Tensor| tensor.detach().set_requires_grad(true);
+            let fused = wave(7, 6, 0.7).to_kind(kind);
+            let [adapted, plain] = [(0, 4), (4, 3)].map(|(start, rows)| leaf(fused.narrow(0, start, rows)));
+            let (a, b) = (leaf(wave(2, 6, 0.9)), leaf(wave(4, 2, 1.1)));
+            shim::adapt(&adapted, &a, &b, 1.5).unwrap();
+            let (x, dy) = (leaf(wave(5, 6, 0.3).to_kind(kind)), wave(5, 7, 0.4).to_kind(kind));
+            let backward = |y: Tensor, dy: &Tensor| (y.to_kind(Kind::Float) * dy).sum(Kind::Float).backward();
+            let wide = |tensor: &Tensor| tensor.detach().to_kind(Kind::Float);
+
+            backward(shim::fused_linear(&x, &fused, None, &[&adapted, &plain], 2).unwrap(), &dy);
+            let dw = wide(&dy).tr().matmul(&wide(&x));
+            let (for_adapted, for_plain) = (dw.narrow(0, 0, 4), dw.narrow(0, 4, 3));
+            let expected = |dw: &Tensor, times: f64| {
+                (b.detach().tr().matmul(dw) * 1.5 * times, dw.matmul(&a.detach().tr()) * 1.5 * times)
+            };
+            let (da, db) = expected(&for_adapted, 1.0);
+            assert!(!adapted.grad().defined(), "nothing arrives at the weight itself");
+            assert!(differ(&a.grad(), &da) < bound && differ(&b.grad(), &db) < bound, "{kind:?}");
+            assert!(differ(&plain.grad(), &for_plain) < bound, "{kind:?}");
+            assert!(differ(&x.grad(), &wide(&dy).matmul(&wide(&fused))) < bound, "{kind:?}");
+
+            // The same again through the other layer, on top of what is there.
+            let part = dy.narrow(1, 0, 4);
+            backward(linear_add(&Tensor::zeros_like(&part), &x, &adapted, None), &part);
+            let (da, db) = expected(&for_adapted, 2.0);
+            assert!(!adapted.grad().defined());
+            assert!(differ(&a.grad(), &da) < 2.0 * bound && differ(&b.grad(), &db) < 2.0 * bound, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// Adapters of low rank: a weight W = W0 + scale b a passes its gradient on to a and b, and keeps none.
+//
+// A linear layer of ours gives them theirs from its input x and the gradient dy of its output, by products as narrow as the
+// adapters:
+//
+//     db += scale dy^T (x a^T)      da += scale (dy b)^T x
+//
+// Whoever else makes a gradient of W has it taken apart when it arrives: db += scale dW a^T, da += scale b^T dW.
+#pragma once
+
+#include "shim.h"
+
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+struct Adapters : torch::autograd::PostAccumulateGradHook {
+    at::Tensor a, b;
+    double scale;
+
+    Adapters(at::Tensor a, at::Tensor b, double scale) : a(std::move(a)), b(std::move(b)), scale(scale) {}
+
+    // Returns those of a weight, or nothing.
+    static const Adapters* of(const at::Tensor& weight) {
+        return dynamic_cast<const Adapters*>(torch::autograd::impl::post_acc_grad_hooks(weight).get());
+    }
+
+    void operator()(const torch::autograd::Variable& weight) override {
+        // Ours have passed theirs on already.
+        if (!weight.grad().defined()) return;
+        c10::NoGradGuard no_grad;
+        at::Tensor grad = weight.grad().to(at::kFloat) * scale;
+        weight.mutable_grad() = at::Tensor();
+        add(a, b.t().mm(grad));
+        add(b, grad.mm(a.t()));
+    }
+
+    // Both in single precision: x [n, in], dy [n, out].
+    void pass(const at::Tensor& x, const at::Tensor& dy) const {
+        c10::NoGradGuard no_grad;
+        add(b, dy.t().mm(x.mm(a.t())) * scale);
+        add(a, (dy.mm(b) * scale).t().mm(x));
+    }
+
+   private:
+    static void add(const at::Tensor& leaf, at::Tensor grad) {
+        if (leaf.grad().defined()) {
+            leaf.mutable_grad().add_(grad);
+        } else {
+            leaf.mutable_grad() = std::move(grad);
+        }
+    }
+};
