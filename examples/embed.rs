@@ -14,7 +14,7 @@ use engine::kind::Kinds;
 use engine::plan::plan;
 use engine::schedule::{Halt, Options, apply};
 use engine::select::Selection;
-use engine::worker::client;
+use engine::worker::ask;
 use engine::workflow::load;
 use store::Store;
 use tokio::sync::watch;
@@ -25,8 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let worker = std::fs::canonicalize(worker)?;
     let mut out = std::io::stdout().lock();
 
+    let cache_dir = std::env::temp_dir();
     // What the worker can do decides what a workflow may say.
-    let kinds = Kinds::parse(client::kinds(&worker, &std::env::temp_dir())?)?;
+    let kinds = Kinds::parse(ask::kinds(&worker, &cache_dir)?)?;
     let loaded = load(Path::new(file), &[], &kinds)?;
     for mistake in &loaded.diagnostics {
         writeln!(out, "mistake: {} ({})", mistake.message, mistake.label)?;
@@ -42,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (_sender, halt) = watch::channel(Halt::Run);
     let options = Options {
         worker,
+        cache_dir,
         executor: EXECUTORS[0].1,
         slots: 2,
         threads: 1,

@@ -1,7 +1,7 @@
 //! Mistakes that only a worker can see: keys that contradict each other, or what this kind makes of them.
 //!
 //! A stage that cannot run must not be found out after hours of work before it, so the worker is asked about every stage that
-//! is not fresh before the first one starts. It takes a start of the worker, which is why nobody asks where all is fresh.
+//! is not fresh before the first one starts. It may take a start of the worker, which is why nobody asks where all is fresh.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use petgraph::graph::NodeIndex;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, tidy};
-use crate::worker::client::{self, Error};
+use crate::worker::ask::{Error, check};
 use crate::worker::protocol::{CheckRequest, InputArtifact, Refusal};
 use crate::workflow::{StageDecl, StageName, Workflow};
 
-/// Asks a worker about stages, and returns those that could not run, with the reasons.
+/// Asks a worker, which remembers answers in a folder, about stages, and returns those that could not run, with the reasons.
 pub fn refusals(
-    worker: &Path,
+    (worker, cache_dir): (&Path, &Path),
     workflow: &Workflow,
     asked: &BTreeSet<StageName>,
 ) -> Result<Vec<(NodeIndex, Refusal)>, Error> {
@@ -25,12 +25,16 @@ pub fn refusals(
     }
     let is_asked = |node: &NodeIndex| asked.contains(&workflow.graph[*node].name);
     let stages: Vec<NodeIndex> = workflow.graph.node_indices().filter(is_asked).collect();
-    let answers = client::check(worker, stages.iter().map(|node| request(&workflow.graph[*node])))?;
+    let answers = check(worker, cache_dir, stages.iter().map(|node| request(&workflow.graph[*node])))?;
     Ok(stages.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect())
 }
 
 /// Does the same, and returns the reasons as mistakes in the file.
-pub fn diagnostics(worker: &Path, workflow: &Workflow, asked: &BTreeSet<StageName>) -> Result<Vec<Diagnostic>, Error> {
+pub fn diagnostics(
+    worker: (&Path, &Path),
+    workflow: &Workflow,
+    asked: &BTreeSet<StageName>,
+) -> Result<Vec<Diagnostic>, Error> {
     let diagnostic = |(node, refusal): (NodeIndex, Refusal)| {
         let stage = &workflow.graph[node];
         let label = format!("this {} stage could not run", stage.kind);

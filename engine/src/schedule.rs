@@ -40,7 +40,7 @@ pub enum Error {
     NoStage(#[from] NoStage),
     /// The worker cannot be asked about the stages.
     #[error(transparent)]
-    Worker(#[from] crate::worker::client::Error),
+    Worker(#[from] crate::worker::ask::Error),
     /// A stage needs more than the machine has.
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
@@ -63,6 +63,8 @@ pub enum Halt {
 pub struct Options {
     /// The worker's program.
     pub worker: PathBuf,
+    /// Where answers of workers are remembered.
+    pub cache_dir: PathBuf,
     /// Where workers run.
     pub executor: &'static dyn Executor,
     /// Attempts side by side.

@@ -13,7 +13,7 @@ use store::Store;
 use tokio::sync::watch;
 
 use super::plan::{SavedPlan, moved};
-use super::{Global, SelectionArgs, Status, WorkflowArgs, load_fetched, named, no_such, scores, worker};
+use super::{Global, SelectionArgs, Status, WorkflowArgs, cache_dir, load_fetched, named, no_such, scores, worker};
 use crate::machine;
 use crate::ui::{self, Progress};
 
@@ -71,6 +71,7 @@ impl MachineArgs {
         let (pools, gpus) = machine::pools(&self.pool, at_least)?;
         Ok(Options {
             worker: worker(global)?,
+            cache_dir: cache_dir(),
             executor: executor.ok_or_else(|| no_such("executor", &self.executor, names))?.1,
             slots,
             threads,

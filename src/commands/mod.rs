@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::kind::Kinds;
 use engine::mistakes;
 use engine::select::{self, NoStage, Selection};
-use engine::worker::client;
+use engine::worker::ask;
 use engine::workflow::{Loaded, StageName, Workflow, load};
 use store::Store;
 
@@ -199,12 +199,12 @@ pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
 
 /// Returns what the worker can run.
 pub(crate) fn load_kinds(global: &Global) -> Result<Kinds> {
-    let list = client::kinds(&worker(global)?, &cache_dir())?;
+    let list = ask::kinds(&worker(global)?, &cache_dir())?;
     Ok(Kinds::parse(list)?)
 }
 
 /// Where answers of workers are remembered.
-fn cache_dir() -> PathBuf {
+pub(crate) fn cache_dir() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     base.unwrap_or_else(std::env::temp_dir).join("r1flow")
@@ -225,7 +225,7 @@ pub(crate) fn load_checked(
 ) -> Result<Option<&'static Workflow>> {
     let mut loaded = load_from(global, args, &global.store)?;
     let Some(workflow) = loaded.workflow.take().map(|workflow| kept(workflow, args)) else { return Ok(None) };
-    loaded.diagnostics = mistakes::diagnostics(&worker(global)?, workflow, &select(workflow)?)?;
+    loaded.diagnostics = mistakes::diagnostics((&worker(global)?, &cache_dir()), workflow, &select(workflow)?)?;
     if loaded.diagnostics.is_empty() {
         return Ok(Some(workflow));
     }

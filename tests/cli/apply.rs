@@ -43,6 +43,11 @@ fn the_worker_looks_at_keys_once_and_never_where_all_is_fresh() {
     sandbox.ok(&apply);
     sandbox.ok(&["plan", "toy.toml", "--worker", "listener"]);
     assert_eq!(asked(), "kinds\ncheck\nrun\nrun\nrun\nrun\n");
+    // What an edit makes is looked at once as well.
+    for _ in 0..2 {
+        sandbox.ok(&["plan", "toy.toml", "--worker", "listener", "--set", "a.text=new"]);
+    }
+    assert_eq!(asked(), "kinds\ncheck\nrun\nrun\nrun\nrun\ncheck\n");
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl<'a> Dispatcher<'a> {
         }
         let not_fresh = self.selected.wanted.iter().filter(|node| !self.done.contains_key(node));
         let not_fresh = not_fresh.map(|node| self.workflow.graph[*node].name.clone()).collect();
-        let refusals = refusals(&self.options.worker, self.workflow, &not_fresh)?;
+        let refusals = refusals((&self.options.worker, &self.options.cache_dir), self.workflow, &not_fresh)?;
         for (node, refusal) in &refusals {
             let stage = self.name(*node);
             self.queue.remove(*node);

@@ -1,6 +1,7 @@
 //! The worker protocol and its two ends.
 
-pub mod client;
+pub mod ask;
+pub(crate) mod client;
 pub(crate) mod keeper;
 pub mod protocol;
 pub mod serve;
