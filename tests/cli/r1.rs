@@ -32,35 +32,44 @@ fn digests(sandbox: &Sandbox, workflow: &str) -> BTreeMap<String, String> {
     digests
 }
 
-/// Starts `apply` and kills it as soon as `stage` has a checkpoint.
-fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str) {
-    let running: Running = sandbox.start(&["apply", workflow, "--json"]);
+/// Starts `apply` and kills it as soon as `stage` has a checkpoint; other stages than those that it needs may run beside it,
+/// unless it is `alone`.
+fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str, alone: bool) {
+    let until = ["--until", stage];
+    let selection = if alone { &until[..] } else { &[] };
+    let running: Running = sandbox.start(&[&["apply", workflow, "--json"], selection].concat());
     running.event("checkpoint", stage);
     running.signal(libc::SIGKILL);
     assert_eq!(running.end().code, None);
 }
 
-/// Every kind that trains or samples, killed after its first checkpoint; two stages run side by side, so more is lost each time.
+/// Every kind and method that trains or samples, killed after its first checkpoint; two stages run side by side, so more is lost each time.
 #[test]
 fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
-    let workflow = repository().join("tests/workflows/r1/cut.toml").display().to_string();
+    let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
     let (unbroken, broken) = (sandbox(), sandbox());
     unbroken.ok(&["apply", &workflow]);
+    // Alone where it might be done before its turn comes.
     let victims = [
-        "base",
-        "zero",
-        "zero-outputs",
-        "cold-start",
-        "helpful",
-        "alignment-rl",
-        "student-distilled/llama",
-        "scores/student-distilled/llama",
+        ("base", false),
+        ("adapted", true),
+        ("brain-floats", true),
+        ("zero", false),
+        ("zero-outputs", false),
+        ("cold-start", false),
+        ("helpful", false),
+        ("alignment-rl", false),
+        ("teacher", true),
+        ("by-logits", true),
+        ("on-policy", true),
+        ("student-distilled/llama", false),
+        ("scores/student-distilled/llama", false),
     ];
-    for stage in victims {
-        kill_at_checkpoint(&broken, &workflow, stage);
+    for (stage, alone) in victims {
+        kill_at_checkpoint(&broken, &workflow, stage, alone);
     }
     let rows = broken.json(&["plan", &workflow])["rows"].clone();
-    let last = rows.as_array().unwrap().iter().find(|row| row["stage"] == victims[victims.len() - 1]).unwrap();
+    let last = rows.as_array().unwrap().iter().find(|row| row["stage"] == victims[victims.len() - 1].0).unwrap();
     assert!(
         last["known_rows"].as_u64().is_some_and(|rows| rows > 0),
         "the last victim has kept what it sampled: {last:#?}"
@@ -71,7 +80,18 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     assert_eq!(stages(&again, "started"), Vec::<&str>::new(), "everything is fresh");
 
     // Whatever trains gives the same states again, not the same outputs alone.
-    let trainers = ["base", "zero", "cold-start", "helpful", "alignment-rl", "student-distilled/llama"];
+    let trainers = [
+        "base",
+        "zero",
+        "cold-start",
+        "helpful",
+        "alignment-rl",
+        "student-distilled/llama",
+        "by-logits",
+        "on-policy",
+        "adapted",
+        "brain-floats",
+    ];
     let verdicts = broken.json(&[&["verify", &workflow, "--segments", "9", "--rerun"], &trainers[..]].concat());
     let verdicts = verdicts.as_array().unwrap();
     assert!(verdicts.iter().all(|verdict| verdict["outcome"] == "same"), "{verdicts:#?}");
