@@ -56,6 +56,15 @@ mod tests {
         (found.to_kind(Kind::Float) - expected).abs().max().double_value(&[])
     }
 
+    #[test]
+    fn a_weight_that_never_had_a_gradient_needs_none() {
+        let (x, w) = (wave(9, 6, 0.3).set_requires_grad(true), wave(4, 6, 0.7));
+        let y = linear_add(&linear(&x, &w), &x, &w, None) + shim::fused_linear(&x, &w, None, &[&w], 1).unwrap();
+        y.sum(Kind::Float).backward();
+        let ones = Tensor::ones([9, 4], (Kind::Float, tch::Device::Cpu));
+        assert!(differ(&x.grad(), &(ones.matmul(&w) * 3.0)) < 1e-5);
+    }
+
     /// [`shim::adapt`] by narrow products, for one of two weights that lie together and for one that ends in the stream.
     #[test]
     fn adapters_take_what_the_gradient_of_their_weight_comes_to() {
