@@ -91,7 +91,8 @@ fn from_a_workflow_to_a_table_of_scores() {
 #[test]
 fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
     let sandbox = sandbox();
-    let sets = ["--set", "taught.schedule=cosine", "--set", "scores.limit=3"];
+    // The second mistake is behind the first.
+    let sets = ["--set", "base.schedule=cosine", "--set", "taught.schedule=cosine"];
     for command in ["check", "plan"] {
         let refused = sandbox.run(&[&[command, "tiny.toml"], &sets[..]].concat());
         assert_eq!(refused.code, Some(2), "{refused}");
@@ -99,14 +100,18 @@ fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
             refused.stderr.contains("`schedule` ends somewhere, but `decay-steps` does not say where"),
             "{refused}"
         );
-        assert!(refused.stderr.contains("tiny.toml:17:6") && refused.stderr.contains("set `decay-steps`"), "{refused}");
+        for place in ["tiny.toml:8:11", "tiny.toml:17:6", "set `decay-steps`", "2 mistakes"] {
+            assert!(refused.stderr.contains(place), "{place}: {refused}");
+        }
     }
     let applied = sandbox.run(&[&["apply", "tiny.toml", "--json"], &sets[..]].concat());
     assert_eq!(applied.code, Some(1), "{applied}");
     let told = events(&applied.stdout);
-    assert_eq!((stages(&told, "started"), stages(&told, "failed")), (Vec::new(), vec!["taught"]), "{applied}");
+    assert_eq!((stages(&told, "started"), stages(&told, "failed")), (Vec::new(), vec!["base", "taught"]), "{applied}");
+    let finished = told.iter().find(|event| event["event"] == "run-finished").unwrap();
+    assert_eq!((&finished["failed"], &finished["left"]), (&2.into(), &4.into()), "{finished}");
     // Whoever asks for other stages only does not hear of it.
-    sandbox.ok(&[&["plan", "tiny.toml", "--until", "base"], &sets[..]].concat());
+    sandbox.ok(&[&["plan", "tiny.toml", "--until", "sums"], &sets[..]].concat());
     // A number of steps that comes from `epochs` is an end.
     sandbox.ok(&["check", "tiny.toml", "--set", "base.schedule=cosine", "--set", "base.decay-steps=2"]);
 }

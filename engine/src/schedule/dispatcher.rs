@@ -165,14 +165,16 @@ impl<'a> Dispatcher<'a> {
         let not_fresh = self.selected.wanted.iter().filter(|node| !self.done.contains_key(node));
         let not_fresh = not_fresh.map(|node| self.workflow.graph[*node].name.clone()).collect();
         let refusals = refusals((&self.options.worker, &self.options.cache_dir), self.workflow, &not_fresh)?;
-        for (node, refusal) in &refusals {
-            let stage = self.name(*node);
+        for (node, _) in &refusals {
             self.queue.remove(*node);
             self.waiting.remove(node);
-            self.fail(stage, refusal.message.clone(), refusal.help.clone(), None);
-            self.block_after(*node);
         }
-        Ok(!refusals.is_empty())
+        let has_mistakes = !refusals.is_empty();
+        for (node, refusal) in refusals {
+            self.fail(self.name(node), refusal.message, refusal.help, None);
+            self.block_after(node);
+        }
+        Ok(has_mistakes)
     }
 
     /// Returns whether nothing is under way.

@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 use serde::de::DeserializeOwned;
 use store::Digest;
 
+use super::keeper::ENGINE;
 use super::protocol::{CheckRequest, PROTOCOL, Refusal};
 use crate::kind::KindList;
 
@@ -122,7 +123,12 @@ fn ask<T: DeserializeOwned>(
 ) -> Result<(Vec<u8>, T), Error> {
     let start = |source| Error::Start { worker: worker.display().to_string(), source };
     let mut command = std::process::Command::new(worker);
-    command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg(argument)
+        .env(ENGINE, std::process::id().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(start)?;
     // It answers at the end, so it cannot be stuck with its answer; one that hangs up says why.
     let said = say(child.stdin.take().expect("it is piped"));

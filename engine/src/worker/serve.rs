@@ -52,6 +52,7 @@ fn answer(value: &impl serde::Serialize) -> ExitCode {
 }
 
 fn check_all(kinds: &[Kind]) -> ExitCode {
+    die_with_engine();
     let refusals: Result<Vec<Option<Refusal>>, std::io::Error> =
         std::io::stdin().lines().map(|line| Ok(refusal(kinds, &serde_json::from_str(&line?)?))).collect();
     match refusals {
