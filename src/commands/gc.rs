@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use engine::diagnostic::quoted;
 use engine::past::reach;
 use engine::workflow::StageName;
 use store::{Alive, Keep, Store};
@@ -80,7 +81,8 @@ fn alive(global: &Global, args: &Args, store: &Store) -> Result<Option<Alive>> {
 }
 
 fn not_fresh(file: &Path, stale: &[StageName]) -> String {
-    let named = stale.iter().take(NAMED).map(|stage| format!("`{stage}`")).collect::<Vec<_>>().join(", ");
+    let named: Vec<&str> = stale.iter().take(NAMED).map(|stage| stage.0.as_str()).collect();
+    let named = quoted(&named);
     let more = if stale.len() > NAMED { ", …" } else { "" };
     let (stages, are, file) =
         (count(stale.len(), "stage"), if stale.len() == 1 { "is" } else { "are" }, file.display());
