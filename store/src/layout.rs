@@ -68,8 +68,8 @@ pub(crate) fn rows(root: &Path, key: &Digest) -> PathBuf {
     fanned(root, "rows", key)
 }
 
-pub(crate) fn lock(root: &Path, fingerprint: &Digest) -> PathBuf {
-    root.join("locks").join(fingerprint.hex())
+pub(crate) fn stage_locks(root: &Path) -> PathBuf {
+    root.join("locks").join("stages")
 }
 
 pub(crate) fn collection_lock(root: &Path) -> PathBuf {

@@ -13,7 +13,7 @@
 //! ├── rows/ab/<62 hex>/<62 hex>.json    row key → parts of a growing set of rows
 //! ├── attempts/<engine>/<stage>-<n>/    where a worker writes; swept when its engine is gone
 //! ├── runs/<id>/                        history, kept by the engine
-//! ├── locks/<62 hex>                    flock: one process computes a fingerprint; `collection`: objects are being removed
+//! ├── locks/{stages, collection}        one process computes a fingerprint; objects are being removed
 //! ├── quarantine/                       objects whose bytes did not match their name
 //! ├── tmp/                              half-written files; meaningless after a crash
 //! └── index/                            sled: digests of input files by stat, records by stage
