@@ -6,7 +6,7 @@
 //! Each figure is the median of several runs, lowest and highest beside it: wall and CPU milliseconds of the whole
 //! command, start of the process included, and the peak of its memory. The stages are chains of ten that copy text; make
 //! and ninja get the same graph with `cp`. A tool that is not installed is left out. The second table runs each graph
-//! from nothing, one stage at a time, beside a shell loop that starts the worker's program as often.
+//! from nothing, one stage at a time, beside a shell loop that starts the worker's program as often and writes nothing.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -61,7 +61,7 @@ fn overhead(dir: &Path, size: usize) -> String {
         command
     };
     let per_stage = |command: &mut Command| run(command).expect("it goes well").wall / size as f64;
-    let script = "i=0; while [ $i -lt $1 ]; do \"$R1FLOW_WORKER\" kinds > out; i=$((i+1)); done";
+    let script = "i=0; while [ $i -lt $1 ]; do \"$R1FLOW_WORKER\" kinds; i=$((i+1)); done";
     let (mut ours, mut shell) = (Vec::new(), Vec::new());
     for round in ["one", "two", "three"] {
         let arguments = ["apply", "workflow.toml", "--jobs", "1", "--store", round];
