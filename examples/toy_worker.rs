@@ -59,7 +59,7 @@ impl Stage for WriteText {
             return Err(StageError::new("`fail` is set").with_help("set `fail = false`"));
         }
         let text = if params.lower { params.text.to_lowercase() } else { params.text };
-        write(&ctx.output("samples")?, &text)?;
+        write(&ctx.output("samples"), &text)?;
         Ok(Outcome::Done(Map::from_iter([("bytes".to_owned(), json!(text.len()))])))
     }
 }
@@ -93,7 +93,7 @@ impl Stage for Join {
     fn run(ctx: &Context, inputs: JoinInputs, params: JoinParams) -> Result<Outcome, StageError> {
         let texts = inputs.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let text = texts.join(&params.separator);
-        write(&ctx.output("samples")?, &if params.lower { text.to_lowercase() } else { text })?;
+        write(&ctx.output("samples"), &if params.lower { text.to_lowercase() } else { text })?;
         Ok(Outcome::Done(Map::new()))
     }
 }
@@ -213,7 +213,7 @@ impl Stage for Count {
                 return Ok(Outcome::Stopped(step));
             }
         }
-        let dir = ctx.output("model")?;
+        let dir = ctx.output("model");
         fs_err::create_dir_all(&dir)?;
         fs_err::write(dir.join("config.json"), json!({ "count": step, "state": state }).to_string())?;
         Ok(Outcome::Done(Map::from_iter([("state".to_owned(), json!(state)), ("steps".to_owned(), json!(step))])))
@@ -272,7 +272,7 @@ impl Stage for Draw {
             let rows = serde_json::to_string(&drawn)?;
             ctx.keep_rows(drawn.len() as u64, drawn.len() as u64, |dir| fs_err::write(dir.join("rows.json"), rows))?;
         }
-        write(&ctx.output("samples")?, &text)?;
+        write(&ctx.output("samples"), &text)?;
         Ok(Outcome::Done(Map::from_iter([("drawn".to_owned(), json!(drawn.len()))])))
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! attempts/zero-…/
-//! ├── inputs/<digest>/     what references point at, linked from the store
+//! ├── input-<digest>/      what references point at, linked from the store
 //! ├── checkpoints/<n>/     moved into the store as they come
-//! └── outputs/<name>/      moved into the store at the end; then the record is written ([`Made`])
+//! └── output-<name>/       moved into the store at the end; then the record is written ([`Made`])
 //! ```
 //! Nobody else writes there, and nothing in it counts until it is in the store: a worker that outlives its engine can
 //! spoil nothing. What a killed engine leaves there the next `apply` sweeps away.
@@ -49,8 +49,9 @@ pub(crate) struct Job {
     pub(crate) machine: Machine,
     /// GPUs that it may see.
     pub(crate) gpus: Vec<String>,
-    /// Log and metrics of this run.
-    pub(crate) run_dir: PathBuf,
+    /// Where the log of this run goes, and the curve.
+    pub(crate) log: PathBuf,
+    pub(crate) metrics: PathBuf,
     pub(crate) purpose: Purpose,
 }
 
@@ -203,9 +204,8 @@ impl Attempt<'_> {
             attempt: number,
             resumed_from: request.resume.as_ref().map(|resume| resume.step),
         });
-        let log = self.job.run_dir.join("log");
-        let (worker, threads) = (&options.worker, self.job.machine.threads);
-        let launch = Launch { worker, dir: &self.dir, log: log.clone(), threads, gpus: &self.job.gpus };
+        let (worker, log, threads) = (&options.worker, &self.job.log, self.job.machine.threads);
+        let launch = Launch { worker, dir: &self.dir, log, threads, gpus: &self.job.gpus };
         let child = options.executor.start(&launch).map_err(|error| Failure {
             message: format!("cannot start the worker `{}`: {error}", worker.display()),
             help: Some("`r1flow doctor` tells what is missing".to_owned()),
@@ -225,8 +225,8 @@ impl Attempt<'_> {
                             return Ok(left);
                         }
                     }
-                    Heard::Noise(line) => writeln!(fs_err::OpenOptions::new().append(true).open(&log)?, "{line}")?,
-                    Heard::End => return Err(died(&mut worker, &log).await),
+                    Heard::Noise(line) => writeln!(fs_err::OpenOptions::new().append(true).open(log)?, "{line}")?,
+                    Heard::End => return Err(died(&mut worker, log).await),
                 },
                 Ok(()) = halt.changed() => {
                     let asked = *halt.borrow();
@@ -254,7 +254,7 @@ impl Attempt<'_> {
         for (pointer, artifact, source) in &self.job.inputs {
             let mut artifact = artifact.clone();
             if let Source::Tree(digest) = source {
-                let path = self.dir.join("inputs").join(digest.hex());
+                let path = self.dir.join(format!("input-{}", digest.hex()));
                 if !path.exists() {
                     self.store.materialise(digest, &path)?;
                 }
@@ -285,7 +285,7 @@ impl Attempt<'_> {
         };
         let mut folders = Vec::new();
         for part in self.store.rows(&key)? {
-            let folder = self.dir.join("known-rows").join(part.tree.digest.hex());
+            let folder = self.dir.join(format!("rows-{}", part.tree.digest.hex()));
             self.store.materialise(&part.tree.digest, &folder)?;
             folders.push(folder);
         }
@@ -293,7 +293,7 @@ impl Attempt<'_> {
     }
 
     fn resume(&mut self) -> Result<Option<Resume>, Failure> {
-        let metrics = self.job.run_dir.join("metrics.jsonl");
+        let metrics = self.job.metrics.clone();
         let most = match self.job.purpose {
             Purpose::Make => u64::MAX,
             Purpose::Forced => 0,

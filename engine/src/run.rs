@@ -3,7 +3,7 @@
 //! ```text
 //! runs/20261124T131500.123Z-1f2e/
 //! ├── events.jsonl                      one event a line; a torn last line is ignored
-//! └── stages/student~qwen/{log, metrics.jsonl}
+//! └── stages/student~qwen.{log, metrics.jsonl}
 //! ```
 
 use std::io::{BufWriter, Write};
@@ -39,7 +39,7 @@ impl Run {
         let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
         let id = format!("{stamp}-{:04x}", std::process::id() & 0xffff);
         let dir = store.runs_dir().join(&id);
-        fs_err::create_dir_all(dir.join("stages"))?;
+        fs_err::create_dir_all(stages_dir(&dir))?;
         let events = fs_err::OpenOptions::new().create(true).append(true).open(dir.join("events.jsonl"))?;
         Ok(Self { id, dir, events: BufWriter::with_capacity(1 << 16, events) })
     }
@@ -71,9 +71,19 @@ pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// Returns the folder of a stage in a run's folder.
-pub fn stage_dir(run: &Path, stage: &str) -> PathBuf {
-    run.join("stages").join(stage.replace('/', "~"))
+/// Returns where a run's folder has what is kept of its stages.
+pub(crate) fn stages_dir(run: &Path) -> PathBuf {
+    run.join("stages")
+}
+
+/// Returns where a stage's worker wrote its stderr during a run.
+pub fn stage_log(run: &Path, stage: &str) -> PathBuf {
+    stages_dir(run).join(format!("{}.log", stage.replace('/', "~")))
+}
+
+/// Returns where a stage's curve of a run is.
+pub fn stage_metrics(run: &Path, stage: &str) -> PathBuf {
+    stages_dir(run).join(format!("{}.metrics.jsonl", stage.replace('/', "~")))
 }
 
 /// Returns the ids of all runs, oldest first.

@@ -15,7 +15,7 @@ use store::{Digest, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::event::Event;
-use crate::exec::Executor;
+use crate::exec::{Executor, keeper};
 use crate::plan;
 use crate::pools::TooMuch;
 use crate::run::Run;
@@ -136,6 +136,7 @@ pub async fn apply(
             ended = dispatcher.wait_for_an_end() => ended?,
         }
     }
+    keeper::rest();
     let summary = dispatcher.finish(begun.elapsed());
     tell(&mut receiver, &mut run, &mut on_event)?;
     Ok(summary)

@@ -188,11 +188,9 @@ impl Context {
         &self.request.dir
     }
 
-    /// Returns where output `name` is to be written, and makes the folder around it.
-    pub fn output(&self, name: &str) -> std::io::Result<PathBuf> {
-        let outputs = self.request.dir.join("outputs");
-        std::fs::create_dir_all(&outputs)?;
-        Ok(outputs.join(name))
+    /// Returns the folder that output `name` is to be written to; it is not there yet.
+    pub fn output(&self, name: &str) -> PathBuf {
+        self.request.dir.join(format!("output-{name}"))
     }
 
     /// Says that a step is done.

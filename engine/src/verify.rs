@@ -16,8 +16,10 @@ use tokio::sync::mpsc;
 use crate::action::Action;
 use crate::attempt::{CHECKPOINT, Ended, Purpose, attempt};
 use crate::event::Event;
+use crate::exec::keeper;
 use crate::past::Past;
 use crate::pools::{Pools, needs};
+use crate::run;
 use crate::schedule::launch::{inputs, job, machine};
 use crate::schedule::{Error, Options};
 use crate::select::select;
@@ -98,6 +100,7 @@ pub async fn verify(
             verdicts.push(Verdict { stage, from: segment.from, to, seconds: begun.elapsed().as_secs_f64(), outcome });
         }
     }
+    keeper::rest();
     Ok(verdicts)
 }
 
@@ -114,10 +117,11 @@ async fn again(
     let lent = Pools::new(&options.pools, &options.gpus).lend(&needs).unwrap_or_default();
     let inputs = inputs(workflow, stage, |reference| past.digest(reference).expect("a fresh stage's inputs are known"));
     let folder = past.store.new_attempt_dir("verify")?;
+    fs_err::create_dir(run::stages_dir(folder.path()))?;
     let stops = segment.to.iter().map(|(step, _)| *step).collect();
     let machine = machine(workflow, stage, &lent, stops, options);
     let decided = (Arc::clone(action), record.fingerprint);
-    let job = job(workflow, folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment))?;
+    let job = job(workflow, folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment));
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let ended = {
         let running = attempt(&job, 1, past.store, options, &sender);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use engine::event::Event;
+use engine::exec::KEEPER;
 use engine::run;
 use serde_json::json;
 use store::{Digest, Store};
@@ -157,12 +158,13 @@ fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: V
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    let workers = children(engine.id());
-    // Workers' own children must be gone, too.
-    let all: Vec<u32> = workers.iter().copied().chain(workers.iter().flat_map(|worker| children(*worker))).collect();
+    let started = children(engine.id());
+    // What workers have started must be gone, too.
+    let all: Vec<u32> = started.iter().copied().chain(started.iter().flat_map(|worker| children(*worker))).collect();
+    let workers = started.into_iter().filter(|pid| !is_keeper(*pid));
     let kinds = running_kinds(store)?;
     if matches!(victim, Victim::Worker | Victim::Both) {
-        workers.iter().copied().for_each(kill);
+        workers.for_each(kill);
     }
     match victim {
         // It goes on: with a retry, or with what does not need the stage.
@@ -208,6 +210,11 @@ fn children(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+fn is_keeper(pid: u32) -> bool {
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments.split(|byte| *byte == 0).any(|argument| argument == KEEPER.as_bytes())
 }
 
 /// One that is dead and waits for somebody to notice does not run.

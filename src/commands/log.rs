@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
 
 /// Prints the stage's log of a run and, if asked, what is added to it until the run is over.
 fn print_run(global: &Global, store: &Store, id: &str, args: &Args) -> Result<Status> {
-    let path = run::stage_dir(&store.runs_dir().join(id), &args.stage).join("log");
+    let path = run::stage_log(&store.runs_dir().join(id), &args.stage);
     let mut file = fs_err::File::open(path)?;
     let mut position = 0;
     loop {

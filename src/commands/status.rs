@@ -139,7 +139,7 @@ pub(crate) fn is_running(entries: &[Entry]) -> bool {
 
 /// The last whole line of a running stage's metrics.
 fn last_step(store: &Store, id: &str, stage: &str) -> Option<u64> {
-    let path = run::stage_dir(&store.runs_dir().join(id), stage).join("metrics.jsonl");
+    let path = run::stage_metrics(&store.runs_dir().join(id), stage);
     let text = std::fs::read_to_string(path).ok()?;
     let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.find_map(|line| line["step"].as_u64())

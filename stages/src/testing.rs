@@ -175,6 +175,6 @@ impl Attempt {
 
     /// Reads a file of an output.
     pub(crate) fn output(&self, path: &str) -> String {
-        std::fs::read_to_string(self.dir.join("outputs").join(path)).expect("the output is there")
+        std::fs::read_to_string(self.dir.join(format!("output-{path}"))).expect("the output is there")
     }
 }

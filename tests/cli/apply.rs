@@ -60,7 +60,7 @@ fn a_failure_blocks_what_follows_and_nothing_else() {
     start a (write)
     failed a: `fail` is set
            help: set `fail = false`
-           log: [DIR]/.r1flow/runs/[RUN]/stages/a/log
+           log: [DIR]/.r1flow/runs/[RUN]/stages/a.log
     blocked b: after a
     blocked c: after b
     start other (write)

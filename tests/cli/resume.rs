@@ -76,7 +76,7 @@ fn a_killed_apply_takes_its_worker_along_and_the_next_goes_on() {
     let sandbox = Sandbox::new(CHAIN);
     let running = start_counting(&sandbox, &["--set", "c.checkpoint-steps=10"]);
     let checkpoint = running.event("checkpoint", "c")["step"].as_u64().unwrap();
-    let workers = children(running.pid());
+    let workers = workers(running.pid());
     assert_eq!(workers.len(), 1, "{workers:?}");
     running.signal(libc::SIGKILL);
     assert_eq!(running.end().code, None);
@@ -115,7 +115,7 @@ fn what_a_stage_starts_dies_with_it_however_it_ends() {
     assert_gone(pid, "the end after the engine's");
 
     let (engine, pid) = begin("c.salt=2");
-    signal(children(engine.pid())[0], libc::SIGKILL);
+    signal(workers(engine.pid())[0], libc::SIGKILL);
     assert_eq!(engine.end().code, Some(1), "the stage has failed");
     assert_gone(pid, "the end after the worker's");
 
@@ -129,10 +129,13 @@ fn what_a_stage_starts_dies_with_it_however_it_ends() {
     assert_gone(pid_of(), "the end after a stage that is done");
 }
 
-/// Returns the processes that a process has started.
-fn children(parent: u32) -> Vec<u32> {
+/// Returns the workers that an engine has started; its keeper is none.
+fn workers(engine: u32) -> Vec<u32> {
     let all = fs_err::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    all.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
+    let children = all.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == engine));
+    children
+        .filter(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name != "sh\n"))
+        .collect()
 }
 
 /// A process that is dead and waits for somebody to notice does not run.
@@ -174,7 +177,7 @@ fn a_second_apply_waits_for_the_first_and_takes_its_result() {
     let short = ["--set", "c.steps=200", "--set", "c.wait=10"];
     let first = start_counting(&sandbox, &short);
     // The first cannot finish before the second is there.
-    let worker = children(first.pid())[0];
+    let worker = workers(first.pid())[0];
     signal(worker, libc::SIGSTOP);
     let second = sandbox.start(&[&LONG[..], &["--json"], &short].concat());
     second.event("waiting", "c");

@@ -98,7 +98,7 @@ impl Attempt<'_> {
             outputs: kept,
             summary,
             metrics: keep(&self.curve.bytes)?,
-            log: keep(&fs_err::read(self.job.run_dir.join("log"))?)?,
+            log: keep(&fs_err::read(&self.job.log)?)?,
             seconds: self.before.seconds + self.begun.elapsed().as_secs_f64(),
             cpu_seconds: self.before.cpu_seconds + cpu_seconds,
             steps: self.curve.last_step.saturating_sub(self.before.step),

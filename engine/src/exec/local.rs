@@ -5,7 +5,7 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use super::{Executor, Launch};
-use crate::worker::keeper::ENGINE;
+use crate::worker::engine::ENGINE;
 
 /// Runs workers as child processes.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub struct Local;
 
 impl Executor for Local {
     fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child> {
-        let log = fs_err::OpenOptions::new().create(true).append(true).open(&launch.log)?;
+        let log = fs_err::OpenOptions::new().create(true).append(true).open(launch.log)?;
         let threads = launch.threads.to_string();
         // Nothing of ours runs between fork and exec, so that the engine's memory need not be copied: that it must end with
         // the engine a worker itself asks of the kernel, first of all.

@@ -1,11 +1,13 @@
 //! Executors: where a worker's process runs.
 
+pub(crate) mod keeper;
 mod local;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::process::Child;
 
+pub use keeper::KEEPER;
 pub use local::Local;
 
 /// What to start.
@@ -16,7 +18,7 @@ pub struct Launch<'a> {
     /// The attempt's folder, which becomes the working directory.
     pub dir: &'a Path,
     /// Where stderr goes; appended to.
-    pub log: PathBuf,
+    pub log: &'a Path,
     /// CPU threads.
     pub threads: usize,
     /// GPUs that it may see, by the names that CUDA knows them by; where there are none the environment decides.
@@ -25,7 +27,8 @@ pub struct Launch<'a> {
 
 /// A place where workers run.
 pub trait Executor: Send + Sync {
-    /// Starts `worker run` with pipes on stdin and stdout. The process and all it starts must die with the engine.
+    /// Starts `worker run` with pipes on stdin and stdout. It leads a process group of its own, which the engine kills, and the
+    /// keeper where the engine is gone.
     fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child>;
 }
 

@@ -151,7 +151,7 @@ impl<'a> Dispatcher<'a> {
                 self.send(Event::Note { stage: self.name(node), level: "info".to_owned(), message });
             }
             let Some(start) = start else { break };
-            self.launch(start)?;
+            self.launch(start);
         }
         Ok(true)
     }
@@ -340,20 +340,19 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    fn launch(&mut self, start: Start) -> Result<(), Error> {
+    fn launch(&mut self, start: Start) {
         let Start { node, action, fingerprint, checkpoint_at, lent } = start;
         let stage = &self.workflow.graph[node];
         let machine = machine(self.workflow, stage, &lent, checkpoint_at, self.options);
         let inputs = inputs(self.workflow, stage, |reference| self.digest(reference));
         let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
         let decided = (action, fingerprint);
-        let job = job(self.workflow, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose)?;
+        let job = job(self.workflow, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
         let (store, options, events) = (self.store.clone(), self.options.clone(), self.events.clone());
         self.attempts.spawn(async move {
             let (ended, lock) = work(&job, &store, &options, &events).await;
             (node, job, ended, lock)
         });
-        Ok(())
     }
 
     fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended, lock: Option<StageLock>) -> Result<(), Error> {
@@ -368,7 +367,7 @@ impl<'a> Dispatcher<'a> {
                 self.leave(node);
             }
             Ended::Failed(failure) => {
-                let log = Some(job.run_dir.join("log").display().to_string());
+                let log = Some(job.log.display().to_string());
                 self.fail(stage, failure.message, failure.help, log);
                 self.block_after(node);
             }

@@ -8,6 +8,7 @@ use store::Digest;
 use super::Options;
 use crate::attempt::{Job, Purpose, Source};
 use crate::pools::Lent;
+use crate::run::{stage_log, stage_metrics};
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
@@ -74,7 +75,7 @@ pub(crate) fn machine(
     }
 }
 
-/// Makes the job of one stage, and the folder of its log.
+/// Makes the job of one stage.
 pub(crate) fn job(
     workflow: &Workflow,
     run_dir: &Path,
@@ -83,10 +84,8 @@ pub(crate) fn job(
     (lent, machine): (&Lent, Machine),
     inputs: Vec<(String, InputArtifact, Source)>,
     purpose: Purpose,
-) -> std::io::Result<Box<Job>> {
-    let run_dir = crate::run::stage_dir(run_dir, &stage.name.0);
-    fs_err::create_dir_all(&run_dir)?;
-    Ok(Box::new(Job {
+) -> Box<Job> {
+    Box::new(Job {
         workflow: workflow.name.clone(),
         stage: stage.clone(),
         action,
@@ -94,7 +93,8 @@ pub(crate) fn job(
         inputs,
         machine,
         gpus: lent.gpus.iter().map(|(_, gpu)| gpu.clone()).collect(),
-        run_dir,
+        log: stage_log(run_dir, &stage.name.0),
+        metrics: stage_metrics(run_dir, &stage.name.0),
         purpose,
-    }))
+    })
 }

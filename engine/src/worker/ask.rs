@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use serde::de::DeserializeOwned;
 use store::Digest;
 
-use super::keeper::ENGINE;
+use super::engine::ENGINE;
 use super::protocol::{CheckRequest, PROTOCOL, Refusal};
 use crate::kind::KindList;
 

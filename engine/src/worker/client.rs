@@ -4,10 +4,13 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::protocol::{FromWorker, ToWorker};
+use crate::exec::keeper::Group;
 
 /// A worker that runs.
 pub(crate) struct Conversation {
     pub(crate) child: Child,
+    /// Until the worker has ended.
+    group: Option<Group>,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -25,7 +28,8 @@ impl Conversation {
     pub(crate) fn with(mut child: Child) -> Self {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("the executor pipes stdout");
-        Self { child, stdin, lines: BufReader::new(stdout).lines() }
+        let group = child.id().map(Group::led_by);
+        Self { child, group, stdin, lines: BufReader::new(stdout).lines() }
     }
 
     pub(crate) async fn say(&mut self, message: &ToWorker) -> std::io::Result<()> {
@@ -42,7 +46,15 @@ impl Conversation {
 
     /// Waits for the next line. Safe to drop and call again.
     pub(crate) async fn hear(&mut self) -> std::io::Result<Heard> {
-        Ok(match self.lines.next_line().await? {
+        let line = loop {
+            tokio::select! {
+                biased;
+                line = self.lines.next_line() => break line?,
+                // Else what it has started could hold its end open.
+                _ = self.child.wait(), if self.group.is_some() => self.group = None,
+            }
+        };
+        Ok(match line {
             None => Heard::End,
             Some(line) => match serde_json::from_str(&line) {
                 Ok(message) => Heard::Message(message),
@@ -53,12 +65,7 @@ impl Conversation {
 
     /// Kills the worker and all that it started.
     pub(crate) async fn kill(&mut self) {
-        if let Some(pid) = self.child.id() {
-            // SAFETY: a signal to a process group that this engine made.
-            unsafe {
-                libc::kill(-pid.cast_signed(), libc::SIGKILL);
-            }
-        }
+        self.group = None;
         let _ = self.child.wait().await;
     }
 

@@ -2,6 +2,6 @@
 
 pub mod ask;
 pub(crate) mod client;
-pub(crate) mod keeper;
+pub(crate) mod engine;
 pub mod protocol;
 pub mod serve;

@@ -3,13 +3,15 @@
 //! `kinds` prints what the worker can do, `check` says what is wrong with the keys of stages; `run` reads one request from
 //! stdin, runs it, and answers on stdout.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::keeper::{Keeper, die_with_engine};
+use super::engine::die_with_engine;
 use super::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
@@ -78,7 +80,15 @@ fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, Sta
 
 fn run_one(kinds: &[Kind]) -> ExitCode {
     die_with_engine();
-    let mut stdin = BufReader::new(std::io::stdin());
+    // Not `Stdin`, which has a buffer of its own: what is in there nobody could wait for.
+    let stdin = match std::io::stdin().as_fd().try_clone_to_owned() {
+        Ok(stdin) => stdin,
+        Err(error) => {
+            complain(&format!("there is no stdin: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let mut stdin = BufReader::new(File::from(stdin));
     let request = match read_request(&mut stdin) {
         Ok(request) => request,
         Err(message) => {
@@ -88,12 +98,9 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
     };
     let name = request.kind.clone();
     let version = request.version;
-    // Before any thread is there: it is a fork.
-    let keeper = Keeper::start();
     let ctx = Arc::new(Context::new(request, Box::new(std::io::stdout())));
     ctx.send(&FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id() });
-    listen(stdin, Arc::clone(&ctx));
-    beat(Arc::clone(&ctx));
+    attend(stdin, Arc::clone(&ctx));
 
     let run = |kind: &Kind| {
         catch_unwind(AssertUnwindSafe(|| (kind.run)(&ctx))).unwrap_or_else(|panic| Err(panicked(&*panic)))
@@ -102,7 +109,6 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
         Ok(kind) => (run(kind), kind.outputs),
         Err(error) => (Err(error), [].as_slice()),
     };
-    keeper.end();
     finish(&ctx, result, outputs)
 }
 
@@ -119,27 +125,36 @@ fn read_request(stdin: &mut impl BufRead) -> Result<RunRequest, String> {
     }
 }
 
-/// Follows stdin beside the stage: a stop request, or the end, which means that the engine is gone.
-fn listen(stdin: impl BufRead + Send + 'static, ctx: Arc<Context>) {
+/// Beside the stage, follows stdin: a stop request, or the end, which means that the engine is gone. Says now and then that
+/// the process is there, whatever the stage does.
+fn attend(mut stdin: BufReader<File>, ctx: Arc<Context>) {
+    let pause = Duration::from_secs_f64(ctx.machine().silence_seconds / BEATS);
     std::thread::spawn(move || {
-        for line in stdin.lines().map_while(Result::ok) {
-            if let Ok(ToWorker::Stop) = serde_json::from_str(&line) {
-                ctx.request_stop();
+        let mut beat_at = Instant::now() + pause;
+        loop {
+            let left = beat_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                ctx.send(&FromWorker::Alive);
+                beat_at += pause;
+            } else if !stdin.buffer().is_empty() || is_readable(stdin.get_ref(), left) {
+                let mut line = String::new();
+                match stdin.read_line(&mut line) {
+                    Ok(0) | Err(_) => std::process::exit(1),
+                    Ok(_) if matches!(serde_json::from_str(&line), Ok(ToWorker::Stop)) => ctx.request_stop(),
+                    Ok(_) => {}
+                }
             }
         }
-        std::process::exit(1);
     });
 }
 
-/// Says now and then that the process is there, whatever the stage does.
-fn beat(ctx: Arc<Context>) {
-    let pause = Duration::from_secs_f64(ctx.machine().silence_seconds / BEATS);
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(pause);
-            ctx.send(&FromWorker::Alive);
-        }
-    });
+/// Waits until there is something to read, the end included, or time is up.
+fn is_readable(file: &File, time: Duration) -> bool {
+    let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // Rounded up, so that less than a millisecond is no busy loop.
+    let milliseconds = i32::try_from(time.as_millis() + 1).unwrap_or(i32::MAX);
+    // SAFETY: one place, which outlives the call.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) > 0 }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
@@ -155,8 +170,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> StageError {
 fn finish(ctx: &Context, result: Result<Outcome, StageError>, outputs: &[(&str, ArtifactType)]) -> ExitCode {
     match result {
         Ok(Outcome::Done(summary)) => {
-            let folder = ctx.dir().join("outputs");
-            let outputs = outputs.iter().map(|(name, _)| ((*name).to_owned(), folder.join(name)));
+            let outputs = outputs.iter().map(|(name, _)| ((*name).to_owned(), ctx.output(name)));
             ctx.send(&FromWorker::Done { outputs: outputs.collect(), summary });
             ExitCode::SUCCESS
         }

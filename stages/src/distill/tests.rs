@@ -51,7 +51,7 @@ impl School {
     }
 
     fn teacher(&self) -> PathBuf {
-        self.at("taught/outputs/model")
+        self.at("taught/output-model")
     }
 
     fn config(&self, method: &str, more: &Value) -> Value {
@@ -61,7 +61,7 @@ impl School {
         });
         let of_method = match method {
             "logits" => {
-                json!({ "logits": [reference::<mark::Logits>("asked.logits", &self.at("asked/outputs/logits"))] })
+                json!({ "logits": [reference::<mark::Logits>("asked.logits", &self.at("asked/output-logits"))] })
             }
             _ => json!({
                 "teacher": reference::<mark::Model>("taught.model", &self.teacher()),
@@ -112,8 +112,7 @@ impl School {
             resume = Some(stopped);
         }
         well(Attempt::new::<Distill>(&self.at(&format!("{name}-resumed")), config, resume).run::<Distill>());
-        let bytes =
-            |end: &str| fs_err::read(self.at(&format!("{name}-{end}/outputs/model/model.safetensors"))).unwrap();
+        let bytes = |end: &str| fs_err::read(self.at(&format!("{name}-{end}/output-model/model.safetensors"))).unwrap();
         assert!(bytes("whole") == bytes("resumed"), "{name}");
     }
 }
@@ -150,7 +149,7 @@ fn logits_bring_a_student_close_to_its_teacher() {
         let mut config = school.config("logits", &json!({ "steps": 60, "batch-size": 8, "lr": 0.02 }));
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         school.train(name, &config);
-        let (after, _) = school.distances(&school.at(name).join("outputs/model"));
+        let (after, _) = school.distances(&school.at(name).join("output-model"));
         assert!(after < before / 3.0, "{name}: {before} to {after}");
     }
 }
@@ -173,7 +172,7 @@ fn on_policy_brings_a_student_close_to_its_teacher() {
     for divergence in ["reverse", "forward"] {
         let more = json!({ "steps": 100, "batch-size": 8, "lr": 0.02, "divergence": divergence });
         let attempt = school.train(divergence, &school.config("on-policy", &more));
-        let (kl, (_, after)) = (curve(&attempt, "kl"), school.distances(&school.at(divergence).join("outputs/model")));
+        let (kl, (_, after)) = (curve(&attempt, "kl"), school.distances(&school.at(divergence).join("output-model")));
         assert!(kl[95..].iter().sum::<f64>() < kl[..5].iter().sum::<f64>() / 2.5, "{divergence}: {kl:?}");
         assert!(after < 0.6 * before, "{divergence}: {before} to {after}");
         assert!(curve(&attempt, "sampling/sampling_logp_difference/max").iter().all(|difference| *difference < 1e-3));
@@ -199,7 +198,7 @@ fn recomputing_changes_nothing() {
         let bytes = |recompute: bool| {
             let name = format!("{method}-{recompute}");
             school.train(&name, &school.config(method, &json!({ "gradient-checkpointing": recompute })));
-            fs_err::read(school.at(&name).join("outputs/model/model.safetensors")).unwrap()
+            fs_err::read(school.at(&name).join("output-model/model.safetensors")).unwrap()
         };
         assert!(bytes(true) == bytes(false), "{method}");
     }

@@ -132,7 +132,7 @@ impl Stage for Eval {
         rows.keep(ctx, asked.len() as u64)?;
         let report = report(&asked, &marks, settings(&params, &sampler));
         figures::warn(ctx, &marks);
-        write_report(&ctx.output("report")?, &report)?;
+        write_report(&ctx.output("report"), &report)?;
         let summary = report.row.iter().map(|column| (column.column.clone(), json!(column.value))).collect();
         Ok(Outcome::Done(summary))
     }

@@ -153,7 +153,7 @@ impl Stage for Generate {
         }
         rows.keep(ctx, progress.rows as u64)?;
         progress.warn(ctx, &params);
-        write_samples(&ctx.output("samples")?, &progress.kept)?;
+        write_samples(&ctx.output("samples"), &progress.kept)?;
         Ok(Outcome::Done(progress.summary()))
     }
 }

@@ -184,8 +184,8 @@ impl Stage for Grpo {
             (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),
             (Ended::Done(metrics), adapters) => {
                 export(ctx, policy.model(), policy.chat())?;
-                adapters.map(|adapters| adapters.save(&ctx.output("model")?.join("adapter"))).transpose()?;
-                write_lines(&ctx.output("rollouts")?, "samples.jsonl", policy.kept_rollouts())?;
+                adapters.map(|adapters| adapters.save(&ctx.output("model").join("adapter"))).transpose()?;
+                write_lines(&ctx.output("rollouts"), "samples.jsonl", policy.kept_rollouts())?;
                 let shown = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
                 let summary = shown.iter().filter_map(|name| Some(((*name).to_owned(), json!(metrics.get(*name)?))));
                 Ok(Outcome::Done(summary.collect()))

@@ -53,7 +53,7 @@ fn curve(attempt: &Attempt, metric: &str) -> Vec<f64> {
 }
 
 fn bytes(dir: &TempDir, attempt: &str, file: &str) -> Vec<u8> {
-    fs_err::read(dir.path().join(attempt).join("outputs").join(file)).unwrap()
+    fs_err::read(dir.path().join(attempt).join(format!("output-{file}"))).unwrap()
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn every_shape_loads_again() {
         });
         let attempt = Attempt::new::<Pretrain>(&attempt_dir, &config, None);
         assert!(matches!(well(attempt.run::<Pretrain>()), Outcome::Done(_)));
-        let model = attempt_dir.join("outputs/model");
+        let model = attempt_dir.join("output-model");
         let loaded = Model::load(&model, &Options::default()).unwrap();
         assert_eq!(loaded.config.model_type, architecture.replace('-', "_"));
         let chat = Chat::load(&model).unwrap();

@@ -121,7 +121,7 @@ impl Stage for RewardModel {
         match train(ctx, &mut objective, &optimisation, params.lr, steps)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
             Ended::Done(_) => {
-                let dir = ctx.output("reward-model")?;
+                let dir = ctx.output("reward-model");
                 model.save(&dir)?;
                 chat.save(&dir)?;
                 let mut summary = Map::from_iter([("judgements".to_owned(), json!(train_rows.len()))]);

@@ -142,7 +142,7 @@ pub(crate) fn train_rows(
         (Ended::Stopped(step), _) => Ok(Outcome::Stopped(step)),
         (Ended::Done(metrics), adapters) => {
             export(ctx, model, chat)?;
-            adapters.map(|adapters| adapters.save(&ctx.output("model")?.join("adapter"))).transpose()?;
+            adapters.map(|adapters| adapters.save(&ctx.output("model").join("adapter"))).transpose()?;
             let mut summary =
                 Map::from_iter([("rows".to_owned(), json!(num_rows)), ("steps".to_owned(), json!(steps))]);
             summary.extend(shown.iter().filter_map(|name| Some(((*name).to_owned(), json!(metrics.get(*name)?)))));
@@ -153,7 +153,7 @@ pub(crate) fn train_rows(
 
 /// Writes output `model`: weights, configuration, tokenizer.
 pub(crate) fn export(ctx: &Context, model: &Model, chat: &Chat) -> Result<(), StageError> {
-    let dir = ctx.output("model")?;
+    let dir = ctx.output("model");
     model.save(&dir)?;
     chat.save(&dir)?;
     Ok(())

@@ -88,7 +88,7 @@ fn a_resumed_attempt_ends_with_the_same_bytes() {
     let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume));
     well(resumed.run::<Sft>());
     let weights =
-        |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
+        |attempt: &str| fs_err::read(dir.path().join(attempt).join("output-model/model.safetensors")).unwrap();
     assert!(weights("whole") == weights("resumed"));
 }
 
@@ -106,7 +106,7 @@ fn every_architecture_learns_and_resumes() {
         let resume = broken.run_stopped::<Sft>();
         well(Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume)).run::<Sft>());
         let weights =
-            |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model/model.safetensors")).unwrap();
+            |attempt: &str| fs_err::read(dir.path().join(attempt).join("output-model/model.safetensors")).unwrap();
         assert!(weights("whole") == weights("resumed"), "{model_type}");
     }
 }
@@ -146,8 +146,8 @@ fn adapters_start_at_the_base_and_learn() {
     let load = |path: &str| -> std::collections::BTreeMap<_, _> {
         lm::checkpoint::load_tensors(&dir.path().join(path)).unwrap().into_iter().collect()
     };
-    let (base, merged) = (load("model/model.safetensors"), load("adapted/outputs/model/model.safetensors"));
-    let adapter = load("adapted/outputs/model/adapter/adapter_model.safetensors");
+    let (base, merged) = (load("model/model.safetensors"), load("adapted/output-model/model.safetensors"));
+    let adapter = load("adapted/output-model/adapter/adapter_model.safetensors");
     assert_eq!(adapter.len(), 6);
     for (name, base) in &base {
         let module = name.strip_suffix(".weight").unwrap_or(name);
@@ -177,7 +177,7 @@ fn resumed_adapters_end_with_the_same_bytes() {
     let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, resume);
     well(resumed.run::<Sft>());
     for file in ["model.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"] {
-        let bytes = |attempt: &str| fs_err::read(dir.path().join(attempt).join("outputs/model").join(file)).unwrap();
+        let bytes = |attempt: &str| fs_err::read(dir.path().join(attempt).join("output-model").join(file)).unwrap();
         assert!(bytes("whole") == bytes("resumed"), "{file}");
     }
 }
@@ -194,7 +194,7 @@ fn computing_activations_anew_changes_no_byte() {
         config["gradient-checkpointing"] = json!(true);
         let anew = Attempt::new::<Sft>(&dir.path().join("anew"), &config, None);
         well(anew.run::<Sft>());
-        let file = |attempt: &str| dir.path().join(attempt).join("outputs/model/model.safetensors");
+        let file = |attempt: &str| dir.path().join(attempt).join("output-model/model.safetensors");
         assert!(fs_err::read(file("kept")).unwrap() == fs_err::read(file("anew")).unwrap(), "{more}");
     }
 }
@@ -216,8 +216,8 @@ fn what_is_frozen_stays_and_the_rest_learns_and_resumes() {
     well(resumed.run::<Sft>());
 
     let load = |path: &str| lm::checkpoint::load_tensors(&dir.path().join(path)).unwrap();
-    let (base, trained) = (load("model/model.safetensors"), load("whole/outputs/model/model.safetensors"));
-    assert!(trained == load("resumed/outputs/model/model.safetensors"));
+    let (base, trained) = (load("model/model.safetensors"), load("whole/output-model/model.safetensors"));
+    assert!(trained == load("resumed/output-model/model.safetensors"));
     for ((name, base), (_, trained)) in base.iter().zip(&trained) {
         let frozen =
             ["embed_tokens", "layers.0.self_attn", "layers.0.mlp.up_proj"].iter().any(|part| name.contains(part));
@@ -252,7 +252,7 @@ fn brain_floats_follow_single_precision_and_resume_to_the_same_bytes() {
     let resume = broken.run_stopped::<Sft>();
     let resumed = Attempt::new::<Sft>(&dir.path().join("resumed"), &config, Some(resume));
     well(resumed.run::<Sft>());
-    let file = |attempt: &str| dir.path().join(attempt).join("outputs/model/model.safetensors");
+    let file = |attempt: &str| dir.path().join(attempt).join("output-model/model.safetensors");
     assert!(fs_err::read(file("whole")).unwrap() == fs_err::read(file("resumed")).unwrap());
     let exported = lm::checkpoint::load_tensors(&file("whole")).unwrap();
     assert!(exported.iter().all(|(_, tensor)| tensor.kind() == lm::Kind::BFloat16));

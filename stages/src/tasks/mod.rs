@@ -54,9 +54,9 @@ impl Stage for Tasks {
 
     fn run(ctx: &Context, _: Inputs, params: Params) -> Result<Outcome, StageError> {
         let rows = make(&params)?;
-        write_prompts(&ctx.output("prompts")?, &rows.prompts)?;
-        write_samples(&ctx.output("samples")?, &rows.samples)?;
-        write_preferences(&ctx.output("preferences")?, &rows.preferences)?;
+        write_prompts(&ctx.output("prompts"), &rows.prompts)?;
+        write_samples(&ctx.output("samples"), &rows.samples)?;
+        write_preferences(&ctx.output("preferences"), &rows.preferences)?;
         let count = params.count as u64;
         ctx.progress(count, count, "row", BTreeMap::new());
         let summary = json!({

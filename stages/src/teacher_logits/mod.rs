@@ -97,7 +97,7 @@ impl Stage for TeacherLogits {
             vocab: vocabulary.size,
             params: &params,
         };
-        let dir = ctx.output("logits")?;
+        let dir = ctx.output("logits");
         fs_err::create_dir_all(&dir)?;
         let shards = shards(&rows, SHARD_MICRO_BATCHES * params.micro_batch_tokens);
         let mut writer = Writer { known: known_shards(ctx)?, new: Vec::new(), dir };

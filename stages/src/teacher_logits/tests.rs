@@ -48,7 +48,7 @@ impl Place {
     }
 
     fn logits(&self, name: &str) -> PathBuf {
-        self.0.path().join(name).join("outputs/logits")
+        self.0.path().join(name).join("output-logits")
     }
 
     /// Every file of an output with its bytes.
