@@ -70,17 +70,11 @@ pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Val
 impl Action {
     /// Makes a stage's action; `resolve` gives what stands for each reference (see [`artifact`]).
     pub fn of(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Self {
-        let mut params = Value::Object(stage.config.clone());
-        for reference in &stage.references {
-            if let Some(place) = params.pointer_mut(&reference.pointer) {
-                *place = resolve(reference);
-            }
-        }
+        let resolved = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
+        let mut params = stage.config_with(resolved);
         let of_role = |role: Role| stage.roles.iter().filter(move |(_, found)| **found == role).map(|(key, _)| key);
-        if let Value::Object(params) = &mut params {
-            for key in of_role(Role::Neutral) {
-                params.remove(key);
-            }
+        for key in of_role(Role::Neutral) {
+            params.remove(key);
         }
         let (extents, rows) = (of_role(Role::Extent).cloned().collect(), of_role(Role::Rows).cloned().collect());
         let mut document = json!({ "kind": stage.kind, "version": stage.version, "params": params });

@@ -250,7 +250,7 @@ impl Attempt<'_> {
 
     /// Lays out inputs and the newest checkpoint, and says what to do.
     fn prepare(&mut self) -> Result<RunRequest, Failure> {
-        let mut config = Value::Object(self.job.stage.config.clone());
+        let mut artifacts = Vec::with_capacity(self.job.inputs.len());
         for (pointer, artifact, source) in &self.job.inputs {
             let mut artifact = artifact.clone();
             if let Source::Tree(digest) = source {
@@ -260,18 +260,15 @@ impl Attempt<'_> {
                 }
                 artifact.path = path;
             }
-            if let Some(place) = config.pointer_mut(pointer) {
-                *place = serde_json::to_value(artifact).expect("an artifact is plain data");
-            }
+            artifacts.push((pointer.as_str(), artifact.to_value()));
         }
-        let Value::Object(config) = config else { unreachable!("a config is a table") };
         Ok(RunRequest {
             protocol: PROTOCOL,
             kind: self.job.stage.kind.clone(),
             version: self.job.stage.version,
             stage: self.job.stage.name.to_string(),
             dir: self.dir.clone(),
-            config,
+            config: self.job.stage.config_with(artifacts),
             machine: self.job.machine.clone(),
             resume: self.resume()?,
             rows: self.known_rows()?,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use petgraph::graph::NodeIndex;
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::diagnostic::{Diagnostic, tidy};
 use crate::worker::ask::{Error, check};
@@ -46,8 +46,7 @@ pub fn diagnostics(
 }
 
 fn request(stage: &StageDecl) -> CheckRequest {
-    let mut config = Value::Object(stage.config.clone());
-    for reference in &stage.references {
+    let artifacts = stage.references.iter().map(|reference| {
         let artifact = InputArtifact {
             name: reference.target.to_string(),
             artifact: reference.artifact,
@@ -55,10 +54,8 @@ fn request(stage: &StageDecl) -> CheckRequest {
             path: PathBuf::new(),
             import: Map::new(),
         };
-        if let Some(place) = config.pointer_mut(&reference.pointer) {
-            *place = serde_json::to_value(artifact).expect("an artifact is plain data");
-        }
-    }
-    let Value::Object(config) = config else { unreachable!("a config is a table") };
+        (reference.pointer.as_str(), artifact.to_value())
+    });
+    let config = stage.config_with(artifacts);
     CheckRequest { kind: stage.kind.clone(), version: stage.version, config }
 }

@@ -77,6 +77,13 @@ pub struct InputArtifact {
     pub import: Map<String, Value>,
 }
 
+impl InputArtifact {
+    /// Returns what stands for the reference in a request.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("an artifact is plain data")
+    }
+}
+
 /// What the engine lends to an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

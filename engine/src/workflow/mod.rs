@@ -129,6 +129,16 @@ impl StageDecl {
     pub fn origin(&self, key: &str) -> Option<Origin> {
         self.origins.iter().rev().find(|(given, _)| given == key).map(|(_, origin)| *origin)
     }
+
+    /// Returns the keys with what stands for each reference in its place: a JSON pointer, and a value.
+    pub(crate) fn config_with<'a>(&self, values: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
+        let mut config = Value::Object(self.config.clone());
+        for (pointer, value) in values {
+            *config.pointer_mut(pointer).expect("a reference is where it was found") = value;
+        }
+        let Value::Object(config) = config else { unreachable!("a config is a table") };
+        config
+    }
 }
 
 impl Workflow {
