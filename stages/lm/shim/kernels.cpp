@@ -13,5 +13,5 @@ constexpr ElementKernels<E> elements = {
 }  // namespace
 
 extern const Kernels LEVEL = {
-    elements<float>, elements<Brain>, attention_scratch, cache_write, decode, few_products, weigh,
+    elements<float>, elements<Brain>, attention_scratch, cache_write, decode, few_products, weigh, squares,
 };

@@ -73,6 +73,8 @@ struct Kernels {
     void (*few_products)(const float* w, const float* x, float* y, int64_t rows, int64_t d, int64_t n, int64_t stride);
     // weights = e^(x scale - top), sums of it over blocks of BLOCK, and the total, which is returned; sets `top`.
     double (*weigh)(const float* x, float* weights, float* sums, int64_t v, float scale, double* top);
+    // The sum of the squares of n numbers.
+    double (*squares)(const float* x, int64_t n);
 
     const ElementKernels<float>& of(float) const { return floats; }
     const ElementKernels<Brain>& of(Brain) const { return brains; }

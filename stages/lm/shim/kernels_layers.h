@@ -1,4 +1,4 @@
-// RMSNorm, SwiGLU, rotary positions and the head: one pass over memory each. Included by kernels.cpp.
+// RMSNorm, SwiGLU, rotary positions, the head, and squares of gradients: one pass over memory each. Included by kernels.cpp.
 #pragma once
 
 #include "kernels_math.h"
@@ -140,6 +140,21 @@ double weigh(const float* x, float* weights, float* sums, int64_t v, float scale
         sums[block] = part;
         total += part;
     }
+    return total;
+}
+
+// Four sums at a time, so that one addition need not wait for the one before.
+double squares(const float* x, int64_t n) {
+    Vector sums[4] = {};
+    int64_t i = 0;
+    for (; i + 4 * WIDTH <= n; i += 4 * WIDTH) {
+        for (int64_t k = 0; k < 4; ++k) {
+            Vector v = load(x + i + k * WIDTH);
+            sums[k] += v * v;
+        }
+    }
+    double total = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    for (; i < n; ++i) total += static_cast<double>(x[i]) * x[i];
     return total;
 }
 

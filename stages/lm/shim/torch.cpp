@@ -1,6 +1,7 @@
 // The parts of libtorch that tch 0.24 does not reach: fused AdamW, foreach operations, gradients as tensors,
 // deterministic mode, memory statistics.
 #include "adapters.h"
+#include "cpu.h"
 
 #include <ATen/Context.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -9,7 +10,39 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <torch/csrc/autograd/variable.h>
+
+namespace {
+
+// Numbers whose squares are summed at once.
+const int64_t PIECE = 1 << 14;
+
+bool are_plain(const std::vector<at::Tensor>& list) {
+    auto is_plain = [](const at::Tensor& x) {
+        return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+    };
+    return std::all_of(list.begin(), list.end(), is_plain);
+}
+
+// Piece by piece, and then in their order: the same for any number of threads.
+double norm_of(const std::vector<at::Tensor>& list) {
+    std::vector<std::pair<const float*, int64_t>> pieces;
+    for (const at::Tensor& x : list) {
+        const float* values = x.const_data_ptr<float>();
+        for (int64_t at = 0; at < x.numel(); at += PIECE)
+            pieces.emplace_back(values + at, std::min(PIECE, x.numel() - at));
+    }
+    std::vector<double> squares(pieces.size());
+    at::parallel_for(0, pieces.size(), grain(PIECE), [&](int64_t a, int64_t b) {
+        for (int64_t i = a; i < b; ++i) squares[i] = kernels().squares(pieces[i].first, pieces[i].second);
+    });
+    return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -32,8 +65,8 @@ char* r1flow_fused_adamw(tensor* params, tensor* grads, tensor* exp_avgs, tensor
 char* r1flow_norm(tensor* tensors, int64_t count, double* norm) {
     return guarded([&] {
         c10::NoGradGuard no_grad;
-        std::vector<at::Tensor> norms = at::_foreach_norm(list_of(tensors, count), 2.0, at::kFloat);
-        *norm = at::stack(norms).norm().item<double>();
+        std::vector<at::Tensor> list = list_of(tensors, count);
+        *norm = are_plain(list) ? norm_of(list) : at::stack(at::_foreach_norm(list, 2.0, at::kFloat)).norm().item<double>();
     });
 }
 

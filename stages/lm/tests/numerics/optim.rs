@@ -137,6 +137,28 @@ fn clipping_scales_all_gradients_together() {
 }
 
 #[test]
+fn a_norm_has_the_same_bits_on_any_number_of_threads() {
+    let leaf = |size: i64| {
+        let wave = (Tensor::arange(size, (Kind::Float, Device::Cpu)) * 0.37).sin();
+        let leaf = Tensor::zeros([size], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        (&leaf * &wave).sum(Kind::Float).backward();
+        (format!("of-{size}"), leaf)
+    };
+    // Whole pieces, a rest, and less than a vector.
+    let params = [1 << 16, 100_003, 7].map(leaf);
+    let exact = |p: &Tensor| p.grad().to_kind(Kind::Double).square().sum(Kind::Double).double_value(&[]);
+    let exact = params.iter().map(|(_, p)| exact(p)).sum::<f64>().sqrt();
+    let threads = tch::get_num_threads();
+    let norms = [1, 2, 3].map(|count| {
+        tch::set_num_threads(count);
+        clip_grad_norm(&params, 1e9).expect("gradients")
+    });
+    tch::set_num_threads(threads);
+    assert!((norms[0] / exact - 1.0).abs() < 1e-7, "{} is not {exact}", norms[0]);
+    assert_eq!(norms.map(f64::to_bits), [norms[0].to_bits(); 3]);
+}
+
+#[test]
 fn schedules_rise_and_fall() {
     let schedule =
         |decay| Schedule { peak: 2.0, decay, warmup_steps: 4, stable_steps: 0, decay_steps: 14, min_ratio: 0.1 };
