@@ -7,11 +7,15 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::Result;
+
+/// Files that are synced at the same time.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Returns a name that no other thread or process uses.
 pub(crate) fn unique() -> String {
@@ -87,18 +91,28 @@ impl Unsynced {
 
     /// Makes files and names durable; those of whoever was first, too, for his own sync may be yet to come.
     pub fn sync(self) -> Result<()> {
-        for file in &self.0 {
-            fs_err::File::open(file)?.sync_all()?;
-        }
-        let folders: BTreeSet<&Path> = self.0.iter().filter_map(|file| file.parent()).collect();
-        for folder in &folders {
-            fs_err::File::open(folder)?.sync_all()?;
-        }
+        let files: BTreeSet<&Path> = self.0.iter().map(PathBuf::as_path).collect();
+        let folders = parents(&files);
         // A folder may be as new as what is in it.
-        let above: BTreeSet<&Path> = folders.iter().filter_map(|folder| folder.parent()).collect();
-        for folder in above {
-            fs_err::File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        let above = parents(&folders);
+        [files, folders, above].into_iter().try_for_each(|paths| sync_each(&Vec::from_iter(paths)))
     }
+}
+
+fn parents<'a>(paths: &BTreeSet<&'a Path>) -> BTreeSet<&'a Path> {
+    paths.iter().filter_map(|path| path.parent()).collect()
+}
+
+/// Syncs files or folders, some side by side: it is waiting for the disk for the most part, which finishes several at once.
+fn sync_each(paths: &[&Path]) -> Result<()> {
+    let in_turn = |paths: &[&Path]| paths.iter().try_for_each(|path| Ok(fs_err::File::open(path)?.sync_all()?));
+    if paths.len() < SIDE_BY_SIDE {
+        return in_turn(paths);
+    }
+    std::thread::scope(|scope| {
+        let shares = paths.chunks(paths.len().div_ceil(SIDE_BY_SIDE));
+        let threads: Vec<_> = shares.map(|share| scope.spawn(move || in_turn(share))).collect();
+        let ends = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ends.collect()
+    })
 }
