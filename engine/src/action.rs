@@ -324,9 +324,9 @@ mod tests {
 
     #[test]
     fn the_backend_counts_where_it_is_not_the_cpu() {
-        let mut on_gpu = stage(json!({ "lr": 1 }));
-        on_gpu.backend = Some("cuda".to_owned());
-        let [cpu, gpu] = [&stage(json!({ "lr": 1 })), &on_gpu].map(|stage| Action::of(stage, |_| Value::Null));
+        let on_cpu = stage(json!({ "model": "inputs.base" }));
+        let on_gpu = StageDecl { backend: Some("cuda".to_owned()), ..on_cpu.clone() };
+        let [cpu, gpu] = [&on_cpu, &on_gpu].map(|stage| Action::of(stage, |_| Value::Null));
         assert_ne!(cpu.fingerprint(), gpu.fingerprint());
         assert_eq!(cpu.document.get("backend"), None);
     }
