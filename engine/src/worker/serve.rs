@@ -135,7 +135,8 @@ fn attend(mut stdin: BufReader<File>, ctx: Arc<Context>) {
             let left = beat_at.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 ctx.send(&FromWorker::Alive);
-                beat_at += pause;
+                // From now: a process that was stopped for an hour has nothing to make up for.
+                beat_at = Instant::now() + pause;
             } else if !stdin.buffer().is_empty() || is_readable(stdin.get_ref(), left) {
                 let mut line = String::new();
                 match stdin.read_line(&mut line) {
