@@ -1,4 +1,5 @@
-// RMSNorm, SwiGLU, rotary positions, the head, and squares of gradients: one pass over memory each. Included by kernels.cpp.
+// RMSNorm, SwiGLU, rotary positions, the head, squares of gradients: one pass over memory each. Included by
+// kernels.cpp.
 #pragma once
 
 #include "kernels_math.h"
