@@ -11,6 +11,8 @@ mod cli {
     mod edits;
     mod fake_hub;
     mod gc;
+    #[cfg(feature = "worker")]
+    mod gpu;
     mod hub;
     mod inspect;
     mod kinds;

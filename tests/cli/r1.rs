@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::support::{Running, Sandbox, events, stages};
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")))
 }
 
-/// Returns the digest of every output in the store, by `stage.output`.
-fn digests(sandbox: &Sandbox, workflow: &str) -> BTreeMap<String, String> {
-    let rows = sandbox.json(&["plan", workflow]);
+/// Returns the digest of every output that `select` names in the store, by `stage.output`.
+pub(crate) fn digests(sandbox: &Sandbox, workflow: &str, select: &[&str]) -> BTreeMap<String, String> {
+    let rows = sandbox.json(&[&["plan", workflow], select].concat());
     let rows = rows["rows"].as_array().unwrap();
     assert!(rows.iter().all(|row| row["status"] == "fresh"), "{rows:#?}");
     let mut digests = BTreeMap::new();
@@ -32,12 +32,9 @@ fn digests(sandbox: &Sandbox, workflow: &str) -> BTreeMap<String, String> {
     digests
 }
 
-/// Starts `apply` and kills it as soon as `stage` has a checkpoint; other stages than those that it needs may run beside it,
-/// unless it is `alone`.
-fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str, alone: bool) {
-    let until = ["--until", stage];
-    let selection = if alone { &until[..] } else { &[] };
-    let running: Running = sandbox.start(&[&["apply", workflow, "--json"], selection].concat());
+/// Starts `apply` of what `select` names and kills it as soon as `stage` has a checkpoint.
+pub(crate) fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str, select: &[&str]) {
+    let running: Running = sandbox.start(&[&["apply", workflow, "--json"], select].concat());
     running.event("checkpoint", stage);
     running.signal(libc::SIGKILL);
     assert_eq!(running.end().code, None);
@@ -66,7 +63,8 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
         ("scores/student-distilled/llama", false),
     ];
     for (stage, alone) in victims {
-        kill_at_checkpoint(&broken, &workflow, stage, alone);
+        let until = ["--until", stage];
+        kill_at_checkpoint(&broken, &workflow, stage, if alone { &until } else { &[] });
     }
     let rows = broken.json(&["plan", &workflow])["rows"].clone();
     let last = rows.as_array().unwrap().iter().find(|row| row["stage"] == victims[victims.len() - 1].0).unwrap();
@@ -75,7 +73,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
         "the last victim has kept what it sampled: {last:#?}"
     );
     broken.ok(&["apply", &workflow]);
-    assert_eq!(digests(&broken, &workflow), digests(&unbroken, &workflow));
+    assert_eq!(digests(&broken, &workflow, &[]), digests(&unbroken, &workflow, &[]));
     let again = events(&broken.ok(&["apply", &workflow, "--json"]));
     assert_eq!(stages(&again, "started"), Vec::<&str>::new(), "everything is fresh");
 

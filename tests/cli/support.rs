@@ -32,6 +32,7 @@ pub(crate) struct Sandbox {
     _dir: tempfile::TempDir,
     root: PathBuf,
     worker: PathBuf,
+    settings: Vec<(&'static str, PathBuf)>,
 }
 
 impl Sandbox {
@@ -51,7 +52,12 @@ impl Sandbox {
     pub(crate) fn with_worker(worker: PathBuf) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = fs_err::canonicalize(dir.path()).unwrap();
-        Self { _dir: dir, root, worker }
+        Self { _dir: dir, root, worker, settings: Vec::new() }
+    }
+
+    /// Sets a variable for every program that runs here.
+    pub(crate) fn set(&mut self, variable: &'static str, value: PathBuf) {
+        self.settings.push((variable, value));
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -79,6 +85,7 @@ impl Sandbox {
             .env("XDG_CACHE_HOME", self.root.join("cache"))
             .env("R1FLOW_WORKER", &self.worker)
             .env("NO_COLOR", "1")
+            .envs(self.settings.iter().map(|(variable, value)| (variable, value)))
             .stdin(Stdio::null());
         command
     }

@@ -1,11 +1,12 @@
 //! Numerical tests of the crate's public face: models against a second implementation, gradients, sampling, training.
 //!
-//! Everything runs on one thread of the CPU, from fixed seeds.
+//! Everything runs on one thread of the CPU, from fixed seeds; `gpu` runs the GPU's path on a simulated one.
 
 mod architectures;
 mod config;
 mod curve;
 mod generate;
+mod gpu;
 mod half;
 mod model;
 mod optim;
@@ -86,7 +87,8 @@ pub(crate) fn sft_loss(model: &Model, rows: &Rows) -> f64 {
 /// Adds `weight` times the gradients of one batch of SFT to the parameters', and returns as much of the loss.
 pub(crate) fn add_sft_gradients(model: &Model, rows: &Rows, weight: f64, recompute: bool) -> f64 {
     let predictions = rows.predictions();
-    let (positions, targets) = (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
+    let on_device = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(model.device());
+    let (positions, targets) = (on_device(&predictions.positions), on_device(&predictions.targets));
     let scale = weight / predictions.targets.len() as f64;
     let pass = model.pass(rows, recompute);
     let hidden = pass.hidden().index_select(0, &positions);
@@ -104,6 +106,7 @@ pub(crate) fn gradient(parameter: &Tensor) -> Tensor {
 #[track_caller]
 pub(crate) fn assert_close(left: &Tensor, right: &Tensor, tolerance: f64, what: &str) {
     assert_eq!(left.size(), right.size(), "{what}: shapes differ");
-    let difference = (left.to_kind(Kind::Double) - right.to_kind(Kind::Double)).abs().max().double_value(&[]);
+    let wide = |tensor: &Tensor| tensor.to_device(Device::Cpu).to_kind(Kind::Double);
+    let difference = (wide(left) - wide(right)).abs().max().double_value(&[]);
     assert!(difference <= tolerance, "{what}: differs by {difference}, allowed {tolerance}");
 }

@@ -1,0 +1,23 @@
+//! A `libtorch_cuda.so` for machines without a card: it takes CUDA's place in libtorch and keeps CUDA's rules.
+//!
+//! Tests give its folder to a program in the variable by which a real one is named, and the program then runs its GPU path:
+//! every operation on tensors of `cuda:0` is dispatched, counted and computed by libtorch's CPU kernels. What a GPU would
+//! refuse is refused:
+//!
+//! - memory of the device that the host touches is a segmentation fault, and memory that nobody wrote holds NaN;
+//! - tensors of two devices in one operation are an error, as are operations that deterministic mode forbids;
+//! - while a graph is captured nothing may wait for the device or reach the host, nothing of what is captured is done until
+//!   the graph is replayed, and what was freed is not given to others.
+//!
+//! It says nothing about speed, and nothing about the last bits of CUDA's kernels. Launches, copies and graphs are counted
+//! and, where `SIMULATED_GPU_REPORT` names a file, added to it as a JSON line at the program's end.
+
+use std::path::Path;
+
+/// Names a file that gets one line of JSON at the end of each program that used the simulated GPU.
+pub const REPORT_VARIABLE: &str = "SIMULATED_GPU_REPORT";
+
+/// The folder of the simulated `libtorch_cuda.so`.
+pub fn folder() -> &'static Path {
+    Path::new(env!("OUT_DIR"))
+}

@@ -1,0 +1,192 @@
+//! The GPU's path on the simulated GPU (`simulated-gpu`), beside the CPU's: the same models, gradients, tokens and steps.
+//!
+//! libtorch asks for GPUs once in the life of a process, so each test here runs itself again in one of its own.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lm::device::TORCH_LIB_VARIABLE;
+use lm::{AdamW, AdamWOptions, Device, Kind, Model, Options, Request, Rows, Sampling, Tensor};
+use lm::{clip_grad_norm, generate, memory, optim, reward::RewardModel};
+
+use crate::architectures::all;
+use crate::{TINY, add_sft_gradients, assert_close, gradient, rows, sft_loss, tiny};
+
+/// Runs the test `name` again where there is a GPU, or says that this is the process where there is.
+fn elsewhere(name: &str) -> Option<Output> {
+    let folder = simulated_gpu::folder();
+    if std::env::var_os(TORCH_LIB_VARIABLE).is_some_and(|value| Path::new(&value) == folder) {
+        assert_eq!(lm::setup(1, "cuda:0").expect("a simulated GPU"), Device::Cuda(0));
+        return None;
+    }
+    let mut command = Command::new(std::env::current_exe().expect("a test is a program"));
+    command.args(["--exact", &format!("gpu::{name}"), "--nocapture"]).env(TORCH_LIB_VARIABLE, folder);
+    Some(command.output().expect("a test is a program"))
+}
+
+/// Runs `body` in a process that has a simulated GPU.
+fn on_gpu(name: &str, body: impl FnOnce()) {
+    let Some(output) = elsewhere(name) else { return body() };
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{:?}\n{out}\n{err}", output.status);
+}
+
+fn moved(model: &Model, dtype: Kind) -> Model {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    model.save(dir.path()).expect("a writable folder");
+    Model::load(dir.path(), &Options { device: Device::Cuda(0), dtype }).expect("what was just written")
+}
+
+fn sampled(model: &Model, sampling: &Sampling) -> Vec<Vec<i64>> {
+    let prompt = |i: usize| (0..2 + (i / 3) % 5).map(|t| ((i / 3) * 5 + t * 3) as i64 % 19).collect();
+    let requests: Vec<Request> = (0..20).map(|i| Request { prompt: prompt(i), seed: 1000 + i as u64 }).collect();
+    let completions = generate::generate(model, &requests, sampling, 7, &mut |_, _| {}).expect("valid requests");
+    completions.into_iter().map(|completion| completion.ids).collect()
+}
+
+#[test]
+fn models_and_gradients_are_those_of_the_cpu() {
+    on_gpu("models_and_gradients_are_those_of_the_cpu", || {
+        for (name, here) in all() {
+            let there = moved(&here, Kind::Float);
+            let packed = rows(&[3, 21, 8, 21], 19);
+            let (one, two) = (sft_loss(&here, &packed), sft_loss(&there, &packed));
+            assert!((one - two).abs() < 1e-5 * one, "{name}: {two}, the CPU has {one}");
+            let gradients: Vec<Tensor> = there.parameters().iter().map(|(_, there)| gradient(there)).collect();
+            for (((parameter, here), (_, there)), there_grad) in
+                here.parameters().iter().zip(there.parameters()).zip(&gradients)
+            {
+                assert_eq!(there.device(), Device::Cuda(0), "{name}: {parameter}");
+                assert_close(there_grad, &gradient(here), 2e-6, &format!("{name}: gradient of {parameter}"));
+            }
+            there.zero_grad().expect("parameters take gradients");
+            add_sft_gradients(&there, &packed, 1.0, true);
+            for ((parameter, there), whole) in there.parameters().iter().zip(&gradients) {
+                assert_close(&gradient(there), whole, 0.0, &format!("{name}: {parameter}, recomputed"));
+            }
+        }
+    });
+}
+
+#[test]
+fn tokens_are_those_of_the_cpu() {
+    on_gpu("tokens_are_those_of_the_cpu", || {
+        let plain = Sampling { max_tokens: 24, stop: vec![0], ..Sampling::default() };
+        let truncated = Sampling { top_p: 0.9, top_k: 12, temperature: 0.8, ..plain.clone() };
+        let greedy = Sampling { temperature: 0.0, ..plain.clone() };
+        for (name, here) in all() {
+            let there = moved(&here, Kind::Float);
+            for sampling in [&plain, &truncated, &greedy] {
+                assert_eq!(sampled(&there, sampling), sampled(&here, sampling), "{name}: {sampling:?}");
+            }
+        }
+    });
+}
+
+/// Four steps of AdamW; returns the losses.
+fn train(model: &Model, packed: &Rows) -> Vec<f64> {
+    let mut optimiser = AdamW::new(model.parameters(), AdamWOptions { weight_decay: 0.1, ..AdamWOptions::default() });
+    let step = |_| {
+        let loss = sft_loss(model, packed);
+        clip_grad_norm(model.parameters(), 0.5).expect("gradients");
+        optimiser.step(1e-2).expect("matching shapes");
+        loss
+    };
+    (0..4).map(step).collect()
+}
+
+#[test]
+fn training_follows_the_cpu() {
+    on_gpu("training_follows_the_cpu", || {
+        let packed = rows(&[12, 7, 20, 3, 9], 19);
+        for (dtype, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.03)] {
+            for model_type in ["qwen2", "llama", "qwen3"] {
+                let here = tiny(model_type, &TINY);
+                let there = moved(&here, dtype);
+                let (here, there) = (train(&here, &packed), train(&there, &packed));
+                assert!(there[3] < 0.9 * there[0], "{there:?}");
+                for (here, there) in here.iter().zip(&there) {
+                    assert!(
+                        (here - there).abs() < bound * here,
+                        "{model_type}, {dtype:?}: {there}, the CPU has {here}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn adapters_and_rewards_work_there() {
+    on_gpu("adapters_and_rewards_work_there", || {
+        let there = moved(&tiny("qwen3", &TINY), Kind::Float);
+        let name = "model.layers.0.mlp.up_proj.weight";
+        let weight = &there.parameters().iter().find(|(own, _)| own == name).expect("a parameter").1;
+        let leaf = |shape: [i64; 2]| {
+            Tensor::ones(shape, (Kind::Float, Device::Cuda(0))).multiply_scalar(0.1).set_requires_grad(true)
+        };
+        let (a, b) = (leaf([2, TINY.hidden_size]), leaf([TINY.intermediate_size, 2]));
+        let packed = rows(&[9, 5], 19);
+        sft_loss(&there, &packed);
+        let whole = gradient(weight);
+        optim::adapt(weight, &a, &b, 2.0).expect("leaves");
+        sft_loss(&there, &packed);
+        assert!(!weight.grad().defined(), "nothing arrives at the weight itself");
+        assert_close(&a.grad(), &(b.detach().tr().matmul(&whole) * 2.0), 1e-6, "a");
+        assert_close(&b.grad(), &(whole.matmul(&a.detach().tr()) * 2.0), 1e-6, "b");
+
+        let here = tiny("qwen3", &TINY);
+        let scores = [&here, &there].map(|model| {
+            let _guard = lm::no_grad_guard();
+            let judge = RewardModel::init_from(model);
+            let (_, head) = judge.parameters().iter().find(|(name, _)| name == "score.weight").expect("a head");
+            let _ = head.shallow_clone().fill_(0.3);
+            judge.scores(&packed)
+        });
+        assert!(scores[0].abs().min().double_value(&[]) > 0.0);
+        assert_close(&scores[0], &scores[1], 1e-6, "scores");
+    });
+}
+
+#[test]
+fn memory_of_the_gpu_is_counted() {
+    on_gpu("memory_of_the_gpu_is_counted", || {
+        let gpu = Device::Cuda(0);
+        let (before, free) = (memory::used(gpu).expect("a GPU"), memory::free(gpu).expect("a GPU"));
+        let block = Tensor::zeros([1 << 20], (Kind::Float, gpu));
+        assert_eq!(memory::used(gpu).expect("a GPU").now, before.now + (4 << 20));
+        assert!(memory::free(gpu).expect("a GPU") <= free - (4 << 20));
+        drop(block);
+        let after = memory::used(gpu).expect("a GPU");
+        assert_eq!((after.now, after.peak), (before.now, before.peak.max(before.now + (4 << 20))));
+        memory::reset_peak(gpu).expect("a GPU");
+        assert_eq!(memory::used(gpu).expect("a GPU").peak, before.now);
+    });
+}
+
+/// The rules that make the other tests worth something.
+#[test]
+fn what_cuda_refuses_is_refused() {
+    on_gpu("what_cuda_refuses_is_refused", || {
+        let (here, there) = (Tensor::ones([3], (Kind::Float, Device::Cpu)), (Kind::Float, Device::Cuda(0)));
+        let mixed = here.f_add(&Tensor::ones([3], there)).expect_err("tensors of two devices");
+        assert!(mixed.to_string().contains("same device"), "{mixed}");
+        let index = Tensor::from_slice(&[0_i64, 0]).to_device(Device::Cuda(0));
+        let racing = Tensor::ones([3], there).f_scatter(0, &index, &Tensor::ones([2], there));
+        assert!(racing.expect_err("a race").to_string().contains("deterministic"), "deterministic mode is on");
+        let unwritten = Tensor::empty([5], there).isnan().all().to_device(Device::Cpu);
+        assert!(bool::try_from(unwritten).expect("one truth value"), "memory that nobody wrote holds NaN");
+    });
+}
+
+#[test]
+fn the_host_cannot_touch_the_gpu_s_memory() {
+    let Some(output) = elsewhere("the_host_cannot_touch_the_gpu_s_memory") else {
+        let there = Tensor::ones([3], (Kind::Float, Device::Cuda(0)));
+        // SAFETY: none; that this ends the process is what is tested.
+        let value = unsafe { *there.data_ptr().cast::<f32>() };
+        panic!("the host has read {value}");
+    };
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{}", String::from_utf8_lossy(&output.stderr));
+}

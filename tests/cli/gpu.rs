@@ -1,0 +1,46 @@
+//! Every kind on a GPU: the real worker with the simulated one (`stages/lm/simulated-gpu`) in CUDA's place.
+
+use super::r1::{digests, kill_at_checkpoint, repository, sandbox};
+use super::support::Sandbox;
+
+/// A sandbox whose `cuda:0` is the simulated GPU; without it a worker refuses the device.
+fn with_gpu() -> Sandbox {
+    let mut sandbox = sandbox();
+    sandbox.set("R1FLOW_TORCH_LIB", simulated_gpu::folder().to_owned());
+    sandbox
+}
+
+fn losses(sandbox: &Sandbox, stage: &str) -> Vec<f64> {
+    let shown = sandbox.json(&["show", stage]);
+    let steps = shown["curve"].as_array().unwrap();
+    steps.iter().filter_map(|step| step["metrics"]["loss"].as_f64()).collect()
+}
+
+#[test]
+fn every_kind_runs_there() {
+    let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
+    let (here, there) = (sandbox(), with_gpu());
+    here.ok(&["apply", &workflow, "--until", "base"]);
+    there.ok(&["apply", &workflow, "--device", "cuda:0"]);
+    let (one, two) = (losses(&here, "base"), losses(&there, "base"));
+    assert!(one.len() > 3 && one.len() == two.len(), "{one:?} {two:?}");
+    for (one, two) in one.iter().zip(&two) {
+        assert!((one - two).abs() < 1e-3 * one, "the GPU has {two}, the CPU {one}");
+    }
+    for stage in ["adapted", "brain-floats", "alignment-rl", "helpful", "teacher", "on-policy", "scores/base"] {
+        assert_eq!(there.json(&["show", stage])["record"]["device"], "cuda:0", "{stage}");
+    }
+}
+
+#[test]
+fn killed_and_resumed_there_it_ends_as_if_nothing_had_happened() {
+    let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
+    let (unbroken, broken) = (with_gpu(), with_gpu());
+    let select = ["--device", "cuda:0", "--until", "alignment-rl"];
+    unbroken.ok(&[&["apply", &workflow], &select[..]].concat());
+    for stage in ["base", "zero", "cold-start", "alignment-rl"] {
+        kill_at_checkpoint(&broken, &workflow, stage, &select);
+    }
+    broken.ok(&[&["apply", &workflow], &select[..]].concat());
+    assert_eq!(digests(&broken, &workflow, &select), digests(&unbroken, &workflow, &select));
+}
