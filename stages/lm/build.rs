@@ -23,7 +23,10 @@ fn main() {
         .include(root.join("include/torch/csrc/api/include"))
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
         .flag_if_supported("-fopenmp")
-        .files(["torch", "linear", "cpu_layers", "cpu_attention", "cpu_head"].map(|name| format!("shim/{name}.cpp")));
+        .files(
+            ["torch", "gpu", "linear", "cpu_layers", "cpu_attention", "cpu_head"]
+                .map(|name| format!("shim/{name}.cpp")),
+        );
     if x86_64 {
         shim.define("R1FLOW_X86_64", None);
     }

@@ -1,10 +1,9 @@
 // The parts of libtorch that tch 0.24 does not reach: fused AdamW, foreach operations, gradients as tensors,
-// deterministic mode, memory statistics. The norm of gradients on a CPU is ours: the same on any number of threads.
+// deterministic mode. The norm of gradients on a CPU is ours: the same on any number of threads.
 #include "adapters.h"
 #include "cpu.h"
 
 #include <ATen/Context.h>
-#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/GradMode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
@@ -104,27 +103,15 @@ char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale) {
     });
 }
 
+// Operations whose result depends on the order of threads are replaced, or refused, and attention keeps to libtorch's own
+// kernels: which of cuDNN's is taken depends on the card. New memory is not filled, as libtorch would do then: whoever
+// reads what nobody wrote has a mistake of another kind.
 char* r1flow_set_deterministic(int on) {
-    return guarded([&] { at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false); });
-}
-
-// Bytes of a GPU: allocated now, allocated at the most since the last reset, and free.
-char* r1flow_device_memory(int64_t index, int64_t* bytes) {
     return guarded([&] {
-        c10::DeviceAllocator* allocator = c10::getDeviceAllocator(at::kCUDA);
-        auto device = static_cast<c10::DeviceIndex>(index);
-        auto stats = allocator->getDeviceStats(device);
-        auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-        bytes[0] = stats.allocated_bytes[all].current;
-        bytes[1] = stats.allocated_bytes[all].peak;
-        // What the allocator keeps for later is free to whoever asks it.
-        bytes[2] = static_cast<int64_t>(allocator->getMemoryInfo(device).first) + stats.reserved_bytes[all].current -
-                   stats.allocated_bytes[all].current;
+        at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false);
+        at::globalContext().setDeterministicFillUninitializedMemory(false);
+        at::globalContext().setSDPUseCuDNN(on == 0);
     });
-}
-
-char* r1flow_reset_device_peak(int64_t index) {
-    return guarded([&] { c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(index)); });
 }
 
 }  // extern "C"

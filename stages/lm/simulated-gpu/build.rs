@@ -21,7 +21,7 @@ fn main() {
         .arg(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
         .arg(format!("-I{}", root.join("include").display()))
         .arg(format!("-I{}", root.join("include/torch/csrc/api/include").display()))
-        .args(["device", "kernels", "graph"].map(|name| format!("src/{name}.cpp")))
+        .args(["device", "kernels", "attention", "graph"].map(|name| format!("src/{name}.cpp")))
         .arg("-o")
         .arg(&out)
         .status()

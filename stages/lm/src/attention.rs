@@ -4,11 +4,14 @@
 //! and whether there is a cache. Shapes: n tokens, c = (h + 2g) d channels: the queries of h heads, the keys of g, the
 //! values of g; b rows, t tokens of the longest.
 
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tch::{Device, Kind, Tensor};
 
 use crate::layers::latent::LatentTokens;
 use crate::rope::Rotation;
-use crate::shim;
+use crate::shim::{self, gpu};
 
 /// The longest row, in tokens, that the CPU kernels take: they beat libtorch's attention by half at 512 tokens and by a
 /// quarter at 1,024 (heads of 16 and 64, one thread), and were not measured beyond.
@@ -39,10 +42,11 @@ pub(crate) trait Attend {
 impl Heads {
     pub(crate) fn split(self, qkv_nc: &Tensor) -> (Tensor, Tensor, Tensor) {
         let n = qkv_nc.size()[0];
-        let part =
-            |start: i64, heads: i64| qkv_nc.narrow(1, start * self.dim, heads * self.dim).view([n, heads, self.dim]);
-        let values = self.query + self.key_value;
-        (part(0, self.query), part(self.query, self.key_value), part(values, self.key_value))
+        let counts = [self.query, self.key_value, self.key_value];
+        // Taken together, so that their gradients are put together in one go.
+        let parts = qkv_nc.split_with_sizes(counts.map(|count| count * self.dim), 1);
+        let part = |index: usize| parts[index].view([n, counts[index], self.dim]);
+        (part(0), part(1), part(2))
     }
 
     /// Rotates the queries and keys.
@@ -51,9 +55,9 @@ impl Heads {
         if shim::is_native(qkv_nc) {
             return shim::rotate(qkv_nc, &rotation.cos_nd, &rotation.sin_nd, turned).expect("one angle for each token");
         }
-        let qk_nhd = qkv_nc.narrow(1, 0, turned * self.dim).view([n, turned, self.dim]);
-        let v_nc = qkv_nc.narrow(1, turned * self.dim, self.key_value * self.dim);
-        Tensor::cat(&[rotation.apply(&qk_nhd).view([n, turned * self.dim]), v_nc], 1)
+        let parts = qkv_nc.split_with_sizes([turned * self.dim, self.key_value * self.dim], 1);
+        let qk_nhd = rotation.apply(&parts[0].view([n, turned, self.dim]));
+        Tensor::cat(&[&qk_nhd.view([n, turned * self.dim]), &parts[1]], 1)
     }
 
     /// Repeats each key or value head for the query heads of its group; `x` is [b, g, t, d].
@@ -69,46 +73,60 @@ impl Heads {
     }
 }
 
-/// Where rows lie among packed tokens, and how to pad them for attention.
+/// Where rows lie among packed tokens.
 pub(crate) struct Layout {
     lengths: Vec<i64>,
     max_length: i64,
-    /// Where rows begin, and the number of tokens at its end; on the CPU.
+    device: Device,
+    /// Where rows begin, and the number of tokens at its end; as the device's kernels want it.
     starts: Tensor,
-    /// For each place of the padded [b, t] grid the packed token it holds; `None` when all rows are equally long.
-    /// Padding holds the row's first token: any finite value will do, as no real token looks right under causal order.
-    to_padded: Option<Tensor>,
-    from_padded: Option<Tensor>,
+    padding: OnceCell<Option<Padding>>,
     /// Each token's place in its row.
     pub(crate) positions_n: Tensor,
+}
+
+/// How rows of unequal length are padded to a grid for attention that wants one.
+struct Padding {
+    /// For each place of the [b, t] grid the packed token it holds. Padding holds the row's first token: any finite value will
+    /// do, as no real token looks right under causal order.
+    to: Tensor,
+    from: Tensor,
+}
+
+impl Padding {
+    /// Nothing where all rows are equally long.
+    fn new(lengths: &[i64], max_length: i64, device: Device) -> Option<Self> {
+        if lengths.iter().all(|length| *length == max_length) {
+            return None;
+        }
+        let (mut to, mut from, mut start) = (Vec::new(), Vec::new(), 0);
+        for (row, length) in lengths.iter().enumerate() {
+            to.extend((0..max_length).map(|t| if t < *length { start + t } else { start }));
+            from.extend((0..*length).map(|t| row as i64 * max_length + t));
+            start += length;
+        }
+        let tensor = |indices: &[i64]| Tensor::from_slice(indices).to_device(device);
+        Some(Self { to: tensor(&to), from: tensor(&from) })
+    }
 }
 
 impl Layout {
     pub(crate) fn new(lengths: &[i64], device: Device) -> Self {
         let max_length = lengths.iter().copied().max().unwrap_or(0);
         let positions: Vec<i64> = lengths.iter().flat_map(|length| 0..*length).collect();
-        let uniform = lengths.iter().all(|length| *length == max_length);
-        let (mut to, mut from, mut start) = (Vec::new(), Vec::new(), 0);
-        if !uniform {
-            for (row, length) in lengths.iter().enumerate() {
-                to.extend((0..max_length).map(|t| if t < *length { start + t } else { start }));
-                from.extend((0..*length).map(|t| row as i64 * max_length + t));
-                start += length;
-            }
-        }
-        let tensor = |indices: &[i64]| Tensor::from_slice(indices).to_device(device);
         let ends = lengths.iter().scan(0, |end, length| {
             *end += length;
             Some(*end)
         });
         let starts: Vec<i64> = std::iter::once(0).chain(ends).collect();
+        let starts = Tensor::from_slice(&starts);
         Self {
             lengths: lengths.to_vec(),
             max_length,
-            starts: Tensor::from_slice(&starts),
-            to_padded: (!uniform).then(|| tensor(&to)),
-            from_padded: (!uniform).then(|| tensor(&from)),
-            positions_n: tensor(&positions),
+            device,
+            starts: if device == Device::Cpu { starts } else { starts.to_kind(Kind::Int).to_device(device) },
+            padding: OnceCell::new(),
+            positions_n: Tensor::from_slice(&positions).to_device(device),
         }
     }
 
@@ -117,9 +135,22 @@ impl Layout {
         if shim::is_native(qkv_nc) && self.max_length <= LOOPS_UP_TO {
             return shim::row_attention(qkv_nc, &self.starts, heads).expect("the rows are those of the tokens");
         }
+        if suits_flash(qkv_nc, heads) && !FLASH_IS_REFUSED.load(Ordering::Relaxed) {
+            match gpu::flash_attention(qkv_nc, &self.starts, self.max_length, heads) {
+                Ok(out_nc) => return out_nc,
+                Err(error) => {
+                    tracing::warn!("rows are padded for attention, for the flash kernels refuse them: {error}");
+                    FLASH_IS_REFUSED.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        self.attend_padded(qkv_nc, heads)
+    }
+
+    fn attend_padded(&self, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         let (num_rows, length) = (self.lengths.len() as i64, self.max_length);
-        let padded =
-            self.to_padded.as_ref().map_or_else(|| qkv_nc.shallow_clone(), |index| qkv_nc.index_select(0, index));
+        let padding = self.padding.get_or_init(|| Padding::new(&self.lengths, length, self.device)).as_ref();
+        let padded = padding.map_or_else(|| qkv_nc.shallow_clone(), |padding| qkv_nc.index_select(0, &padding.to));
         let (q, k, v) = heads.split(&padded);
         let grid = |x: &Tensor, count: i64| x.view([num_rows, length, count, heads.dim]).transpose(1, 2);
         let q_bhtd = grid(&q, heads.query);
@@ -130,8 +161,19 @@ impl Layout {
         let (is_causal, mask) = (mask.is_none(), mask.as_ref());
         let out = Tensor::scaled_dot_product_attention(&q_bhtd, &k_bhtd, &v_bhtd, mask, 0.0, is_causal, None, false);
         let out = out.transpose(1, 2).reshape([num_rows * length, heads.query * heads.dim]);
-        self.from_padded.as_ref().map_or_else(|| out.shallow_clone(), |index| out.index_select(0, index))
+        padding.map_or_else(|| out.shallow_clone(), |padding| out.index_select(0, &padding.from))
     }
+}
+
+/// Set when a GPU is too old for the flash kernels.
+static FLASH_IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether there is a flash kernel for these heads (Dao 2023): on a GPU, in 16 bits, up to 256 channels.
+fn suits_flash(qkv_nc: &Tensor, heads: Heads) -> bool {
+    matches!(qkv_nc.device(), Device::Cuda(_))
+        && matches!(qkv_nc.kind(), Kind::BFloat16 | Kind::Half)
+        && heads.dim % 8 == 0
+        && heads.dim <= 256
 }
 
 /// Says which tokens each of `length` sees: itself and the `window - 1` before it.

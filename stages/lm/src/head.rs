@@ -106,15 +106,14 @@ pub fn top_k(model: &Model, hidden_nd: &Tensor, vocab: i64, k: i64, chunk: usize
 
 /// Runs the backward pass of `loss`, a function of the hidden states of a chunk, and from them through the network.
 fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor) -> f64 {
-    let mut total = 0.0;
-    let mut grads = Vec::new();
+    let (mut losses, mut grads) = (Vec::new(), Vec::new());
     for range in ranges(hidden_nd.size()[0], chunk) {
         let hidden_cd = narrow(hidden_nd, &range).detach().set_requires_grad(true);
         let loss = loss(&hidden_cd, range);
-        total += loss.double_value(&[]);
         if loss.requires_grad() {
             loss.backward();
         }
+        losses.push(loss.detach().to_kind(Kind::Double));
         let grad = hidden_cd.grad();
         grads.push(if grad.defined() { grad } else { hidden_cd.zeros_like() });
     }
@@ -122,7 +121,8 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
         let grad = if grads.len() == 1 { grads.remove(0) } else { Tensor::cat(&grads, 0) };
         shim::backward_from(hidden_nd, &grad).expect("the hidden states come from this model, with gradients on");
     }
-    total
+    // Read when all is asked for: a GPU need not wait for the host between chunks.
+    losses.iter().map(|loss| loss.double_value(&[])).sum()
 }
 
 fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {
@@ -134,7 +134,9 @@ fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature:
 }
 
 fn log_softmax(logits_cv: &Tensor, temperature: f64) -> Tensor {
-    (logits_cv.to_kind(Kind::Float) / temperature).log_softmax(-1, Kind::Float)
+    let logits_cv = logits_cv.to_kind(Kind::Float);
+    let logits_cv = if (temperature - 1.0).abs() > 0.0 { logits_cv / temperature } else { logits_cv };
+    logits_cv.log_softmax(-1, Kind::Float)
 }
 
 fn chosen(log_probs_cv: &Tensor, targets_c: &Tensor) -> Tensor {

@@ -2,7 +2,7 @@
 
 use tch::Device;
 
-use crate::shim;
+use crate::shim::{self, gpu};
 
 /// What is in use, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Used {
 /// Returns what this process uses of a device's memory; zeros where the system does not tell.
 pub fn used(device: Device) -> Result<Used, shim::Error> {
     if let Device::Cuda(index) = device {
-        let [now, peak, _] = shim::device_memory(index)?;
+        let [now, peak, _] = gpu::memory(index)?;
         return Ok(Used { now, peak });
     }
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -26,7 +26,7 @@ pub fn used(device: Device) -> Result<Used, shim::Error> {
 /// Makes the peak what is in use now.
 pub fn reset_peak(device: Device) -> Result<(), shim::Error> {
     if let Device::Cuda(index) = device {
-        return shim::reset_device_peak(index);
+        return gpu::reset_peak(index);
     }
     // A system that refuses goes on counting from the start, which is an upper bound.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
@@ -36,7 +36,7 @@ pub fn reset_peak(device: Device) -> Result<(), shim::Error> {
 /// Returns the bytes that are free on a device for whoever asks first; all there could be where the system does not tell.
 pub fn free(device: Device) -> Result<u64, shim::Error> {
     if let Device::Cuda(index) = device {
-        return shim::device_memory(index).map(|[_, _, free]| free);
+        return gpu::memory(index).map(|[_, _, free]| free);
     }
     match std::fs::read_to_string("/proc/meminfo") {
         Ok(text) => Ok(kib(&text, "MemAvailable:")),

@@ -168,8 +168,12 @@ void report() {
     FILE* file = path ? std::fopen(path, "a") : nullptr;
     if (!file) return;
     const Counts& c = counts();
-    std::fprintf(file, "{\"launches\": %ld, \"to-host\": %ld, \"to-device\": %ld, \"captures\": %ld, \"replays\": %ld}\n",
-                 c.launches, c.to_host, c.to_device, c.captures, c.replays);
+    std::pair<const char*, int64_t> all[] = {{"launches", c.launches}, {"to-host", c.to_host},   {"to-device", c.to_device},
+                                             {"flash", c.flash},       {"captures", c.captures}, {"replays", c.replays}};
+    std::fputc('{', file);
+    for (const auto& [name, count] : all)
+        std::fprintf(file, "%s\"%s\": %ld", name == all[0].first ? "" : ", ", name, long(count));
+    std::fputs("}\n", file);
     std::fclose(file);
 }
 

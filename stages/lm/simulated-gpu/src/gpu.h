@@ -13,6 +13,7 @@ struct Counts {
     int64_t launches = 0;
     int64_t to_host = 0;
     int64_t to_device = 0;
+    int64_t flash = 0;
     int64_t captures = 0;
     int64_t replays = 0;
 };

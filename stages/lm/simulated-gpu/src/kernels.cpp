@@ -136,6 +136,7 @@ class Call {
         x.unsafeGetTensorImpl()->set_storage_keep_dtype(grown.storage());
         x.unsafeGetTensorImpl()->set_storage_offset(0);
         x.unsafeGetTensorImpl()->set_sizes_and_strides(grown.sizes(), grown.strides());
+        grown_.emplace_back(on_host(x), now);
     }
 
     c10::IValue back(const c10::IValue& value, size_t index) {
@@ -177,9 +178,10 @@ class Call {
             const c10::AliasInfo* info = op_.schema().returns()[i].alias_info();
             if (is_new && !(info && info->isWrite())) made.emplace_back(i, on_host(returned[i].toTensor()));
         }
-        record([op = op_, aliases, made] {
+        record([op = op_, aliases, made, grown = grown_] {
             torch::jit::Stack stack = aliases;
             op.callBoxed(&stack);
+            for (const auto& [to, from] : grown) to.copy_(from);
             for (const auto& [i, to] : made)
                 if (to.storage().data() != stack[i].toTensor().storage().data()) to.copy_(stack[i].toTensor());
         });
@@ -190,6 +192,8 @@ class Call {
     std::string name_;
     std::vector<c10::IValue> arguments_;
     std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;
+    // What the kernel gave another size, and where it lies.
+    std::vector<std::pair<at::Tensor, at::Tensor>> grown_;
 };
 
 void run(const c10::OperatorHandle& op, torch::jit::Stack* stack) { Call(op, stack).run(); }

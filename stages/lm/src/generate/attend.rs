@@ -78,27 +78,33 @@ impl Attend for Prefill<'_> {
 pub(super) struct Decode<'a> {
     cache: &'a mut Cache,
     rotation: Rotation,
+    /// What the CPU's kernels go by.
     positions: &'a [i64],
-    /// What only the general form needs, made when it is first asked for.
+    longest: i64,
+    /// What only the general form needs, made when it is first asked for: places, and which of them each token sees.
     places: Option<(Places, Tensor)>,
 }
 
 impl<'a> Decode<'a> {
     /// Row `i` of the first slots has its newest token at `positions[i]`.
     pub(super) fn new(cache: &'a mut Cache, rotation: Rotation, positions: &'a [i64]) -> Self {
-        Self { cache, rotation, positions, places: None }
+        let longest = positions.iter().max().map_or(0, |position| position + 1);
+        Self { cache, rotation, positions, longest, places: None }
     }
 
-    fn longest(&self) -> i64 {
-        self.positions.iter().max().map_or(0, |position| position + 1)
+    /// As [`Decode::new`], for a cache without kernels of the CPU; the positions lie on the device, below `longest`.
+    pub(super) fn on_device(cache: &'a mut Cache, rotation: Rotation, positions_n: &Tensor, longest: i64) -> Self {
+        let places = Places::of_first(positions_n);
+        let mask_n11t = places.mask(longest, None);
+        Self { cache, rotation, positions: &[], longest, places: Some((places, mask_n11t)) }
     }
 
     /// Writes what the newest tokens leave, and returns the mask of the places that each sees.
     fn write(&mut self, layer: usize, left: &[&Tensor], window: Option<i64>) -> Tensor {
-        let longest = self.longest();
+        let (positions, longest) = (self.positions, self.longest);
         let (places, mask_n11t) = self.places.get_or_insert_with(|| {
-            let slots: Vec<i64> = (0..self.positions.len() as i64).collect();
-            let places = Places::new(&slots, self.positions, left[0].device());
+            let slots: Vec<i64> = (0..positions.len() as i64).collect();
+            let places = Places::new(&slots, positions, left[0].device());
             let mask_n11t = places.mask(longest, None);
             (places, mask_n11t)
         });
@@ -119,7 +125,7 @@ impl Attend for Decode<'_> {
         let (q, k, v) = heads.split(qkv_nc);
         let mask_n11t = self.write(layer, &[&k, &v], heads.window);
         let n = qkv_nc.size()[0];
-        let read = |part: usize| self.cache.read(part, layer, n, self.longest());
+        let read = |part: usize| self.cache.read(part, layer, n, self.longest);
         // The query heads of a group stand where other positions would: no key is repeated.
         let q_ngrd = q.reshape([n, heads.key_value, heads.query / heads.key_value, heads.dim]);
         let mask = Some(mask_n11t);
@@ -129,7 +135,7 @@ impl Attend for Decode<'_> {
 
     fn attend_latent(&mut self, layer: usize, tokens: &LatentTokens) -> Tensor {
         let mask_n11t = self.write(layer, &[&tokens.cached_nc.unsqueeze(1)], None);
-        let cached_n1tc = self.cache.read(0, layer, tokens.cached_nc.size()[0], self.longest());
+        let cached_n1tc = self.cache.read(0, layer, tokens.cached_nc.size()[0], self.longest);
         tokens.attend_absorbed(&cached_n1tc, &mask_n11t)
     }
 }

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::Config;
 use crate::model::Model;
-use crate::shim;
+use crate::shim::{self, gpu};
 
 /// Floats in a vector of the CPU kernels.
 const VECTOR: i64 = 16;
@@ -107,8 +107,7 @@ impl Cache {
     /// Writes what tokens leave, [n, g, d] for each part, to the given slots and places.
     pub(super) fn write(&mut self, layer: usize, at: &Places, left: &[&Tensor]) {
         for (part, new) in self.parts.iter().zip(left) {
-            let mut cache = part.layers[layer].shallow_clone();
-            let _ = cache.index_put_(&[Some(&at.slots_n), None, Some(&at.places_n)], new, false);
+            gpu::put(&part.layers[layer], &at.slots_n, &at.places_n, new).expect("rows fit their slots");
         }
     }
 
@@ -128,6 +127,12 @@ impl Places {
     pub(super) fn new(slots: &[i64], places: &[i64], device: Device) -> Self {
         let tensor = |indices: &[i64]| Tensor::from_slice(indices).to_device(device);
         Self { slots_n: tensor(slots), places_n: tensor(places) }
+    }
+
+    /// One place for each of the first slots.
+    pub(super) fn of_first(places_n: &Tensor) -> Self {
+        let slots_n = Tensor::arange(places_n.size()[0], (Kind::Int64, places_n.device()));
+        Self { slots_n, places_n: places_n.shallow_clone() }
     }
 
     /// Says which of the first `longest` places of its slot each token sees, [n, 1, 1, t]: those up to its own.

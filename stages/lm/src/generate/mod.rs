@@ -10,6 +10,7 @@
 mod attend;
 mod cache;
 mod sample;
+mod steps;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::model::Model;
 use crate::rows::Rows;
 use attend::{Decode, Prefill};
 use cache::Cache;
+use steps::Steps;
 
 /// How tokens are chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +107,7 @@ pub fn generate(
         num_slots: batch,
         limit: limit as i64,
         cache: Cache::new(model, batch as i64, limit as i64),
+        steps: Steps::new(model, batch, limit as i64),
         rows: Vec::with_capacity(batch),
         waiting: 0,
         completions: vec![Completion::default(); requests.len()],
@@ -150,6 +153,7 @@ struct Batch<'a> {
     num_slots: usize,
     limit: i64,
     cache: Cache,
+    steps: Option<Steps>,
     rows: Vec<Row>,
     waiting: usize,
     completions: Vec<Completion>,
@@ -215,27 +219,33 @@ impl Batch<'_> {
         if self.rows.is_empty() {
             return;
         }
-        let device = self.model.device();
         let ids: Vec<i64> = self.rows.iter().map(|row| row.last).collect();
         let positions: Vec<i64> = self.rows.iter().map(|row| row.cached).collect();
+        for row in &mut self.rows {
+            row.cached += 1;
+        }
+        if let Some(steps) = &mut self.steps {
+            let uniforms = uniforms(&self.rows, self.requests, &self.completions);
+            let drawn = steps.step(self.model, &mut self.cache, self.sampling, (&ids, &positions, &uniforms));
+            return self.take(drawn, 0);
+        }
+        let device = self.model.device();
         let positions_n = Tensor::from_slice(&positions).to_device(device);
         let rotation = self.model.rotation(&positions_n, self.limit);
         let mut attend = Decode::new(&mut self.cache, rotation, &positions);
         let hidden_rd = self.model.forward(&Tensor::from_slice(&ids).to_device(device), &mut attend);
-        for row in &mut self.rows {
-            row.cached += 1;
-        }
         self.sample(&hidden_rd, 0);
     }
 
-    /// Samples the next token of the rows from `first` on, and lets finished rows go.
+    /// Samples the next token of the rows from `first` on.
     fn sample(&mut self, hidden_rd: &Tensor, first: usize) {
         let logits_rv = self.model.logits(hidden_rd);
-        let uniforms: Vec<f32> = self.rows[first..]
-            .iter()
-            .map(|row| sample::uniform(self.requests[row.request].seed, self.completions[row.request].ids.len() as u64))
-            .collect();
-        let drawn = sample::sample(&logits_rv, &uniforms, self.sampling);
+        let uniforms = uniforms(&self.rows[first..], self.requests, &self.completions);
+        self.take(sample::sample(&logits_rv, &uniforms, self.sampling), first);
+    }
+
+    /// Gives the rows from `first` on the tokens drawn for them, and lets finished rows go.
+    fn take(&mut self, drawn: Vec<(i64, f32)>, first: usize) {
         let mut done = Vec::new();
         for (index, (token, log_prob)) in drawn.into_iter().enumerate() {
             let row = &mut self.rows[first + index];
@@ -271,4 +281,10 @@ impl Batch<'_> {
         }
         self.rows.truncate(kept);
     }
+}
+
+/// The uniform number of each row's next token.
+fn uniforms(rows: &[Row], requests: &[Request], completions: &[Completion]) -> Vec<f32> {
+    let of = |row: &Row| sample::uniform(requests[row.request].seed, completions[row.request].ids.len() as u64);
+    rows.iter().map(of).collect()
 }

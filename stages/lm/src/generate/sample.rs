@@ -29,29 +29,32 @@ pub(super) fn sample(logits_rv: &Tensor, uniforms: &[f32], sampling: &Sampling) 
         let scale = if greedy { 1.0 } else { 1.0 / sampling.temperature };
         return shim::sample(logits_rv, scale, greedy, uniforms).expect("one uniform number for each row");
     }
-    general(logits_rv, uniforms, sampling)
+    let uniforms_r1 = Tensor::from_slice(uniforms).to_device(logits_rv.device()).unsqueeze(1);
+    read(&general(logits_rv, &uniforms_r1, sampling))
 }
 
 fn truncates(sampling: &Sampling, vocabulary: i64) -> bool {
     sampling.top_p < 1.0 || (sampling.top_k > 0 && (sampling.top_k as i64) < vocabulary)
 }
 
-/// Sampling in libtorch's operations, for every device and type, top-p and top-k.
-fn general(logits_rv: &Tensor, uniforms: &[f32], sampling: &Sampling) -> Vec<(i64, f32)> {
+/// Sampling in libtorch's operations, for every device and type, top-p and top-k: tokens and their log-probabilities, [r, 2].
+pub(super) fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, sampling: &Sampling) -> Tensor {
     let logits_rv = logits_rv.to_kind(Kind::Float);
     let scaled_rv = if sampling.temperature > 0.0 { logits_rv / sampling.temperature } else { logits_rv };
     let log_probs_rv = scaled_rv.log_softmax(-1, Kind::Float);
     let tokens_r1 = if sampling.temperature > 0.0 {
-        let uniforms_r1 = Tensor::from_slice(uniforms).to_device(log_probs_rv.device()).unsqueeze(1);
-        draw(&log_probs_rv.exp(), &uniforms_r1, sampling)
+        draw(&log_probs_rv.exp(), uniforms_r1, sampling)
     } else {
         log_probs_rv.argmax(-1, true)
     };
     let chosen_r1 = log_probs_rv.gather(1, &tokens_r1, false);
-    // One copy to the host for both.
-    let both = Tensor::cat(&[tokens_r1.to_kind(Kind::Double), chosen_r1.to_kind(Kind::Double)], 1);
-    let mut values = vec![0f64; 2 * uniforms.len()];
-    both.copy_data(&mut values, 2 * uniforms.len());
+    Tensor::cat(&[tokens_r1.to_kind(Kind::Double), chosen_r1.to_kind(Kind::Double)], 1)
+}
+
+/// Brings to the host, in one copy, what [`general`] has drawn.
+pub(super) fn read(drawn_r2: &Tensor) -> Vec<(i64, f32)> {
+    let mut values = vec![0f64; drawn_r2.numel()];
+    drawn_r2.copy_data(&mut values, drawn_r2.numel());
     values.chunks_exact(2).map(|pair| (pair[0] as i64, pair[1] as f32)).collect()
 }
 

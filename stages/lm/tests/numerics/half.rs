@@ -13,7 +13,7 @@ fn pair(model: Model) -> (Model, Model) {
 }
 
 /// |a - b| / |b|, Euclidean.
-fn relative(a: &Tensor, b: &Tensor) -> f64 {
+pub(crate) fn relative(a: &Tensor, b: &Tensor) -> f64 {
     let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
     (a - &b).norm().double_value(&[]) / b.norm().double_value(&[]).max(1e-12)
 }

@@ -1,6 +1,9 @@
 //! Safe faces of the C++ shim (`shim/*.cpp`): what tch lacks.
 //!
-//! Every call catches C++ exceptions and hands them back as an [`Error`]. Nothing here keeps a pointer after it returns.
+//! Every call catches C++ exceptions and hands them back as an [`Error`]. Nothing here keeps a pointer after it returns,
+//! but for the graphs of [`gpu`].
+
+pub(crate) mod gpu;
 
 use std::ffi::{CStr, c_char, c_double, c_int};
 use std::ptr::null_mut;
@@ -38,8 +41,6 @@ unsafe extern "C" {
     fn r1flow_grads_in_single(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
     fn r1flow_adapt(weight: *mut C_tensor, a: *mut C_tensor, b: *mut C_tensor, scale: c_double) -> *mut c_char;
     fn r1flow_set_deterministic(on: c_int) -> *mut c_char;
-    fn r1flow_device_memory(index: i64, bytes: *mut i64) -> *mut c_char;
-    fn r1flow_reset_device_peak(index: i64) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_fused_linear(
         x: *mut C_tensor,
@@ -203,20 +204,6 @@ pub(crate) fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Resu
 pub(crate) fn set_deterministic(on: bool) -> Result<(), Error> {
     // SAFETY: no pointers.
     checked(unsafe { r1flow_set_deterministic(c_int::from(on)) })
-}
-
-/// Returns bytes of a GPU: allocated now, at the most since the last reset, and free.
-pub(crate) fn device_memory(index: usize) -> Result<[u64; 3], Error> {
-    let mut bytes = [0_i64; 3];
-    // SAFETY: there is room for the three numbers that are written.
-    checked(unsafe { r1flow_device_memory(index as i64, bytes.as_mut_ptr()) })?;
-    Ok(bytes.map(i64::unsigned_abs))
-}
-
-/// Makes a GPU's peak what is allocated now.
-pub(crate) fn reset_device_peak(index: usize) -> Result<(), Error> {
-    // SAFETY: no pointers.
-    checked(unsafe { r1flow_reset_device_peak(index as i64) })
 }
 
 /// Returns `x fused^T + bias`; gradients go to the `parts`: all weights, then as many biases or none, whose rows

@@ -1,0 +1,168 @@
+// What a GPU has and tch 0.24 does not reach: CUDA graphs, streams, memory statistics, attention over packed rows. CUDA's own
+// symbols are looked up in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
+#include "shim.h"
+
+#include <ATen/Context.h>
+#include <ATen/TensorIndexing.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Event.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+#include <map>
+#include <memory>
+
+namespace {
+
+// As c10::MempoolId_t, and cudaStreamCaptureModeGlobal.
+typedef std::pair<unsigned long long, unsigned long long> Pool;
+const int CAPTURE_GLOBAL = 0;
+
+template <typename Function>
+Function* symbol(const char* name) {
+    void* found = dlsym(RTLD_DEFAULT, name);
+    TORCH_CHECK(found, "libtorch_cuda.so of 2.11.0 has `", name, "`; it is not loaded, or another version is");
+    return reinterpret_cast<Function*>(found);
+}
+
+// at::cuda::CUDAGraph, by its mangled members.
+class CudaGraph {
+   public:
+    CudaGraph() { symbol<void(void*, bool)>("_ZN2at4cuda9CUDAGraphC1Eb")(self_, false); }
+    CudaGraph(const CudaGraph&) = delete;
+    ~CudaGraph() { symbol<void(void*)>("_ZN2at4cuda9CUDAGraphD1Ev")(self_); }
+
+    // All graphs share one pool of memory: they are replayed one at a time, and what one gives back is read before the next.
+    void begin() {
+        static const Pool pool = symbol<Pool()>("_ZN2at4cuda17graph_pool_handleEv")();
+        symbol<void(void*, Pool, int)>("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode")(
+            self_, pool, CAPTURE_GLOBAL);
+    }
+    void end() { symbol<void(void*)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(self_); }
+    void replay() { symbol<void(void*)>("_ZN2at4cuda9CUDAGraph6replayEv")(self_); }
+
+   private:
+    // It has 104 bytes in libtorch 2.11.0.
+    alignas(16) char self_[256];
+};
+
+// Makes `next` the current stream, after all that the one before has been given, and returns the one before.
+c10::Stream follow(c10::Stream next) {
+    c10::impl::VirtualGuardImpl gpu(next.device_type());
+    c10::Event given(next.device_type());
+    given.record(gpu.getStream(next.device()));
+    given.block(next);
+    return gpu.exchangeStream(next);
+}
+
+// CUDA records no default stream. All graphs are made on one other: each stream has a workspace of cuBLAS for good.
+c10::Stream side_stream(c10::Device device) {
+    static std::map<c10::DeviceIndex, c10::Stream> streams;
+    auto known = streams.find(device.index());
+    if (known != streams.end()) return known->second;
+    c10::Stream made = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+    return streams.emplace(device.index(), made).first->second;
+}
+
+struct Graph {
+    explicit Graph(c10::Device device) : before(follow(side_stream(device))) {}
+
+    CudaGraph cuda;
+    c10::Stream before;
+};
+
+c10::DeviceIndex index_of(int64_t index) { return static_cast<c10::DeviceIndex>(index); }
+
+}  // namespace
+
+extern "C" {
+
+// From now to r1flow_graph_end the work for GPU `index` is recorded, not done.
+char* r1flow_graph_begin(int64_t index, void** graph) {
+    return guarded([&] {
+        auto made = std::make_unique<Graph>(c10::Device(at::kCUDA, index_of(index)));
+        try {
+            made->cuda.begin();
+        } catch (...) {
+            follow(made->before);
+            throw;
+        }
+        *graph = made.release();
+    });
+}
+
+char* r1flow_graph_end(void* graph) {
+    return guarded([&] {
+        Graph* made = static_cast<Graph*>(graph);
+        try {
+            made->cuda.end();
+        } catch (...) {
+            follow(made->before);
+            throw;
+        }
+        follow(made->before);
+    });
+}
+
+// Does what was recorded, on the memory that it was recorded with.
+char* r1flow_graph_replay(void* graph) {
+    return guarded([&] { static_cast<Graph*>(graph)->cuda.replay(); });
+}
+
+void r1flow_graph_free(void* graph) { delete static_cast<Graph*>(graph); }
+
+// Writes `values` [n, g, d] to (slot, place) pairs of `into` [s, g, t, d]. No two of them may be the same: deterministic
+// mode, for which any order must do, would sort them first.
+char* r1flow_put(tensor into, tensor slots, tensor places, tensor values) {
+    return guarded([&] {
+        c10::NoGradGuard no_grad;
+        at::Context& context = at::globalContext();
+        bool deterministic = context.deterministicAlgorithms();
+        context.setDeterministicAlgorithms(false, /*warn_only=*/false);
+        try {
+            into->index_put_({*slots, at::indexing::Slice(), *places}, *values);
+        } catch (...) {
+            context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+            throw;
+        }
+        context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+    });
+}
+
+// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows + 1]
+// where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
+char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window,
+                             tensor* out) {
+    return guarded([&] {
+        int64_t n = qkv->size(0);
+        std::vector<at::Tensor> parts = qkv->split_with_sizes({h * d, g * d, g * d}, 1);
+        std::optional<int64_t> before = window > 0 ? std::optional<int64_t>(window - 1) : std::nullopt;
+        std::optional<int64_t> after = window > 0 ? std::optional<int64_t>(0) : std::nullopt;
+        auto results = at::_flash_attention_forward(parts[0].view({n, h, d}), parts[1].view({n, g, d}),
+                                                    parts[2].view({n, g, d}), *starts, *starts, longest, longest,
+                                                    /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false,
+                                                    /*scale=*/std::nullopt, before, after);
+        *out = new at::Tensor(std::get<0>(results).reshape({n, h * d}));
+    });
+}
+
+// Bytes of a GPU: allocated now, allocated at the most since the last reset, and free.
+char* r1flow_device_memory(int64_t index, int64_t* bytes) {
+    return guarded([&] {
+        c10::DeviceAllocator* allocator = c10::getDeviceAllocator(at::kCUDA);
+        auto stats = allocator->getDeviceStats(index_of(index));
+        auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+        bytes[0] = stats.allocated_bytes[all].current;
+        bytes[1] = stats.allocated_bytes[all].peak;
+        // What the allocator keeps for later is free to whoever asks it.
+        bytes[2] = static_cast<int64_t>(allocator->getMemoryInfo(index_of(index)).first) +
+                   stats.reserved_bytes[all].current - stats.allocated_bytes[all].current;
+    });
+}
+
+char* r1flow_reset_device_peak(int64_t index) {
+    return guarded([&] { c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(index_of(index)); });
+}
+
+}  // extern "C"
