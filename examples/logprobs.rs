@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use lm::{Kind, Model, Options, Request, Rows, Sampling, Tensor, generate, head, no_grad_guard};
 use serde_json::{Value, json};
@@ -22,7 +23,17 @@ struct Arguments {
     device: String,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = parse(std::env::args().skip(1))?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let device = lm::setup(threads, &arguments.device)?;

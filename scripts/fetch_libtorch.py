@@ -1,8 +1,9 @@
-"""Builds a folder with the CPU part of libtorch from PyPI's wheels: `fetch_libtorch.py VERSION TARGET`.
+"""Builds a folder with a part of libtorch from PyPI's wheels: `fetch_libtorch.py VERSION TARGET cpu|cuda`.
 
-Only what a build needs is kept: the headers and the CPU libraries. A wheel's own RECORD tells the SHA-256 of each file, and
-pip has checked the wheel against the index. Two starts at once take turns; one that was interrupted leaves only a temporary
-folder, which the next start removes.
+`cpu` keeps what a build needs, the headers and the CPU libraries; `cuda` what a GPU needs beside them, CUDA's libraries and
+libtorch's for it, laid out as in a Python: they find each other by that. A wheel's own RECORD tells the SHA-256 of each file,
+and pip has checked the wheel against the index. Two starts at once take turns; one that was interrupted leaves only a
+temporary folder, which the next start removes.
 """
 
 import base64
@@ -20,9 +21,10 @@ import zipfile
 # The CPU library of the CUDA wheel (Linux on x86-64) is linked against these two.
 NVIDIA = {"nvidia-cuda-runtime==13.0.96": "libcudart.so.13", "nvidia-cuda-cupti==13.0.85": "libcupti.so.13"}
 LIBRARIES = {"libtorch_cpu", "libtorch", "libc10", "libgomp", "libomp", "libshm"}
+PYTHON_ONLY = {"libtorch_python", "libtorch_global_deps"}
 
 
-def main(version, target):
+def main(version, target, part):
     target = pathlib.Path(target)
     with open(target.parent / "libtorch.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -31,28 +33,52 @@ def main(version, target):
         for leftover in target.parent.glob("libtorch-partial-*"):
             shutil.rmtree(leftover)
         partial = pathlib.Path(tempfile.mkdtemp(prefix="libtorch-partial-", dir=target.parent))
+        build = {"cpu": build_cpu, "cuda": build_cuda}[part]
         build(version, partial / "wheels", partial / "root")
+        # Written last: a folder without it is not whole.
+        (partial / "root" / "build-version").write_text(version + "\n")
         if target.exists():
             shutil.rmtree(target)
         os.rename(partial / "root", target)
         shutil.rmtree(partial)
 
 
-def build(version, wheels, root):
+def download(wheels, requirements, *options):
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest", str(wheels)]
+    subprocess.run([*pip, *options, *requirements], check=True)
+
+
+def build_cpu(version, wheels, root):
     is_linux_x86 = sys.platform == "linux" and platform.machine() == "x86_64"
     extra = NVIDIA if is_linux_x86 else {}
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(wheels)]
-    subprocess.run([*pip, f"torch=={version}", *extra], check=True)
+    download(wheels, [f"torch=={version}", *extra], "--no-deps")
     (torch,) = wheels.glob("torch-*.whl")
     extract(torch, root, lambda name: torch_member(name, is_linux_x86))
     for requirement, library in extra.items():
         (wheel,) = wheels.glob(requirement.split("==")[0].replace("-", "_") + "-*.whl")
         extract(wheel, root, lambda name, library=library: f"lib/{library}" if name.endswith("/" + library) else None)
-    link = root / "lib" / "libtorch.so"
     if is_linux_x86:
-        link.symlink_to("libtorch_cpu.so")
-    # Written last: a folder without it is not whole.
-    (root / "build-version").write_text(version + "\n")
+        (root / "lib" / "libtorch.so").symlink_to("libtorch_cpu.so")
+
+
+def build_cuda(version, wheels, root):
+    download(wheels, [f"torch=={version}"], "--no-deps")
+    (torch,) = wheels.glob("torch-*.whl")
+    with zipfile.ZipFile(torch) as archive:
+        (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        lines = archive.read(metadata).decode().splitlines()
+    wanted = [line.split(": ", 1)[1].split(";")[0] for line in lines if line.startswith("Requires-Dist: ")]
+    download(wheels, [name for name in wanted if name.startswith(("nvidia-", "cuda-toolkit"))])
+    extract(torch, root, gpu_member)
+    for wheel in wheels.glob("nvidia_*.whl"):
+        extract(wheel, root, lambda name: name if name.startswith("nvidia/") and ".so" in name else None)
+
+
+def gpu_member(name):
+    """Returns where a library of the torch wheel that the CPU folder lacks belongs, or nothing."""
+    stem = name.removeprefix("torch/lib/").split(".")[0]
+    is_library = name.startswith("torch/lib/lib") and ".so" in name and "/" not in name.removeprefix("torch/lib/")
+    return name if is_library and stem not in LIBRARIES | PYTHON_ONLY else None
 
 
 def torch_member(name, is_linux_x86):

@@ -44,3 +44,18 @@ fn killed_and_resumed_there_it_ends_as_if_nothing_had_happened() {
     broken.ok(&[&["apply", &workflow], &select[..]].concat());
     assert_eq!(digests(&broken, &workflow, &select), digests(&unbroken, &workflow, &select));
 }
+
+/// And the user is told.
+#[test]
+fn an_old_gpu_does_without_graphs_and_flash_kernels() {
+    let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
+    let mut sandbox = with_gpu();
+    sandbox.set(simulated_gpu::LACKS_VARIABLE, "flash,graphs".into());
+    sandbox.ok(&["apply", &workflow, "--device", "cuda:0", "--until", "zero", "--until", "brain-floats"]);
+    let told = |stage: &str, part: &str| {
+        let log = sandbox.ok(&["log", stage]);
+        assert!(log.contains(part), "{stage} does not say `{part}`: {log}");
+    };
+    told("zero", "steps are taken one kernel at a time");
+    told("brain-floats", "rows are padded for attention");
+}

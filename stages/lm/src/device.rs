@@ -1,10 +1,13 @@
 //! Where tensors live and how many threads work on them.
 //!
 //! One binary serves CPU and GPU: it links the CPU libraries, and [`setup`] loads `libtorch_cuda.so` when a GPU is asked
-//! for, before the first question about CUDA. After an earlier question libtorch would keep its empty CUDA hooks.
+//! for, before the first question about CUDA. After an earlier question libtorch would keep its empty CUDA hooks. The
+//! library lies where [`TORCH_LIB_VARIABLE`] says; else beside `libtorch_cpu.so`, as in a Python or a libtorch with CUDA; else
+//! in the folder that `scripts/libtorch` fetches for a machine with a driver.
 
-use std::ffi::{CStr, CString, OsString};
-use std::path::PathBuf;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device};
 
@@ -21,13 +24,19 @@ pub enum Error {
     Unknown(String),
     /// There is no such GPU.
     #[error(
-        "device `{name}` is not there: {found} CUDA device(s) found; help: {TORCH_LIB_VARIABLE} must name the folder of `libtorch_cuda.so`"
+        "device `{name}` is not there: {found} CUDA device(s) found with {}",
+        library.as_ref().map_or_else(
+            || format!("no `libtorch_cuda.so`; help: `scripts/setup` fetches it where there is a driver, or {TORCH_LIB_VARIABLE} names its folder"),
+            |path| format!("`{}`", path.display())
+        )
     )]
     Absent {
         /// The device asked for.
         name: String,
         /// How many there are.
         found: i64,
+        /// The library that was loaded to look for it.
+        library: Option<PathBuf>,
     },
     /// `libtorch_cuda.so` does not load.
     #[error("`{path}` does not load: {reason}")]
@@ -58,13 +67,13 @@ pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
             .and_then(|index| index.parse::<usize>().ok())
             .ok_or_else(|| Error::Unknown(other.to_owned()))?,
     };
-    load_cuda()?;
+    let library = load_cuda()?;
     let found = Cuda::device_count();
     if index as i64 >= found {
         if device == "auto" {
             return Ok(Device::Cpu);
         }
-        return Err(Error::Absent { name: device.to_owned(), found });
+        return Err(Error::Absent { name: device.to_owned(), found, library });
     }
     shim::set_deterministic(true)?;
     Ok(Device::Cuda(index))
@@ -81,12 +90,9 @@ fn keep_freed_memory() {
     }
 }
 
-/// Loads `libtorch_cuda.so` from the folder that the environment names, if it names one.
-fn load_cuda() -> Result<(), Error> {
-    let Some(folder) = std::env::var_os(TORCH_LIB_VARIABLE).filter(|folder: &OsString| !folder.is_empty()) else {
-        return Ok(());
-    };
-    let path = PathBuf::from(folder).join("libtorch_cuda.so");
+/// Loads `libtorch_cuda.so`, if there is one, and returns where it was.
+fn load_cuda() -> Result<Option<PathBuf>, Error> {
+    let Some(path) = cuda_library() else { return Ok(None) };
     let name = CString::new(path.as_os_str().as_encoded_bytes())
         .map_err(|error| Error::Library { path: path.clone(), reason: error.to_string() })?;
     // SAFETY: loading runs the library's constructors, which is what registers the CUDA hooks; the handle is kept open
@@ -102,12 +108,46 @@ fn load_cuda() -> Result<(), Error> {
             return Err(Error::Library { path, reason });
         }
     }
-    Ok(())
+    Ok(Some(path))
+}
+
+/// Where `libtorch_cuda.so` is. A folder that the user names is taken at their word.
+fn cuda_library() -> Option<PathBuf> {
+    const NAME: &str = "libtorch_cuda.so";
+    if let Some(folder) = std::env::var_os(TORCH_LIB_VARIABLE).filter(|folder| !folder.is_empty()) {
+        return Some(PathBuf::from(folder).join(NAME));
+    }
+    let beside = cpu_libraries()?;
+    let fetched = beside.parent().and_then(|root| {
+        let name = root.file_name()?.to_str()?.strip_suffix("-cpu")?;
+        Some(root.with_file_name(format!("{name}-cuda")).join("torch/lib"))
+    });
+    [Some(beside), fetched].into_iter().flatten().map(|folder| folder.join(NAME)).find(|path| path.exists())
+}
+
+/// The folder of the libtorch that this program runs with.
+fn cpu_libraries() -> Option<PathBuf> {
+    // SAFETY: the symbol is libtorch's own `at::globalContext()`; the loader's answer lives as long as the library.
+    let path = unsafe {
+        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"_ZN2at13globalContextEv".as_ptr());
+        let mut found: libc::Dl_info = std::mem::zeroed();
+        if symbol.is_null() || libc::dladdr(symbol, &raw mut found) == 0 || found.dli_fname.is_null() {
+            return None;
+        }
+        CStr::from_ptr(found.dli_fname)
+    };
+    Path::new(OsStr::from_bytes(path.to_bytes())).parent().map(Path::to_path_buf)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libtorch_lies_where_this_program_was_built_against_it() {
+        let folder = cpu_libraries().expect("this program runs with libtorch");
+        assert!(folder.join("libtorch_cpu.so").exists(), "{}", folder.display());
+    }
 
     #[test]
     fn devices_are_named_as_in_torch() {

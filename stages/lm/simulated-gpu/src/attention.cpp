@@ -50,6 +50,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> forward(
     const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Maybe& starts, const Maybe&,
     int64_t longest, int64_t, double, bool causal, bool, std::optional<double> scale, MaybeInt left, MaybeInt,
     const Maybe&, const Maybe&) {
+    TORCH_CHECK(!lacks("flash"), "FlashAttention only supports Ampere GPUs or newer.");
     for (const at::Tensor& x : {query, key, value}) check(x);
     TORCH_CHECK(starts, "the simulated flash kernel takes packed rows");
     at::Tensor q = on_host(query), k = on_host(key), v = on_host(value), out = at::empty(q.sizes(), q.options());

@@ -190,6 +190,11 @@ Counts& counts() {
     return *counts;
 }
 
+bool lacks(const char* what) {
+    const char* list = std::getenv("SIMULATED_GPU_LACKS");
+    return list && std::strstr(list, what);
+}
+
 void* view(const void* address) { return memory().view(address); }
 
 }  // namespace simulated

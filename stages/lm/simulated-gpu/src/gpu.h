@@ -19,6 +19,9 @@ struct Counts {
 };
 Counts& counts();
 
+// Whether the variable SIMULATED_GPU_LACKS names this.
+bool lacks(const char* what);
+
 // The host's view of an address of the device: where kernels read and write.
 void* view(const void* address);
 

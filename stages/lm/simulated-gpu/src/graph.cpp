@@ -60,6 +60,7 @@ __attribute__((used)) void CUDAGraph::capture_begin(std::pair<unsigned long long
     bool aside = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(c10::Device(c10::kCUDA, 0)).id() != 0;
     TORCH_CHECK(aside, "CUDA graphs must be captured on a non-default stream.");
     TORCH_CHECK(!simulated::current, "a graph is being captured already");
+    TORCH_CHECK(!simulated::lacks("graphs"), "operation not supported: simulated");
     recording_ = std::make_unique<simulated::Recording>();
     simulated::current = recording_.get();
 }

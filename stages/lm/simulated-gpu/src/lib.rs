@@ -17,6 +17,9 @@ use std::path::Path;
 /// Names a file that gets one line of JSON at the end of each program that used the simulated GPU.
 pub const REPORT_VARIABLE: &str = "SIMULATED_GPU_REPORT";
 
+/// Names what the simulated GPU shall lack, as an old one does: `flash` (attention's kernels), `graphs`, or both.
+pub const LACKS_VARIABLE: &str = "SIMULATED_GPU_LACKS";
+
 /// The folder of the simulated `libtorch_cuda.so`.
 pub fn folder() -> &'static Path {
     Path::new(env!("OUT_DIR"))
