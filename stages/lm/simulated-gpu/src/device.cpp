@@ -173,7 +173,13 @@ void report() {
     std::fputc('{', file);
     for (const auto& [name, count] : all)
         std::fprintf(file, "%s\"%s\": %ld", name == all[0].first ? "" : ", ", name, long(count));
-    std::fputs("}\n", file);
+    std::fputs(", \"operations\": {", file);
+    const char* between = "";
+    for (const auto& [name, count] : c.operations) {
+        std::fprintf(file, "%s\"%s\": %ld", between, name.c_str(), long(count));
+        between = ", ";
+    }
+    std::fputs("}}\n", file);
     std::fclose(file);
 }
 

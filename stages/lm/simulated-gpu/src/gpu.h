@@ -5,6 +5,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 
 namespace simulated {
@@ -16,6 +17,8 @@ struct Counts {
     int64_t flash = 0;
     int64_t captures = 0;
     int64_t replays = 0;
+    // Launches by operation.
+    std::map<std::string, int64_t> operations;
 };
 Counts& counts();
 

@@ -67,6 +67,7 @@ class Call {
         torch::jit::Stack results = aliases;
         op_.callBoxed(&results);
         ++counts().launches;
+        ++counts().operations[name_];
         for (size_t i = 0; i < num; ++i) grow(arguments_[i], aliases[i]);
         std::vector<c10::IValue> returned;
         for (size_t i = 0; i < results.size(); ++i) returned.push_back(back(results[i], i));

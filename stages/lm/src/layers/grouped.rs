@@ -102,11 +102,12 @@ impl HeadNorms {
     /// Norms each query and key head over its own channels, and leaves the values alone.
     fn apply(&self, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         let n = qkv_nc.size()[0];
-        let (q, k) = (heads.query * heads.dim, heads.key_value * heads.dim);
-        let normed = |start: i64, width: i64, weight_d: &Tensor| {
-            let x_nhd = qkv_nc.narrow(1, start, width).reshape([n, -1, heads.dim]);
-            rms_norm(&x_nhd, weight_d, self.eps).view([n, width])
+        let widths = [heads.query, heads.key_value, heads.key_value].map(|count| count * heads.dim);
+        let parts = qkv_nc.split_with_sizes(widths, 1);
+        let normed = |part: usize, weight_d: &Tensor| {
+            let x_nhd = parts[part].reshape([n, -1, heads.dim]);
+            rms_norm(&x_nhd, weight_d, self.eps).view([n, widths[part]])
         };
-        Tensor::cat(&[normed(0, q, &self.q_d), normed(q, k, &self.k_d), qkv_nc.narrow(1, q + k, k)], 1)
+        Tensor::cat(&[&normed(0, &self.q_d), &normed(1, &self.k_d), &parts[2]], 1)
     }
 }

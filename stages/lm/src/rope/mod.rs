@@ -176,10 +176,8 @@ impl RopeTable {
 impl Rotation {
     /// Turns every head of `x_nhd` by its token's angles.
     pub(crate) fn apply(&self, x_nhd: &Tensor) -> Tensor {
-        let half = x_nhd.size()[2] / 2;
-        let first = x_nhd.narrow(2, 0, half);
-        let second = x_nhd.narrow(2, half, half);
-        let turned = Tensor::cat(&[-second, first], 2);
+        let halves = x_nhd.chunk(2, 2);
+        let turned = Tensor::cat(&[&-&halves[1], &halves[0]], 2);
         x_nhd * self.cos_nd.unsqueeze(1) + turned * self.sin_nd.unsqueeze(1)
     }
 
