@@ -1,12 +1,15 @@
-//! Every kind on a GPU: the real worker with the simulated one (`stages/lm/simulated-gpu`) in CUDA's place.
+//! Every kind on a GPU: the real worker with the simulated one (`stages/lm/simulated-gpu`) in CUDA's place, or a real one.
+
+use std::io::Write;
 
 use super::r1::{digests, kill_at_checkpoint, repository, sandbox};
 use super::support::Sandbox;
 
-/// A sandbox whose `cuda:0` is the simulated GPU; without it a worker refuses the device.
+/// A sandbox that has a GPU; without it a worker refuses the device.
 fn with_gpu() -> Sandbox {
     let mut sandbox = sandbox();
-    sandbox.set("R1FLOW_TORCH_LIB", simulated_gpu::folder().to_owned());
+    sandbox.set("R1FLOW_TORCH_LIB", simulated_gpu::folder());
+    sandbox.set("CUDA_VISIBLE_DEVICES", "0".into());
     sandbox
 }
 
@@ -36,7 +39,7 @@ fn every_kind_runs_there() {
 fn killed_and_resumed_there_it_ends_as_if_nothing_had_happened() {
     let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
     let (unbroken, broken) = (with_gpu(), with_gpu());
-    let select = ["--device", "cuda:0", "--until", "alignment-rl"];
+    let select = ["--device", "cuda", "--until", "alignment-rl"];
     unbroken.ok(&[&["apply", &workflow], &select[..]].concat());
     for stage in ["base", "zero", "cold-start", "alignment-rl"] {
         kill_at_checkpoint(&broken, &workflow, stage, &select);
@@ -48,6 +51,10 @@ fn killed_and_resumed_there_it_ends_as_if_nothing_had_happened() {
 /// And the user is told.
 #[test]
 fn an_old_gpu_does_without_graphs_and_flash_kernels() {
+    if !simulated_gpu::is_simulated() {
+        let _ = writeln!(std::io::stderr(), "skipped: a real GPU has them");
+        return;
+    }
     let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
     let mut sandbox = with_gpu();
     sandbox.set(simulated_gpu::LACKS_VARIABLE, "flash,graphs".into());

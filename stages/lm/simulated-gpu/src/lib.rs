@@ -12,7 +12,7 @@
 //! It says nothing about speed, and nothing about the last bits of CUDA's kernels. Launches, copies and graphs are counted
 //! and, where `SIMULATED_GPU_REPORT` names a file, added to it as a JSON line at the program's end.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Names a file that gets one line of JSON at the end of each program that used the simulated GPU.
 pub const REPORT_VARIABLE: &str = "SIMULATED_GPU_REPORT";
@@ -20,7 +20,15 @@ pub const REPORT_VARIABLE: &str = "SIMULATED_GPU_REPORT";
 /// Names what the simulated GPU shall lack, as an old one does: `flash` (attention's kernels), `graphs`, or both.
 pub const LACKS_VARIABLE: &str = "SIMULATED_GPU_LACKS";
 
-/// The folder of the simulated `libtorch_cuda.so`.
-pub fn folder() -> &'static Path {
-    Path::new(env!("OUT_DIR"))
+/// Names the folder of a real `libtorch_cuda.so`: tests then run on the card of this machine.
+pub const REAL_VARIABLE: &str = "R1FLOW_TEST_GPU";
+
+/// The folder of the `libtorch_cuda.so` that tests shall use.
+pub fn folder() -> PathBuf {
+    std::env::var_os(REAL_VARIABLE).map_or_else(|| PathBuf::from(env!("OUT_DIR")), PathBuf::from)
+}
+
+/// Whether that one is simulated: what is counted, and what it lacks, is the simulation's alone.
+pub fn is_simulated() -> bool {
+    std::env::var_os(REAL_VARIABLE).is_none()
 }

@@ -1,0 +1,213 @@
+//! What a GPU is made to do: SFT in tokens a second and as a share of its peak (MFU), sampling as a share of its memory's speed.
+//!
+//!     cargo bench -p r1flow-lm --bench gpu [-- 0.5B 1.5B 4096 16384 …]
+//!
+//! Shapes of Qwen2.5 with random weights, in brain floats with float32 masters, 16,384 tokens a step in rows of 4,096 and 16,384;
+//! sampling of 512 tokens in batches of 1 and 64. A figure is the median of five turns, the lowest and highest beside it.
+//!
+//! MFU counts 6 FLOPs a weight and token, and 6 l h d t for the products of causal attention (l layers, h heads of d
+//! channels, t tokens of a row), without what is recomputed; the bound on sampling is the time to read weights and cache
+//! once a step. `R1FLOW_BENCH_GPU=TFLOPS,TB_PER_S` says what the card has (989,3.35 unless given: an H100 SXM).
+//! `rehearsal` is a toy, which runs on the simulated GPU too.
+
+use std::error::Error;
+use std::io::Write;
+use std::time::Instant;
+
+use lm::generate::generate;
+use lm::{
+    AdamW, AdamWOptions, Config, Device, Kind, Model, Request, Rows, Sampling, Shape, Tensor, clip_grad_norm, head,
+    memory, zero_grad,
+};
+
+type Failure = Box<dyn Error>;
+
+/// Says what the card can do.
+const GPU: &str = "R1FLOW_BENCH_GPU";
+
+/// Turns that count; one more before them warms up.
+const TURNS: usize = 5;
+
+struct Case {
+    name: &'static str,
+    shape: Shape,
+    tokens: i64,
+    lengths: &'static [i64],
+    recompute: bool,
+    sampled: usize,
+    batches: &'static [usize],
+}
+
+const HALF: Shape = Shape {
+    vocab_size: 151_936,
+    hidden_size: 896,
+    intermediate_size: 4_864,
+    num_hidden_layers: 24,
+    num_attention_heads: 14,
+    num_key_value_heads: 2,
+    head_dim: None,
+    rope_theta: 1e6,
+    max_position_embeddings: 32_768,
+    tie_word_embeddings: true,
+};
+const LARGER: Shape =
+    Shape { hidden_size: 1_536, intermediate_size: 8_960, num_hidden_layers: 28, num_attention_heads: 12, ..HALF };
+const TOY: Shape = Shape {
+    vocab_size: 512,
+    hidden_size: 64,
+    intermediate_size: 160,
+    num_hidden_layers: 3,
+    num_attention_heads: 4,
+    max_position_embeddings: 1_024,
+    ..HALF
+};
+const CASES: &[Case] = &[
+    Case {
+        name: "0.5B",
+        shape: HALF,
+        tokens: 16_384,
+        lengths: &[4_096, 16_384],
+        recompute: false,
+        sampled: 512,
+        batches: &[1, 64],
+    },
+    // Its activations would not fit beside masters and moments in 80 GiB.
+    Case {
+        name: "1.5B",
+        shape: LARGER,
+        tokens: 16_384,
+        lengths: &[4_096, 16_384],
+        recompute: true,
+        sampled: 512,
+        batches: &[1, 64],
+    },
+    Case {
+        name: "rehearsal",
+        shape: TOY,
+        tokens: 128,
+        lengths: &[64, 128],
+        recompute: true,
+        sampled: 40,
+        batches: &[1, 4],
+    },
+];
+
+/// What the card has at most.
+struct Peak {
+    flops: f64,
+    bytes_a_second: f64,
+}
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let peak = peak()?;
+    let device = lm::setup(0, "cuda:0")?;
+    let is_named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let cases: Vec<&Case> = CASES.iter().filter(|case| is_named(case.name)).collect();
+    let cases = if cases.is_empty() { CASES[..2].iter().collect() } else { cases };
+    for case in cases {
+        let model = Model::init(Config::new("qwen2", &case.shape)?, 1, device).in_dtype(Kind::BFloat16);
+        say(&format!("{}: {:.2} billion weights", case.name, model.num_parameters() as f64 / 1e9));
+        for batch in case.batches {
+            sample(&model, case, *batch, &peak)?;
+        }
+        let chosen = case.lengths.iter().any(|length| is_named(&length.to_string()));
+        for length in case.lengths.iter().filter(|length| !chosen || is_named(&length.to_string())) {
+            train(&model, case, *length, &peak)?;
+        }
+    }
+    Ok(())
+}
+
+fn peak() -> Result<Peak, Failure> {
+    let said = std::env::var(GPU).unwrap_or_else(|_| "989,3.35".to_owned());
+    let (flops, bytes) = said.split_once(',').ok_or_else(|| format!("{GPU} is `{said}`, not TFLOPS,TB_PER_S"))?;
+    Ok(Peak { flops: flops.trim().parse::<f64>()? * 1e12, bytes_a_second: bytes.trim().parse::<f64>()? * 1e12 })
+}
+
+fn train(model: &Model, case: &Case, length: i64, peak: &Peak) -> Result<(), Failure> {
+    let vocabulary = case.shape.vocab_size;
+    let row = |i: i64| (0..length).map(|t| (i * 31 + t * t * 7 + 3) % vocabulary).collect::<Vec<_>>();
+    let rows = Rows::pack((0..case.tokens / length).map(row));
+    let predictions = rows.predictions();
+    let on_gpu = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(model.device());
+    let (positions, targets) = (on_gpu(&predictions.positions), on_gpu(&predictions.targets));
+    let scale = 1.0 / predictions.targets.len() as f64;
+    let mut optimiser = AdamW::new(model.parameters(), AdamWOptions::default());
+    memory::reset_peak(model.device())?;
+    let seconds = measure(|| {
+        let pass = model.pass(&rows, case.recompute);
+        let hidden = pass.hidden().index_select(0, &positions);
+        head::backward(model, &hidden, &targets, 1.0, 4_096, |logps, _| -logps.sum(Kind::Float) * scale);
+        pass.backward();
+        clip_grad_norm(model.parameters(), 1.0)?;
+        optimiser.step(1e-6)?;
+        zero_grad(model.parameters())?;
+        wait(model.device());
+        Ok(())
+    })?;
+    let (l, h, d) = (model.config.num_hidden_layers, model.config.num_attention_heads, model.config.head_dim);
+    let flops_a_token = 6.0 * model.num_parameters() as f64 + 6.0 * (l * h * d * length) as f64;
+    let tokens = case.tokens as f64;
+    let used = memory::used(model.device())?.peak as f64 / f64::from(1 << 30);
+    say(&format!(
+        "  SFT, rows of {length}{}: {} tokens/s, MFU {:.1} %, peak {used:.1} GiB",
+        if case.recompute { ", layers recomputed" } else { "" },
+        rates(&seconds, tokens),
+        100.0 * flops_a_token * tokens / seconds[TURNS / 2] / peak.flops
+    ));
+    Ok(())
+}
+
+fn sample(model: &Model, case: &Case, batch: usize, peak: &Peak) -> Result<(), Failure> {
+    let prompt: Vec<i64> = (0..32).map(|t| (t * 37 + 5) % case.shape.vocab_size).collect();
+    let requests: Vec<Request> = (0..batch as u64).map(|seed| Request { prompt: prompt.clone(), seed }).collect();
+    let sampling = Sampling { max_tokens: case.sampled, ..Sampling::default() };
+    let seconds = measure(|| {
+        let done = generate(model, &requests, &sampling, batch, &mut |_, _| {})?;
+        assert!(done.iter().all(|completion| completion.ids.len() == case.sampled), "nothing ends a completion");
+        Ok(())
+    })?;
+    let config = &model.config;
+    let cached = 2 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim;
+    let read = 2.0 * model.num_parameters() as f64
+        + batch as f64 * cached as f64 * (prompt.len() as f64 + case.sampled as f64 / 2.0);
+    let tokens = (batch * case.sampled) as f64;
+    say(&format!(
+        "  sampling, batch {batch}: {} tokens/s, {:.0} % of the bound",
+        rates(&seconds, tokens),
+        100.0 * read / peak.bytes_a_second * case.sampled as f64 / seconds[TURNS / 2]
+    ));
+    Ok(())
+}
+
+/// Seconds of each turn that counts, in ascending order.
+fn measure(mut work: impl FnMut() -> Result<(), Failure>) -> Result<Vec<f64>, Failure> {
+    work()?;
+    let mut seconds = Vec::new();
+    for _ in 0..TURNS {
+        let start = Instant::now();
+        work()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds)
+}
+
+fn rates(seconds: &[f64], tokens: f64) -> String {
+    let rate = |seconds: f64| tokens / seconds;
+    format!("{:.0} ({:.0}-{:.0})", rate(seconds[TURNS / 2]), rate(seconds[TURNS - 1]), rate(seconds[0]))
+}
+
+/// Waits until the GPU is through.
+fn wait(device: Device) {
+    if let Device::Cuda(index) = device {
+        lm::tch::Cuda::synchronize(index as i64);
+    }
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
