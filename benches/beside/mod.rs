@@ -1,0 +1,166 @@
+//! What benches beside Hugging Face transformers share: models, two processes that take turns, and what they cost.
+//!
+//! Each side is a process of its own that does so much work for each line it reads, a number, and answers with a line of
+//! JSON. They take turns, so that whatever else the machine does falls on both; a figure is the median of its turns.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use lm::Shape;
+use serde_json::{Value, json};
+
+pub(crate) type Failure = Box<dyn Error>;
+
+/// Names the Python that has torch and transformers.
+pub(crate) const PYTHON: &str = "R1FLOW_BENCH_PYTHON";
+
+/// Turns of each side, of which the first, which warms up, does not count.
+const TURNS: usize = 6;
+
+/// 0.8 million weights.
+pub(crate) const TINY: Shape = Shape {
+    vocab_size: 512,
+    hidden_size: 128,
+    intermediate_size: 344,
+    num_hidden_layers: 4,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: None,
+    rope_theta: 10_000.0,
+    max_position_embeddings: 1024,
+    tie_word_embeddings: true,
+};
+/// 15 million.
+pub(crate) const SMALL: Shape = Shape {
+    vocab_size: 4096,
+    hidden_size: 384,
+    intermediate_size: 1024,
+    num_hidden_layers: 8,
+    num_attention_heads: 6,
+    ..TINY
+};
+/// 125 million.
+#[allow(dead_code, reason = "not every bench has the time")]
+pub(crate) const MEDIUM: Shape = Shape {
+    vocab_size: 32_000,
+    hidden_size: 768,
+    intermediate_size: 2048,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    num_key_value_heads: 4,
+    tie_word_embeddings: false,
+    ..TINY
+};
+
+/// Lets both sides, ours and theirs if there is a Python, take turns of `amount`; each is started with these arguments.
+pub(crate) fn take_turns(
+    script: &str,
+    (ours, theirs): (&[String], &[String]),
+    amount: usize,
+) -> Result<(Side, Option<Side>), Failure> {
+    let mut own = Side::start(Command::new(std::env::current_exe()?).arg("--side").args(ours))?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches").join(script);
+    let python = std::env::var_os(PYTHON);
+    let mut other = python.map(|python| Side::start(Command::new(python).arg(script).args(theirs))).transpose()?;
+    for _ in 0..TURNS {
+        own.turn(amount)?;
+        other.as_mut().map(|side| side.turn(amount)).transpose()?;
+    }
+    Ok((own, other))
+}
+
+/// The cells of a table: the rates of both sides for so much work a turn, and their ratios by the clock and by the processor.
+pub(crate) fn cells(own: &Side, other: Option<&Side>, work: f64) -> Vec<String> {
+    let rate = |side: &Side| {
+        let (low, middle, high) = side.spread("wall");
+        format!("{:.0} ({:.0}-{:.0})", work / middle, work / high, work / low)
+    };
+    let peak = |side: &Side| format!("{:.0}", side.spread("peak_mib").2);
+    let Some(other) = other else {
+        return vec![rate(own), format!("no {PYTHON}"), String::new(), String::new(), peak(own)];
+    };
+    let ratio = |key: &str| format!("{:.2}", other.spread(key).1 / own.spread(key).1);
+    vec![rate(own), rate(other), ratio("wall"), ratio("cpu"), format!("{} / {}", peak(own), peak(other))]
+}
+
+/// Our side: does `work` as often as each line of standard input says, and prints what that cost.
+pub(crate) fn serve(mut work: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    for line in std::io::stdin().lines() {
+        let (wall, cpu) = (Instant::now(), cpu_seconds());
+        for _ in 0..line?.trim().parse::<usize>()? {
+            work()?;
+        }
+        let cost = json!({
+            "wall": wall.elapsed().as_secs_f64(),
+            "cpu": cpu_seconds() - cpu,
+            "peak_mib": peak_mib(),
+        });
+        say(&cost.to_string());
+    }
+    Ok(())
+}
+
+/// A process that works when told to.
+pub(crate) struct Side {
+    child: Child,
+    costs: Vec<Value>,
+}
+
+impl Side {
+    fn start(command: &mut Command) -> Result<Self, Failure> {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        Ok(Self { child, costs: Vec::new() })
+    }
+
+    fn turn(&mut self, amount: usize) -> Result<(), Failure> {
+        let stdin = self.child.stdin.as_mut().ok_or("the side has no standard input")?;
+        writeln!(stdin, "{amount}")?;
+        stdin.flush()?;
+        // One answer for each question, so nothing is left in a buffer that goes away.
+        let mut line = String::new();
+        BufReader::new(self.child.stdout.as_mut().ok_or("the side has no standard output")?).read_line(&mut line)?;
+        self.costs.push(serde_json::from_str(&line)?);
+        Ok(())
+    }
+
+    /// The lowest, middle and highest of a figure over the turns that count.
+    fn spread(&self, key: &str) -> (f64, f64, f64) {
+        let mut values: Vec<f64> = self.costs[1..].iter().filter_map(|cost| cost[key].as_f64()).collect();
+        values.sort_by(f64::total_cmp);
+        (values[0], values[values.len() / 2], values[values.len() - 1])
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn usage() -> libc::rusage {
+    // SAFETY: a plain structure that the call fills in.
+    unsafe {
+        let mut usage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    }
+}
+
+fn cpu_seconds() -> f64 {
+    let usage = usage();
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+fn peak_mib() -> f64 {
+    usage().ru_maxrss as f64 / 1024.0
+}
+
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
