@@ -134,7 +134,7 @@ char* r1flow_decode_attention(tensor qkv, tensor keys, tensor values, const int6
         const float* xp = x.const_data_ptr<float>();
         float* yp = result.mutable_data_ptr<float>();
         at::parallel_for(0, n, grain(2 * longest * h * d), [&](int64_t a, int64_t b) {
-            std::vector<float> scratch(cache.places + padded(d));
+            std::vector<float> scratch(kernels().decode_scratch(cache.places, d));
             for (int64_t i = a; i < b; ++i) {
                 kernels().decode(xp + i * C, cache.keys + i * cache.slot, cache.values + i * cache.slot, yp + i * h * d,
                                  positions[i], cache.places, heads, scratch.data());

@@ -1,5 +1,5 @@
 // One set of kernels; build.rs compiles this file once for each instruction set, with LEVEL as the set's name.
-#include "kernels_attention.h"
+#include "kernels_decode.h"
 #include "kernels_layers.h"
 
 namespace {
@@ -13,5 +13,5 @@ constexpr ElementKernels<E> elements = {
 }  // namespace
 
 extern const Kernels LEVEL = {
-    elements<float>, elements<Brain>, attention_scratch, cache_write, decode, few_products, weigh, squares,
+    elements<float>, elements<Brain>, attention_scratch, decode_scratch, cache_write, decode, few_products, weigh, squares,
 };

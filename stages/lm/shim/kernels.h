@@ -62,10 +62,12 @@ struct Kernels {
 
     // Floats of scratch that attention of a row of t tokens needs.
     int64_t (*attention_scratch)(int64_t t, int64_t d);
+    // And of one new token over a cache of so many places.
+    int64_t (*decode_scratch)(int64_t places, int64_t d);
     // Puts one token's key and value at `place` of its row's cache: heads outermost, padded to whole vectors; keys in
     // blocks of sixteen places, each by channel; values by place. So a head's keys and values are read front to back.
     void (*cache_write)(const float* qkv, float* keys, float* values, int64_t place, int64_t places, Heads heads);
-    // As cache_write, then attends over the places up to this one. Scratch: places + padded(d) floats.
+    // As cache_write, then attends over the places up to this one.
     void (*decode)(const float* qkv, float* keys, float* values, float* out, int64_t place, int64_t places, Heads heads,
                    float* scratch);
 

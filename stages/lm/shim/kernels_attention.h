@@ -1,4 +1,4 @@
-// Causal attention of one row, forward and backward, and of one new token over its cache. Included by kernels.cpp.
+// Causal attention of one row, forward and backward. Included by kernels.cpp.
 //
 // Queries are taken four at a time, so that a key or value read once serves four; heads and lengths are padded with
 // zeros to whole vectors. Scratch layout: columns are [channel][token], rows are [token][channel].
@@ -199,55 +199,6 @@ void attention_backward(const E* dout, const E* qkv, const E* out, const float* 
     for (int64_t j = 0; j < t; ++j) {
         copy(dqkv + j * stride + (h + head) * d, s.dkeys + j * width, d);
         copy(dqkv + j * stride + (h + heads.g + head) * d, s.dvalues + j * width, d);
-    }
-}
-
-// Where channel c of place j stands among the cached keys of one head: blocks of sixteen places, each by channel.
-INLINE int64_t key_at(int64_t j, int64_t c, int64_t width) { return j / WIDTH * WIDTH * width + c * WIDTH + j % WIDTH; }
-
-void cache_write(const float* qkv, float* keys, float* values, int64_t place, int64_t places, Heads heads) {
-    int64_t d = heads.d, width = padded(d);
-    for (int64_t head = 0; head < heads.g; ++head) {
-        const float *key = qkv + (heads.h + head) * d, *value = key + heads.g * d;
-        float *key_block = keys + head * width * places, *row = values + (head * places + place) * width;
-        for (int64_t c = 0; c < d; ++c) key_block[key_at(place, c, width)] = key[c];
-        std::memcpy(row, value, d * sizeof(float));
-    }
-}
-
-void decode(const float* qkv, float* keys, float* values, float* out, int64_t place, int64_t places, Heads heads,
-            float* scratch) {
-    int64_t d = heads.d, width = padded(d), first = heads.first(place), from = vector_of(first), count = place + 1;
-    float *p = scratch, *y = scratch + padded(places), scale = root_scale(d);
-    cache_write(qkv, keys, values, place, places, heads);
-    for (int64_t head = 0; head < heads.g; ++head) {
-        const float *blocks = keys + head * width * places, *rows = values + head * width * places;
-        for (int64_t q = head * heads.group(); q < (head + 1) * heads.group(); ++q) {
-            const float* query = qkv + q * d;
-            for (int64_t j = from; j < count; j += WIDTH) {
-                const float* block = blocks + j * width;
-                // Several sums, so that one need not wait for the other.
-                Vector even = {}, odd = {};
-                for (int64_t c = 0; c < d; c += 2) {
-                    even += query[c] * load(block + c * WIDTH);
-                    odd += query[c + 1] * load(block + (c + 1) * WIDTH);
-                }
-                store(p + j, scale * (even + odd));
-            }
-            for (int64_t j = from; j < first; ++j) p[j] = 0;
-            float top = max_of(p + first, count - first);
-            float total = exponentials(p + first, count - first, padded(count) - first, top);
-            for (int64_t c = 0; c < width; c += WIDTH) {
-                Vector even = {}, odd = {};
-                // Behind the last token p is 0 and the cache finite.
-                for (int64_t j = from; j < count; j += 2) {
-                    even += p[j] * load(rows + j * width + c);
-                    odd += p[j + 1] * load(rows + (j + 1) * width + c);
-                }
-                store(y + c, (even + odd) / total);
-            }
-            std::memcpy(out + q * d, y, d * sizeof(float));
-        }
     }
 }
 
