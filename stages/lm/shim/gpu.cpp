@@ -2,12 +2,9 @@
 // symbols are looked up in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
 #include "shim.h"
 
-#include <ATen/Context.h>
-#include <ATen/TensorIndexing.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
-#include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 #include <map>
@@ -111,24 +108,6 @@ char* r1flow_graph_replay(void* graph) {
 }
 
 void r1flow_graph_free(void* graph) { delete static_cast<Graph*>(graph); }
-
-// Writes `values` [n, g, d] to (slot, place) pairs of `into` [s, g, t, d]. No two of them may be the same: deterministic
-// mode, for which any order must do, would sort them first.
-char* r1flow_put(tensor into, tensor slots, tensor places, tensor values) {
-    return guarded([&] {
-        c10::NoGradGuard no_grad;
-        at::Context& context = at::globalContext();
-        bool deterministic = context.deterministicAlgorithms();
-        context.setDeterministicAlgorithms(false, /*warn_only=*/false);
-        try {
-            into->index_put_({*slots, at::indexing::Slice(), *places}, *values);
-        } catch (...) {
-            context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-            throw;
-        }
-        context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-    });
-}
 
 // Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows + 1]
 // where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.

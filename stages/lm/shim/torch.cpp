@@ -4,6 +4,7 @@
 #include "cpu.h"
 
 #include <ATen/Context.h>
+#include <ATen/TensorIndexing.h>
 #include <c10/core/GradMode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
@@ -40,6 +41,17 @@ double norm_of(const std::vector<at::Tensor>& list) {
     });
     return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
 }
+
+// Lets operations take any order of threads, also in deterministic mode.
+struct AnyOrder {
+    AnyOrder() : before(at::globalContext().deterministicAlgorithms()) { set(false); }
+    AnyOrder(const AnyOrder&) = delete;
+    ~AnyOrder() { set(before); }
+
+   private:
+    static void set(bool on) { at::globalContext().setDeterministicAlgorithms(on, /*warn_only=*/false); }
+    bool before;
+};
 
 }  // namespace
 
@@ -81,6 +93,16 @@ char* r1flow_scale_(tensor* tensors, int64_t count, double factor) {
 char* r1flow_drop_grads(tensor* tensors, int64_t count) {
     return guarded([&] {
         for (int64_t i = 0; i < count; ++i) tensors[i]->mutable_grad() = at::Tensor();
+    });
+}
+
+// Writes `values` [n, g, d] to (slot, place) pairs of `into` [s, g, t, d]. No two of them may be the same: deterministic
+// mode, for which they might, would sort them first.
+char* r1flow_put(tensor into, tensor slots, tensor places, tensor values) {
+    return guarded([&] {
+        c10::NoGradGuard no_grad;
+        AnyOrder any;
+        into->index_put_({*slots, at::indexing::Slice(), *places}, *values);
     });
 }
 

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::Config;
 use crate::model::Model;
-use crate::shim::{self, gpu};
+use crate::shim;
 
 /// Floats in a vector of the CPU kernels.
 const VECTOR: i64 = 16;
@@ -107,7 +107,7 @@ impl Cache {
     /// Writes what tokens leave, [n, g, d] for each part, to the given slots and places.
     pub(super) fn write(&mut self, layer: usize, at: &Places, left: &[&Tensor]) {
         for (part, new) in self.parts.iter().zip(left) {
-            gpu::put(&part.layers[layer], &at.slots_n, &at.places_n, new).expect("rows fit their slots");
+            shim::put(&part.layers[layer], &at.slots_n, &at.places_n, new).expect("rows fit their slots");
         }
     }
 

@@ -16,13 +16,6 @@ unsafe extern "C" {
     fn r1flow_graph_replay(graph: *mut c_void) -> *mut c_char;
     fn r1flow_graph_free(graph: *mut c_void);
     #[rustfmt::skip]
-    fn r1flow_put(
-        into: *mut C_tensor,
-        slots: *mut C_tensor,
-        places: *mut C_tensor,
-        values: *mut C_tensor,
-    ) -> *mut c_char;
-    #[rustfmt::skip]
     fn r1flow_flash_attention(
         qkv: *mut C_tensor,
         starts: *mut C_tensor,
@@ -71,12 +64,6 @@ impl Drop for Graph {
         // SAFETY: as above; nobody else has it.
         unsafe { r1flow_graph_free(self.0) }
     }
-}
-
-/// Writes `values`, [n, g, d], to distinct (slot, place) pairs of `into`, [s, g, t, d].
-pub(crate) fn put(into: &Tensor, slots_n: &Tensor, places_n: &Tensor, values: &Tensor) -> Result<(), Error> {
-    // SAFETY: the tensors live through the call.
-    checked(unsafe { r1flow_put(pointer(into), pointer(slots_n), pointer(places_n), pointer(values)) })
 }
 
 /// Causal attention of packed rows of at most `longest` tokens in brain floats or halves, [n, c] to [n, h d]; `starts` holds

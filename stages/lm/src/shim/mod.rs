@@ -37,6 +37,13 @@ unsafe extern "C" {
     fn r1flow_norm(tensors: *const *mut C_tensor, count: i64, norm: *mut c_double) -> *mut c_char;
     fn r1flow_scale_(tensors: *const *mut C_tensor, count: i64, factor: c_double) -> *mut c_char;
     fn r1flow_drop_grads(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
+    #[rustfmt::skip]
+    fn r1flow_put(
+        into: *mut C_tensor,
+        slots: *mut C_tensor,
+        places: *mut C_tensor,
+        values: *mut C_tensor,
+    ) -> *mut c_char;
     fn r1flow_backward_from(output: *mut C_tensor, grad: *mut C_tensor) -> *mut c_char;
     fn r1flow_grads_in_single(tensors: *const *mut C_tensor, count: i64) -> *mut c_char;
     fn r1flow_adapt(weight: *mut C_tensor, a: *mut C_tensor, b: *mut C_tensor, scale: c_double) -> *mut c_char;
@@ -180,6 +187,12 @@ pub(crate) fn scale(tensors: &[&Tensor], factor: f64) -> Result<(), Error> {
 pub(crate) fn drop_grads(tensors: &[&Tensor]) -> Result<(), Error> {
     // SAFETY: as in `fused_adamw`.
     checked(unsafe { r1flow_drop_grads(pointers(tensors).as_ptr(), tensors.len() as i64) })
+}
+
+/// Writes `values`, [n, g, d], to distinct (slot, place) pairs of `into`, [s, g, t, d].
+pub(crate) fn put(into: &Tensor, slots_n: &Tensor, places_n: &Tensor, values: &Tensor) -> Result<(), Error> {
+    // SAFETY: the tensors live through the call.
+    checked(unsafe { r1flow_put(pointer(into), pointer(slots_n), pointer(places_n), pointer(values)) })
 }
 
 /// Runs backward from `output`, given the gradient of the loss with respect to it.
