@@ -1,7 +1,8 @@
 //! Compiles the C++ shim against the libtorch that torch-sys found, and lets this crate's own tests find it.
 
+mod headers;
+
 use std::env;
-use std::path::{Path, PathBuf};
 
 /// The instruction sets that the CPU kernels are compiled for: the symbol's name, and the flags beyond the baseline.
 const X86_64_LEVELS: &[(&str, &[&str])] = &[
@@ -10,23 +11,13 @@ const X86_64_LEVELS: &[(&str, &[&str])] = &[
 ];
 
 fn main() {
-    // torch-sys exports the folder of the libraries; its headers lie beside it, in a wheel and in a libtorch archive alike.
-    let lib_dir =
-        PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys exports the folder of libtorch's libraries"));
-    let root = env::var_os("LIBTORCH_INCLUDE")
-        .map_or_else(|| lib_dir.parent().map(Path::to_path_buf).unwrap_or_default(), PathBuf::from);
-    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+    let lib_dir = headers::lib_dir();
     let x86_64 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
 
     let mut shim = base();
-    shim.include(root.join("include"))
-        .include(root.join("include/torch/csrc/api/include"))
-        .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
-        .flag_if_supported("-fopenmp")
-        .files(
-            ["torch", "gpu", "linear", "cpu_layers", "cpu_attention", "cpu_head"]
-                .map(|name| format!("shim/{name}.cpp")),
-        );
+    shim.flags(headers::flags()).flag_if_supported("-fopenmp").files(
+        ["torch", "gpu", "linear", "cpu_layers", "cpu_attention", "cpu_head"].map(|name| format!("shim/{name}.cpp")),
+    );
     if x86_64 {
         shim.define("R1FLOW_X86_64", None);
     }
@@ -36,9 +27,8 @@ fn main() {
         compile_kernels(name, flags);
     }
 
-    println!("cargo:rerun-if-changed=shim");
-    for variable in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
-        println!("cargo:rerun-if-env-changed={variable}");
+    for path in ["shim", "headers.rs"] {
+        println!("cargo:rerun-if-changed={path}");
     }
     println!("cargo:rustc-link-search=native={}", lib_dir.display());
     println!("cargo:rustc-link-lib=torch_cpu");

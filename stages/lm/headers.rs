@@ -1,0 +1,22 @@
+//! Where the headers of the libtorch are that torch-sys found; for build scripts.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The folder of its libraries.
+pub(crate) fn lib_dir() -> PathBuf {
+    PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys exports the folder of libtorch's libraries"))
+}
+
+/// What a compiler needs to be told: its headers lie beside the libraries, in a wheel and in a libtorch archive alike.
+pub(crate) fn flags() -> Vec<String> {
+    for variable in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
+    let beside = || lib_dir().parent().map(Path::to_path_buf).unwrap_or_default();
+    let root = env::var_os("LIBTORCH_INCLUDE").map_or_else(beside, PathBuf::from);
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+    let folders =
+        ["include", "include/torch/csrc/api/include"].map(|folder| format!("-I{}", root.join(folder).display()));
+    folders.into_iter().chain([format!("-D_GLIBCXX_USE_CXX11_ABI={abi}")]).collect()
+}
