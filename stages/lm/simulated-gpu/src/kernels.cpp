@@ -2,9 +2,7 @@
 #include "gpu.h"
 
 #include <ATen/EmptyTensor.h>
-#include <ATen/native/Resize.h>
 #include <ATen/ops/as_strided_native.h>
-#include <ATen/ops/set_native.h>
 #include <algorithm>
 #include <set>
 #include <torch/library.h>
@@ -27,10 +25,8 @@ at::Tensor empty_like_of(at::IntArrayRef sizes, at::IntArrayRef strides, at::Sca
                                              c10::DispatchKeySet(c10::DispatchKey::CUDA), dtype);
 }
 
-void copy_bytes(const at::Tensor& to, const at::Tensor& from) { on_host(to).copy_(from); }
-
-// Operations whose result on a GPU depends on the order of threads, for want of another algorithm. From the callers of
-// Context::alertNotDeterministic in libtorch_cuda.so 2.11.
+// Operations whose result on a GPU depends on the order of threads, for want of another algorithm: those of the callers of
+// Context::alertNotDeterministic in libtorch_cuda.so 2.11 that a language model could want.
 const std::set<std::string> FORBIDDEN = {"aten::scatter.src",        "aten::scatter_.src",     "aten::scatter.src_out",
                                          "aten::scatter_reduce.two", "aten::index_reduce",     "aten::histc",
                                          "aten::bincount",           "aten::median.dim",       "aten::put_",
@@ -114,7 +110,7 @@ class Call {
             for (const at::Tensor& x : value.toTensorVector()) list.push_back(one(x));
             return list;
         }
-        if (value.isList() && op_.schema().arguments().size()) {
+        if (value.isList()) {
             c10::ArrayRef<c10::IValue> items = value.toListRef();
             bool has_tensors = std::any_of(items.begin(), items.end(), [](const auto& x) { return x.isTensor(); });
             if (!has_tensors) return value;
@@ -238,7 +234,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
 
 at::Tensor on_device(const at::Tensor& x) {
     at::Tensor made = empty_like_of(x.sizes(), x.strides(), x.scalar_type());
-    if (x.numel() > 0) copy_bytes(made, x);
+    if (x.numel() > 0) on_host(made).copy_(x);
     return made;
 }
 
