@@ -61,26 +61,19 @@ const TOY: Shape = Shape {
     max_position_embeddings: 1_024,
     ..HALF
 };
+const SMALLER_CASE: Case = Case {
+    name: "0.5B",
+    shape: HALF,
+    tokens: 16_384,
+    lengths: &[4_096, 16_384],
+    recompute: false,
+    sampled: 512,
+    batches: &[1, 64],
+};
 const CASES: &[Case] = &[
-    Case {
-        name: "0.5B",
-        shape: HALF,
-        tokens: 16_384,
-        lengths: &[4_096, 16_384],
-        recompute: false,
-        sampled: 512,
-        batches: &[1, 64],
-    },
+    SMALLER_CASE,
     // Its activations would not fit beside masters and moments in 80 GiB.
-    Case {
-        name: "1.5B",
-        shape: LARGER,
-        tokens: 16_384,
-        lengths: &[4_096, 16_384],
-        recompute: true,
-        sampled: 512,
-        batches: &[1, 64],
-    },
+    Case { name: "1.5B", shape: LARGER, recompute: true, ..SMALLER_CASE },
     Case {
         name: "rehearsal",
         shape: TOY,
