@@ -20,16 +20,16 @@ at::Tensor on_host(const at::Tensor& x) {
 
 namespace {
 
-at::Tensor empty_like_of(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType dtype) {
+at::Tensor empty_of(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType dtype) {
     return at::detail::empty_strided_generic(sizes, strides, c10::GetAllocator(c10::kCUDA),
                                              c10::DispatchKeySet(c10::DispatchKey::CUDA), dtype);
 }
 
 // Operations whose result on a GPU depends on the order of threads, for want of another algorithm: those of the callers of
-// Context::alertNotDeterministic in libtorch_cuda.so 2.11 that a language model could want.
-const std::set<std::string> FORBIDDEN = {"aten::scatter.src",        "aten::scatter_.src",     "aten::scatter.src_out",
-                                         "aten::scatter_reduce.two", "aten::index_reduce",     "aten::histc",
-                                         "aten::bincount",           "aten::median.dim",       "aten::put_",
+// Context::alertNotDeterministic in libtorch_cuda.so 2.11 that a language model could want. Some are refused there for some
+// arguments only, here for all.
+const std::set<std::string> FORBIDDEN = {"aten::scatter_reduce.two", "aten::index_reduce",       "aten::histc",
+                                         "aten::bincount",           "aten::median.dim",         "aten::put_",
                                          "aten::_ctc_loss_backward", "aten::nll_loss2d_forward"};
 
 // Operations whose result's form depends on values: they wait for the device.
@@ -203,7 +203,7 @@ at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std:
 
 at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> dtype,
                          std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-    return empty_like_of(size, stride, at::dtype_or_default(dtype));
+    return empty_of(size, stride, at::dtype_or_default(dtype));
 }
 
 at::Tensor as_strided(const at::Tensor& self, at::IntArrayRef size, at::IntArrayRef stride, std::optional<int64_t> offset) {
@@ -233,7 +233,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
 }  // namespace
 
 at::Tensor on_device(const at::Tensor& x) {
-    at::Tensor made = empty_like_of(x.sizes(), x.strides(), x.scalar_type());
+    at::Tensor made = empty_of(x.sizes(), x.strides(), x.scalar_type());
     if (x.numel() > 0) on_host(made).copy_(x);
     return made;
 }

@@ -19,7 +19,7 @@ use crate::{TINY, add_sft_gradients, assert_close, gradient, rows, sft_loss, tin
 fn elsewhere(name: &str, report: &Path) -> Option<Output> {
     let folder = simulated_gpu::folder();
     if std::env::var_os(TORCH_LIB_VARIABLE).is_some_and(|value| folder == Path::new(&value)) {
-        assert_eq!(lm::setup(1, "cuda:0").expect("a simulated GPU"), Device::Cuda(0));
+        assert_eq!(lm::setup(1, "cuda:0").expect("a GPU"), Device::Cuda(0));
         return None;
     }
     let mut command = Command::new(std::env::current_exe().expect("a test is a program"));
@@ -97,6 +97,7 @@ fn tokens_are_those_of_the_cpu() {
     });
     let Some(report) = report else { return };
     let (captures, replays) = (report["captures"].as_i64().expect("a count"), report["replays"].as_i64());
+    // Of seven dense models, three ways to sample, two forms or more.
     assert!(captures >= 7 * 3 * 2 && replays > Some(5 * captures), "{report}");
 }
 
@@ -152,7 +153,7 @@ fn packed_rows_need_no_padding_in_brain_floats() {
             }
         }
     });
-    // Two layers, there and back, of four models.
+    // Both ways through the two layers of four models.
     assert!(report.is_none_or(|report| report["flash"] == 2 * 2 * 4));
 }
 
@@ -211,8 +212,7 @@ fn what_cuda_refuses_is_refused() {
         let (here, there) = (Tensor::ones([3], (Kind::Float, Device::Cpu)), (Kind::Float, Device::Cuda(0)));
         let mixed = here.f_add(&Tensor::ones([3], there)).expect_err("tensors of two devices");
         assert!(mixed.to_string().contains("same device"), "{mixed}");
-        let index = Tensor::from_slice(&[0_i64, 0]).to_device(Device::Cuda(0));
-        let racing = Tensor::ones([3], there).f_scatter(0, &index, &Tensor::ones([2], there));
+        let racing = Tensor::ones([3], there).f_histc(2);
         assert!(racing.expect_err("a race").to_string().contains("deterministic"), "deterministic mode is on");
         if !simulated_gpu::is_simulated() {
             return;
