@@ -1,7 +1,7 @@
 //! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin.
 
 fn main() -> std::process::ExitCode {
-    // Its stderr is the stage's log, where every line gets a time.
+    // Its stderr is the stage's log.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)

@@ -8,7 +8,8 @@ pub(crate) fn lib_dir() -> PathBuf {
     PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys exports the folder of libtorch's libraries"))
 }
 
-/// What a compiler needs to be told: its headers lie beside the libraries, in a wheel and in a libtorch archive alike.
+/// What a compiler needs to be told, and Cargo, of the variables that decide it. The headers lie beside the libraries, in a wheel
+/// and in a libtorch archive alike.
 pub(crate) fn flags() -> Vec<String> {
     for variable in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={variable}");

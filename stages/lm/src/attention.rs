@@ -77,7 +77,6 @@ impl Heads {
 pub(crate) struct Layout {
     lengths: Vec<i64>,
     max_length: i64,
-    device: Device,
     /// Where rows begin, and the number of tokens at its end; as the device's kernels want it.
     starts: Tensor,
     padding: OnceCell<Option<Padding>>,
@@ -123,7 +122,6 @@ impl Layout {
         Self {
             lengths: lengths.to_vec(),
             max_length,
-            device,
             starts: if device == Device::Cpu { starts } else { starts.to_kind(Kind::Int).to_device(device) },
             padding: OnceCell::new(),
             positions_n: Tensor::from_slice(&positions).to_device(device),
@@ -149,7 +147,8 @@ impl Layout {
 
     fn attend_padded(&self, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         let (num_rows, length) = (self.lengths.len() as i64, self.max_length);
-        let padding = self.padding.get_or_init(|| Padding::new(&self.lengths, length, self.device)).as_ref();
+        let padding =
+            self.padding.get_or_init(|| Padding::new(&self.lengths, length, self.positions_n.device())).as_ref();
         let padded = padding.map_or_else(|| qkv_nc.shallow_clone(), |padding| qkv_nc.index_select(0, &padding.to));
         let (q, k, v) = heads.split(&padded);
         let grid = |x: &Tensor, count: i64| x.view([num_rows, length, count, heads.dim]).transpose(1, 2);
