@@ -1,9 +1,10 @@
 //! What a GPU is made to do: SFT in tokens a second and as a share of its peak (MFU), sampling as a share of its memory's speed.
 //!
-//!     cargo bench -p r1flow-lm --bench gpu [-- 0.5B 1.5B 4096 16384 …]
+//!     cargo bench -p r1flow-lm --bench gpu [-- 0.5B 1.5B sampling 4096 16384 recomputed …]
 //!
 //! Shapes of Qwen2.5 with random weights, in brain floats with float32 masters, 16,384 tokens a step in rows of 4,096 and 16,384;
 //! sampling of 512 tokens in batches of 1 and 64. A figure is the median of five turns, the lowest and highest beside it.
+//! `gpu.py` does the same with transformers.
 //!
 //! MFU counts 6 FLOPs a weight and token, and 6 l h d t for the products of causal attention (l layers, h heads of d
 //! channels, t tokens of a row), without what is recomputed; the bound on sampling is the time to read weights and cache
@@ -33,7 +34,6 @@ struct Case {
     shape: Shape,
     tokens: i64,
     lengths: &'static [i64],
-    recompute: bool,
     sampled: usize,
     batches: &'static [usize],
 }
@@ -61,28 +61,12 @@ const TOY: Shape = Shape {
     max_position_embeddings: 1_024,
     ..HALF
 };
-const SMALLER_CASE: Case = Case {
-    name: "0.5B",
-    shape: HALF,
-    tokens: 16_384,
-    lengths: &[4_096, 16_384],
-    recompute: false,
-    sampled: 512,
-    batches: &[1, 64],
-};
+const SMALLER_CASE: Case =
+    Case { name: "0.5B", shape: HALF, tokens: 16_384, lengths: &[4_096, 16_384], sampled: 512, batches: &[1, 64] };
 const CASES: &[Case] = &[
     SMALLER_CASE,
-    // Its activations would not fit beside masters and moments in 80 GiB.
-    Case { name: "1.5B", shape: LARGER, recompute: true, ..SMALLER_CASE },
-    Case {
-        name: "rehearsal",
-        shape: TOY,
-        tokens: 128,
-        lengths: &[64, 128],
-        recompute: true,
-        sampled: 40,
-        batches: &[1, 4],
-    },
+    Case { name: "1.5B", shape: LARGER, ..SMALLER_CASE },
+    Case { name: "rehearsal", shape: TOY, tokens: 128, lengths: &[64, 128], sampled: 40, batches: &[1, 4] },
 ];
 
 /// What the card has at most.
@@ -93,6 +77,8 @@ struct Peak {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    // What cannot be done as meant would spoil a figure in silence.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let peak = peak()?;
     let device = lm::setup(0, "cuda:0")?;
     let is_named = |name: &str| arguments.iter().any(|argument| argument == name);
@@ -101,12 +87,12 @@ fn main() -> Result<(), Failure> {
     for case in cases {
         let model = Model::init(Config::new("qwen2", &case.shape)?, 1, device).in_dtype(Kind::BFloat16);
         say(&format!("{}: {:.2} billion weights", case.name, model.num_parameters() as f64 / 1e9));
-        for batch in case.batches {
+        let chosen = is_named("sampling") || case.lengths.iter().any(|length| is_named(&length.to_string()));
+        for batch in case.batches.iter().filter(|_| !chosen || is_named("sampling")) {
             sample(&model, case, *batch, &peak)?;
         }
-        let chosen = case.lengths.iter().any(|length| is_named(&length.to_string()));
         for length in case.lengths.iter().filter(|length| !chosen || is_named(&length.to_string())) {
-            train(&model, case, *length, &peak)?;
+            train(&model, case, *length, is_named("recomputed"), &peak)?;
         }
     }
     Ok(())
@@ -118,7 +104,7 @@ fn peak() -> Result<Peak, Failure> {
     Ok(Peak { flops: flops.trim().parse::<f64>()? * 1e12, bytes_a_second: bytes.trim().parse::<f64>()? * 1e12 })
 }
 
-fn train(model: &Model, case: &Case, length: i64, peak: &Peak) -> Result<(), Failure> {
+fn train(model: &Model, case: &Case, length: i64, recompute: bool, peak: &Peak) -> Result<(), Failure> {
     let vocabulary = case.shape.vocab_size;
     let row = |i: i64| (0..length).map(|t| (i * 31 + t * t * 7 + 3) % vocabulary).collect::<Vec<_>>();
     let rows = Rows::pack((0..case.tokens / length).map(row));
@@ -129,7 +115,7 @@ fn train(model: &Model, case: &Case, length: i64, peak: &Peak) -> Result<(), Fai
     let mut optimiser = AdamW::new(model.parameters(), AdamWOptions::default());
     memory::reset_peak(model.device())?;
     let seconds = measure(|| {
-        let pass = model.pass(&rows, case.recompute);
+        let pass = model.pass(&rows, recompute);
         let hidden = pass.hidden().index_select(0, &positions);
         head::backward(model, &hidden, &targets, 1.0, 4_096, |logps, _| -logps.sum(Kind::Float) * scale);
         pass.backward();
@@ -145,7 +131,7 @@ fn train(model: &Model, case: &Case, length: i64, peak: &Peak) -> Result<(), Fai
     let used = memory::used(model.device())?.peak as f64 / f64::from(1 << 30);
     say(&format!(
         "  SFT, rows of {length}{}: {} tokens/s, MFU {:.1} %, peak {used:.1} GiB",
-        if case.recompute { ", layers recomputed" } else { "" },
+        if recompute { ", layers recomputed" } else { "" },
         rates(&seconds, tokens),
         100.0 * flops_a_token * tokens / seconds[TURNS / 2] / peak.flops
     ));

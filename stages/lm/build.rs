@@ -3,6 +3,8 @@
 mod headers;
 
 use std::env;
+use std::fs;
+use std::path::PathBuf;
 
 /// The instruction sets that the CPU kernels are compiled for: the symbol's name, and the flags beyond the baseline.
 const X86_64_LEVELS: &[(&str, &[&str])] = &[
@@ -16,8 +18,20 @@ fn main() {
 
     let mut shim = base();
     shim.flags(headers::flags()).flag_if_supported("-fopenmp").files(
-        ["torch", "gpu", "linear", "cpu_layers", "cpu_attention", "cpu_head"].map(|name| format!("shim/{name}.cpp")),
+        [
+            "torch",
+            "gpu",
+            "linear",
+            "cpu_layers",
+            "cpu_attention",
+            "cpu_head",
+            "cuda/driver",
+            "cuda/layers",
+            "cuda/attention",
+        ]
+        .map(|name| format!("shim/{name}.cpp")),
     );
+    shim.include(embed_kernels());
     if x86_64 {
         shim.define("R1FLOW_X86_64", None);
     }
@@ -38,6 +52,15 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
     }
+}
+
+/// Writes the GPU's kernels as a C++ literal, `kernels.inc`, and returns its folder.
+fn embed_kernels() -> PathBuf {
+    let out = PathBuf::from(env::var("OUT_DIR").expect("Cargo sets it"));
+    let source = fs::read_to_string("shim/cuda/kernels.cu").expect("a file of this crate");
+    fs::write(out.join("kernels.inc"), format!("R\"kernels({source})kernels\"\n"))
+        .expect("Cargo's folder can be written");
+    out
 }
 
 fn base() -> cc::Build {

@@ -1,8 +1,6 @@
-// What a GPU has and tch 0.24 does not reach: CUDA graphs, streams, memory statistics, attention over packed rows. CUDA's own
-// symbols are looked up in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
+// What a GPU has and tch 0.24 does not reach: CUDA graphs, streams, memory statistics. CUDA's own symbols are looked up in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
 #include "shim.h"
 
-#include <ATen/ops/_flash_attention_forward.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -30,9 +28,7 @@ class CudaGraph {
     CudaGraph(const CudaGraph&) = delete;
     ~CudaGraph() { symbol<void(void*)>("_ZN2at4cuda9CUDAGraphD1Ev")(self_); }
 
-    // All graphs share one pool of memory: they are replayed one at a time, and what one gives back is read before the next.
-    void begin() {
-        static const Pool pool = symbol<Pool()>("_ZN2at4cuda17graph_pool_handleEv")();
+    void begin(Pool pool) {
         symbol<void(void*, Pool, int)>("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode")(
             self_, pool, CAPTURE_GLOBAL);
     }
@@ -71,16 +67,31 @@ struct Graph {
 
 c10::DeviceIndex index_of(int64_t index) { return static_cast<c10::DeviceIndex>(index); }
 
+// The allocator knows no device before the first use of one.
+c10::DeviceAllocator* allocator() {
+    at::globalContext().lazyInitDevice(at::kCUDA);
+    return c10::getDeviceAllocator(at::kCUDA);
+}
+
 }  // namespace
 
 extern "C" {
 
+// Names a pool of memory for graphs that are replayed one at a time. It lasts as long as one of them is there.
+char* r1flow_graph_pool(unsigned long long* pool) {
+    return guarded([&] {
+        Pool made = symbol<Pool()>("_ZN2at4cuda17graph_pool_handleEv")();
+        pool[0] = made.first;
+        pool[1] = made.second;
+    });
+}
+
 // From now to r1flow_graph_end the work for GPU `index` is recorded, not done.
-char* r1flow_graph_begin(int64_t index, void** graph) {
+char* r1flow_graph_begin(int64_t index, const unsigned long long* pool, void** graph) {
     return guarded([&] {
         auto made = std::make_unique<Graph>(c10::Device(at::kCUDA, index_of(index)));
         try {
-            made->cuda.begin();
+            made->cuda.begin({pool[0], pool[1]});
         } catch (...) {
             follow(made->before);
             throw;
@@ -109,39 +120,22 @@ char* r1flow_graph_replay(void* graph) {
 
 void r1flow_graph_free(void* graph) { delete static_cast<Graph*>(graph); }
 
-// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows + 1]
-// where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
-char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window,
-                             tensor* out) {
-    return guarded([&] {
-        int64_t n = qkv->size(0);
-        std::vector<at::Tensor> parts = qkv->split_with_sizes({h * d, g * d, g * d}, 1);
-        std::optional<int64_t> before = window > 0 ? std::optional<int64_t>(window - 1) : std::nullopt;
-        std::optional<int64_t> after = window > 0 ? std::optional<int64_t>(0) : std::nullopt;
-        auto results = at::_flash_attention_forward(parts[0].view({n, h, d}), parts[1].view({n, g, d}),
-                                                    parts[2].view({n, g, d}), *starts, *starts, longest, longest,
-                                                    /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false,
-                                                    /*scale=*/std::nullopt, before, after);
-        *out = new at::Tensor(std::get<0>(results).reshape({n, h * d}));
-    });
-}
-
 // Bytes of a GPU: allocated now, allocated at the most since the last reset, and free.
 char* r1flow_device_memory(int64_t index, int64_t* bytes) {
     return guarded([&] {
-        c10::DeviceAllocator* allocator = c10::getDeviceAllocator(at::kCUDA);
-        auto stats = allocator->getDeviceStats(index_of(index));
+        c10::DeviceAllocator* memory = allocator();
+        auto stats = memory->getDeviceStats(index_of(index));
         auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
         bytes[0] = stats.allocated_bytes[all].current;
         bytes[1] = stats.allocated_bytes[all].peak;
         // What the allocator keeps for later is free to whoever asks it.
-        bytes[2] = static_cast<int64_t>(allocator->getMemoryInfo(index_of(index)).first) +
+        bytes[2] = static_cast<int64_t>(memory->getMemoryInfo(index_of(index)).first) +
                    stats.reserved_bytes[all].current - stats.allocated_bytes[all].current;
     });
 }
 
 char* r1flow_reset_device_peak(int64_t index) {
-    return guarded([&] { c10::getDeviceAllocator(at::kCUDA)->resetPeakStats(index_of(index)); });
+    return guarded([&] { allocator()->resetPeakStats(index_of(index)); });
 }
 
 }  // extern "C"

@@ -1,30 +1,44 @@
-//! Builds `libtorch_cuda.so` from `src/*.cpp` against the headers of the libtorch that torch-sys found.
+//! Builds `libtorch_cuda.so` and `libcaffe2_nvrtc.so` from `src/*.cpp` against the headers of the libtorch that torch-sys
+//! found; the second one contains the kernels of lm's shim.
 
 #[path = "../headers.rs"]
 mod headers;
 
 use std::env;
 use std::path::PathBuf;
+use std::process::{Child, Command};
 
 fn main() {
-    let out = PathBuf::from(env::var("OUT_DIR").expect("Cargo sets it")).join("libtorch_cuda.so");
+    let folder = |variable| PathBuf::from(env::var(variable).expect("Cargo sets it"));
+    let kernels = folder("CARGO_MANIFEST_DIR").with_file_name("shim").join("cuda/kernels.cu");
+    let out = folder("OUT_DIR");
 
-    let mut build = cc::Build::new();
-    build.cpp(true).pic(true).warnings(false).opt_level(1).debug(false).flag("-std=c++17");
-    let status = build
-        .get_compiler()
-        .to_command()
-        .arg("-shared")
-        .arg("-fvisibility=default")
-        .args(headers::flags())
-        .args(["device", "kernels", "attention", "graph"].map(|name| format!("src/{name}.cpp")))
-        .arg("-o")
-        .arg(&out)
-        .status()
-        .expect("there is a C++ compiler");
-    assert!(status.success(), "the simulated GPU does not compile");
+    let mut torch = compiler(1, &["device", "kernels", "attention", "graph"]);
+    torch.arg("-fvisibility=default").arg("-o").arg(out.join("libtorch_cuda.so"));
+    let mut driver = compiler(2, &["driver", "grid", "cuda_kernels"]);
+    // The kernels read memory by other types than it was written by, as CUDA's compiler lets them.
+    driver.args(["-fvisibility=hidden", "-fno-strict-aliasing"]);
+    driver.arg(format!("-DKERNELS_FILE=\"{}\"", kernels.display())).arg("-o").arg(out.join("libcaffe2_nvrtc.so"));
 
-    for path in ["src", "../headers.rs"] {
+    for mut running in [torch, driver].map(start) {
+        let status = running.wait().expect("it was started");
+        assert!(status.success(), "the simulated GPU does not compile");
+    }
+
+    for path in ["src", "../headers.rs", "../shim/cuda/kernels.cu"] {
         println!("cargo:rerun-if-changed={path}");
     }
+}
+
+/// A compiler's command that makes a library of these files.
+fn compiler(opt_level: u32, names: &[&str]) -> Command {
+    let mut build = cc::Build::new();
+    build.cpp(true).pic(true).warnings(false).opt_level(opt_level).debug(false).flag("-std=c++17");
+    let mut command = build.get_compiler().to_command();
+    command.arg("-shared").args(headers::flags()).args(names.iter().map(|name| format!("src/{name}.cpp")));
+    command
+}
+
+fn start(mut command: Command) -> Child {
+    command.spawn().expect("there is a C++ compiler")
 }

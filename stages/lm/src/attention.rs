@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::layers::latent::LatentTokens;
 use crate::rope::Rotation;
-use crate::shim::{self, gpu};
+use crate::shim::{self, cuda};
 
 /// The longest row, in tokens, that the CPU kernels take: they beat libtorch's attention by half at 512 tokens and by a
 /// quarter at 1,024 (heads of 16 and 64, one thread), and were not measured beyond.
@@ -54,6 +54,9 @@ impl Heads {
         let (n, turned) = (qkv_nc.size()[0], self.query + self.key_value);
         if shim::is_native(qkv_nc) {
             return shim::rotate(qkv_nc, &rotation.cos_nd, &rotation.sin_nd, turned).expect("one angle for each token");
+        }
+        if cuda::suits(qkv_nc, &[self.dim / 2]) {
+            return cuda::rotate(qkv_nc, rotation, turned).expect("one angle for each token");
         }
         let parts = qkv_nc.split_with_sizes([turned * self.dim, self.key_value * self.dim], 1);
         let qk_nhd = rotation.apply(&parts[0].view([n, turned, self.dim]));
@@ -134,7 +137,7 @@ impl Layout {
             return shim::row_attention(qkv_nc, &self.starts, heads).expect("the rows are those of the tokens");
         }
         if suits_flash(qkv_nc, heads) && !FLASH_IS_REFUSED.load(Ordering::Relaxed) {
-            match gpu::flash_attention(qkv_nc, &self.starts, self.max_length, heads) {
+            match cuda::flash_attention(qkv_nc, &self.starts, self.max_length, heads) {
                 Ok(out_nc) => return out_nc,
                 Err(error) => {
                     tracing::warn!("rows are padded for attention, for the flash kernels refuse them: {error}");

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
+use crate::loss;
 use crate::model::Model;
-use crate::{loss, shim};
+use crate::shim::{self, cuda};
 
 /// Returns ln p(target) of each token, [n], in single precision and without gradient.
 ///
@@ -129,6 +130,9 @@ fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature:
     let logits_cv = model.logits(hidden_cd);
     if shim::is_native(&logits_cv) {
         return shim::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("targets are in the vocabulary");
+    }
+    if cuda::suits(&logits_cv, &[logits_cv.size()[1]]) {
+        return cuda::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("a target for each token");
     }
     chosen(&log_softmax(&logits_cv, temperature), targets_c)
 }

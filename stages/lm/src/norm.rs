@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::shim;
+use crate::shim::{self, cuda};
 
 /// Normalises each token to root mean square 1 and scales it by `weight_d`.
 pub(crate) fn rms_norm(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> Tensor {
@@ -16,6 +16,9 @@ pub(crate) fn rms_norm(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> Tensor {
 pub(crate) fn swiglu(gate_up: &Tensor) -> Tensor {
     if shim::is_native(gate_up) {
         return shim::swiglu(gate_up).expect("any even width will do");
+    }
+    if cuda::suits(gate_up, &[gate_up.size()[1] / 2]) {
+        return cuda::swiglu(gate_up).expect("any even width will do");
     }
     let halves = gate_up.chunk(2, -1);
     halves[0].silu() * &halves[1]

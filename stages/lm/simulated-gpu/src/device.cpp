@@ -136,6 +136,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
         stream = next.id();
         return before;
     }
+    void* getStreamNativeHandle(const c10::Stream of) const override { return reinterpret_cast<void*>(of.id()); }
     void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override { *event = &stream; }
     void block(void*, const c10::Stream&) const override {}
     bool queryEvent(void*) const override { return true; }

@@ -2,6 +2,7 @@
 #include "gpu.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -47,20 +48,33 @@ struct CUDAGraph {
     void replay();
 
    private:
+    unsigned long long pool_ = 0;
     std::unique_ptr<simulated::Recording> recording_;
 };
 
-// Memory is never given from one graph to another here, so all pools are one.
-__attribute__((used)) std::pair<unsigned long long, unsigned long long> graph_pool_handle() { return {1, 0}; }
+// How many graphs have memory of each pool. Here none is given from one graph to another.
+std::map<unsigned long long, int> users;
+
+__attribute__((used)) std::pair<unsigned long long, unsigned long long> graph_pool_handle() {
+    static unsigned long long last = 0;
+    return {0, ++last};
+}
 
 __attribute__((used)) CUDAGraph::CUDAGraph(bool) {}
-__attribute__((used)) CUDAGraph::~CUDAGraph() {}
+__attribute__((used)) CUDAGraph::~CUDAGraph() {
+    if (pool_) --users[pool_];
+}
 
-__attribute__((used)) void CUDAGraph::capture_begin(std::pair<unsigned long long, unsigned long long>, cudaStreamCaptureMode) {
+__attribute__((used)) void CUDAGraph::capture_begin(std::pair<unsigned long long, unsigned long long> pool,
+                                                    cudaStreamCaptureMode) {
     bool aside = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(c10::Device(c10::kCUDA, 0)).id() != 0;
     TORCH_CHECK(aside, "CUDA graphs must be captured on a non-default stream.");
     TORCH_CHECK(!simulated::current, "a graph is being captured already");
     TORCH_CHECK(!simulated::lacks("graphs"), "operation not supported: simulated");
+    // A pool is over with its last graph.
+    TORCH_CHECK(!users.count(pool.second) || users[pool.second] > 0, "it->second->use_count > 0 INTERNAL ASSERT FAILED");
+    pool_ = pool.second;
+    ++users[pool_];
     recording_ = std::make_unique<simulated::Recording>();
     simulated::current = recording_.get();
 }

@@ -9,6 +9,9 @@
 //! - while a graph is captured nothing may wait for the device or reach the host, nothing of what is captured is done until
 //!   the graph is replayed, and what was freed is not given to others.
 //!
+//! Beside it lies a `libcaffe2_nvrtc.so` that stands for CUDA's run-time compiler and driver. It contains the kernels of
+//! `../shim/cuda/kernels.cu`, compiled for the host, takes no other source, and runs a block's threads in turns.
+//!
 //! It says nothing about speed, and nothing about the last bits of CUDA's kernels. Launches, copies and graphs are counted
 //! and, where `SIMULATED_GPU_REPORT` names a file, added to it as a JSON line at the program's end.
 
@@ -17,7 +20,8 @@ use std::path::PathBuf;
 /// Names a file that gets one line of JSON at the end of each program that used the simulated GPU.
 pub const REPORT_VARIABLE: &str = "SIMULATED_GPU_REPORT";
 
-/// Names what the simulated GPU shall lack, as an old one does: `flash` (attention's kernels), `graphs`, or both.
+/// Names what the simulated GPU shall lack, one or several: `flash` (attention's kernels) or `graphs`, as an old one does, or
+/// `nvrtc`, the compiler of kernels.
 pub const LACKS_VARIABLE: &str = "SIMULATED_GPU_LACKS";
 
 /// Names the folder of a real `libtorch_cuda.so`: tests then run on the card of this machine.

@@ -9,7 +9,7 @@ use crate::attention::{Attend, Heads, Layout};
 use crate::layers::latent::LatentTokens;
 use crate::rope::Rotation;
 use crate::rows::Rows;
-use crate::shim;
+use crate::shim::{self, cuda};
 
 /// Attention of distinct prompts over themselves, whose keys and values go to the slots of every row that has them.
 pub(super) struct Prefill<'a> {
@@ -78,33 +78,41 @@ impl Attend for Prefill<'_> {
 pub(super) struct Decode<'a> {
     cache: &'a mut Cache,
     rotation: Rotation,
-    /// What the CPU's kernels go by.
-    positions: &'a [i64],
+    positions: Positions<'a>,
     longest: i64,
     /// What only the general form needs, made when it is first asked for: places, and which of them each token sees.
     places: Option<(Places, Tensor)>,
+}
+
+/// Where the newest tokens are, as the host knows it, which is what the CPU's kernels go by, or the device.
+enum Positions<'a> {
+    Here(&'a [i64]),
+    There(Tensor),
 }
 
 impl<'a> Decode<'a> {
     /// Row `i` of the first slots has its newest token at `positions[i]`.
     pub(super) fn new(cache: &'a mut Cache, rotation: Rotation, positions: &'a [i64]) -> Self {
         let longest = positions.iter().max().map_or(0, |position| position + 1);
-        Self { cache, rotation, positions, longest, places: None }
+        Self { cache, rotation, positions: Positions::Here(positions), longest, places: None }
     }
 
     /// As [`Decode::new`], for a cache without kernels of the CPU; the positions lie on the device, below `longest`.
     pub(super) fn on_device(cache: &'a mut Cache, rotation: Rotation, positions_n: &Tensor, longest: i64) -> Self {
-        let places = Places::of_first(positions_n);
-        let mask_n11t = places.mask(longest, None);
-        Self { cache, rotation, positions: &[], longest, places: Some((places, mask_n11t)) }
+        Self { cache, rotation, positions: Positions::There(positions_n.shallow_clone()), longest, places: None }
     }
 
     /// Writes what the newest tokens leave, and returns the mask of the places that each sees.
     fn write(&mut self, layer: usize, left: &[&Tensor], window: Option<i64>) -> Tensor {
-        let (positions, longest) = (self.positions, self.longest);
+        let (positions, longest) = (&self.positions, self.longest);
         let (places, mask_n11t) = self.places.get_or_insert_with(|| {
-            let slots: Vec<i64> = (0..positions.len() as i64).collect();
-            let places = Places::new(&slots, positions, left[0].device());
+            let places = match positions {
+                Positions::Here(positions) => {
+                    let slots: Vec<i64> = (0..positions.len() as i64).collect();
+                    Places::new(&slots, positions, left[0].device())
+                }
+                Positions::There(positions_n) => Places::of_first(positions_n),
+            };
             let mask_n11t = places.mask(longest, None);
             (places, mask_n11t)
         });
@@ -119,8 +127,19 @@ impl Attend for Decode<'_> {
     }
 
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
-        if let Some(cache) = self.cache.native(layer) {
-            return shim::decode_attention(qkv_nc, cache, self.positions, heads).expect("rows fit their slots");
+        match &self.positions {
+            Positions::Here(positions) => {
+                if let Some(cache) = self.cache.native(layer) {
+                    return shim::decode_attention(qkv_nc, cache, positions, heads).expect("rows fit their slots");
+                }
+            }
+            Positions::There(positions_n) => {
+                if cuda::suits(qkv_nc, &[heads.dim]) {
+                    let cache = self.cache.plain(layer);
+                    return cuda::decode(qkv_nc, cache, positions_n, self.longest, heads)
+                        .expect("rows fit their slots");
+                }
+            }
         }
         let (q, k, v) = heads.split(qkv_nc);
         let mask_n11t = self.write(layer, &[&k, &v], heads.window);

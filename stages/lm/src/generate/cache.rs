@@ -104,6 +104,11 @@ impl Cache {
         self.is_native.then(|| (&self.parts[0].layers[layer], &self.parts[1].layers[layer]))
     }
 
+    /// A layer's keys and values, [slots, g, t, d], on any device without kernels of the CPU.
+    pub(super) fn plain(&self, layer: usize) -> (&Tensor, &Tensor) {
+        (&self.parts[0].layers[layer], &self.parts[1].layers[layer])
+    }
+
     /// Writes what tokens leave, [n, g, d] for each part, to the given slots and places.
     pub(super) fn write(&mut self, layer: usize, at: &Places, left: &[&Tensor]) {
         for (part, new) in self.parts.iter().zip(left) {

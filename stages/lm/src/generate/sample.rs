@@ -6,7 +6,7 @@
 use tch::{Kind, Tensor};
 
 use super::Sampling;
-use crate::shim;
+use crate::shim::{self, cuda};
 
 /// The uniform number in [0, 1) for token `t` of a request: a counter hashed with the seed (two rounds of SplitMix64).
 pub(super) fn uniform(seed: u64, t: u64) -> f32 {
@@ -29,16 +29,28 @@ pub(super) fn sample(logits_rv: &Tensor, uniforms: &[f32], sampling: &Sampling) 
         let scale = if greedy { 1.0 } else { 1.0 / sampling.temperature };
         return shim::sample(logits_rv, scale, greedy, uniforms).expect("one uniform number for each row");
     }
-    let uniforms_r1 = Tensor::from_slice(uniforms).to_device(logits_rv.device()).unsqueeze(1);
-    read(&general(logits_rv, &uniforms_r1, sampling))
+    let uniforms: Vec<f64> = uniforms.iter().copied().map(f64::from).collect();
+    let uniforms_r = Tensor::from_slice(&uniforms).to_device(logits_rv.device());
+    read(&on_device(logits_rv, &uniforms_r, sampling))
 }
 
 fn truncates(sampling: &Sampling, vocabulary: i64) -> bool {
     sampling.top_p < 1.0 || (sampling.top_k > 0 && (sampling.top_k as i64) < vocabulary)
 }
 
-/// Sampling in libtorch's operations, for every device and type, top-p and top-k: tokens and their log-probabilities, [r, 2].
-pub(super) fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, sampling: &Sampling) -> Tensor {
+/// Draws a token for each row by its uniform number, in double precision, and says nothing to the host: tokens and their
+/// log-probabilities, [r, 2] in double precision.
+pub(super) fn on_device(logits_rv: &Tensor, uniforms_r: &Tensor, sampling: &Sampling) -> Tensor {
+    let (greedy, vocabulary) = (sampling.temperature == 0.0, logits_rv.size()[1]);
+    if cuda::suits(logits_rv, &[vocabulary]) && (greedy || !truncates(sampling, vocabulary)) {
+        let (uniforms_r, scale) = if greedy { (None, 1.0) } else { (Some(uniforms_r), 1.0 / sampling.temperature) };
+        return cuda::sample(logits_rv, uniforms_r, scale).expect("one uniform number for each row");
+    }
+    general(logits_rv, &uniforms_r.to_kind(Kind::Float).unsqueeze(1), sampling)
+}
+
+/// Sampling in libtorch's operations, for every device and type, top-p and top-k.
+fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, sampling: &Sampling) -> Tensor {
     let logits_rv = logits_rv.to_kind(Kind::Float);
     let scaled_rv = if sampling.temperature > 0.0 { logits_rv / sampling.temperature } else { logits_rv };
     let log_probs_rv = scaled_rv.log_softmax(-1, Kind::Float);
@@ -51,7 +63,7 @@ pub(super) fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, sampling: &Sampl
     Tensor::cat(&[tokens_r1.to_kind(Kind::Double), chosen_r1.to_kind(Kind::Double)], 1)
 }
 
-/// Brings to the host, in one copy, what [`general`] has drawn.
+/// Brings to the host, in one copy, what [`on_device`] has drawn.
 pub(super) fn read(drawn_r2: &Tensor) -> Vec<(i64, f32)> {
     let mut values = vec![0f64; drawn_r2.numel()];
     drawn_r2.copy_data(&mut values, drawn_r2.numel());

@@ -14,7 +14,8 @@ use super::attend::Decode;
 use super::cache::Cache;
 use super::sample;
 use crate::model::Model;
-use crate::shim::gpu::Graph;
+use crate::shim::Error;
+use crate::shim::gpu::{Graph, Pool};
 
 /// Places that steps of one form differ in at the most.
 const BLOCK: i64 = 256;
@@ -29,6 +30,7 @@ pub(super) struct Steps {
     limit: i64,
     can_record: bool,
     forms: BTreeMap<(i64, i64), Form>,
+    pool: Option<Pool>,
 }
 
 struct Form {
@@ -44,7 +46,7 @@ impl Steps {
         let Device::Cuda(gpu) = model.device() else { return None };
         // Which expert gets how many tokens is for the host to know.
         let can_record = model.config.experts.is_none();
-        Some(Self { gpu, num_slots: num_slots as i64, limit, can_record, forms: BTreeMap::new() })
+        Some(Self { gpu, num_slots: num_slots as i64, limit, can_record, forms: BTreeMap::new(), pool: None })
     }
 
     /// Takes the rows of the first slots one token further: each row's newest token, its position and the uniform number that
@@ -76,7 +78,7 @@ impl Steps {
         let inputs_3r = &form.inputs_3r;
         let mut draw = || draw(model, cache, sampling, inputs_3r, places, self.limit);
         if self.can_record && form.recorded.is_none() && form.uses == BEFORE_RECORDING {
-            match Graph::record(self.gpu, &mut draw) {
+            match record(self.gpu, &mut self.pool, &mut draw) {
                 Ok(recorded) => form.recorded = Some(recorded),
                 Err(error) => {
                     tracing::warn!("steps are taken one kernel at a time, for they cannot be recorded: {error}");
@@ -101,8 +103,16 @@ impl Steps {
 fn draw(model: &Model, cache: &mut Cache, sampling: &Sampling, inputs_3r: &Tensor, places: i64, limit: i64) -> Tensor {
     let whole = |line: i64| inputs_3r.select(0, line).to_kind(Kind::Int64);
     let (ids_r, positions_r) = (whole(0), whole(1));
-    let uniforms_r1 = inputs_3r.select(0, 2).to_kind(Kind::Float).unsqueeze(1);
     let mut attend = Decode::on_device(cache, model.rotation(&positions_r, limit), &positions_r, places);
     let hidden_rd = model.forward(&ids_r, &mut attend);
-    sample::general(&model.logits(&hidden_rd), &uniforms_r1, sampling)
+    sample::on_device(&model.logits(&hidden_rd), &inputs_3r.select(0, 2), sampling)
+}
+
+/// Records a step, with the memory of the others of its batch.
+fn record(gpu: usize, pool: &mut Option<Pool>, step: impl FnOnce() -> Tensor) -> Result<(Graph, Tensor), Error> {
+    let pool = match pool {
+        Some(pool) => pool,
+        none => none.insert(Pool::new()?),
+    };
+    Graph::record(gpu, pool, step)
 }

@@ -3,6 +3,7 @@
 //! Every call catches C++ exceptions and hands them back as an [`Error`]. Nothing here keeps a pointer after it returns,
 //! but for the graphs of [`gpu`].
 
+pub(crate) mod cuda;
 pub(crate) mod gpu;
 
 use std::ffi::{CStr, c_char, c_double, c_int};

@@ -153,8 +153,104 @@ fn packed_rows_need_no_padding_in_brain_floats() {
             }
         }
     });
-    // Both ways through the two layers of four models.
-    assert!(report.is_none_or(|report| report["flash"] == 2 * 2 * 4));
+    // Both ways through the two layers of four models; back in two parts, three heads and one.
+    assert!(report.is_none_or(|report| report["flash"] == (1 + 2) * 2 * 4));
+}
+
+/// Shapes that our own kernels take: widths of sixteen bytes' worth; one to eight query heads to a key head, wide and narrow ones.
+fn suited() -> Vec<(&'static str, Shape, Value)> {
+    let shape = Shape { vocab_size: 304, hidden_size: 64, intermediate_size: 80, head_dim: Some(16), ..TINY };
+    let heads = |query, key_value, dim| Shape {
+        num_attention_heads: query,
+        num_key_value_heads: key_value,
+        head_dim: Some(dim),
+        ..shape.clone()
+    };
+    let windows = json!({ "use_sliding_window": true, "sliding_window": 150, "max_window_layers": 1 });
+    vec![
+        ("qwen2", shape.clone(), windows),
+        ("llama", heads(4, 4, 64), json!({})),
+        ("qwen3", heads(7, 1, 32), json!({})),
+        ("llama", heads(24, 2, 128), json!({})),
+    ]
+}
+
+#[test]
+fn our_kernels_do_what_the_cpu_s_do() {
+    let report = on_gpu("our_kernels_do_what_the_cpu_s_do", || {
+        for (name, shape, keys) in suited() {
+            let here = tiny_with(name, &shape, &keys);
+            let there = moved(&here, Kind::Float);
+            let packed = rows(&[3, 21, 8, 21], shape.vocab_size);
+            let (one, two) = (sft_loss(&here, &packed), sft_loss(&there, &packed));
+            assert!((one - two).abs() < 1e-5 * one, "{name}: {two}, the CPU has {one}");
+            for ((parameter, here), (_, there)) in here.parameters().iter().zip(there.parameters()) {
+                assert_close(&gradient(there), &gradient(here), 2e-6, &format!("{name}: gradient of {parameter}"));
+            }
+            // Some read no more than one piece of the cache, some three.
+            let prompt =
+                |i: i64| (0..[5, 140, 260][i as usize % 3]).map(|t| (i * 5 + t * 3) % shape.vocab_size).collect();
+            let requests: Vec<Request> = (0..5).map(|i| Request { prompt: prompt(i), seed: 1000 + i as u64 }).collect();
+            for temperature in [0.0, 1.3] {
+                let sampling = Sampling { max_tokens: 6, temperature, ..Sampling::default() };
+                let [one, two] = [&here, &there].map(|model| {
+                    generate::generate(model, &requests, &sampling, 5, &mut |_, _| {}).expect("valid requests")
+                });
+                for (one, two) in one.iter().zip(&two) {
+                    assert_eq!(one.ids, two.ids, "{name} at temperature {temperature}");
+                    let worst = one.logprobs.iter().zip(&two.logprobs).map(|(one, two)| (one - two).abs());
+                    assert!(worst.fold(0.0, f32::max) < 2e-5, "{name}: {:?} {:?}", one.logprobs, two.logprobs);
+                }
+            }
+        }
+    });
+    let Some(report) = report else { return };
+    for kernel in
+        ["swiglu_backward", "rotate", "log_probs_backward", "sample", "cache_write", "decode_1", "decode_2", "decode_8"]
+    {
+        let launches = report["operations"][format!("cuda::{kernel}_float")].as_i64();
+        assert!(launches > Some(4), "{kernel}: {launches:?}");
+    }
+}
+
+/// In brain floats, beside the same weights in single precision.
+#[test]
+fn our_kernels_round_no_worse_than_brain_floats_must() {
+    let report = on_gpu("our_kernels_round_no_worse_than_brain_floats_must", || {
+        for (name, shape, keys) in suited() {
+            let half = tiny_with(name, &shape, &keys).in_dtype(Kind::BFloat16);
+            let single = half.deep_copy().in_dtype(Kind::Float);
+            let there = moved(&half, Kind::BFloat16);
+            let packed = rows(&[9, 30, 17, 2], shape.vocab_size);
+            let losses = [&single, &there].map(|model| sft_loss(model, &packed));
+            assert!((losses[1] - losses[0]).abs() < 0.01 * losses[0], "{name}: {losses:?}");
+            for ((parameter, there), (_, single)) in there.parameters().iter().zip(single.parameters()) {
+                let differs = relative(&gradient(there).to_device(Device::Cpu), &gradient(single));
+                assert!(differs < 0.05, "{name}: gradient of {parameter} differs by {differs}");
+            }
+            let prompt: Vec<i64> = (0..200).map(|t| (t * 3) % shape.vocab_size).collect();
+            let sampling = Sampling { max_tokens: 6, ..Sampling::default() };
+            let drawn = generate::generate(
+                &there,
+                &[Request { prompt: prompt.clone(), seed: 3 }],
+                &sampling,
+                1,
+                &mut |_, _| {},
+            )
+            .expect("a valid request");
+            let whole = Rows::pack([[prompt, drawn[0].ids.clone()].concat()]);
+            let _guard = lm::no_grad_guard();
+            let predictions = whole.predictions();
+            let at = |numbers: &[i64]| Tensor::from_slice(numbers);
+            let hidden = single.hidden(&whole).index_select(0, &at(&predictions.positions));
+            let wanted = lm::head::logprobs(&single, &hidden, &at(&predictions.targets), 1.0, 64);
+            let wanted = Vec::<f32>::try_from(wanted.narrow(0, 199, 6)).expect("six numbers");
+            for (drawn, wanted) in drawn[0].logprobs.iter().zip(&wanted) {
+                assert!((drawn - wanted).abs() < 0.1, "{name}: {:?} {wanted:?}", drawn);
+            }
+        }
+    });
+    assert!(report.is_none_or(|report| report["operations"]["cuda::decode_8_brain"].as_i64() > Some(4)));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+// Attention on a GPU: over packed rows by the flash kernels, and of newest tokens over a cache.
+//
+// Shapes: n tokens, h query heads, g key heads, d channels of a head, t places of a slot.
+#include "driver.h"
+
+#include <ATen/ops/_flash_attention_backward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <cmath>
+#include <torch/csrc/autograd/custom_function.h>
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+// How long the backward kernel takes for `work` heads of rows, in units of one of them on a whole multiprocessor. Where it must be
+// deterministic it gives each so many blocks that all are at least as many as the multiprocessors, and two cannot share one.
+double rounds(int64_t work, int64_t multiprocessors) {
+    int64_t blocks = (multiprocessors + work - 1) / work;
+    return double((work * blocks + multiprocessors - 1) / multiprocessors) / double(blocks);
+}
+
+// Cuts `heads` heads of `rows` rows into parts for which the backward kernel leaves few multiprocessors idle.
+std::vector<int64_t> parts_of(int64_t heads, int64_t rows, int64_t multiprocessors) {
+    // What one more call must save at least: its launches, and keys and values repeated for its heads.
+    const double CALL = 0.02;
+    if (multiprocessors == 0) return {heads};
+    std::vector<double> best(heads + 1, 0);
+    std::vector<int64_t> first(heads + 1, 0);
+    for (int64_t whole = 1; whole <= heads; ++whole) {
+        for (int64_t part = whole; part >= 1; --part) {
+            double time = rounds(part * rows, multiprocessors) + CALL + best[whole - part];
+            if (part == whole || time < best[whole]) {
+                best[whole] = time;
+                first[whole] = part;
+            }
+        }
+    }
+    std::vector<int64_t> parts;
+    for (int64_t left = heads; left > 0; left -= first[left]) parts.push_back(first[left]);
+    return parts;
+}
+
+struct Flash : torch::autograd::Function<Flash> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& starts, int64_t longest,
+                              int64_t h, int64_t g, int64_t d, int64_t window) {
+        int64_t n = qkv.size(0);
+        std::vector<at::Tensor> parts = qkv.split_with_sizes({h * d, g * d, g * d}, 1);
+        auto [before, after] = edges(window);
+        auto results = at::_flash_attention_forward(
+            parts[0].view({n, h, d}), parts[1].view({n, g, d}), parts[2].view({n, g, d}), starts, starts, longest, longest,
+            /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, /*scale=*/std::nullopt, before, after);
+        const at::Tensor& out = std::get<0>(results);
+        ctx->save_for_backward({qkv, starts, out, std::get<1>(results), std::get<2>(results), std::get<3>(results)});
+        ctx->saved_data["longest"] = longest;
+        ctx->saved_data["h"] = h;
+        ctx->saved_data["g"] = g;
+        ctx->saved_data["d"] = d;
+        ctx->saved_data["window"] = window;
+        return out.reshape({n, h * d});
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        variable_list saved = ctx->get_saved_variables();
+        auto number = [&](const char* name) { return ctx->saved_data[name].toInt(); };
+        int64_t n = saved[0].size(0), h = number("h"), g = number("g"), d = number("d"), longest = number("longest");
+        std::vector<at::Tensor> qkv = saved[0].split_with_sizes({h * d, g * d, g * d}, 1);
+        at::Tensor q = qkv[0].view({n, h, d}), dy = grads[0].contiguous().view({n, h, d}), lse = saved[3];
+        auto [before, after] = edges(number("window"));
+        TORCH_CHECK(lse.dim() == 2, "the flash kernel's sums are those of each head and token");
+        std::vector<at::Tensor> dq, dk, dv;
+        int64_t first = 0;
+        for (int64_t heads : parts_of(h, saved[1].numel() - 1, cuda::multiprocessors(q.device()))) {
+            auto of = [&](const at::Tensor& x) { return x.narrow(1, first, heads); };
+            // Some heads of a group alone need keys and values of their own.
+            auto repeated = [&](const at::Tensor& x) {
+                at::Tensor groups = x.view({n, g, 1, d});
+                return heads == h ? x.view({n, g, d}) : of(groups.expand({n, g, h / g, d}).reshape({n, h, d})).contiguous();
+            };
+            auto [to_q, to_k, to_v] = at::_flash_attention_backward(
+                of(dy), of(q), repeated(qkv[1]), repeated(qkv[2]), of(saved[2]), lse.narrow(0, first, heads), saved[1],
+                saved[1], longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true, saved[4], saved[5],
+                /*scale=*/std::nullopt, before, after);
+            dq.push_back(to_q);
+            dk.push_back(to_k);
+            dv.push_back(to_v);
+            first += heads;
+        }
+        auto joined = [&](const std::vector<at::Tensor>& parts) {
+            at::Tensor whole = parts.size() == 1 ? parts[0] : at::cat(parts, 1).view({n, g, h / g, d}).sum(2);
+            return whole.reshape({n, g * d});
+        };
+        at::Tensor to_q = (dq.size() == 1 ? dq[0] : at::cat(dq, 1)).reshape({n, h * d});
+        at::Tensor none;
+        return {at::cat({to_q, joined(dk), joined(dv)}, 1), none, none, none, none, none, none};
+    }
+
+   private:
+    static std::pair<std::optional<int64_t>, std::optional<int64_t>> edges(int64_t window) {
+        if (window == 0) return {std::nullopt, std::nullopt};
+        return {window - 1, 0};
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows + 1]
+// where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
+char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window,
+                             tensor* out) {
+    return guarded([&] { *out = new at::Tensor(Flash::apply(*qkv, *starts, longest, h, g, d, window)); });
+}
+
+// Attention of each row's newest token, qkv [n, (h + 2g) d], after its key and value have gone to its position [n] of slot i, over
+// all places up to it; keys and values [slots, g, t, d], of which no token has more than `longest`. A window of 0 sees everything.
+char* r1flow_cuda_decode(tensor qkv, tensor keys, tensor values, tensor positions, int64_t longest, int64_t h, int64_t g,
+                         int64_t d, int64_t window, tensor* out) {
+    return guarded([&] {
+        const int64_t SPLIT = 128, CHANNELS = 1024;
+        at::Tensor x = qkv->contiguous();
+        int64_t n = x.size(0), t = keys->size(2), together = 8;
+        TORCH_CHECK(keys->is_contiguous() && values->is_contiguous() && n <= keys->size(0), "a slot for each row");
+        while (together > 1 && (together / 2 >= h / g || together * d > CHANNELS)) together /= 2;
+        unsigned splits = static_cast<unsigned>((longest + SPLIT - 1) / SPLIT);
+        unsigned blocks = static_cast<unsigned>(g * ((h / g + together - 1) / together));
+        int heads = static_cast<int>(h), key_heads = static_cast<int>(g), width = static_cast<int>(d);
+        at::Tensor parts = at::empty({n, h, splits, d + 2}, x.options().dtype(at::kFloat));
+        at::Tensor joined = at::empty({n, h * d}, x.options());
+        cuda::launch(x, "cache_write", {static_cast<unsigned>(n)}, 128, x.const_data_ptr(), positions->const_data_ptr(),
+                     keys->mutable_data_ptr(), values->mutable_data_ptr(), heads, key_heads, width, t);
+        cuda::launch(x, ("decode_" + std::to_string(together)).c_str(), {splits, blocks, static_cast<unsigned>(n)}, SPLIT,
+                     x.const_data_ptr(), keys->const_data_ptr(), values->const_data_ptr(), positions->const_data_ptr(),
+                     parts.mutable_data_ptr(), heads, key_heads, width, t, window,
+                     static_cast<float>(1 / std::sqrt(double(d))));
+        cuda::launch(x, "decode_join", {static_cast<unsigned>(n * h)}, 64, parts.const_data_ptr(), joined.mutable_data_ptr(),
+                     static_cast<int>(splits), width);
+        *out = new at::Tensor(joined);
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,174 @@
+#include "driver.h"
+
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+namespace cuda {
+namespace {
+
+const char* const SOURCE =
+#include "kernels.inc"
+    ;
+
+// CUdevice_attribute.
+const int MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76;
+
+// libcaffe2_nvrtc.so: libtorch's own way to NVRTC and the driver, which come with it.
+class Library {
+   public:
+    Library() {
+        Dl_info found;
+        void* symbol = dlsym(RTLD_DEFAULT, "_ZN2at4cuda9CUDAGraph6replayEv");
+        TORCH_CHECK(symbol && dladdr(symbol, &found), "libtorch_cuda.so is not loaded");
+        std::string path = found.dli_fname;
+        path = path.substr(0, path.rfind('/') + 1) + "libcaffe2_nvrtc.so";
+        handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        TORCH_CHECK(handle_, dlerror());
+    }
+
+    template <typename... Parameters>
+    int call(const char* name, Parameters... parameters) const {
+        auto function = reinterpret_cast<int (*)(Parameters...)>(dlsym(handle_, name));
+        TORCH_CHECK(function, "libcaffe2_nvrtc.so has no `", name, "`");
+        return function(parameters...);
+    }
+
+    template <typename Function>
+    Function* find(const char* name) const {
+        void* symbol = dlsym(handle_, name);
+        TORCH_CHECK(symbol, "libcaffe2_nvrtc.so has no `", name, "`");
+        return reinterpret_cast<Function*>(symbol);
+    }
+
+    // Calls a function of the driver.
+    template <typename... Parameters>
+    void driver(const char* name, Parameters... parameters) const {
+        check(call(name, parameters...), name);
+    }
+
+    void check(int code, const char* what) const {
+        if (code == 0) return;
+        const char* text = nullptr;
+        call("cuGetErrorString", code, &text);
+        TORCH_CHECK(false, what, ": CUDA error ", code, ", ", text ? text : "unknown");
+    }
+
+   private:
+    void* handle_;
+};
+
+const Library& library() {
+    static const Library library;
+    return library;
+}
+
+int attribute(int which, c10::Device of) {
+    int device = 0, value = 0;
+    library().driver("cuDeviceGet", &device, static_cast<int>(of.index()));
+    library().driver("cuDeviceGetAttribute", &value, which, device);
+    return value;
+}
+
+std::string compile(c10::Device device) {
+    const Library& nvrtc = library();
+    void* program = nullptr;
+    auto check = [&](int code, const char* what) {
+        if (code == 0) return;
+        std::string log;
+        size_t size = 0;
+        if (program && nvrtc.call("nvrtcGetProgramLogSize", program, &size) == 0 && size > 0) {
+            log.resize(size);
+            nvrtc.call("nvrtcGetProgramLog", program, log.data());
+        }
+        TORCH_CHECK(false, what, ": NVRTC error ", code, "\n", log.c_str());
+    };
+    const char* const* none = nullptr;
+    check(nvrtc.call("nvrtcCreateProgram", &program, SOURCE, "kernels.cu", 0, none, none), "nvrtcCreateProgram");
+    std::string architecture = "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
+    const char* options[] = {architecture.c_str(), "--std=c++17"};
+    const char* const* first = options;
+    check(nvrtc.call("nvrtcCompileProgram", program, 2, first), "nvrtcCompileProgram");
+    size_t size = 0;
+    check(nvrtc.call("nvrtcGetCUBINSize", program, &size), "nvrtcGetCUBINSize");
+    std::string image(size, '\0');
+    check(nvrtc.call("nvrtcGetCUBIN", program, image.data()), "nvrtcGetCUBIN");
+    nvrtc.call("nvrtcDestroyProgram", &program);
+    return image;
+}
+
+// The kernels on one device, and the context they were loaded into.
+class Module {
+   public:
+    explicit Module(c10::Device device) {
+        library().driver("cuCtxGetCurrent", &context_);
+        TORCH_CHECK(context_, "no CUDA context is current");
+        std::string image = compile(device);
+        library().driver("cuModuleLoadData", &module_, static_cast<const void*>(image.data()));
+    }
+
+    // A thread of autograd's may not have the context yet.
+    void enter() const {
+        static auto* set = library().find<int(void*)>("cuCtxSetCurrent");
+        library().check(set(context_), "cuCtxSetCurrent");
+    }
+
+    void* function(const std::string& name) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        auto known = functions_.find(name);
+        if (known != functions_.end()) return known->second;
+        void* found = nullptr;
+        library().driver("cuModuleGetFunction", &found, module_, name.c_str());
+        functions_.emplace(name, found);
+        return found;
+    }
+
+   private:
+    void* context_ = nullptr;
+    void* module_ = nullptr;
+    std::unordered_map<std::string, void*> functions_;
+    std::mutex mutex_;
+};
+
+// Never destroyed: CUDA may be gone before they are.
+Module& module_of(c10::Device device) {
+    static std::mutex mutex;
+    static auto* modules = new std::map<c10::DeviceIndex, std::unique_ptr<Module>>;
+    std::lock_guard<std::mutex> lock(mutex);
+    auto& module = (*modules)[device.index()];
+    if (!module) module = std::make_unique<Module>(device);
+    return *module;
+}
+
+}  // namespace
+
+void prepare(c10::Device device) {
+    c10::DeviceGuard guard(device);
+    // The first memory that is asked for makes a context.
+    at::empty({1}, at::TensorOptions().device(device));
+    module_of(device);
+}
+
+int64_t multiprocessors(c10::Device device) {
+    try {
+        return attribute(MULTIPROCESSORS, device);
+    } catch (const c10::Error&) {
+        return 0;
+    }
+}
+
+void launch(c10::Device device, const std::string& name, Grid grid, unsigned threads, void** arguments) {
+    typedef int Launch(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
+    static Launch* run = library().find<Launch>("cuLaunchKernel");
+    c10::DeviceGuard guard(device);
+    Module& module = module_of(device);
+    module.enter();
+    void* stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
+    int code = run(module.function(name), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
+    library().check(code, name.c_str());
+}
+
+}  // namespace cuda

@@ -1,0 +1,434 @@
+// What a GPU runs where libtorch has several kernels, or a slow one. Compiled for the card at hand when first wanted
+// (driver.cpp), without any header; tests run it on the CPU (simulated-gpu).
+//
+// Elements are read sixteen bytes at a time: rows are multiples of that, and begin at one. All is computed in single precision.
+// Shapes: n tokens, f width of gate or up, h query heads, g key heads, d channels of a head, v vocabulary, t places of a slot.
+
+typedef long long int64;
+
+// A brain float: the upper half of a float.
+struct Brain {
+    unsigned short bits;
+};
+
+__device__ inline float get(float x) { return x; }
+__device__ inline float get(Brain x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
+__device__ inline void set(float& to, float x) { to = x; }
+__device__ inline void set(Brain& to, float x) {
+    unsigned bits = __float_as_uint(x);
+    // To the nearest, and of two as near to the even one.
+    to.bits = static_cast<unsigned short>(x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+template <typename E>
+struct alignas(16) Pack {
+    static const int COUNT = 16 / sizeof(E);
+    E of[COUNT];
+};
+
+template <typename E>
+__device__ inline Pack<E> load(const E* from) {
+    return *reinterpret_cast<const Pack<E>*>(from);
+}
+
+template <typename E>
+__device__ inline void store(E* to, const Pack<E>& pack) {
+    *reinterpret_cast<Pack<E>*>(to) = pack;
+}
+
+// Less than any score, and yet a number: its exponential is 0, also beside itself.
+#define LEAST (-3e38f)
+#define WARP 32
+#define MOST_WARPS 32
+
+__device__ inline float sum_of_warp(float x) {
+    for (int lane = WARP / 2; lane > 0; lane /= 2) x += __shfl_xor_sync(0xffffffffu, x, lane);
+    return x;
+}
+
+__device__ inline float max_of_warp(float x) {
+    for (int lane = WARP / 2; lane > 0; lane /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, lane));
+    return x;
+}
+
+// The largest of some numbers, and the sum of their exponentials, taken relative to it.
+struct Exponentials {
+    float top, sum;
+
+    __device__ void add(Exponentials other) {
+        float next = fmaxf(top, other.top);
+        sum = sum * expf(top - next) + other.sum * expf(other.top - next);
+        top = next;
+    }
+};
+
+// Of all threads of a block; all get the result. `room` has MOST_WARPS places.
+__device__ inline Exponentials of_block(Exponentials own, Exponentials* room) {
+    float top = max_of_warp(own.top);
+    own = {top, sum_of_warp(own.sum * expf(own.top - top))};
+    if (threadIdx.x % WARP == 0) room[threadIdx.x / WARP] = own;
+    __syncthreads();
+    Exponentials all = room[0];
+    for (int i = 1; i < static_cast<int>(blockDim.x) / WARP; ++i) all.add(room[i]);
+    __syncthreads();
+    return all;
+}
+
+// Of one row of logits, by a block.
+template <typename E>
+__device__ Exponentials of_row(const E* x, int64 v, float scale, Exponentials* room) {
+    const int COUNT = Pack<E>::COUNT;
+    Exponentials own = {LEAST, 0};
+    for (int64 c = threadIdx.x * COUNT; c < v; c += blockDim.x * COUNT) {
+        Pack<E> pack = load(x + c);
+        Exponentials here = {LEAST, 0};
+        for (int k = 0; k < COUNT; ++k) here.top = fmaxf(here.top, get(pack.of[k]) * scale);
+        for (int k = 0; k < COUNT; ++k) here.sum += expf(get(pack.of[k]) * scale - here.top);
+        own.add(here);
+    }
+    return of_block(own, room);
+}
+
+// x [n, 2f]: gates, then the others; y [n, f]. A block for each token, as in all up to `sample`.
+template <typename E>
+__device__ void swiglu_forward(const E* x, E* y, int64 f) {
+    const int COUNT = Pack<E>::COUNT;
+    x += blockIdx.x * 2 * f;
+    y += blockIdx.x * f;
+    for (int64 c = threadIdx.x * COUNT; c < f; c += blockDim.x * COUNT) {
+        Pack<E> gates = load(x + c), ups = load(x + f + c), out;
+        for (int k = 0; k < COUNT; ++k) {
+            float gate = get(gates.of[k]);
+            set(out.of[k], gate / (1 + expf(-gate)) * get(ups.of[k]));
+        }
+        store(y + c, out);
+    }
+}
+
+template <typename E>
+__device__ void swiglu_backward(const E* dy, const E* x, E* dx, int64 f) {
+    const int COUNT = Pack<E>::COUNT;
+    dy += blockIdx.x * f;
+    x += blockIdx.x * 2 * f;
+    dx += blockIdx.x * 2 * f;
+    for (int64 c = threadIdx.x * COUNT; c < f; c += blockDim.x * COUNT) {
+        Pack<E> grads = load(dy + c), gates = load(x + c), ups = load(x + f + c), to_gates, to_ups;
+        for (int k = 0; k < COUNT; ++k) {
+            float gate = get(gates.of[k]), grad = get(grads.of[k]), share = 1 / (1 + expf(-gate));
+            set(to_gates.of[k], grad * get(ups.of[k]) * share * (1 + gate * (1 - share)));
+            set(to_ups.of[k], grad * gate * share);
+        }
+        store(dx + c, to_gates);
+        store(dx + f + c, to_ups);
+    }
+}
+
+// Turns the first `heads` heads of x [n, channels] by angles [n, d], or back where `sign` is -1; the rest is copied.
+template <typename E>
+__device__ void rotate(const E* x, const E* cos, const E* sin, E* y, int64 channels, int heads, int d, float sign) {
+    const int COUNT = Pack<E>::COUNT;
+    x += blockIdx.x * channels;
+    y += blockIdx.x * channels;
+    cos += blockIdx.x * static_cast<int64>(d);
+    sin += blockIdx.x * static_cast<int64>(d);
+    for (int c = threadIdx.x * COUNT; c < channels; c += blockDim.x * COUNT) {
+        Pack<E> own = load(x + c);
+        if (c < heads * d) {
+            int at = c % d, half = d / 2;
+            Pack<E> other = load(x + (at < half ? c + half : c - half));
+            float towards = at < half ? -sign : sign;
+            // Both halves of a head have the angles of the first.
+            Pack<E> cosines = load(cos + at % half), sines = load(sin + at % half);
+            for (int k = 0; k < COUNT; ++k)
+                set(own.of[k], get(own.of[k]) * get(cosines.of[k]) + get(other.of[k]) * towards * get(sines.of[k]));
+        }
+        store(y + c, own);
+    }
+}
+
+// ln p(target) of logits x [n, v] times `scale`, and the logarithm of the sum of exponentials; NaN for no token.
+template <typename E>
+__device__ void log_probs(const E* x, const int64* targets, float* out, float* lse, int64 v, float scale) {
+    __shared__ Exponentials room[MOST_WARPS];
+    x += blockIdx.x * v;
+    Exponentials all = of_row(x, v, scale, room);
+    if (threadIdx.x > 0) return;
+    int64 target = targets[blockIdx.x];
+    float total = all.top + logf(all.sum);
+    lse[blockIdx.x] = total;
+    out[blockIdx.x] = target >= 0 && target < v ? get(x[target]) * scale - total : __int_as_float(0x7fc00000);
+}
+
+template <typename E>
+__device__ void log_probs_backward(const E* x, const int64* targets, const float* lse, const float* dy, E* dx, int64 v,
+                                   float scale) {
+    const int COUNT = Pack<E>::COUNT;
+    x += blockIdx.x * v;
+    dx += blockIdx.x * v;
+    int64 target = targets[blockIdx.x];
+    float total = lse[blockIdx.x], grad = scale * dy[blockIdx.x];
+    for (int64 c = threadIdx.x * COUNT; c < v; c += blockDim.x * COUNT) {
+        Pack<E> pack = load(x + c);
+        for (int k = 0; k < COUNT; ++k) {
+            float p = expf(get(pack.of[k]) * scale - total);
+            set(pack.of[k], grad * ((c + k == target ? 1.0f : 0.0f) - p));
+        }
+        store(dx + c, pack);
+    }
+}
+
+// The sum over the threads of a block before this one, and over all of them. `room` has MOST_WARPS places.
+__device__ inline double before(double own, double* room, double* all) {
+    double sum = own;
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (int step = 1; step < WARP; step *= 2) {
+        double lower = __shfl_up_sync(0xffffffffu, sum, step);
+        if (lane >= step) sum += lower;
+    }
+    if (lane == WARP - 1) room[warp] = sum;
+    __syncthreads();
+    double warps = 0;
+    *all = 0;
+    for (int i = 0; i < static_cast<int>(blockDim.x) / WARP; ++i) {
+        if (i == warp) warps = *all;
+        *all += room[i];
+    }
+    __syncthreads();
+    return warps + sum - own;
+}
+
+// The least of all threads of a block, for all of them. `room` has MOST_WARPS places.
+__device__ inline int least(int own, int* room) {
+    for (int lane = WARP / 2; lane > 0; lane /= 2) own = min(own, __shfl_xor_sync(0xffffffffu, own, lane));
+    if (threadIdx.x % WARP == 0) room[threadIdx.x / WARP] = own;
+    __syncthreads();
+    int all = room[0];
+    for (int i = 1; i < static_cast<int>(blockDim.x) / WARP; ++i) all = min(all, room[i]);
+    __syncthreads();
+    return all;
+}
+
+#define NO_TOKEN 0x7fffffff
+
+// The first token of a row at which the cumulated weight, exp(x scale - top), exceeds `wanted`; by a block. Rounding can leave all
+// of it below: then it is the last token that has any.
+template <typename E>
+__device__ int cumulated(const E* x, int v, float scale, float top, double wanted) {
+    const int COUNT = Pack<E>::COUNT;
+    __shared__ double sums[MOST_WARPS];
+    __shared__ int firsts[MOST_WARPS];
+    int last = 0, tile = blockDim.x * COUNT;
+    double done = 0;
+    for (int start = 0; start < v; start += tile) {
+        int c = start + threadIdx.x * COUNT, first = NO_TOKEN;
+        float weights[COUNT];
+        double own = 0, here;
+        for (int k = 0; k < COUNT; ++k) {
+            weights[k] = c < v ? expf(get(x[c + k]) * scale - top) : 0;
+            own += weights[k];
+            if (weights[k] > 0) last = c + k;
+        }
+        double sum = done + before(own, sums, &here);
+        for (int k = COUNT - 1; k >= 0; --k) {
+            if (weights[k] > 0 && sum + own > wanted) first = c + k;
+            own -= weights[k];
+        }
+        done += here;
+        // The same for all threads, so that all meet in what follows.
+        if (done > wanted) {
+            first = least(first, firsts);
+            if (first != NO_TOKEN) return first;
+        }
+    }
+    return -least(-last, firsts);
+}
+
+// The likeliest token of a row, the first of several; by a block.
+template <typename E>
+__device__ int likeliest(const E* x, int v, Exponentials* room) {
+    __shared__ int firsts[MOST_WARPS];
+    float top = of_row(x, v, 1, room).top;
+    int first = NO_TOKEN;
+    for (int c = threadIdx.x; c < v && first == NO_TOKEN; c += blockDim.x)
+        if (get(x[c]) == top) first = c;
+    return least(first, firsts);
+}
+
+// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest where there are none;
+// out [n, 2]: the token, and its log-probability. A block for each row.
+template <typename E>
+__device__ void sample(const E* x, const double* uniforms, double* out, int64 v, float scale) {
+    __shared__ Exponentials room[MOST_WARPS];
+    x += blockIdx.x * v;
+    Exponentials all = of_row(x, v, scale, room);
+    int token = uniforms ? cumulated(x, static_cast<int>(v), scale, all.top, uniforms[blockIdx.x] * all.sum)
+                         : likeliest(x, static_cast<int>(v), room);
+    if (threadIdx.x > 0) return;
+    // Where logits are no numbers there is no token.
+    token = token < v ? token : 0;
+    out[2 * blockIdx.x] = token;
+    out[2 * blockIdx.x + 1] = get(x[token]) * scale - all.top - logf(all.sum);
+}
+
+// Writes the keys and values of qkv [n, (h + 2g) d], token i's to slot i at its position; a layer's cache is [slots, g, t, d] for
+// keys and as much for values. A block for each token.
+template <typename E>
+__device__ void cache_write(const E* qkv, const int64* positions, E* keys, E* values, int h, int g, int d, int64 t) {
+    const int COUNT = Pack<E>::COUNT;
+    int64 token = blockIdx.x, position = positions[token];
+    qkv += token * (h + 2 * g) * d + h * d;
+    for (int c = threadIdx.x * COUNT; c < 2 * g * d; c += blockDim.x * COUNT) {
+        int head = c / d;
+        E* part = head < g ? keys : values;
+        store(part + ((token * g + head % g) * t + position) * d + c % d, load(qkv + c));
+    }
+}
+
+// Places that one block reads, and its threads; the channels of all its query heads together are no more than CHANNELS.
+#define SPLIT 128
+#define CHANNELS 1024
+
+// Attention of each row's newest token, queries in qkv [n, (h + 2g) d], over the cache [slots, g, t, d] up to its position, and no
+// further back than `window` places if that is above 0. Block (s, k, i) reads places s SPLIT and following for token i and for up
+// to R query heads of one key head; it leaves in parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score,
+// the sum of weights, and the weighted values.
+template <typename E, int R>
+__device__ void decode(const E* qkv, const E* keys, const E* values, const int64* positions, float* parts, int h, int g, int d,
+                       int64 t, int64 window, float scale) {
+    const int COUNT = Pack<E>::COUNT;
+    __shared__ float queries[CHANNELS], scores[R * SPLIT], sums[SPLIT * COUNT * R];
+    int group = h / g, blocks = (group + R - 1) / R, key_head = blockIdx.y / blocks;
+    int first = blockIdx.y % blocks * R, here = min(R, group - first);
+    int64 token = blockIdx.z, last = positions[token], start = static_cast<int64>(blockIdx.x) * SPLIT;
+    const E* own = qkv + (token * (h + 2 * g) + key_head * group + first) * d;
+    for (int c = threadIdx.x; c < R * d; c += SPLIT) queries[c] = c < here * d ? get(own[c]) * scale : 0;
+    keys += ((token * g + key_head) * t + start) * d;
+    values += ((token * g + key_head) * t + start) * d;
+    int64 end = min(static_cast<int64>(SPLIT), last + 1 - start), begin = window > 0 ? last + 1 - window - start : 0;
+    __syncthreads();
+
+    // A thread for each place: what its key is to all the queries.
+    int place = threadIdx.x;
+    bool is_seen = place < end && place >= begin;
+    float dots[R] = {};
+    for (int c = 0; c < (is_seen ? d : 0); c += COUNT) {
+        Pack<E> key = load(keys + static_cast<int64>(place) * d + c);
+        for (int r = 0; r < R; ++r)
+            for (int k = 0; k < COUNT; ++k) dots[r] += queries[r * d + c + k] * get(key.of[k]);
+    }
+    for (int r = 0; r < R; ++r) scores[r * SPLIT + place] = is_seen ? dots[r] : LEAST;
+    __syncthreads();
+
+    // A warp for each query head: scores become weights.
+    int splits = gridDim.x, width = d + 2;
+    float* out = parts + ((token * h + key_head * group + first) * splits + blockIdx.x) * width;
+    for (int r = threadIdx.x / WARP; r < here; r += SPLIT / WARP) {
+        float top = LEAST, sum = 0;
+        for (int i = threadIdx.x % WARP; i < SPLIT; i += WARP) top = fmaxf(top, scores[r * SPLIT + i]);
+        top = max_of_warp(top);
+        for (int i = threadIdx.x % WARP; i < SPLIT; i += WARP) {
+            float weight = scores[r * SPLIT + i] > LEAST ? expf(scores[r * SPLIT + i] - top) : 0;
+            scores[r * SPLIT + i] = weight;
+            sum += weight;
+        }
+        sum = sum_of_warp(sum);
+        if (threadIdx.x % WARP == 0) {
+            out[static_cast<int64>(r) * splits * width] = top;
+            out[static_cast<int64>(r) * splits * width + 1] = sum;
+        }
+    }
+    __syncthreads();
+
+    // A few threads for the channels of a place, and as many places at a time as that leaves room for.
+    int lanes = d / COUNT, teams = SPLIT / lanes, team = threadIdx.x / lanes, lane = threadIdx.x % lanes;
+    float acc[R][COUNT] = {};
+    for (int i = team; i < (team < teams ? end : 0); i += teams) {
+        if (i < begin) continue;
+        Pack<E> value = load(values + static_cast<int64>(i) * d + lane * COUNT);
+        for (int r = 0; r < R; ++r)
+            for (int k = 0; k < COUNT; ++k) acc[r][k] += scores[r * SPLIT + i] * get(value.of[k]);
+    }
+    for (int r = 0; r < R; ++r)
+        for (int k = 0; k < COUNT; ++k)
+            if (team < teams) sums[(team * R + r) * d + lane * COUNT + k] = acc[r][k];
+    __syncthreads();
+    for (int c = threadIdx.x; c < here * d; c += SPLIT) {
+        float sum = 0;
+        for (int i = 0; i < teams; ++i) sum += sums[i * R * d + c];
+        out[static_cast<int64>(c / d) * splits * width + 2 + c % d] = sum;
+    }
+}
+
+// out [n, h d] of what `decode` left. A block for each head of each token.
+template <typename E>
+__device__ void decode_join(const float* parts, E* out, int splits, int d) {
+    int width = d + 2;
+    int64 head = blockIdx.x;
+    parts += head * splits * width;
+    float top = LEAST;
+    for (int s = 0; s < splits; ++s) top = fmaxf(top, parts[s * width]);
+    for (int c = threadIdx.x; c < d; c += blockDim.x) {
+        float sum = 0, total = 0;
+        for (int s = 0; s < splits; ++s) {
+            float share = expf(parts[s * width] - top);
+            total += share * parts[s * width + 1];
+            sum += share * parts[s * width + 2 + c];
+        }
+        set(out[head * d + c], sum / total);
+    }
+}
+
+#define KERNELS_OF(E, type)                                                                                                  \
+    extern "C" __global__ void swiglu_forward_##type(const E* x, E* y, int64 f) { swiglu_forward(x, y, f); }                 \
+    extern "C" __global__ void swiglu_backward_##type(const E* dy, const E* x, E* dx, int64 f) {                             \
+        swiglu_backward(dy, x, dx, f);                                                                                       \
+    }                                                                                                                        \
+    extern "C" __global__ void rotate_##type(const E* x, const E* cos, const E* sin, E* y, int64 channels, int heads, int d, \
+                                             float sign) {                                                                   \
+        rotate(x, cos, sin, y, channels, heads, d, sign);                                                                    \
+    }                                                                                                                        \
+    extern "C" __global__ void log_probs_##type(const E* x, const int64* targets, float* out, float* lse, int64 v,           \
+                                                float scale) {                                                               \
+        log_probs(x, targets, out, lse, v, scale);                                                                           \
+    }                                                                                                                        \
+    extern "C" __global__ void log_probs_backward_##type(const E* x, const int64* targets, const float* lse,                 \
+                                                         const float* dy, E* dx, int64 v, float scale) {                     \
+        log_probs_backward(x, targets, lse, dy, dx, v, scale);                                                               \
+    }                                                                                                                        \
+    extern "C" __global__ void sample_##type(const E* x, const double* uniforms, double* out, int64 v, float scale) {        \
+        sample(x, uniforms, out, v, scale);                                                                                  \
+    }                                                                                                                        \
+    extern "C" __global__ void cache_write_##type(const E* qkv, const int64* positions, E* keys, E* values, int h, int g,    \
+                                                  int d, int64 t) {                                                          \
+        cache_write(qkv, positions, keys, values, h, g, d, t);                                                               \
+    }                                                                                                                        \
+    extern "C" __global__ void decode_join_##type(const float* parts, E* out, int splits, int d) {                           \
+        decode_join(parts, out, splits, d);                                                                                  \
+    }
+
+// For up to so many query heads of a key head.
+#define DECODE_OF(E, type, R)                                                                                                \
+    extern "C" __global__ void decode_##R##_##type(const E* qkv, const E* keys, const E* values, const int64* positions,     \
+                                                   float* parts, int h, int g, int d, int64 t, int64 window, float scale) {  \
+        decode<E, R>(qkv, keys, values, positions, parts, h, g, d, t, window, scale);                                        \
+    }
+
+KERNELS_OF(float, float)
+KERNELS_OF(Brain, brain)
+DECODE_OF(float, float, 1)
+DECODE_OF(float, float, 2)
+DECODE_OF(float, float, 4)
+DECODE_OF(float, float, 8)
+DECODE_OF(Brain, brain, 1)
+DECODE_OF(Brain, brain, 2)
+DECODE_OF(Brain, brain, 4)
+DECODE_OF(Brain, brain, 8)
+
+#ifdef KERNELS_ON_HOST
+#define FOR_ALL_KERNELS(X)                                                                                           \
+    X(swiglu_forward_float) X(swiglu_forward_brain) X(swiglu_backward_float) X(swiglu_backward_brain) X(rotate_float)   \
+    X(rotate_brain) X(log_probs_float) X(log_probs_brain) X(log_probs_backward_float) X(log_probs_backward_brain)       \
+    X(sample_float) X(sample_brain) X(cache_write_float) X(cache_write_brain) X(decode_1_float) X(decode_2_float)       \
+    X(decode_4_float) X(decode_8_float) X(decode_1_brain) X(decode_2_brain) X(decode_4_brain) X(decode_8_brain)         \
+    X(decode_join_float) X(decode_join_brain)
+#endif

@@ -1,0 +1,133 @@
+// SwiGLU, rotary positions, log-probabilities and sampling on a GPU, by one kernel each.
+//
+// Shapes: n tokens, f width of gate or up, d channels of a head, v vocabulary.
+#include "driver.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+// Sixteen bytes at a time are read: without gaps, from where that is allowed.
+at::Tensor packed(const at::Tensor& x) {
+    at::Tensor dense = x.contiguous();
+    return reinterpret_cast<uintptr_t>(dense.const_data_ptr()) % 16 == 0 ? dense : dense.clone();
+}
+
+cuda::Grid one_each(int64_t n) { return {static_cast<unsigned>(n)}; }
+
+// Threads for rows of so many elements, which one reads `at_once` at a time.
+unsigned threads_for(int64_t elements, const at::Tensor& x, int64_t most) {
+    int64_t at_once = 16 / x.element_size(), warps = (elements / at_once + 31) / 32;
+    return static_cast<unsigned>(32 * std::max<int64_t>(1, std::min(warps, most / 32)));
+}
+
+struct SwiGlu : torch::autograd::Function<SwiGlu> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input) {
+        at::Tensor x = packed(input);
+        int64_t n = x.size(0), f = x.size(1) / 2;
+        at::Tensor y = at::empty({n, f}, x.options());
+        cuda::launch(x, "swiglu_forward", one_each(n), threads_for(f, x, 512), x.const_data_ptr(), y.mutable_data_ptr(), f);
+        ctx->save_for_backward({input});
+        return y;
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        at::Tensor dy = packed(grads[0]), x = packed(ctx->get_saved_variables()[0]), dx = at::empty_like(x);
+        int64_t n = x.size(0), f = x.size(1) / 2;
+        cuda::launch(x, "swiglu_backward", one_each(n), threads_for(f, x, 512), dy.const_data_ptr(), x.const_data_ptr(),
+                     dx.mutable_data_ptr(), f);
+        return {dx};
+    }
+};
+
+at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads, float sign) {
+    int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
+    TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= channels, "angles do not fit the tokens");
+    TORCH_CHECK(cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(), "angles of another type");
+    at::Tensor y = at::empty_like(x);
+    cuda::launch(x, "rotate", one_each(n), threads_for(channels, x, 512), x.const_data_ptr(), cos.const_data_ptr(),
+                 sin.const_data_ptr(), y.mutable_data_ptr(), channels, static_cast<int>(heads), static_cast<int>(d), sign);
+    return y;
+}
+
+struct Rotate : torch::autograd::Function<Rotate> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                              int64_t heads) {
+        ctx->save_for_backward({cos, sin});
+        ctx->saved_data["heads"] = heads;
+        return rotated(packed(x), packed(cos), packed(sin), heads, 1.0f);
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        variable_list saved = ctx->get_saved_variables();
+        int64_t heads = ctx->saved_data["heads"].toInt();
+        at::Tensor dx = rotated(packed(grads[0]), packed(saved[0]), packed(saved[1]), heads, -1.0f);
+        return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+};
+
+struct LogProbs : torch::autograd::Function<LogProbs> {
+    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& targets, double scale) {
+        at::Tensor logits = packed(input), index = targets.contiguous();
+        int64_t n = logits.size(0), v = logits.size(1);
+        TORCH_CHECK(index.numel() == n && index.scalar_type() == at::kLong, n, " tokens, ", index.numel(), " targets");
+        at::Tensor out = at::empty({n}, logits.options().dtype(at::kFloat)), lse = at::empty_like(out);
+        cuda::launch(logits, "log_probs", one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
+                     index.const_data_ptr(), out.mutable_data_ptr(), lse.mutable_data_ptr(), v, static_cast<float>(scale));
+        ctx->save_for_backward({input, index, lse});
+        ctx->saved_data["scale"] = scale;
+        return out;
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        variable_list saved = ctx->get_saved_variables();
+        at::Tensor logits = packed(saved[0]), dy = grads[0].to(at::kFloat).contiguous(), dx = at::empty_like(logits);
+        int64_t n = logits.size(0), v = logits.size(1);
+        cuda::launch(logits, "log_probs_backward", one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
+                     saved[1].const_data_ptr(), saved[2].const_data_ptr(), dy.const_data_ptr(), dx.mutable_data_ptr(), v,
+                     static_cast<float>(ctx->saved_data["scale"].toDouble()));
+        return {dx, at::Tensor(), at::Tensor()};
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+// Compiles the kernels for GPU `index`, or says what stands in the way.
+char* r1flow_cuda_prepare(int64_t index) {
+    return guarded([&] { cuda::prepare(c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index))); });
+}
+
+char* r1flow_cuda_swiglu(tensor x, tensor* out) {
+    return guarded([&] { *out = new at::Tensor(SwiGlu::apply(*x)); });
+}
+
+// Turns the first `heads` heads of x [n, c] by angles [n, d] of its type.
+char* r1flow_cuda_rotate(tensor x, tensor cos, tensor sin, int64_t heads, tensor* out) {
+    return guarded([&] { *out = new at::Tensor(Rotate::apply(*x, *cos, *sin, heads)); });
+}
+
+// ln p(target) of logits * scale, [n], in single precision; differentiable. A target outside the vocabulary gives NaN.
+char* r1flow_cuda_log_probs(tensor logits, tensor targets, double scale, tensor* out) {
+    return guarded([&] { *out = new at::Tensor(LogProbs::apply(*logits, *targets, scale)); });
+}
+
+// Draws a token for each row of logits * scale by its uniform number, [n] in double precision, or takes the likeliest where
+// `uniforms` is null: tokens and their log-probabilities, [n, 2] in double precision.
+char* r1flow_cuda_sample(tensor logits, tensor uniforms, double scale, tensor* out) {
+    return guarded([&] {
+        at::Tensor x = packed(*logits), given = uniforms ? uniforms->contiguous() : at::Tensor();
+        int64_t n = x.size(0), v = x.size(1);
+        TORCH_CHECK(!uniforms || (given.numel() == n && given.scalar_type() == at::kDouble), "a uniform number for each row");
+        at::Tensor drawn = at::empty({n, 2}, x.options().dtype(at::kDouble));
+        cuda::launch(x, "sample", one_each(n), threads_for(v, x, 1024), x.const_data_ptr(),
+                     uniforms ? given.const_data_ptr() : nullptr, drawn.mutable_data_ptr(), v, static_cast<float>(scale));
+        *out = new at::Tensor(drawn);
+    });
+}
+
+}  // extern "C"
