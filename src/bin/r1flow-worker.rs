@@ -1,4 +1,4 @@
-//! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin.
+//! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin. Asked for `gpus` it tells what it finds.
 
 fn main() -> std::process::ExitCode {
     // Its stderr is the stage's log.
@@ -9,5 +9,8 @@ fn main() -> std::process::ExitCode {
         .without_time()
         .with_ansi(false)
         .init();
+    if std::env::args().nth(1).as_deref() == Some("gpus") {
+        return stages::tell_gpus();
+    }
     engine::worker::serve::serve(stages::KINDS)
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
     let findings = [
         worker_finding(global),
         libtorch(global),
-        cuda(),
+        cuda(global),
         memory(),
         pools(),
         disk(&global.store),
@@ -90,10 +90,25 @@ fn libtorch(global: &Global) -> Finding {
     }
 }
 
-fn cuda() -> Finding {
-    match std::fs::read_to_string("/proc/driver/nvidia/version") {
-        Ok(text) => well("cuda", text.lines().next().unwrap_or("a driver").to_owned()),
-        Err(_) => well("cuda", "no NVIDIA driver: stages run on the CPU".to_owned()),
+/// Where there is a driver, or a library is named, asks the worker what it finds with it.
+fn cuda(global: &Global) -> Finding {
+    let driver = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
+    let is_named = std::env::var_os("R1FLOW_TORCH_LIB").is_some_and(|folder| !folder.is_empty());
+    if driver.is_none() && !is_named {
+        return well("cuda", "no NVIDIA driver: stages run on the CPU".to_owned());
+    }
+    let driver = driver.as_deref().and_then(|text| text.lines().next()).unwrap_or("no NVIDIA driver").trim();
+    let help = "`scripts/libtorch` fetches CUDA's part of libtorch where there is a driver; R1FLOW_TORCH_LIB names another's folder";
+    let Ok(worker) = worker(global) else { return missing("cuda", format!("{driver}; no worker to ask"), help) };
+    match std::process::Command::new(&worker).arg("gpus").output() {
+        Ok(output) if output.status.success() => {
+            well("cuda", format!("{driver}; GPUs: {}", String::from_utf8_lossy(&output.stdout).trim()))
+        }
+        Ok(output) => {
+            let reason = String::from_utf8_lossy(&output.stderr);
+            missing("cuda", format!("{driver}; {}", reason.lines().next().unwrap_or("the worker finds no GPU")), help)
+        }
+        Err(error) => missing("cuda", format!("{driver}; {error}"), help),
     }
 }
 

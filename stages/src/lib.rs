@@ -23,6 +23,9 @@ mod rollout;
 #[cfg(test)]
 mod testing;
 
+use std::io::Write;
+use std::process::ExitCode;
+
 use engine::stage::{Kind, kind};
 
 /// Every stage kind that the worker can run, in the order of the recipe.
@@ -37,3 +40,17 @@ pub const KINDS: &[Kind] = &[
     kind::<distill::Distill>(),
     kind::<eval::Eval>(),
 ];
+
+/// Tells on stdout, in a line, what GPUs a stage could run on; on stderr, what stands in the way.
+pub fn tell_gpus() -> ExitCode {
+    match lm::device::survey() {
+        Ok(line) => {
+            let told = writeln!(std::io::stdout(), "{line}");
+            ExitCode::from(u8::from(told.is_err()))
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

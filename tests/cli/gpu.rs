@@ -48,21 +48,39 @@ fn killed_and_resumed_there_it_ends_as_if_nothing_had_happened() {
     assert_eq!(digests(&broken, &workflow, &select), digests(&unbroken, &workflow, &select));
 }
 
+#[test]
+fn doctor_says_what_stages_will_find() {
+    let found = |sandbox: &Sandbox| {
+        let output = sandbox.run(&["doctor", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()["cuda"].clone()
+    };
+    let there = found(&with_gpu());
+    assert_eq!(there["ok"], true, "{there}");
+    assert!(there["found"].as_str().unwrap().ends_with("libtorch_cuda.so, kernels compile"), "{there}");
+    let mut elsewhere = sandbox();
+    elsewhere.set("R1FLOW_TORCH_LIB", "nowhere".into());
+    let absent = found(&elsewhere);
+    assert_eq!(absent["ok"], false, "{absent}");
+    assert!(absent["found"].as_str().unwrap().contains("`nowhere/libtorch_cuda.so` does not load"), "{absent}");
+    assert!(absent["help"].as_str().unwrap().contains("scripts/libtorch"), "{absent}");
+}
+
 /// And the user is told.
 #[test]
-fn an_old_gpu_does_without_graphs_and_flash_kernels() {
+fn an_old_gpu_does_without_graphs_and_kernels() {
     if !simulated_gpu::is_simulated() {
         let _ = writeln!(std::io::stderr(), "skipped: a real GPU has them");
         return;
     }
     let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
     let mut sandbox = with_gpu();
-    sandbox.set(simulated_gpu::LACKS_VARIABLE, "flash,graphs".into());
+    sandbox.set(simulated_gpu::LACKS_VARIABLE, "flash,graphs,nvrtc".into());
     sandbox.ok(&["apply", &workflow, "--device", "cuda:0", "--until", "zero", "--until", "brain-floats"]);
     let told = |stage: &str, part: &str| {
         let log = sandbox.ok(&["log", stage]);
         assert!(log.contains(part), "{stage} does not say `{part}`: {log}");
     };
     told("zero", "steps are taken one kernel at a time");
+    told("zero", "libtorch's kernels take the place of faster ones");
     told("brain-floats", "rows are padded for attention");
 }

@@ -32,7 +32,7 @@ pub(crate) trait Attend {
     /// The angles of the tokens at hand.
     fn rotation(&self) -> &Rotation;
 
-    /// Returns the attention's output, [n, h d], for tokens whose queries and keys are already rotated.
+    /// Returns the attention's output, [n, h d], for tokens whose queries and keys are not rotated yet.
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor;
 
     /// Returns the output of multi-head latent attention, [n, h v].
@@ -140,6 +140,8 @@ impl Layout {
             match cuda::flash_attention(qkv_nc, &self.starts, self.max_length, heads) {
                 Ok(out_nc) => return out_nc,
                 Err(error) => {
+                    // That is no refusal: padded rows want more.
+                    assert!(!error.0.contains("out of memory"), "{error}");
                     tracing::warn!("rows are padded for attention, for the flash kernels refuse them: {error}");
                     FLASH_IS_REFUSED.store(true, Ordering::Relaxed);
                 }
@@ -196,7 +198,7 @@ impl Attend for PackedRows {
     }
 
     fn attend(&mut self, _layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
-        self.layout.attend(qkv_nc, heads)
+        self.layout.attend(&heads.rotate(qkv_nc, &self.rotation), heads)
     }
 
     fn attend_latent(&mut self, _layer: usize, tokens: &LatentTokens) -> Tensor {

@@ -9,9 +9,9 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, Tensor};
 
-use crate::shim;
+use crate::shim::{self, cuda};
 
 /// Names the folder that holds `libtorch_cuda.so` of the libtorch version this program was built for.
 pub const TORCH_LIB_VARIABLE: &str = "R1FLOW_TORCH_LIB";
@@ -77,6 +77,16 @@ pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
     }
     shim::set_deterministic(true)?;
     Ok(Device::Cuda(index))
+}
+
+/// Says in a line what GPUs there are, by which library, and whether the kernels compile for the first. Call it instead of
+/// [`setup`].
+pub fn survey() -> Result<String, Error> {
+    let device = setup(0, "cuda")?;
+    let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
+    let probe = Tensor::zeros([8], (Kind::Float, device));
+    let kernels = if cuda::suits(&probe, &[8]) { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
+    Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 
 /// Keeps the memory of freed tensors for the next step, which asks for the same sizes again: giving it back to the system

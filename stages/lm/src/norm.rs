@@ -9,6 +9,9 @@ pub(crate) fn rms_norm(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> Tensor {
     if shim::is_native(x_nd) {
         return shim::rms_norm(x_nd, weight_d, eps).expect("the norm's width is the stream's");
     }
+    if cuda::suits(x_nd, &weight_d.size()) {
+        return cuda::rms_norm(x_nd, weight_d, eps).expect("the norm's width is the stream's");
+    }
     x_nd.rms_norm(weight_d.size(), Some(weight_d), eps)
 }
 

@@ -68,17 +68,19 @@ struct Flash : torch::autograd::Function<Flash> {
         at::Tensor q = qkv[0].view({n, h, d}), dy = grads[0].contiguous().view({n, h, d}), lse = saved[3];
         auto [before, after] = edges(number("window"));
         TORCH_CHECK(lse.dim() == 2, "the flash kernel's sums are those of each head and token");
+        std::vector<int64_t> parts = parts_of(h, saved[1].numel() - 1, cuda::multiprocessors(q.device()));
+        // Some heads of a group alone need keys and values of their own.
+        auto keys = [&](const at::Tensor& x) {
+            if (parts.size() == 1) return x.view({n, g, d});
+            return x.view({n, g, 1, d}).expand({n, g, h / g, d}).reshape({n, h, d});
+        };
+        at::Tensor k = keys(qkv[1]), v = keys(qkv[2]);
         std::vector<at::Tensor> dq, dk, dv;
         int64_t first = 0;
-        for (int64_t heads : parts_of(h, saved[1].numel() - 1, cuda::multiprocessors(q.device()))) {
+        for (int64_t heads : parts) {
             auto of = [&](const at::Tensor& x) { return x.narrow(1, first, heads); };
-            // Some heads of a group alone need keys and values of their own.
-            auto repeated = [&](const at::Tensor& x) {
-                at::Tensor groups = x.view({n, g, 1, d});
-                return heads == h ? x.view({n, g, d}) : of(groups.expand({n, g, h / g, d}).reshape({n, h, d})).contiguous();
-            };
             auto [to_q, to_k, to_v] = at::_flash_attention_backward(
-                of(dy), of(q), repeated(qkv[1]), repeated(qkv[2]), of(saved[2]), lse.narrow(0, first, heads), saved[1],
+                of(dy), of(q), parts.size() == 1 ? k : of(k), parts.size() == 1 ? v : of(v), of(saved[2]), lse.narrow(0, first, heads), saved[1],
                 saved[1], longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true, saved[4], saved[5],
                 /*scale=*/std::nullopt, before, after);
             dq.push_back(to_q);
@@ -113,14 +115,16 @@ char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t
     return guarded([&] { *out = new at::Tensor(Flash::apply(*qkv, *starts, longest, h, g, d, window)); });
 }
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d], after its key and value have gone to its position [n] of slot i, over
-// all places up to it; keys and values [slots, g, t, d], of which no token has more than `longest`. A window of 0 sees everything.
-char* r1flow_cuda_decode(tensor qkv, tensor keys, tensor values, tensor positions, int64_t longest, int64_t h, int64_t g,
+// Attention of each row's newest token, qkv [n, (h + 2g) d] before it is turned by its angles [n, d], over all places of slot i up
+// to its position [n], where its key and value are put; keys and values [slots, g, t, d], of which no token has more than
+// `longest`. A window of 0 sees everything.
+char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor values, tensor positions, int64_t longest, int64_t h, int64_t g,
                          int64_t d, int64_t window, tensor* out) {
     return guarded([&] {
         const int64_t SPLIT = 128, CHANNELS = 1024;
-        at::Tensor x = qkv->contiguous();
+        at::Tensor x = qkv->contiguous(), cosines = cos->contiguous(), sines = sin->contiguous();
         int64_t n = x.size(0), t = keys->size(2), together = 8;
+        TORCH_CHECK(cos->scalar_type() == x.scalar_type() && sin->scalar_type() == x.scalar_type(), "angles of another type");
         TORCH_CHECK(keys->is_contiguous() && values->is_contiguous() && n <= keys->size(0), "a slot for each row");
         while (together > 1 && (together / 2 >= h / g || together * d > CHANNELS)) together /= 2;
         unsigned splits = static_cast<unsigned>((longest + SPLIT - 1) / SPLIT);
@@ -128,13 +132,11 @@ char* r1flow_cuda_decode(tensor qkv, tensor keys, tensor values, tensor position
         int heads = static_cast<int>(h), key_heads = static_cast<int>(g), width = static_cast<int>(d);
         at::Tensor parts = at::empty({n, h, splits, d + 2}, x.options().dtype(at::kFloat));
         at::Tensor joined = at::empty({n, h * d}, x.options());
-        cuda::launch(x, "cache_write", {static_cast<unsigned>(n)}, 128, x.const_data_ptr(), positions->const_data_ptr(),
-                     keys->mutable_data_ptr(), values->mutable_data_ptr(), heads, key_heads, width, t);
-        cuda::launch(x, ("decode_" + std::to_string(together)).c_str(), {splits, blocks, static_cast<unsigned>(n)}, SPLIT,
-                     x.const_data_ptr(), keys->const_data_ptr(), values->const_data_ptr(), positions->const_data_ptr(),
-                     parts.mutable_data_ptr(), heads, key_heads, width, t, window,
+        cuda::launch(x, {"decode", static_cast<int>(together)}, {splits, blocks, static_cast<unsigned>(n)}, SPLIT,
+                     x.const_data_ptr(), cosines.const_data_ptr(), sines.const_data_ptr(), keys->mutable_data_ptr(),
+                     values->mutable_data_ptr(), positions->const_data_ptr(), parts.mutable_data_ptr(), heads, key_heads, width, t, window,
                      static_cast<float>(1 / std::sqrt(double(d))));
-        cuda::launch(x, "decode_join", {static_cast<unsigned>(n * h)}, 64, parts.const_data_ptr(), joined.mutable_data_ptr(),
+        cuda::launch(x, {"decode_join"}, {static_cast<unsigned>(n * h)}, 64, parts.const_data_ptr(), joined.mutable_data_ptr(),
                      static_cast<int>(splits), width);
         *out = new at::Tensor(joined);
     });

@@ -5,7 +5,8 @@
 #include <dlfcn.h>
 #include <map>
 #include <mutex>
-#include <unordered_map>
+#include <string>
+#include <tuple>
 
 namespace cuda {
 namespace {
@@ -73,7 +74,8 @@ int attribute(int which, c10::Device of) {
     return value;
 }
 
-std::string compile(c10::Device device) {
+// Compiles the kernels for so many query heads, or with 0 all others.
+std::string compile(c10::Device device, int heads) {
     const Library& nvrtc = library();
     void* program = nullptr;
     auto check = [&](int code, const char* what) {
@@ -89,9 +91,10 @@ std::string compile(c10::Device device) {
     const char* const* none = nullptr;
     check(nvrtc.call("nvrtcCreateProgram", &program, SOURCE, "kernels.cu", 0, none, none), "nvrtcCreateProgram");
     std::string architecture = "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
-    const char* options[] = {architecture.c_str(), "--std=c++17"};
+    std::string define = "--define-macro=HEADS=" + std::to_string(heads);
+    const char* options[] = {architecture.c_str(), "--std=c++17", define.c_str()};
     const char* const* first = options;
-    check(nvrtc.call("nvrtcCompileProgram", program, 2, first), "nvrtcCompileProgram");
+    check(nvrtc.call("nvrtcCompileProgram", program, heads > 0 ? 3 : 2, first), "nvrtcCompileProgram");
     size_t size = 0;
     check(nvrtc.call("nvrtcGetCUBINSize", program, &size), "nvrtcGetCUBINSize");
     std::string image(size, '\0');
@@ -100,14 +103,13 @@ std::string compile(c10::Device device) {
     return image;
 }
 
-// The kernels on one device, and the context they were loaded into.
-class Module {
+// The kernels of one device, and the context they were loaded into.
+class Kernels {
    public:
-    explicit Module(c10::Device device) {
+    explicit Kernels(c10::Device device) : device_(device) {
         library().driver("cuCtxGetCurrent", &context_);
         TORCH_CHECK(context_, "no CUDA context is current");
-        std::string image = compile(device);
-        library().driver("cuModuleLoadData", &module_, static_cast<const void*>(image.data()));
+        module_of(0);
     }
 
     // A thread of autograd's may not have the context yet.
@@ -116,31 +118,46 @@ class Module {
         library().check(set(context_), "cuCtxSetCurrent");
     }
 
-    void* function(const std::string& name) {
+    void* function(Kernel kernel, bool brain) {
         std::lock_guard<std::mutex> lock(mutex_);
-        auto known = functions_.find(name);
+        auto key = std::make_tuple(kernel.name, kernel.heads, brain);
+        auto known = functions_.find(key);
         if (known != functions_.end()) return known->second;
+        std::string name = kernel.name;
+        if (kernel.heads > 0) name += "_" + std::to_string(kernel.heads);
+        name += brain ? "_brain" : "_float";
         void* found = nullptr;
-        library().driver("cuModuleGetFunction", &found, module_, name.c_str());
-        functions_.emplace(name, found);
+        library().driver("cuModuleGetFunction", &found, module_of(kernel.heads), name.c_str());
+        functions_.emplace(key, found);
         return found;
     }
 
    private:
+    void* module_of(int heads) {
+        void*& module = modules_[heads];
+        if (!module) {
+            std::string image = compile(device_, heads);
+            library().driver("cuModuleLoadData", &module, static_cast<const void*>(image.data()));
+        }
+        return module;
+    }
+
+    c10::Device device_;
     void* context_ = nullptr;
-    void* module_ = nullptr;
-    std::unordered_map<std::string, void*> functions_;
+    std::map<int, void*> modules_;
+    // Names are those of the source: the same name has the same address.
+    std::map<std::tuple<const char*, int, bool>, void*> functions_;
     std::mutex mutex_;
 };
 
 // Never destroyed: CUDA may be gone before they are.
-Module& module_of(c10::Device device) {
+Kernels& kernels_of(c10::Device device) {
     static std::mutex mutex;
-    static auto* modules = new std::map<c10::DeviceIndex, std::unique_ptr<Module>>;
+    static auto* all = new std::map<c10::DeviceIndex, std::unique_ptr<Kernels>>;
     std::lock_guard<std::mutex> lock(mutex);
-    auto& module = (*modules)[device.index()];
-    if (!module) module = std::make_unique<Module>(device);
-    return *module;
+    auto& kernels = (*all)[device.index()];
+    if (!kernels) kernels = std::make_unique<Kernels>(device);
+    return *kernels;
 }
 
 }  // namespace
@@ -149,7 +166,7 @@ void prepare(c10::Device device) {
     c10::DeviceGuard guard(device);
     // The first memory that is asked for makes a context.
     at::empty({1}, at::TensorOptions().device(device));
-    module_of(device);
+    kernels_of(device);
 }
 
 int64_t multiprocessors(c10::Device device) {
@@ -160,15 +177,15 @@ int64_t multiprocessors(c10::Device device) {
     }
 }
 
-void launch(c10::Device device, const std::string& name, Grid grid, unsigned threads, void** arguments) {
+void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned threads, void** arguments) {
     typedef int Launch(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
     static Launch* run = library().find<Launch>("cuLaunchKernel");
     c10::DeviceGuard guard(device);
-    Module& module = module_of(device);
-    module.enter();
+    Kernels& kernels = kernels_of(device);
+    kernels.enter();
     void* stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
-    int code = run(module.function(name), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
-    library().check(code, name.c_str());
+    int code = run(kernels.function(kernel, brain), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
+    library().check(code, kernel.name);
 }
 
 }  // namespace cuda

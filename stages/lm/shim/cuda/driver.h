@@ -4,31 +4,36 @@
 
 #include "../shim.h"
 
-#include <string>
-
 namespace cuda {
 
 struct Grid {
     unsigned x, y = 1, z = 1;
 };
 
-// Compiles the kernels for a device, once. Throws what stands in the way.
+// A kernel, and for how many query heads it is compiled where that matters.
+struct Kernel {
+    const char* name;
+    int heads = 0;
+};
+
+// Compiles the kernels for a device, once, but for those whose heads are not known yet. Throws what stands in the way.
 void prepare(c10::Device device);
 
 // A device's multiprocessors; 0 where the driver cannot be asked.
 int64_t multiprocessors(c10::Device device);
 
-// Launches the kernel `name` on the current stream of a device; `arguments` points to each of its parameters.
-void launch(c10::Device device, const std::string& name, Grid grid, unsigned threads, void** arguments);
+// Launches a kernel for brain floats, or single precision, on the current stream of a device; `arguments` points to each of its
+// parameters.
+void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned threads, void** arguments);
 
-// Launches `name`_float or `name`_brain, as `x` holds, with arguments of just the types of the parameters.
+// Launches a kernel for what `x` holds, with arguments of just the types of the parameters.
 template <typename... Arguments>
-void launch(const at::Tensor& x, const char* name, Grid grid, unsigned threads, Arguments... arguments) {
+void launch(const at::Tensor& x, Kernel kernel, Grid grid, unsigned threads, Arguments... arguments) {
     if (grid.x == 0) return;
     void* list[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
     bool brain = x.scalar_type() == at::kBFloat16;
     TORCH_CHECK(brain || x.scalar_type() == at::kFloat, "a kernel takes single precision or brain floats");
-    launch(x.device(), std::string(name) + (brain ? "_brain" : "_float"), grid, threads, list);
+    launch(x.device(), kernel, brain, grid, threads, list);
 }
 
 }  // namespace cuda

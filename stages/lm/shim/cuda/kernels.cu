@@ -74,12 +74,21 @@ __device__ inline Exponentials of_block(Exponentials own, Exponentials* room) {
     return all;
 }
 
-// Of one row of logits, by a block.
+// How many elements of a row of logits each warp of a block has.
+template <typename E>
+__device__ inline int64 stretch(int64 v) {
+    int64 at_once = WARP * Pack<E>::COUNT, warps = blockDim.x / WARP;
+    return (v + at_once * warps - 1) / (at_once * warps) * at_once;
+}
+
+// Of one row of logits, by a block; `room` then has those of each warp's stretch.
 template <typename E>
 __device__ Exponentials of_row(const E* x, int64 v, float scale, Exponentials* room) {
     const int COUNT = Pack<E>::COUNT;
+    int64 start = threadIdx.x / WARP * stretch<E>(v), end = min(v, start + stretch<E>(v));
     Exponentials own = {LEAST, 0};
-    for (int64 c = threadIdx.x * COUNT; c < v; c += blockDim.x * COUNT) {
+#pragma unroll 4
+    for (int64 c = start + threadIdx.x % WARP * COUNT; c < end; c += WARP * COUNT) {
         Pack<E> pack = load(x + c);
         Exponentials here = {LEAST, 0};
         for (int k = 0; k < COUNT; ++k) here.top = fmaxf(here.top, get(pack.of[k]) * scale);
@@ -89,7 +98,32 @@ __device__ Exponentials of_row(const E* x, int64 v, float scale, Exponentials* r
     return of_block(own, room);
 }
 
-// x [n, 2f]: gates, then the others; y [n, f]. A block for each token, as in all up to `sample`.
+// y = x / rms(x) * weight for x [n, d]. A block for each token, as in all up to `sample`.
+template <typename E>
+__device__ void rms_norm(const E* x, const E* weight, E* y, int64 d, float eps) {
+    const int COUNT = Pack<E>::COUNT;
+    __shared__ float squares[MOST_WARPS];
+    x += blockIdx.x * d;
+    y += blockIdx.x * d;
+    float sum = 0;
+    for (int64 c = threadIdx.x * COUNT; c < d; c += blockDim.x * COUNT) {
+        Pack<E> pack = load(x + c);
+        for (int k = 0; k < COUNT; ++k) sum += get(pack.of[k]) * get(pack.of[k]);
+    }
+    sum = sum_of_warp(sum);
+    if (threadIdx.x % WARP == 0) squares[threadIdx.x / WARP] = sum;
+    __syncthreads();
+    sum = 0;
+    for (int i = 0; i < static_cast<int>(blockDim.x) / WARP; ++i) sum += squares[i];
+    float inverse = rsqrtf(sum / d + eps);
+    for (int64 c = threadIdx.x * COUNT; c < d; c += blockDim.x * COUNT) {
+        Pack<E> pack = load(x + c), weights = load(weight + c);
+        for (int k = 0; k < COUNT; ++k) set(pack.of[k], get(pack.of[k]) * inverse * get(weights.of[k]));
+        store(y + c, pack);
+    }
+}
+
+// x [n, 2f]: gates, then the others; y [n, f].
 template <typename E>
 __device__ void swiglu_forward(const E* x, E* y, int64 f) {
     const int COUNT = Pack<E>::COUNT;
@@ -123,6 +157,18 @@ __device__ void swiglu_backward(const E* dy, const E* x, E* dx, int64 f) {
     }
 }
 
+// The channels of a head from c on, a pack of them, turned by its angles, or back where `sign` is -1. Both halves of a head have the
+// same angles.
+template <typename E>
+__device__ inline void turn(const E* head, const E* cos, const E* sin, int c, int d, float sign, float* turned) {
+    int half = d / 2, angle = c < half ? c : c - half;
+    Pack<E> own = load(head + c), other = load(head + (c < half ? c + half : c - half));
+    Pack<E> cosines = load(cos + angle), sines = load(sin + angle);
+    float towards = c < half ? -sign : sign;
+    for (int k = 0; k < Pack<E>::COUNT; ++k)
+        turned[k] = get(own.of[k]) * get(cosines.of[k]) + get(other.of[k]) * towards * get(sines.of[k]);
+}
+
 // Turns the first `heads` heads of x [n, channels] by angles [n, d], or back where `sign` is -1; the rest is copied.
 template <typename E>
 __device__ void rotate(const E* x, const E* cos, const E* sin, E* y, int64 channels, int heads, int d, float sign) {
@@ -132,17 +178,15 @@ __device__ void rotate(const E* x, const E* cos, const E* sin, E* y, int64 chann
     cos += blockIdx.x * static_cast<int64>(d);
     sin += blockIdx.x * static_cast<int64>(d);
     for (int c = threadIdx.x * COUNT; c < channels; c += blockDim.x * COUNT) {
-        Pack<E> own = load(x + c);
+        Pack<E> pack;
         if (c < heads * d) {
-            int at = c % d, half = d / 2;
-            Pack<E> other = load(x + (at < half ? c + half : c - half));
-            float towards = at < half ? -sign : sign;
-            // Both halves of a head have the angles of the first.
-            Pack<E> cosines = load(cos + at % half), sines = load(sin + at % half);
-            for (int k = 0; k < COUNT; ++k)
-                set(own.of[k], get(own.of[k]) * get(cosines.of[k]) + get(other.of[k]) * towards * get(sines.of[k]));
+            float turned[COUNT];
+            turn(x + c / d * d, cos, sin, c % d, d, sign, turned);
+            for (int k = 0; k < COUNT; ++k) set(pack.of[k], turned[k]);
+        } else {
+            pack = load(x + c);
         }
-        store(y + c, own);
+        store(y + c, pack);
     }
 }
 
@@ -210,16 +254,15 @@ __device__ inline int least(int own, int* room) {
 
 #define NO_TOKEN 0x7fffffff
 
-// The first token of a row at which the cumulated weight, exp(x scale - top), exceeds `wanted`; by a block. Rounding can leave all
-// of it below: then it is the last token that has any.
+// The first token of a row from `start` on at which the cumulated weight, `done` before it and exp(x scale - top) each, exceeds
+// `wanted`; by a block. Rounding can leave all of it below: then it is the last token that has any.
 template <typename E>
-__device__ int cumulated(const E* x, int v, float scale, float top, double wanted) {
+__device__ int cumulated(const E* x, int start, int v, float scale, float top, double done, double wanted) {
     const int COUNT = Pack<E>::COUNT;
     __shared__ double sums[MOST_WARPS];
     __shared__ int firsts[MOST_WARPS];
     int last = 0, tile = blockDim.x * COUNT;
-    double done = 0;
-    for (int start = 0; start < v; start += tile) {
+    for (; start < v; start += tile) {
         int c = start + threadIdx.x * COUNT, first = NO_TOKEN;
         float weights[COUNT];
         double own = 0, here;
@@ -243,26 +286,40 @@ __device__ int cumulated(const E* x, int v, float scale, float top, double wante
     return -least(-last, firsts);
 }
 
-// The likeliest token of a row, the first of several; by a block.
+// As that, from the stretch on in which it must be; `room` has what `of_row` left.
 template <typename E>
-__device__ int likeliest(const E* x, int v, Exponentials* room) {
+__device__ int drawn(const E* x, int64 v, float scale, Exponentials all, double uniform, const Exponentials* room) {
+    double wanted = uniform * all.sum, done = 0, next = 0;
+    int64 start = 0;
+    for (int i = 0; i < static_cast<int>(blockDim.x) / WARP && next <= wanted; ++i) {
+        float weight = room[i].sum * expf(room[i].top - all.top);
+        if (weight > 0) {
+            start = i * stretch<E>(v);
+            done = next;
+        }
+        next += weight;
+    }
+    return cumulated(x, static_cast<int>(start), static_cast<int>(v), scale, all.top, done, wanted);
+}
+
+// The first token of a row whose logit is `top`; by a block.
+template <typename E>
+__device__ int likeliest(const E* x, int v, float top) {
     __shared__ int firsts[MOST_WARPS];
-    float top = of_row(x, v, 1, room).top;
     int first = NO_TOKEN;
     for (int c = threadIdx.x; c < v && first == NO_TOKEN; c += blockDim.x)
         if (get(x[c]) == top) first = c;
     return least(first, firsts);
 }
 
-// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest where there are none;
-// out [n, 2]: the token, and its log-probability. A block for each row.
+// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest where there are none
+// (and `scale` is 1); out [n, 2]: the token, and its log-probability. A block for each row.
 template <typename E>
 __device__ void sample(const E* x, const double* uniforms, double* out, int64 v, float scale) {
     __shared__ Exponentials room[MOST_WARPS];
     x += blockIdx.x * v;
     Exponentials all = of_row(x, v, scale, room);
-    int token = uniforms ? cumulated(x, static_cast<int>(v), scale, all.top, uniforms[blockIdx.x] * all.sum)
-                         : likeliest(x, static_cast<int>(v), room);
+    int token = uniforms ? drawn(x, v, scale, all, uniforms[blockIdx.x], room) : likeliest(x, static_cast<int>(v), all.top);
     if (threadIdx.x > 0) return;
     // Where logits are no numbers there is no token.
     token = token < v ? token : 0;
@@ -270,51 +327,66 @@ __device__ void sample(const E* x, const double* uniforms, double* out, int64 v,
     out[2 * blockIdx.x + 1] = get(x[token]) * scale - all.top - logf(all.sum);
 }
 
-// Writes the keys and values of qkv [n, (h + 2g) d], token i's to slot i at its position; a layer's cache is [slots, g, t, d] for
-// keys and as much for values. A block for each token.
-template <typename E>
-__device__ void cache_write(const E* qkv, const int64* positions, E* keys, E* values, int h, int g, int d, int64 t) {
-    const int COUNT = Pack<E>::COUNT;
-    int64 token = blockIdx.x, position = positions[token];
-    qkv += token * (h + 2 * g) * d + h * d;
-    for (int c = threadIdx.x * COUNT; c < 2 * g * d; c += blockDim.x * COUNT) {
-        int head = c / d;
-        E* part = head < g ? keys : values;
-        store(part + ((token * g + head % g) * t + position) * d + c % d, load(qkv + c));
-    }
-}
-
 // Places that one block reads, and its threads; the channels of all its query heads together are no more than CHANNELS.
 #define SPLIT 128
 #define CHANNELS 1024
 
-// Attention of each row's newest token, queries in qkv [n, (h + 2g) d], over the cache [slots, g, t, d] up to its position, and no
-// further back than `window` places if that is above 0. Block (s, k, i) reads places s SPLIT and following for token i and for up
-// to R query heads of one key head; it leaves in parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score,
-// the sum of weights, and the weighted values.
+// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache [slots, g, t, d] up to its
+// position, where its own key, turned, and value are put; no further back than `window` places if that is above 0. Block (s, k, i)
+// reads places s SPLIT and following for token i and for up to R query heads of one key head; it leaves in
+// parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score, the sum of weights, and the weighted values.
 template <typename E, int R>
-__device__ void decode(const E* qkv, const E* keys, const E* values, const int64* positions, float* parts, int h, int g, int d,
-                       int64 t, int64 window, float scale) {
+__device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, const E* __restrict__ sin, E* keys, E* values,
+                       const int64* __restrict__ positions, float* parts, int h, int g, int d, int64 t, int64 window,
+                       float scale) {
     const int COUNT = Pack<E>::COUNT;
-    __shared__ float queries[CHANNELS], scores[R * SPLIT], sums[SPLIT * COUNT * R];
+    const int QUARTET = Pack<float>::COUNT;
+    __shared__ Pack<float> queries[CHANNELS / QUARTET];
+    __shared__ Pack<E> newest[CHANNELS / COUNT];
+    __shared__ float scores[R * SPLIT], sums[SPLIT * COUNT * R];
     int group = h / g, blocks = (group + R - 1) / R, key_head = blockIdx.y / blocks;
     int first = blockIdx.y % blocks * R, here = min(R, group - first);
     int64 token = blockIdx.z, last = positions[token], start = static_cast<int64>(blockIdx.x) * SPLIT;
-    const E* own = qkv + (token * (h + 2 * g) + key_head * group + first) * d;
-    for (int c = threadIdx.x; c < R * d; c += SPLIT) queries[c] = c < here * d ? get(own[c]) * scale : 0;
     keys += ((token * g + key_head) * t + start) * d;
     values += ((token * g + key_head) * t + start) * d;
-    int64 end = min(static_cast<int64>(SPLIT), last + 1 - start), begin = window > 0 ? last + 1 - window - start : 0;
+    // Of this block's places: the newest token's own, which may be none, and the first and the end of those that it sees.
+    int own_place = static_cast<int>(min(last - start, static_cast<int64>(SPLIT))), end = min(SPLIT, own_place + 1);
+    int begin = window > 0 ? static_cast<int>(max(static_cast<int64>(0), last + 1 - window - start)) : 0;
+
+    // The queries, of which there are zeros where R is more than there are, and the newest key.
+    qkv += token * (h + 2 * g) * d;
+    const E *own_query = qkv + (key_head * group + first) * d, *own_key = qkv + (h + key_head) * d, *own_value = own_key + g * d;
+    int packs = d / COUNT;
+    for (int i = threadIdx.x; i < (R + 1) * packs; i += SPLIT) {
+        int head = i / packs, c = i % packs * COUNT;
+        float turned[COUNT] = {};
+        if (head < here || head == R)
+            turn(head < R ? own_query + head * d : own_key, cos + token * d, sin + token * d, c, d, 1, turned);
+        if (head == R)
+            for (int k = 0; k < COUNT; ++k) set(newest[c / COUNT].of[k], turned[k]);
+        else
+            for (int k = 0; k < COUNT; ++k) queries[(head * d + c + k) / QUARTET].of[k % QUARTET] = turned[k] * scale;
+    }
     __syncthreads();
+    // Blocks for other query heads of the group have these from where they come from, not from the cache.
+    if (own_place >= 0 && own_place < SPLIT && first == 0 && threadIdx.x < packs) {
+        store(keys + static_cast<int64>(own_place) * d + threadIdx.x * COUNT, newest[threadIdx.x]);
+        store(values + static_cast<int64>(own_place) * d + threadIdx.x * COUNT, load(own_value + threadIdx.x * COUNT));
+    }
 
     // A thread for each place: what its key is to all the queries.
     int place = threadIdx.x;
     bool is_seen = place < end && place >= begin;
     float dots[R] = {};
+#pragma unroll 4
     for (int c = 0; c < (is_seen ? d : 0); c += COUNT) {
         Pack<E> key = load(keys + static_cast<int64>(place) * d + c);
+        if (place == own_place) key = newest[c / COUNT];
         for (int r = 0; r < R; ++r)
-            for (int k = 0; k < COUNT; ++k) dots[r] += queries[r * d + c + k] * get(key.of[k]);
+            for (int q = 0; q < COUNT; q += QUARTET) {
+                Pack<float> query = queries[(r * d + c + q) / QUARTET];
+                for (int k = 0; k < QUARTET; ++k) dots[r] += query.of[k] * get(key.of[q + k]);
+            }
     }
     for (int r = 0; r < R; ++r) scores[r * SPLIT + place] = is_seen ? dots[r] : LEAST;
     __syncthreads();
@@ -342,9 +414,9 @@ __device__ void decode(const E* qkv, const E* keys, const E* values, const int64
     // A few threads for the channels of a place, and as many places at a time as that leaves room for.
     int lanes = d / COUNT, teams = SPLIT / lanes, team = threadIdx.x / lanes, lane = threadIdx.x % lanes;
     float acc[R][COUNT] = {};
-    for (int i = team; i < (team < teams ? end : 0); i += teams) {
-        if (i < begin) continue;
-        Pack<E> value = load(values + static_cast<int64>(i) * d + lane * COUNT);
+#pragma unroll 4
+    for (int i = begin + team; i < (team < teams ? end : 0); i += teams) {
+        Pack<E> value = load((i == own_place ? own_value : values + static_cast<int64>(i) * d) + lane * COUNT);
         for (int r = 0; r < R; ++r)
             for (int k = 0; k < COUNT; ++k) acc[r][k] += scores[r * SPLIT + i] * get(value.of[k]);
     }
@@ -379,6 +451,9 @@ __device__ void decode_join(const float* parts, E* out, int splits, int d) {
 }
 
 #define KERNELS_OF(E, type)                                                                                                  \
+    extern "C" __global__ void rms_norm_##type(const E* x, const E* weight, E* y, int64 d, float eps) {                      \
+        rms_norm(x, weight, y, d, eps);                                                                                      \
+    }                                                                                                                        \
     extern "C" __global__ void swiglu_forward_##type(const E* x, E* y, int64 f) { swiglu_forward(x, y, f); }                 \
     extern "C" __global__ void swiglu_backward_##type(const E* dy, const E* x, E* dx, int64 f) {                             \
         swiglu_backward(dy, x, dx, f);                                                                                       \
@@ -398,23 +473,29 @@ __device__ void decode_join(const float* parts, E* out, int splits, int d) {
     extern "C" __global__ void sample_##type(const E* x, const double* uniforms, double* out, int64 v, float scale) {        \
         sample(x, uniforms, out, v, scale);                                                                                  \
     }                                                                                                                        \
-    extern "C" __global__ void cache_write_##type(const E* qkv, const int64* positions, E* keys, E* values, int h, int g,    \
-                                                  int d, int64 t) {                                                          \
-        cache_write(qkv, positions, keys, values, h, g, d, t);                                                               \
-    }                                                                                                                        \
     extern "C" __global__ void decode_join_##type(const float* parts, E* out, int splits, int d) {                           \
         decode_join(parts, out, splits, d);                                                                                  \
     }
 
-// For up to so many query heads of a key head.
-#define DECODE_OF(E, type, R)                                                                                                \
-    extern "C" __global__ void decode_##R##_##type(const E* qkv, const E* keys, const E* values, const int64* positions,     \
-                                                   float* parts, int h, int g, int d, int64 t, int64 window, float scale) {  \
-        decode<E, R>(qkv, keys, values, positions, parts, h, g, d, t, window, scale);                                        \
+// For up to R query heads of a key head.
+#define DECODE_OF(E, type, R) DECODE_NAMED(E, type, R)
+#define DECODE_NAMED(E, type, R)                                                                                             \
+    extern "C" __global__ void decode_##R##_##type(const E* qkv, const E* cos, const E* sin, E* keys, E* values,             \
+                                                   const int64* positions, float* parts, int h, int g, int d, int64 t,       \
+                                                   int64 window, float scale) {                                              \
+        decode<E, R>(qkv, cos, sin, keys, values, positions, parts, h, g, d, t, window, scale);                              \
     }
 
+// What is compiled together: all but `decode`, or that for HEADS query heads.
+#ifdef HEADS
+DECODE_OF(float, float, HEADS)
+DECODE_OF(Brain, brain, HEADS)
+#else
 KERNELS_OF(float, float)
 KERNELS_OF(Brain, brain)
+#endif
+
+#ifdef KERNELS_ON_HOST
 DECODE_OF(float, float, 1)
 DECODE_OF(float, float, 2)
 DECODE_OF(float, float, 4)
@@ -423,12 +504,10 @@ DECODE_OF(Brain, brain, 1)
 DECODE_OF(Brain, brain, 2)
 DECODE_OF(Brain, brain, 4)
 DECODE_OF(Brain, brain, 8)
-
-#ifdef KERNELS_ON_HOST
 #define FOR_ALL_KERNELS(X)                                                                                           \
-    X(swiglu_forward_float) X(swiglu_forward_brain) X(swiglu_backward_float) X(swiglu_backward_brain) X(rotate_float)   \
+    X(rms_norm_float) X(rms_norm_brain) X(swiglu_forward_float) X(swiglu_forward_brain) X(swiglu_backward_float) X(swiglu_backward_brain) X(rotate_float)   \
     X(rotate_brain) X(log_probs_float) X(log_probs_brain) X(log_probs_backward_float) X(log_probs_backward_brain)       \
-    X(sample_float) X(sample_brain) X(cache_write_float) X(cache_write_brain) X(decode_1_float) X(decode_2_float)       \
+    X(sample_float) X(sample_brain) X(decode_1_float) X(decode_2_float)       \
     X(decode_4_float) X(decode_8_float) X(decode_1_brain) X(decode_2_brain) X(decode_4_brain) X(decode_8_brain)         \
     X(decode_join_float) X(decode_join_brain)
 #endif

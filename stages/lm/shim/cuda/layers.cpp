@@ -1,4 +1,4 @@
-// SwiGLU, rotary positions, log-probabilities and sampling on a GPU, by one kernel each.
+// Norms, SwiGLU, rotary positions, log-probabilities and sampling on a GPU, by one kernel each.
 //
 // Shapes: n tokens, f width of gate or up, d channels of a head, v vocabulary.
 #include "driver.h"
@@ -29,7 +29,7 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
         at::Tensor x = packed(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor y = at::empty({n, f}, x.options());
-        cuda::launch(x, "swiglu_forward", one_each(n), threads_for(f, x, 512), x.const_data_ptr(), y.mutable_data_ptr(), f);
+        cuda::launch(x, {"swiglu_forward"}, one_each(n), threads_for(f, x, 512), x.const_data_ptr(), y.mutable_data_ptr(), f);
         ctx->save_for_backward({input});
         return y;
     }
@@ -37,7 +37,7 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         at::Tensor dy = packed(grads[0]), x = packed(ctx->get_saved_variables()[0]), dx = at::empty_like(x);
         int64_t n = x.size(0), f = x.size(1) / 2;
-        cuda::launch(x, "swiglu_backward", one_each(n), threads_for(f, x, 512), dy.const_data_ptr(), x.const_data_ptr(),
+        cuda::launch(x, {"swiglu_backward"}, one_each(n), threads_for(f, x, 512), dy.const_data_ptr(), x.const_data_ptr(),
                      dx.mutable_data_ptr(), f);
         return {dx};
     }
@@ -48,7 +48,7 @@ at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor&
     TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= channels, "angles do not fit the tokens");
     TORCH_CHECK(cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(), "angles of another type");
     at::Tensor y = at::empty_like(x);
-    cuda::launch(x, "rotate", one_each(n), threads_for(channels, x, 512), x.const_data_ptr(), cos.const_data_ptr(),
+    cuda::launch(x, {"rotate"}, one_each(n), threads_for(channels, x, 512), x.const_data_ptr(), cos.const_data_ptr(),
                  sin.const_data_ptr(), y.mutable_data_ptr(), channels, static_cast<int>(heads), static_cast<int>(d), sign);
     return y;
 }
@@ -75,7 +75,7 @@ struct LogProbs : torch::autograd::Function<LogProbs> {
         int64_t n = logits.size(0), v = logits.size(1);
         TORCH_CHECK(index.numel() == n && index.scalar_type() == at::kLong, n, " tokens, ", index.numel(), " targets");
         at::Tensor out = at::empty({n}, logits.options().dtype(at::kFloat)), lse = at::empty_like(out);
-        cuda::launch(logits, "log_probs", one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
+        cuda::launch(logits, {"log_probs"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
                      index.const_data_ptr(), out.mutable_data_ptr(), lse.mutable_data_ptr(), v, static_cast<float>(scale));
         ctx->save_for_backward({input, index, lse});
         ctx->saved_data["scale"] = scale;
@@ -86,7 +86,7 @@ struct LogProbs : torch::autograd::Function<LogProbs> {
         variable_list saved = ctx->get_saved_variables();
         at::Tensor logits = packed(saved[0]), dy = grads[0].to(at::kFloat).contiguous(), dx = at::empty_like(logits);
         int64_t n = logits.size(0), v = logits.size(1);
-        cuda::launch(logits, "log_probs_backward", one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
+        cuda::launch(logits, {"log_probs_backward"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
                      saved[1].const_data_ptr(), saved[2].const_data_ptr(), dy.const_data_ptr(), dx.mutable_data_ptr(), v,
                      static_cast<float>(ctx->saved_data["scale"].toDouble()));
         return {dx, at::Tensor(), at::Tensor()};
@@ -100,6 +100,22 @@ extern "C" {
 // Compiles the kernels for GPU `index`, or says what stands in the way.
 char* r1flow_cuda_prepare(int64_t index) {
     return guarded([&] { cuda::prepare(c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index))); });
+}
+
+// RMSNorm over the last dimension. Where gradients are wanted it is libtorch's, which has a way back.
+char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* out) {
+    return guarded([&] {
+        if (at::GradMode::is_enabled()) {
+            *out = new at::Tensor(at::rms_norm(*x, weight->sizes(), *weight, eps));
+            return;
+        }
+        at::Tensor from = packed(*x), by = packed(*weight), y = at::empty_like(from);
+        int64_t d = from.size(-1);
+        TORCH_CHECK(by.numel() == d && by.scalar_type() == from.scalar_type(), "a norm of another width or type");
+        cuda::launch(from, {"rms_norm"}, one_each(from.numel() / d), threads_for(d, from, 256), from.const_data_ptr(),
+                     by.const_data_ptr(), y.mutable_data_ptr(), d, static_cast<float>(eps));
+        *out = new at::Tensor(y);
+    });
 }
 
 char* r1flow_cuda_swiglu(tensor x, tensor* out) {
@@ -124,7 +140,7 @@ char* r1flow_cuda_sample(tensor logits, tensor uniforms, double scale, tensor* o
         int64_t n = x.size(0), v = x.size(1);
         TORCH_CHECK(!uniforms || (given.numel() == n && given.scalar_type() == at::kDouble), "a uniform number for each row");
         at::Tensor drawn = at::empty({n, 2}, x.options().dtype(at::kDouble));
-        cuda::launch(x, "sample", one_each(n), threads_for(v, x, 1024), x.const_data_ptr(),
+        cuda::launch(x, {"sample"}, one_each(n), threads_for(v, x, 1024), x.const_data_ptr(),
                      uniforms ? given.const_data_ptr() : nullptr, drawn.mutable_data_ptr(), v, static_cast<float>(scale));
         *out = new at::Tensor(drawn);
     });

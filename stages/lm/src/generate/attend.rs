@@ -58,6 +58,7 @@ impl Attend for Prefill<'_> {
     }
 
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
+        let qkv_nc = &heads.rotate(qkv_nc, &self.rotation);
         if let Some(cache) = self.cache.native(layer) {
             shim::cache_write(qkv_nc, cache, &self.tokens, &self.slots, &self.places, heads)
                 .expect("rows fit their slots");
@@ -127,19 +128,18 @@ impl Attend for Decode<'_> {
     }
 
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
-        match &self.positions {
-            Positions::Here(positions) => {
-                if let Some(cache) = self.cache.native(layer) {
-                    return shim::decode_attention(qkv_nc, cache, positions, heads).expect("rows fit their slots");
-                }
-            }
-            Positions::There(positions_n) => {
-                if cuda::suits(qkv_nc, &[heads.dim]) {
-                    let cache = self.cache.plain(layer);
-                    return cuda::decode(qkv_nc, cache, positions_n, self.longest, heads)
-                        .expect("rows fit their slots");
-                }
-            }
+        if let Positions::There(positions_n) = &self.positions
+            && cuda::suits(qkv_nc, &[heads.dim / 2])
+        {
+            let cache = self.cache.plain(layer);
+            return cuda::decode(qkv_nc, &self.rotation, cache, positions_n, self.longest, heads)
+                .expect("rows fit their slots");
+        }
+        let qkv_nc = &heads.rotate(qkv_nc, &self.rotation);
+        if let Positions::Here(positions) = &self.positions
+            && let Some(cache) = self.cache.native(layer)
+        {
+            return shim::decode_attention(qkv_nc, cache, positions, heads).expect("rows fit their slots");
         }
         let (q, k, v) = heads.split(qkv_nc);
         let mask_n11t = self.write(layer, &[&k, &v], heads.window);

@@ -92,7 +92,6 @@ impl Attention for GroupedAttention {
         if let Some(norms) = &self.head_norms {
             qkv_nc = norms.apply(&qkv_nc, self.heads);
         }
-        let qkv_nc = self.heads.rotate(&qkv_nc, attend.rotation());
         let attention = attend.attend(self.layer, &qkv_nc, self.heads);
         linear_add(x_nd, &attention, &self.o_weight, self.o_bias.as_ref())
     }

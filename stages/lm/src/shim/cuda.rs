@@ -16,6 +16,7 @@ type Raw = *mut C_tensor;
 
 unsafe extern "C" {
     fn r1flow_cuda_prepare(index: i64) -> *mut c_char;
+    fn r1flow_cuda_rms_norm(x: Raw, weight: Raw, eps: f64, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_swiglu(x: Raw, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_rotate(x: Raw, cos: Raw, sin: Raw, heads: i64, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_log_probs(logits: Raw, targets: Raw, scale: f64, out: *mut Raw) -> *mut c_char;
@@ -34,6 +35,8 @@ unsafe extern "C" {
     #[rustfmt::skip]
     fn r1flow_cuda_decode(
         qkv: Raw,
+        cos: Raw,
+        sin: Raw,
         keys: Raw,
         values: Raw,
         positions: Raw,
@@ -74,9 +77,15 @@ fn are_there(index: usize) -> bool {
     })
 }
 
+/// RMSNorm over the last dimension, for what [`suits`] with its width.
+pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<Tensor, Error> {
+    // SAFETY: the tensors live through the call, as in all below.
+    made(|out| unsafe { r1flow_cuda_rms_norm(pointer(x), pointer(weight_d), eps, out) })
+}
+
 /// As the CPU's, for what [`suits`] with the width of a half.
 pub(crate) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
-    // SAFETY: the tensors live through the call, as in all below.
+    // SAFETY: as above.
     made(|out| unsafe { r1flow_cuda_swiglu(pointer(gate_up), out) })
 }
 
@@ -110,10 +119,11 @@ pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, he
     made(|out| unsafe { r1flow_flash_attention(qkv, starts, longest, query, key_value, dim, window, out) })
 }
 
-/// Puts each row's newest key and value, in [n, c], at its position, [n], of its slot, and returns its attention over what is
-/// there, [n, h d]. A layer's keys and values are [slots, g, t, d]; no position reaches `longest`.
+/// Puts each row's newest key and value, in [n, c] before rotation, at its position, [n], of its slot, and returns its attention
+/// over what is there, [n, h d]; for what [`suits`] with half the width of a head. A layer's keys and values are [slots, g, t, d]; no position reaches `longest`.
 pub(crate) fn decode(
     qkv_nc: &Tensor,
+    rotation: &Rotation,
     (keys, values): (&Tensor, &Tensor),
     positions_n: &Tensor,
     longest: i64,
@@ -122,6 +132,7 @@ pub(crate) fn decode(
     let Heads { query, key_value, dim, window } = heads;
     let (qkv, positions, window) = (pointer(qkv_nc), pointer(positions_n), window.unwrap_or(0));
     let (keys, values) = (pointer(keys), pointer(values));
+    let (cos, sin) = (pointer(&rotation.cos_nd), pointer(&rotation.sin_nd));
     // SAFETY: as above.
-    made(|out| unsafe { r1flow_cuda_decode(qkv, keys, values, positions, longest, query, key_value, dim, window, out) })
+    made(|out| unsafe { r1flow_cuda_decode(qkv, cos, sin, keys, values, positions, longest, query, key_value, dim, window, out) })
 }
