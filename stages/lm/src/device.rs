@@ -85,7 +85,8 @@ pub fn survey() -> Result<String, Error> {
     let device = setup(0, "cuda")?;
     let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
     let probe = Tensor::zeros([8], (Kind::Float, device));
-    let kernels = if cuda::suits(&probe, &[8]) { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
+    let kernels =
+        if cuda::suits(&probe, &[8]) { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
     Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 

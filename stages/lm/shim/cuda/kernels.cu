@@ -98,9 +98,10 @@ __device__ Exponentials of_row(const E* x, int64 v, float scale, Exponentials* r
     return of_block(own, room);
 }
 
-// y = x / rms(x) * weight for x [n, d]. A block for each token, as in all up to `sample`.
+// y = x / rms(x) * weight for x [n, d], and 1 / rms(x), [n], unless nobody wants that. A block for each token, as in all up to
+// `sample` but the next.
 template <typename E>
-__device__ void rms_norm(const E* x, const E* weight, E* y, int64 d, float eps) {
+__device__ void rms_norm(const E* x, const E* weight, E* y, float* inverses, int64 d, float eps) {
     const int COUNT = Pack<E>::COUNT;
     __shared__ float squares[MOST_WARPS];
     x += blockIdx.x * d;
@@ -116,11 +117,68 @@ __device__ void rms_norm(const E* x, const E* weight, E* y, int64 d, float eps) 
     sum = 0;
     for (int i = 0; i < static_cast<int>(blockDim.x) / WARP; ++i) sum += squares[i];
     float inverse = rsqrtf(sum / d + eps);
+    if (inverses && threadIdx.x == 0) inverses[blockIdx.x] = inverse;
     for (int64 c = threadIdx.x * COUNT; c < d; c += blockDim.x * COUNT) {
         Pack<E> pack = load(x + c), weights = load(weight + c);
         for (int k = 0; k < COUNT; ++k) set(pack.of[k], get(pack.of[k]) * inverse * get(weights.of[k]));
         store(y + c, pack);
     }
+}
+
+// Channels of the widest norm whose gradient a block can take.
+#define WIDEST 4096
+
+// The gradient of that: dx for dy, with what comes `through` beside the norm added unless there is none, and for the weight what
+// the tokens of each block add up to, parts [blocks, d]. A block for `rows` tokens, with a thread for each pack of channels.
+template <typename E>
+__device__ void rms_norm_backward(const E* __restrict__ x, const E* __restrict__ weight, const float* __restrict__ inverses,
+                                  const E* __restrict__ dy, const E* __restrict__ through, E* __restrict__ dx, float* parts, int64 n,
+                                  int64 d, int64 rows) {
+    const int COUNT = Pack<E>::COUNT, TOGETHER = 2;
+    // Twice, so that a warp may be a step ahead of another.
+    __shared__ float room[2][TOGETHER][MOST_WARPS];
+    int64 c = threadIdx.x * COUNT, start = blockIdx.x * rows, end = min(n, start + rows);
+    bool is_in = c < d;
+    Pack<E> weights = {}, xs[TOGETHER] = {}, grads[TOGETHER] = {};
+    if (is_in) weights = load(weight + c);
+    float sums[COUNT] = {};
+    int turn = 0;
+    for (int64 row = start; row < end; row += TOGETHER, turn ^= 1) {
+        int here = static_cast<int>(min(static_cast<int64>(TOGETHER), end - row));
+#pragma unroll
+        for (int i = 0; i < TOGETHER; ++i) {
+            if (is_in && i < here) {
+                xs[i] = load(x + (row + i) * d + c);
+                grads[i] = load(dy + (row + i) * d + c);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < TOGETHER; ++i) {
+            float dot = 0;
+            for (int k = 0; k < COUNT; ++k) dot += get(grads[i].of[k]) * get(weights.of[k]) * get(xs[i].of[k]);
+            dot = sum_of_warp(dot);
+            if (threadIdx.x % WARP == 0) room[turn][i][threadIdx.x / WARP] = dot;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int i = 0; i < TOGETHER; ++i) {
+            if (is_in && i < here) {
+                float dot = 0, inverse = inverses[row + i];
+                for (int w = 0; w < static_cast<int>(blockDim.x) / WARP; ++w) dot += room[turn][i][w];
+                float share = inverse * inverse * inverse * dot / d;
+                Pack<E> out = {};
+                if (through) out = load(through + (row + i) * d + c);
+                for (int k = 0; k < COUNT; ++k) {
+                    float grad = get(grads[i].of[k]), own = get(xs[i].of[k]);
+                    set(out.of[k], (through ? get(out.of[k]) : 0) + inverse * grad * get(weights.of[k]) - share * own);
+                    sums[k] += grad * own * inverse;
+                }
+                store(dx + (row + i) * d + c, out);
+            }
+        }
+    }
+    for (int k = 0; k < COUNT; ++k)
+        if (is_in) parts[blockIdx.x * d + c + k] = sums[k];
 }
 
 // x [n, 2f]: gates, then the others; y [n, f].
@@ -451,8 +509,13 @@ __device__ void decode_join(const float* parts, E* out, int splits, int d) {
 }
 
 #define KERNELS_OF(E, type)                                                                                                  \
-    extern "C" __global__ void rms_norm_##type(const E* x, const E* weight, E* y, int64 d, float eps) {                      \
-        rms_norm(x, weight, y, d, eps);                                                                                      \
+    extern "C" __global__ void rms_norm_##type(const E* x, const E* weight, E* y, float* inverses, int64 d, float eps) {     \
+        rms_norm(x, weight, y, inverses, d, eps);                                                                            \
+    }                                                                                                                        \
+    extern "C" __global__ void __launch_bounds__(WIDEST / Pack<E>::COUNT)                                                    \
+        rms_norm_backward_##type(const E* x, const E* weight, const float* inverses, const E* dy, const E* through, E* dx,   \
+                                 float* parts, int64 n, int64 d, int64 rows) {                                               \
+        rms_norm_backward(x, weight, inverses, dy, through, dx, parts, n, d, rows);                                          \
     }                                                                                                                        \
     extern "C" __global__ void swiglu_forward_##type(const E* x, E* y, int64 f) { swiglu_forward(x, y, f); }                 \
     extern "C" __global__ void swiglu_backward_##type(const E* dy, const E* x, E* dx, int64 f) {                             \
@@ -505,7 +568,8 @@ DECODE_OF(Brain, brain, 2)
 DECODE_OF(Brain, brain, 4)
 DECODE_OF(Brain, brain, 8)
 #define FOR_ALL_KERNELS(X)                                                                                           \
-    X(rms_norm_float) X(rms_norm_brain) X(swiglu_forward_float) X(swiglu_forward_brain) X(swiglu_backward_float) X(swiglu_backward_brain) X(rotate_float)   \
+    X(rms_norm_float) X(rms_norm_brain) X(rms_norm_backward_float) X(rms_norm_backward_brain)                             \
+    X(swiglu_forward_float) X(swiglu_forward_brain) X(swiglu_backward_float) X(swiglu_backward_brain) X(rotate_float)   \
     X(rotate_brain) X(log_probs_float) X(log_probs_brain) X(log_probs_backward_float) X(log_probs_backward_brain)       \
     X(sample_float) X(sample_brain) X(decode_1_float) X(decode_2_float)       \
     X(decode_4_float) X(decode_8_float) X(decode_1_brain) X(decode_2_brain) X(decode_4_brain) X(decode_8_brain)         \

@@ -24,6 +24,40 @@ unsigned threads_for(int64_t elements, const at::Tensor& x, int64_t most) {
     return static_cast<unsigned>(32 * std::max<int64_t>(1, std::min(warps, most / 32)));
 }
 
+// `inverses`, [n], gets what the way back needs, if it is a tensor.
+at::Tensor normed(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor inverses) {
+    int64_t d = x.size(-1);
+    TORCH_CHECK(weight.numel() == d && weight.scalar_type() == x.scalar_type(), "a norm of another width or type");
+    at::Tensor y = at::empty_like(x);
+    cuda::launch(x, {"rms_norm"}, one_each(x.numel() / d), threads_for(d, x, 256), x.const_data_ptr(), weight.const_data_ptr(),
+                 y.mutable_data_ptr(), inverses.defined() ? inverses.mutable_data_ptr() : nullptr, d, static_cast<float>(eps));
+    return y;
+}
+
+struct RmsNorm : torch::autograd::Function<RmsNorm> {
+    static variable_list forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& weight, double eps) {
+        at::Tensor x = packed(input);
+        at::Tensor inverses = at::empty({x.numel() / x.size(-1)}, x.options().dtype(at::kFloat));
+        at::Tensor y = normed(x, packed(weight), eps, inverses);
+        ctx->save_for_backward({input, weight, inverses});
+        return {input, y};
+    }
+
+    static variable_list backward(AutogradContext* ctx, variable_list grads) {
+        if (!grads[1].defined()) return {grads[0], at::Tensor(), at::Tensor()};
+        variable_list saved = ctx->get_saved_variables();
+        at::Tensor x = packed(saved[0]), weight = packed(saved[1]), dy = packed(grads[1]), dx = at::empty_like(x);
+        at::Tensor through = grads[0].defined() ? packed(grads[0]) : at::Tensor();
+        int64_t d = x.size(-1), n = x.numel() / d, rows = std::max<int64_t>(16, (n + 1023) / 1024);
+        at::Tensor parts = at::empty({(n + rows - 1) / rows, d}, saved[2].options());
+        cuda::launch(x, {"rms_norm_backward"}, one_each(parts.size(0)), threads_for(d, x, 1024), x.const_data_ptr(),
+                     weight.const_data_ptr(), saved[2].const_data_ptr(), dy.const_data_ptr(),
+                     through.defined() ? through.const_data_ptr() : nullptr, dx.mutable_data_ptr(), parts.mutable_data_ptr(),
+                     n, d, rows);
+        return {dx, ctx->needs_input_grad(1) ? parts.sum(0) : at::Tensor(), at::Tensor()};
+    }
+};
+
 struct SwiGlu : torch::autograd::Function<SwiGlu> {
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input) {
         at::Tensor x = packed(input);
@@ -102,19 +136,18 @@ char* r1flow_cuda_prepare(int64_t index) {
     return guarded([&] { cuda::prepare(c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index))); });
 }
 
-// RMSNorm over the last dimension. Where gradients are wanted it is libtorch's, which has a way back.
-char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* out) {
+// The stream x, and its RMSNorm over the last dimension. Who goes on with this stream, and not with x itself, spares the way back a
+// pass over both gradients.
+char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* stream, tensor* out) {
     return guarded([&] {
-        if (at::GradMode::is_enabled()) {
-            *out = new at::Tensor(at::rms_norm(*x, weight->sizes(), *weight, eps));
+        if (!at::GradMode::is_enabled()) {
+            *out = new at::Tensor(normed(packed(*x), packed(*weight), eps, at::Tensor()));
+            *stream = new at::Tensor(*x);
             return;
         }
-        at::Tensor from = packed(*x), by = packed(*weight), y = at::empty_like(from);
-        int64_t d = from.size(-1);
-        TORCH_CHECK(by.numel() == d && by.scalar_type() == from.scalar_type(), "a norm of another width or type");
-        cuda::launch(from, {"rms_norm"}, one_each(from.numel() / d), threads_for(d, from, 256), from.const_data_ptr(),
-                     by.const_data_ptr(), y.mutable_data_ptr(), d, static_cast<float>(eps));
-        *out = new at::Tensor(y);
+        variable_list both = RmsNorm::apply(*x, *weight, eps);
+        *stream = new at::Tensor(both[0]);
+        *out = new at::Tensor(both[1]);
     });
 }
 

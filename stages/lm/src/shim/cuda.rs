@@ -16,7 +16,7 @@ type Raw = *mut C_tensor;
 
 unsafe extern "C" {
     fn r1flow_cuda_prepare(index: i64) -> *mut c_char;
-    fn r1flow_cuda_rms_norm(x: Raw, weight: Raw, eps: f64, out: *mut Raw) -> *mut c_char;
+    fn r1flow_cuda_rms_norm(x: Raw, weight: Raw, eps: f64, stream: *mut Raw, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_swiglu(x: Raw, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_rotate(x: Raw, cos: Raw, sin: Raw, heads: i64, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_log_probs(logits: Raw, targets: Raw, scale: f64, out: *mut Raw) -> *mut c_char;
@@ -77,10 +77,19 @@ fn are_there(index: usize) -> bool {
     })
 }
 
-/// RMSNorm over the last dimension, for what [`suits`] with its width.
-pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<Tensor, Error> {
-    // SAFETY: the tensors live through the call, as in all below.
-    made(|out| unsafe { r1flow_cuda_rms_norm(pointer(x), pointer(weight_d), eps, out) })
+/// The stream and its RMSNorm over the last dimension, for what [`suits`] with its width and [`norms`]. Who goes on with the stream
+/// that is returned has a cheaper way back.
+pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<(Tensor, Tensor), Error> {
+    let mut stream = null_mut();
+    // SAFETY: the tensors live through the call, as in all below, and there is room for both results.
+    let out = made(|out| unsafe { r1flow_cuda_rms_norm(pointer(x), pointer(weight_d), eps, &raw mut stream, out) })?;
+    // SAFETY: it is a new tensor, which nobody else has.
+    Ok((unsafe { Tensor::from_ptr(stream) }, out))
+}
+
+/// Whether a block has threads for a norm of this width.
+pub(crate) fn norms(width: i64) -> bool {
+    width <= 4 * 1024
 }
 
 /// As the CPU's, for what [`suits`] with the width of a half.
@@ -134,5 +143,7 @@ pub(crate) fn decode(
     let (keys, values) = (pointer(keys), pointer(values));
     let (cos, sin) = (pointer(&rotation.cos_nd), pointer(&rotation.sin_nd));
     // SAFETY: as above.
-    made(|out| unsafe { r1flow_cuda_decode(qkv, cos, sin, keys, values, positions, longest, query, key_value, dim, window, out) })
+    made(|out| unsafe {
+        r1flow_cuda_decode(qkv, cos, sin, keys, values, positions, longest, query, key_value, dim, window, out)
+    })
 }

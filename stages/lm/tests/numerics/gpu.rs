@@ -205,9 +205,7 @@ fn our_kernels_do_what_the_cpu_s_do() {
         }
     });
     let Some(report) = report else { return };
-    for kernel in
-        ["swiglu_backward", "rotate", "log_probs_backward", "sample", "decode_1", "decode_2", "decode_8"]
-    {
+    for kernel in ["swiglu_backward", "rotate", "log_probs_backward", "sample", "decode_1", "decode_2", "decode_8"] {
         let launches = report["operations"][format!("cuda::{kernel}_float")].as_i64();
         assert!(launches > Some(4), "{kernel}: {launches:?}");
     }
