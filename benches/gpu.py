@@ -4,7 +4,7 @@
     python gpu.py SIZE sampling BATCH             `generate`: 512 tokens after a prompt of 32
 
 SIZE is 0.5B or 1.5B; DTYPE is bfloat16 (weights, moments and all) or autocast (bfloat16 products over float32 weights);
-RECOMPUTE is 0 or 1. Prints the median, the lowest and the highest rate of five turns, and the peak of memory.
+RECOMPUTE is 0 or 1. Prints the median, the lowest and the highest rate of five turns, or two of sampling, and the peak of memory.
 """
 
 import statistics
@@ -28,10 +28,10 @@ def build(size, dtype):
         return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
 
 
-def measure(name, amount, work):
-    """Prints the rates of five turns of `work`, after one that warms up."""
+def measure(name, amount, work, turns=5):
+    """Prints the rates of some turns of `work`, after one that warms up."""
     seconds = []
-    for _ in range(6):
+    for _ in range(1 + turns):
         torch.cuda.synchronize()
         start = time.perf_counter()
         work()
@@ -72,7 +72,7 @@ def sample(size, batch):
         out = model.generate(ids, attention_mask=torch.ones_like(ids), **choice)
         assert out.shape == (batch, 544)
 
-    measure(f"transformers, sampling, batch {batch}", batch * 512, turn)
+    measure(f"transformers, sampling, batch {batch}", batch * 512, turn, turns=2)
 
 
 if sys.argv[2] == "sampling":

@@ -3,7 +3,7 @@
 //!     cargo bench -p r1flow-lm --bench gpu [-- 0.5B 1.5B sampling 4096 16384 recomputed …]
 //!
 //! Shapes of Qwen2.5 with random weights, in brain floats with float32 masters, 16,384 tokens a step in rows of 4,096 and 16,384;
-//! sampling of 512 tokens in batches of 1 and 64. A figure is the median of five turns, the lowest and highest beside it.
+//! sampling of 512 tokens in batches of 1, 64 and 256. A figure is the median of five turns, the lowest and highest beside it.
 //! `gpu.py` does the same with transformers.
 //!
 //! MFU counts 6 FLOPs a weight and token, and 6 l h d t for the products of causal attention (l layers, h heads of d
@@ -62,7 +62,7 @@ const TOY: Shape = Shape {
     ..HALF
 };
 const SMALLER_CASE: Case =
-    Case { name: "0.5B", shape: HALF, tokens: 16_384, lengths: &[4_096, 16_384], sampled: 512, batches: &[1, 64] };
+    Case { name: "0.5B", shape: HALF, tokens: 16_384, lengths: &[4_096, 16_384], sampled: 512, batches: &[1, 64, 256] };
 const CASES: &[Case] = &[
     SMALLER_CASE,
     Case { name: "1.5B", shape: LARGER, ..SMALLER_CASE },
