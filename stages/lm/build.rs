@@ -1,10 +1,11 @@
 //! Compiles the C++ shim against the libtorch that torch-sys found, and lets this crate's own tests find it.
 
 mod headers;
+mod kernels;
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The instruction sets that the CPU kernels are compiled for: the symbol's name, and the flags beyond the baseline.
 const X86_64_LEVELS: &[(&str, &[&str])] = &[
@@ -22,10 +23,12 @@ fn main() {
             "torch",
             "gpu",
             "linear",
+            "layers",
             "cpu_layers",
             "cpu_attention",
-            "cpu_head",
+            "cpu_sample",
             "cuda/driver",
+            "cuda/images",
             "cuda/layers",
             "cuda/attention",
         ]
@@ -41,7 +44,7 @@ fn main() {
         compile_kernels(name, flags);
     }
 
-    for path in ["shim", "headers.rs"] {
+    for path in ["shim", "headers.rs", "kernels.rs"] {
         println!("cargo:rerun-if-changed={path}");
     }
     println!("cargo:rustc-link-search=native={}", lib_dir.display());
@@ -57,9 +60,8 @@ fn main() {
 /// Writes the GPU's kernels as a C++ literal, `kernels.inc`, and returns its folder.
 fn embed_kernels() -> PathBuf {
     let out = PathBuf::from(env::var("OUT_DIR").expect("Cargo sets it"));
-    let source = fs::read_to_string("shim/cuda/kernels.cu").expect("a file of this crate");
-    fs::write(out.join("kernels.inc"), format!("R\"kernels({source})kernels\"\n"))
-        .expect("Cargo's folder can be written");
+    let literal = format!("R\"kernels({})kernels\"\n", kernels::source(Path::new("shim")));
+    fs::write(out.join("kernels.inc"), literal).expect("Cargo's folder can be written");
     out
 }
 

@@ -65,6 +65,28 @@ fn doctor_says_what_stages_will_find() {
     assert!(absent["help"].as_str().unwrap().contains("scripts/libtorch"), "{absent}");
 }
 
+#[test]
+fn compiled_kernels_are_kept() {
+    if !simulated_gpu::is_simulated() {
+        let _ = writeln!(std::io::stderr(), "skipped: a real GPU has its compiler");
+        return;
+    }
+    let finds = |sandbox: &Sandbox, end: &str| {
+        let output = sandbox.run(&["doctor"]);
+        assert!(output.stdout.lines().any(|line| line.contains("cuda") && line.ends_with(end)), "{output}");
+    };
+    let mut sandbox = with_gpu();
+    finds(&sandbox, "kernels compile");
+    let kept = sandbox.root().join("cache/r1flow/kernels");
+    let files: Vec<_> = fs_err::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    sandbox.set(simulated_gpu::LACKS_VARIABLE, "nvrtc".into());
+    finds(&sandbox, "kernels compile");
+    let whole = fs_err::read(&files[0]).unwrap();
+    fs_err::write(&files[0], &whole[..whole.len() - 1]).unwrap();
+    finds(&sandbox, "libtorch's serve");
+}
+
 /// And the user is told.
 #[test]
 fn an_old_gpu_does_without_graphs_and_kernels() {

@@ -2,6 +2,7 @@
 //
 // Shapes: n tokens, d width, f width of gate or up.
 #include "cpu.h"
+#include "layers.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -75,8 +76,8 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     }
 };
 
-struct SwiGlu : torch::autograd::Function<SwiGlu> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input) {
+struct CpuLayers final : Layers {
+    at::Tensor swiglu(const at::Tensor& input) const override {
         at::Tensor x = dense(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor y = at::empty({n, f}, x.options());
@@ -87,12 +88,11 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
                 elements.kernels().swiglu_forward(xp + 2 * a * f, yp + a * f, b - a, f);
             });
         });
-        ctx->save_for_backward({input});
         return y;
     }
 
-    static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        at::Tensor dy = dense(grads[0]), x = dense(ctx->get_saved_variables()[0]);
+    at::Tensor swiglu_backward(const at::Tensor& grad, const at::Tensor& input) const override {
+        at::Tensor dy = dense(grad), x = dense(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor dx = at::empty_like(x);
         by_element(x, [&](auto elements) {
@@ -102,56 +102,78 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
                 elements.kernels().swiglu_backward(dyp + a * f, xp + 2 * a * f, dxp + 2 * a * f, b - a, f);
             });
         });
-        return {dx};
+        return dx;
     }
-};
 
-at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads, float sign) {
-    int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
-    TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= channels, "angles do not fit the tokens");
-    at::Tensor y = at::empty_like(x);
-    const float *cp = cos.const_data_ptr<float>(), *sp = sin.const_data_ptr<float>();
-    by_element(x, [&](auto elements) {
-        auto* xp = elements.of(x);
-        auto* yp = elements.to(y);
-        at::parallel_for(0, n, grain(channels), [&](int64_t a, int64_t b) {
-            elements.kernels().rotate(xp + a * channels, cp + a * d, sp + a * d, yp + a * channels, b - a, channels,
-                                      heads, d, sign);
+    at::Tensor rotate(const at::Tensor& input, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads, float sign) const override {
+        at::Tensor x = dense(input), cos = plain(cosines), sin = plain(sines), y = at::empty_like(x);
+        int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
+        const float *cp = cos.const_data_ptr<float>(), *sp = sin.const_data_ptr<float>();
+        by_element(x, [&](auto elements) {
+            auto* xp = elements.of(x);
+            auto* yp = elements.to(y);
+            at::parallel_for(0, n, grain(channels), [&](int64_t a, int64_t b) {
+                elements.kernels().rotate(xp + a * channels, cp + a * d, sp + a * d, yp + a * channels, b - a, channels,
+                                          heads, d, sign);
+            });
         });
-    });
-    return y;
-}
-
-struct Rotate : torch::autograd::Function<Rotate> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                              int64_t heads) {
-        ctx->save_for_backward({cos, sin});
-        ctx->saved_data["heads"] = heads;
-        return rotated(dense(x), plain(cos), plain(sin), heads, 1.0f);
+        return y;
     }
 
-    static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        variable_list saved = ctx->get_saved_variables();
-        at::Tensor cos = plain(saved[0]), sin = plain(saved[1]);
-        at::Tensor dx = rotated(dense(grads[0]), cos, sin, ctx->saved_data["heads"].toInt(), -1.0f);
-        return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+
+
+    std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& input, const at::Tensor& index, float s) const override {
+        at::Tensor logits = dense(input);
+        int64_t n = logits.size(0), v = logits.size(1);
+        at::Tensor out = at::empty({n}, floats(logits)), lse = at::empty({n}, floats(logits));
+        const int64_t* t = index.const_data_ptr<int64_t>();
+        for (int64_t i = 0; i < n; ++i)
+            TORCH_CHECK(t[i] >= 0 && t[i] < v, "target ", t[i], " is outside the vocabulary of ", v);
+        at::Tensor own = plain(logits.gather(1, index.view({n, 1})));
+        const float* o = own.const_data_ptr<float>();
+        float *y = out.mutable_data_ptr<float>(), *l = lse.mutable_data_ptr<float>();
+        by_element(logits, [&](auto elements) {
+            auto* x = elements.of(logits);
+            at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
+                for (int64_t i = a; i < b; ++i) {
+                    double total = elements.kernels().log_sum_exp(x + i * v, v, s);
+                    l[i] = static_cast<float>(total);
+                    y[i] = static_cast<float>(static_cast<double>(o[i]) * s - total);
+                }
+            });
+        });
+        return {out, lse};
+    }
+
+    at::Tensor log_probs_backward(const at::Tensor& input, const at::Tensor& index, const at::Tensor& lse, const at::Tensor& grad,
+                                  float s) const override {
+        at::Tensor logits = dense(input), dy = plain(grad), dx = at::empty_like(logits);
+        int64_t n = logits.size(0), v = logits.size(1);
+        const float *l = lse.const_data_ptr<float>(), *g = dy.const_data_ptr<float>();
+        const int64_t* t = index.const_data_ptr<int64_t>();
+        by_element(logits, [&](auto elements) {
+            auto* x = elements.of(logits);
+            auto* d = elements.to(dx);
+            at::parallel_for(0, n, grain(8 * v), [&](int64_t a, int64_t b) {
+                for (int64_t i = a; i < b; ++i)
+                    elements.kernels().log_prob_backward(x + i * v, d + i * v, v, t[i], l[i], s, g[i]);
+            });
+        });
+        return dx;
     }
 };
 
 }  // namespace
 
+const Layers& cpu_layers() {
+    static const CpuLayers layers;
+    return layers;
+}
+
 extern "C" {
 
 char* r1flow_rms_norm(tensor x, tensor weight, double eps, tensor* out) {
     return guarded([&] { *out = new at::Tensor(RmsNorm::apply(*x, *weight, eps)); });
-}
-
-char* r1flow_swiglu(tensor x, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(SwiGlu::apply(*x)); });
-}
-
-char* r1flow_rotate(tensor x, tensor cos, tensor sin, int64_t heads, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(Rotate::apply(*x, *cos, *sin, heads)); });
 }
 
 }  // extern "C"

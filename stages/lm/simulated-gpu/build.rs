@@ -3,15 +3,20 @@
 
 #[path = "../headers.rs"]
 mod headers;
+#[path = "../kernels.rs"]
+mod kernels;
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
 fn main() {
     let folder = |variable| PathBuf::from(env::var(variable).expect("Cargo sets it"));
-    let kernels = folder("CARGO_MANIFEST_DIR").with_file_name("shim").join("cuda/kernels.cu");
     let out = folder("OUT_DIR");
+    let kernels = out.join("kernels.cu");
+    let source = kernels::source(&folder("CARGO_MANIFEST_DIR").with_file_name("shim"));
+    fs::write(&kernels, source).expect("Cargo's folder can be written");
 
     let mut torch = compiler(1, &["device", "kernels", "attention", "graph"]);
     torch.arg("-fvisibility=default").arg("-o").arg(out.join("libtorch_cuda.so"));
@@ -25,7 +30,7 @@ fn main() {
         assert!(status.success(), "the simulated GPU does not compile");
     }
 
-    for path in ["src", "../headers.rs", "../shim/cuda/kernels.cu"] {
+    for path in ["src", "../headers.rs", "../kernels.rs"] {
         println!("cargo:rerun-if-changed={path}");
     }
 }

@@ -52,11 +52,8 @@ impl Heads {
     /// Rotates the queries and keys.
     pub(crate) fn rotate(self, qkv_nc: &Tensor, rotation: &Rotation) -> Tensor {
         let (n, turned) = (qkv_nc.size()[0], self.query + self.key_value);
-        if shim::is_native(qkv_nc) {
+        if shim::is_native(qkv_nc) || cuda::suits(qkv_nc, &[self.dim / 2]) {
             return shim::rotate(qkv_nc, &rotation.cos_nd, &rotation.sin_nd, turned).expect("one angle for each token");
-        }
-        if cuda::suits(qkv_nc, &[self.dim / 2]) {
-            return cuda::rotate(qkv_nc, rotation, turned).expect("one angle for each token");
         }
         let parts = qkv_nc.split_with_sizes([turned * self.dim, self.key_value * self.dim], 1);
         let qk_nhd = rotation.apply(&parts[0].view([n, turned, self.dim]));

@@ -128,11 +128,8 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
 
 fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {
     let logits_cv = model.logits(hidden_cd);
-    if shim::is_native(&logits_cv) {
+    if shim::is_native(&logits_cv) || cuda::suits(&logits_cv, &[logits_cv.size()[1]]) {
         return shim::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("targets are in the vocabulary");
-    }
-    if cuda::suits(&logits_cv, &[logits_cv.size()[1]]) {
-        return cuda::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("a target for each token");
     }
     chosen(&log_softmax(&logits_cv, temperature), targets_c)
 }

@@ -26,11 +26,8 @@ pub(crate) fn rms_norm_beside(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> (Te
 
 /// `silu(gate) * up`, where each row of `gate_up` holds the gate's half, then the other.
 pub(crate) fn swiglu(gate_up: &Tensor) -> Tensor {
-    if shim::is_native(gate_up) {
+    if shim::is_native(gate_up) || cuda::suits(gate_up, &[gate_up.size()[1] / 2]) {
         return shim::swiglu(gate_up).expect("any even width will do");
-    }
-    if cuda::suits(gate_up, &[gate_up.size()[1] / 2]) {
-        return cuda::swiglu(gate_up).expect("any even width will do");
     }
     let halves = gate_up.chunk(2, -1);
     halves[0].silu() * &halves[1]

@@ -1,5 +1,7 @@
 #include "driver.h"
 
+#include "images.h"
+
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
@@ -7,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <vector>
 
 namespace cuda {
 namespace {
@@ -74,8 +77,7 @@ int attribute(int which, c10::Device of) {
     return value;
 }
 
-// Compiles the kernels for so many query heads, or with 0 all others.
-std::string compile(c10::Device device, int heads) {
+std::string compile(const std::vector<const char*>& options) {
     const Library& nvrtc = library();
     void* program = nullptr;
     auto check = [&](int code, const char* what) {
@@ -89,18 +91,28 @@ std::string compile(c10::Device device, int heads) {
         TORCH_CHECK(false, what, ": NVRTC error ", code, "\n", log.c_str());
     };
     const char* const* none = nullptr;
+    const char* const* first = options.data();
     check(nvrtc.call("nvrtcCreateProgram", &program, SOURCE, "kernels.cu", 0, none, none), "nvrtcCreateProgram");
-    std::string architecture = "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
-    std::string define = "--define-macro=HEADS=" + std::to_string(heads);
-    const char* options[] = {architecture.c_str(), "--std=c++17", define.c_str()};
-    const char* const* first = options;
-    check(nvrtc.call("nvrtcCompileProgram", program, heads > 0 ? 3 : 2, first), "nvrtcCompileProgram");
+    check(nvrtc.call("nvrtcCompileProgram", program, static_cast<int>(options.size()), first), "nvrtcCompileProgram");
     size_t size = 0;
     check(nvrtc.call("nvrtcGetCUBINSize", program, &size), "nvrtcGetCUBINSize");
     std::string image(size, '\0');
     check(nvrtc.call("nvrtcGetCUBIN", program, image.data()), "nvrtcGetCUBIN");
     nvrtc.call("nvrtcDestroyProgram", &program);
     return image;
+}
+
+// The machine code of the kernels for so many query heads, or with 0 of all others.
+std::string image_of(c10::Device device, int heads) {
+    std::string architecture = "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
+    std::string define = "--define-macro=HEADS=" + std::to_string(heads);
+    std::vector<const char*> options = {architecture.c_str(), "--std=c++17"};
+    if (heads > 0) options.push_back(define.c_str());
+    int major = 0, minor = 0;
+    library().call("nvrtcVersion", &major, &minor);
+    std::string key = "NVRTC " + std::to_string(major) + "." + std::to_string(minor);
+    for (const char* option : options) key += std::string(" ") + option;
+    return kept(key + "\n" + SOURCE, [&] { return compile(options); });
 }
 
 // The kernels of one device, and the context they were loaded into.
@@ -136,7 +148,7 @@ class Kernels {
     void* module_of(int heads) {
         void*& module = modules_[heads];
         if (!module) {
-            std::string image = compile(device_, heads);
+            std::string image = image_of(device_, heads);
             library().driver("cuModuleLoadData", &module, static_cast<const void*>(image.data()));
         }
         return module;

@@ -1,4 +1,4 @@
-// Launching the kernels of kernels.cu: NVRTC compiles them for the card at hand when the first is wanted, CUDA's driver runs
+// Launching the kernels of `kernels`: NVRTC compiles them for the card at hand when the first is wanted, CUDA's driver runs
 // them. Both are looked up beside `libtorch_cuda.so`; a build needs neither them nor their headers.
 #pragma once
 

@@ -1,6 +1,7 @@
-// Norms, SwiGLU, rotary positions, log-probabilities and sampling on a GPU, by one kernel each.
+// The layers' kernels on a GPU, with norms and sampling.
 //
 // Shapes: n tokens, f width of gate or up, d channels of a head, v vocabulary.
+#include "../layers.h"
 #include "driver.h"
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -58,76 +59,57 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     }
 };
 
-struct SwiGlu : torch::autograd::Function<SwiGlu> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input) {
+struct CudaLayers final : Layers {
+    at::Tensor swiglu(const at::Tensor& input) const override {
         at::Tensor x = packed(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor y = at::empty({n, f}, x.options());
         cuda::launch(x, {"swiglu_forward"}, one_each(n), threads_for(f, x, 512), x.const_data_ptr(), y.mutable_data_ptr(), f);
-        ctx->save_for_backward({input});
         return y;
     }
 
-    static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        at::Tensor dy = packed(grads[0]), x = packed(ctx->get_saved_variables()[0]), dx = at::empty_like(x);
+    at::Tensor swiglu_backward(const at::Tensor& grad, const at::Tensor& input) const override {
+        at::Tensor dy = packed(grad), x = packed(input), dx = at::empty_like(x);
         int64_t n = x.size(0), f = x.size(1) / 2;
         cuda::launch(x, {"swiglu_backward"}, one_each(n), threads_for(f, x, 512), dy.const_data_ptr(), x.const_data_ptr(),
-                     dx.mutable_data_ptr(), f);
-        return {dx};
-    }
-};
-
-at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads, float sign) {
-    int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
-    TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= channels, "angles do not fit the tokens");
-    TORCH_CHECK(cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(), "angles of another type");
-    at::Tensor y = at::empty_like(x);
-    cuda::launch(x, {"rotate"}, one_each(n), threads_for(channels, x, 512), x.const_data_ptr(), cos.const_data_ptr(),
-                 sin.const_data_ptr(), y.mutable_data_ptr(), channels, static_cast<int>(heads), static_cast<int>(d), sign);
-    return y;
-}
-
-struct Rotate : torch::autograd::Function<Rotate> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                              int64_t heads) {
-        ctx->save_for_backward({cos, sin});
-        ctx->saved_data["heads"] = heads;
-        return rotated(packed(x), packed(cos), packed(sin), heads, 1.0f);
+               dx.mutable_data_ptr(), f);
+        return dx;
     }
 
-    static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        variable_list saved = ctx->get_saved_variables();
-        int64_t heads = ctx->saved_data["heads"].toInt();
-        at::Tensor dx = rotated(packed(grads[0]), packed(saved[0]), packed(saved[1]), heads, -1.0f);
-        return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+    at::Tensor rotate(const at::Tensor& input, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads, float sign) const override {
+        at::Tensor x = packed(input), cos = packed(cosines), sin = packed(sines), y = at::empty_like(x);
+        TORCH_CHECK(cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(), "angles of another type");
+        int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
+        cuda::launch(x, {"rotate"}, one_each(n), threads_for(channels, x, 512), x.const_data_ptr(), cos.const_data_ptr(),
+               sin.const_data_ptr(), y.mutable_data_ptr(), channels, static_cast<int>(heads), static_cast<int>(d), sign);
+        return y;
     }
-};
 
-struct LogProbs : torch::autograd::Function<LogProbs> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& targets, double scale) {
-        at::Tensor logits = packed(input), index = targets.contiguous();
+    std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& input, const at::Tensor& targets, float scale) const override {
+        at::Tensor logits = packed(input);
         int64_t n = logits.size(0), v = logits.size(1);
-        TORCH_CHECK(index.numel() == n && index.scalar_type() == at::kLong, n, " tokens, ", index.numel(), " targets");
-        at::Tensor out = at::empty({n}, logits.options().dtype(at::kFloat)), lse = at::empty_like(out);
-        cuda::launch(logits, {"log_probs"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
-                     index.const_data_ptr(), out.mutable_data_ptr(), lse.mutable_data_ptr(), v, static_cast<float>(scale));
-        ctx->save_for_backward({input, index, lse});
-        ctx->saved_data["scale"] = scale;
-        return out;
+        at::Tensor out = at::empty({n}, logits.options().dtype(at::kFloat)), sums = at::empty_like(out);
+        cuda::launch(logits, {"log_probs"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(), targets.const_data_ptr(),
+               out.mutable_data_ptr(), sums.mutable_data_ptr(), v, scale);
+        return {out, sums};
     }
 
-    static variable_list backward(AutogradContext* ctx, variable_list grads) {
-        variable_list saved = ctx->get_saved_variables();
-        at::Tensor logits = packed(saved[0]), dy = grads[0].to(at::kFloat).contiguous(), dx = at::empty_like(logits);
+    at::Tensor log_probs_backward(const at::Tensor& input, const at::Tensor& targets, const at::Tensor& sums, const at::Tensor& grad,
+                                  float scale) const override {
+        at::Tensor logits = packed(input), dy = grad.to(at::kFloat).contiguous(), dx = at::empty_like(logits);
         int64_t n = logits.size(0), v = logits.size(1);
         cuda::launch(logits, {"log_probs_backward"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
-                     saved[1].const_data_ptr(), saved[2].const_data_ptr(), dy.const_data_ptr(), dx.mutable_data_ptr(), v,
-                     static_cast<float>(ctx->saved_data["scale"].toDouble()));
-        return {dx, at::Tensor(), at::Tensor()};
+               targets.const_data_ptr(), sums.const_data_ptr(), dy.const_data_ptr(), dx.mutable_data_ptr(), v, scale);
+        return dx;
     }
 };
 
 }  // namespace
+
+const Layers& cuda_layers() {
+    static const CudaLayers layers;
+    return layers;
+}
 
 extern "C" {
 
@@ -149,20 +131,6 @@ char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* stream, 
         *stream = new at::Tensor(both[0]);
         *out = new at::Tensor(both[1]);
     });
-}
-
-char* r1flow_cuda_swiglu(tensor x, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(SwiGlu::apply(*x)); });
-}
-
-// Turns the first `heads` heads of x [n, c] by angles [n, d] of its type.
-char* r1flow_cuda_rotate(tensor x, tensor cos, tensor sin, int64_t heads, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(Rotate::apply(*x, *cos, *sin, heads)); });
-}
-
-// ln p(target) of logits * scale, [n], in single precision; differentiable. A target outside the vocabulary gives NaN.
-char* r1flow_cuda_log_probs(tensor logits, tensor targets, double scale, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(LogProbs::apply(*logits, *targets, scale)); });
 }
 
 // Draws a token for each row of logits * scale by its uniform number, [n] in double precision, or takes the likeliest where

@@ -10,7 +10,7 @@
 //!   the graph is replayed, and what was freed is not given to others.
 //!
 //! Beside it lies a `libcaffe2_nvrtc.so` that stands for CUDA's run-time compiler and driver. It contains the kernels of
-//! `../shim/cuda/kernels.cu`, compiled for the host, takes no other source, and runs a block's threads in turns.
+//! `../shim/cuda/kernels`, compiled for the host, takes no other source, and runs a block's threads in turns.
 //!
 //! It says nothing about speed, and nothing about the last bits of CUDA's kernels. Launches, copies and graphs are counted
 //! and, where `SIMULATED_GPU_REPORT` names a file, added to it as a JSON line at the program's end.

@@ -17,9 +17,6 @@ type Raw = *mut C_tensor;
 unsafe extern "C" {
     fn r1flow_cuda_prepare(index: i64) -> *mut c_char;
     fn r1flow_cuda_rms_norm(x: Raw, weight: Raw, eps: f64, stream: *mut Raw, out: *mut Raw) -> *mut c_char;
-    fn r1flow_cuda_swiglu(x: Raw, out: *mut Raw) -> *mut c_char;
-    fn r1flow_cuda_rotate(x: Raw, cos: Raw, sin: Raw, heads: i64, out: *mut Raw) -> *mut c_char;
-    fn r1flow_cuda_log_probs(logits: Raw, targets: Raw, scale: f64, out: *mut Raw) -> *mut c_char;
     fn r1flow_cuda_sample(logits: Raw, uniforms: Raw, scale: f64, out: *mut Raw) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_flash_attention(
@@ -90,25 +87,6 @@ pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<(Tenso
 /// Whether a block has threads for a norm of this width.
 pub(crate) fn norms(width: i64) -> bool {
     width <= 4 * 1024
-}
-
-/// As the CPU's, for what [`suits`] with the width of a half.
-pub(crate) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
-    // SAFETY: as above.
-    made(|out| unsafe { r1flow_cuda_swiglu(pointer(gate_up), out) })
-}
-
-/// Rotates the first `heads` heads of each token, [n, c], for what [`suits`] with half the width of a head.
-pub(crate) fn rotate(x_nc: &Tensor, rotation: &Rotation, heads: i64) -> Result<Tensor, Error> {
-    let (cos, sin) = (pointer(&rotation.cos_nd), pointer(&rotation.sin_nd));
-    // SAFETY: as above.
-    made(|out| unsafe { r1flow_cuda_rotate(pointer(x_nc), cos, sin, heads, out) })
-}
-
-/// ln p of the targets, [n], after logits times `scale`, [n, v], which [`suits`]; NaN for a target outside the vocabulary.
-pub(crate) fn log_probs(logits_nv: &Tensor, targets_n: &Tensor, scale: f64) -> Result<Tensor, Error> {
-    // SAFETY: as above.
-    made(|out| unsafe { r1flow_cuda_log_probs(pointer(logits_nv), pointer(targets_n), scale, out) })
 }
 
 /// Draws a token for each row of logits times `scale`, [n, v], by its uniform number, [n] in double precision; without any it

@@ -1,0 +1,15 @@
+//! The source of the GPU's kernels; for build scripts.
+
+use std::fs;
+use std::path::Path;
+
+/// The files of `shim/cuda/kernels`, in their order.
+const FILES: &[&str] = &["elements", "layers", "logits", "decode", "exports"];
+
+/// All of them as one source, given the folder of `shim`.
+pub(crate) fn source(shim: &Path) -> String {
+    let folder = shim.join("cuda/kernels");
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let read = |name: &&str| fs::read_to_string(folder.join(name).with_extension("cu")).expect("a file of this crate");
+    FILES.iter().map(read).collect::<Vec<_>>().join("\n")
+}
