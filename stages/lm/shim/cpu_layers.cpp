@@ -105,7 +105,8 @@ struct CpuLayers final : Layers {
         return dx;
     }
 
-    at::Tensor rotate(const at::Tensor& input, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads, float sign) const override {
+    at::Tensor rotate(const at::Tensor& input, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads,
+                      float sign) const override {
         at::Tensor x = dense(input), cos = plain(cosines), sin = plain(sines), y = at::empty_like(x);
         int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
         const float *cp = cos.const_data_ptr<float>(), *sp = sin.const_data_ptr<float>();
@@ -120,9 +121,8 @@ struct CpuLayers final : Layers {
         return y;
     }
 
-
-
-    std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& input, const at::Tensor& index, float s) const override {
+    std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& input, const at::Tensor& index,
+                                                float s) const override {
         at::Tensor logits = dense(input);
         int64_t n = logits.size(0), v = logits.size(1);
         at::Tensor out = at::empty({n}, floats(logits)), lse = at::empty({n}, floats(logits));
@@ -145,8 +145,8 @@ struct CpuLayers final : Layers {
         return {out, lse};
     }
 
-    at::Tensor log_probs_backward(const at::Tensor& input, const at::Tensor& index, const at::Tensor& lse, const at::Tensor& grad,
-                                  float s) const override {
+    at::Tensor log_probs_backward(const at::Tensor& input, const at::Tensor& index, const at::Tensor& lse,
+                                  const at::Tensor& grad, float s) const override {
         at::Tensor logits = dense(input), dy = plain(grad), dx = at::empty_like(logits);
         int64_t n = logits.size(0), v = logits.size(1);
         const float *l = lse.const_data_ptr<float>(), *g = dy.const_data_ptr<float>();

@@ -47,7 +47,8 @@ char* r1flow_sample(tensor logits, double scale, int greedy, const float* unifor
             for (int64_t i = a; i < b; ++i) {
                 const float* row = xp + i * v;
                 double top = 0, total = kernels().weigh(row, weights.data(), sums.data(), v, s, &top);
-                int64_t token = greedy ? likeliest(row, v) : invert(weights.data(), sums.data(), v, uniforms[i] * total);
+                int64_t token =
+                    greedy ? likeliest(row, v) : invert(weights.data(), sums.data(), v, uniforms[i] * total);
                 tokens[i] = token;
                 log_probs[i] = static_cast<float>(static_cast<double>(row[token]) * s - top - std::log(total));
             }

@@ -1,4 +1,5 @@
-// What a GPU has and tch 0.24 does not reach: CUDA graphs, streams, memory statistics. CUDA's own symbols are looked up in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
+// What a GPU has and tch 0.24 does not reach: CUDA graphs, streams, memory statistics. CUDA's own symbols are looked up
+// in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
 #include "shim.h"
 
 #include <c10/core/CachingDeviceAllocator.h>

@@ -37,7 +37,8 @@ struct Rotate : torch::autograd::Function<Rotate> {
     }
 
    private:
-    static at::Tensor turned(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads, float sign) {
+    static at::Tensor turned(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads,
+                             float sign) {
         int64_t n = x.size(0), d = cos.size(1);
         TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= x.size(1), "angles do not fit the tokens");
         return layers_of(x).rotate(x, cos, sin, heads, sign);
@@ -46,8 +47,8 @@ struct Rotate : torch::autograd::Function<Rotate> {
 
 struct LogProbs : torch::autograd::Function<LogProbs> {
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& logits, const at::Tensor& targets, double scale) {
-        TORCH_CHECK(targets.scalar_type() == at::kLong && targets.numel() == logits.size(0), logits.size(0), " tokens, ",
-                    targets.numel(), " targets");
+        TORCH_CHECK(targets.scalar_type() == at::kLong && targets.numel() == logits.size(0), logits.size(0),
+                    " tokens, ", targets.numel(), " targets");
         at::Tensor index = targets.contiguous();
         auto [out, sums] = layers_of(logits).log_probs(logits, index, static_cast<float>(scale));
         ctx->save_for_backward({logits, index, sums});

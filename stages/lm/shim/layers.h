@@ -14,7 +14,8 @@ struct Layers {
     virtual at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads,
                               float sign) const = 0;
 
-    // ln p(target) of logits [n, v] times `scale`, and the logarithms of the sums of exponentials; both [n], in single precision.
+    // ln p(target) of logits [n, v] times `scale`, and the logarithms of the sums of exponentials; both [n], in single
+    // precision.
     virtual std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& logits, const at::Tensor& targets,
                                                         float scale) const = 0;
     virtual at::Tensor log_probs_backward(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& sums,

@@ -13,8 +13,9 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// How long the backward kernel takes for `work` heads of rows, in units of one of them on a whole multiprocessor. Where it must be
-// deterministic it gives each so many blocks that all are at least as many as the multiprocessors, and two cannot share one.
+// How long the backward kernel takes for `work` heads of rows, in units of one of them on a whole multiprocessor. Where
+// it must be deterministic it gives each so many blocks that all are at least as many as the multiprocessors, and two
+// cannot share one.
 double rounds(int64_t work, int64_t multiprocessors) {
     int64_t blocks = (multiprocessors + work - 1) / work;
     return double((work * blocks + multiprocessors - 1) / multiprocessors) / double(blocks);
@@ -47,9 +48,10 @@ struct Flash : torch::autograd::Function<Flash> {
         int64_t n = qkv.size(0);
         std::vector<at::Tensor> parts = qkv.split_with_sizes({h * d, g * d, g * d}, 1);
         auto [before, after] = edges(window);
-        auto results = at::_flash_attention_forward(
-            parts[0].view({n, h, d}), parts[1].view({n, g, d}), parts[2].view({n, g, d}), starts, starts, longest, longest,
-            /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, /*scale=*/std::nullopt, before, after);
+        auto results = at::_flash_attention_forward(parts[0].view({n, h, d}), parts[1].view({n, g, d}),
+                                                    parts[2].view({n, g, d}), starts, starts, longest, longest,
+                                                    /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false,
+                                                    /*scale=*/std::nullopt, before, after);
         const at::Tensor& out = std::get<0>(results);
         ctx->save_for_backward({qkv, starts, out, std::get<1>(results), std::get<2>(results), std::get<3>(results)});
         ctx->saved_data["longest"] = longest;
@@ -80,8 +82,9 @@ struct Flash : torch::autograd::Function<Flash> {
         for (int64_t heads : parts) {
             auto of = [&](const at::Tensor& x) { return x.narrow(1, first, heads); };
             auto [to_q, to_k, to_v] = at::_flash_attention_backward(
-                of(dy), of(q), parts.size() == 1 ? k : of(k), parts.size() == 1 ? v : of(v), of(saved[2]), lse.narrow(0, first, heads), saved[1],
-                saved[1], longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true, saved[4], saved[5],
+                of(dy), of(q), parts.size() == 1 ? k : of(k), parts.size() == 1 ? v : of(v), of(saved[2]),
+                lse.narrow(0, first, heads), saved[1], saved[1], longest, longest, /*dropout_p=*/0.0,
+                /*is_causal=*/true, saved[4], saved[5],
                 /*scale=*/std::nullopt, before, after);
             dq.push_back(to_q);
             dk.push_back(to_k);
@@ -108,23 +111,24 @@ struct Flash : torch::autograd::Function<Flash> {
 
 extern "C" {
 
-// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows + 1]
-// where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
-char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window,
-                             tensor* out) {
+// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows +
+// 1] where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
+char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d,
+                             int64_t window, tensor* out) {
     return guarded([&] { *out = new at::Tensor(Flash::apply(*qkv, *starts, longest, h, g, d, window)); });
 }
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d] before it is turned by its angles [n, d], over all places of slot i up
-// to its position [n], where its key and value are put; keys and values [slots, g, t, d], of which no token has more than
-// `longest`. A window of 0 sees everything.
-char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor values, tensor positions, int64_t longest, int64_t h, int64_t g,
-                         int64_t d, int64_t window, tensor* out) {
+// Attention of each row's newest token, qkv [n, (h + 2g) d] before it is turned by its angles [n, d], over all places
+// of slot i up to its position [n], where its key and value are put; keys and values [slots, g, t, d], of which no
+// token has more than `longest`. A window of 0 sees everything.
+char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor values, tensor positions,
+                         int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window, tensor* out) {
     return guarded([&] {
         const int64_t SPLIT = 128, CHANNELS = 1024;
         at::Tensor x = qkv->contiguous(), cosines = cos->contiguous(), sines = sin->contiguous();
         int64_t n = x.size(0), t = keys->size(2), together = 8;
-        TORCH_CHECK(cos->scalar_type() == x.scalar_type() && sin->scalar_type() == x.scalar_type(), "angles of another type");
+        TORCH_CHECK(cos->scalar_type() == x.scalar_type() && sin->scalar_type() == x.scalar_type(),
+                    "angles of another type");
         TORCH_CHECK(keys->is_contiguous() && values->is_contiguous() && n <= keys->size(0), "a slot for each row");
         while (together > 1 && (together / 2 >= h / g || together * d > CHANNELS)) together /= 2;
         unsigned splits = static_cast<unsigned>((longest + SPLIT - 1) / SPLIT);
@@ -134,10 +138,10 @@ char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor
         at::Tensor joined = at::empty({n, h * d}, x.options());
         cuda::launch(x, {"decode", static_cast<int>(together)}, {splits, blocks, static_cast<unsigned>(n)}, SPLIT,
                      x.const_data_ptr(), cosines.const_data_ptr(), sines.const_data_ptr(), keys->mutable_data_ptr(),
-                     values->mutable_data_ptr(), positions->const_data_ptr(), parts.mutable_data_ptr(), heads, key_heads, width, t, window,
-                     static_cast<float>(1 / std::sqrt(double(d))));
-        cuda::launch(x, {"decode_join"}, {static_cast<unsigned>(n * h)}, 64, parts.const_data_ptr(), joined.mutable_data_ptr(),
-                     static_cast<int>(splits), width);
+                     values->mutable_data_ptr(), positions->const_data_ptr(), parts.mutable_data_ptr(), heads,
+                     key_heads, width, t, window, static_cast<float>(1 / std::sqrt(double(d))));
+        cuda::launch(x, {"decode_join"}, {static_cast<unsigned>(n * h)}, 64, parts.const_data_ptr(),
+                     joined.mutable_data_ptr(), static_cast<int>(splits), width);
         *out = new at::Tensor(joined);
     });
 }

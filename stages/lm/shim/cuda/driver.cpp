@@ -104,7 +104,8 @@ std::string compile(const std::vector<const char*>& options) {
 
 // The machine code of the kernels for so many query heads, or with 0 of all others.
 std::string image_of(c10::Device device, int heads) {
-    std::string architecture = "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
+    std::string architecture =
+        "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
     std::string define = "--define-macro=HEADS=" + std::to_string(heads);
     std::vector<const char*> options = {architecture.c_str(), "--std=c++17"};
     if (heads > 0) options.push_back(define.c_str());
@@ -190,13 +191,15 @@ int64_t multiprocessors(c10::Device device) {
 }
 
 void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned threads, void** arguments) {
-    typedef int Launch(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
+    typedef int Launch(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**,
+                       void**);
     static Launch* run = library().find<Launch>("cuLaunchKernel");
     c10::DeviceGuard guard(device);
     Kernels& kernels = kernels_of(device);
     kernels.enter();
     void* stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
-    int code = run(kernels.function(kernel, brain), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
+    int code =
+        run(kernels.function(kernel, brain), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
     library().check(code, kernel.name);
 }
 

@@ -1,5 +1,5 @@
-// Launching the kernels of `kernels`: NVRTC compiles them for the card at hand when the first is wanted, CUDA's driver runs
-// them. Both are looked up beside `libtorch_cuda.so`; a build needs neither them nor their headers.
+// Launching the kernels of `kernels`: NVRTC compiles them for the card at hand when the first is wanted, CUDA's driver
+// runs them. Both are looked up beside `libtorch_cuda.so`; a build needs neither them nor their headers.
 #pragma once
 
 #include "../shim.h"
@@ -22,8 +22,8 @@ void prepare(c10::Device device);
 // A device's multiprocessors; 0 where the driver cannot be asked.
 int64_t multiprocessors(c10::Device device);
 
-// Launches a kernel for brain floats, or single precision, on the current stream of a device; `arguments` points to each of its
-// parameters.
+// Launches a kernel for brain floats, or single precision, on the current stream of a device; `arguments` points to
+// each of its parameters.
 void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned threads, void** arguments);
 
 // Launches a kernel for what `x` holds, with arguments of just the types of the parameters.

@@ -45,7 +45,8 @@ std::string read(const fs::path& path, const std::string& key) {
     std::string start = head(key, of_image), text(start.size() + of_image, '\0');
     file.seekg(0);
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    bool is_whole = file.gcount() == static_cast<std::streamsize>(text.size()) && text.compare(0, start.size(), start) == 0;
+    bool is_whole =
+        file.gcount() == static_cast<std::streamsize>(text.size()) && text.compare(0, start.size(), start) == 0;
     return is_whole ? text.substr(start.size()) : "";
 }
 

@@ -30,8 +30,9 @@ at::Tensor normed(const at::Tensor& x, const at::Tensor& weight, double eps, at:
     int64_t d = x.size(-1);
     TORCH_CHECK(weight.numel() == d && weight.scalar_type() == x.scalar_type(), "a norm of another width or type");
     at::Tensor y = at::empty_like(x);
-    cuda::launch(x, {"rms_norm"}, one_each(x.numel() / d), threads_for(d, x, 256), x.const_data_ptr(), weight.const_data_ptr(),
-                 y.mutable_data_ptr(), inverses.defined() ? inverses.mutable_data_ptr() : nullptr, d, static_cast<float>(eps));
+    cuda::launch(x, {"rms_norm"}, one_each(x.numel() / d), threads_for(d, x, 256), x.const_data_ptr(),
+                 weight.const_data_ptr(), y.mutable_data_ptr(),
+                 inverses.defined() ? inverses.mutable_data_ptr() : nullptr, d, static_cast<float>(eps));
     return y;
 }
 
@@ -53,8 +54,8 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
         at::Tensor parts = at::empty({(n + rows - 1) / rows, d}, saved[2].options());
         cuda::launch(x, {"rms_norm_backward"}, one_each(parts.size(0)), threads_for(d, x, 1024), x.const_data_ptr(),
                      weight.const_data_ptr(), saved[2].const_data_ptr(), dy.const_data_ptr(),
-                     through.defined() ? through.const_data_ptr() : nullptr, dx.mutable_data_ptr(), parts.mutable_data_ptr(),
-                     n, d, rows);
+                     through.defined() ? through.const_data_ptr() : nullptr, dx.mutable_data_ptr(),
+                     parts.mutable_data_ptr(), n, d, rows);
         return {dx, ctx->needs_input_grad(1) ? parts.sum(0) : at::Tensor(), at::Tensor()};
     }
 };
@@ -64,42 +65,48 @@ struct CudaLayers final : Layers {
         at::Tensor x = packed(input);
         int64_t n = x.size(0), f = x.size(1) / 2;
         at::Tensor y = at::empty({n, f}, x.options());
-        cuda::launch(x, {"swiglu_forward"}, one_each(n), threads_for(f, x, 512), x.const_data_ptr(), y.mutable_data_ptr(), f);
+        cuda::launch(x, {"swiglu_forward"}, one_each(n), threads_for(f, x, 512), x.const_data_ptr(),
+                     y.mutable_data_ptr(), f);
         return y;
     }
 
     at::Tensor swiglu_backward(const at::Tensor& grad, const at::Tensor& input) const override {
         at::Tensor dy = packed(grad), x = packed(input), dx = at::empty_like(x);
         int64_t n = x.size(0), f = x.size(1) / 2;
-        cuda::launch(x, {"swiglu_backward"}, one_each(n), threads_for(f, x, 512), dy.const_data_ptr(), x.const_data_ptr(),
-               dx.mutable_data_ptr(), f);
+        cuda::launch(x, {"swiglu_backward"}, one_each(n), threads_for(f, x, 512), dy.const_data_ptr(),
+                     x.const_data_ptr(), dx.mutable_data_ptr(), f);
         return dx;
     }
 
-    at::Tensor rotate(const at::Tensor& input, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads, float sign) const override {
+    at::Tensor rotate(const at::Tensor& input, const at::Tensor& cosines, const at::Tensor& sines, int64_t heads,
+                      float sign) const override {
         at::Tensor x = packed(input), cos = packed(cosines), sin = packed(sines), y = at::empty_like(x);
-        TORCH_CHECK(cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(), "angles of another type");
+        TORCH_CHECK(cos.scalar_type() == x.scalar_type() && sin.scalar_type() == x.scalar_type(),
+                    "angles of another type");
         int64_t n = x.size(0), channels = x.size(1), d = cos.size(1);
-        cuda::launch(x, {"rotate"}, one_each(n), threads_for(channels, x, 512), x.const_data_ptr(), cos.const_data_ptr(),
-               sin.const_data_ptr(), y.mutable_data_ptr(), channels, static_cast<int>(heads), static_cast<int>(d), sign);
+        cuda::launch(x, {"rotate"}, one_each(n), threads_for(channels, x, 512), x.const_data_ptr(),
+                     cos.const_data_ptr(), sin.const_data_ptr(), y.mutable_data_ptr(), channels,
+                     static_cast<int>(heads), static_cast<int>(d), sign);
         return y;
     }
 
-    std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& input, const at::Tensor& targets, float scale) const override {
+    std::pair<at::Tensor, at::Tensor> log_probs(const at::Tensor& input, const at::Tensor& targets,
+                                                float scale) const override {
         at::Tensor logits = packed(input);
         int64_t n = logits.size(0), v = logits.size(1);
         at::Tensor out = at::empty({n}, logits.options().dtype(at::kFloat)), sums = at::empty_like(out);
-        cuda::launch(logits, {"log_probs"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(), targets.const_data_ptr(),
-               out.mutable_data_ptr(), sums.mutable_data_ptr(), v, scale);
+        cuda::launch(logits, {"log_probs"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
+                     targets.const_data_ptr(), out.mutable_data_ptr(), sums.mutable_data_ptr(), v, scale);
         return {out, sums};
     }
 
-    at::Tensor log_probs_backward(const at::Tensor& input, const at::Tensor& targets, const at::Tensor& sums, const at::Tensor& grad,
-                                  float scale) const override {
+    at::Tensor log_probs_backward(const at::Tensor& input, const at::Tensor& targets, const at::Tensor& sums,
+                                  const at::Tensor& grad, float scale) const override {
         at::Tensor logits = packed(input), dy = grad.to(at::kFloat).contiguous(), dx = at::empty_like(logits);
         int64_t n = logits.size(0), v = logits.size(1);
         cuda::launch(logits, {"log_probs_backward"}, one_each(n), threads_for(v, logits, 1024), logits.const_data_ptr(),
-               targets.const_data_ptr(), sums.const_data_ptr(), dy.const_data_ptr(), dx.mutable_data_ptr(), v, scale);
+                     targets.const_data_ptr(), sums.const_data_ptr(), dy.const_data_ptr(), dx.mutable_data_ptr(), v,
+                     scale);
         return dx;
     }
 };
@@ -118,8 +125,8 @@ char* r1flow_cuda_prepare(int64_t index) {
     return guarded([&] { cuda::prepare(c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index))); });
 }
 
-// The stream x, and its RMSNorm over the last dimension. Who goes on with this stream, and not with x itself, spares the way back a
-// pass over both gradients.
+// The stream x, and its RMSNorm over the last dimension. Who goes on with this stream, and not with x itself, spares
+// the way back a pass over both gradients.
 char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* stream, tensor* out) {
     return guarded([&] {
         if (!at::GradMode::is_enabled()) {
@@ -133,16 +140,18 @@ char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* stream, 
     });
 }
 
-// Draws a token for each row of logits * scale by its uniform number, [n] in double precision, or takes the likeliest where
-// `uniforms` is null: tokens and their log-probabilities, [n, 2] in double precision.
+// Draws a token for each row of logits * scale by its uniform number, [n] in double precision, or takes the likeliest
+// where `uniforms` is null: tokens and their log-probabilities, [n, 2] in double precision.
 char* r1flow_cuda_sample(tensor logits, tensor uniforms, double scale, tensor* out) {
     return guarded([&] {
         at::Tensor x = packed(*logits), given = uniforms ? uniforms->contiguous() : at::Tensor();
         int64_t n = x.size(0), v = x.size(1);
-        TORCH_CHECK(!uniforms || (given.numel() == n && given.scalar_type() == at::kDouble), "a uniform number for each row");
+        TORCH_CHECK(!uniforms || (given.numel() == n && given.scalar_type() == at::kDouble),
+                    "a uniform number for each row");
         at::Tensor drawn = at::empty({n, 2}, x.options().dtype(at::kDouble));
         cuda::launch(x, {"sample"}, one_each(n), threads_for(v, x, 1024), x.const_data_ptr(),
-                     uniforms ? given.const_data_ptr() : nullptr, drawn.mutable_data_ptr(), v, static_cast<float>(scale));
+                     uniforms ? given.const_data_ptr() : nullptr, drawn.mutable_data_ptr(), v,
+                     static_cast<float>(scale));
         *out = new at::Tensor(drawn);
     });
 }

@@ -1,17 +1,21 @@
-// Attention of newest tokens over a cache. Shapes: n tokens, h query heads, g key heads, d channels of a head, t places of a slot.
+// Attention of newest tokens over a cache. Shapes: n tokens, h query heads, g key heads, d channels of a head, t places
+// of a slot.
 
 // Places that one block reads, and its threads; the channels of all its query heads together are no more than CHANNELS.
 #define SPLIT 128
 #define CHANNELS 1024
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache [slots, g, t, d] up to its
-// position, where its own key, turned, and value are put; no further back than `window` places if that is above 0. Block (s, k, i)
-// reads places s SPLIT and following for token i and for up to R query heads of one key head; it leaves in
-// parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score, the sum of weights, and the weighted values.
+// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache [slots, g, t,
+// d] up to its position, where its own key, turned, and value are put; no further back than `window` places if that is
+// above 0. Block (s, k, i) reads places s SPLIT and following for token i and for up to R query heads of one key head;
+// it leaves in parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score, the sum of weights, and
+// the weighted values.
+//
+// In one piece, though long: its steps hand each other what a block has in shared memory.
 template <typename E, int R>
-__device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, const E* __restrict__ sin, E* keys, E* values,
-                       const int64* __restrict__ positions, float* parts, int h, int g, int d, int64 t, int64 window,
-                       float scale) {
+__device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, const E* __restrict__ sin, E* keys,
+                       E* values, const int64* __restrict__ positions, float* parts, int h, int g, int d, int64 t,
+                       int64 window, float scale) {
     const int COUNT = Pack<E>::COUNT;
     const int QUARTET = Pack<float>::COUNT;
     __shared__ Pack<float> queries[CHANNELS / QUARTET];
@@ -22,13 +26,15 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
     int64 token = blockIdx.z, last = positions[token], start = static_cast<int64>(blockIdx.x) * SPLIT;
     keys += ((token * g + key_head) * t + start) * d;
     values += ((token * g + key_head) * t + start) * d;
-    // Of this block's places: the newest token's own, which may be none, and the first and the end of those that it sees.
+    // Of this block's places: the newest token's own, which may be none, and the first and the end of those that it
+    // sees.
     int own_place = static_cast<int>(min(last - start, static_cast<int64>(SPLIT))), end = min(SPLIT, own_place + 1);
     int begin = window > 0 ? static_cast<int>(max(static_cast<int64>(0), last + 1 - window - start)) : 0;
 
     // The queries, of which there are zeros where R is more than there are, and the newest key.
     qkv += token * (h + 2 * g) * d;
-    const E *own_query = qkv + (key_head * group + first) * d, *own_key = qkv + (h + key_head) * d, *own_value = own_key + g * d;
+    const E *own_query = qkv + (key_head * group + first) * d, *own_key = qkv + (h + key_head) * d,
+            *own_value = own_key + g * d;
     int packs = d / COUNT;
     for (int i = threadIdx.x; i < (R + 1) * packs; i += SPLIT) {
         int head = i / packs, c = i % packs * COUNT;

@@ -1,8 +1,8 @@
 // What the kernels share: elements, packs of them, and sums over the threads of a warp.
 //
-// The files of this folder are one source (`kernels.rs` has their order), compiled for the card at hand when first wanted, without
-// any header; tests run it on the CPU (simulated-gpu). Elements are read sixteen bytes at a time: rows are multiples of that, and
-// begin at one. All is computed in single precision.
+// The files of this folder are one source (`kernels.rs` has their order), compiled for the card at hand when first
+// wanted, without any header; tests run it on the CPU (simulated-gpu). Elements are read sixteen bytes at a time: rows
+// are multiples of that, and begin at one. All is computed in single precision.
 
 typedef long long int64;
 

@@ -1,5 +1,5 @@
-// Norms, SwiGLU and rotary positions. Shapes: n tokens, d width, f width of gate or up, h heads. A block for each token, but for
-// the gradient of a norm.
+// Norms, SwiGLU and rotary positions. Shapes: n tokens, d width, f width of gate or up, h heads. A block for each
+// token, but for the gradient of a norm.
 
 // y = x / rms(x) * weight for x [n, d], and 1 / rms(x), [n], unless nobody wants that.
 template <typename E>
@@ -30,12 +30,14 @@ __device__ void rms_norm(const E* x, const E* weight, E* y, float* inverses, int
 // Channels of the widest norm whose gradient a block can take.
 #define WIDEST 4096
 
-// The gradient of that: dx for dy, with what comes `through` beside the norm added unless there is none, and for the weight what
-// the tokens of each block add up to, parts [blocks, d]. A block for `rows` tokens, with a thread for each pack of channels.
+// The gradient of that: dx for dy, with what comes `through` beside the norm added unless there is none, and for the
+// weight what the tokens of each block add up to, parts [blocks, d]. A block for `rows` tokens, with a thread for each
+// pack of channels.
 template <typename E>
-__device__ void rms_norm_backward(const E* __restrict__ x, const E* __restrict__ weight, const float* __restrict__ inverses,
-                                  const E* __restrict__ dy, const E* __restrict__ through, E* __restrict__ dx, float* parts, int64 n,
-                                  int64 d, int64 rows) {
+__device__ void rms_norm_backward(const E* __restrict__ x, const E* __restrict__ weight,
+                                  const float* __restrict__ inverses, const E* __restrict__ dy,
+                                  const E* __restrict__ through, E* __restrict__ dx, float* parts, int64 n, int64 d,
+                                  int64 rows) {
     const int COUNT = Pack<E>::COUNT, TOGETHER = 2;
     // Twice, so that a warp may be a step ahead of another.
     __shared__ float room[2][TOGETHER][MOST_WARPS];
@@ -117,8 +119,8 @@ __device__ void swiglu_backward(const E* dy, const E* x, E* dx, int64 f) {
     }
 }
 
-// The channels of a head from c on, a pack of them, turned by its angles, or back where `sign` is -1. Both halves of a head have the
-// same angles.
+// The channels of a head from c on, a pack of them, turned by its angles, or back where `sign` is -1. Both halves of a
+// head have the same angles.
 template <typename E>
 __device__ inline void turn(const E* head, const E* cos, const E* sin, int c, int d, float sign, float* turned) {
     int half = d / 2, angle = c < half ? c : c - half;

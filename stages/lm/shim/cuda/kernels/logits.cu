@@ -111,8 +111,8 @@ __device__ inline int least(int own, int* room) {
 
 #define NO_TOKEN 0x7fffffff
 
-// The first token of a row from `start` on at which the cumulated weight, `done` before it and exp(x scale - top) each, exceeds
-// `wanted`; by a block. Rounding can leave all of it below: then it is the last token that has any.
+// The first token of a row from `start` on at which the cumulated weight, `done` before it and exp(x scale - top) each,
+// exceeds `wanted`; by a block. Rounding can leave all of it below: then it is the last token that has any.
 template <typename E>
 __device__ int cumulated(const E* x, int start, int v, float scale, float top, double done, double wanted) {
     const int COUNT = Pack<E>::COUNT;
@@ -169,14 +169,15 @@ __device__ int likeliest(const E* x, int v, float top) {
     return least(first, firsts);
 }
 
-// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest where there are none
-// (and `scale` is 1); out [n, 2]: the token, and its log-probability. A block for each row.
+// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest where there
+// are none (and `scale` is 1); out [n, 2]: the token, and its log-probability. A block for each row.
 template <typename E>
 __device__ void sample(const E* x, const double* uniforms, double* out, int64 v, float scale) {
     __shared__ Exponentials room[MOST_WARPS];
     x += blockIdx.x * v;
     Exponentials all = of_row(x, v, scale, room);
-    int token = uniforms ? drawn(x, v, scale, all, uniforms[blockIdx.x], room) : likeliest(x, static_cast<int>(v), all.top);
+    int token =
+        uniforms ? drawn(x, v, scale, all, uniforms[blockIdx.x], room) : likeliest(x, static_cast<int>(v), all.top);
     if (threadIdx.x > 0) return;
     // Where logits are no numbers there is no token.
     token = token < v ? token : 0;
