@@ -1,7 +1,7 @@
 //! What a pass takes of memory, in closed form: from sizes in the configuration to bytes.
 //!
-//! Counted is what the CPU kernels keep for the way back, with one layer's gradients; libtorch's own operations, on a
-//! GPU, keep somewhat more where they round in several steps. Shapes as in the configuration.
+//! Counted is what our kernels keep for the way back, with one layer's gradients; libtorch's own operations, on a GPU for what
+//! the kernels do not take, keep somewhat more where they round in several steps. Shapes as in the configuration.
 
 use tch::{Device, Kind};
 

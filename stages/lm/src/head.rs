@@ -22,24 +22,6 @@ pub fn logprobs(model: &Model, hidden_nd: &Tensor, targets_n: &Tensor, temperatu
     joined(chunks.collect(), hidden_nd)
 }
 
-/// Returns, as [`logprobs`] does, ln p(target), and with it the entropy of each distribution, in nats; both [n].
-pub fn logprobs_and_entropy(
-    model: &Model,
-    hidden_nd: &Tensor,
-    targets_n: &Tensor,
-    temperature: f64,
-    chunk: usize,
-) -> (Tensor, Tensor) {
-    let _guard = tch::no_grad_guard();
-    let (mut log_probs, mut entropies) = (Vec::new(), Vec::new());
-    for range in ranges(targets_n.size()[0], chunk) {
-        let log_probs_cv = log_softmax(&model.logits(&narrow(hidden_nd, &range)), temperature);
-        log_probs.push(chosen(&log_probs_cv, &narrow(targets_n, &range)));
-        entropies.push(-(log_probs_cv.exp() * log_probs_cv).sum_dim_intlist(-1, false, Kind::Float));
-    }
-    (joined(log_probs, hidden_nd), joined(entropies, hidden_nd))
-}
-
 /// Runs the backward pass of a loss over the tokens' log-probabilities, chunk by chunk, through the head and the
 /// network, and returns the sum of the chunks' losses.
 ///

@@ -111,8 +111,8 @@ struct Flash : torch::autograd::Function<Flash> {
 
 extern "C" {
 
-// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts` [rows +
-// 1] where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
+// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts`
+// [rows + 1] where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
 char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d,
                              int64_t window, tensor* out) {
     return guarded([&] { *out = new at::Tensor(Flash::apply(*qkv, *starts, longest, h, g, d, window)); });

@@ -42,6 +42,7 @@ class Memory final : public c10::DeviceAllocator {
         c10::Device device(c10::kCUDA, 0);
         if (asked == 0) return {nullptr, nullptr, &release, device};
         std::lock_guard<std::mutex> lock(mutex_);
+        is_awake_ = true;
         size_t size = (asked + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         char* address = take(size);
         sizes_[address] = size;
@@ -57,10 +58,17 @@ class Memory final : public c10::DeviceAllocator {
     void emptyCache(c10::MempoolId_t) override {}
     void recordStream(const c10::DataPtr&, c10::Stream) override {}
     void resetAccumulatedStats(c10::DeviceIndex) override {}
-    void resetPeakStats(c10::DeviceIndex) override { peak_ = allocated_; }
+    void resetPeakStats(c10::DeviceIndex) override {
+        check_awake();
+        peak_ = allocated_;
+    }
     std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex) override { return {SIZE - top_, SIZE}; }
 
+    // CUDA's hooks do so before the first use of a device.
+    void wake() { is_awake_ = true; }
+
     c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override {
+        check_awake();
         c10::CachingDeviceAllocator::DeviceStats stats;
         auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
         stats.allocated_bytes[all].current = allocated_;
@@ -70,6 +78,9 @@ class Memory final : public c10::DeviceAllocator {
     }
 
    private:
+    // As CUDA's, it knows no device before one is used.
+    void check_awake() const { TORCH_CHECK(is_awake_, "Invalid device argument "); }
+
     char* take(size_t size) {
         std::vector<char*>& same = free_[size];
         if (!same.empty()) {
@@ -87,6 +98,7 @@ class Memory final : public c10::DeviceAllocator {
 
     char* addresses_;
     char* bytes_;
+    bool is_awake_ = false;
     size_t top_ = 0;
     size_t allocated_ = 0;
     size_t peak_ = 0;
@@ -150,7 +162,7 @@ thread_local c10::StreamId Guard::stream = 0;
 
 struct Hooks final : at::CUDAHooksInterface {
     explicit Hooks(at::CUDAHooksArgs) {}
-    void init() const override {}
+    void init() const override { memory().wake(); }
     bool isBuilt() const override { return true; }
     bool isAvailable() const override { return true; }
     bool hasCUDA() const override { return true; }

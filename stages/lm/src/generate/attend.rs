@@ -129,6 +129,7 @@ impl Attend for Decode<'_> {
 
     fn attend(&mut self, layer: usize, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         if let Positions::There(positions_n) = &self.positions
+            && cuda::decodes(heads.dim)
             && cuda::suits(qkv_nc, &[heads.dim / 2])
         {
             let cache = self.cache.plain(layer);

@@ -106,8 +106,14 @@ pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, he
     made(|out| unsafe { r1flow_flash_attention(qkv, starts, longest, query, key_value, dim, window, out) })
 }
 
+/// Whether a block of [`decode`] has threads for heads of this width.
+pub(crate) fn decodes(width: i64) -> bool {
+    width <= 512
+}
+
 /// Puts each row's newest key and value, in [n, c] before rotation, at its position, [n], of its slot, and returns its attention
-/// over what is there, [n, h d]; for what [`suits`] with half the width of a head. A layer's keys and values are [slots, g, t, d]; no position reaches `longest`.
+/// over what is there, [n, h d]; for what [`suits`] with half the width of a head, and [`decodes`]. A layer's keys and values are
+/// [slots, g, t, d]; no position reaches `longest`.
 pub(crate) fn decode(
     qkv_nc: &Tensor,
     rotation: &Rotation,

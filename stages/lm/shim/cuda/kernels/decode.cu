@@ -5,11 +5,11 @@
 #define SPLIT 128
 #define CHANNELS 1024
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache [slots, g, t,
-// d] up to its position, where its own key, turned, and value are put; no further back than `window` places if that is
-// above 0. Block (s, k, i) reads places s SPLIT and following for token i and for up to R query heads of one key head;
-// it leaves in parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score, the sum of weights, and
-// the weighted values.
+// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache
+// [slots, g, t, d] up to its position, where its own key, turned, and value are put; no further back than `window`
+// places if that is above 0. Block (s, k, i) reads places s SPLIT and following for token i and for up to R query heads
+// of one key head; it leaves in parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score, the sum
+// of weights, and the weighted values.
 //
 // In one piece, though long: its steps hand each other what a block has in shared memory.
 template <typename E, int R>
@@ -26,8 +26,7 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
     int64 token = blockIdx.z, last = positions[token], start = static_cast<int64>(blockIdx.x) * SPLIT;
     keys += ((token * g + key_head) * t + start) * d;
     values += ((token * g + key_head) * t + start) * d;
-    // Of this block's places: the newest token's own, which may be none, and the first and the end of those that it
-    // sees.
+    // Of this block's places: the newest token's own, which may be none, and the first and the end of those seen.
     int own_place = static_cast<int>(min(last - start, static_cast<int64>(SPLIT))), end = min(SPLIT, own_place + 1);
     int begin = window > 0 ? static_cast<int>(max(static_cast<int64>(0), last + 1 - window - start)) : 0;
 
