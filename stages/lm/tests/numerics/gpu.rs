@@ -244,7 +244,7 @@ fn our_kernels_round_no_worse_than_brain_floats_must() {
             let wanted = lm::head::logprobs(&single, &hidden, &at(&predictions.targets), 1.0, 64);
             let wanted = Vec::<f32>::try_from(wanted.narrow(0, 199, 6)).expect("six numbers");
             for (drawn, wanted) in drawn[0].logprobs.iter().zip(&wanted) {
-                assert!((drawn - wanted).abs() < 0.1, "{name}: {:?} {wanted:?}", drawn);
+                assert!((drawn - wanted).abs() < 0.1, "{name}: {drawn:?} {wanted:?}");
             }
         }
     });
