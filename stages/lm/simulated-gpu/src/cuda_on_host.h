@@ -8,24 +8,13 @@
 
 #define __global__
 #define __device__
-#define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
-#define __restrict__ __restrict
 // One block runs at a time. What the one before left is still there, as it may be on a card.
 #define __shared__ static
 
 struct uint3 {
     unsigned x, y, z;
 };
-struct alignas(16) float4 {
-    float x, y, z, w;
-};
-struct alignas(16) uint4 {
-    unsigned x, y, z, w;
-};
-
-inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 #define HIDDEN __attribute__((visibility("hidden")))
 extern HIDDEN uint3 threadIdx, blockIdx, blockDim, gridDim;
@@ -37,7 +26,6 @@ const unsigned ALL_LANES = 0xffffffff;
 
 HIDDEN unsigned lane();
 HIDDEN void wait_for_block();
-HIDDEN void wait_for_warp();
 // Gives `bits` to the warp and returns those of lane `from`, or `bits` where there is no such lane.
 HIDDEN uint64_t exchange(uint64_t bits, unsigned from);
 // Ends the program: the kernel does what a card might let pass.
@@ -70,16 +58,8 @@ inline T shuffle(unsigned mask, T value, unsigned from) {
 #undef HIDDEN
 
 inline void __syncthreads() { simulated::wait_for_block(); }
-inline void __syncwarp(unsigned mask = simulated::ALL_LANES) {
-    simulated::check_mask(mask);
-    simulated::wait_for_warp();
-}
 
 // Lanes beyond the warp's ends do not exist.
-template <typename T>
-inline T __shfl_sync(unsigned mask, T value, int lane) {
-    return simulated::shuffle(mask, value, unsigned(lane) % simulated::WARP);
-}
 template <typename T>
 inline T __shfl_xor_sync(unsigned mask, T value, int lane_mask) {
     return simulated::shuffle(mask, value, simulated::lane() ^ unsigned(lane_mask));
@@ -88,36 +68,17 @@ template <typename T>
 inline T __shfl_up_sync(unsigned mask, T value, unsigned delta) {
     return simulated::shuffle(mask, value, simulated::lane() - delta);
 }
-template <typename T>
-inline T __shfl_down_sync(unsigned mask, T value, unsigned delta) {
-    return simulated::shuffle(mask, value, simulated::lane() + delta);
-}
-
-template <typename T>
-inline T __ldg(const T* address) {
-    return *address;
-}
 
 inline unsigned __float_as_uint(float x) { return simulated::bits_of<unsigned>(x); }
-inline int __float_as_int(float x) { return simulated::bits_of<int>(x); }
 inline float __uint_as_float(unsigned x) { return simulated::bits_of<float>(x); }
 inline float __int_as_float(int x) { return simulated::bits_of<float>(x); }
 
-// glibc declares functions of these names and has none.
-#define __expf expf
-#define __logf logf
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 
-// As CUDA's: two numbers of one type, and of floats the one that is not NaN.
+// As CUDA's: two numbers of one type.
 #define MIN_AND_MAX(T)                               \
     inline T min(T a, T b) { return b < a ? b : a; } \
     inline T max(T a, T b) { return a < b ? b : a; }
 MIN_AND_MAX(int)
-MIN_AND_MAX(unsigned)
-MIN_AND_MAX(long)
-MIN_AND_MAX(unsigned long)
 MIN_AND_MAX(long long)
-MIN_AND_MAX(unsigned long long)
 #undef MIN_AND_MAX
-inline float min(float a, float b) { return fminf(a, b); }
-inline float max(float a, float b) { return fmaxf(a, b); }

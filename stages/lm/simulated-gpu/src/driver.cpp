@@ -149,17 +149,6 @@ int nvrtcDestroyProgram(Program** program) {
     return NVRTC_SUCCESS;
 }
 
-const char* nvrtcGetErrorString(int result) {
-    switch (result) {
-        case NVRTC_SUCCESS: return "NVRTC_SUCCESS";
-        case NVRTC_INVALID_INPUT: return "NVRTC_ERROR_INVALID_INPUT";
-        case NVRTC_INVALID_OPTION: return "NVRTC_ERROR_INVALID_OPTION";
-        case NVRTC_COMPILATION: return "NVRTC_ERROR_COMPILATION";
-        case NVRTC_BUILTIN: return "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE";
-        default: return "NVRTC_ERROR unknown";
-    }
-}
-
 int cuModuleLoadData(const void** module, const void* image) {
     if (simulated::is_capturing()) return CUDA_CAPTURE_UNSUPPORTED;
     if (std::strcmp(static_cast<const char*>(image), IMAGE) != 0) return CUDA_INVALID_IMAGE;
@@ -198,8 +187,6 @@ int cuDeviceGet(int* device, int index) {
     *device = 0;
     return index == 0 ? CUDA_SUCCESS : CUDA_INVALID_DEVICE;
 }
-
-int cuCtxGetDevice(int* device) { return cuDeviceGet(device, 0); }
 
 int cuCtxGetCurrent(void** current) {
     *current = &context;

@@ -203,8 +203,6 @@ unsigned lane() { return current->number % WARP; }
 
 void wait_for_block() { wait(grid.barrier); }
 
-void wait_for_warp() { wait(current->warp->barrier); }
-
 uint64_t exchange(uint64_t bits, unsigned from) {
     Barrier& barrier = current->warp->barrier;
     uint64_t* values = current->warp->values[barrier.generation % 2];

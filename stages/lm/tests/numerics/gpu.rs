@@ -25,6 +25,8 @@ fn elsewhere(name: &str, report: &Path) -> Option<Output> {
     let mut command = Command::new(std::env::current_exe().expect("a test is a program"));
     command.args(["--exact", &format!("gpu::{name}"), "--nocapture"]);
     command.env(TORCH_LIB_VARIABLE, &folder).env(simulated_gpu::REPORT_VARIABLE, report);
+    // Kernels that are compiled for a test are not kept among the user's.
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     Some(command.output().expect("a test is a program"))
 }
 
