@@ -124,6 +124,7 @@ char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t
 char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor values, tensor positions,
                          int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window, tensor* out) {
     return guarded([&] {
+        // As the kernel has them (kernels/decode.cu).
         const int64_t SPLIT = 128, CHANNELS = 1024;
         at::Tensor x = qkv->contiguous(), cosines = cos->contiguous(), sines = sin->contiguous();
         int64_t n = x.size(0), t = keys->size(2), together = 8;

@@ -1,3 +1,4 @@
+// From the source of the kernels to their launch: NVRTC, the cache of machine code, CUDA's driver.
 #include "driver.h"
 
 #include "images.h"

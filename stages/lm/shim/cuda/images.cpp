@@ -1,3 +1,4 @@
+// The files of the cache: named by a hash of the key, which each holds whole beside the machine code.
 #include "images.h"
 
 #include <cstdint>

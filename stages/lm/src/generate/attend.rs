@@ -132,7 +132,7 @@ impl Attend for Decode<'_> {
             && cuda::decodes(heads.dim)
             && cuda::suits(qkv_nc, &[heads.dim / 2])
         {
-            let cache = self.cache.plain(layer);
+            let cache = self.cache.keys_and_values(layer);
             return cuda::decode(qkv_nc, &self.rotation, cache, positions_n, self.longest, heads)
                 .expect("rows fit their slots");
         }

@@ -101,11 +101,11 @@ impl Cache {
 
     /// A layer's keys and values, where the CPU kernels are at work.
     pub(super) fn native(&self, layer: usize) -> Option<(&Tensor, &Tensor)> {
-        self.is_native.then(|| (&self.parts[0].layers[layer], &self.parts[1].layers[layer]))
+        self.is_native.then(|| self.keys_and_values(layer))
     }
 
-    /// A layer's keys and values, [slots, g, t, d], on any device without kernels of the CPU.
-    pub(super) fn plain(&self, layer: usize) -> (&Tensor, &Tensor) {
+    /// A layer's keys and values; [slots, g, t, d] each, where the CPU kernels are not.
+    pub(super) fn keys_and_values(&self, layer: usize) -> (&Tensor, &Tensor) {
         (&self.parts[0].layers[layer], &self.parts[1].layers[layer])
     }
 

@@ -84,7 +84,7 @@ pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<(Tenso
     Ok((unsafe { Tensor::from_ptr(stream) }, out))
 }
 
-/// Whether a block has threads for a norm of this width.
+/// Whether a block has threads for a norm of this width (WIDEST of `kernels/layers.cu`).
 pub(crate) fn norms(width: i64) -> bool {
     width <= 4 * 1024
 }
@@ -106,7 +106,7 @@ pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, he
     made(|out| unsafe { r1flow_flash_attention(qkv, starts, longest, query, key_value, dim, window, out) })
 }
 
-/// Whether a block of [`decode`] has threads for heads of this width.
+/// Whether a block of [`decode`] has threads for heads of this width (SPLIT packs of `kernels/decode.cu`).
 pub(crate) fn decodes(width: i64) -> bool {
     width <= 512
 }

@@ -172,6 +172,7 @@ fn suited() -> Vec<(&'static str, Shape, Value)> {
     vec![
         ("qwen2", shape.clone(), windows),
         ("llama", heads(4, 4, 64), json!({})),
+        ("qwen2", heads(8, 2, 32), json!({})),
         ("qwen3", heads(7, 1, 32), json!({})),
         ("llama", heads(24, 2, 128), json!({})),
     ]
@@ -207,7 +208,9 @@ fn our_kernels_do_what_the_cpu_s_do() {
         }
     });
     let Some(report) = report else { return };
-    for kernel in ["swiglu_backward", "rotate", "log_probs_backward", "sample", "decode_1", "decode_2", "decode_8"] {
+    let training = ["rms_norm_backward", "swiglu_backward", "rotate", "log_probs_backward"];
+    for kernel in training.into_iter().chain(["sample", "decode_1", "decode_2", "decode_4", "decode_8", "decode_join"])
+    {
         let launches = report["operations"][format!("cuda::{kernel}_float")].as_i64();
         assert!(launches > Some(4), "{kernel}: {launches:?}");
     }
