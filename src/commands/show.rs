@@ -183,7 +183,7 @@ fn show_tree(global: &Global, store: &Store, digest: &Digest, rows: usize) -> Re
     }
     let mut table = Table::new(["file", "size", "digest"]);
     for member in &tree.members {
-        table.push(vec![member.path.clone(), bytes(member.size), member.digest.to_string()]);
+        table.push(vec![member.path.to_string(), bytes(member.size), member.digest.to_string()]);
     }
     ui::table(&table);
     // A teacher's logits may have thousands of shards, one like the other.

@@ -4,7 +4,6 @@
 //! stage is not deterministic: the first stays in force, the other is kept after it and marked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -166,17 +165,28 @@ impl Store {
         Ok(found)
     }
 
+    /// Brings the index up to the journal's end. One that has lost entries, which sled does not tell, is begun anew.
     fn catch_up(&self, open: &Open) -> Result<std::result::Result<(), sled::Error>> {
-        let covered = open.stages.get(COVERED).ok().flatten();
-        let covered = covered.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_ref()).ok()).map_or(0, u64::from_le_bytes);
+        let number = |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
+        let noted = open.stages.get(COVERED).ok().flatten();
+        let noted = noted.and_then(|bytes| Some((number(&bytes, 0)?, number(&bytes, 8)?)));
+        let (mut covered, mut count) = noted.map_or((0, 0), |(end, count)| (u64::from_le_bytes(end), u64::from_le_bytes(count)));
+        if count > 0 && open.stages.len() as u64 != count + 1 {
+            tracing::debug!("the index has lost entries and is built anew");
+            if let Err(error) = open.stages.clear() {
+                return Ok(Err(error));
+            }
+            (covered, count) = (0, 0);
+        }
         let mut refused = None;
         let end = self.journal.each_from(covered, |line| {
             if let Some(record) = decode(line) {
                 let key = format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start);
                 refused = open.stages.insert(key.as_bytes(), &[]).err().or(refused.take());
+                count += 1;
             }
         })?;
-        let noted = open.stages.insert(COVERED, &end.to_le_bytes());
+        let noted = open.stages.insert(COVERED, [end.to_le_bytes(), count.to_le_bytes()].concat());
         Ok(refused.map_or(noted.map(drop), Err))
     }
 }
@@ -210,14 +220,6 @@ struct GlanceMember {
 fn outputs_differ(one: &Record, two: &Record) -> bool {
     let digests = |record: &Record| record.outputs.iter().map(|(k, v)| (k.clone(), v.digest)).collect::<Vec<_>>();
     digests(one) != digests(two)
-}
-
-pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(_) => Ok(Some(fs_err::read(path)?)),
-    }
 }
 
 #[cfg(test)]
@@ -260,7 +262,12 @@ mod tests {
         assert_eq!(times(&store), expected);
         let second = Store::open(dir.path()).unwrap();
         assert_eq!(times(&second), expected, "the first holds the index");
-        drop((store, second));
+        drop(second);
+        let open = store.index.get().unwrap();
+        let lost = open.stages.iter().keys().map(|key| key.unwrap()).find(|key| key.starts_with(b"a")).unwrap();
+        open.stages.remove(lost).unwrap();
+        assert_eq!(times(&store), expected, "an entry is lost");
+        drop(store);
         fs_err::remove_dir_all(dir.path().join("index")).unwrap();
         assert_eq!(times(&Store::open(dir.path()).unwrap()), expected, "the index is gone");
     }
@@ -270,7 +277,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         fs_err::create_dir_all(dir.path().join("in")).unwrap();
-        let whole = store.put_dir(&dir.path().join("in")).unwrap();
+        let whole = store.adopt_dir(&dir.path().join("in")).unwrap();
         let mut first = record("a", "2026-01-01", b"x");
         first.outputs.get_mut("model").unwrap().digest = whole.digest;
         let mut second = first.clone();

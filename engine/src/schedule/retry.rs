@@ -12,6 +12,9 @@ use crate::event::Event;
 /// Pause before the second attempt; it doubles from then on.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
+/// Time between two looks at a lock that another process has.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Attempts a stage until it is done, stopped, or out of retries; another process's result is taken if it comes first.
 /// What is done is not recorded yet, and must be before the lock is dropped.
 pub(super) async fn work(
@@ -56,11 +59,14 @@ async fn lock(
     stage: &str,
     events: &mpsc::UnboundedSender<Event>,
 ) -> Result<StageLock, store::Error> {
-    if let Some(lock) = store.try_lock_stage(fingerprint)? {
-        return Ok(lock);
+    let mut is_told = false;
+    loop {
+        if let Some(lock) = store.try_lock_stage(fingerprint)? {
+            return Ok(lock);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            let _ = events.send(Event::Waiting { stage: stage.to_owned() });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
-    let _ = events.send(Event::Waiting { stage: stage.to_owned() });
-    let (store, fingerprint) = (store.clone(), *fingerprint);
-    let waited = tokio::task::spawn_blocking(move || store.lock_stage(&fingerprint)).await;
-    waited.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
