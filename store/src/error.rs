@@ -27,7 +27,7 @@ pub enum Error {
         known: u32,
     },
     /// An object's bytes do not match its name.
-    #[error("object {digest} is damaged{}; run `apply` again to make it anew", moved(.quarantine.as_ref()))]
+    #[error("object {digest} was damaged{}; run `apply` again to make it anew", moved(.quarantine.as_ref()))]
     Corrupt {
         /// The object.
         digest: Digest,
