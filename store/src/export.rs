@@ -12,7 +12,7 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hash::hash_file;
-use crate::made::Made;
+use crate::removal::Made;
 use crate::publish::{sync_folder, unique};
 use crate::root::named;
 

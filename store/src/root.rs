@@ -162,39 +162,6 @@ impl Root {
         }
     }
 
-    /// Removes the name of a file or link. Returns whether it was there.
-    pub(crate) fn remove_file(&self, inside: &Path) -> Result<bool> {
-        let (above, name) = split(inside);
-        let folder = match self.folder(above) {
-            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            folder => folder?,
-        };
-        match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(named(errno.into(), "remove", &self.path.join(inside)).into()),
-        }
-    }
-
-    /// Removes a folder and all in it, or a file; links are removed, not followed.
-    pub(crate) fn remove_tree(&self, inside: &Path) -> Result<()> {
-        match self.stat(inside)? {
-            None => return Ok(()),
-            Some(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => {
-                return self.remove_file(inside).map(drop);
-            }
-            Some(_) => {}
-        }
-        for (entry, _) in self.entries(inside)? {
-            self.remove_tree(&entry)?;
-        }
-        let (above, name) = split(inside);
-        match rustix::fs::unlinkat(self.folder(above)?, name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(named(errno.into(), "remove", &self.path.join(inside)).into()),
-        }
-    }
-
     fn make(&self, inside: &Path, flags: OFlags) -> Result<OwnedFd> {
         match self.resolve(inside, flags) {
             Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => {
@@ -250,7 +217,7 @@ impl Root {
 }
 
 /// Splits a path into the folder and the last name.
-fn split(inside: &Path) -> (&Path, &OsStr) {
+pub(crate) fn split(inside: &Path) -> (&Path, &OsStr) {
     (inside.parent().unwrap_or(Path::new("")), inside.file_name().unwrap_or_default())
 }
 

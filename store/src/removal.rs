@@ -1,12 +1,20 @@
-//! What this program has just made and may remove again: the rule of every clean-up.
+//! Removal: the only module of the project that removes files and folders, and the rules by which it may.
 //!
-//! **A clean-up removes only a name that this very call has created.** [`Made`] is that name: it comes from a call that
-//! fails when the name is taken, and goes when it is dropped unless it is kept. Inside a store names are made and removed
-//! by [`Root`](crate::root::Root), which follows no link. No other place of the project removes anything.
+//! 1. **A clean-up removes only a name that this very call has created.** [`Made`] is that name: it comes from a call that
+//!    fails when the name is taken, and goes when it is dropped unless it is kept.
+//! 2. **Inside a store** only paths that the store itself forms are removed, without following a link ([`Root`]).
+//!
+//! `clippy.toml` bans the calls everywhere else.
 #![expect(clippy::disallowed_methods, reason = "this module is the one that keeps the rule")]
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::root::{Root, named, split};
 
 /// A file or folder that did not exist before; removed when dropped.
 #[derive(Debug)]
@@ -80,6 +88,41 @@ impl Drop for Made {
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, path = %path.display(), "what was begun here stays behind");
+        }
+    }
+}
+
+impl Root {
+    /// Removes the name of a file or link. Returns whether it was there.
+    pub(crate) fn remove_file(&self, inside: &Path) -> Result<bool> {
+        let (above, name) = split(inside);
+        let folder = match self.folder(above) {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            folder => folder?,
+        };
+        match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(named(errno.into(), "remove", &self.path().join(inside)).into()),
+        }
+    }
+
+    /// Removes a folder and all in it, or a file; links are removed, not followed.
+    pub(crate) fn remove_tree(&self, inside: &Path) -> Result<()> {
+        match self.stat(inside)? {
+            None => return Ok(()),
+            Some(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => {
+                return self.remove_file(inside).map(drop);
+            }
+            Some(_) => {}
+        }
+        for (entry, _) in self.entries(inside)? {
+            self.remove_tree(&entry)?;
+        }
+        let (above, name) = split(inside);
+        match rustix::fs::unlinkat(self.folder(above)?, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(named(errno.into(), "remove", &self.path().join(inside)).into()),
         }
     }
 }
