@@ -20,6 +20,7 @@
 //! ```
 //! What this crate does not know: workflows, kinds, and when something is out of date.
 
+mod adopt;
 mod attempt;
 mod checkpoint;
 mod collect;
