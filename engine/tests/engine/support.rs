@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::event::Event;
@@ -89,6 +90,7 @@ impl Sandbox {
             selection: Selection::default(),
             fail_fast: false,
             silence: Duration::from_mins(1),
+            secrets: Arc::default(),
             halt,
         };
         change(&mut options);
