@@ -146,7 +146,8 @@ impl Failure {
             is_starved |= matches!(code, Some(libc::EMFILE | libc::ENFILE));
             cause = error.source();
         }
-        let help = is_starved.then(|| "let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`".to_owned());
+        let help = is_starved
+            .then(|| "let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`".to_owned());
         Self { message: error.to_string(), help, may_retry: false, is_starved }
     }
 }

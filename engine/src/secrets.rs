@@ -16,8 +16,7 @@ const ENDINGS: [&str; 4] = ["TOKEN", "KEY", "SECRET", "PASSWORD"];
 const SHORTEST: usize = 8;
 
 /// Variables that are for the hub alone: no worker is given them.
-pub const WITHHELD: [&str; 4] =
-    ["HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"];
+pub const WITHHELD: [&str; 4] = ["HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"];
 
 /// The secrets of an environment.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@ fn main() -> std::process::ExitCode {
         .with_target(false)
         .without_time()
         .with_ansi(false)
+        .log_internal_errors(false)
         .init();
     if std::env::args().nth(1).as_deref() == Some("gpus") {
         return stages::tell_gpus();

@@ -126,7 +126,7 @@ fn an_interrupted_training_ends_with_the_bytes_of_an_unbroken_one() {
     running.event("progress", "base");
     running.signal(libc::SIGINT);
     let ended = running.end();
-    assert_eq!((ended.code, stages(&ended.events(), "stopped")), (Some(1), vec!["base"]), "{:?}", ended.stderr);
+    assert_eq!((ended.code, stages(&ended.events(), "stopped")), (Some(3), vec!["base"]), "{:?}", ended.stderr);
     let told = events(&sandbox.ok(&training));
     let started = told.iter().find(|event| event["event"] == "started").unwrap();
     let from = started["resumed_from"].as_u64().unwrap();

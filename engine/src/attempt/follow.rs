@@ -33,7 +33,11 @@ pub(super) enum Left {
 
 /// What ended the conversation.
 enum Over {
-    Done { outputs: BTreeMap<String, PathBuf>, summary: Map<String, Value>, cpu_seconds: f64 },
+    Done {
+        outputs: BTreeMap<String, PathBuf>,
+        summary: Map<String, Value>,
+        cpu_seconds: f64,
+    },
     /// The checkpoint that was to be compared.
     Reached(PathBuf),
     Stopped(u64),

@@ -210,11 +210,13 @@ mod tests {
     #[test]
     fn a_secret_across_two_reads_is_masked_and_last_words_need_not_be_utf_8() {
         let (dir, mut written) = log(KEPT);
-        for (part, is_over) in [(&b"first\nit is abcd"[..], false), (b"efgh\nbar 10%\rbar 90%\rcaf\xe9 \xff abc", true)] {
+        for (part, is_over) in [(&b"first\nit is abcd"[..], false), (b"efgh\nbar 10%\rbar 90%\rcaf\xe9 \xff abc", true)]
+        {
             written.take(&Part::Stderr(part.to_vec()), is_over);
         }
         written.take(&Part::Noise(b"noise abcdefgh\n".to_vec()), true);
-        let expected = "first\nit is [masked A_TOKEN]\nbar 10%\rbar 90%\rcaf\u{fffd} \u{fffd} abcnoise [masked A_TOKEN]\n";
+        let expected =
+            "first\nit is [masked A_TOKEN]\nbar 10%\rbar 90%\rcaf\u{fffd} \u{fffd} abcnoise [masked A_TOKEN]\n";
         assert_eq!(text(&dir), expected);
         let words = "first\nit is [masked A_TOKEN]\ncaf\u{fffd} \u{fffd} abcnoise [masked A_TOKEN]";
         assert_eq!(written.last_words(), words);

@@ -10,6 +10,10 @@ use tokio::process::Child;
 pub use keeper::KEEPER;
 pub use local::Local;
 
+/// File descriptors that an attempt takes of the engine while it runs: its three pipes, a handle of its process, the lock of
+/// its stage and its log, which is six; and two more while it reads or writes the store.
+pub const DESCRIPTORS: u64 = 8;
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Launch<'a> {

@@ -444,7 +444,9 @@ impl<'a> Dispatcher<'a> {
                 self.tell(Event::Stopped { stage, step });
                 self.leave(node);
             }
-            Ended::Failed(failure) if failure.is_starved && !self.attempts.is_empty() => self.put_back(node, job, failure),
+            Ended::Failed(failure) if failure.is_starved && !self.attempts.is_empty() => {
+                self.put_back(node, job, failure)
+            }
             Ended::Failed(failure) => {
                 let log = Some(job.log.display().to_string());
                 self.fail(stage, failure.message, failure.help, log);

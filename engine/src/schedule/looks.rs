@@ -56,9 +56,8 @@ impl Looks {
     pub(super) fn fresh(&mut self, store: Store, stages: Vec<(NodeIndex, Digest)>) {
         self.unsettled = stages.iter().map(|(node, _)| *node).collect();
         self.looks.spawn_blocking(move || {
-            let look = |(node, fingerprint): (NodeIndex, Digest)| {
-                Ok((node, fingerprint, store.fresh_outputs(&fingerprint)?))
-            };
+            let look =
+                |(node, fingerprint): (NodeIndex, Digest)| Ok((node, fingerprint, store.fresh_outputs(&fingerprint)?));
             Ok(Found::Fresh(stages.into_iter().map(look).collect::<Result<_, store::Error>>()?))
         });
     }
@@ -71,7 +70,9 @@ impl Looks {
     ) {
         self.looks.spawn_blocking(move || {
             let answers = ask::check(&worker, &cache_dir, requests.into_iter())?;
-            Ok(Found::Refused(nodes.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect()))
+            Ok(Found::Refused(
+                nodes.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect(),
+            ))
         });
     }
 

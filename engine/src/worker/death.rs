@@ -29,7 +29,8 @@ pub(crate) fn tell(status: std::io::Result<ExitStatus>, witness: Witness) -> (St
     let Some(signal) = status.signal() else {
         return match status.code() {
             Some(0) => (
-                "the worker ended without a word: exit status 0, and neither `done` nor `stopped` nor `failed`".to_owned(),
+                "the worker ended without a word: exit status 0, and neither `done` nor `stopped` nor `failed`"
+                    .to_owned(),
                 "something in the stage has ended the process; `r1flow log` shows what it wrote".to_owned(),
             ),
             _ => (format!("the worker died: {status}"), "`r1flow log` shows what it wrote".to_owned()),

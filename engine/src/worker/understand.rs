@@ -168,7 +168,9 @@ mod tests {
         let text = br#"{"note": {"level": "info", "message": "x"}}"#;
         check(text, b"", Some(note("x")));
         let all = |before: &[u8], after: &[u8]| [before, &text[..], after].concat();
-        for noise in [&b"\rbar 10%\rbar 100%"[..], b"caf\xe9 \xff", b"{", b"{\"note\": ", b"[1, 2]", b"NaN \"", b"{\"a\": 1}"] {
+        for noise in
+            [&b"\rbar 10%\rbar 100%"[..], b"caf\xe9 \xff", b"{", b"{\"note\": ", b"[1, 2]", b"NaN \"", b"{\"a\": 1}"]
+        {
             check(&all(noise, b""), noise, Some(note("x")));
             check(&all(noise, b"\r"), noise, Some(note("x")));
         }
@@ -196,7 +198,9 @@ mod tests {
                 r#"{{"progress": {{"step": 3, "total": 5, "unit": "NaN \" NaN", "metrics": {{"a": {spelt}, "b": 0.5}}}}}}"#
             );
             let (noise, message) = understand(line(text.as_bytes()));
-            let Some(FromWorker::Progress { step: 3, unit, metrics, .. }) = message else { panic!("{spelt}: {message:?}") };
+            let Some(FromWorker::Progress { step: 3, unit, metrics, .. }) = message else {
+                panic!("{spelt}: {message:?}")
+            };
             assert_eq!((noise.as_slice(), unit.as_str()), (&b""[..], "NaN \" NaN"));
             assert!(metrics["a"].is_nan() && metrics["b"] == 0.5, "{metrics:?}");
             assert_eq!(serde_json::to_string(&metrics).unwrap(), format!(r#"{{"a":{expected},"b":0.5}}"#));
@@ -205,7 +209,9 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_and_says_so() {
-        let (_, message) = understand(line(json!({ "note": { "level": "info", "message": "ä".repeat(1 << 20) } }).to_string().as_bytes()));
+        let (_, message) = understand(line(
+            json!({ "note": { "level": "info", "message": "ä".repeat(1 << 20) } }).to_string().as_bytes(),
+        ));
         let Some(FromWorker::Note { message, .. }) = message else { panic!("{message:?}") };
         assert!(message.len() < TEXT + 100 && message.ends_with("bytes left out]"), "{}", message.len());
 
