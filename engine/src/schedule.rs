@@ -159,7 +159,7 @@ pub async fn apply(
 
 /// Sweeps away what killed engines have left, and returns the digests of the workflow's inputs; nothing where the user does
 /// not want to wait for them.
-async fn look_at_inputs(
+pub(crate) async fn look_at_inputs(
     workflow: &Workflow,
     store: &Store,
     options: &Options,

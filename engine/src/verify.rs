@@ -22,7 +22,7 @@ use crate::past::Past;
 use crate::pools::{Pools, needs};
 use crate::run;
 use crate::schedule::launch::{inputs, job, machine};
-use crate::schedule::{Error, Halt, Options};
+use crate::schedule::{Error, Halt, Options, look_at_inputs};
 use crate::select::select;
 use crate::trajectory::{Segment, segments};
 use crate::workflow::Workflow;
@@ -90,9 +90,20 @@ pub async fn verify(
 ) -> Result<Vec<Verdict>, Error> {
     let wanted = select(workflow, &options.selection)?.wanted;
     Pools::new(&options.pools, &options.gpus).check(workflow, options.threads)?;
-    let past = Past::read(workflow, store)?;
     let is_halted = || *options.halt.borrow() != Halt::Run;
     let mut verdicts = Vec::new();
+    let Some(inputs) = look_at_inputs(workflow, store, options).await? else {
+        let stopped = |node| Verdict {
+            stage: workflow.graph[node].name.to_string(),
+            from: 0,
+            to: None,
+            seconds: 0.0,
+            outcome: Outcome::Stopped,
+            processors: None,
+        };
+        return Ok(wanted.into_iter().map(stopped).collect());
+    };
+    let past = Past::of(workflow, store, inputs)?;
     for node in wanted {
         let stage = workflow.graph[node].name.to_string();
         let Some((action, record)) = past.records.get(&node) else {

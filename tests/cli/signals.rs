@@ -38,6 +38,18 @@ fn a_terminal_that_goes_and_a_batch_system_send_several_signals_and_cost_no_chec
 }
 
 #[test]
+fn a_signal_to_every_process_costs_no_checkpoint() {
+    for number in [libc::SIGTERM, libc::SIGUSR1, libc::SIGHUP, libc::SIGINT] {
+        let sandbox = Sandbox::new(CHAIN);
+        let running = start_counting(&sandbox, &[]);
+        // As Slurm and systemd do, and the workers first.
+        let workers = super::resume::workers(running.pid());
+        workers.into_iter().chain([running.pid()]).for_each(|pid| signal(pid, number));
+        assert!(assert_stopped(&running.end()) > 0, "signal {number}");
+    }
+}
+
+#[test]
 fn a_failed_stage_counts_for_more_than_an_interrupted_one() {
     let sandbox = Sandbox::new(&format!("{CHAIN}[write.fails]\nfail = true\ntext = \"x\"\n"));
     let both = ["apply", "toy.toml", "--json", "--until", "c", "--until", "fails", "--jobs", "2"];

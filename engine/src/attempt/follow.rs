@@ -4,6 +4,7 @@
 //! taken with care: paths must lie in the attempt's own folder, texts are masked, lengths are bounded.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
@@ -81,6 +82,10 @@ impl Attempt<'_> {
                 Ok(Left::Verified(BTreeMap::from([(CHECKPOINT.to_owned(), digest)])))
             }
             Over::Stopped(step) => Ok(Left::Stopped(step)),
+            // A batch system sends its signal to every process; not every worker leaves that to its engine.
+            Over::Died(Ok(status)) if self.is_halted() && was_asked_to_end(status) => {
+                Ok(Left::Stopped(self.before.step))
+            }
             Over::Died(status) => Err(died(status, self.witness, &last_words)),
         }
     }
@@ -188,6 +193,10 @@ impl Attempt<'_> {
         if let Purpose::Verify(segment) = self.job.purpose { Some(segment) } else { None }
     }
 
+    fn is_halted(&self) -> bool {
+        *self.options.halt.borrow() != Halt::Run
+    }
+
     fn stage(&self) -> String {
         self.job.stage.name.to_string()
     }
@@ -207,6 +216,11 @@ pub(super) fn own(root: &Path, dir: &Path) -> Result<PathBuf, Failure> {
     let message = format!("the worker names `{}`, which is not in the folder of its attempt", dir.display());
     let help = Some("this is a bug in the worker: it may write below `dir` of its request alone".to_owned());
     Err(Failure { help, ..Failure::new(message) })
+}
+
+fn was_asked_to_end(status: ExitStatus) -> bool {
+    let signals = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+    status.signal().is_some_and(|signal| signals.contains(&signal))
 }
 
 /// A worker that closed its end without a final message.

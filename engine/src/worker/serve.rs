@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::die_with_engine;
+use super::engine::{die_with_engine, leave_signals_to_engine};
 use super::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
@@ -112,6 +112,7 @@ fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, Sta
 
 fn run_one(kinds: &[Kind], stdout: File, processor: fn() -> Option<String>) -> ExitCode {
     die_with_engine();
+    leave_signals_to_engine();
     // Not `Stdin`, which has a buffer of its own: what is in there nobody could wait for.
     let stdin = match std::io::stdin().as_fd().try_clone_to_owned() {
         Ok(stdin) => stdin,
