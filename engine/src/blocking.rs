@@ -4,12 +4,12 @@
 //! worker's process is the one thing that is started there and nowhere else: the kernel ends a worker with the *thread*
 //! that has started it, and the threads of this pool come and go.
 
-/// Does what takes long where nobody waits for the thread. Dropped, it goes on, and nobody hears of its end.
+/// Does what takes long on a thread of its own. Dropped, it goes on, and its end is not heard of.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        // Only a runtime that ends cancels it, and then nobody waits.
+        // Only a runtime that ends cancels it, and then this is not polled any more.
         Err(_) => unreachable!("what has begun is not cancelled"),
     })
 }

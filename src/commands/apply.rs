@@ -143,7 +143,7 @@ pub(crate) fn listening<T>(
         let _ = interrupts.await;
         done
     });
-    // Whoever did not want to wait for a large file to be read does not wait for it here.
+    // A large file that is still read is not waited for: the user did not want that.
     runtime.shutdown_background();
     audience.end();
     Ok(done)

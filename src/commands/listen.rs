@@ -21,7 +21,7 @@ use tokio::sync::watch;
 #[derive(Default)]
 struct Asked {
     is_stopping: bool,
-    /// How often somebody has asked by INT or TERM.
+    /// How often INT or TERM has come.
     orders: u32,
 }
 

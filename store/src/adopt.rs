@@ -1,6 +1,6 @@
 //! Single files that grow beside the store, logs and curves: into it and out of it at bounded memory.
 //!
-//! A file that nobody writes any more is linked, so that its bytes lie on the disk once; of one that still grows the first
+//! A file that is complete is linked, so that its bytes lie on the disk once; of one that still grows the first
 //! bytes are copied.
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::{Store, layout, publish};
 const CHUNK: usize = 1 << 18;
 
 impl Store {
-    /// Stores a file that nobody will write again: linked where the file system can, copied elsewhere. Both names are
+    /// Stores a file that will not be written again: linked where the file system can, copied elsewhere. Both names are
     /// read-only from then on. Durably only once what is returned has been synced.
     pub fn link_in(&self, file: &Path) -> Result<(Digest, Unsynced)> {
         let digest = stream(fs_err::File::open(file)?, u64::MAX, |_| Ok(()))?.0;

@@ -104,7 +104,7 @@ fn on_a_terminal(command: &mut Command) -> (File, Child) {
     // SAFETY: two places for descriptors; the rest is left to the system.
     let opened = unsafe { libc::openpty(&raw mut ours, &raw mut theirs, none, none.cast(), none.cast()) };
     assert_eq!(opened, 0);
-    // SAFETY: both are new, and nobody else's; ours is not for the child.
+    // SAFETY: both are new and without another owner; ours is not for the child.
     let (ours, theirs) = unsafe {
         libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
         (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
@@ -121,14 +121,14 @@ fn on_a_terminal(command: &mut Command) -> (File, Child) {
             Ok(())
         });
     }
-    // Nobody reads: a terminal that is full stands still, and nothing else does.
+    // It is never read from: a terminal that is full stands still, and nothing else does.
     (ours, command.spawn().unwrap())
 }
 
 #[test]
 fn an_interrupt_is_heard_while_inputs_are_read() {
     let sandbox = Sandbox::new("[inputs]\ntext = { samples = \"large\" }\n[join.b]\ndata = [\"inputs.text\"]\n");
-    // Nobody can read that much while a test waits, and it takes no room.
+    // More than can be read while a test waits, and it takes no room.
     File::create(sandbox.root().join("large")).unwrap().set_len(1 << 42).unwrap();
     let running = sandbox.start(&["apply", "toy.toml"]);
     let pid = running.pid();

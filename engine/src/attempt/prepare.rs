@@ -100,7 +100,7 @@ fn resume(job: &Job, store: &Store, dir: &Path) -> Result<Option<(Spent, Curve, 
     Ok(Some((before, curve_so_far(job, store, &checkpoint), Resume { step: checkpoint.step, dir })))
 }
 
-/// The curve so far belongs to the stage, whoever ran it. One that is damaged costs its beginning, not the training.
+/// The curve so far belongs to the stage, whichever process ran it. One that is damaged costs its beginning, not the training.
 fn curve_so_far(job: &Job, store: &Store, checkpoint: &CheckpointRecord) -> Curve {
     let digest = checkpoint.meta["metrics"].as_str().and_then(|digest| digest.parse().ok());
     let begin = || Curve::begin(job.metrics.clone());

@@ -99,7 +99,7 @@ impl Attempt<'_> {
         .await
     }
 
-    /// Returns the digests of outputs that nobody keeps.
+    /// Returns the digests of outputs that are not kept.
     pub(super) async fn hash(&self, outputs: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Digest>, Failure> {
         let names = self.job.stage.outputs.keys();
         let paths = names.map(|name| Ok((name.clone(), written(&self.root, outputs, name)?)));
@@ -151,7 +151,7 @@ fn move_in(
     Ok((record, unsynced))
 }
 
-/// An input that changed while the stage read it makes the result worthless: it is nobody's.
+/// An input that changed while the stage read it makes the result worthless.
 fn check_inputs(job: &Job, store: &Store) -> Result<(), Failure> {
     for (_, artifact, source) in &job.inputs {
         if matches!(source, Source::Path) && store.hash_path(&artifact.path)?.to_string() != artifact.digest {

@@ -1,6 +1,6 @@
 //! Tells the engine's loop what happens in an attempt.
 //!
-//! The channel is bounded. Where nobody keeps up, say with a terminal that stands still, of a stage's progress the newest is
+//! The channel is bounded. Where the reader falls behind, say at a terminal that stands still, of a stage's progress the newest is
 //! told later and the rest never; anything else waits, and the worker with it.
 
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ impl Teller {
     pub(super) fn progress(&mut self, event: Event) {
         self.late = match self.events.try_send(event) {
             Err(mpsc::error::TrySendError::Full(event)) => Some(event),
-            // Nobody listens only when the run is over.
+            // It is closed only when the run is over.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
         };
     }
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_progress_that_nobody_hears_the_newest_is_kept_and_comes_before_the_end() {
+    async fn of_progress_that_is_not_heard_the_newest_is_kept_and_comes_before_the_end() {
         let (sender, mut receiver) = mpsc::channel(2);
         let mut teller = Teller::new(sender);
         (1..=100).for_each(|step| teller.progress(progress(step)));

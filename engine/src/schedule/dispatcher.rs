@@ -10,6 +10,8 @@
 //! Every stage and every edge is looked at once, so the work is linear in the workflow. All of it is bookkeeping: what reads
 //! the store or asks the worker is done elsewhere ([`Looks`]), and what runs is listened to meanwhile.
 
+mod results;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,20 +30,19 @@ use super::queue::{Queue, Start};
 use super::retry::work;
 use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact, fingerprint};
-use crate::attempt::{Ended, Failure, Job, Made, Purpose};
+use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::Event;
 use crate::mistakes::requests;
 use crate::plan::check_fetched;
 use crate::pools::{Pools, needs};
 use crate::run::Run;
 use crate::select::{Selected, select};
-use crate::worker::protocol::Refusal;
 use crate::workflow::{Reference, Target, Workflow};
 
 /// Time for which results gather while other stages run: one sync then makes all of them durable.
 const GATHERING: Duration = Duration::from_millis(50);
 
-/// Stages that are settled before anybody hears of them.
+/// Stages that are looked at before anything is said of them.
 const AT_A_TIME: usize = 500;
 
 /// What is to be brought up to date, where nothing stands in the way of a start.
@@ -84,7 +85,7 @@ pub(super) struct Dispatcher<'a> {
     attempts: JoinSet<(NodeIndex, Arc<Job>, Ended)>,
     /// Attempts side by side: fewer than the user's where there are not descriptors enough.
     slots: usize,
-    /// Results that nobody has begun to sync, and when somebody must.
+    /// Results that are yet to be synced, and when that must begin.
     unsynced: Vec<Made>,
     sync_at: Instant,
     /// Results on their way to the disk, while the stages after them already run.
@@ -195,21 +196,6 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Starts nothing any more.
-    fn leave_all(&mut self) {
-        while let Some(node) = self.queue.pop() {
-            self.leave(node);
-        }
-        if *self.options.halt.borrow() != Halt::Run {
-            for node in self.looks.abandon() {
-                self.leave(node);
-            }
-            while let Some(node) = self.ready.pop_first() {
-                self.leave(node);
-            }
-        }
-    }
-
     fn look_at_ready(&mut self) {
         let mut stages = Vec::new();
         for _ in 0..AT_A_TIME {
@@ -237,22 +223,6 @@ impl<'a> Dispatcher<'a> {
             Found::Resumable(answers) => {
                 answers.into_iter().for_each(|(node, resumable)| self.queue.answer(node, resumable));
             }
-        }
-    }
-
-    /// Where a stage could not run none does, for the file must change.
-    fn refuse_all(&mut self, refusals: Vec<(NodeIndex, Refusal)>) {
-        let has_mistakes = !refusals.is_empty();
-        for (node, _) in &refusals {
-            self.queue.remove(*node);
-            self.waiting.remove(node);
-        }
-        for (node, refusal) in refusals {
-            self.fail(self.name(node), refusal.message, refusal.help, None);
-            self.block_after(node);
-        }
-        if has_mistakes {
-            self.leave_all();
         }
     }
 
@@ -322,66 +292,6 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// A stage that is needed, out of date, and not asked for.
-    fn refuse(&mut self, node: NodeIndex) {
-        let stage = self.name(node);
-        let message = "it is out of date, and not among the stages that were asked for".to_owned();
-        let help = Some(format!("bring it up to date first: `--until {stage}`"));
-        self.fail(stage, message, help, None);
-        self.block_after(node);
-    }
-
-    fn fail(&mut self, stage: String, message: String, help: Option<String>, log: Option<String>) {
-        self.summary.failed.push((stage.clone(), message.clone()));
-        self.tell(Event::Failed { stage, message, help, log });
-    }
-
-    fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
-        // What is only needed is not spoken of.
-        if self.selected.wanted.contains(&node) {
-            let stage = self.name(node);
-            self.tell(Event::Fresh { stage: stage.clone(), fingerprint: fingerprint.to_string() });
-            self.summary.fresh.push(stage);
-        }
-        self.take(node, fingerprint, outputs);
-    }
-
-    fn take(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
-        self.done.insert(node, outputs);
-        self.summary.done.insert(self.name(node), fingerprint);
-        for after in self.workflow.graph.neighbors_directed(node, Direction::Outgoing) {
-            let Some(count) = self.waiting.get_mut(&after) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                self.waiting.remove(&after);
-                self.ready.insert(after);
-            }
-        }
-    }
-
-    /// Gives up a stage, and all that waits for it.
-    fn leave(&mut self, node: NodeIndex) {
-        self.summary.left.push(self.name(node));
-        self.block_after(node);
-    }
-
-    fn block_after(&mut self, node: NodeIndex) {
-        let mut open = vec![node];
-        while let Some(by) = open.pop() {
-            for after in self.workflow.graph.neighbors_directed(by, Direction::Outgoing) {
-                if self.waiting.remove(&after).is_none() {
-                    continue;
-                }
-                let stage = self.name(after);
-                if *self.options.halt.borrow() == Halt::Run {
-                    self.tell(Event::Blocked { stage: stage.clone(), by: self.name(by) });
-                }
-                self.summary.left.push(stage);
-                open.push(after);
-            }
-        }
-    }
-
     fn digest(&self, reference: &Reference) -> Digest {
         match &reference.target {
             Target::Input(name) => self.inputs[name],
@@ -390,24 +300,6 @@ impl<'a> Dispatcher<'a> {
                 outputs.iter().find(|(name, _)| name == output).expect("a stage that is done has all outputs").1
             }
         }
-    }
-
-    /// Lets what follows a result begin while that goes to the disk.
-    fn take_made(&mut self, node: NodeIndex, made: Made) {
-        let record = &made.record;
-        let (fingerprint, outputs) = (record.fingerprint, record.outputs.iter());
-        let outputs = outputs.map(|(name, output)| (name.clone(), output.digest)).collect();
-        self.summary.ran.push(record.stage.clone());
-        self.told.push(Event::Done {
-            stage: record.stage.clone(),
-            fingerprint: fingerprint.to_string(),
-            seconds: made.seconds,
-        });
-        if self.unsynced.is_empty() {
-            self.sync_at = Instant::now() + GATHERING;
-        }
-        self.unsynced.push(made);
-        self.take(node, fingerprint, outputs);
     }
 
     /// Sends what has gathered to the disk.
@@ -431,37 +323,6 @@ impl<'a> Dispatcher<'a> {
             let ended = work(&job, &store, &options, &events).await;
             (node, job, ended)
         });
-    }
-
-    fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended) {
-        self.queue.ended(node);
-        let stage = job.stage.name.to_string();
-        match ended {
-            Ended::Done(made) => self.take_made(node, *made),
-            Ended::Shared(outputs) => self.take_fresh(node, job.fingerprint, outputs),
-            Ended::Verified(_) => unreachable!("an apply verifies nothing"),
-            Ended::Stopped(step) => {
-                self.tell(Event::Stopped { stage, step });
-                self.leave(node);
-            }
-            Ended::Failed(failure) if failure.is_starved && !self.attempts.is_empty() => {
-                self.put_back(node, job, failure)
-            }
-            Ended::Failed(failure) => {
-                let log = Some(job.log.display().to_string());
-                self.fail(stage, failure.message, failure.help, log);
-                self.block_after(node);
-            }
-        }
-    }
-
-    /// A start that found no file descriptor waits for another stage to end.
-    fn put_back(&mut self, node: NodeIndex, job: &Job, failure: Failure) {
-        self.slots = self.attempts.len();
-        let message = format!("{}; waits until another stage has ended", failure.message);
-        self.tell(Event::Note { stage: job.stage.name.to_string(), level: "warn".to_owned(), message });
-        let needs = needs(&job.stage, &self.workflow.device, self.options.threads);
-        self.queue.push(node, Arc::clone(&job.action), job.fingerprint, needs);
     }
 }
 

@@ -45,7 +45,7 @@ impl Looks {
         std::mem::take(&mut self.unsettled)
     }
 
-    /// Waits for what is found; nothing where nobody looks. Safe to drop and call again.
+    /// Waits for what is found; nothing where no look is under way. Safe to drop and call again.
     pub(super) async fn next(&mut self) -> Option<Result<Found, Error>> {
         let found = self.looks.join_next().await?;
         self.unsettled.clear();

@@ -2,7 +2,7 @@
 //!
 //! A stage starts when the pools have what it needs and when no running stage is at work that it could go on from: two
 //! variants that do the same for 300 steps do it once, and the second waits for the first one's checkpoint. What the store
-//! has of it somebody else looks up ([`Queue::questions`]).
+//! has of it the dispatcher looks up ([`Queue::questions`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -21,7 +21,7 @@ pub(super) struct Queue {
     /// Stages, waiting or running, that may have work in common.
     by_trail: HashMap<Digest, BTreeSet<NodeIndex>>,
     pools: Pools,
-    /// The steps that checkpoints in the store have done of stages that wait, as far as somebody has looked.
+    /// The steps that checkpoints in the store have done of stages that wait, as far as that has been looked up.
     resumable: HashMap<NodeIndex, Option<u64>>,
     questions: BTreeSet<NodeIndex>,
 }

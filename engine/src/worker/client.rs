@@ -1,6 +1,6 @@
 //! The engine's end of a conversation with a worker that runs.
 //!
-//! Nothing that is said to a worker waits for it: one that does not read keeps nobody from hearing it or from ending it.
+//! Nothing that is said to a worker waits for it: one that does not read can still be heard and ended.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};

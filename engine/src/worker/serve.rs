@@ -52,7 +52,7 @@ pub fn serve_on(kinds: &[Kind], processor: fn() -> Option<String>) -> ExitCode {
 /// Takes stdout for the protocol alone, out of reach of libraries and of other programs that the stage may start, and has
 /// descriptor 1 lead to stderr.
 fn claim_stdout() -> std::io::Result<File> {
-    // SAFETY: plain system calls; the copy is nobody else's.
+    // SAFETY: plain system calls; the copy has no other owner.
     let copy = unsafe { libc::fcntl(1, libc::F_DUPFD_CLOEXEC, 3) };
     if copy < 0 {
         return Err(std::io::Error::last_os_error());

@@ -38,7 +38,7 @@ fn while_a_stage_is_laid_out_the_others_are_listened_to_and_the_user_is_heard() 
         &workflow,
         |_| {},
         |event, halt| match event {
-            // As a large file on a slow disk: what a stage goes on from is laid out only when nobody collects.
+            // As a large file on a slow disk: what a stage goes on from is not laid out during a collection.
             Event::Done { stage, .. } if stage == "short" => {
                 let file = File::options().append(true).open(sandbox.store.root().join("locks/collection")).unwrap();
                 file.lock().unwrap();

@@ -9,6 +9,7 @@ use engine::event::Event;
 use engine::run;
 use engine::schedule::Options;
 use engine::secrets::Secrets;
+use engine::verify::{Draw, Outcome, verify};
 
 use super::support::{Applied, Sandbox};
 
@@ -159,7 +160,7 @@ fn a_worker_that_closes_its_stdout_and_lives_on_is_ended() {
 }
 
 #[test]
-fn what_leaves_the_group_and_holds_the_pipes_open_holds_up_nobody() {
+fn what_leaves_the_group_and_holds_the_pipes_open_holds_nothing_up() {
     let rough = Rough::of("setsid sleep 3600 &\necho $! > $dir/../../../sleeper\nprintf 'said' >&2\nfinish");
     let sleeper: i32 =
         fs_err::read_to_string(rough.sandbox.store.root().join("sleeper")).unwrap().trim().parse().unwrap();
@@ -231,4 +232,27 @@ fn a_folder_that_is_not_the_attempts_own_is_neither_taken_nor_removed() {
             assert_eq!(fs_err::read_to_string(file).unwrap(), "of years", "{what}");
         }
     }
+}
+
+#[test]
+fn a_verification_removes_no_folder_but_its_own() {
+    let precious = tempfile::tempdir().unwrap();
+    fs_err::write(precious.path().join("work"), "of years").unwrap();
+    let evil =
+        format!("echo '{{\"checkpoint\": {{\"step\": 1, \"dir\": \"{}\"}}}}'\nfinish", precious.path().display());
+    let made = Rough::of("finish");
+    made.assert_done();
+    let script = made.sandbox.dir.path().join("evil");
+    fs_err::write(&script, BEGINNING.replace("TOY", &made.sandbox.worker.display().to_string()) + &evil + "\n")
+        .unwrap();
+    fs_err::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (_sender, halt) = tokio::sync::watch::channel(engine::schedule::Halt::Run);
+    let options = Options { worker: script, ..made.sandbox.options(halt) };
+    let workflow = made.sandbox.workflow("[write.w]\n", &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let draw = Draw { segments: 1, seed: 0 };
+    let verdicts = runtime.block_on(verify(&workflow, &made.sandbox.store, draw, &options, |_| {})).unwrap();
+    let Outcome::Failed(message) = &verdicts[0].outcome else { panic!("{verdicts:?}") };
+    assert!(message.contains("which is not in the folder of its attempt"), "{message}");
+    assert_eq!(fs_err::read_to_string(precious.path().join("work")).unwrap(), "of years");
 }
