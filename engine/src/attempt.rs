@@ -119,6 +119,8 @@ pub(crate) enum Ended {
     /// Another process was at the same, and its result is taken.
     Shared(Outputs),
     Stopped(u64),
+    /// The user wanted the end before a worker was at it; what earlier attempts have kept is as it was.
+    NotBegun,
     Failed(Failure),
 }
 
@@ -178,7 +180,7 @@ pub(crate) async fn attempt(
     let prepared = tokio::select! {
         prepared = off_thread(move || prepare(&for_job, &for_store)) => prepared,
         // Nothing has begun: there is no checkpoint to wait for.
-        Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::Stopped(0),
+        Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::NotBegun,
     };
     let Prepared { dir, request, before, curve, witness } = match prepared {
         Ok(prepared) => prepared,

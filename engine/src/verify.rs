@@ -169,7 +169,7 @@ async fn again(
             return Ok((compare(segment, record, &digests), two));
         }
         Ended::Failed(failure) => Outcome::Failed(failure.message),
-        Ended::Stopped(_) => Outcome::Stopped,
+        Ended::Stopped(_) | Ended::NotBegun => Outcome::Stopped,
         Ended::Done(_) | Ended::Shared(_) => unreachable!("an attempt to verify makes nothing"),
     };
     Ok((outcome, None))

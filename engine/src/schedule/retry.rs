@@ -20,7 +20,7 @@ pub(super) async fn work(job: &Arc<Job>, store: &Store, options: &Options, event
     let locked = tokio::select! {
         locked = lock(job, store, events) => locked,
         // Another process may be at it for hours.
-        Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::Stopped(0),
+        Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::NotBegun,
     };
     // Held until what is done is recorded.
     let _lock = match locked {
@@ -37,7 +37,7 @@ pub(super) async fn work(job: &Arc<Job>, store: &Store, options: &Options, event
                 let _ = events.send(Event::Retrying { stage: stage(), message, delay: delay.as_secs_f64() }).await;
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
-                    Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::Stopped(0),
+                    Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::NotBegun,
                 }
                 delay *= 2;
             }

@@ -26,6 +26,7 @@ impl Dispatcher<'_> {
                 self.tell(Event::Stopped { stage, step });
                 self.leave(node);
             }
+            Ended::NotBegun => self.leave(node),
             Ended::Failed(failure) if failure.is_starved && !self.attempts.is_empty() => {
                 self.put_back(node, job, failure)
             }
