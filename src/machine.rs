@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
+use engine::exec::DESCRIPTORS;
 use engine::pools::{CORES, GPUS, MEMORY};
+
+/// File descriptors for the engine itself: the store, the history, files on their way to the disk.
+const RESERVED: u64 = 64;
 
 /// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
@@ -18,6 +22,26 @@ pub(crate) fn memory() -> Option<(u64, u64)> {
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
     };
     Some((of("MemTotal:")?, of("MemAvailable:")?))
+}
+
+/// Lets this process open as many files as it may, and returns how many attempts side by side that is enough for.
+pub(crate) fn attempts_by_open_files() -> usize {
+    // SAFETY: zeros are limits; both calls read or write one place, which outlives them.
+    let limit = unsafe {
+        let mut limits: libc::rlimit = std::mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) != 0 {
+            return usize::MAX;
+        }
+        let raised = libc::rlimit { rlim_cur: limits.rlim_max, ..limits };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) == 0 { raised.rlim_cur } else { limits.rlim_cur }
+    };
+    attempts_within(limit)
+}
+
+/// Half of a small limit is for the engine itself, of a large one what it takes at most.
+fn attempts_within(limit: u64) -> usize {
+    let rest = limit - (limit / 2).min(RESERVED);
+    usize::try_from(rest / DESCRIPTORS).unwrap_or(usize::MAX).max(1)
 }
 
 /// Returns the GPUs that this process may use, by the names that CUDA knows them by.
@@ -48,4 +72,17 @@ pub(crate) fn pools(said: &[String], at_least: usize) -> Result<(BTreeMap<String
         }
     }
     Ok((pools, gpus))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_fit_into_what_may_be_opened() {
+        for (limit, attempts) in [(16, 1), (64, 4), (256, 24), (1_024, 120), (u64::MAX, usize::MAX / 8)] {
+            let found = attempts_within(limit);
+            assert!(found == attempts || limit == u64::MAX && found > 1 << 40, "{limit}: {found}");
+        }
+    }
 }

@@ -20,13 +20,11 @@ fn main() -> ExitCode {
     ui::start(&cli.global);
     let status = std::panic::catch_unwind(|| commands::run(cli));
     ExitCode::from(match status {
-        Ok(Ok(Status::Done)) => 0,
-        Ok(Ok(Status::StageFailed)) => 1,
+        Ok(Ok(status)) => status.code(),
         Ok(Err(error)) => {
             ui::error(&format!("{error:#}"), None);
-            2
+            Status::Refused.code()
         }
-        Ok(Ok(Status::Refused)) => 2,
         Err(_) => 101,
     })
 }

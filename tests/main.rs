@@ -21,6 +21,7 @@ mod cli {
     mod r1;
     mod resume;
     mod select;
+    mod signals;
     mod support;
     mod verify;
     #[cfg(feature = "worker")]

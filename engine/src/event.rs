@@ -58,7 +58,8 @@ pub enum Event {
         total: u64,
         /// `step` or `row`.
         unit: String,
-        /// Measurements.
+        /// Measurements; what is no number is `null` in JSON.
+        #[serde(deserialize_with = "crate::worker::protocol::numbers")]
         metrics: BTreeMap<String, f64>,
     },
     /// A checkpoint is in the store.

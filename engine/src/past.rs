@@ -50,8 +50,16 @@ pub(crate) struct Past<'a> {
 
 impl<'a> Past<'a> {
     pub(crate) fn read(workflow: &'a Workflow, store: &'a Store) -> Result<Self, plan::Error> {
+        Self::of(workflow, store, hash_inputs(workflow, store)?)
+    }
+
+    /// Does the same where the digests of the inputs are known.
+    pub(crate) fn of(
+        workflow: &'a Workflow,
+        store: &'a Store,
+        inputs: BTreeMap<String, Digest>,
+    ) -> Result<Self, plan::Error> {
         let nodes = workflow.graph.node_indices().map(|node| (workflow.graph[node].name.0.as_str(), node)).collect();
-        let inputs = hash_inputs(workflow, store)?;
         let mut past = Self { workflow, store, inputs, nodes, records: HashMap::new() };
         for node in workflow.graph.node_indices() {
             let stage = &workflow.graph[node];

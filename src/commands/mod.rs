@@ -1,6 +1,7 @@
 //! The commands: one file each, an `Args` struct and a function.
 
 mod apply;
+mod audience;
 mod chaos;
 mod check;
 mod doctor;
@@ -9,6 +10,7 @@ mod export;
 mod fetch;
 mod gc;
 mod kinds;
+mod listen;
 mod log;
 mod plan;
 mod schema;
@@ -108,15 +110,35 @@ enum Command {
     Schema(schema::Args),
 }
 
-/// How a command ended that was not in error.
+/// How a command ended that was not in error, each with an exit code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     /// All is well.
     Done,
-    /// A stage failed.
+    /// A stage failed, whatever was interrupted besides.
     StageFailed,
     /// The user can fix it, and has been told how.
     Refused,
+    /// A signal ended it before all was done; the next call goes on from a checkpoint.
+    Interrupted,
 }
+
+impl Status {
+    /// Returns the exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::StageFailed => 1,
+            Self::Refused => 2,
+            Self::Interrupted => 3,
+        }
+    }
+}
+
+/// What `--help` says of exit codes and signals.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a stage failed; 2 you can fix it; 3 interrupted, the next call goes on from a checkpoint; 101 a bug.
+Signals: INT, TERM, HUP, USR1 and USR2 ask running stages for a checkpoint, then for their end. A second INT or TERM ends at once.";
 
 /// A workflow file and the values that replace some of its own.
 #[derive(Clone, Debug, Args)]

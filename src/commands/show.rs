@@ -114,6 +114,9 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
         duration(record.cpu_seconds),
         record.steps
     ));
+    if let Some(processor) = &record.processor {
+        ui::line(&format!("  on {processor}"));
+    }
     let (lists, plain): (Vec<_>, Vec<_>) = record.summary.iter().partition(|(_, value)| is_list_of_tables(value));
     for (key, value) in plain {
         ui::line(&format!("  {key}: {}", short(value)));

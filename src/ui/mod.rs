@@ -36,8 +36,9 @@ pub(crate) fn start(global: &Global) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("R1FLOW_LOG").unwrap_or_else(|_| level.into());
     // A second subscriber only in tests that call this twice; the first stays.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Where stderr is gone, a complaint about that would be a panic.
+    let _ = subscriber.log_internal_errors(false).try_init();
 }
 
 pub(crate) fn has_color() -> bool {

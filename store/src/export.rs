@@ -25,7 +25,7 @@ impl Store {
         // The folder that holds the members is inside: the draft itself exists already.
         let whole = draft.path().join("export");
         self.lay_out(digest, &whole, |member, target| {
-            let copy = self.copy_out(&member.digest, target)?;
+            let copy = self.copy_to_new(&member.digest, target)?;
             copy.sync_all()?;
             if hash_file(&copy, target)? == member.digest { Ok(()) } else { Err(self.corrupt(&member.digest)?) }
         })?;

@@ -21,6 +21,7 @@
 //! Any of these but `format.toml` may be missing: an empty folder is made when it is needed. None may be a link.
 //! What this crate does not know: workflows, kinds, and when something is out of date.
 
+mod adopt;
 mod audit;
 mod checkpoint;
 mod collect;

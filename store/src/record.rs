@@ -45,6 +45,10 @@ pub struct Record {
     pub device: String,
     /// CPU threads.
     pub threads: usize,
+    /// The processor by its instruction sets, and what chose among them, in the worker's words: another one may give other
+    /// bits. Nothing where the worker does not tell, and in records of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
     /// When, RFC 3339 in UTC.
     pub finished: String,
     /// False when the same action has given other outputs, too.
@@ -243,6 +247,7 @@ mod tests {
             steps: 3,
             device: "cpu".to_owned(),
             threads: 1,
+            processor: None,
             finished: finished.to_owned(),
             deterministic: true,
         }

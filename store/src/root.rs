@@ -118,6 +118,14 @@ impl Root {
             .map_err(|errno| named(errno.into(), "rename", &self.path.join(from)).into())
     }
 
+    /// Gives a file a second name that is not taken yet.
+    pub(crate) fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        let ((from_above, from_name), (to_above, to_name)) = (split(from), split(to));
+        let (from_folder, to_folder) = (self.folder(from_above)?, self.make_folder(to_above)?);
+        rustix::fs::linkat(from_folder, from_name, to_folder, to_name, AtFlags::empty())
+            .map_err(|errno| named(errno.into(), "link", &self.path.join(from)).into())
+    }
+
     /// Returns the names in a folder with their types, nothing if it is not there.
     pub(crate) fn entries(&self, inside: &Path) -> Result<Vec<(PathBuf, FileType)>> {
         let folder = match self.folder(inside) {
@@ -221,9 +229,17 @@ pub(crate) fn split(inside: &Path) -> (&Path, &OsStr) {
     (inside.parent().unwrap_or(Path::new("")), inside.file_name().unwrap_or_default())
 }
 
-/// Says which path an error is about.
-pub(crate) fn named(error: io::Error, verb: &str, path: &Path) -> io::Error {
-    io::Error::new(error.kind(), format!("failed to {verb} `{}`: {error}", path.display()))
+/// Says which path an error is about; the system's own error stays behind it.
+pub(crate) fn named(source: io::Error, verb: &'static str, path: &Path) -> io::Error {
+    io::Error::new(source.kind(), Named { source, verb, path: path.to_owned() })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {verb} `{path}`: {source}")]
+struct Named {
+    source: io::Error,
+    verb: &'static str,
+    path: PathBuf,
 }
 
 #[cfg(test)]
@@ -253,6 +269,7 @@ mod tests {
         is_refused(root.entries(Path::new("a/link")).map(drop));
         is_refused(root.make_folder(Path::new("a/link/c")).map(drop));
         root.write_new(Path::new("mine"), b"ours").unwrap();
+        is_refused(root.link(Path::new("mine"), Path::new("a/link/mine")));
         is_refused(root.rename(Path::new("mine"), Path::new("a/link/mine")));
         let read = OFlags::RDONLY | OFlags::NOFOLLOW;
         assert!(root.walk(file, read, Mode::empty()).is_err());

@@ -15,11 +15,11 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::fs::FileType;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lock::{lock_error, locked};
 use crate::path::below;
 use crate::root::Root;
-use crate::{Error, Store, layout, publish};
+use crate::{Store, layout, publish};
 
 /// The scratch folder of one process; nothing on disk before the first file.
 #[derive(Debug, Default)]
@@ -56,15 +56,6 @@ impl AttemptDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Removes a folder or file of the attempt that a worker has named. What does not lie inside the attempt's folder, by
-    /// its name or through a link, is refused.
-    pub fn remove(&self, path: &Path) -> Result<()> {
-        match below(&self.path, path) {
-            Some(inside) => self.root.remove_tree(&self.inside.join(inside)),
-            None => Err(Error::Outside { path: path.to_owned(), folder: self.path.clone() }),
-        }
-    }
 }
 
 impl Drop for AttemptDir {
@@ -81,6 +72,18 @@ impl Store {
         let inside = self.scratch_name(&stage.replace('/', "~"))?;
         self.root.make_new_folder(&inside)?;
         Ok(AttemptDir { path: self.root.path().join(&inside), root: Arc::clone(&self.root), inside })
+    }
+
+    /// Removes a folder or file that a worker has made inside one of this process's attempts. What does not lie there, by its
+    /// name or through a link, is refused.
+    pub fn discard(&self, path: &Path) -> Result<()> {
+        let folder = self.scratch.owned.get().map(|owned| self.root.path().join(&owned.folder));
+        let inside = folder.as_ref().and_then(|folder| below(folder, path));
+        // The first name is the attempt's own folder.
+        if inside.is_none_or(|inside| inside.components().count() < 2) {
+            return Err(Error::Outside { path: path.to_owned(), folder: self.root.path().join(layout::attempts()) });
+        }
+        self.root.remove_tree(below(self.root.path(), path).expect("the scratch folder lies in the store"))
     }
 
     /// Returns a path in this process's own folder that nothing has yet.
@@ -205,10 +208,10 @@ mod tests {
         fs_err::create_dir_all(attempt.path().join("rows/1")).unwrap();
         std::os::unix::fs::symlink(&outside, attempt.path().join("link")).unwrap();
         for path in [outside.clone(), attempt.path().to_owned(), attempt.path().join(".."), attempt.path().join("link/a")] {
-            assert!(attempt.remove(&path).is_err(), "{}", path.display());
+            assert!(store.discard(&path).is_err(), "{}", path.display());
         }
-        attempt.remove(&attempt.path().join("rows/1")).unwrap();
-        attempt.remove(&attempt.path().join("link")).unwrap();
+        store.discard(&attempt.path().join("rows/1")).unwrap();
+        store.discard(&attempt.path().join("link")).unwrap();
         assert!(outside.join("a").exists() && attempt.path().join("rows").exists());
         assert!(!attempt.path().join("rows/1").exists() && !attempt.path().join("link").exists());
     }

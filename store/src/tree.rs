@@ -147,7 +147,7 @@ impl Store {
         self.lay_out(digest, dest, |member, target| {
             self.check_object(&member.digest)?;
             if fs_err::hard_link(self.object_path(&member.digest), target).is_err() {
-                let copy = self.copy_out(&member.digest, target)?;
+                let copy = self.copy_to_new(&member.digest, target)?;
                 copy.set_permissions(PermissionsExt::from_mode(read_only_mode()))?;
             }
             Ok(())
@@ -155,7 +155,7 @@ impl Store {
     }
 
     /// Copies an object to a file that is not there yet, and returns that.
-    pub(crate) fn copy_out(&self, digest: &Digest, target: &Path) -> Result<File> {
+    pub(crate) fn copy_to_new(&self, digest: &Digest, target: &Path) -> Result<File> {
         let mut options = fs_err::OpenOptions::new();
         let mut copy = options.read(true).write(true).create_new(true).open(target)?.into_parts().0;
         std::io::copy(&mut self.open_object(digest)?, &mut copy).map_err(|error| named(error, "copy to", target))?;

@@ -84,8 +84,8 @@ pub(crate) fn job(
     (lent, machine): (&Lent, Machine),
     inputs: Vec<(String, InputArtifact, Source)>,
     purpose: Purpose,
-) -> Box<Job> {
-    Box::new(Job {
+) -> std::sync::Arc<Job> {
+    std::sync::Arc::new(Job {
         workflow: workflow.name.clone(),
         stage: stage.clone(),
         action,

@@ -2,6 +2,9 @@
 
 pub mod ask;
 pub(crate) mod client;
+pub(crate) mod death;
 pub(crate) mod engine;
+pub(crate) mod lines;
 pub mod protocol;
 pub mod serve;
+pub(crate) mod understand;
