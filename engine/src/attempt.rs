@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
-use store::{AttemptDir, Digest, Hold, Outputs, Record, Store, Unsynced};
+use store::{AttemptDir, Digest, Hold, Outputs, Record, Source as Origin, Store, Unsynced};
 use tokio::sync::mpsc;
 
 use crate::action::Action;
@@ -41,6 +41,8 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// What an attempt needs to know.
 pub(crate) struct Job {
     pub(crate) workflow: String,
+    /// How the workflow can be named again.
+    pub(crate) source: Origin,
     pub(crate) stage: StageDecl,
     pub(crate) action: Arc<Action>,
     pub(crate) fingerprint: Digest,
@@ -201,6 +203,7 @@ impl Attempt<'_> {
         self.send(Event::Started {
             stage: self.job.stage.name.to_string(),
             kind: self.job.stage.kind.clone(),
+            fingerprint: self.job.fingerprint.to_string(),
             attempt: number,
             resumed_from: request.resume.as_ref().map(|resume| resume.step),
         });

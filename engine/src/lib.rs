@@ -20,6 +20,7 @@ mod attempt;
 mod curve;
 pub mod event;
 pub mod exec;
+pub mod history;
 pub mod pools;
 pub mod run;
 pub mod schedule;

@@ -115,8 +115,17 @@ impl Plan {
 
 /// Returns the digests of the workflow's inputs, as far as they have been fetched.
 pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
+    hash_some_inputs(workflow, store, &workflow.inputs.keys().map(String::as_str).collect())
+}
+
+/// Does the same for inputs of these names alone.
+pub(crate) fn hash_some_inputs(
+    workflow: &Workflow,
+    store: &Store,
+    names: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Digest>, Error> {
     let mut digests = BTreeMap::new();
-    for (name, input) in &workflow.inputs {
+    for (name, input) in workflow.inputs.iter().filter(|(name, _)| names.contains(name.as_str())) {
         let Some(path) = input.path() else { continue };
         let found = store.hash_path(path)?;
         if let Some(pinned) = &input.pin

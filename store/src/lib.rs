@@ -34,6 +34,7 @@ mod object;
 mod publish;
 mod record;
 mod rows;
+mod stream;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
 pub use lock::StageLock;
 pub use publish::Unsynced;
-pub use record::{OutputRecord, Outputs, Record};
+pub use record::{OutputRecord, Outputs, Record, Source};
 pub use rows::RowsRecord;
 pub use tree::{Member, Tree, TreeRef};
 
