@@ -112,12 +112,32 @@ pub fn newest_first(store: &Store) -> std::io::Result<impl Iterator<Item = Histo
     Ok(list(store)?.into_iter().rev().map(|id| read(store, &id)))
 }
 
+/// Does the same as [`newest_first`] for what the runs tell of themselves and of one stage: ten thousand others cost a look.
+pub fn newest_first_about<'a>(
+    store: &'a Store,
+    stage: &'a str,
+) -> std::io::Result<impl Iterator<Item = History> + use<'a>> {
+    Ok(list(store)?.into_iter().rev().map(move |id| read_about(store, &id, stage)))
+}
+
+/// Returns what is left of a run's history about itself and about one stage.
+pub fn read_about(store: &Store, id: &str, stage: &str) -> History {
+    const OF_A_STAGE: &[u8] = b"\"stage\":";
+    let wanted = [OF_A_STAGE, &serde_json::to_vec(stage).unwrap_or_default()].concat();
+    let has = |line: &[u8], part: &[u8]| line.windows(part.len()).any(|window| window == part);
+    read_lines(store, id, |line| has(line, &wanted) || !has(line, OF_A_STAGE))
+}
+
 /// Returns what is left of a run's history.
 pub fn read(store: &Store, id: &str) -> History {
+    read_lines(store, id, |_| true)
+}
+
+fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> History {
     let mut history = History { id: id.to_owned(), ..History::default() };
     match fs_err::read(events_file(&store.runs_dir().join(id))) {
         Ok(bytes) => {
-            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && is_wanted(line)) {
                 match parse(line) {
                     Some(Some(entry)) => history.entries.push(entry),
                     Some(None) => {}

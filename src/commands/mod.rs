@@ -10,7 +10,10 @@ mod fetch;
 mod gc;
 mod kinds;
 mod log;
+mod named;
+mod pieces;
 mod plan;
+mod refusal;
 mod schema;
 mod scores;
 mod show;
@@ -18,6 +21,7 @@ mod status;
 mod verify;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -117,6 +121,27 @@ pub(crate) enum Status {
     /// The user can fix it, and has been told how.
     Refused,
 }
+
+/// An error with what to do about it.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Advice {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()) }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Advice {}
 
 /// A workflow file and the values that replace some of its own.
 #[derive(Clone, Debug, Args)]
@@ -254,14 +279,20 @@ fn kept(workflow: Workflow, args: &WorkflowArgs) -> &'static Workflow {
 
 /// Loads a workflow with what `store` has fetched for it, and shows mistakes.
 pub(crate) fn load_from(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
+    let loaded = load_quietly(global, args, store)?;
+    if !loaded.diagnostics.is_empty() {
+        diagnostic::show(global, &loaded);
+    }
+    Ok(loaded)
+}
+
+/// Does the same as [`load_from`], mistakes not shown.
+fn load_quietly(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
     if !args.file.is_file() {
         return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
     }
     let kinds = load_kinds(global)?;
     let mut loaded = load(&args.file, &args.sets, &kinds)?;
-    if !loaded.diagnostics.is_empty() {
-        diagnostic::show(global, &loaded);
-    }
     if let Some(workflow) = &mut loaded.workflow {
         workflow.fetched_inputs(|_, input| hub::find(store, &input.id));
     }
@@ -287,6 +318,6 @@ pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item 
 
 /// Prints a value as JSON.
 pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<Status> {
-    ui::line(&serde_json::to_string_pretty(value)?);
+    ui::json(&format!("{}\n", serde_json::to_string_pretty(value)?));
     Ok(Status::Done)
 }
