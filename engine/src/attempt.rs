@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use store::{AttemptDir, Digest, Outputs, Record, Store, Unsynced};
+use store::{AttemptDir, Digest, Outputs, Record, Source as Origin, Store, Unsynced};
 use tokio::sync::mpsc;
 
 use crate::action::Action;
@@ -46,6 +46,8 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// What an attempt needs to know.
 pub(crate) struct Job {
     pub(crate) workflow: String,
+    /// How the workflow can be named again.
+    pub(crate) source: Origin,
     pub(crate) stage: StageDecl,
     pub(crate) action: Arc<Action>,
     pub(crate) fingerprint: Digest,

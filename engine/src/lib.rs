@@ -21,6 +21,7 @@ mod blocking;
 mod curve;
 pub mod event;
 pub mod exec;
+pub mod history;
 pub mod pools;
 pub mod run;
 pub mod schedule;

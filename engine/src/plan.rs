@@ -128,6 +128,15 @@ pub(crate) fn to_hash(workflow: &Workflow) -> Vec<ToHash> {
     inputs.filter_map(|(name, input)| Some((name.clone(), input.path()?.to_owned(), input.pin.clone()))).collect()
 }
 
+/// Does the same as [`hash_inputs`] for inputs of these names alone.
+pub(crate) fn hash_some_inputs(
+    workflow: &Workflow,
+    store: &Store,
+    names: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Digest>, Error> {
+    hash_each(to_hash(workflow).into_iter().filter(|(name, ..)| names.contains(name.as_str())).collect(), store)
+}
+
 /// Returns their digests. Reads every byte that is not remembered, and blocks the thread meanwhile.
 pub(crate) fn hash_each(inputs: Vec<ToHash>, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
     let digests = inputs.into_iter().map(|(name, path, pinned)| {

@@ -1,13 +1,22 @@
 //! `r1flow verify --all`: every stored byte, whatever workflow it belongs to.
 
 use anyhow::Result;
-use store::{Audit, Store};
+use engine::history;
+use store::{Audit, Damage, Store};
 
 use super::{Global, Status, print_json};
 use crate::ui::{self, Style, count};
 
 pub(super) fn run(global: &Global, store: &Store) -> Result<Status> {
-    let audit = store.audit(|_| ())?;
+    let mut audit = store.audit(|_| ())?;
+    for id in history::list(store)? {
+        let read = history::read(store, &id);
+        audit.entries += read.entries.len();
+        if read.spoilt > 0 {
+            let what = format!("{} torn or altered", count(read.spoilt, "line"));
+            audit.damaged.push(Damage { path: ["runs", &id, "events.jsonl"].iter().collect(), what });
+        }
+    }
     if global.json {
         print_json(&audit)?;
     } else {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use engine::event::Event;
 use engine::schedule::Halt;
 use engine::select::Selection;
@@ -14,13 +14,16 @@ use tokio::sync::watch;
 use super::apply::{MachineArgs, explained, listening};
 use super::audience::Audience;
 use super::scores::fresh_records;
-use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
+use super::{Global, Status, WorkflowArgs, audit, find_store, load_workflow, print_json};
 use crate::ui::{self, Style, count, duration};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    workflow: WorkflowArgs,
+    workflow: Option<WorkflowArgs>,
+    /// Read every byte of the store, whatever workflow it belongs to: results, checkpoints, rows, records, history.
+    #[arg(long, conflicts_with_all = ["file", "rerun"])]
+    all: bool,
     /// Run stages again, those named or all: a segment of one that trains, the whole of another.
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     rerun: Option<Vec<String>>,
@@ -35,7 +38,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
-    let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
+    let Some(named) = &args.workflow else {
+        if !args.all {
+            bail!("name a workflow file, or give `--all` for every byte of the store");
+        }
+        return audit::run(global, &find_store(global)?);
+    };
+    let Some(workflow) = load_workflow(global, named)? else { return Ok(Status::Refused) };
     let store = find_store(global)?;
     let Some(stages) = &args.rerun else { return check_bytes(global, workflow, &store) };
     let (sender, halt) = watch::channel(Halt::Run);

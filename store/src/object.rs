@@ -50,12 +50,6 @@ impl Store {
         if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(self.corrupt(digest)?) }
     }
 
-    /// Opens an object whose bytes have been checked.
-    pub fn open_checked(&self, digest: &Digest) -> Result<File> {
-        self.check_object(digest)?;
-        self.open_object(digest)
-    }
-
     pub(crate) fn open_object(&self, digest: &Digest) -> Result<File> {
         self.root.open_file(&layout::object(digest))
     }

@@ -16,6 +16,19 @@ use crate::journal::Line;
 use crate::publish::Unsynced;
 use crate::tree::Member;
 
+/// Where a record comes from: how its workflow can be named again. Not part of any fingerprint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    /// The workflow's file: relative to the folder that holds the store where it lies below it, else absolute; empty in
+    /// records of older programs.
+    pub file: String,
+    /// Its `--set` arguments.
+    pub sets: Vec<String>,
+    /// Its `--device`.
+    pub device: String,
+}
+
 /// What a stage made, by fingerprint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -25,6 +38,9 @@ pub struct Record {
     pub workflow: String,
     /// The stage's name there.
     pub stage: String,
+    /// The file of that workflow, and what was said beside it.
+    #[serde(default)]
+    pub source: Source,
     /// Its kind.
     pub kind: String,
     /// Outputs by name.
@@ -121,24 +137,25 @@ impl Store {
         record.outputs.values().all(|output| self.is_present(&output.digest, &output.members))
     }
 
-    /// Returns the records that were made under a stage's name, of whatever workflow, newest first.
+    /// Returns the records that were made under a stage's name, of whatever workflow, the last of the journal first: a
+    /// clock may go back, the journal does not.
     pub fn records_of_stage(&self, stage: &str) -> Result<Vec<Record>> {
         let mut found: Vec<Record> = match self.index.get() {
             Some(open) => self.indexed(open, stage)?,
             None => self.all_records()?.into_iter().filter(|record| record.stage == stage).collect(),
         };
-        found.sort_by(|a, b| b.finished.cmp(&a.finished));
+        found.reverse();
         Ok(found)
     }
 
-    /// Returns every record by the name of its stage, newest first.
+    /// Returns every record by the name of its stage, the last of the journal first.
     pub fn records_by_stage(&self) -> Result<HashMap<String, Vec<Record>>> {
         let mut by_stage: HashMap<_, Vec<Record>> = HashMap::new();
         for record in self.all_records()? {
             by_stage.entry(record.stage.clone()).or_default().push(record);
         }
         for records in by_stage.values_mut() {
-            records.sort_by(|a, b| b.finished.cmp(&a.finished));
+            records.reverse();
         }
         Ok(by_stage)
     }
@@ -150,7 +167,7 @@ impl Store {
         Ok(records)
     }
 
-    /// Asks the index for the records of a stage, after it has seen the end of the journal.
+    /// Asks the index for the records of a stage, oldest first, after it has seen the end of the journal.
     fn indexed(&self, open: &Open, stage: &str) -> Result<Vec<Record>> {
         if let Err(error) = self.catch_up(open)? {
             tracing::warn!(%error, "the index takes no more entries");
@@ -162,6 +179,8 @@ impl Store {
             let text = std::str::from_utf8(&key).ok()?;
             u64::from_str_radix(text.rsplit('\0').next()?, 16).ok()
         });
+        let mut starts: Vec<u64> = starts.collect();
+        starts.sort_unstable();
         let mut found = Vec::new();
         for start in starts {
             found.extend(self.journal.find_at(start, decode)?.filter(|record| record.stage == stage));
@@ -237,6 +256,7 @@ mod tests {
             fingerprint: Digest::of(format!("{stage}{finished}").as_bytes()),
             workflow: "w".to_owned(),
             stage: stage.to_owned(),
+            source: Source::default(),
             kind: "sft".to_owned(),
             outputs: BTreeMap::from([("model".to_owned(), output)]),
             summary: Map::new(),
@@ -254,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_first_with_and_without_an_index() {
+    fn the_journal_decides_what_is_newest_with_and_without_an_index() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         for (stage, finished) in [("a", "2026-01-01"), ("a", "2026-01-03"), ("b", "2026-01-02"), ("a", "2026-01-02")] {
@@ -263,7 +283,7 @@ mod tests {
         let times = |store: &Store| -> Vec<_> {
             store.records_of_stage("a").unwrap().into_iter().map(|record| record.finished).collect()
         };
-        let expected = ["2026-01-03", "2026-01-02", "2026-01-01"];
+        let expected = ["2026-01-02", "2026-01-03", "2026-01-01"];
         assert_eq!(times(&store), expected);
         let second = Store::open(dir.path()).unwrap();
         assert_eq!(times(&second), expected, "the first holds the index");

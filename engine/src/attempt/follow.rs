@@ -61,6 +61,7 @@ impl Attempt<'_> {
             .tell(Event::Started {
                 stage: self.stage(),
                 kind: self.job.stage.kind.clone(),
+                fingerprint: self.job.fingerprint.to_string(),
                 attempt: number,
                 resumed_from: request.resume.as_ref().map(|resume| resume.step),
             })

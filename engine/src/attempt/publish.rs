@@ -74,6 +74,7 @@ impl Attempt<'_> {
         let record = Record {
             fingerprint: self.job.fingerprint,
             workflow: self.job.workflow.clone(),
+            source: self.job.source.clone(),
             stage: self.job.stage.name.to_string(),
             kind: self.job.stage.kind.clone(),
             outputs: BTreeMap::new(),

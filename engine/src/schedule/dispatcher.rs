@@ -35,7 +35,7 @@ use crate::event::Event;
 use crate::mistakes::requests;
 use crate::plan::check_fetched;
 use crate::pools::{Pools, needs};
-use crate::run::Run;
+use crate::run::{Run, source};
 use crate::select::{Selected, select};
 use crate::workflow::{Reference, Target, Workflow};
 
@@ -138,9 +138,12 @@ impl<'a> Dispatcher<'a> {
 
     pub(super) fn begin(&mut self) {
         self.summary.run.clone_from(&self.run_id);
+        let store::Source { file, sets, device } = source(self.store, self.workflow);
         self.tell(Event::RunStarted {
             workflow: self.workflow.name.clone(),
-            file: self.workflow.file.display().to_string(),
+            file,
+            sets,
+            device,
             stages: self.selected.wanted.len(),
             pid: std::process::id(),
             inputs: self
@@ -317,7 +320,8 @@ impl<'a> Dispatcher<'a> {
         let inputs = inputs(self.workflow, stage, |reference| self.digest(reference));
         let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
         let decided = (action, fingerprint);
-        let job = job(self.workflow, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
+        let source = source(self.store, self.workflow);
+        let job = job(self.workflow, source, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
         let (store, options, events) = (self.store.clone(), self.options.clone(), self.events.clone());
         self.attempts.spawn(async move {
             let ended = work(&job, &store, &options, &events).await;

@@ -78,6 +78,7 @@ pub(crate) fn machine(
 /// Makes the job of one stage.
 pub(crate) fn job(
     workflow: &Workflow,
+    source: store::Source,
     run_dir: &Path,
     stage: &StageDecl,
     (action, fingerprint): (std::sync::Arc<crate::action::Action>, Digest),
@@ -87,6 +88,7 @@ pub(crate) fn job(
 ) -> std::sync::Arc<Job> {
     std::sync::Arc::new(Job {
         workflow: workflow.name.clone(),
+        source,
         stage: stage.clone(),
         action,
         fingerprint,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::event::Event;
 use engine::exec::{EXECUTORS, Executor, Launch};
-use engine::run;
+use engine::history;
 use engine::schedule::{Error, Halt, Options, apply};
 use engine::workflow::Workflow;
 use tokio::process::Child;
@@ -103,7 +103,7 @@ fn what_is_refused_or_given_up_before_it_begins_leaves_no_run() {
     let applied =
         |workflow: &Workflow, options: &Options| runtime.block_on(apply(workflow, &sandbox.store, options, |_| {}));
     assert!(matches!(applied(&workflow, &options), Err(Error::TooMuch(_))));
-    assert!(run::list(&sandbox.store).unwrap().is_empty());
+    assert!(history::list(&sandbox.store).unwrap().is_empty());
 
     let workflow = sandbox.workflow(CHAIN, &[]);
     options.selection.until = vec!["b".to_owned()];
