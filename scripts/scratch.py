@@ -4,7 +4,7 @@ a small workflow of every sort of stage, and what must be true of its store. Kno
 The one idea: what is right is asked of the files and of an unbroken run, never of the program under trial alone. What lies in
 a store and what refers to it is read from the files here, by the layout in `store/src/lib.rs`.
 """
-import atexit, ctypes, json, os, re, shutil, signal, subprocess, sys, tempfile
+import atexit, ctypes, functools, json, os, re, shutil, signal, subprocess, sys, tempfile
 # Loaded now: once root is given up, Python's own folder may be out of reach.
 import encodings.idna, multiprocessing.connection, multiprocessing.pool, multiprocessing.popen_fork
 import multiprocessing.queues, multiprocessing.synchronize
@@ -69,6 +69,9 @@ class Ended:
 class Sandbox:
     """A folder with a user's files, a store and a cache."""
 
+    worker = None  # another than the toy worker
+    user = None  # who runs the program, where it is not the one who runs the trial
+
     def __init__(self, top, name, hub=None):
         self.top, self.dir, self.hub = top, top / name, hub
         self.store = self.dir / ".r1flow"
@@ -92,7 +95,7 @@ class Sandbox:
 
     def env(self):
         env = {"PATH": os.environ["PATH"], "HOME": str(self.dir), "XDG_CACHE_HOME": str(self.dir / "cache"),
-               "R1FLOW_WORKER": str(self.top / "toy"), "NO_COLOR": "1"}
+               "R1FLOW_WORKER": str(self.worker or self.top / "toy"), "NO_COLOR": "1"}
         return env | ({"HF_ENDPOINT": self.hub, "HF_HOME": str(self.dir / "hf")} if self.hub else {})
 
     def argv(self, *arguments):
@@ -100,7 +103,8 @@ class Sandbox:
 
     def start(self, *arguments):
         return subprocess.Popen(self.argv(*arguments), cwd=self.dir, env=self.env(), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+                                user=self.user, group=self.user, extra_groups=[] if self.user else None)
 
     def run(self, *arguments, timeout=60):
         child = self.start(*arguments)
@@ -112,12 +116,20 @@ class Sandbox:
             child.communicate()
             return Ended("stuck", "", "")
 
-    def outputs(self, names=OUTPUTS):
+    def of(self, command, file="w.toml"):
+        """Returns the argument that says of which workflow a stage's name is, where the program knows it."""
+        return ["--workflow", file] if knows(self.top, command, "--workflow") else []
+
+    def verify(self, file="w.toml"):
+        """Returns the command that checks the whole store, where the program has it, else one workflow."""
+        return ["verify", "--all"] if knows(self.top, "verify", "--all") else ["verify", file]
+
+    def outputs(self, names=OUTPUTS, file="w.toml"):
         """Returns the files of every output as exported, or what was said where that failed."""
         found = {}
         for name in names:
             folder = self.dir / "exported" / name
-            ended = self.run("export", name, str(folder))
+            ended = self.run("export", name, str(folder), *self.of("export", file))
             found[name] = files(folder) if ended.code == 0 else ended.said()
         shutil.rmtree(self.dir / "exported", ignore_errors=True)
         return found
@@ -137,6 +149,16 @@ class Sandbox:
                 except ValueError:
                     pass
         return found
+
+    def started(self):
+        """Returns what each run began, oldest run first: (stage, step that it went on from)."""
+        runs = []
+        for event in self.events():
+            if event["event"] == "run-started":
+                runs.append([])
+            elif event["event"] == "started" and runs:
+                runs[-1].append((event["stage"], event["resumed_from"]))
+        return runs
 
     def missing_and_orphans(self):
         """Returns the digests that something refers to without there being an object, and the objects without a reference."""
@@ -166,6 +188,19 @@ class Sandbox:
             except OSError:
                 pass
         return found
+
+
+@functools.cache
+def knows(top, command, option):
+    return option in subprocess.run([top / "r1flow", command, "--help"], capture_output=True, text=True).stdout
+
+
+def plain(words, box):
+    """Returns words without what differs from trial to trial, so that equal faults are told once."""
+    words = words.replace(f"{box.dir}/", "").replace(str(box.dir), ".")
+    words = re.sub(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]+", "RUN", words)
+    words = re.sub(r"[0-9a-f]{2}/[0-9a-f]{62}", "DIGEST", re.sub(r"b3:[0-9a-f]{64}|[0-9a-f]{64}", "DIGEST", words))
+    return re.sub(r"[0-9a-f]{12,16}-[0-9a-f]+-[0-9a-f]+", "UNIQUE", words)
 
 
 def read(path):
