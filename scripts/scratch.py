@@ -29,6 +29,7 @@ data = ["inputs.rows"]
 """
 OUTPUTS = ["a.samples", "b.samples", "c.model", "d.samples"]
 DIGEST = re.compile(r"b3:([0-9a-f]{64})")
+NEEDED = re.compile(r'"(?:digest|metrics|log)": ?"b3:([0-9a-f]{64})"')
 
 
 def workflow(text="hello", steps=4, wait=0, rows="data/rows.jsonl"):
@@ -165,13 +166,16 @@ class Sandbox:
         objects = {file.parent.name + file.name: file for file in self.store.glob("objects/*/*")}
         # What follows a tab is the action, whose inputs the store need not have.
         texts = [line.split("\t")[0] for line in read(self.store / "records.jsonl").splitlines()]
-        texts = [re.sub(r'"fingerprint":"b3:[0-9a-f]*"', "", text) for text in texts]
         texts += [read(file) for room in ("checkpoints", "rows") for file in self.store.glob(f"{room}/*/*/*.json")]
-        named = set(DIGEST.findall("".join(texts)))
+        named, needed = set(), set()
+        for text in texts:
+            named |= set(DIGEST.findall(text))
+            needed |= set(NEEDED.findall(text))
         for digest in named & set(objects):
             if objects[digest].stat().st_size < 1 << 20:  # it may be the manifest of a folder
                 named = named | set(DIGEST.findall(read(objects[digest])))
-        return sorted(named - set(objects)), sorted(set(objects) - named)
+                needed |= set(NEEDED.findall(read(objects[digest]))) if digest in needed else set()
+        return sorted(needed - set(objects)), sorted(set(objects) - named)
 
     def leftovers(self):
         """Returns what lies where nothing may lie when no command is at work."""
