@@ -1,8 +1,9 @@
-"""Answers for one fault: the nth call of a sort, counted over all threads and processes of a command, fails or kills its
-process. Does not judge what follows. Linux on x86-64.
+"""Answers for one fault: the nth call of a sort, counted over all threads and processes of a command, fails or kills
+its process. Does not judge what follows. Linux on x86-64.
 
-The one idea: `strace -e inject=…:when=N` counts for each thread by itself, so that one run has many faults and the nth call of
-a quiet thread is never reached. A seccomp filter stops a command at the calls of one sort alone, and they are counted here.
+The one idea: `strace -e inject=…:when=N` counts for each thread by itself, so that one run has many faults and the nth
+call of a quiet thread is never reached. A seccomp filter stops a command at the calls of one sort alone, and they are
+counted here.
 """
 import ctypes, errno, os, platform, signal, struct, time
 from dataclasses import dataclass

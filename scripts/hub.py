@@ -1,4 +1,5 @@
-"""Answers for a hub on the loopback that has one data set and one model: what `fetch` asks of Hugging Face. Knows no faults.
+"""Answers for a hub on the loopback that has one data set and one model: what `fetch` asks of Hugging Face. Knows no
+faults.
 
 `tests/cli/fake_hub.rs` is its elder, with the lies that a hub may tell.
 """

@@ -1,8 +1,8 @@
-"""Answers for the ground that `faults`, `flips`, `power-cuts` and `soak` stand on: a scratch folder with programs of its own,
-a small workflow of every sort of stage, and what must be true of its store. Knows no fault.
+"""Answers for the ground that `faults`, `flips`, `power-cuts` and `soak` stand on: a scratch folder with programs of
+its own, a small workflow of every sort of stage, and what must be true of its store. Knows no fault.
 
-The one idea: what is right is asked of the files and of an unbroken run, never of the program under trial alone. What lies in
-a store and what refers to it is read from the files here, by the layout in `store/src/lib.rs`.
+The one idea: what is right is asked of the files and of an unbroken run, never of the program under trial alone. What
+lies in a store and what refers to it is read from the files here, by the layout in `store/src/lib.rs`.
 """
 import atexit, ctypes, functools, json, os, re, shutil, signal, subprocess, sys, tempfile
 # Loaded now: once root is given up, Python's own folder may be out of reach.
