@@ -135,7 +135,8 @@ def is_of(sort, pid):
     regs = registers(pid)
     if sort == "write":
         descriptor = regs[CALLS[sort][regs[CALL]][0]]
-        return descriptor > 2 and name(pid, descriptor).startswith("/") and not name(pid, descriptor).startswith("/dev/")
+        file = name(pid, descriptor)
+        return descriptor > 2 and file.startswith("/") and not file.startswith("/dev/")
     if sort == "create":
         flags = {2: lambda: regs[RSI], 85: lambda: os.O_CREAT, 257: lambda: regs[RDX],
                  437: lambda: struct.unpack("Q", memory(pid, regs[RDX], 8))[0]}[regs[CALL]]()

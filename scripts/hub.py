@@ -18,7 +18,8 @@ class Answers(BaseHTTPRequestHandler):
         path = self.path.split("?")[0].lstrip("/")
         if path.startswith("api/") and "/revision/" in path:
             repo = REPOS.get(path[len("api/"):].split("/revision/")[0])
-            return self.say(200, json.dumps({"sha": COMMIT, "siblings": [about(*file) for file in repo.items()]}).encode())
+            listing = {"sha": COMMIT, "siblings": [about(*file) for file in repo.items()]}
+            return self.say(200, json.dumps(listing).encode())
         name, _, rest = path.partition("/resolve/")
         file = rest.partition("/")[2]
         bytes = REPOS.get(name if name.startswith("datasets/") else f"models/{name}", {}).get(file)
@@ -46,8 +47,10 @@ def git(bytes):
 
 
 def about(path, bytes):
-    lfs = {"lfs": {"sha256": hashlib.sha256(bytes).hexdigest(), "size": len(bytes)}} if path.endswith(".safetensors") else {}
-    return {"rfilename": path, "size": len(bytes), "blobId": git(bytes)} | lfs
+    file = {"rfilename": path, "size": len(bytes), "blobId": git(bytes)}
+    if path.endswith(".safetensors"):
+        file["lfs"] = {"sha256": hashlib.sha256(bytes).hexdigest(), "size": len(bytes)}
+    return file
 
 
 def start():

@@ -39,7 +39,8 @@ def workflow(text="hello", steps=4, wait=0, rows="data/rows.jsonl"):
 def ground(stays_root=False):
     """Makes the scratch folder with copies of both programs, gives up root, and returns the folder."""
     built = REPO / "target/release"
-    sources = {"r1flow": os.environ.get("R1FLOW", built / "r1flow"), "toy": os.environ.get("TOY", built / "examples/toy_worker")}
+    given = os.environ.get("R1FLOW", built / "r1flow"), os.environ.get("TOY", built / "examples/toy_worker")
+    sources = dict(zip(("r1flow", "toy"), given))
     top = Path(tempfile.mkdtemp(prefix="r1flow-trial-"))
     for name, source in sources.items():
         if not Path(source).is_file():
@@ -103,9 +104,10 @@ class Sandbox:
         return [str(self.top / "r1flow"), *arguments]
 
     def start(self, *arguments):
-        return subprocess.Popen(self.argv(*arguments), cwd=self.dir, env=self.env(), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
-                                user=self.user, group=self.user, extra_groups=[] if self.user else None)
+        return subprocess.Popen(
+            self.argv(*arguments), cwd=self.dir, env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True, user=self.user,
+            group=self.user, extra_groups=[] if self.user else None)
 
     def run(self, *arguments, timeout=60):
         child = self.start(*arguments)
@@ -162,7 +164,7 @@ class Sandbox:
         return runs
 
     def missing_and_orphans(self):
-        """Returns the digests that something refers to without there being an object, and the objects without a reference."""
+        """Returns the digests of objects that are needed and not there, and the objects without a reference."""
         objects = {file.parent.name + file.name: file for file in self.store.glob("objects/*/*")}
         # What follows a tab is the action, whose inputs the store need not have.
         texts = [line.split("\t")[0] for line in read(self.store / "records.jsonl").splitlines()]
@@ -217,4 +219,5 @@ def read(path):
 def files(folder):
     """Returns the bytes of each file below a folder, and the target of each link."""
     paths = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
-    return {str(path.relative_to(folder)): os.readlink(path).encode() if path.is_symlink() else path.read_bytes() for path in paths}
+    bytes = lambda path: os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+    return {str(path.relative_to(folder)): bytes(path) for path in paths}
