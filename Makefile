@@ -22,13 +22,13 @@ learn: build
 
 # A sample of failing calls and kills: about a minute. `scripts/faults` tries every call.
 faults: build toy
-	scripts/faults --every 15
+	scripts/faults --every 25
 
 # The same of damaged files, of many programs on one store, and of power cuts (these as root): some minutes.
 trials: faults
-	scripts/flips --number 48
-	scripts/soak --seconds 30
-	scripts/power-cuts --cuts 8
+	scripts/flips --number 24
+	scripts/soak --seconds 20
+	scripts/power-cuts --cuts 5
 
 .PHONY: toy
 toy: setup
