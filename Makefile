@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test learn faults trials lint fmt generate check-generated install setup
+.PHONY: build test learn toy faults trials lint fmt generate check-generated install setup
 
 setup:
 	sh scripts/setup
@@ -30,7 +30,6 @@ trials: faults
 	scripts/soak --seconds 20
 	scripts/power-cuts --cuts 5
 
-.PHONY: toy
 toy: setup
 	$(CARGO) build --release --locked --workspace --example toy_worker
 
