@@ -16,6 +16,7 @@ use engine::plan::plan;
 use engine::schedule::{Halt, Options, apply};
 use engine::select::Selection;
 use engine::worker::ask;
+use engine::worker::cache::CacheDir;
 use engine::workflow::load;
 use store::Store;
 use tokio::sync::watch;
@@ -26,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let worker = std::fs::canonicalize(worker)?;
     let mut out = std::io::stdout().lock();
 
-    let cache_dir = std::env::temp_dir();
+    // A folder of your own makes the second start quicker.
+    let cache_dir = CacheDir::none();
     // What the worker can do decides what a workflow may say.
     let kinds = Kinds::parse(ask::kinds(&worker, &cache_dir)?)?;
     let loaded = load(Path::new(file), &[], &kinds)?;

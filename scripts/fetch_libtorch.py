@@ -30,6 +30,9 @@ def main(version, target, part):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (target / "build-version").exists():
             return
+        if target.exists():
+            # Only what is whole gets this name here, so this is somebody else's.
+            sys.exit(f"error: `{target}` is there and is not whole\nhelp: move it out of the way")
         for leftover in target.parent.glob("libtorch-partial-*"):
             shutil.rmtree(leftover)
         partial = pathlib.Path(tempfile.mkdtemp(prefix="libtorch-partial-", dir=target.parent))
@@ -37,8 +40,6 @@ def main(version, target, part):
         build(version, partial / "wheels", partial / "root")
         # Written last: a folder without it is not whole.
         (partial / "root" / "build-version").write_text(version + "\n")
-        if target.exists():
-            shutil.rmtree(target)
         os.rename(partial / "root", target)
         shutil.rmtree(partial)
 

@@ -1,6 +1,7 @@
 //! What this machine has: cores, memory, GPUs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use engine::exec::DESCRIPTORS;
@@ -42,6 +43,17 @@ pub(crate) fn attempts_by_open_files() -> usize {
 fn attempts_within(limit: u64) -> usize {
     let rest = limit - (limit / 2).min(RESERVED);
     usize::try_from(rest / DESCRIPTORS).unwrap_or(usize::MAX).max(1)
+}
+
+/// Returns how many bytes a user may still write to the disk that a path is on, where the system tells.
+pub(crate) fn free_space(path: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends in zero and the struct is as large as the call expects.
+    let is_ok = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) } == 0;
+    // SAFETY: the call has filled it.
+    is_ok.then(|| unsafe { found.assume_init() }).map(|found| found.f_bavail * found.f_frsize)
 }
 
 /// Returns the GPUs that this process may use, by the names that CUDA knows them by.

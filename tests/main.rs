@@ -10,10 +10,13 @@ mod cli {
     #[cfg(feature = "worker")]
     mod edits;
     mod fake_hub;
+    mod fetching;
     mod gc;
     #[cfg(feature = "worker")]
     mod gpu;
     mod hub;
+    mod hub_cache;
+    mod hub_lies;
     mod inspect;
     mod kinds;
     mod plan;

@@ -11,12 +11,13 @@ use serde_json::Map;
 
 use crate::diagnostic::{Diagnostic, tidy};
 use crate::worker::ask::{Error, check};
+use crate::worker::cache::CacheDir;
 use crate::worker::protocol::{CheckRequest, InputArtifact, Refusal};
 use crate::workflow::{StageDecl, StageName, Workflow};
 
 /// Asks a worker, which remembers answers in a folder, about stages, and returns those that could not run, with the reasons.
 pub fn refusals(
-    (worker, cache_dir): (&Path, &Path),
+    (worker, cache_dir): (&Path, &CacheDir),
     workflow: &Workflow,
     asked: &BTreeSet<StageName>,
 ) -> Result<Vec<(NodeIndex, Refusal)>, Error> {
@@ -38,7 +39,7 @@ pub(crate) fn requests(workflow: &Workflow, asked: &BTreeSet<StageName>) -> (Vec
 
 /// Does the same, and returns the reasons as mistakes in the file.
 pub fn diagnostics(
-    worker: (&Path, &Path),
+    worker: (&Path, &CacheDir),
     workflow: &Workflow,
     asked: &BTreeSet<StageName>,
 ) -> Result<Vec<Diagnostic>, Error> {

@@ -26,6 +26,7 @@ use crate::pools::TooMuch;
 use crate::run::Run;
 use crate::secrets::Secrets;
 use crate::select::{NoStage, Selection};
+use crate::worker::cache::CacheDir;
 use crate::workflow::Workflow;
 use dispatcher::{Dispatcher, Wanted};
 
@@ -70,7 +71,7 @@ pub struct Options {
     /// The worker's program.
     pub worker: PathBuf,
     /// Where answers of workers are remembered.
-    pub cache_dir: PathBuf,
+    pub cache_dir: CacheDir,
     /// Where workers run.
     pub executor: &'static dyn Executor,
     /// Attempts side by side.

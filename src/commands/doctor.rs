@@ -134,7 +134,7 @@ fn pools() -> Finding {
 fn disk(store: &Path) -> Finding {
     const ENOUGH: u64 = 2 << 30;
     let near = store.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    match free_bytes(near) {
+    match machine::free_space(near) {
         Some(free) if free < ENOUGH => missing(
             "disk",
             format!("{} free", bytes(free)),
@@ -145,22 +145,14 @@ fn disk(store: &Path) -> Finding {
     }
 }
 
-fn free_bytes(path: &Path) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the path ends in zero and the struct is as large as the call expects.
-    let is_ok = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) } == 0;
-    // SAFETY: the call has filled it.
-    is_ok.then(|| unsafe { found.assume_init() }).map(|found| found.f_bavail * found.f_frsize)
-}
-
 /// Asks nobody: whether the hub answers is seen when something is fetched.
 fn hub() -> Finding {
-    let Settings { cache, endpoint, token, is_offline } = Settings::from_env();
+    let Settings { cache, endpoint, token, is_offline, .. } = Settings::from_env();
     let token = if token.is_some() { "a token" } else { "no token" };
     let asked = if is_offline { "never asked" } else { "asked when something is fetched" };
-    well("hub", format!("{endpoint}, {asked}, {token}; cache in {}", cache.path().display()))
+    let cache = cache
+        .map_or("no cache: set HF_HOME to have one".to_owned(), |cache| format!("cache in {}", cache.path().display()));
+    well("hub", format!("{endpoint}, {asked}, {token}; {cache}"))
 }
 
 fn store_finding(path: &Path) -> Finding {

@@ -33,6 +33,7 @@ use engine::kind::Kinds;
 use engine::mistakes;
 use engine::select::{self, NoStage, Selection};
 use engine::worker::ask;
+use engine::worker::cache::CacheDir;
 use engine::workflow::{Loaded, StageName, Workflow, load};
 use store::Store;
 
@@ -250,11 +251,12 @@ pub(crate) fn load_kinds(global: &Global) -> Result<Kinds> {
     Ok(Kinds::parse(list)?)
 }
 
-/// Where answers of workers are remembered.
-pub(crate) fn cache_dir() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    base.unwrap_or_else(std::env::temp_dir).join("r1flow")
+/// Where answers of workers are kept: nowhere, if no variable names a folder of the user's.
+pub(crate) fn cache_dir() -> CacheDir {
+    // As the specification of these folders has it, what is relative does not count.
+    let base = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = base("XDG_CACHE_HOME").or_else(|| base("HOME").map(|home| home.join(".cache")));
+    base.map_or_else(CacheDir::none, |base| CacheDir::at(base.join("r1flow")))
 }
 
 /// Loads a workflow; if there are mistakes they are shown, and there is none. It lives as long as the process: taking a

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //! settings.rs  what HF_HOME, HF_TOKEN and their like say
+//! names.rs     commits, hashes and names of files, parsed
+//! client.rs    requests: the token, redirects, patience
+//! redirect.rs  where a redirect leads
 //! remote.rs    what a repository has, as the hub tells, and what of that is needed
 //! transfer.rs  bytes, into the cache that all programs of Hugging Face share
+//! checked.rs   whether they are those that the hub names
 //! snapshot.rs  what a store has fetched: branches and their commits, folders of links into the cache
 //! trouble.rs   what may go wrong, and what to do about it
 //! ```
@@ -11,12 +15,17 @@
 //! `r1flow fetch`. Workers get a folder that holds exactly the files that are needed, whatever else the cache has, so
 //! that its digest is the same everywhere. Only this folder speaks HTTP, and only when something is to be fetched.
 
+mod checked;
+mod client;
+mod names;
+mod redirect;
 mod remote;
 mod settings;
 mod snapshot;
 mod transfer;
 mod trouble;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use engine::workflow::hub::{Fetched, HubId};
@@ -26,7 +35,13 @@ pub(crate) use snapshot::find;
 pub(crate) use trouble::Trouble;
 
 use crate::ui::{self, bytes, count};
-use transfer::Client;
+use checked::Checked;
+use client::Client;
+use names::{BlobHash, Commit, RepoPath};
+use transfer::Transfer;
+
+/// Files in the cache, by their names in a repository.
+type Files = Vec<(RepoPath, PathBuf)>;
 
 /// What came of fetching an input.
 pub(crate) struct Outcome {
@@ -48,46 +63,81 @@ pub(crate) fn fetch_newest(settings: &Settings, store: &Path, id: &HubId) -> Res
     fetch(settings, store, id, known)
 }
 
-fn fetch(settings: &Settings, store: &Path, id: &HubId, known: Option<String>) -> Result<Outcome, Trouble> {
+fn fetch(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -> Result<Outcome, Trouble> {
     let before = find(store, id);
     let whole = before.clone().filter(|_| known.is_some());
-    let fetched = match (whole, settings.is_offline) {
-        (Some(whole), _) => whole,
-        (None, true) => {
-            let (commit, files) = settings.cached(id, known)?;
-            publish(store, id, &commit, &files)?
-        }
-        (None, false) => {
-            let (commit, files) = download(settings, id, known)?;
-            publish(store, id, &commit, &files)?
-        }
+    let fetched = match whole {
+        Some(whole) => whole,
+        None => bring(settings, store, id, known)?,
     };
-    let (files, bytes) = snapshot::size(&fetched.path).map_err(|error| Trouble::disk(&fetched.path, &error))?;
+    let (files, bytes) = snapshot::size(&fetched.path).map_err(|error| Trouble::store(&fetched.path, &error))?;
     Ok(Outcome { fetched, before: before.map(|before| before.commit), files, bytes })
+}
+
+/// Brings a repository's files into the cache, unless that is forbidden, and a snapshot of them into the store.
+fn bring(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -> Result<Fetched, Trouble> {
+    // What the commit before had under the same name may be the same.
+    let last = snapshot::commit(store, id).and_then(|commit| snapshot::checked(store, id, &commit));
+    let mut checked = last.unwrap_or_default();
+    let (commit, files) = if settings.is_offline {
+        let (commit, files) = settings.cached(id, known)?;
+        check(id, &files, &mut checked)?;
+        (commit, files)
+    } else {
+        download(settings, id, known, &mut checked)?
+    };
+    let names: HashSet<&RepoPath> = files.iter().map(|(name, _)| name).collect();
+    checked.retain(|name| names.contains(name));
+    snapshot::publish(store, id, &commit, &files, checked).map_err(|error| Trouble::store(store, &error))
 }
 
 /// Brings a repository's files into the cache; returns them with their names in the repository.
 fn download(
     settings: &Settings,
     id: &HubId,
-    known: Option<String>,
-) -> Result<(String, Vec<(String, PathBuf)>), Trouble> {
-    let client = Client::new(settings);
-    let listing = remote::list(&client, id, known.as_deref())?;
-    let commit = &listing.commit;
-    let missing = listing.files.iter().filter(|file| !client.is_there(id, commit, file));
-    let (number, size) = missing.fold((0, 0), |(number, size), file| (number + 1, size + file.size));
-    if number > 0 {
-        ui::note(&format!("fetching {id} at {}: {}, {}", &commit[..12], count(number, "file"), bytes(size)));
+    known: Option<Commit>,
+    checked: &mut Checked,
+) -> Result<(Commit, Files), Trouble> {
+    settings.cache()?;
+    let client = Client::new(settings)?;
+    let listing = remote::list(&client, id, known.as_ref())?;
+    let transfer = Transfer::new(&client, id, &listing.commit)?;
+    let places: Vec<Option<PathBuf>> = listing.files.iter().map(|file| transfer.find(file, checked)).collect();
+    let missing: Vec<_> =
+        listing.files.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(file, _)| file).collect();
+    if !missing.is_empty() {
+        transfer.make_sure_of_room(&missing)?;
+        let size = missing.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
+        let (commit, number) = (&listing.commit.as_str()[..12], count(missing.len(), "file"));
+        ui::note(&format!("fetching {id} at {commit}: {number}, {}", bytes(size)));
     }
     let mut files = Vec::with_capacity(listing.files.len());
-    for file in &listing.files {
-        files.push((file.path.clone(), client.fetch(id, commit, file)?));
+    for (file, place) in listing.files.iter().zip(places) {
+        let place = place.map_or_else(|| transfer.fetch(file, checked), Ok)?;
+        files.push((file.path.clone(), place));
     }
-    settings.write_ref(id, commit)?;
+    transfer.write_ref()?;
     Ok((listing.commit, files))
 }
 
-fn publish(store: &Path, id: &HubId, commit: &str, files: &[(String, PathBuf)]) -> Result<Fetched, Trouble> {
-    snapshot::publish(store, id, commit, files).map_err(|error| Trouble::disk(store, &error))
+/// Compares files that other programs have put into the cache with the hashes that name them there. Where a cache has no
+/// links, as on a disk that knows none, nothing names a file's bytes, and the user is told.
+fn check(id: &HubId, files: &Files, checked: &mut Checked) -> Result<(), Trouble> {
+    let mut unknown = 0;
+    for (name, path) in files {
+        let disk = |error: std::io::Error| Trouble::disk(path, &error);
+        let target = fs_err::canonicalize(path).map_err(disk)?;
+        let hash = target.file_name().and_then(|name| BlobHash::parse(name.to_str()?));
+        unknown += usize::from(hash.is_none());
+        if !checked.check(name, path, hash.as_ref()).map_err(disk)? {
+            return Err(Trouble::spoilt_cache(&target));
+        }
+    }
+    if unknown > 0 {
+        let files = count(unknown, "file");
+        ui::note(&format!(
+            "{files} of {id} in the cache cannot be checked: nothing there says which bytes they should have"
+        ));
+    }
+    Ok(())
 }

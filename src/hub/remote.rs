@@ -1,11 +1,14 @@
 //! What a repository has, as the hub tells, and what of it a stage can read.
 
+use std::collections::HashSet;
+
 use engine::artifact::data_format;
 use engine::workflow::hub::HubId;
 use serde::Deserialize;
 
+use super::client::Client;
+use super::names::{BlobHash, Commit, RepoPath};
 use super::settings::repo;
-use super::transfer::Client;
 use super::trouble::Trouble;
 
 /// What a model has beside weights and a chat template.
@@ -14,10 +17,14 @@ const TEXTS: [&str; 5] =
 /// What lies beside data and is never read.
 const ABOUT: [&str; 3] = ["config.json", "dataset_info.json", "dataset_infos.json"];
 const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
+/// Each is a request, and a name on this disk.
+const MOST_FILES: usize = 100_000;
+/// More than a hub takes of one file.
+const LARGEST_FILE: u64 = 1 << 40;
 
 /// A commit of a repository.
 pub(super) struct Listing {
-    pub(super) commit: String,
+    pub(super) commit: Commit,
     /// The files that are needed.
     pub(super) files: Vec<RemoteFile>,
 }
@@ -25,9 +32,10 @@ pub(super) struct Listing {
 /// A file on the hub.
 pub(super) struct RemoteFile {
     /// Its path in the repository.
-    pub(super) path: String,
-    /// The name of its bytes in the cache, a hash in hex: SHA-256 of a large file, git's SHA-1 of a small one.
-    pub(super) etag: String,
+    pub(super) path: RepoPath,
+    /// The name of its bytes in the cache.
+    pub(super) hash: BlobHash,
+    /// In bytes.
     pub(super) size: u64,
 }
 
@@ -53,37 +61,59 @@ struct Lfs {
 }
 
 /// Asks what a repository has, at `known` or at what its revision stands for now.
-pub(super) fn list(client: &Client, id: &HubId, known: Option<&str>) -> Result<Listing, Trouble> {
-    let revision = known.unwrap_or(&id.revision);
+pub(super) fn list(client: &Client, id: &HubId, known: Option<&Commit>) -> Result<Listing, Trouble> {
+    let revision = known.map_or(id.revision.as_str(), Commit::as_str);
     let url = |revision: &str| format!("{}/api/{}?blobs=true", client.settings.endpoint, repo(id, revision).api_url());
     let text = client.text(&url(revision)).map_err(|failure| {
         // A repository that has a main branch is there: what is missing is the revision.
         let is_there = || client.text(&url("main")).is_ok();
         Trouble::of_repository(client.settings, id, revision, &failure, is_there)
     })?;
-    let strange = || Trouble::strange(&client.settings.endpoint, id);
-    let answer: Answer = serde_json::from_str(&text).map_err(|_| strange())?;
-    let all: Vec<String> = answer.siblings.iter().map(|sibling| sibling.rfilename.clone()).collect();
-    let needed = answer.siblings.into_iter().filter(|sibling| is_needed(id, &sibling.rfilename));
-    let files = needed.map(Sibling::file).collect::<Option<Vec<_>>>().ok_or_else(strange)?;
-    if !is_hash(&answer.sha) {
-        return Err(strange());
+    read(&text, id, known).map_err(|refusal| refusal.unwrap_or_else(|| Trouble::strange(&client.settings.endpoint, id)))
+}
+
+/// Reads what the hub says; the error is nothing where a hub would not say so.
+fn read(text: &str, id: &HubId, known: Option<&Commit>) -> Result<Listing, Option<Trouble>> {
+    let answer: Answer = serde_json::from_str(text).map_err(|_| None)?;
+    let commit = Commit::parse(&answer.sha).ok_or(None)?;
+    if known.is_some_and(|known| *known != commit) {
+        return Err(None);
     }
-    check(id, &all, &files)?;
-    Ok(Listing { commit: answer.sha, files })
+    let is_pickle = |sibling: &&Sibling| PICKLES.iter().any(|end| sibling.rfilename.ends_with(end));
+    let pickle = answer.siblings.iter().find(is_pickle).map(|sibling| sibling.rfilename.clone());
+    let needed: Vec<Sibling> =
+        answer.siblings.into_iter().filter(|sibling| is_needed(id, &sibling.rfilename)).collect();
+    if needed.len() > MOST_FILES {
+        return Err(Some(Trouble::too_many(id, needed.len(), MOST_FILES)));
+    }
+    let mut files = needed.into_iter().map(|sibling| sibling.file(id)).collect::<Result<Vec<_>, _>>()?;
+    files.sort_by(|one, two| one.path.cmp(&two.path));
+    are_apart(&files).ok_or(None)?;
+    check(id, pickle.as_deref(), &files).map_err(Some)?;
+    Ok(Listing { commit, files })
 }
 
 impl Sibling {
-    /// Returns the file, if the hub says all of it and nothing that would lead out of the cache.
-    fn file(self) -> Option<RemoteFile> {
-        let etag = self.lfs.map(|lfs| lfs.sha256).or(self.blob_id).filter(|etag| is_hash(etag))?;
-        let is_plain = self.rfilename.split('/').all(|part| !part.is_empty() && part != "..");
-        is_plain.then_some(RemoteFile { path: self.rfilename, etag, size: self.size? })
+    /// Returns the file, if the hub says all of it and nothing that would lead out of a folder.
+    fn file(self, id: &HubId) -> Result<RemoteFile, Option<Trouble>> {
+        let path = RepoPath::parse(&self.rfilename).ok_or_else(|| Trouble::no_name(id, &self.rfilename))?;
+        let hash = match self.lfs {
+            Some(lfs) => BlobHash::parse(&lfs.sha256).filter(BlobHash::is_sha256),
+            None => self.blob_id.as_deref().and_then(BlobHash::parse).filter(|hash| !hash.is_sha256()),
+        };
+        let size = self.size.ok_or(None)?;
+        if size > LARGEST_FILE {
+            return Err(Some(Trouble::too_large(id, &path, size, LARGEST_FILE)));
+        }
+        Ok(RemoteFile { path, hash: hash.ok_or(None)?, size })
     }
 }
 
-fn is_hash(text: &str) -> bool {
-    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// Returns nothing if a name stands twice in a sorted list, or for a file and a folder.
+fn are_apart(files: &[RemoteFile]) -> Option<()> {
+    let names: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let is_apart = |path: &str| !path.match_indices('/').any(|(at, _)| names.contains(&path[..at]));
+    (names.len() == files.len() && files.iter().all(|file| is_apart(file.path.as_str()))).then_some(())
 }
 
 /// Returns whether a stage reads such a file: what is not needed is not fetched, and has no part in the input's digest.
@@ -110,8 +140,8 @@ pub(super) fn is_needed(id: &HubId, path: &str) -> bool {
 }
 
 /// Refuses a repository of which nothing can be read.
-fn check(id: &HubId, all: &[String], files: &[RemoteFile]) -> Result<(), Trouble> {
-    let has = |end: &str| files.iter().any(|file| file.path.ends_with(end));
+fn check(id: &HubId, pickle: Option<&str>, files: &[RemoteFile]) -> Result<(), Trouble> {
+    let has = |end: &str| files.iter().any(|file| file.path.as_str().ends_with(end));
     if id.is_dataset {
         return if files.is_empty() { Err(Trouble::no_data(id)) } else { Ok(()) };
     }
@@ -119,8 +149,8 @@ fn check(id: &HubId, all: &[String], files: &[RemoteFile]) -> Result<(), Trouble
         return Err(Trouble::no_model(id, "it has no `config.json`"));
     }
     if !has(".safetensors") {
-        let pickle = all.iter().find(|path| PICKLES.iter().any(|end| path.ends_with(end)));
-        let reason = pickle.map(|path| format!("its weights are pickles (`{path}`), which are never loaded"));
+        let reason =
+            pickle.map(|path| format!("its weights are pickles (`{}`), which are never loaded", path.escape_debug()));
         return Err(Trouble::no_model(id, reason.as_deref().unwrap_or("it has no safetensors")));
     }
     Ok(())
@@ -170,15 +200,74 @@ mod tests {
         assert!(is_needed(&id("a/b@main/x/rows.txt", ArtifactType::Prompts), "x/rows.txt"));
     }
 
+    const SHA: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
+
+    fn sibling(name: &str) -> String {
+        serde_json::json!({ "rfilename": name, "size": 1, "blobId": SHA }).to_string()
+    }
+
+    /// Returns the names of what is needed, or why there is none.
+    fn listed(siblings: &[String]) -> Result<Vec<String>, String> {
+        let id = HubId::parse("a/b", ArtifactType::Prompts).unwrap();
+        let text = format!(r#"{{"sha":"{SHA}","siblings":[{}]}}"#, siblings.join(","));
+        match read(&text, &id, None) {
+            Ok(listing) => Ok(listing.files.into_iter().map(|file| file.path.to_string()).collect()),
+            Err(trouble) => Err(trouble.map_or_else(|| "strange".to_owned(), |trouble| format!("{trouble:?}"))),
+        }
+    }
+
     #[test]
-    fn a_hub_cannot_lead_out_of_the_cache() {
-        let file = |path: &str, etag: &str| {
-            let sibling =
-                Sibling { rfilename: path.to_owned(), blob_id: Some(etag.to_owned()), size: Some(1), lfs: None };
-            sibling.file().is_some()
-        };
-        let etag = "0a".repeat(20);
-        assert!(file("a/b.json", &etag));
-        assert!(!file("../b.json", &etag) && !file("/b.json", &etag) && !file("a/b.json", "../../x"));
+    fn names_that_lead_elsewhere_are_refused_or_not_read() {
+        assert_eq!(listed(&[sibling("a/b.jsonl")]), Ok(vec!["a/b.jsonl".to_owned()]));
+        for name in ["../x.jsonl", "a/../x.jsonl", "./x.jsonl", ".git/config", ".git/x.jsonl", "a/.ssh/x.jsonl"] {
+            assert_eq!(listed(&[sibling("x.jsonl"), sibling(name)]), Ok(vec!["x.jsonl".to_owned()]), "{name}");
+        }
+        for name in ["/etc/x.jsonl", "a//x.jsonl", "a\\x.jsonl", "..\\x.jsonl", "a\0.jsonl", "\u{1b}[2J.jsonl"] {
+            let error = listed(&[sibling("x.jsonl"), sibling(name)]).unwrap_err();
+            assert!(error.contains("no file here can have such a name"), "{name:?}: {error}");
+            assert!(!error.contains(['\0', '\u{1b}']), "{error:?}");
+        }
+        for siblings in
+            [&["x.jsonl", "x.jsonl"][..], &["x.jsonl/y.jsonl", "x.jsonl"], &["x.jsonl", "x.jsonl/a/y.jsonl"]]
+        {
+            let siblings: Vec<_> = siblings.iter().map(|name| sibling(name)).collect();
+            assert_eq!(listed(&siblings).unwrap_err(), "strange");
+        }
+    }
+
+    #[test]
+    fn what_a_hub_would_not_say_is_not_believed() {
+        let with = |rest: &str| listed(&[format!(r#"{{"rfilename":"x.jsonl",{rest}}}"#)]);
+        let sha256 = "0b".repeat(32);
+        assert!(with(&format!(r#""size":1,"blobId":"{SHA}","lfs":{{"sha256":"{sha256}"}}"#)).is_ok());
+        for rest in [
+            format!(r#""blobId":"{SHA}""#),
+            format!(r#""size":null,"blobId":"{SHA}""#),
+            format!(r#""size":-1,"blobId":"{SHA}""#),
+            format!(r#""size":1e99,"blobId":"{SHA}""#),
+            r#""size":1"#.to_owned(),
+            r#""size":1,"blobId":"../../../../../../../../../../etc/cron.d/x""#.to_owned(),
+            format!(r#""size":1,"blobId":"{sha256}""#),
+            format!(r#""size":1,"blobId":"{SHA}","lfs":{{"sha256":"{SHA}"}}"#),
+        ] {
+            assert_eq!(with(&rest).unwrap_err(), "strange", "{rest}");
+        }
+        let error = with(&format!(r#""size":{},"blobId":"{SHA}""#, u64::MAX)).unwrap_err();
+        assert!(error.contains("more than the 1.0 TiB"), "{error}");
+        let id = HubId::parse("a/b", ArtifactType::Prompts).unwrap();
+        let text = format!(r#"{{"sha":"{SHA}","siblings":[{}]}}"#, sibling("x.jsonl"));
+        assert!(read(&text, &id, Commit::parse(SHA).as_ref()).is_ok());
+        assert!(read(&text, &id, Commit::parse(&"1".repeat(40)).as_ref()).is_err_and(|trouble| trouble.is_none()));
+        assert!(read(&text.replace(SHA, "main"), &id, None).is_err_and(|trouble| trouble.is_none()));
+    }
+
+    #[test]
+    fn a_repository_has_so_many_files_and_no_more() {
+        let mut siblings: Vec<_> = (0..MOST_FILES).map(|number| sibling(&format!("{number}.jsonl"))).collect();
+        assert_eq!(listed(&siblings).unwrap().len(), MOST_FILES);
+        siblings.push(sibling("README.md"));
+        assert!(listed(&siblings).is_ok());
+        siblings.push(sibling("x.jsonl"));
+        assert!(listed(&siblings).unwrap_err().contains("100001 files"));
     }
 }

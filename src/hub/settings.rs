@@ -6,25 +6,37 @@
 //! | `HF_ENDPOINT` | the hub; `https://huggingface.co` unless given |
 //! | `HF_TOKEN`, `HF_TOKEN_PATH` | who asks; the file `token` beside the cache unless given |
 //! | `HF_HUB_OFFLINE` | 1: nothing is asked of the hub |
+//! | `HF_HUB_DOWNLOAD_TIMEOUT` | seconds in which something must come; 60 unless given |
 //!
+//! Without any of the first, and without `HOME`, there is no cache: a folder that all users share is never taken for one.
 //! hf-hub knows the names of things in the cache; of these variables it reads `HF_HOME` and `HF_ENDPOINT` alone.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::workflow::hub::HubId;
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+use super::names::{Commit, RepoPath};
 use super::remote::is_needed;
 use super::trouble::Trouble;
 
 const ENDPOINT: &str = "https://huggingface.co";
+/// Longer than a hub takes that is well.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// More than any token or reference has, in bytes.
+const LONGEST_LINE: u64 = 64 << 10;
 
 /// How to speak to the hub, and where the cache is.
 pub(crate) struct Settings {
-    pub(crate) cache: Cache,
+    /// Absent where no variable names a folder of the user's.
+    pub(crate) cache: Option<Cache>,
+    /// Without what would be a password in it.
     pub(crate) endpoint: String,
     pub(crate) token: Option<Token>,
     pub(crate) is_offline: bool,
+    pub(super) patience: Duration,
 }
 
 /// A secret: it goes into one header and nowhere else, so it cannot be printed.
@@ -34,51 +46,60 @@ impl Settings {
     pub(crate) fn from_env() -> Self {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let folder = |name: &str| get(name).map(PathBuf::from);
-        let cache_home = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
-        let home =
-            folder("HF_HOME").unwrap_or_else(|| cache_home.unwrap_or_else(std::env::temp_dir).join("huggingface"));
-        let token_file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-        let token = get("HF_TOKEN").or_else(|| std::fs::read_to_string(token_file).ok());
+        // As the specification of these folders has it, what is relative does not count.
+        let base = |name: &str| folder(name).filter(|path| path.is_absolute());
+        let cache_home = base("XDG_CACHE_HOME").or_else(|| base("HOME").map(|home| home.join(".cache")));
+        let home = folder("HF_HOME").or_else(|| cache_home.map(|cache| cache.join("huggingface")));
+        let beside = |name: &str| home.as_ref().map(|home| home.join(name));
+        let token_file = folder("HF_TOKEN_PATH").or_else(|| beside("token"));
+        let token = get("HF_TOKEN").or_else(|| small_text(&token_file?));
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        let patience = get("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|seconds| seconds.trim().parse().ok());
         Self {
-            cache: Cache::new(folder("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub"))),
-            endpoint: get("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned()).trim_end_matches('/').to_owned(),
+            cache: folder("HF_HUB_CACHE").or_else(|| beside("hub")).map(Cache::new),
+            endpoint: without_password(get("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned()).trim_end_matches('/')),
             token: token.map(Token),
             is_offline: get("HF_HUB_OFFLINE")
                 .is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str())),
+            patience: patience.filter(|seconds| *seconds > 0).map_or(PATIENCE, Duration::from_secs),
         }
     }
 
-    pub(super) fn repo(&self, id: &HubId) -> CacheRepo {
-        self.cache.repo(repo(id, &id.revision))
+    /// Returns the folder of the cache.
+    pub(super) fn cache(&self) -> Result<&Path, Trouble> {
+        self.cache.as_ref().map(|cache| cache.path().as_path()).ok_or_else(Trouble::no_cache)
     }
 
-    /// Tells others that use the cache what a branch stands for.
-    pub(super) fn write_ref(&self, id: &HubId, commit: &str) -> Result<(), Trouble> {
-        if id.is_commit() || self.written_ref(id).as_deref() == Some(commit) {
-            return Ok(());
-        }
-        self.repo(id).create_ref(commit).map_err(|error| Trouble::disk(self.cache.path(), &error))
+    /// Returns a repository's part of the cache.
+    pub(super) fn repo(&self, id: &HubId) -> Result<CacheRepo, Trouble> {
+        let cache = self.cache.as_ref().ok_or_else(Trouble::no_cache)?;
+        Ok(cache.repo(repo(id, &id.revision)))
     }
 
-    fn written_ref(&self, id: &HubId) -> Option<String> {
-        let folder = self.cache.path().join(repo(id, &id.revision).folder_name());
-        let commit = std::fs::read_to_string(folder.join("refs").join(&id.revision)).ok()?;
-        Some(commit.trim().to_owned())
+    /// Returns the commit that the cache has for a branch.
+    pub(super) fn written_ref(&self, id: &HubId) -> Result<Option<Commit>, Trouble> {
+        let text = small_text(&self.reference(id)?);
+        Ok(text.and_then(|text| Commit::parse(text.trim())))
+    }
+
+    pub(super) fn reference(&self, id: &HubId) -> Result<PathBuf, Trouble> {
+        Ok(self.cache()?.join(repo(id, &id.revision).folder_name()).join("refs").join(&id.revision))
     }
 
     /// Returns what the cache has of an input, for those who must not ask the hub what there is.
     pub(super) fn cached(
         &self,
         id: &HubId,
-        known: Option<String>,
-    ) -> Result<(String, Vec<(String, PathBuf)>), Trouble> {
-        let absent = || Trouble::offline(id, self.cache.path());
-        let commit = known.or_else(|| self.written_ref(id)).ok_or_else(absent)?;
-        let folder = self.repo(id).pointer_path(&commit);
+        known: Option<Commit>,
+    ) -> Result<(Commit, Vec<(RepoPath, PathBuf)>), Trouble> {
+        let cache = self.cache()?;
+        let absent = || Trouble::offline(id, cache);
+        let written = || if id.is_commit() { Ok(None) } else { self.written_ref(id) };
+        let commit = known.map_or_else(written, |known| Ok(Some(known)))?.ok_or_else(absent)?;
+        let folder = self.repo(id)?.pointer_path(commit.as_str());
         let mut files = Vec::new();
         walk(&folder, "", &mut files).map_err(|_| absent())?;
-        files.retain(|(name, _)| is_needed(id, name));
+        files.retain(|(name, _)| is_needed(id, name.as_str()));
         if is_whole(id, &files) { Ok((commit, files)) } else { Err(absent()) }
     }
 }
@@ -89,14 +110,33 @@ pub(super) fn repo(id: &HubId, revision: &str) -> Repo {
     Repo::with_revision(id.name.clone(), sort, revision.to_owned())
 }
 
-/// Collects the files below a folder with their names, links followed.
-fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> std::io::Result<()> {
+/// Returns what a small file says; one that is not small has nothing to say.
+pub(super) fn small_text(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    std::fs::File::open(path).ok()?.take(LONGEST_LINE).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Hides a name and a password in an address; it is refused all the same, and only the user is told.
+fn without_password(endpoint: &str) -> String {
+    let Some((scheme, rest)) = endpoint.split_once("://") else { return endpoint.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://…{}", &rest[at..]),
+        None => endpoint.to_owned(),
+    }
+}
+
+/// Collects the files below a folder with their names, links to files followed. What has a name that no file on a hub has
+/// is none of them.
+fn walk(folder: &Path, prefix: &str, files: &mut Vec<(RepoPath, PathBuf)>) -> std::io::Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
-        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
-        if fs_err::metadata(&path)?.is_dir() {
+        let name = path.file_name().and_then(|name| name.to_str()).map(|name| format!("{prefix}{name}"));
+        let Some(name) = name.as_deref().and_then(RepoPath::parse) else { continue };
+        if fs_err::symlink_metadata(&path)?.is_dir() {
             walk(&path, &format!("{name}/"), files)?;
-        } else {
+        } else if fs_err::metadata(&path)?.is_file() {
             files.push((name, path));
         }
     }
@@ -104,11 +144,11 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> std:
 }
 
 /// Other programs fetch file by file: of a model, configuration, tokenizer and every shard must be there.
-fn is_whole(id: &HubId, files: &[(String, PathBuf)]) -> bool {
+fn is_whole(id: &HubId, files: &[(RepoPath, PathBuf)]) -> bool {
     if id.is_dataset {
         return !files.is_empty();
     }
-    let find = |wanted: &str| files.iter().find(|(name, _)| name.rsplit('/').next() == Some(wanted));
+    let find = |wanted: &str| files.iter().find(|(name, _)| name.last() == wanted);
     let shards = || {
         let index = std::fs::read(&find("model.safetensors.index.json")?.1).ok()?;
         let index: serde_json::Value = serde_json::from_slice(&index).ok()?;
@@ -117,4 +157,18 @@ fn is_whole(id: &HubId, files: &[(String, PathBuf)]) -> bool {
     };
     let has_weights = shards().unwrap_or_else(|| find("model.safetensors").is_some());
     has_weights && find("config.json").is_some() && find("tokenizer.json").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        assert_eq!(without_password("https://me:secret@hub.example/x"), "https://…@hub.example/x");
+        assert_eq!(without_password("https://me@x:secret@hub.example"), "https://…@hub.example");
+        for text in ["https://hub.example/@x", "hub.example", "http://[::1]:80"] {
+            assert_eq!(without_password(text), text);
+        }
+    }
 }

@@ -3,69 +3,160 @@
 //! ```text
 //! .r1flow/hub/models--org--name/
 //! ├── refs/main             the commit that the branch stood for when it was last fetched
-//! └── snapshots/<commit>/   links to the files that are needed; of a folder, `<commit>%2Ffolder`
+//! ├── snapshots/<commit>/   links to the files that are needed; of a folder, `<commit>%2Ffolder`
+//! └── checked/<commit>      which bytes they have, and which of them have been looked at (`checked.rs`)
 //! ```
-//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not count.
+//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not count,
+//! nor does one of other bytes than the hub's. `hub` itself may be a link to another disk; what lies below is made here,
+//! and a link in its place is not followed. Nothing is removed here: what must make room gets another name.
 
-use std::io;
+use std::fs::DirBuilder;
+use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::workflow::hub::{Fetched, HubId};
 
-use super::settings::repo;
+use super::checked::Checked;
+use super::names::{BlobHash, Commit, RepoPath};
+use super::settings::{repo, small_text};
 
-/// Returns what has been fetched of an input, if all of it is still there.
+const REFS: &str = "refs";
+const SNAPSHOTS: &str = "snapshots";
+const CHECKED: &str = "checked";
+
+/// Returns what has been fetched of an input, if all of it is still there and has the bytes of the hub.
 pub(crate) fn find(store: &Path, id: &HubId) -> Option<Fetched> {
     let commit = commit(store, id)?;
-    let snapshot = folder(store, id, &commit);
+    let snapshot = there(store, id, SNAPSHOTS)?.join(name(id, &commit));
+    let known = checked(store, id, &commit);
+    let mut now = known.clone().unwrap_or_default();
+    if known.is_none() {
+        // A store of before there were lists: the names in the cache say what the bytes should be.
+        for (name, path) in entries(&snapshot).ok()? {
+            let target = fs_err::canonicalize(&path).ok()?;
+            let hash = target.file_name().and_then(|name| BlobHash::parse(name.to_str()?));
+            if !is_right(&mut now, &name, &path, hash.as_ref()) {
+                return None;
+            }
+        }
+    }
+    if !holds(&snapshot, &mut now) {
+        return None;
+    }
+    if Some(&now) != known.as_ref()
+        && let Err(error) = remember(store, id, &commit, &now)
+    {
+        tracing::debug!(%error, "which files are right is not remembered");
+    }
     let path = fs_err::canonicalize(&snapshot).ok()?.join(&id.folder);
-    let (files, _) = size(&path).ok()?;
-    (files > 0).then_some(Fetched { commit, path })
+    Some(Fetched { commit: commit.to_string(), path })
 }
 
 /// Returns the commit that an input's revision stands for in this store.
-pub(super) fn commit(store: &Path, id: &HubId) -> Option<String> {
+pub(super) fn commit(store: &Path, id: &HubId) -> Option<Commit> {
     if id.is_commit() {
-        return Some(id.revision.clone());
+        return Commit::parse(&id.revision);
     }
-    fs_err::read_to_string(reference(store, id)).ok().map(|commit| commit.trim().to_owned())
+    let text = small_text(&there(store, id, REFS)?.join(escaped(&id.revision)))?;
+    Commit::parse(text.trim())
 }
 
-/// Puts a snapshot of `files`, named as in the repository, into its place, and lets the revision stand for it.
-pub(super) fn publish(store: &Path, id: &HubId, commit: &str, files: &[(String, PathBuf)]) -> io::Result<Fetched> {
-    let snapshot = folder(store, id, commit);
-    // Others may be reading one that is whole.
-    if size(&snapshot).is_err() {
+/// Returns what is known of the files at a commit; nothing where there is no list.
+pub(super) fn checked(store: &Path, id: &HubId, commit: &Commit) -> Option<Checked> {
+    let list = there(store, id, CHECKED)?.join(name(id, commit));
+    Checked::parse(&fs_err::read_to_string(list).ok()?)
+}
+
+/// Puts a snapshot of `files`, all of which have been checked, into its place, and lets the revision stand for it.
+pub(super) fn publish(
+    store: &Path,
+    id: &HubId,
+    commit: &Commit,
+    files: &[(RepoPath, PathBuf)],
+    mut checked: Checked,
+) -> io::Result<Fetched> {
+    let snapshot = room(store, id, SNAPSHOTS)?.join(name(id, commit));
+    // Others may be reading one that is right.
+    if !holds(&snapshot, &mut checked) {
         link(&snapshot, files)?;
     }
+    remember(store, id, commit, &checked)?;
     if !id.is_commit() {
-        let reference = reference(store, id);
-        fs_err::create_dir_all(reference.parent().expect("it lies among references"))?;
-        let draft = draft_of(&reference);
-        fs_err::write(&draft, commit)?;
-        fs_err::rename(&draft, &reference)?;
+        replace(&room(store, id, REFS)?, &escaped(&id.revision), commit.as_str())?;
     }
-    Ok(Fetched { commit: commit.to_owned(), path: fs_err::canonicalize(snapshot)?.join(&id.folder) })
+    Ok(Fetched { commit: commit.to_string(), path: fs_err::canonicalize(snapshot)?.join(&id.folder) })
 }
 
-fn link(snapshot: &Path, files: &[(String, PathBuf)]) -> io::Result<()> {
-    let draft = draft_of(snapshot);
-    for folder in [&draft, snapshot] {
-        if folder.exists() {
-            fs_err::remove_dir_all(folder)?;
-        }
-    }
+/// Makes a snapshot beside its place and renames it; one that is spoilt makes room.
+fn link(snapshot: &Path, files: &[(RepoPath, PathBuf)]) -> io::Result<()> {
+    let draft = snapshot.with_added_extension(format!("{}.draft", unique()));
+    fs_err::create_dir(&draft)?;
     for (name, file) in files {
-        let link = draft.join(name);
+        let link = draft.join(name.as_str());
         fs_err::create_dir_all(link.parent().expect("it lies in the draft"))?;
         symlink(fs_err::canonicalize(file)?, link)?;
+    }
+    if snapshot.symlink_metadata().is_ok() {
+        fs_err::rename(snapshot, snapshot.with_added_extension(format!("{}.old", unique())))?;
     }
     fs_err::rename(&draft, snapshot)
 }
 
-fn draft_of(path: &Path) -> PathBuf {
-    path.with_added_extension(format!("{}.draft", std::process::id()))
+/// Returns whether a snapshot has exactly the files of a list, with the bytes that it names.
+fn holds(snapshot: &Path, checked: &mut Checked) -> bool {
+    let Ok(entries) = entries(snapshot) else { return false };
+    if entries.is_empty() || !entries.iter().map(|(name, _)| name).eq(checked.names()) {
+        return false;
+    }
+    entries.iter().all(|(name, path)| {
+        let hash = checked.hash(name).cloned();
+        is_right(checked, name, path, hash.as_ref())
+    })
+}
+
+fn is_right(checked: &mut Checked, name: &RepoPath, path: &Path, hash: Option<&BlobHash>) -> bool {
+    match checked.check(name, path, hash) {
+        Ok(true) => true,
+        Ok(false) => {
+            tracing::warn!("`{}` has other bytes than the hub, and counts as not fetched", path.display());
+            false
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a snapshot is not whole");
+            false
+        }
+    }
+}
+
+/// Returns the files of a snapshot by name, sorted; fails where there is anything but folders, files and links.
+fn entries(snapshot: &Path) -> io::Result<Vec<(RepoPath, PathBuf)>> {
+    fn collect(folder: &Path, prefix: &str, entries: &mut Vec<(RepoPath, PathBuf)>) -> io::Result<()> {
+        for entry in fs_err::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| RepoPath::parse(&format!("{prefix}{}", name.to_str()?)));
+            let name = name.ok_or_else(|| io::Error::other(format!("`{}` is nothing of ours", path.display())))?;
+            if fs_err::symlink_metadata(&path)?.is_dir() {
+                collect(&path, &format!("{name}/"), entries)?;
+            } else {
+                entries.push((name, path));
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    if !fs_err::symlink_metadata(snapshot)?.is_dir() {
+        return Err(io::Error::other(format!("`{}` is no folder", snapshot.display())));
+    }
+    collect(snapshot, "", &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn remember(store: &Path, id: &HubId, commit: &Commit, checked: &Checked) -> io::Result<()> {
+    replace(&room(store, id, CHECKED)?, &name(id, commit), &checked.text())
 }
 
 /// Returns the number of files at `path` and their bytes; fails where a link leads nowhere.
@@ -80,17 +171,62 @@ pub(crate) fn size(path: &Path) -> io::Result<(usize, u64)> {
     })
 }
 
-fn root(store: &Path, id: &HubId) -> PathBuf {
-    store.join("hub").join(repo(id, &id.revision).folder_name())
+/// Returns the folders that lead to one of ours, the outermost first.
+fn rooms(store: &Path, id: &HubId, which: &str) -> [PathBuf; 2] {
+    let root = store.join("hub").join(repo(id, &id.revision).folder_name());
+    let room = root.join(which);
+    [root, room]
 }
 
-fn reference(store: &Path, id: &HubId) -> PathBuf {
-    root(store, id).join("refs").join(escaped(&id.revision))
+/// Returns one of our folders, if it is there and no link.
+fn there(store: &Path, id: &HubId, which: &str) -> Option<PathBuf> {
+    let rooms = rooms(store, id, which);
+    let is_ours = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let [_, room] = rooms.iter().all(is_ours).then_some(rooms)?;
+    Some(room)
 }
 
-fn folder(store: &Path, id: &HubId, commit: &str) -> PathBuf {
+/// Returns one of our folders, which is made where there is none; a link in its place is refused.
+fn room(store: &Path, id: &HubId, which: &str) -> io::Result<PathBuf> {
+    fs_err::create_dir_all(store.join("hub"))?;
+    let rooms = rooms(store, id, which);
+    for folder in &rooms {
+        match DirBuilder::new().create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if !fs_err::symlink_metadata(folder)?.is_dir() {
+            let reason = format!("`{}` is a link or a file where a folder of the store should be", folder.display());
+            return Err(io::Error::other(reason));
+        }
+    }
+    let [_, room] = rooms;
+    Ok(room)
+}
+
+/// Gives a small file of ours another text, all of it or none.
+fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    let (path, draft) = (folder.join(name), folder.join(format!("{name}.{}.draft", unique())));
+    write_new(&draft, text)?;
+    fs_err::rename(draft, path)
+}
+
+/// Writes a file that was not there before.
+pub(super) fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Returns a name that no other thread or process uses.
+pub(super) fn unique() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{nanos:x}-{:x}-{:x}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn name(id: &HubId, commit: &Commit) -> String {
     let folder = if id.folder.is_empty() { String::new() } else { format!("/{}", id.folder) };
-    root(store, id).join("snapshots").join(escaped(&format!("{commit}{folder}")))
+    escaped(&format!("{commit}{folder}"))
 }
 
 /// One name of a file for a path, and another for another; an id has no `%` in it.

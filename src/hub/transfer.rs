@@ -4,133 +4,151 @@
 //! models--org--name/blobs/<etag>                 a file's bytes; `<etag>.r1flow` while they come
 //! models--org--name/snapshots/<commit>/<path>    a link to them
 //! ```
+//! A name in the cache promises its bytes, whatever program put them there: what has others is replaced.
+//!
 //! hf-hub names these places, but its own download is not used: it gives a file its name before looking whether it is
 //! whole, appends a whole answer to the part that it asked to follow, fetches again what another commit has brought
 //! already, sends the token to whatever host it is led to, and waits for ever.
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use engine::workflow::hub::HubId;
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
-use ureq::config::RedirectAuthHeaders;
-use ureq::http::{Response, StatusCode, header};
-use ureq::{Agent, Body};
+use hf_hub::CacheRepo;
+use ureq::http::StatusCode;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use ureq::{Body, http};
 
+use super::checked::{Checked, has_bytes};
+use super::client::{Client, Pace};
+use super::names::Commit;
 use super::remote::RemoteFile;
 use super::settings::{Settings, repo};
+use super::snapshot::{unique, write_new};
 use super::trouble::Trouble;
+use crate::machine;
 use crate::ui::Download;
 
-/// Longer than a hub takes that is well.
-const PATIENCE: Duration = Duration::from_mins(1);
-const CONNECT: Duration = Duration::from_secs(20);
-/// What the hub says of the largest repositories is some megabytes.
-const LONGEST_LISTING: u64 = 256 << 20;
-
-/// Speaks to the hub.
-pub(super) struct Client<'a> {
-    pub(super) settings: &'a Settings,
-    agent: Agent,
+/// Brings files of one commit into the cache.
+pub(super) struct Transfer<'a> {
+    client: &'a Client<'a>,
+    id: &'a HubId,
+    commit: &'a Commit,
+    cache: CacheRepo,
 }
 
-/// Why a request has no answer.
-pub(super) type Failure = Box<ureq::Error>;
-
-impl<'a> Client<'a> {
-    pub(super) fn new(settings: &'a Settings) -> Self {
-        let config = Agent::config_builder()
-            .user_agent(concat!("r1flow/", env!("CARGO_PKG_VERSION")))
-            // What is compressed on the way has another length.
-            .accept_encoding("identity")
-            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(PATIENCE))
-            .timeout_per_read(Some(PATIENCE));
-        Self { settings, agent: config.build().into() }
+impl<'a> Transfer<'a> {
+    pub(super) fn new(client: &'a Client, id: &'a HubId, commit: &'a Commit) -> Result<Self, Trouble> {
+        Ok(Self { client, id, commit, cache: client.settings.repo(id)? })
     }
 
-    /// Returns the text at `url`.
-    pub(super) fn text(&self, url: &str) -> Result<String, Failure> {
-        let mut answer = self.get(url, 0)?;
-        Ok(answer.body_mut().with_config().limit(LONGEST_LISTING).read_to_string()?)
-    }
-
-    fn get(&self, url: &str, from: u64) -> Result<Response<Body>, Failure> {
-        let mut request = self.agent.get(url);
-        if let Some(token) = &self.settings.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.0));
+    /// Returns a file's place in the cache, if it is there with its own bytes.
+    pub(super) fn find(&self, file: &RemoteFile, checked: &mut Checked) -> Option<PathBuf> {
+        let (pointer, blob) = (self.pointer(file), self.blob(file));
+        // A link is as good as what it leads to.
+        let leads_on =
+            std::fs::canonicalize(&pointer).is_ok_and(|to| std::fs::canonicalize(&blob).is_ok_and(|blob| to == blob));
+        if !leads_on && has(checked, file, &pointer) {
+            return Some(pointer);
         }
-        if from > 0 {
-            request = request.header(header::RANGE, format!("bytes={from}-"));
+        if !has(checked, file, &blob) {
+            return None;
         }
-        Ok(request.call()?)
+        if !leads_on && let Err(error) = self.link(file) {
+            tracing::debug!(%error, "other programs do not find `{}` at this commit", file.path);
+        }
+        Some(blob)
     }
 
-    /// Returns whether a file is in the cache already.
-    pub(super) fn is_there(&self, id: &HubId, commit: &str, file: &RemoteFile) -> bool {
-        let repo = self.settings.repo(id);
-        is_whole(&repo.pointer_path(commit).join(&file.path), file) || is_whole(&repo.blob_path(&file.etag), file)
+    /// Refuses what this disk has no room for, before the first byte of it comes.
+    pub(super) fn make_sure_of_room(&self, missing: &[&RemoteFile]) -> Result<(), Trouble> {
+        let here = |file: &RemoteFile| self.part(file).metadata().map_or(0, |part| part.len());
+        let needed = missing.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size.saturating_sub(here(file))));
+        let cache = self.client.settings.cache()?;
+        let free = cache.ancestors().find_map(machine::free_space);
+        match free {
+            Some(free) if free < needed => Err(Trouble::no_room(self.id, cache, needed, free)),
+            _ => Ok(()),
+        }
     }
 
-    /// Returns a file's place in the cache, after fetching what is missing of it.
-    pub(super) fn fetch(&self, id: &HubId, commit: &str, file: &RemoteFile) -> Result<PathBuf, Trouble> {
-        let repo = self.settings.repo(id);
-        let pointer = repo.pointer_path(commit).join(&file.path);
-        if is_whole(&pointer, file) {
-            return Ok(pointer);
-        }
-        let blob = repo.blob_path(&file.etag);
-        let disk = |error: std::io::Error| Trouble::disk(&blob, &error);
+    /// Brings a file into the cache and returns its place there.
+    pub(super) fn fetch(&self, file: &RemoteFile, checked: &mut Checked) -> Result<PathBuf, Trouble> {
+        let blob = self.blob(file);
+        let disk = |error: io::Error| Trouble::disk(&blob, &error);
         fs_err::create_dir_all(blob.parent().expect("it lies in a repository")).map_err(disk)?;
-        if !is_whole(&blob, file) {
-            self.bring(id, commit, file, &blob)?;
+        self.bring(file, &blob, checked)?;
+        self.link(file).map_err(disk)?;
+        Ok(blob)
+    }
+
+    /// Tells others that use the cache what a branch stands for.
+    pub(super) fn write_ref(&self) -> Result<(), Trouble> {
+        let settings: &Settings = self.client.settings;
+        if self.id.is_commit() || settings.written_ref(self.id)?.as_ref() == Some(self.commit) {
+            return Ok(());
         }
-        link(&blob, &pointer, file).map_err(disk)?;
-        Ok(pointer)
+        let reference = settings.reference(self.id)?;
+        let draft = self.draft();
+        let write = || {
+            fs_err::create_dir_all(reference.parent().expect("it lies among references"))?;
+            write_new(&draft, self.commit.as_str())?;
+            fs_err::rename(&draft, &reference)
+        };
+        write().map_err(|error| Trouble::disk(&reference, &error))
     }
 
     /// Brings a file's bytes; they get their name when all are there. What an earlier try has left is taken up.
-    fn bring(&self, id: &HubId, commit: &str, file: &RemoteFile, blob: &Path) -> Result<(), Trouble> {
-        let disk = |error: std::io::Error| Trouble::disk(blob, &error);
-        let part = blob.with_added_extension("r1flow");
-        let mut out = File::options().append(true).create(true).open(&part).map_err(disk)?;
-        // Whoever else is fetching it will have done so when the lock is free.
+    fn bring(&self, file: &RemoteFile, blob: &Path, checked: &mut Checked) -> Result<(), Trouble> {
+        let disk = |error: io::Error| Trouble::disk(blob, &error);
+        let part = self.part(file);
+        let mut out = open_part(&part).map_err(disk)?;
+        // Another process that is fetching it will have done so when the lock is free.
         out.lock().map_err(disk)?;
-        if is_whole(blob, file) {
-            return if part.exists() { fs_err::remove_file(part).map_err(disk) } else { Ok(()) };
+        if has(checked, file, blob) {
+            return drop_part(&part, &out).map_err(disk);
         }
+        self.receive_all(file, &mut out)?;
+        if !has_bytes(&part, &file.hash).map_err(disk)? {
+            out.set_len(0).map_err(disk)?;
+            return Err(Trouble::spoilt(file));
+        }
+        if let Err(error) = out.sync_all() {
+            // What a disk refused once it may call written the next time.
+            out.set_len(0).map_err(disk)?;
+            return Err(disk(error));
+        }
+        fs_err::rename(&part, blob).map_err(disk)?;
+        checked.made(&file.path, blob, &file.hash).map_err(disk)
+    }
+
+    /// Appends what `out` lacks. A connection that breaks is made again as long as that brings something.
+    fn receive_all(&self, file: &RemoteFile, out: &mut File) -> Result<(), Trouble> {
+        let disk = |error: io::Error| Trouble::disk(&self.part(file), &error);
         let mut have = out.metadata().map_err(disk)?.len();
         if have > file.size {
             out.set_len(0).map_err(disk)?;
             have = 0;
         }
-        let mut download = Download::begin(&file.path, file.size, have);
+        let mut download = Download::begin(file.path.as_str(), file.size, have);
+        let mut pace = self.client.pace();
         while have != file.size {
-            let ended = self.receive(id, commit, file, &mut out, have, &mut download);
+            let ended = self.receive(file, out, have, &mut pace, &mut download);
             let now = out.metadata().map_err(disk)?.len();
             if now > file.size {
-                // Nobody knows which of these bytes are the file's.
+                // Nothing tells which of these bytes are the file's.
                 out.set_len(0).map_err(disk)?;
                 return Err(Trouble::too_long(file));
             }
-            // A connection that breaks is made again as long as that brings something.
             if now <= have {
                 ended?;
                 return Err(Trouble::too_short(file, now));
             }
             have = now;
         }
-        if !has_hash(&part, file).map_err(disk)? {
-            out.set_len(0).map_err(disk)?;
-            return Err(Trouble::spoilt(file));
-        }
-        out.sync_all().map_err(disk)?;
-        fs_err::rename(&part, blob).map_err(disk)?;
         download.end();
         Ok(())
     }
@@ -138,64 +156,118 @@ impl<'a> Client<'a> {
     /// Appends what comes to `out`, which has the first `have` bytes.
     fn receive(
         &self,
-        id: &HubId,
-        commit: &str,
         file: &RemoteFile,
         out: &mut File,
         have: u64,
+        pace: &mut Pace,
         download: &mut Download,
     ) -> Result<(), Trouble> {
-        let endpoint = &self.settings.endpoint;
-        let url = format!("{endpoint}/{}/resolve/{commit}/{}", repo(id, commit).url(), escaped(&file.path));
-        let answer = self.get(&url, have).map_err(|failure| Trouble::of_file(self.settings, id, file, &failure))?;
-        if answer.status() != StatusCode::PARTIAL_CONTENT && have > 0 {
-            out.set_len(0).map_err(|error| Trouble::disk(self.settings.cache.path(), &error))?;
-            download.restart();
+        let disk = |error: io::Error| Trouble::disk(&self.part(file), &error);
+        let settings = self.client.settings;
+        let (name, path) = (repo(self.id, self.commit.as_str()).url(), escaped(file.path.as_str()));
+        let url = format!("{}/{name}/resolve/{}/{path}", settings.endpoint, self.commit);
+        let answer = self.client.get(&url, have);
+        let answer = answer.map_err(|failure| Trouble::of_file(settings, self.id, file, have, &failure))?;
+        match promise(&answer) {
+            Promise::Part { from, size } if from != have || size.is_some_and(|size| size != file.size) => {
+                return Err(Trouble::another_part(file));
+            }
+            Promise::Whole(Some(size)) if size > file.size => return Err(Trouble::too_long(file)),
+            Promise::Whole(_) if have > 0 => {
+                out.set_len(0).map_err(disk)?;
+                download.restart();
+            }
+            Promise::Part { .. } | Promise::Whole(_) => {}
         }
         // One byte more tells an answer that is too long.
         let mut body = answer.into_body().into_reader().take(file.size + 1);
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let count = body.read(&mut buffer).map_err(|error| Trouble::broken(file, &error))?;
+            let count = pace.read(&mut body, &mut buffer).map_err(|error| Trouble::broken(file, &error))?;
             if count == 0 {
                 return Ok(());
             }
-            out.write_all(&buffer[..count]).map_err(|error| Trouble::disk(self.settings.cache.path(), &error))?;
+            out.write_all(&buffer[..count]).map_err(disk)?;
             download.advance(count as u64);
         }
     }
-}
 
-fn is_whole(path: &Path, file: &RemoteFile) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size)
-}
-
-/// Returns whether the bytes at `path` are those of a file on the hub.
-fn has_hash(path: &Path, file: &RemoteFile) -> std::io::Result<bool> {
-    let mut bytes = File::open(path)?;
-    let found = if file.etag.len() == 64 {
-        let mut hasher = Sha256::new();
-        std::io::copy(&mut bytes, &mut hasher)?;
-        format!("{:x}", hasher.finalize())
-    } else {
-        // What git calls a blob.
-        let mut hasher = Sha1::new_with_prefix(format!("blob {}\0", file.size));
-        std::io::copy(&mut bytes, &mut hasher)?;
-        format!("{:x}", hasher.finalize())
-    };
-    Ok(found.eq_ignore_ascii_case(&file.etag))
-}
-
-/// Links a name in a snapshot to the bytes, relative, so that a cache can be moved.
-fn link(blob: &Path, pointer: &Path, file: &RemoteFile) -> std::io::Result<()> {
-    fs_err::create_dir_all(pointer.parent().expect("it lies in a snapshot"))?;
-    if pointer.symlink_metadata().is_ok() {
-        fs_err::remove_file(pointer)?;
+    /// Links a name in a snapshot to the bytes, relative, so that a cache can be moved.
+    fn link(&self, file: &RemoteFile) -> io::Result<()> {
+        let (pointer, draft) = (self.pointer(file), self.draft());
+        fs_err::create_dir_all(pointer.parent().expect("it lies in a snapshot"))?;
+        // Out of the path's folders, the commit's and `snapshots`.
+        let up = "../".repeat(file.path.depth() + 2);
+        symlink(format!("{up}blobs/{}", file.hash.as_str()), &draft)?;
+        fs_err::rename(draft, pointer)
     }
-    // Out of the path's folders, the commit's and `snapshots`.
-    let up = "../".repeat(file.path.matches('/').count() + 2);
-    let name = blob.file_name().expect("a blob has a name").to_string_lossy();
-    std::os::unix::fs::symlink(format!("{up}blobs/{name}"), pointer)
+
+    fn pointer(&self, file: &RemoteFile) -> PathBuf {
+        self.cache.pointer_path(self.commit.as_str()).join(file.path.as_str())
+    }
+
+    fn blob(&self, file: &RemoteFile) -> PathBuf {
+        self.cache.blob_path(file.hash.as_str())
+    }
+
+    fn part(&self, file: &RemoteFile) -> PathBuf {
+        self.blob(file).with_added_extension("r1flow")
+    }
+
+    /// A name that is new, where no program looks for names.
+    fn draft(&self) -> PathBuf {
+        self.cache.blob_path(&format!("{}.r1flow", unique()))
+    }
+}
+
+/// What an answer says of itself before its bytes come.
+enum Promise {
+    /// All of a file, and its size where it is told.
+    Whole(Option<u64>),
+    /// What follows `from`, and the size of the whole file where it is told.
+    Part { from: u64, size: Option<u64> },
+}
+
+fn promise(answer: &http::Response<Body>) -> Promise {
+    let header = |name| answer.headers().get(name)?.to_str().ok();
+    if answer.status() != StatusCode::PARTIAL_CONTENT {
+        return Promise::Whole(header(CONTENT_LENGTH).and_then(|length| length.parse().ok()));
+    }
+    let range = header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes "));
+    let (span, size) = range.and_then(|range| range.split_once('/')).unwrap_or_default();
+    // A part that does not say where it begins is none that was asked for.
+    let from = span.split_once('-').and_then(|(from, _)| from.parse().ok()).unwrap_or(u64::MAX);
+    Promise::Part { from, size: size.parse().ok() }
+}
+
+/// Returns whether a file's bytes are at `path`. What cannot be read is not there.
+fn has(checked: &mut Checked, file: &RemoteFile, path: &Path) -> bool {
+    let is_long_enough = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size);
+    if !is_long_enough {
+        return false;
+    }
+    let is_right = checked.check(&file.path, path, Some(&file.hash)).unwrap_or(false);
+    if !is_right {
+        tracing::warn!("`{}` has other bytes than the hub: it is fetched again", path.display());
+    }
+    is_right
+}
+
+/// Opens what has come of a file; a link in its place is not followed.
+fn open_part(part: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.append(true).create(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let out = options.open(part)?;
+    if out.metadata()?.is_file() { Ok(out) } else { Err(io::Error::other("it is no file")) }
+}
+
+/// Removes what has come of a file that is whole by now, if it is the one that is open.
+fn drop_part(part: &Path, out: &File) -> io::Result<()> {
+    let (named, open) = (part.symlink_metadata(), out.metadata()?);
+    match named {
+        Ok(named) if (named.dev(), named.ino()) == (open.dev(), open.ino()) => fs_err::remove_file(part),
+        _ => Ok(()),
+    }
 }
 
 /// Returns a path as it stands in a URL.
@@ -219,5 +291,28 @@ mod tests {
     fn a_path_is_escaped_for_a_url() {
         assert_eq!(escaped("data/a b#1?.jsonl"), "data/a%20b%231%3F.jsonl");
         assert_eq!(escaped("über-1_2.json"), "%C3%BCber-1_2.json");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_part_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (other, part) = (dir.path().join("other"), dir.path().join("x.r1flow"));
+        fs_err::write(&other, "theirs").unwrap();
+        symlink(&other, &part).unwrap();
+        assert!(open_part(&part).is_err());
+        assert_eq!(fs_err::read_to_string(&other).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn only_the_part_that_is_open_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let part = dir.path().join("x.r1flow");
+        let first = open_part(&part).unwrap();
+        fs_err::rename(&part, dir.path().join("x")).unwrap();
+        let second = open_part(&part).unwrap();
+        drop_part(&part, &first).unwrap();
+        assert!(part.exists());
+        drop_part(&part, &second).unwrap();
+        assert!(!part.exists() && dir.path().join("x").exists());
     }
 }

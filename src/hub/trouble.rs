@@ -6,9 +6,10 @@ use std::path::Path;
 use engine::diagnostic::Diagnostic;
 use engine::workflow::hub::{HubId, HubInput};
 
+use super::client::Failure;
+use super::names::RepoPath;
 use super::remote::RemoteFile;
 use super::settings::Settings;
-use super::transfer::Failure;
 use crate::ui::bytes;
 
 const AGAIN: &str = "run it again: it goes on where it stopped";
@@ -41,8 +42,8 @@ impl Trouble {
         is_there: impl FnOnce() -> bool,
     ) -> Self {
         let (name, sort) = (&id.name, if id.is_dataset { "data set" } else { "model" });
-        match **failure {
-            ureq::Error::StatusCode(404) if is_there() => {
+        match failure {
+            Failure::Status(404) if is_there() => {
                 let message = format!("the {sort} `{name}` has no revision `{revision}`");
                 let help = if revision == id.revision {
                     "name a branch, a tag, or all 40 digits of a commit"
@@ -51,7 +52,7 @@ impl Trouble {
                 };
                 Self::new("no such revision", message, help)
             }
-            ureq::Error::StatusCode(404) => {
+            Failure::Status(404) => {
                 let message = format!("there is no {sort} `{name}` at {}", settings.endpoint);
                 Self::new(
                     "not on the hub",
@@ -59,16 +60,18 @@ impl Trouble {
                     "look at the name's spelling; the key says whether it is a model or data",
                 )
             }
-            ureq::Error::StatusCode(401 | 403) => Self::refused(settings, id),
+            Failure::Status(401 | 403) => Self::refused(settings, id),
             _ => Self::unreachable(settings, failure),
         }
     }
 
     /// A file that the hub has named does not come.
-    pub(super) fn of_file(settings: &Settings, id: &HubId, file: &RemoteFile, failure: &Failure) -> Self {
-        match **failure {
-            ureq::Error::StatusCode(401 | 403) => Self::refused(settings, id),
-            ureq::Error::StatusCode(404) => {
+    pub(super) fn of_file(settings: &Settings, id: &HubId, file: &RemoteFile, have: u64, failure: &Failure) -> Self {
+        match failure {
+            // There is nothing behind what is here already.
+            Failure::Status(416) => Self::too_short(file, have),
+            Failure::Status(401 | 403) => Self::refused(settings, id),
+            Failure::Status(404) => {
                 let message = format!("the hub names `{}` among the files, but does not have it", file.path);
                 Self::new("cannot be fetched", message, "the repository is damaged: try another revision")
             }
@@ -96,26 +99,53 @@ impl Trouble {
     fn unreachable(settings: &Settings, failure: &Failure) -> Self {
         let endpoint = &settings.endpoint;
         let offline = "without a network, HF_HUB_OFFLINE=1 takes what the cache has";
-        match **failure {
-            ureq::Error::StatusCode(429) => {
+        match failure {
+            Failure::Status(429) => {
                 let help = "wait some minutes; with an HF_TOKEN it allows more";
                 Self::new("not now", format!("{endpoint} asks for fewer requests"), help)
             }
-            // Of a request only the token is the user's own spelling.
-            ureq::Error::Http(_) => {
-                let message = "the token has characters that no token has".to_owned();
-                Self::new("cannot be asked for", message, "look at HF_TOKEN, or the file that HF_TOKEN_PATH names")
-            }
-            ureq::Error::StatusCode(status) => {
+            Failure::Status(status) => {
                 let message = format!("{endpoint} answers with status {status}");
                 Self::new("cannot be fetched", message, format!("try again later; {offline}"))
             }
-            _ => {
-                let message = format!("{endpoint} cannot be reached: {failure}");
+            Failure::Broken(origin, error) => {
+                let message = format!("{origin} cannot be reached: {error}");
                 let help = format!("look at the network, HTTPS_PROXY and HF_ENDPOINT; {offline}");
                 Self::new("cannot be fetched", message, help)
             }
+            Failure::Redirect(from, reason) => {
+                let message = format!("{from} leads elsewhere, and not where one may go: {reason}");
+                let help = "look at HF_ENDPOINT; a proxy may have answered in its place";
+                Self::new("cannot be fetched", message, help)
+            }
+            Failure::TooLong => {
+                let message = format!("{failure} comes from {endpoint} where a list of files was asked for");
+                let help = "look at HF_ENDPOINT; a hub says less of any repository that it takes";
+                Self::new("cannot be fetched", message, help)
+            }
         }
+    }
+
+    /// What HF_ENDPOINT says is no address.
+    pub(super) fn endpoint(endpoint: &str, reason: &str) -> Self {
+        let message = format!("HF_ENDPOINT is `{endpoint}`, and {reason}");
+        let help = "write it as `https://HOST` or `https://HOST:PORT`; a secret belongs into HF_TOKEN";
+        Self::new("cannot be asked for", message, help)
+    }
+
+    pub(super) fn token() -> Self {
+        let message = "the token has characters that no token has".to_owned();
+        Self::new("cannot be asked for", message, "look at HF_TOKEN, or the file that HF_TOKEN_PATH names")
+    }
+
+    /// No variable says where the cache is.
+    pub(super) fn no_cache() -> Self {
+        let message = "there is no folder for what is fetched: neither HF_HOME nor HOME is set".to_owned();
+        Self::new(
+            "cannot be fetched",
+            message,
+            "set HF_HOME to a folder of yours, or give a path in the place of the id",
+        )
     }
 
     /// An answer that is none.
@@ -140,6 +170,32 @@ impl Trouble {
         )
     }
 
+    /// A name that leads out of a folder, or that no folder can hold.
+    pub(super) fn no_name(id: &HubId, name: &str) -> Self {
+        let message = format!("{id} has a file `{}`, and no file here can have such a name", name.escape_debug());
+        Self::new("a file cannot be fetched", message, "choose another revision, or one folder of it without that file")
+    }
+
+    pub(super) fn too_many(id: &HubId, number: usize, most: usize) -> Self {
+        let message = format!("{id} has {number} files that a stage would read, more than the {most} that are fetched");
+        Self::new("too many files", message, "name one folder of it, as in `hf:ORG/NAME@main/FOLDER`")
+    }
+
+    pub(super) fn too_large(id: &HubId, file: &RepoPath, size: u64, most: u64) -> Self {
+        let message = format!(
+            "the hub says that `{file}` of {id} takes {}, more than the {} of the largest file that is fetched",
+            bytes(size),
+            bytes(most)
+        );
+        Self::new("too large", message, "look at HF_ENDPOINT, or choose another revision")
+    }
+
+    pub(super) fn no_room(id: &HubId, cache: &Path, needed: u64, free: u64) -> Self {
+        let (needed, free) = (bytes(needed), bytes(free));
+        let message = format!("{id} takes {needed} more, and `{}` has room for {free}", cache.display());
+        Self::new("no room", message, "free some space, or name another disk with HF_HOME")
+    }
+
     pub(super) fn offline(id: &HubId, cache: &Path) -> Self {
         let message = format!("{id} is not whole in `{}`, and HF_HUB_OFFLINE forbids to ask the hub", cache.display());
         Self::new(
@@ -147,6 +203,17 @@ impl Trouble {
             message,
             "fetch it where there is a network, and copy the cache; or unset HF_HUB_OFFLINE",
         )
+    }
+
+    /// The cache has a file under the name of other bytes, and nothing may be fetched.
+    pub(super) fn spoilt_cache(path: &Path) -> Self {
+        let message = format!("`{}` has other bytes than its name says", path.display());
+        Self::new("spoilt in the cache", message, "fetch it again where there is a network: unset HF_HUB_OFFLINE")
+    }
+
+    pub(super) fn another_part(file: &RemoteFile) -> Self {
+        let message = format!("another part of `{}` comes than was asked for", file.path);
+        Self::new("cannot be fetched", message, "look at HF_ENDPOINT; a proxy may be at fault")
     }
 
     pub(super) fn broken(file: &RemoteFile, error: &Error) -> Self {
@@ -176,6 +243,16 @@ impl Trouble {
                 format!("free some space, or name another disk with HF_HOME; {AGAIN}")
             }
             _ => "name another folder with HF_HOME".to_owned(),
+        };
+        Self::new("cannot be fetched", message, help)
+    }
+
+    /// The store cannot be written.
+    pub(super) fn store(path: &Path, error: &Error) -> Self {
+        let message = format!("the store `{}` cannot be written: {error}", path.display());
+        let help = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!("free some space; {AGAIN}"),
+            _ => "move what is named there out of the way, or name another store with --store".to_owned(),
         };
         Self::new("cannot be fetched", message, help)
     }

@@ -15,6 +15,9 @@ pub(crate) struct FakeHub {
     state: Arc<Mutex<State>>,
 }
 
+/// Writes all of an answer to some requests, and returns whether it was one of them.
+pub(crate) type Lie = Box<dyn Fn(&Request, &mut &TcpStream) -> std::io::Result<bool> + Send>;
+
 /// What it has, and how it behaves.
 #[derive(Default)]
 pub(crate) struct State {
@@ -32,6 +35,8 @@ pub(crate) struct State {
     pub(crate) ignores_range: bool,
     /// Sends readers of files here, another host by its name.
     pub(crate) redirect: Option<String>,
+    /// Answers in the hub's place where it says that it did.
+    pub(crate) lie: Option<Lie>,
     /// Every request, as `PATH`, with the range and the token that it had.
     pub(crate) requests: Vec<Request>,
     is_over: bool,
@@ -125,8 +130,13 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         }
     }
     let mut state = state.lock().unwrap();
+    state.requests.push(request.clone());
+    if let Some(lie) = &state.lie
+        && lie(&request, &mut stream)?
+    {
+        return Ok(());
+    }
     let (head, body) = answer(&state, &request);
-    state.requests.push(request);
     let length = body.len();
     let sent = &body.as_bytes()[..state.cut.unwrap_or(length).min(length)];
     let length = if state.hides_length { String::new() } else { format!("Content-Length: {length}\r\n") };

@@ -1,6 +1,9 @@
 //! Every kind on a GPU: the real worker with the simulated one (`stages/lm/simulated-gpu`) in CUDA's place, or a real one.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::r1::{digests, kill_at_checkpoint, repository, sandbox};
 use super::support::Sandbox;
@@ -82,9 +85,49 @@ fn compiled_kernels_are_kept() {
     assert_eq!(files.len(), 1, "{files:?}");
     sandbox.set(simulated_gpu::LACKS_VARIABLE, "nvrtc".into());
     finds(&sandbox, "kernels compile");
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&kept), mode(kept.parent().unwrap()), mode(&files[0])), (0o700, 0o700, 0o600));
+    // What is not as it was written is not loaded.
     let whole = fs_err::read(&files[0]).unwrap();
-    fs_err::write(&files[0], &whole[..whole.len() - 1]).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let more = [&whole[..], b"x"].concat();
+    for spoilt in [flipped(0), flipped(20), flipped(whole.len() - 1), whole[..whole.len() - 1].to_vec(), more, vec![]] {
+        fs_err::write(&files[0], spoilt).unwrap();
+        finds(&sandbox, "libtorch's serve");
+    }
+    fs_err::write(&files[0], &whole).unwrap();
+    finds(&sandbox, "kernels compile");
+    // Nor is what others could have put there, or what lies elsewhere.
+    fs_err::set_permissions(&kept, Permissions::from_mode(0o777)).unwrap();
     finds(&sandbox, "libtorch's serve");
+    fs_err::set_permissions(&kept, Permissions::from_mode(0o700)).unwrap();
+    let elsewhere = sandbox.root().join("elsewhere");
+    fs_err::rename(&files[0], &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &files[0]).unwrap();
+    finds(&sandbox, "libtorch's serve");
+}
+
+#[test]
+fn spoilt_kernels_are_compiled_again() {
+    if !simulated_gpu::is_simulated() {
+        let _ = writeln!(std::io::stderr(), "skipped: a real GPU has its compiler");
+        return;
+    }
+    let sandbox = with_gpu();
+    sandbox.ok(&["doctor"]);
+    let kept = sandbox.root().join("cache/r1flow/kernels");
+    let file = fs_err::read_dir(&kept).unwrap().next().unwrap().unwrap().path();
+    let whole = fs_err::read(&file).unwrap();
+    let mut spoilt = whole.clone();
+    *spoilt.last_mut().unwrap() ^= 1;
+    fs_err::write(&file, &spoilt).unwrap();
+    sandbox.ok(&["doctor"]);
+    assert!(fs_err::read(&file).unwrap() == whole);
+    assert_eq!(fs_err::read_dir(&kept).unwrap().count(), 1);
 }
 
 /// And the user is told.

@@ -1,5 +1,9 @@
 //! What the program knows of worker and machine: `kinds`, `schema`, `doctor`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::support::{CHAIN, Sandbox};
@@ -77,6 +81,32 @@ fn answers_of_the_worker_are_remembered_outside_the_store() {
     sandbox.ok(&["kinds"]);
     assert_eq!(fs_err::read_dir(sandbox.root().join("cache/r1flow")).unwrap().count(), 1);
     assert!(!sandbox.root().join(".r1flow").exists());
+}
+
+#[test]
+fn a_spoilt_answer_is_asked_for_again() {
+    let sandbox = Sandbox::new(CHAIN);
+    let right = sandbox.ok(&["kinds", "join", "--json"]);
+    let cache = sandbox.root().join("cache/r1flow");
+    let file = fs_err::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&cache), mode(&file)), (0o700, 0o600));
+    let text = fs_err::read_to_string(&file).unwrap();
+    // One bit: another number, as good JSON as before.
+    let spoilt = text.replacen("\"version\":1", "\"version\":3", 1);
+    assert_ne!(spoilt, text);
+    for spoilt in [spoilt.as_bytes(), b"{}", b"", &text.as_bytes()[..text.len() - 1]] {
+        fs_err::write(&file, spoilt).unwrap();
+        assert_eq!(sandbox.ok(&["kinds", "join", "--json"]), right);
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), text);
+    }
+    // A folder that others can write to is left alone.
+    fs_err::write(&file, "theirs").unwrap();
+    fs_err::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
+    let output = sandbox.run(&["kinds", "join", "--json"]);
+    assert_eq!((output.code, output.stdout), (Some(0), right));
+    assert!(output.stderr.contains("can be written by other users and is not used"), "{}", output.stderr);
+    assert_eq!(fs_err::read_to_string(&file).unwrap(), "theirs");
 }
 
 #[test]

@@ -1,18 +1,18 @@
 //! What the engine asks a worker before anything runs: its kinds, and whether it could run stages with such keys.
 //!
-//! A question costs a start of libtorch, so answers are remembered in a folder of the user's cache for as long as the program
-//! is the same. Without that folder everything works.
+//! A question costs a start of libtorch, so answers are kept (`cache.rs`) for as long as the program is the same.
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::UNIX_EPOCH;
 
 use serde::de::DeserializeOwned;
 use store::Digest;
 
+use super::cache::CacheDir;
 use super::engine::ENGINE;
 use super::protocol::{CheckRequest, PROTOCOL, Refusal};
 use crate::kind::KindList;
@@ -20,6 +20,9 @@ use crate::secrets::WITHHELD;
 
 /// The argument for questions about keys.
 const CHECK: &str = "check";
+
+/// Stages of which it is remembered that they may run; those that were asked about long ago are asked about again.
+const MOST_REMEMBERED: usize = 20_000;
 
 /// Why a worker cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +54,9 @@ pub enum Error {
 }
 
 /// Returns what a worker can do, from a cache when the program is the one that was asked before.
-pub fn kinds(worker: &Path, cache_dir: &Path) -> Result<KindList, Error> {
-    let cached = cache_dir.join(format!("kinds-{}.json", identity(worker)?));
-    if let Ok(text) = std::fs::read(&cached)
+pub fn kinds(worker: &Path, cache_dir: &CacheDir) -> Result<KindList, Error> {
+    let asked = Asked::of("kinds", worker)?;
+    if let Some(text) = cache_dir.read(&asked.name, &asked.question)
         && let Ok(list) = serde_json::from_slice(&text)
     {
         return Ok(list);
@@ -63,13 +66,7 @@ pub fn kinds(worker: &Path, cache_dir: &Path) -> Result<KindList, Error> {
         let reason = format!("it speaks protocol {}, this engine speaks {PROTOCOL}", list.protocol);
         return Err(Error::Answer { asked: format!("{} kinds", worker.display()), reason });
     }
-    let draft = cached.with_extension(std::process::id().to_string());
-    if let Err(error) = std::fs::create_dir_all(cache_dir)
-        .and_then(|()| std::fs::write(&draft, &text))
-        .and_then(|()| std::fs::rename(&draft, &cached))
-    {
-        tracing::debug!(%error, "the worker's kinds are not cached");
-    }
+    cache_dir.write(&asked.name, &asked.question, &text);
     Ok(list)
 }
 
@@ -77,12 +74,13 @@ pub fn kinds(worker: &Path, cache_dir: &Path) -> Result<KindList, Error> {
 /// What the same program has found right before it is not asked again.
 pub fn check(
     worker: &Path,
-    cache_dir: &Path,
+    cache_dir: &CacheDir,
     requests: impl Iterator<Item = CheckRequest>,
 ) -> Result<Vec<Option<Refusal>>, Error> {
-    let cached = cache_dir.join(format!("checked-{}", identity(worker)?));
-    let right = std::fs::read_to_string(&cached).unwrap_or_default();
-    let right: HashSet<&str> = right.lines().collect();
+    let kept = Asked::of("checked", worker)?;
+    let known = cache_dir.read(&kept.name, &kept.question).and_then(|text| String::from_utf8(text).ok());
+    let known = known.unwrap_or_default();
+    let right: HashSet<&str> = known.lines().collect();
     let (mut refusals, mut asked, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for (index, request) in requests.enumerate() {
         let line = serde_json::to_vec(&request).expect("requests are plain data");
@@ -102,21 +100,15 @@ pub fn check(
         let reason = format!("it says {} things of {} stages", answers.len(), asked.len());
         return Err(Error::Answer { asked: format!("{} {CHECK}", worker.display()), reason });
     }
-    let mut found_right = String::new();
-    for ((index, digest), answer) in asked.into_iter().zip(answers) {
+    let mut lines: Vec<&str> = known.lines().collect();
+    for ((index, digest), answer) in asked.iter().zip(answers) {
         if answer.is_none() {
-            found_right.push_str(&digest);
-            found_right.push('\n');
+            lines.push(digest);
         }
-        refusals[index] = answer;
+        refusals[*index] = answer;
     }
-    let append = || {
-        std::fs::create_dir_all(cache_dir)?;
-        std::fs::OpenOptions::new().create(true).append(true).open(&cached)?.write_all(found_right.as_bytes())
-    };
-    if let Err(error) = append() {
-        tracing::debug!(%error, "what the worker has found right is not remembered");
-    }
+    let newest = &lines[lines.len().saturating_sub(MOST_REMEMBERED)..];
+    cache_dir.write(&kept.name, &kept.question, newest.join("\n").as_bytes());
     Ok(refusals)
 }
 
@@ -155,14 +147,24 @@ fn ask<T: DeserializeOwned>(
     Ok((output.stdout, parsed))
 }
 
-/// Returns 16 hex digits that differ when the program has been built again.
-fn identity(worker: &Path) -> Result<String, Error> {
-    let told = || {
-        let worker = fs_err::canonicalize(worker)?;
-        let metadata = fs_err::metadata(&worker)?;
-        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-        Ok(format!("{} {} {modified} {PROTOCOL}", worker.display(), metadata.len()))
-    };
-    let told = told().map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
-    Ok(Digest::of(told.as_bytes()).hex()[..16].to_owned())
+/// A question to a program, and the file in which the answer is kept: one for each program that lies somewhere.
+struct Asked {
+    name: String,
+    /// Differs when the program has been built again.
+    question: String,
+}
+
+impl Asked {
+    fn of(what: &str, worker: &Path) -> Result<Self, Error> {
+        let told = || {
+            let worker = fs_err::canonicalize(worker)?;
+            Ok((fs_err::metadata(&worker)?, worker))
+        };
+        let (found, path) =
+            told().map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
+        let (mtime, ctime) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+        let identity = (PROTOCOL, &path, found.dev(), found.ino(), found.len(), mtime, ctime);
+        let place = Digest::of(path.as_os_str().as_encoded_bytes()).hex();
+        Ok(Self { name: format!("{what}-{}", &place[..16]), question: format!("{what} {identity:?}") })
+    }
 }

@@ -1,6 +1,7 @@
 //! The worker protocol and its two ends.
 
 pub mod ask;
+pub mod cache;
 pub(crate) mod client;
 pub(crate) mod death;
 pub(crate) mod engine;

@@ -13,6 +13,7 @@ use engine::plan::{Status, plan};
 use engine::schedule::{Halt, Options, Summary, apply};
 use engine::select::Selection;
 use engine::worker::ask;
+use engine::worker::cache::CacheDir;
 use engine::workflow::{Workflow, load};
 use store::{Record, Store};
 use tokio::sync::watch;
@@ -56,7 +57,7 @@ impl Sandbox {
         let store = Store::open(&dir.path().join("store")).unwrap();
         // Cargo builds a package's examples with its tests, beside the folder of this program.
         let worker = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/toy_worker");
-        let list = ask::kinds(&worker, &dir.path().join("cache")).unwrap();
+        let list = ask::kinds(&worker, &CacheDir::at(dir.path().join("cache"))).unwrap();
         Self { store, kinds: Kinds::parse(list).unwrap(), worker, dir }
     }
 
@@ -76,7 +77,7 @@ impl Sandbox {
     pub(crate) fn options(&self, halt: watch::Receiver<Halt>) -> Options {
         Options {
             worker: self.worker.clone(),
-            cache_dir: self.dir.path().join("cache"),
+            cache_dir: CacheDir::at(self.dir.path().join("cache")),
             executor: EXECUTORS[0].1,
             slots: 2,
             threads: 1,

@@ -1,12 +1,15 @@
-// The files of the cache: named by a hash of the key, which each holds whole beside the machine code.
+// The files of the cache. Each holds its checksum, the key whole and the machine code: a file is believed if all of it is as
+// it was written, for this key, and lies where only the user can write. What is not believed is compiled anew.
 #include "images.h"
+
+#include "../shim.h"
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cuda {
@@ -20,60 +23,115 @@ fs::path folder() {
         const char* value = std::getenv(name);
         return fs::path(value ? value : "");
     };
+    // As the specification has it, what is relative does not count.
     fs::path base = variable("XDG_CACHE_HOME"), home = variable("HOME");
-    if (base.empty() && !home.empty()) base = home / ".cache";
+    if (!base.is_absolute()) base = home.is_absolute() ? home / ".cache" : fs::path();
     return base.empty() ? base : base / "r1flow" / "kernels";
 }
 
-// FNV-1a: a name for a file. Whether it is the right one is told by the key in it.
-std::string name_of(const std::string& key) {
+// FNV-1a. It tells damage, not forgery: against that the folder is the user's alone.
+uint64_t hash_of(const std::string& text) {
     uint64_t hash = 0xcbf29ce484222325u;
-    for (unsigned char byte : key) hash = (hash ^ byte) * 0x100000001b3u;
-    char name[32];
-    std::snprintf(name, sizeof name, "%016llx.cubin", static_cast<unsigned long long>(hash));
-    return name;
+    for (unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3u;
+    return hash;
 }
 
-// What a file begins with: the key, and the sizes of both parts.
-std::string head(const std::string& key, size_t image) {
-    return std::to_string(key.size()) + " " + std::to_string(image) + "\n" + key;
+std::string hex(uint64_t number) {
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
+    return text;
+}
+
+// What a file says behind the hash of just this: the size of the key, the key, the machine code.
+std::string hashed(const std::string& key, const std::string& image) {
+    return std::to_string(key.size()) + "\n" + key + image;
+}
+
+std::string framed(const std::string& key, const std::string& image) {
+    std::string rest = hashed(key, image);
+    return hex(hash_of(rest)) + " " + rest;
+}
+
+// Returns the machine code of a file, or nothing.
+std::string image_in(const std::string& text, const std::string& key) {
+    const size_t AT = 17;
+    if (text.size() <= AT) return "";
+    std::string rest = text.substr(AT), start = hashed(key, "");
+    bool is_right = text.substr(0, AT) == hex(hash_of(rest)) + " " && rest.compare(0, start.size(), start) == 0;
+    return is_right ? rest.substr(start.size()) : "";
+}
+
+// Whether a folder is the user's, and only he can write to it.
+bool is_safe(const fs::path& path) {
+    struct stat found;
+    return stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
+           (found.st_mode & 022) == 0;
+}
+
+// Opens a file of the user's; no link is followed and nothing is waited for.
+FILE* open_file(const fs::path& path, int flags, const char* mode) {
+    int file = open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (file < 0) return nullptr;
+    struct stat found;
+    if (fstat(file, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == geteuid()) return fdopen(file, mode);
+    close(file);
+    return nullptr;
 }
 
 std::string read(const fs::path& path, const std::string& key) {
-    std::ifstream file(path, std::ios::binary);
-    size_t of_key = 0, of_image = 0;
-    if (!(file >> of_key >> of_image) || of_key != key.size()) return "";
-    std::string start = head(key, of_image), text(start.size() + of_image, '\0');
-    file.seekg(0);
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    bool is_whole =
-        file.gcount() == static_cast<std::streamsize>(text.size()) && text.compare(0, start.size(), start) == 0;
-    return is_whole ? text.substr(start.size()) : "";
+    const size_t LONGEST = size_t(256) << 20;
+    FILE* file = open_file(path, O_RDONLY, "rb");
+    if (!file) return "";
+    std::string text;
+    char buffer[1 << 16];
+    size_t count = 0;
+    while (text.size() < LONGEST && (count = std::fread(buffer, 1, sizeof buffer, file)) > 0) text.append(buffer, count);
+    std::fclose(file);
+    return image_in(text, key);
 }
 
-// Under another name first: nobody reads a part of it.
-void write(const fs::path& path, const std::string& key, const std::string& image) {
-    std::error_code error;
-    fs::create_directories(path.parent_path(), error);
+// Under another name first: nobody reads a part of it. Two that write at once may mix their drafts; what comes out has not
+// its hash.
+void write(const fs::path& path, const std::string& text) {
     fs::path draft = path;
-    draft += "." + std::to_string(getpid());
-    std::ofstream file(draft, std::ios::binary);
-    file << head(key, image.size()) << image;
-    file.close();
-    if (file) fs::rename(draft, path, error);
-    if (!file || error) fs::remove(draft, error);
+    draft += ".draft";
+    FILE* file = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC, "wb");
+    if (!file) return;
+    bool is_whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    is_whole &= std::fclose(file) == 0;
+    std::error_code error;
+    if (is_whole) fs::rename(draft, path, error);
+}
+
+// Makes the folders that are not there, for the user alone.
+void make(const fs::path& path) {
+    if (path.has_parent_path() && path != path.parent_path()) make(path.parent_path());
+    mkdir(path.c_str(), 0700);
+}
+
+// `path`, made where there is none; nothing where others could put something in.
+fs::path safe(const fs::path& path) {
+    make(path);
+    for (const fs::path& each : {path.parent_path(), path}) {
+        if (is_safe(each)) continue;
+        TORCH_WARN_ONCE("`", each.string(), "` is not a folder that only you can write to, so compiled kernels are not ",
+                        "kept there: `chmod 700` as its owner, or another XDG_CACHE_HOME, spares compiling");
+        return "";
+    }
+    return path;
 }
 
 }  // namespace
 
 std::string kept(const std::string& key, const std::function<std::string()>& compile) {
     fs::path at = folder();
+    if (!at.empty()) at = safe(at);
     if (at.empty()) return compile();
-    at /= name_of(key);
+    at /= hex(hash_of(key)) + ".cubin";
     std::string image = read(at, key);
     if (image.empty()) {
         image = compile();
-        write(at, key, image);
+        write(at, framed(key, image));
     }
     return image;
 }
