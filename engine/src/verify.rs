@@ -93,7 +93,7 @@ pub async fn verify(
     let is_halted = || *options.halt.borrow() != Halt::Run;
     let mut verdicts = Vec::new();
     let Some(inputs) = look_at_inputs(workflow, store, options).await? else {
-        let stopped = |node| Verdict {
+        let stopped = |node: NodeIndex| Verdict {
             stage: workflow.graph[node].name.to_string(),
             from: 0,
             to: None,
