@@ -27,6 +27,9 @@ use crate::worker::understand::cut;
 /// Bytes that a log keeps of its beginning, and of its end.
 const KEPT: u64 = 8 << 20;
 
+/// More bytes than the line in the place of the middle has: less than that is not worth taking out.
+const MARK: u64 = 256;
+
 /// Bytes that are moved at once where the middle of a log is taken out.
 const PART: usize = 1 << 16;
 
@@ -158,7 +161,7 @@ impl Written {
     fn write(&mut self, bytes: &[u8], is_over: bool) -> std::io::Result<()> {
         self.file.write_all_at(bytes, self.end)?;
         self.end += bytes.len() as u64;
-        let most = if is_over { self.kept } else { 2 * self.kept };
+        let most = if is_over { self.kept + MARK } else { 2 * self.kept };
         if self.end > self.tail + most { self.cut() } else { Ok(()) }
     }
 
@@ -247,7 +250,7 @@ mod tests {
         let (head, rest) = text.split_once("\n[r1flow: ").unwrap();
         let (number, tail) = rest.split_once("]\n").unwrap();
         assert!(whole.starts_with(head) && head.len() as u64 == SMALL, "{head}");
-        assert!(whole.ends_with(tail) && tail.starts_with("line ") && tail.len() as u64 <= SMALL, "{tail}");
+        assert!(whole.ends_with(tail) && tail.starts_with("line ") && tail.len() as u64 <= SMALL + MARK, "{tail}");
         let left_out: usize = number.split(' ').next().unwrap().parse().unwrap();
         assert_eq!(head.len() + left_out + tail.len(), whole.len());
     }
