@@ -13,6 +13,7 @@
 //! writes besides.
 
 mod follow;
+mod links;
 mod log;
 mod prepare;
 mod publish;

@@ -236,11 +236,10 @@ mod tests {
         fs_err::create_dir(&noise).unwrap();
         fs_err::write(events_file(&noise), b"\xff\xfe\n{}\n\n\"}\n").unwrap();
         let all: Vec<_> = newest_first(&store).unwrap().collect();
-        assert_eq!(all.iter().map(|one| (one.spoilt, one.trouble.is_some())).collect::<Vec<_>>(), [
-            (3, false),
-            (0, true),
-            (0, true)
-        ]);
+        assert_eq!(
+            all.iter().map(|one| (one.spoilt, one.trouble.is_some())).collect::<Vec<_>>(),
+            [(3, false), (0, true), (0, true)]
+        );
         fs_err::remove_dir_all(store.runs_dir()).unwrap();
         assert_eq!(list(&store).unwrap(), Vec::<String>::new());
         fs_err::write(store.runs_dir(), b"x").unwrap();

@@ -38,7 +38,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     let asked = Asked { command: "log", what: &args.stage, tail: if args.follow { " --follow" } else { "" } };
     let look = Look { global, store: &store, args: &args.names, asked };
-    let named = stage(&look, &args.stage)?;
+    let named = match stage(&look, &args.stage) {
+        Ok(named) => named,
+        Err(error) => return print_orphan(global, &store, &args.stage).unwrap_or(Err(error)),
+    };
     let attempt = if named.record.is_some() { last_attempt(&store, &named)? } else { unfinished(&store, &named)? };
     match (&attempt, &named.record) {
         (Some(history), _) => {
@@ -50,8 +53,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         }
         // Its run is forgotten, or it was another workflow's.
         (None, Some(_)) => print_kept(global, &store, &named, None),
-        (None, None) => Err(not_fresh(&look, &named)?),
+        (None, None) => match print_orphan(global, &store, &named.stage) {
+            Some(printed) => printed,
+            None => Err(not_fresh(&look, &named)?),
+        },
     }
+}
+
+/// Prints the newest log of a stage in a run that does not tell any more whose it was, if there is one.
+fn print_orphan(global: &Global, store: &Store, stage: &str) -> Option<Result<Status>> {
+    let mute = history::newest_first_about(store, stage).ok()?.filter(|history| history.begun().is_none());
+    let log = |history: History| {
+        let path = run::stage_log(&store.runs_dir().join(&history.id), stage);
+        Some((history.id, std::fs::File::open(path).ok()?))
+    };
+    let (id, file) = { mute }.find_map(log)?;
+    ui::note(&format!("the history of {id} is gone, so which workflow's log this is cannot be told"));
+    Some(print(global, file).map(|()| Status::Done))
 }
 
 /// Prints the log that the store keeps of a result.

@@ -59,7 +59,9 @@ fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Re
         }
     }
     let Some((_, version, id, workflow)) = found.first() else {
-        return Err(anyhow!("no run has read an input `{name}` from a hub; what an input is made of, the workflow says"));
+        return Err(anyhow!(
+            "no run has read an input `{name}` from a hub; what an input is made of, the workflow says"
+        ));
     };
     if found.iter().any(|(_, other, ..)| other != version) {
         let told: String = found.iter().map(|(file, version, ..)| format!("\n  `{file}`: {version}")).collect();

@@ -76,7 +76,8 @@ fn forgotten(global: &Global, store: &Store) -> Result<Status> {
     if global.json {
         return print_json(&json!({ "run": Value::Null, "stages": {} }));
     }
-    ui::line(&format!("no run is on record any more; {} are in the store", count(results, "result")));
+    let are = if results == 1 { "is" } else { "are" };
+    ui::line(&format!("no run is on record any more; {} {are} in the store", count(results, "result")));
     Ok(Status::Done)
 }
 

@@ -24,7 +24,8 @@ impl Download {
         let bar = out::is_live().then(|| {
             let template = "  {prefix} [{bar:24}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template).expect("a constant template");
-            let bar = ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(visible(name).into_owned());
+            let bar =
+                ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(visible(name).into_owned());
             bar.with_position(have)
         });
         Self { name: name.to_owned(), size, have, bar, last_line: Instant::now() }

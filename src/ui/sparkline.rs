@@ -61,10 +61,12 @@ impl Sparkline {
     }
 
     fn halve(&mut self) {
-        let pair = |pair: &[Bucket]| pair.iter().fold(Bucket::default(), |mut sum, bucket| {
-            sum.add(*bucket);
-            sum
-        });
+        let pair = |pair: &[Bucket]| {
+            pair.iter().fold(Bucket::default(), |mut sum, bucket| {
+                sum.add(*bucket);
+                sum
+            })
+        };
         self.buckets = self.buckets.chunks(2).map(pair).collect();
         self.per_bucket *= 2;
     }
@@ -73,7 +75,8 @@ impl Sparkline {
     pub(crate) fn draw(&self) -> String {
         let len = self.buckets.len();
         let width = len.min(WIDTH);
-        let means: Vec<f64> = (0..width).map(|at| mean(&self.buckets[at * len / width..(at + 1) * len / width])).collect();
+        let means: Vec<f64> =
+            (0..width).map(|at| mean(&self.buckets[at * len / width..(at + 1) * len / width])).collect();
         let finite = || means.iter().copied().filter(|mean| mean.is_finite());
         let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
         let scale = if high > low { 7.0 / (high - low) } else { 0.0 };

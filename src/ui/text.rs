@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn no_control_character_gets_through() {
         let every: String = (0..=0xffff).filter_map(char::from_u32).collect();
-        for shown in [painted(&every, true), visible(&every).into_owned(), rendered(&every), visible_json(&every).into()]
+        for shown in
+            [painted(&every, true), visible(&every).into_owned(), rendered(&every), visible_json(&every).into()]
         {
             let sent: Vec<char> = shown.replace("\x1b[0m", "").chars().filter(|c| is_control(*c)).collect();
             let ours = |c: &char| *c == '\x1b';

@@ -27,6 +27,12 @@ use crate::worker::understand::cut;
 /// Bytes that a log keeps of its beginning, and of its end.
 const KEPT: u64 = 8 << 20;
 
+/// More bytes than the line in the place of the middle has: less than that is not worth taking out.
+const MARK: u64 = 256;
+
+/// Bytes that are moved at once where the middle of a log is taken out.
+const PART: usize = 1 << 16;
+
 /// Bytes of last words in memory.
 const WORDS: usize = 1 << 14;
 
@@ -148,35 +154,42 @@ impl Written {
         if self.trouble.is_none() {
             self.trouble = self.write(&bytes, is_over).err();
         }
-        self.words.extend(bytes);
+        self.words.extend(&bytes[bytes.len().saturating_sub(WORDS)..]);
         self.words.drain(..self.words.len().saturating_sub(WORDS));
     }
 
     fn write(&mut self, bytes: &[u8], is_over: bool) -> std::io::Result<()> {
         self.file.write_all_at(bytes, self.end)?;
         self.end += bytes.len() as u64;
-        let most = if is_over { self.kept } else { 2 * self.kept };
+        let most = if is_over { self.kept + MARK } else { 2 * self.kept };
         if self.end > self.tail + most { self.cut() } else { Ok(()) }
     }
 
-    /// Takes out the middle.
+    /// Takes out the middle: what stays of the end is moved up, a part at a time.
     fn cut(&mut self) -> std::io::Result<()> {
-        let mut last = vec![0; self.kept as usize];
-        self.file.read_exact_at(&mut last, self.end - self.kept)?;
+        let mut chunk = vec![0; PART.min(self.kept as usize)];
+        let mut from = self.end - self.kept;
+        self.file.read_exact_at(&mut chunk, from)?;
         // The end begins with a line, if there is one near.
-        let partial = last.iter().take(CHUNK).position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        from += chunk.iter().position(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+        self.left_out += from - self.tail;
+        let text = format!(
+            "\n[r1flow: {} bytes are left out here; a log keeps its first and its last {} MiB]\n",
+            self.left_out,
+            self.kept >> 20
+        );
         let middle = self.start + self.kept;
-        self.left_out += self.end - self.tail - (last.len() - partial) as u64;
-        let kept = self.kept >> 20;
-        let mut text = format!(
-            "\n[r1flow: {} bytes are left out here; a log keeps its first and its last {kept} MiB]\n",
-            self.left_out
-        )
-        .into_bytes();
+        self.file.write_all_at(text.as_bytes(), middle)?;
         self.tail = middle + text.len() as u64;
-        text.extend_from_slice(&last[partial..]);
-        self.file.write_all_at(&text, middle)?;
-        self.end = middle + text.len() as u64;
+        let mut to = self.tail;
+        while from < self.end {
+            let part = &mut chunk[..(self.end - from).min(PART as u64).min(self.kept) as usize];
+            self.file.read_exact_at(part, from)?;
+            self.file.write_all_at(part, to)?;
+            from += part.len() as u64;
+            to += part.len() as u64;
+        }
+        self.end = to;
         self.file.set_len(self.end)
     }
 
@@ -237,7 +250,7 @@ mod tests {
         let (head, rest) = text.split_once("\n[r1flow: ").unwrap();
         let (number, tail) = rest.split_once("]\n").unwrap();
         assert!(whole.starts_with(head) && head.len() as u64 == SMALL, "{head}");
-        assert!(whole.ends_with(tail) && tail.starts_with("line ") && tail.len() as u64 <= SMALL, "{tail}");
+        assert!(whole.ends_with(tail) && tail.starts_with("line ") && tail.len() as u64 <= SMALL + MARK, "{tail}");
         let left_out: usize = number.split(' ').next().unwrap().parse().unwrap();
         assert_eq!(head.len() + left_out + tail.len(), whole.len());
     }

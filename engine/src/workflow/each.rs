@@ -295,7 +295,8 @@ fn too_long(draft: &Draft<'_>) -> Diagnostic {
     let end = name.floor_char_boundary(40);
     let message = format!("the name `{}…` has {} bytes", &name[..end], name.len());
     let label = format!("at most {LONGEST_STAGE_NAME}");
-    let help = "it names files, which may have no more; of a variant the family's name counts, too: shorten one of them";
+    let help =
+        "it names files, which may have no more; of a variant the family's name counts, too: shorten one of them";
     Diagnostic::new(&draft.place, message, label).with_help(help)
 }
 

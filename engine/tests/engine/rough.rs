@@ -235,6 +235,24 @@ fn a_folder_that_is_not_the_attempts_own_is_neither_taken_nor_removed() {
 }
 
 #[test]
+fn what_a_link_in_an_output_leads_to_stays_where_it_is() {
+    let precious = tempfile::tempdir().unwrap();
+    let work = precious.path().join("work");
+    fs_err::write(&work, "of years").unwrap();
+    let to_folder = Rough::of(&format!("ln -s {} $dir/output-samples/link\nfinish", precious.path().display()));
+    assert!(to_folder.failure().0.contains("it is a link to a folder"), "{:?}", to_folder.failure());
+    assert_eq!(fs_err::read_to_string(&work).unwrap(), "of years");
+
+    let to_file = Rough::of(&format!("ln -s {} $dir/output-samples/link\nfinish", work.display()));
+    to_file.assert_done();
+    let samples = &to_file.applied.records["w"].outputs["samples"];
+    let link = samples.members.iter().find(|member| member.path == "link").unwrap();
+    let object = to_file.sandbox.store.object_path(&link.digest);
+    assert!(fs_err::symlink_metadata(object).unwrap().is_file(), "the store holds bytes, not a link");
+    assert!(!fs_err::metadata(&work).unwrap().permissions().readonly(), "the file is as it was");
+}
+
+#[test]
 fn a_verification_removes_no_folder_but_its_own() {
     let precious = tempfile::tempdir().unwrap();
     fs_err::write(precious.path().join("work"), "of years").unwrap();
