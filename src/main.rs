@@ -14,6 +14,10 @@ use commands::{Advice, Cli, Status};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
+        // The index of the store catches what sled does to a file that it cannot read.
+        if panic.location().is_some_and(|place| place.file().contains("/sled-")) {
+            return;
+        }
         ui::error(&format!("{panic}"), Some("this is a bug in r1flow; please report it with the command that you ran"));
     }));
     let cli = match Cli::try_parse() {

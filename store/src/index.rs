@@ -19,7 +19,7 @@ pub(crate) struct Open {
     db: sled::Db,
     /// `stage \0 finished \0 place in the journal` → empty; the empty key → bytes of the journal that it covers, and
     /// the number of entries.
-    pub(crate) stages: sled::Tree,
+    stages: sled::Tree,
 }
 
 /// An index that opens itself when needed.
@@ -40,11 +40,25 @@ impl Index {
     }
 }
 
+impl Open {
+    /// Asks sled for something. What it cannot do it reports as an error or by a panic, and both cost the index alone.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, String> {
+        guarded(|| question(&self.stages))
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Err(error) = self.db.flush() {
-            tracing::warn!(%error, "the index was not flushed; it will be built anew");
+        if let Err(error) = guarded(|| self.db.flush()) {
+            tracing::debug!(error, "the index was not flushed; it will be built anew");
         }
+    }
+}
+
+fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("sled panicked".to_owned()),
     }
 }
 
@@ -81,7 +95,7 @@ enum Failure {
 
 fn try_open(path: &Path) -> Result<Open, Failure> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let db = sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(Some(1_000)).open()?;
+        let db = sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open()?;
         let stages = db.open_tree("records")?;
         Ok(Open { db, stages })
     }));

@@ -167,20 +167,19 @@ impl Store {
         Ok(records)
     }
 
-    /// Asks the index for the records of a stage, oldest first, after it has seen the end of the journal.
+    /// Asks the index for the records of a stage, after it has seen the end of the journal; all are read where it fails.
     fn indexed(&self, open: &Open, stage: &str) -> Result<Vec<Record>> {
-        if let Err(error) = self.catch_up(open)? {
-            tracing::warn!(%error, "the index takes no more entries");
-            return Ok(self.all_records()?.into_iter().filter(|record| record.stage == stage).collect());
-        }
-        let prefix = format!("{stage}\0");
-        let keys = open.stages.scan_prefix(prefix.as_bytes()).keys().filter_map(std::result::Result::ok);
-        let starts = keys.filter_map(|key| {
-            let text = std::str::from_utf8(&key).ok()?;
-            u64::from_str_radix(text.rsplit('\0').next()?, 16).ok()
-        });
-        let mut starts: Vec<u64> = starts.collect();
-        starts.sort_unstable();
+        let starts = match self.catch_up(open)? {
+            Ok(()) => starts_of(open, stage),
+            Err(error) => Err(error),
+        };
+        let starts = match starts {
+            Ok(starts) => starts,
+            Err(error) => {
+                tracing::debug!(error, "the index cannot be used");
+                return Ok(self.all_records()?.into_iter().filter(|record| record.stage == stage).collect());
+            }
+        };
         let mut found = Vec::new();
         for start in starts {
             found.extend(self.journal.find_at(start, decode)?.filter(|record| record.stage == stage));
@@ -189,29 +188,47 @@ impl Store {
     }
 
     /// Brings the index up to the journal's end. One that has lost entries, which sled does not tell, is begun anew.
-    fn catch_up(&self, open: &Open) -> Result<std::result::Result<(), sled::Error>> {
-        let number = |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
-        let noted = open.stages.get(COVERED).ok().flatten();
-        let noted = noted.and_then(|bytes| Some((number(&bytes, 0)?, number(&bytes, 8)?)));
-        let (mut covered, mut count) = noted.map_or((0, 0), |(end, count)| (u64::from_le_bytes(end), u64::from_le_bytes(count)));
-        if count > 0 && open.stages.len() as u64 != count + 1 {
-            tracing::debug!("the index has lost entries and is built anew");
-            if let Err(error) = open.stages.clear() {
-                return Ok(Err(error));
-            }
-            (covered, count) = (0, 0);
-        }
-        let mut refused = None;
+    fn catch_up(&self, open: &Open) -> Result<std::result::Result<(), String>> {
+        let (mut covered, mut count) = match open.ask(covered) {
+            Ok(known) => known,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut keys = Vec::new();
         let end = self.journal.each_from(covered, |line| {
-            if let Some(record) = decode(line) {
-                let key = format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start);
-                refused = open.stages.insert(key.as_bytes(), &[]).err().or(refused.take());
-                count += 1;
-            }
+            keys.extend(decode(line).map(|record| format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start)));
         })?;
-        let noted = open.stages.insert(COVERED, [end.to_le_bytes(), count.to_le_bytes()].concat());
-        Ok(refused.map_or(noted.map(drop), Err))
+        (covered, count) = (end, count + keys.len() as u64);
+        Ok(open.ask(|stages| {
+            for key in keys {
+                stages.insert(key.as_bytes(), &[])?;
+            }
+            stages.insert(COVERED, [covered.to_le_bytes(), count.to_le_bytes()].concat()).map(drop)
+        }))
     }
+}
+
+/// Returns the bytes of the journal that the index covers, and its entries; zeros after it has been emptied because entries
+/// are missing.
+fn covered(stages: &sled::Tree) -> sled::Result<(u64, u64)> {
+    let number = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let noted = stages.get(COVERED)?.and_then(|bytes| Some((number(&bytes, 0)?, number(&bytes, 8)?)));
+    match noted {
+        Some((end, count)) if stages.len() as u64 == count + 1 => Ok((end, count)),
+        _ => stages.clear().map(|()| (0, 0)),
+    }
+}
+
+/// Returns where the lines begin that records of a stage are in.
+fn starts_of(open: &Open, stage: &str) -> std::result::Result<Vec<u64>, String> {
+    let prefix = format!("{stage}\0");
+    let start = |key: &[u8]| {
+        let text = std::str::from_utf8(key).ok()?;
+        u64::from_str_radix(text.rsplit('\0').next()?, 16).ok()
+    };
+    open.ask(|stages| {
+        let keys = stages.scan_prefix(prefix.as_bytes()).keys();
+        keys.filter_map(|key| key.map(|key| start(&key)).transpose()).collect()
+    })
 }
 
 /// No stage has an empty name.
@@ -288,9 +305,11 @@ mod tests {
         let second = Store::open(dir.path()).unwrap();
         assert_eq!(times(&second), expected, "the first holds the index");
         drop(second);
-        let open = store.index.get().unwrap();
-        let lost = open.stages.iter().keys().map(|key| key.unwrap()).find(|key| key.starts_with(b"a")).unwrap();
-        open.stages.remove(lost).unwrap();
+        let lose = |stages: &sled::Tree| {
+            let lost = stages.scan_prefix(b"a").keys().next().unwrap()?;
+            stages.remove(lost)
+        };
+        assert!(store.index.get().unwrap().ask(lose).unwrap().is_some());
         assert_eq!(times(&store), expected, "an entry is lost");
         drop(store);
         fs_err::remove_dir_all(dir.path().join("index")).unwrap();
