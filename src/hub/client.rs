@@ -154,6 +154,11 @@ impl Pace {
         Ok(count)
     }
 
+    /// Returns whether too little has come, so that asking once more is no use.
+    pub(super) fn is_over(&self) -> bool {
+        self.waited > self.patience
+    }
+
     fn note(&mut self, waited: Duration, came: u64) -> io::Result<()> {
         // ureq ends a read that takes longer: the rest is a machine that slept.
         self.waited += waited.min(self.patience);
@@ -161,7 +166,7 @@ impl Pace {
         if self.came >= LEAST {
             (self.waited, self.came) = (Duration::ZERO, 0);
         }
-        if self.waited <= self.patience {
+        if !self.is_over() {
             return Ok(());
         }
         let reason = format!("{} came in {} s", bytes(self.came), self.waited.as_secs());

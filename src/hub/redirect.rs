@@ -73,7 +73,8 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, &'static str> {
         format!("{}{}", here(), without_dots(&format!("{folder}/{location}")))
     };
     let to: Uri = text.parse().map_err(|_| NONE)?;
-    if start.is_secret() && !Origin::of(&to)?.is_secret() {
+    let end = Origin::of(&to)?;
+    if start.is_secret() && !end.is_secret() {
         return Err("it leaves https for http");
     }
     Ok(to)
@@ -135,8 +136,9 @@ mod tests {
             ("http://hub.example/x", "it leaves https for http"),
             ("https://hub.example@cdn.example/x", "it has a name or a password in it"),
             ("//me:secret@hub.example/x", "it has a name or a password in it"),
-            ("file:///etc/passwd", "it is neither https nor http"),
-            ("javascript:x", "it is no address"),
+            ("file:///etc/passwd", "it is no address"),
+            ("ftp://hub.example/x", "it is neither https nor http"),
+            ("javascript:x", "it is neither https nor http"),
             ("https://", "it is no address"),
             ("https:///x", "it is no address"),
             ("https://hub.example:99999/x", "its port is none"),

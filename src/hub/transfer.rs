@@ -143,7 +143,7 @@ impl<'a> Transfer<'a> {
                 out.set_len(0).map_err(disk)?;
                 return Err(Trouble::too_long(file));
             }
-            if now <= have {
+            if now <= have || pace.is_over() {
                 ended?;
                 return Err(Trouble::too_short(file, now));
             }

@@ -38,6 +38,8 @@ pub(crate) fn start(global: &Global) {
     // A second subscriber only in tests that call this twice; the first stays.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    // What libraries trace has requests in it, byte by byte, and with them the hub's token.
+    log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
 }
 
 pub(crate) fn has_color() -> bool {
