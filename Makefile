@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test learn lint fmt generate check-generated install setup
+.PHONY: build test learn toy faults trials lint fmt generate check-generated install setup
 
 setup:
 	sh scripts/setup
@@ -19,6 +19,19 @@ test: build
 # The default workflow, whole, against what the README says that it learns: minutes.
 learn: build
 	$(CARGO) test --release --locked --workspace --test main -- --ignored
+
+# A sample of failing calls and kills: about a minute. `scripts/faults` tries every call.
+faults: build toy
+	scripts/faults --every 25
+
+# The same of damaged files, of many programs on one store, and of power cuts (these as root): some minutes.
+trials: faults
+	scripts/flips --number 24
+	scripts/soak --seconds 20
+	scripts/power-cuts --cuts 5
+
+toy: setup
+	$(CARGO) build --release --locked --workspace --example toy_worker
 
 fmt: setup
 	$(CARGO) fmt --all

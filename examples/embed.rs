@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::exec::EXECUTORS;
@@ -54,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         selection: Selection::default(),
         fail_fast: false,
         silence: Duration::from_mins(1),
+        secrets: Arc::default(),
         halt,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -10,7 +10,7 @@ use crate::ui;
 /// Shows every mistake of a file.
 pub(crate) fn show(global: &Global, loaded: &Loaded) {
     if global.json {
-        ui::line(&to_json(loaded).to_string());
+        ui::json(&format!("{}\n", to_json(loaded)));
         return;
     }
     show_each(loaded);
@@ -20,17 +20,20 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
 
 /// Shows every diagnostic of a file, which need not be a mistake in it.
 pub(crate) fn show_each(loaded: &Loaded) {
-    let renderer = if ui::has_color() { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if ui::errors_have_color() { Renderer::styled() } else { Renderer::plain() };
     for diagnostic in &loaded.diagnostics {
         let source = loaded.sources.get(diagnostic.place.source);
         let name = ui::short_path(&source.name);
-        let annotation = AnnotationKind::Primary.span(diagnostic.place.span()).label(&diagnostic.label);
-        let snippet = Snippet::source(&source.text).path(name).annotation(annotation);
-        let mut group = Group::with_title(Level::ERROR.primary_title(&diagnostic.message)).element(snippet);
-        if let Some(help) = &diagnostic.help {
-            group = group.element(Level::HELP.message(help));
+        let (message, label) = (ui::visible(&diagnostic.message), ui::visible(&diagnostic.label));
+        let (text, name) = (ui::placeheld(&source.text), ui::visible(&name));
+        let annotation = AnnotationKind::Primary.span(diagnostic.place.span()).label(&*label);
+        let snippet = Snippet::source(&*text).path(&*name).annotation(annotation);
+        let mut group = Group::with_title(Level::ERROR.primary_title(&*message)).element(snippet);
+        let help = diagnostic.help.as_deref().map(ui::visible);
+        if let Some(help) = &help {
+            group = group.element(Level::HELP.message(&**help));
         }
-        ui::complain(&format!("{}\n\n", renderer.render(&[group])));
+        ui::complain_rendered(&format!("{}\n\n", renderer.render(&[group])));
     }
 }
 

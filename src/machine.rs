@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use engine::exec::DESCRIPTORS;
 use engine::pools::{CORES, GPUS, MEMORY};
+
+/// File descriptors for the engine itself: the store, the history, files on their way to the disk.
+const RESERVED: u64 = 64;
 
 /// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
@@ -19,6 +23,26 @@ pub(crate) fn memory() -> Option<(u64, u64)> {
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
     };
     Some((of("MemTotal:")?, of("MemAvailable:")?))
+}
+
+/// Lets this process open as many files as it may, and returns how many attempts side by side that is enough for.
+pub(crate) fn attempts_by_open_files() -> usize {
+    // SAFETY: zeros are limits; both calls read or write one place, which outlives them.
+    let limit = unsafe {
+        let mut limits: libc::rlimit = std::mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) != 0 {
+            return usize::MAX;
+        }
+        let raised = libc::rlimit { rlim_cur: limits.rlim_max, ..limits };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) == 0 { raised.rlim_cur } else { limits.rlim_cur }
+    };
+    attempts_within(limit)
+}
+
+/// Half of a small limit is for the engine itself, of a large one what it takes at most.
+fn attempts_within(limit: u64) -> usize {
+    let rest = limit - (limit / 2).min(RESERVED);
+    usize::try_from(rest / DESCRIPTORS).unwrap_or(usize::MAX).max(1)
 }
 
 /// Returns how many bytes a user may still write to the disk that a path is on, where the system tells.
@@ -60,4 +84,17 @@ pub(crate) fn pools(said: &[String], at_least: usize) -> Result<(BTreeMap<String
         }
     }
     Ok((pools, gpus))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_fit_into_what_may_be_opened() {
+        for (limit, attempts) in [(16, 1), (64, 4), (256, 24), (1_024, 120), (u64::MAX, usize::MAX / 8)] {
+            let found = attempts_within(limit);
+            assert!(found == attempts || limit == u64::MAX && found > 1 << 40, "{limit}: {found}");
+        }
+    }
 }

@@ -10,23 +10,35 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::{Cli, Status};
+use commands::{Advice, Cli, Status};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         ui::error(&format!("{panic}"), Some("this is a bug in r1flow; please report it with the command that you ran"));
     }));
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(printed(ui::usage(&error))),
+    };
     ui::start(&cli.global);
     let status = std::panic::catch_unwind(|| commands::run(cli));
-    ExitCode::from(match status {
-        Ok(Ok(Status::Done)) => 0,
-        Ok(Ok(Status::StageFailed)) => 1,
+    ExitCode::from(printed(match status {
+        Ok(Ok(status)) => status.code(),
         Ok(Err(error)) => {
-            ui::error(&format!("{error:#}"), None);
-            2
+            let help = error.downcast_ref::<Advice>().and_then(|advice| advice.help.as_deref());
+            ui::error(&format!("{error:#}"), help);
+            Status::Refused.code()
         }
-        Ok(Ok(Status::Refused)) => 2,
         Err(_) => 101,
-    })
+    }))
+}
+
+/// Returns the exit code of a command whose result may have got lost on its way: what nobody could read is not done.
+fn printed(code: u8) -> u8 {
+    let Some(reason) = ui::trouble() else { return code };
+    ui::error(
+        &format!("standard output cannot be written: {reason}"),
+        Some("what stands there is cut short: make room, or send it elsewhere, and run the command again"),
+    );
+    if code == 0 { 2 } else { code }
 }

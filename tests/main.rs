@@ -7,6 +7,7 @@
 mod cli {
     mod apply;
     mod check;
+    mod damage;
     #[cfg(feature = "worker")]
     mod edits;
     mod fake_hub;
@@ -19,12 +20,15 @@ mod cli {
     mod hub_lies;
     mod inspect;
     mod kinds;
+    mod names;
     mod plan;
     #[cfg(feature = "worker")]
     mod r1;
     mod resume;
     mod select;
+    mod signals;
     mod support;
+    mod terminal;
     mod verify;
     #[cfg(feature = "worker")]
     mod word_problems;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The version of the events on disk: a reader skips lines of a version or kind that it does not know.
-pub const VERSION: u32 = 1;
+///
+/// 2: each line ends with a checksum of itself, a run tells its `--set` and `--device`, an attempt its fingerprint.
+pub const VERSION: u32 = 2;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,8 +17,13 @@ pub enum Event {
     RunStarted {
         /// The workflow's name.
         workflow: String,
-        /// Its file.
+        /// Its file: relative to the folder that holds the store where it lies below it, else absolute.
         file: String,
+        /// Its `--set` arguments.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sets: Vec<String>,
+        /// Its `--device`.
+        device: String,
         /// Stages in the graph.
         stages: usize,
         /// The engine's process.
@@ -43,6 +50,8 @@ pub enum Event {
         stage: String,
         /// Its kind.
         kind: String,
+        /// Its fingerprint.
+        fingerprint: String,
         /// 1 for the first.
         attempt: u32,
         /// Steps that a checkpoint has done already.
@@ -58,7 +67,8 @@ pub enum Event {
         total: u64,
         /// `step` or `row`.
         unit: String,
-        /// Measurements.
+        /// Measurements; what is no number is `null` in JSON.
+        #[serde(deserialize_with = "crate::worker::protocol::numbers")]
         metrics: BTreeMap<String, f64>,
     },
     /// A checkpoint is in the store.

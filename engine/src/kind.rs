@@ -93,6 +93,13 @@ pub struct Error {
     reason: String,
 }
 
+/// Bytes of an output's name: `output-` stands before it where a worker writes.
+const LONGEST_OUTPUT: usize = 240;
+
+fn names_a_folder(output: &str) -> bool {
+    (1..=LONGEST_OUTPUT).contains(&output.len()) && !output.contains(['/', '\0'])
+}
+
 impl Kinds {
     /// Parses a worker's list.
     pub fn parse(list: KindList) -> Result<Self, Error> {
@@ -103,6 +110,11 @@ impl Kinds {
                 let parsed = key::properties(schema);
                 let parsed = parsed.map_err(|(key, reason)| Error { kind: spec.kind.clone(), key, reason })?;
                 keys.extend(parsed);
+            }
+            if let Some(output) = spec.outputs.keys().find(|output| !names_a_folder(output)) {
+                let (kind, key) = (spec.kind.clone(), output.clone());
+                let reason = format!("an output names a folder: no `/`, and at most {LONGEST_OUTPUT} bytes");
+                return Err(Error { kind, key, reason });
             }
             kinds.insert(spec.kind.clone(), KindInfo { spec, keys });
         }

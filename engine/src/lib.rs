@@ -17,12 +17,15 @@ pub mod plan;
 pub mod select;
 
 mod attempt;
+mod blocking;
 mod curve;
 pub mod event;
 pub mod exec;
+pub mod history;
 pub mod pools;
 pub mod run;
 pub mod schedule;
+pub mod secrets;
 pub mod trajectory;
 pub mod verify;
 mod watchdog;

@@ -1,14 +1,16 @@
 //! What has been done of a workflow as it stands: its fresh stages, with the actions and records behind them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use store::{Alive, Digest, Record, Store};
 
 use crate::action::{Action, artifact};
-use crate::plan::{self, hash_inputs};
+use crate::plan::{self, hash_inputs, hash_some_inputs};
 use crate::schedule::launch::import;
+use crate::select::reached;
 use crate::trajectory::prefixes;
 use crate::workflow::{Reference, StageName, Target, Workflow};
 
@@ -38,6 +40,36 @@ pub fn reach(workflow: &Workflow, store: &Store) -> Result<Reach, plan::Error> {
     Ok(reach)
 }
 
+/// What a stage is as its workflow stands.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The document that decides it, and its fingerprint; nothing where a stage before it is not fresh.
+    pub action: Option<Arc<Action>>,
+    /// The record of its result; nothing where it is not fresh.
+    pub record: Option<Record>,
+}
+
+/// Returns what a stage is as its workflow stands; nothing where the workflow has no such stage. Only inputs that it rests
+/// on are read.
+pub fn standing(workflow: &Workflow, store: &Store, stage: &str) -> Result<Option<Standing>, plan::Error> {
+    let Some(node) = workflow.graph.node_indices().find(|node| workflow.graph[*node].name.0 == stage) else {
+        return Ok(None);
+    };
+    let stages = reached(workflow, [node].into(), Direction::Incoming);
+    let read = stages.iter().flat_map(|node| &workflow.graph[*node].references);
+    let read = read.filter_map(|reference| match &reference.target {
+        Target::Input(name) => Some(name.as_str()),
+        Target::Output { .. } => None,
+    });
+    let inputs = hash_some_inputs(workflow, store, &read.collect())?;
+    let mut past = Past::among(workflow, store, &stages, inputs)?;
+    let (action, record) = match past.records.remove(&node) {
+        Some((action, record)) => (Some(action), Some(record)),
+        None => (past.action(node).map(Arc::new), None),
+    };
+    Ok(Some(Standing { action, record }))
+}
+
 /// What is fresh, and by which actions.
 pub(crate) struct Past<'a> {
     pub(crate) workflow: &'a Workflow,
@@ -50,24 +82,48 @@ pub(crate) struct Past<'a> {
 
 impl<'a> Past<'a> {
     pub(crate) fn read(workflow: &'a Workflow, store: &'a Store) -> Result<Self, plan::Error> {
+        Self::of(workflow, store, hash_inputs(workflow, store)?)
+    }
+
+    /// Does the same where the digests of the inputs are known.
+    pub(crate) fn of(
+        workflow: &'a Workflow,
+        store: &'a Store,
+        inputs: BTreeMap<String, Digest>,
+    ) -> Result<Self, plan::Error> {
+        Self::among(workflow, store, &workflow.graph.node_indices().collect(), inputs)
+    }
+
+    /// Returns what is fresh of some stages, among them all that each rests on.
+    fn among(
+        workflow: &'a Workflow,
+        store: &'a Store,
+        stages: &BTreeSet<NodeIndex>,
+        inputs: BTreeMap<String, Digest>,
+    ) -> Result<Self, plan::Error> {
         let nodes = workflow.graph.node_indices().map(|node| (workflow.graph[node].name.0.as_str(), node)).collect();
-        let inputs = hash_inputs(workflow, store)?;
         let mut past = Self { workflow, store, inputs, nodes, records: HashMap::new() };
-        for node in workflow.graph.node_indices() {
-            let stage = &workflow.graph[node];
-            if stage.references.iter().any(|reference| past.digest(reference).is_none()) {
-                continue;
-            }
-            let action = Action::of(stage, |reference| {
-                let digest = past.digest(reference).expect("each has one");
-                artifact(reference.artifact, &digest, &import(workflow, reference))
-            });
+        // In topological order.
+        for node in stages.iter().copied() {
+            let Some(action) = past.action(node) else { continue };
             if let Some(record) = store.record(&action.fingerprint())?.filter(|record| store.outputs_are_whole(record))
             {
                 past.records.insert(node, (Arc::new(action), record));
             }
         }
         Ok(past)
+    }
+
+    /// Returns the action of a stage, unless one before it is not fresh.
+    fn action(&self, node: NodeIndex) -> Option<Action> {
+        let stage = &self.workflow.graph[node];
+        if stage.references.iter().any(|reference| self.digest(reference).is_none()) {
+            return None;
+        }
+        Some(Action::of(stage, |reference| {
+            let digest = self.digest(reference).expect("each has one");
+            artifact(reference.artifact, &digest, &import(self.workflow, reference))
+        }))
     }
 
     /// Returns the digest of what a reference points at, unless its stage is not fresh.

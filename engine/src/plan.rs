@@ -4,6 +4,7 @@
 //! come out identical (early cutoff), unless its own keys have values now that it never ran with.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
@@ -115,18 +116,37 @@ impl Plan {
 
 /// Returns the digests of the workflow's inputs, as far as they have been fetched.
 pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
-    let mut digests = BTreeMap::new();
-    for (name, input) in &workflow.inputs {
-        let Some(path) = input.path() else { continue };
-        let found = store.hash_path(path)?;
-        if let Some(pinned) = &input.pin
-            && *pinned != found.to_string()
-        {
-            return Err(Error::Pin { name: name.clone(), found, pinned: pinned.clone() });
+    hash_each(to_hash(workflow), store)
+}
+
+/// An input that is here: its name, its path, and the digest that the workflow pins.
+pub(crate) type ToHash = (String, PathBuf, Option<String>);
+
+/// Returns the inputs that are here.
+pub(crate) fn to_hash(workflow: &Workflow) -> Vec<ToHash> {
+    let inputs = workflow.inputs.iter();
+    inputs.filter_map(|(name, input)| Some((name.clone(), input.path()?.to_owned(), input.pin.clone()))).collect()
+}
+
+/// Does the same as [`hash_inputs`] for inputs of these names alone.
+pub(crate) fn hash_some_inputs(
+    workflow: &Workflow,
+    store: &Store,
+    names: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Digest>, Error> {
+    hash_each(to_hash(workflow).into_iter().filter(|(name, ..)| names.contains(name.as_str())).collect(), store)
+}
+
+/// Returns their digests. Reads every byte that is not remembered, and blocks the thread meanwhile.
+pub(crate) fn hash_each(inputs: Vec<ToHash>, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
+    let digests = inputs.into_iter().map(|(name, path, pinned)| {
+        let found = store.hash_path(&path)?;
+        match pinned {
+            Some(pinned) if pinned != found.to_string() => Err(Error::Pin { name, found, pinned }),
+            _ => Ok((name, found)),
         }
-        digests.insert(name.clone(), found);
-    }
-    Ok(digests)
+    });
+    digests.collect()
 }
 
 /// Fails unless all that a selection reads of hubs has been fetched.

@@ -1,30 +1,46 @@
-//! Runs: the append-only history of each `apply`.
+//! Runs: the append-only history of each `apply`, as it is written. [`crate::history`] reads it.
 //!
 //! ```text
-//! runs/20261124T131500.123Z-1f2e/
-//! ├── events.jsonl                      one event a line; a torn last line is ignored
+//! runs/000042-20261124T131500.123Z-1f2e/
+//! ├── events.jsonl                      one event a line, sealed under the run's id
 //! └── stages/student~qwen.{log, metrics.jsonl}
 //! ```
+//! An id begins with the number after the largest that was there: runs sort by it, for a clock may go back. Two runs
+//! that begin at once may share a number; then the rest of their ids decides.
 
+use std::hash::{BuildHasher, Hasher};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{Digest, Store};
+use store::{Source, Store, seal};
 
-use crate::event::{Entry, Event, VERSION};
+use crate::event::{Event, VERSION};
+use crate::history;
+use crate::workflow::Workflow;
+
+/// Bytes of a file's name, by the file systems in use.
+const FILE_NAME: usize = 255;
+/// The longest of what is appended to a stage's name where it names a file. A folder of attempts has `-` and a number.
+const LONGEST_SUFFIX: &str = METRICS;
+const LOG: &str = ".log";
+const METRICS: &str = ".metrics.jsonl";
+
+/// The most bytes that a stage's name may have.
+pub(crate) const LONGEST_STAGE_NAME: usize = FILE_NAME - LONGEST_SUFFIX.len();
 
 /// A run that is being written.
 #[derive(Debug)]
 pub struct Run {
-    /// Its id; ids sort by time.
+    /// Its id.
     pub id: String,
     dir: PathBuf,
-    events: BufWriter<fs_err::File>,
+    /// Made with the first event: a run that is refused leaves nothing.
+    events: Option<BufWriter<fs_err::File>>,
 }
 
-/// An [`Entry`] to write.
+/// An [`crate::event::Entry`] to write.
 #[derive(Serialize)]
 struct Line<'a> {
     v: u32,
@@ -34,14 +50,13 @@ struct Line<'a> {
 }
 
 impl Run {
-    /// Begins a run's history.
+    /// Begins a run's history; nothing is on disk before the first event.
     pub fn begin(store: &Store) -> std::io::Result<Self> {
-        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
-        let id = format!("{stamp}-{:04x}", std::process::id() & 0xffff);
+        let number = history::list(store)?.last().map_or(0, |id| history::number(id)) + 1;
+        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ");
+        let id = format!("{number:06}-{stamp}-{:04x}", drawn());
         let dir = store.runs_dir().join(&id);
-        fs_err::create_dir_all(stages_dir(&dir))?;
-        let events = fs_err::OpenOptions::new().create(true).append(true).open(dir.join("events.jsonl"))?;
-        Ok(Self { id, dir, events: BufWriter::with_capacity(1 << 16, events) })
+        Ok(Self { id, dir, events: None })
     }
 
     /// Appends events that have just happened; readers see them after [`Run::flush`]. Progress is not kept: a stage's
@@ -49,26 +64,60 @@ impl Run {
     pub fn record(&mut self, events: &[Event]) -> std::io::Result<()> {
         let time = now();
         for event in events.iter().filter(|event| !matches!(event, Event::Progress { .. })) {
-            serde_json::to_writer(&mut self.events, &Line { v: VERSION, time: &time, event })?;
-            self.events.write_all(b"\n")?;
+            let line = serde_json::to_vec(&Line { v: VERSION, time: &time, event })?;
+            let line = [seal(&self.id, &line).as_slice(), b"\n"].concat();
+            self.file()?.write_all(&line)?;
         }
         Ok(())
     }
 
     /// Writes what is recorded, in one go: thousands of fresh stages are one write.
     pub fn flush(&mut self) -> std::io::Result<()> {
-        self.events.flush()
+        self.events.as_mut().map_or(Ok(()), Write::flush)
     }
 
     /// Returns its folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+
+    fn file(&mut self) -> std::io::Result<&mut BufWriter<fs_err::File>> {
+        if self.events.is_none() {
+            fs_err::create_dir_all(stages_dir(&self.dir))?;
+            let path = history::events_file(&self.dir);
+            let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+            self.events = Some(BufWriter::with_capacity(1 << 16, file));
+        }
+        Ok(self.events.as_mut().expect("it has just been opened"))
+    }
+}
+
+/// Tells two runs apart that begin in one moment, process numbers of containers notwithstanding.
+fn drawn() -> u16 {
+    std::collections::hash_map::RandomState::new().build_hasher().finish() as u16
 }
 
 /// Returns the time of day, RFC 3339 in UTC.
 pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Returns how a workflow can be named again.
+pub fn source(store: &Store, workflow: &Workflow) -> Source {
+    let Workflow { file, sets, device, .. } = workflow;
+    Source { file: file_name(store, file), sets: sets.clone(), device: device.clone() }
+}
+
+/// Returns a workflow's file as the history has it: relative to the folder that holds the store where it lies below it,
+/// for then it moves with it; else absolute.
+pub fn file_name(store: &Store, file: &Path) -> String {
+    let home = store.root().parent();
+    home.and_then(|home| file.strip_prefix(home).ok()).unwrap_or(file).display().to_string()
+}
+
+/// Returns where a workflow's file lies by [`file_name`].
+pub fn file_path(store: &Store, name: &str) -> PathBuf {
+    store.root().parent().unwrap_or(Path::new("/")).join(name)
 }
 
 /// Returns where a run's folder has what is kept of its stages.
@@ -78,46 +127,12 @@ pub(crate) fn stages_dir(run: &Path) -> PathBuf {
 
 /// Returns where a stage's worker wrote its stderr during a run.
 pub fn stage_log(run: &Path, stage: &str) -> PathBuf {
-    stages_dir(run).join(format!("{}.log", stage.replace('/', "~")))
+    stages_dir(run).join(format!("{}{LOG}", stage.replace('/', "~")))
 }
 
 /// Returns where a stage's curve of a run is.
 pub fn stage_metrics(run: &Path, stage: &str) -> PathBuf {
-    stages_dir(run).join(format!("{}.metrics.jsonl", stage.replace('/', "~")))
-}
-
-/// Returns the ids of all runs, oldest first.
-pub fn list(store: &Store) -> std::io::Result<Vec<String>> {
-    let mut ids = Vec::new();
-    for entry in fs_err::read_dir(store.runs_dir())? {
-        ids.extend(entry?.file_name().into_string());
-    }
-    ids.sort();
-    Ok(ids)
-}
-
-/// Returns the events of a run; lines that are torn or of another version are skipped.
-pub fn events(store: &Store, id: &str) -> std::io::Result<Vec<Entry>> {
-    let text = fs_err::read(store.runs_dir().join(id).join("events.jsonl"))?;
-    let entries = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
-    Ok(entries.filter(|entry| entry.v == VERSION).collect())
-}
-
-/// Returns the fingerprints under which a stage was done or found fresh, newest first; the same several times in a row
-/// is given once. A name is all that the history knows: the record may have been made under another.
-pub fn fingerprints(store: &Store, stage: &str) -> std::io::Result<Vec<Digest>> {
-    let mut found: Vec<Digest> = Vec::new();
-    for id in list(store)?.iter().rev() {
-        for entry in events(store, id)?.into_iter().rev() {
-            if let Event::Fresh { stage: of, fingerprint } | Event::Done { stage: of, fingerprint, .. } = entry.event
-                && of == stage
-            {
-                found.extend(fingerprint.parse::<Digest>());
-            }
-        }
-    }
-    found.dedup();
-    Ok(found)
+    stages_dir(run).join(format!("{}{METRICS}", stage.replace('/', "~")))
 }
 
 #[cfg(test)]
@@ -125,21 +140,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torn_last_line_costs_that_line() {
+    fn the_longest_name_fits_wherever_it_names_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let mut run = Run::begin(&store).unwrap();
-        let event = |stage: &str| Event::Waiting { stage: stage.to_owned() };
-        run.record(&[event("a"), event("b")]).unwrap();
-        run.flush().unwrap();
-        let path = store.runs_dir().join(&run.id).join("events.jsonl");
-        let bytes = fs_err::read(&path).unwrap();
-        let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-        for length in first..bytes.len() - 1 {
-            fs_err::write(&path, &bytes[..length]).unwrap();
-            let found: Vec<_> = events(&store, &run.id).unwrap().into_iter().map(|entry| entry.event).collect();
-            assert_eq!(found, [event("a")], "cut at {length}");
-        }
-        assert_eq!(list(&store).unwrap(), [run.id]);
+        let name = "a".repeat(LONGEST_STAGE_NAME);
+        run.record(&[Event::Waiting { stage: name.clone() }]).unwrap();
+        fs_err::write(stage_log(run.dir(), &name), b"").unwrap();
+        fs_err::write(stage_metrics(run.dir(), &name), b"").unwrap();
+        assert!(std::fs::write(stage_metrics(run.dir(), &format!("{name}a")), b"").is_err(), "one more does not");
+        // As many attempts as no engine makes.
+        assert!(LONGEST_STAGE_NAME + "-9999999999999".len() <= FILE_NAME);
+        drop(store.new_attempt_dir(&name).unwrap());
+    }
+
+    #[test]
+    fn what_is_refused_before_its_first_event_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        drop(Run::begin(&store).unwrap());
+        assert_eq!(history::list(&store).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_below_the_stores_folder_moves_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(dir.path()).unwrap();
+        let store = Store::open(&root.join("store")).unwrap();
+        assert_eq!(file_name(&store, &root.join("sub/w.toml")), "sub/w.toml");
+        assert_eq!(file_path(&store, "sub/w.toml"), root.join("sub/w.toml"));
+        assert_eq!(file_name(&store, Path::new("/elsewhere/w.toml")), "/elsewhere/w.toml");
+        assert_eq!(file_path(&store, "/elsewhere/w.toml"), Path::new("/elsewhere/w.toml"));
     }
 }

@@ -1,28 +1,34 @@
 //! Applying a workflow: one loop over one channel of events, and as many attempts side by side as there are slots.
 //!
-//! [`dispatcher`] decides what must run, [`queue`] what may start, [`retry`] sees one stage through its attempts.
+//! [`dispatcher`] decides what must run, [`queue`] what may start, [`retry`] sees one stage through its attempts. All of it is
+//! one thread, on which nothing takes long: see [`crate::blocking`].
 
 mod dispatcher;
 pub(crate) mod launch;
+mod looks;
 mod queue;
 mod retry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use store::{Digest, Store};
 use tokio::sync::{mpsc, watch};
 
+use crate::attempt::WAITING;
+use crate::blocking::off_thread;
 use crate::event::Event;
 use crate::exec::{Executor, keeper};
-use crate::plan;
+use crate::plan::{self, hash_each, to_hash};
 use crate::pools::TooMuch;
 use crate::run::Run;
+use crate::secrets::Secrets;
 use crate::select::{NoStage, Selection};
 use crate::worker::cache::CacheDir;
 use crate::workflow::Workflow;
-use dispatcher::Dispatcher;
+use dispatcher::{Dispatcher, Wanted};
 
 /// Why an apply cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +88,8 @@ pub struct Options {
     pub fail_fast: bool,
     /// Time without a sign of life after which a worker counts as hung.
     pub silence: Duration,
+    /// What must not stand in a log or a message; masked there.
+    pub secrets: Arc<Secrets>,
     /// Changed by the caller, for example at Ctrl-C.
     pub halt: watch::Receiver<Halt>,
 }
@@ -105,55 +113,71 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Brings a workflow up to date. `on_event` sees everything that happens, in order.
+/// Brings a workflow up to date. `on_event` sees everything that happens, in order; of steps that come faster than it can
+/// see them, some.
 pub async fn apply(
     workflow: &Workflow,
     store: &Store,
     options: &Options,
     mut on_event: impl FnMut(&Event),
 ) -> Result<Summary, Error> {
-    let (sender, mut receiver) = mpsc::unbounded_channel();
-    store.sweep_attempts()?;
-    let mut run = Run::begin(store)?;
-    let mut dispatcher = Dispatcher::new(workflow, store, options, &run, sender)?;
     let begun = Instant::now();
+    let wanted = Wanted::of(workflow, options)?;
+    let Some(inputs) = look_at_inputs(workflow, store, options).await? else {
+        let left = wanted.selected.wanted.iter().map(|node| workflow.graph[*node].name.to_string()).collect();
+        return Ok(Summary { left, seconds: begun.elapsed().as_secs_f64(), ..Summary::default() });
+    };
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    // What is refused leaves no run behind.
+    let mut run = Run::begin(store)?;
+    let mut dispatcher = Dispatcher::new((workflow, store, options), wanted, inputs, &run, sender);
     dispatcher.begin();
+    let mut first = None;
     loop {
-        let has_settled = dispatcher.advance()?;
+        dispatcher.advance();
         // Events come before the ends of attempts that sent them.
-        tell(&mut receiver, &mut run, &mut on_event)?;
-        if !has_settled {
-            continue;
+        let mut events: Vec<Event> = first.take().into_iter().collect();
+        while let Ok(event) = receiver.try_recv() {
+            events.push(event);
         }
+        events.iter().for_each(|event| dispatcher.hear(event));
+        events.extend(dispatcher.told());
+        tell(&events, &mut run, &mut on_event)?;
         if dispatcher.is_idle() {
             break;
         }
         tokio::select! {
             biased;
-            Some(event) = receiver.recv() => {
-                run.record(std::slice::from_ref(&event))?;
-                on_event(&event);
-            }
+            Some(event) = receiver.recv() => first = Some(event),
             ended = dispatcher.wait_for_an_end() => ended?,
         }
     }
     keeper::rest();
-    let summary = dispatcher.finish(begun.elapsed());
-    tell(&mut receiver, &mut run, &mut on_event)?;
+    let (summary, events) = dispatcher.finish(begun.elapsed());
+    tell(&events, &mut run, &mut on_event)?;
     Ok(summary)
 }
 
-/// Records what has happened, and says it.
-fn tell(
-    receiver: &mut mpsc::UnboundedReceiver<Event>,
-    run: &mut Run,
-    on_event: &mut impl FnMut(&Event),
-) -> std::io::Result<()> {
-    let mut events = Vec::new();
-    while let Ok(event) = receiver.try_recv() {
-        events.push(event);
+/// Sweeps away what killed engines have left, and returns the digests of the workflow's inputs; nothing where the user does
+/// not want to wait for them.
+pub(crate) async fn look_at_inputs(
+    workflow: &Workflow,
+    store: &Store,
+    options: &Options,
+) -> Result<Option<BTreeMap<String, Digest>>, Error> {
+    let (inputs, store, mut halt) = (to_hash(workflow), store.clone(), options.halt.clone());
+    tokio::select! {
+        digests = off_thread(move || {
+            store.sweep_attempts()?;
+            hash_each(inputs, &store)
+        }) => Ok(Some(digests?)),
+        Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => Ok(None),
     }
-    run.record(&events)?;
+}
+
+/// Records what has happened, and says it.
+fn tell(events: &[Event], run: &mut Run, on_event: &mut impl FnMut(&Event)) -> std::io::Result<()> {
+    run.record(events)?;
     // On the disk before anybody hears of it.
     run.flush()?;
     events.iter().for_each(on_event);

@@ -101,7 +101,7 @@ fn named(workflow: &Workflow, names: &[String]) -> Result<BTreeSet<NodeIndex>, N
 }
 
 /// Returns `nodes` and all that can be reached from them.
-fn reached(workflow: &Workflow, nodes: BTreeSet<NodeIndex>, direction: Direction) -> BTreeSet<NodeIndex> {
+pub(crate) fn reached(workflow: &Workflow, nodes: BTreeSet<NodeIndex>, direction: Direction) -> BTreeSet<NodeIndex> {
     let mut found = BTreeSet::new();
     let mut open: Vec<NodeIndex> = nodes.into_iter().collect();
     while let Some(node) = open.pop() {

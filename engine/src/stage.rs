@@ -225,7 +225,7 @@ impl Context {
         let machine = self.machine();
         self.stop_requested()
             || time.elapsed().as_secs_f64() >= machine.checkpoint_seconds
-            || machine.checkpoint_steps.is_some_and(|every| step >= at + every)
+            || machine.checkpoint_steps.is_some_and(|every| step >= at.saturating_add(every))
             || machine.checkpoint_at.contains(&step)
     }
 

@@ -14,14 +14,15 @@ use store::{Digest, Record, Store};
 use tokio::sync::mpsc;
 
 use crate::action::Action;
-use crate::attempt::{CHECKPOINT, Ended, Purpose, attempt};
+use crate::attempt::{Again, CHECKPOINT, Ended, Purpose, WAITING, attempt};
+use crate::blocking::off_thread;
 use crate::event::Event;
 use crate::exec::keeper;
 use crate::past::Past;
 use crate::pools::{Pools, needs};
 use crate::run;
 use crate::schedule::launch::{inputs, job, machine};
-use crate::schedule::{Error, Options};
+use crate::schedule::{Error, Halt, Options, look_at_inputs};
 use crate::select::select;
 use crate::trajectory::{Segment, segments};
 use crate::workflow::Workflow;
@@ -39,6 +40,8 @@ pub struct Verdict {
     pub seconds: f64,
     /// Whether it gave the same.
     pub outcome: Outcome,
+    /// What it was made on and what it ran on now, where these are two: other instruction sets may give other bits.
+    pub processors: Option<(String, String)>,
 }
 
 /// Whether a stage gave the same again.
@@ -49,6 +52,8 @@ pub enum Outcome {
     Same,
     /// These have others: name, digest on record, digest now.
     Differs(Vec<(String, Digest, Digest)>),
+    /// The user did not want to wait for it.
+    Stopped,
     /// It is not fresh, so there is nothing to compare with.
     NotFresh,
     /// It could not be run.
@@ -85,19 +90,36 @@ pub async fn verify(
 ) -> Result<Vec<Verdict>, Error> {
     let wanted = select(workflow, &options.selection)?.wanted;
     Pools::new(&options.pools, &options.gpus).check(workflow, options.threads)?;
-    let past = Past::read(workflow, store)?;
+    let is_halted = || *options.halt.borrow() != Halt::Run;
     let mut verdicts = Vec::new();
+    let Some(inputs) = look_at_inputs(workflow, store, options).await? else {
+        let stopped = |node: NodeIndex| Verdict {
+            stage: workflow.graph[node].name.to_string(),
+            from: 0,
+            to: None,
+            seconds: 0.0,
+            outcome: Outcome::Stopped,
+            processors: None,
+        };
+        return Ok(wanted.into_iter().map(stopped).collect());
+    };
+    let past = Past::of(workflow, store, inputs)?;
     for node in wanted {
         let stage = workflow.graph[node].name.to_string();
         let Some((action, record)) = past.records.get(&node) else {
-            verdicts.push(Verdict { stage, from: 0, to: None, seconds: 0.0, outcome: Outcome::NotFresh });
+            let outcome = Outcome::NotFresh;
+            verdicts.push(Verdict { stage, from: 0, to: None, seconds: 0.0, outcome, processors: None });
             continue;
         };
         for segment in draw.of(&stage, segments(store, action)?) {
             let begun = Instant::now();
-            let outcome = again(&past, node, segment, (action, record), options, &mut on_event).await?;
-            let (stage, to) = (stage.clone(), segment.to.map(|(step, _)| step));
-            verdicts.push(Verdict { stage, from: segment.from, to, seconds: begun.elapsed().as_secs_f64(), outcome });
+            let (outcome, processors) = if is_halted() {
+                (Outcome::Stopped, None)
+            } else {
+                again(&past, node, segment, (action, record), options, &mut on_event).await?
+            };
+            let (stage, to, seconds) = (stage.clone(), segment.to.map(|(step, _)| step), begun.elapsed().as_secs_f64());
+            verdicts.push(Verdict { stage, from: segment.from, to, seconds, outcome, processors });
         }
     }
     keeper::rest();
@@ -111,7 +133,7 @@ async fn again(
     (action, record): (&Arc<Action>, &Record),
     options: &Options,
     on_event: &mut impl FnMut(&Event),
-) -> Result<Outcome, Error> {
+) -> Result<(Outcome, Option<(String, String)>), Error> {
     let (workflow, stage) = (past.workflow, &past.workflow.graph[node]);
     let needs = needs(stage, &workflow.device, options.threads);
     let lent = Pools::new(&options.pools, &options.gpus).lend(&needs).unwrap_or_default();
@@ -121,8 +143,9 @@ async fn again(
     let stops = segment.to.iter().map(|(step, _)| *step).collect();
     let machine = machine(workflow, stage, &lent, stops, options);
     let decided = (Arc::clone(action), record.fingerprint);
-    let job = job(workflow, folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment));
-    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let source = run::source(past.store, workflow);
+    let job = job(workflow, source, folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment));
+    let (sender, mut receiver) = mpsc::channel(WAITING);
     let ended = {
         let running = attempt(&job, 1, past.store, options, &sender);
         tokio::pin!(running);
@@ -133,15 +156,24 @@ async fn again(
             }
         }
     };
-    Ok(match ended {
-        Ended::Verified(from, _) if from != segment.from => {
+    // What the attempt told last.
+    while let Ok(event) = receiver.try_recv() {
+        on_event(&event);
+    }
+    off_thread(move || drop(folder)).await;
+    let outcome = match ended {
+        Ended::Verified(Again { from, .. }) if from != segment.from => {
             Outcome::Failed(format!("the checkpoint of step {} went away meanwhile: verify again", segment.from))
         }
-        Ended::Verified(_, digests) => compare(segment, record, &digests),
+        Ended::Verified(Again { digests, processor, .. }) => {
+            let two = record.processor.clone().zip(processor).filter(|(was, is)| was != is);
+            return Ok((compare(segment, record, &digests), two));
+        }
         Ended::Failed(failure) => Outcome::Failed(failure.message),
-        Ended::Stopped(_) => Outcome::Failed("it was stopped".to_owned()),
+        Ended::Stopped(_) | Ended::NotBegun => Outcome::Stopped,
         Ended::Done(_) | Ended::Shared(_) => unreachable!("an attempt to verify makes nothing"),
-    })
+    };
+    Ok((outcome, None))
 }
 
 fn compare(segment: Segment, record: &Record, found: &BTreeMap<String, Digest>) -> Outcome {

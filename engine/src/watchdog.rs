@@ -1,8 +1,10 @@
 //! The watchdog: when an attempt has taken too long, has not got on, or is not heard of.
+//!
+//! Time is counted in small ticks that the engine has lived through. Where it was away, stopped by Ctrl-Z, frozen with its
+//! container, asleep with the laptop, or late on a busy machine, one tick counts in the place of all that it missed: its own
+//! absence is not the worker's silence. After a longer one the worker has its whole time again to be heard of.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
+use std::time::{Duration, Instant};
 
 use crate::attempt::Failure;
 use crate::worker::protocol::FromWorker;
@@ -11,65 +13,171 @@ use crate::workflow::RunOptions;
 /// Far enough for an attempt without a limit.
 const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
+/// Ticks within the shortest limit.
+const TICKS: u32 = 20;
+
+/// Ticks after which the next one counts as late.
+const LATE: u32 = 3;
+
+/// An absence after which a worker has its whole time again.
+const AWAY: Duration = Duration::from_secs(2);
+
 /// Watches one attempt.
+#[derive(Debug)]
 pub(crate) struct Watchdog {
     timeout: Duration,
     progress_timeout: Duration,
     silence: Duration,
-    begun: Instant,
-    heard: Instant,
-    progressed: Instant,
+    /// When the engine was last seen to live.
+    seen: Instant,
+    /// Time lived since the attempt began, since it last got on, since it was last heard of.
+    taken: Duration,
+    stuck: Duration,
+    silent: Duration,
 }
 
 impl Watchdog {
-    pub(crate) fn new(run: &RunOptions, silence: Duration) -> Self {
-        let now = Instant::now();
+    pub(crate) fn new(run: &RunOptions, silence: Duration, now: Instant) -> Self {
         Self {
             timeout: run.timeout.unwrap_or(NEVER),
             progress_timeout: run.progress_timeout.unwrap_or(NEVER),
             silence,
-            begun: now,
-            heard: now,
-            progressed: now,
+            seen: now,
+            taken: Duration::ZERO,
+            stuck: Duration::ZERO,
+            silent: Duration::ZERO,
         }
+    }
+
+    /// Returns the time between two ticks.
+    pub(crate) fn pace(&self) -> Duration {
+        let shortest = self.timeout.min(self.progress_timeout).min(self.silence);
+        (shortest / TICKS).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 
     /// Takes note of a message.
     pub(crate) fn hear(&mut self, message: &FromWorker) {
-        self.heard = Instant::now();
+        self.silent = Duration::ZERO;
         if !matches!(message, FromWorker::Alive | FromWorker::Note { .. }) {
-            self.progressed = self.heard;
+            self.stuck = Duration::ZERO;
         }
     }
 
-    /// Waits until something is wrong, and says what.
-    pub(crate) async fn bark(&self) -> Failure {
-        let ends = [
+    /// Counts a tick, and says what is wrong, if anything is.
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<Failure> {
+        let (passed, pace) = (now.saturating_duration_since(self.seen), self.pace());
+        self.seen = now;
+        let lived = if passed > pace * LATE { pace } else { passed };
+        if passed > AWAY.max(pace * LATE) {
+            self.silent = Duration::ZERO;
+        }
+        for time in [&mut self.taken, &mut self.stuck, &mut self.silent] {
+            *time = time.saturating_add(lived);
+        }
+        let limits = [
+            (self.taken, self.timeout, "the attempt took longer than its timeout", "raise `run.timeout`"),
             (
-                self.begun + self.timeout,
-                "the attempt took longer than its timeout",
-                self.timeout,
-                "raise `run.timeout`",
-            ),
-            (
-                self.progressed + self.progress_timeout,
-                "there was no step within the time of `progress-timeout`",
+                self.stuck,
                 self.progress_timeout,
+                "there was no step within the time of `progress-timeout`",
                 "raise `run.progress-timeout` if steps take that long",
             ),
             (
-                self.heard + self.silence,
-                "the worker was not heard of",
+                self.silent,
                 self.silence,
+                "the worker was not heard of",
                 "the process was stopped, or the machine is far too busy",
             ),
         ];
-        let (end, what, limit, cure) = ends.into_iter().min_by_key(|(end, ..)| *end).expect("there are three");
-        sleep_until(end).await;
-        Failure {
-            message: format!("{what}, {} s", limit.as_secs_f64()),
+        let (_, limit, what, cure) = limits.into_iter().find(|(time, limit, ..)| time >= limit)?;
+        Some(Failure {
             help: Some(format!("{cure}; the next attempt continues from the last checkpoint")),
             may_retry: true,
+            ..Failure::new(format!("{what}, {} s", limit.as_secs_f64()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A watchdog with the limits of a real run, and its clock.
+    struct Watched(Watchdog, Instant);
+
+    impl Watched {
+        fn new(run: &RunOptions) -> Self {
+            let now = Instant::now();
+            Self(Watchdog::new(run, Duration::from_mins(1), now), now)
         }
+
+        /// Lives through some seconds, and returns after how many of them something was wrong.
+        fn live(&mut self, seconds: u32) -> Option<(u32, String)> {
+            (1..=seconds).find_map(|second| {
+                self.1 += SECOND;
+                self.0.tick(self.1).map(|failure| (second, failure.message))
+            })
+        }
+
+        fn be_away(&mut self, time: Duration) -> Option<Failure> {
+            self.1 += time;
+            self.0.tick(self.1)
+        }
+    }
+
+    #[test]
+    fn a_silent_worker_is_told_of_after_its_time_and_a_heard_one_never() {
+        let mut watched = Watched::new(&RunOptions::default());
+        for _ in 0..1_000 {
+            assert_eq!(watched.live(10), None);
+            watched.0.hear(&FromWorker::Alive);
+        }
+        assert_eq!(watched.live(100), Some((60, "the worker was not heard of, 60 s".to_owned())));
+    }
+
+    #[test]
+    fn an_absence_of_the_engine_is_no_silence_of_the_worker() {
+        for away in [75, 3_600, 1_000_000] {
+            let mut watched = Watched::new(&RunOptions::default());
+            assert_eq!(watched.live(50), None);
+            assert!(watched.be_away(Duration::from_secs(away)).is_none());
+            assert_eq!(watched.live(58), None, "it has its whole time again");
+            assert_eq!(watched.live(2).map(|(second, _)| second), Some(1));
+        }
+    }
+
+    #[test]
+    fn an_engine_that_is_always_late_still_finds_a_hung_worker() {
+        let mut watched = Watched::new(&RunOptions::default());
+        // Each tick comes after half a second more than what counts as late, and less than what counts as away.
+        watched.0.silence = Duration::from_millis(600);
+        let ends = (0..100).position(|_| watched.be_away(Duration::from_millis(1_500)).is_some());
+        assert_eq!(ends, Some(19), "twenty ticks of the twentieth part");
+    }
+
+    #[test]
+    fn timeouts_count_what_was_lived_through() {
+        let run = RunOptions {
+            timeout: Some(Duration::from_secs(100)),
+            progress_timeout: Some(Duration::from_secs(40)),
+            ..RunOptions::default()
+        };
+        let progress =
+            || FromWorker::Progress { step: 1, total: 2, unit: "step".to_owned(), metrics: [].into_iter().collect() };
+        let mut watched = Watched::new(&run);
+        assert_eq!(watched.live(30), None);
+        watched.0.hear(&FromWorker::Alive);
+        assert!(watched.be_away(Duration::from_hours(1)).is_none());
+        let (second, message) = watched.live(30).unwrap();
+        assert_eq!((second, message.as_str()), (9, "there was no step within the time of `progress-timeout`, 40 s"));
+        let mut watched = Watched::new(&run);
+        for _ in 0..3 {
+            assert_eq!(watched.live(30), None);
+            watched.0.hear(&progress());
+            assert!(watched.be_away(Duration::from_hours(1)).is_none());
+        }
+        assert_eq!(watched.live(30).unwrap().1, "the attempt took longer than its timeout, 100 s");
     }
 }

@@ -8,9 +8,10 @@ fn main() -> std::process::ExitCode {
         .with_target(false)
         .without_time()
         .with_ansi(false)
+        .log_internal_errors(false)
         .init();
     if std::env::args().nth(1).as_deref() == Some("gpus") {
         return stages::tell_gpus();
     }
-    engine::worker::serve::serve(stages::KINDS)
+    engine::worker::serve::serve_on(stages::KINDS, || Some(stages::processor()))
 }

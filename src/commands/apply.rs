@@ -1,5 +1,6 @@
 //! `r1flow apply`: brings a workflow up to date, or follows a saved plan.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -7,20 +8,26 @@ use engine::event::Event;
 use engine::exec::EXECUTORS;
 use engine::plan;
 use engine::schedule::{Error, Halt, Options, Summary, apply};
+use engine::secrets::Secrets;
 use engine::select::Selection;
 use engine::workflow::Workflow;
 use store::Store;
 use tokio::sync::watch;
 
+use super::audience::{Audience, Speaker};
+use super::listen::listen;
 use super::plan::{SavedPlan, moved};
-use super::{Global, SelectionArgs, Status, WorkflowArgs, cache_dir, load_fetched, named, no_such, scores, worker};
+use super::{
+    EXIT_CODES, Global, SelectionArgs, Status, WorkflowArgs, cache_dir, load_fetched, named, no_such, scores, worker,
+};
 use crate::machine;
-use crate::ui::{self, Progress};
+use crate::ui;
 
 /// Time without a sign of life after which a worker counts as hung; it gives one every ten seconds.
 const SILENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(flatten)]
     workflow: WorkflowArgs,
@@ -69,17 +76,24 @@ impl MachineArgs {
         // Who asks for more threads than there are cores shall have them.
         let at_least = if self.jobs.is_some() || self.threads.is_some() { slots * threads } else { threads };
         let (pools, gpus) = machine::pools(&self.pool, at_least)?;
+        let most = machine::attempts_by_open_files();
+        if most < slots {
+            ui::note(&format!(
+                "this process may open too few files for {slots} stages side by side (`ulimit -n`): {most} run"
+            ));
+        }
         Ok(Options {
             worker: worker(global)?,
             cache_dir: cache_dir(),
             executor: executor.ok_or_else(|| no_such("executor", &self.executor, names))?.1,
-            slots,
+            slots: slots.min(most),
             threads,
             pools,
             gpus,
             selection,
             fail_fast: false,
             silence: SILENCE,
+            secrets: Arc::new(Secrets::of(std::env::vars_os())),
             halt,
         })
     }
@@ -106,16 +120,33 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let (sender, halt) = watch::channel(Halt::Run);
     let mut options = args.machine.options(global, selection, halt)?;
     options.fail_fast = args.fail_fast && !args.keep_going;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let summary = runtime.block_on(async {
-        let interrupts = tokio::spawn(listen(sender));
-        let mut progress = Progress::begin(global.json);
-        let summary = apply(workflow, &store, &options, |event: &Event| progress.show(event)).await;
-        interrupts.abort();
-        summary
+    let summary = listening(sender, Audience::begin(global.json), async |speaker| {
+        apply(workflow, &store, &options, |event: &Event| speaker.event(event)).await
     });
-    let summary = summary.map_err(explained)?;
-    conclude(global, workflow, &store, &summary)
+    conclude(global, workflow, &store, &summary?.map_err(explained)?)
+}
+
+/// Runs something to its end while signals are heard and what happens is shown.
+pub(crate) fn listening<T>(
+    halt: watch::Sender<Halt>,
+    audience: Audience,
+    run: impl AsyncFnOnce(Speaker) -> T,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let speaker = audience.speaker();
+    let done = runtime.block_on(async {
+        let for_notes = speaker.clone();
+        let interrupts = tokio::spawn(listen(halt, move |text| for_notes.note(text)));
+        let done = run(speaker).await;
+        interrupts.abort();
+        // What it holds must be gone before the audience may leave.
+        let _ = interrupts.await;
+        done
+    });
+    // A large file that is still read is not waited for: the user did not want that.
+    runtime.shutdown_background();
+    audience.end();
+    Ok(done)
 }
 
 /// Says what the user can do about a run that cannot go on.
@@ -130,27 +161,7 @@ pub(crate) fn explained(error: Error) -> anyhow::Error {
     }
 }
 
-/// Turns Ctrl-C and SIGTERM into requests: the first for a checkpoint, the second for the end.
-pub(crate) async fn listen(halt: watch::Sender<Halt>) -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    loop {
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-        }
-        let now = *halt.borrow();
-        let next = if now == Halt::Run { Halt::Stop } else { Halt::Kill };
-        ui::note(match next {
-            Halt::Kill => "leaving at once",
-            _ => "stopping after a checkpoint; again to leave at once",
-        });
-        halt.send(next)?;
-    }
-}
-
 fn conclude(global: &Global, workflow: &Workflow, store: &Store, summary: &Summary) -> Result<Status> {
-    // Stopped on request is not an error of ours, but not done either.
-    let is_done = summary.failed.is_empty() && summary.left.is_empty();
     if !global.json {
         let table = scores::table(workflow, store, &summary.done).context("the final table cannot be made")?;
         if let Some(table) = table {
@@ -158,5 +169,10 @@ fn conclude(global: &Global, workflow: &Workflow, store: &Store, summary: &Summa
             ui::table(&table);
         }
     }
-    Ok(if is_done { Status::Done } else { Status::StageFailed })
+    // Where a stage has failed that is what must be seen to, whatever was interrupted besides.
+    Ok(match (summary.failed.is_empty(), summary.left.is_empty()) {
+        (false, _) => Status::StageFailed,
+        (true, false) => Status::Interrupted,
+        (true, true) => Status::Done,
+    })
 }

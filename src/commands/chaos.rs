@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use engine::event::Event;
 use engine::exec::KEEPER;
-use engine::run;
+use engine::history;
 use serde_json::json;
 use store::{Digest, Store};
 
@@ -187,9 +187,9 @@ fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: V
 /// Returns the kinds that the newest run has begun and not ended.
 fn running_kinds(store: &Path) -> Result<Vec<String>> {
     let Some(store) = Store::find(store)? else { return Ok(Vec::new()) };
-    let Some(newest) = run::list(&store)?.pop() else { return Ok(Vec::new()) };
+    let Some(newest) = history::newest_first(&store)?.next() else { return Ok(Vec::new()) };
     let mut running = BTreeMap::new();
-    for entry in run::events(&store, &newest)? {
+    for entry in newest.entries {
         match entry.event {
             Event::Started { stage, kind, .. } => drop(running.insert(stage, kind)),
             Event::Done { stage, .. } | Event::Failed { stage, .. } => drop(running.remove(&stage)),

@@ -1,13 +1,15 @@
 //! `r1flow explain`: the documents that decided a stage's last outputs, and what changed between them; of two stages, how
 //! they differ.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use engine::dirty::diff;
+use engine::history;
 use serde_json::{Value, json};
 use store::{Record, Store};
 
+use super::named::{Look, NameArgs, Named, stage};
 use super::plan::reason;
-use super::show::history;
+use super::refusal::{Asked, not_fresh};
 use super::{Global, Status, find_store, print_json};
 use crate::ui::{self, Style, duration};
 
@@ -19,18 +21,29 @@ pub(crate) struct Args {
     /// Another stage: say how the two differ.
     #[arg(value_name = "OTHER")]
     other: Option<String>,
+    #[command(flatten)]
+    names: NameArgs,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     let action =
         |record: &store::Record| -> Result<Value> { Ok(store.action(&record.fingerprint)?.unwrap_or(Value::Null)) };
-    let records = all_of(&store, &args.stage)?;
-    let now = action(&records[records.len() - 1])?;
+    let found = |name: &str| -> Result<(Named, Record)> {
+        let asked = Asked { command: "explain", what: name, tail: "" };
+        let look = Look { global, store: &store, args: &args.names, asked };
+        let named = stage(&look, name)?;
+        match &named.record {
+            Some(record) => Ok((named.clone(), record.clone())),
+            None => Err(not_fresh(&look, &named)?),
+        }
+    };
+    let (named, record) = found(&args.stage)?;
+    let now = action(&record)?;
     if let Some(other) = &args.other {
-        let others = all_of(&store, other)?;
-        return compare(global, (&args.stage, &now), (other, &action(&others[others.len() - 1])?));
+        return compare(global, (&args.stage, &now), (other, &action(&found(other)?.1)?));
     }
+    let records = past(&store, &named, record)?;
     if global.json {
         let actions: Vec<Value> = records.iter().map(action).collect::<Result<_>>()?;
         return print_json(&json!({ "stage": args.stage, "actions": actions }));
@@ -50,10 +63,26 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Returns the records of a stage, at least one.
-fn all_of(store: &Store, stage: &str) -> Result<Vec<Record>> {
-    let records = history(store, stage)?;
-    if records.is_empty() { Err(anyhow!("stage `{stage}` has not run in this store")) } else { Ok(records) }
+/// Returns the results that a stage went through in its workflow, oldest first, and now: as the runs tell, or where those
+/// are gone, in the journal's order.
+fn past(store: &Store, named: &Named, now: Record) -> Result<Vec<Record>> {
+    let Some(source) = &named.source else { return Ok(vec![now]) };
+    let mut records = Vec::new();
+    for history in history::newest_first_about(store, &named.stage)?.filter(|history| history.is_of(&source.file)) {
+        if let Some(fingerprint) = history.settled(&named.stage) {
+            records.extend(store.record(&fingerprint)?);
+        }
+    }
+    if records.is_empty() {
+        records = store.records_of_stage(&named.stage)?;
+        records.retain(|record| record.deterministic && record.source.file == source.file);
+    }
+    records.reverse();
+    records.dedup_by_key(|record| record.fingerprint);
+    if records.last().is_none_or(|last| last.fingerprint != now.fingerprint) {
+        records.push(now);
+    }
+    Ok(records)
 }
 
 fn compare(global: &Global, (one, first): (&str, &Value), (two, second): (&str, &Value)) -> Result<Status> {

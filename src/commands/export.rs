@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::show::{Named, find};
+use super::named::{Found, Look, NameArgs, find};
+use super::refusal::{Asked, not_fresh, typed_file};
 use super::{Global, Status, find_store, print_json};
 use crate::ui::{self, bytes};
 
@@ -16,13 +17,19 @@ pub(crate) struct Args {
     /// The folder to make. A model becomes a Hugging Face folder.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+    #[command(flatten)]
+    names: NameArgs,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
-    let digest = match find(&store, &args.what)? {
-        Named::Output(digest) => digest,
-        Named::Stage(record) => {
+    let tail = format!(" {}", typed_file(&args.dir));
+    let asked = Asked { command: "export", what: &args.what, tail: &tail };
+    let look = Look { global, store: &store, args: &args.names, asked };
+    let digest = match find(&look, &args.what)? {
+        Found::Output(digest) => digest,
+        Found::Stage(named) => {
+            let Some(record) = &named.record else { return Err(not_fresh(&look, &named)?) };
             let outputs: Vec<String> =
                 record.outputs.keys().map(|output| format!("`{}.{output}`", args.what)).collect();
             bail!("`{}` is a stage: name one of its outputs, {}", args.what, outputs.join(", "));

@@ -45,7 +45,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         let Some(alive) = alive(global, args, &store)? else { return Ok(Status::Refused) };
         keep.only = Some(alive);
     }
-    let collected = store.collect(&keep, args.dry_run)?;
+    let collected = if args.dry_run { store.would_collect(&keep)? } else { store.collect(&keep)? };
     if global.json {
         return print_json(&collected);
     }

@@ -1,18 +1,26 @@
 //! `r1flow log`: what a stage's worker wrote to stderr.
+//!
+//! It is read and printed piece by piece, whatever its size. Bytes go out as they are, but on a terminal, where control
+//! characters are spelt out and of a line that was written over, as bars of progress are, the last state is shown.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-use engine::event::Event;
+use anyhow::Result;
+use engine::history::{self, History};
 use engine::run;
 use serde_json::json;
 use store::Store;
 
-use super::show::newest;
+use super::named::{Look, NameArgs, Named, last_attempt, stage, unfinished};
+use super::pieces::{LONGEST, Piece, Pieces};
+use super::refusal::{Asked, not_fresh};
 use super::status::is_running;
 use super::{Global, Status, find_store};
 use crate::ui;
+
+/// Bytes that are printed at once.
+const AT_ONCE: usize = 1 << 16;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,44 +30,78 @@ pub(crate) struct Args {
     /// Go on printing while the run goes on.
     #[arg(long, short)]
     follow: bool,
+    #[command(flatten)]
+    names: NameArgs,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
-    let started = |event: &Event| matches!(event, Event::Started { stage, .. } if *stage == args.stage);
-    for id in run::list(&store)?.iter().rev() {
-        if run::events(&store, id)?.iter().any(|entry| started(&entry.event)) {
-            return print_run(global, &store, id, args);
+    let asked = Asked { command: "log", what: &args.stage, tail: if args.follow { " --follow" } else { "" } };
+    let look = Look { global, store: &store, args: &args.names, asked };
+    let named = match stage(&look, &args.stage) {
+        Ok(named) => named,
+        Err(error) => return print_orphan(global, &store, &args.stage).unwrap_or(Err(error)),
+    };
+    let attempt = if named.record.is_some() { last_attempt(&store, &named)? } else { unfinished(&store, &named)? };
+    match (&attempt, &named.record) {
+        (Some(history), _) => {
+            let path = run::stage_log(&store.runs_dir().join(&history.id), &named.stage);
+            match fs_err::File::open(&path) {
+                Ok(file) => print_run(global, &store, history, file, args.follow),
+                Err(error) => print_kept(global, &store, &named, Some(&error)),
+            }
         }
+        // Its run is forgotten, or it was another workflow's.
+        (None, Some(_)) => print_kept(global, &store, &named, None),
+        (None, None) => match print_orphan(global, &store, &named.stage) {
+            Some(printed) => printed,
+            None => Err(not_fresh(&look, &named)?),
+        },
     }
-    // A stage that another machine ran has its log in the store.
-    let record =
-        newest(&store, &args.stage)?.ok_or_else(|| anyhow!("stage `{}` has not run in this store", args.stage))?;
-    match record.log {
-        Some(log) => print(global, &store.read(&log)?),
+}
+
+/// Prints the newest log of a stage in a run that does not tell any more whose it was, if there is one.
+fn print_orphan(global: &Global, store: &Store, stage: &str) -> Option<Result<Status>> {
+    let mute = history::newest_first_about(store, stage).ok()?.filter(|history| history.begun().is_none());
+    let log = |history: History| {
+        let path = run::stage_log(&store.runs_dir().join(&history.id), stage);
+        Some((history.id, std::fs::File::open(path).ok()?))
+    };
+    let (id, file) = { mute }.find_map(log)?;
+    ui::note(&format!("the history of {id} is gone, so which workflow's log this is cannot be told"));
+    Some(print(global, file).map(|()| Status::Done))
+}
+
+/// Prints the log that the store keeps of a result.
+fn print_kept(global: &Global, store: &Store, named: &Named, gone: Option<&std::io::Error>) -> Result<Status> {
+    if let (Some(gone), None) = (gone, &named.record) {
+        ui::note(&format!("its log is gone: {gone}"));
+        return Ok(Status::Done);
+    }
+    match named.record.as_ref().and_then(|record| record.log) {
         None => ui::note("the worker wrote nothing"),
+        Some(log) => match store.open_checked(&log) {
+            Ok(file) => print(global, file)?,
+            Err(error) => ui::note(&format!("its log cannot be shown: {error}")),
+        },
     }
     Ok(Status::Done)
 }
 
 /// Prints the stage's log of a run and, if asked, what is added to it until the run is over.
-fn print_run(global: &Global, store: &Store, id: &str, args: &Args) -> Result<Status> {
-    let path = run::stage_log(&store.runs_dir().join(id), &args.stage);
-    let mut file = fs_err::File::open(path)?;
-    let mut position = 0;
+fn print_run(global: &Global, store: &Store, run: &History, mut file: fs_err::File, follow: bool) -> Result<Status> {
     loop {
         // Asked first: what is written before the end is read after it.
-        let is_over = !args.follow || !is_running(&run::events(store, id)?);
-        file.seek(SeekFrom::Start(position))?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
-        if !is_over {
-            // Half a line waits for its other half.
-            text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        let is_over = !follow || !is_running(&history::read_about(store, &run.id, "").entries);
+        if is_over {
+            print(global, file)?;
+            return Ok(Status::Done);
         }
-        position += text.len() as u64;
-        print(global, &text);
-        if is_over || !ui::has_reader() {
+        let length = whole_lines(&mut file)?;
+        let position = file.stream_position()?;
+        print(global, (&mut file).take(length))?;
+        file.seek(SeekFrom::Start(position + length))?;
+        if !ui::has_reader() {
             return Ok(Status::Done);
         }
         // A log has no other sign of growth than its length.
@@ -67,12 +109,77 @@ fn print_run(global: &Global, store: &Store, id: &str, args: &Args) -> Result<St
     }
 }
 
-fn print(global: &Global, text: &[u8]) {
-    let text = String::from_utf8_lossy(text);
-    if !global.json {
-        return ui::raw(&text);
+/// Returns how many bytes from here on are whole lines: half a line waits for its other half, unless it is a long one.
+fn whole_lines(file: &mut fs_err::File) -> std::io::Result<u64> {
+    let begin = file.stream_position()?;
+    let len = file.metadata()?.len();
+    let from = len.saturating_sub(LONGEST as u64).max(begin);
+    file.seek(SeekFrom::Start(from))?;
+    let mut end = Vec::new();
+    (&mut *file).take(len.saturating_sub(from)).read_to_end(&mut end)?;
+    file.seek(SeekFrom::Start(begin))?;
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map(|at| from + at as u64 + 1);
+    Ok(whole.unwrap_or(if len - begin >= LONGEST as u64 { len } else { begin }) - begin)
+}
+
+fn print(global: &Global, file: impl Read) -> Result<()> {
+    match (global.json, ui::is_terminal()) {
+        (true, _) => print_json(file),
+        (false, true) => print_lines(file),
+        (false, false) => print_bytes(file),
     }
-    for line in text.lines() {
-        ui::line(&json!({ "line": line }).to_string());
+}
+
+fn print_json(file: impl Read) -> Result<()> {
+    let mut pieces = Pieces::of(file);
+    let mut written = String::new();
+    while let Some(Piece { bytes, is_last }) = pieces.next()?.filter(|_| ui::has_reader()) {
+        let line = String::from_utf8_lossy(bytes);
+        let told = if is_last { json!({ "line": line }) } else { json!({ "line": line, "continues": true }) };
+        written.push_str(&format!("{told}\n"));
+        if written.len() > AT_ONCE {
+            ui::json(&written);
+            written.clear();
+        }
+    }
+    ui::json(&written);
+    Ok(())
+}
+
+fn print_lines(file: impl Read) -> Result<()> {
+    let mut pieces = Pieces::of(file);
+    while let Some(Piece { bytes, is_last }) = pieces.next()?.filter(|_| ui::has_reader()) {
+        ui::data(last_state(bytes));
+        ui::raw(if is_last { "\n" } else { "" });
+    }
+    Ok(())
+}
+
+fn print_bytes(mut file: impl Read) -> Result<()> {
+    let mut bytes = vec![0; AT_ONCE];
+    loop {
+        let count = file.read(&mut bytes)?;
+        ui::data(&bytes[..count]);
+        if count == 0 || !ui::has_reader() {
+            return Ok(());
+        }
+    }
+}
+
+/// Returns what a terminal would be left with of a line that has been written over.
+fn last_state(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.rsplit(|byte| *byte == b'\r').next().unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_line_that_is_written_over_the_last_state_is_left() {
+        for (line, expected) in [("plain", "plain"), ("10%\r50%\r100%", "100%"), ("dos\r", "dos"), ("\r", "")] {
+            assert_eq!(last_state(line.as_bytes()), expected.as_bytes(), "{line:?}");
+        }
     }
 }

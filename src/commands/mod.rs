@@ -1,6 +1,8 @@
 //! The commands: one file each, an `Args` struct and a function.
 
 mod apply;
+mod audit;
+mod audience;
 mod chaos;
 mod check;
 mod doctor;
@@ -9,8 +11,12 @@ mod export;
 mod fetch;
 mod gc;
 mod kinds;
+mod listen;
 mod log;
+mod named;
+mod pieces;
 mod plan;
+mod refusal;
 mod schema;
 mod scores;
 mod show;
@@ -18,6 +24,7 @@ mod status;
 mod verify;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -109,15 +116,55 @@ enum Command {
     Schema(schema::Args),
 }
 
-/// How a command ended that was not in error.
+/// How a command ended that was not in error, each with an exit code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     /// All is well.
     Done,
-    /// A stage failed.
+    /// A stage failed, whatever was interrupted besides.
     StageFailed,
     /// The user can fix it, and has been told how.
     Refused,
+    /// A signal ended it before all was done; the next call goes on from a checkpoint.
+    Interrupted,
 }
+
+impl Status {
+    /// Returns the exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::StageFailed => 1,
+            Self::Refused => 2,
+            Self::Interrupted => 3,
+        }
+    }
+}
+
+/// What `--help` says of exit codes and signals.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a stage failed; 2 you can fix it; 3 interrupted, the next call goes on from a checkpoint; 101 a bug.
+Signals: INT, TERM, HUP, USR1 and USR2 ask running stages for a checkpoint, then for their end. A second INT or TERM ends at once.";
+/// An error with what to do about it.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Advice {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()) }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Advice {}
 
 /// A workflow file and the values that replace some of its own.
 #[derive(Clone, Debug, Args)]
@@ -256,14 +303,20 @@ fn kept(workflow: Workflow, args: &WorkflowArgs) -> &'static Workflow {
 
 /// Loads a workflow with what `store` has fetched for it, and shows mistakes.
 pub(crate) fn load_from(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
+    let loaded = load_quietly(global, args, store)?;
+    if !loaded.diagnostics.is_empty() {
+        diagnostic::show(global, &loaded);
+    }
+    Ok(loaded)
+}
+
+/// Does the same as [`load_from`], mistakes not shown.
+fn load_quietly(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
     if !args.file.is_file() {
         return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
     }
     let kinds = load_kinds(global)?;
     let mut loaded = load(&args.file, &args.sets, &kinds)?;
-    if !loaded.diagnostics.is_empty() {
-        diagnostic::show(global, &loaded);
-    }
     if let Some(workflow) = &mut loaded.workflow {
         workflow.fetched_inputs(|_, input| hub::find(store, &input.id));
     }
@@ -289,6 +342,6 @@ pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item 
 
 /// Prints a value as JSON.
 pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<Status> {
-    ui::line(&serde_json::to_string_pretty(value)?);
+    ui::json(&format!("{}\n", serde_json::to_string_pretty(value)?));
     Ok(Status::Done)
 }

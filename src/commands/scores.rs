@@ -11,7 +11,7 @@ use engine::plan::{Status as RowStatus, plan};
 use engine::select::Selection;
 use engine::workflow::{StageDecl, Target, Workflow};
 use serde_json::Value;
-use store::{Digest, Record, Store};
+use store::{Digest, OutputRecord, Record, Store};
 
 use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
 use crate::ui::{self, Table};
@@ -97,9 +97,14 @@ fn reports(workflow: &Workflow, store: &Store, done: &BTreeMap<String, Digest>) 
         }
         let Some(record) = record_of(&stage.name.0)? else { continue };
         for output in record.outputs.values() {
-            let tree = store.tree(&output.digest)?;
-            let Some(member) = tree.members.iter().find(|member| member.path == "report.json") else { continue };
-            let report: Value = serde_json::from_slice(&store.read(&member.digest)?)?;
+            let report = match report(store, output) {
+                Ok(Some(report)) => report,
+                Ok(None) => continue,
+                Err(error) => {
+                    ui::note(&format!("the report of `{}` cannot be read and is left out: {error:#}", stage.name));
+                    continue;
+                }
+            };
             let subject = subject(stage);
             let seconds = match &subject {
                 Some(subject) => record_of(subject)?.map(|record| record.seconds),
@@ -109,6 +114,12 @@ fn reports(workflow: &Workflow, store: &Store, done: &BTreeMap<String, Digest>) 
         }
     }
     Ok(reports)
+}
+
+/// Returns the report in an output, if there is one in it.
+fn report(store: &Store, output: &OutputRecord) -> Result<Option<Value>> {
+    let member = output.members.iter().find(|member| member.path == "report.json");
+    member.map(|member| Ok(serde_json::from_slice(&store.read(&member.digest)?)?)).transpose()
 }
 
 /// The stage whose model a report is about.

@@ -1,15 +1,17 @@
 //! `r1flow status`: runs and their stages. It reads files only, so it works while an `apply` is going on.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 
 use anyhow::{Result, anyhow};
 use engine::event::{Entry, Event};
+use engine::history::{self, History};
 use engine::run;
 use serde_json::{Value, json};
 use store::Store;
 
-use super::{Global, Status, find_store, print_json};
-use crate::ui::{self, Table, duration};
+use super::{Advice, Global, Status, find_store, print_json};
+use crate::ui::{self, Table, count, duration};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -21,46 +23,100 @@ pub(crate) struct Args {
     all: bool,
 }
 
+/// What a run tells of a stage.
 #[derive(Debug, Default, serde::Serialize)]
-struct StageState {
-    state: String,
-    kind: Option<String>,
+pub(crate) struct StageState {
+    pub(crate) state: String,
+    pub(crate) kind: Option<String>,
     attempts: u32,
-    step: Option<u64>,
+    pub(crate) step: Option<u64>,
     seconds: Option<f64>,
-    message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
-    let ids = run::list(&store)?;
+    let ids = history::list(&store)?;
     if args.all {
         return list(global, &store, &ids);
     }
-    let id = match &args.run {
-        Some(wanted) => ids
-            .iter()
-            .rfind(|id| id.starts_with(wanted.as_str()))
-            .ok_or_else(|| anyhow!("there is no run `{wanted}`"))?,
-        None => ids.last().ok_or_else(|| anyhow!("nothing has run in this store yet"))?,
-    };
-    let entries = run::events(&store, id)?;
-    let mut stages: BTreeMap<String, StageState> = BTreeMap::new();
-    let mut heading = json!({ "run": id });
-    for entry in &entries {
-        apply_event(&entry.event, &mut stages, &mut heading);
-    }
-    for (name, state) in stages.iter_mut().filter(|(_, state)| state.state == "running") {
-        state.step = last_step(&store, id, name).or(state.step);
-        if !heading["alive"].as_bool().unwrap_or(false) {
-            "interrupted".clone_into(&mut state.state);
-        }
-    }
+    let Some(id) = named(&ids, args.run.as_deref())? else { return forgotten(global, &store) };
+    let history = history::read(&store, id);
+    let (heading, stages) = told(&store, &history);
+    remark(&history, heading["alive"] == json!(true));
     if global.json {
         return print_json(&json!({ "run": heading, "stages": stages }));
     }
     print(&heading, &stages);
     Ok(Status::Done)
+}
+
+/// Returns the run that is meant, by its id, the beginning of it, or its number; the newest unless given.
+fn named<'a>(ids: &'a [String], wanted: Option<&str>) -> Result<Option<&'a String>> {
+    let Some(wanted) = wanted else { return Ok(ids.last()) };
+    let number = wanted.parse::<u64>().ok().filter(|number| *number > 0 && wanted.len() < 8);
+    let is_meant = |id: &&String| id.starts_with(wanted) || number.is_some_and(|number| history::number(id) == number);
+    let found: Vec<&String> = ids.iter().filter(is_meant).collect();
+    match found.as_slice() {
+        [] => Err(anyhow!("there is no run `{wanted}`")),
+        [one] => Ok(Some(one)),
+        several => {
+            let message = format!("`{wanted}` may be any of {}", count(several.len(), "run"));
+            Err(Advice::new(message, "`r1flow status --all` lists them: write more of its id").into())
+        }
+    }
+}
+
+/// There is no history; the results are there nevertheless.
+fn forgotten(global: &Global, store: &Store) -> Result<Status> {
+    let results = store.all_records()?.len();
+    if results == 0 {
+        return Err(anyhow!("nothing has run in this store yet"));
+    }
+    if global.json {
+        return print_json(&json!({ "run": Value::Null, "stages": {} }));
+    }
+    let are = if results == 1 { "is" } else { "are" };
+    ui::line(&format!("no run is on record any more; {} {are} in the store", count(results, "result")));
+    Ok(Status::Done)
+}
+
+/// Says what of a history cannot be read.
+fn remark(history: &History, is_alive: bool) {
+    let History { id, spoilt, trouble, .. } = history;
+    if let Some(trouble) = trouble {
+        ui::note(&format!("the history of {id} cannot be read: {trouble}"));
+    }
+    // The last line of a run that goes on may be half written.
+    let spoilt = spoilt - usize::from(is_alive).min(*spoilt);
+    if spoilt > 0 {
+        ui::note(&format!("{} of the history of {id} torn, altered or of another version", said(spoilt)));
+    }
+}
+
+fn said(lines: usize) -> String {
+    format!("{} {}", count(lines, "line"), if lines == 1 { "is" } else { "are" })
+}
+
+/// Returns what a run tells of itself and of its stages.
+fn told(store: &Store, history: &History) -> (Value, BTreeMap<String, StageState>) {
+    let mut stages: BTreeMap<String, StageState> = BTreeMap::new();
+    let mut heading = json!({ "run": history.id });
+    for entry in &history.entries {
+        apply_event(&entry.event, &mut stages, &mut heading);
+    }
+    for (name, state) in stages.iter_mut().filter(|(_, state)| state.state == "running") {
+        state.step = last_step(store, &history.id, name).or(state.step);
+        if !heading["alive"].as_bool().unwrap_or(false) {
+            "interrupted".clone_into(&mut state.state);
+        }
+    }
+    (heading, stages)
+}
+
+/// Returns what a run tells of one stage.
+pub(crate) fn stage_state(store: &Store, history: &History, stage: &str) -> StageState {
+    told(store, history).1.remove(stage).unwrap_or_default()
 }
 
 fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading: &mut Value) {
@@ -79,7 +135,7 @@ fn apply_event(event: &Event, stages: &mut BTreeMap<String, StageState>, heading
         }
         Event::Fresh { stage, .. } => set(stage, "fresh"),
         Event::Waiting { stage } => set(stage, "waiting"),
-        Event::Started { stage, kind, attempt, resumed_from } => {
+        Event::Started { stage, kind, attempt, resumed_from, .. } => {
             set(stage, "running");
             let entry = stages.entry(stage.clone()).or_default();
             entry.kind = Some(kind.clone());
@@ -137,12 +193,17 @@ pub(crate) fn is_running(entries: &[Entry]) -> bool {
     !has_finished && begun.is_some_and(is_alive)
 }
 
-/// The last whole line of a running stage's metrics.
+/// The last whole line of a running stage's metrics; of a long file only the end is read.
 fn last_step(store: &Store, id: &str, stage: &str) -> Option<u64> {
+    const END: u64 = 1 << 16;
     let path = run::stage_metrics(&store.runs_dir().join(id), stage);
-    let text = std::fs::read_to_string(path).ok()?;
-    let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.find_map(|line| line["step"].as_u64())
+    let mut file = std::fs::File::open(path).ok()?;
+    let len = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(END))).ok()?;
+    let mut end = Vec::new();
+    file.take(END).read_to_end(&mut end).ok()?;
+    let lines = end.rsplit(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find_map(|line| line["step"].as_u64())
 }
 
 fn print(heading: &Value, stages: &BTreeMap<String, StageState>) {
@@ -168,10 +229,9 @@ fn print(heading: &Value, stages: &BTreeMap<String, StageState>) {
 fn list(global: &Global, store: &Store, ids: &[String]) -> Result<Status> {
     let mut rows = Vec::new();
     for id in ids {
-        let mut heading = json!({ "run": id });
-        for entry in run::events(store, id)? {
-            apply_event(&entry.event, &mut BTreeMap::new(), &mut heading);
-        }
+        let history = history::read_about(store, id, "");
+        let (heading, _) = told(store, &history);
+        remark(&history, heading["alive"] == json!(true));
         rows.push(heading);
     }
     if global.json {

@@ -3,22 +3,27 @@
 use std::num::NonZeroUsize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
+use engine::event::Event;
 use engine::schedule::Halt;
 use engine::select::Selection;
 use engine::verify::{Draw, Outcome, Verdict, verify};
 use store::Store;
 use tokio::sync::watch;
 
-use super::apply::{MachineArgs, explained, listen};
+use super::apply::{MachineArgs, explained, listening};
+use super::audience::Audience;
 use super::scores::fresh_records;
-use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
-use crate::ui::{self, Progress, Style, count, duration};
+use super::{Global, Status, WorkflowArgs, audit, find_store, load_workflow, print_json};
+use crate::ui::{self, Style, count, duration};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    workflow: WorkflowArgs,
+    workflow: Option<WorkflowArgs>,
+    /// Read every byte of the store, whatever workflow it belongs to: results, checkpoints, rows, records, history.
+    #[arg(long, conflicts_with_all = ["file", "rerun"])]
+    all: bool,
     /// Run stages again, those named or all: a segment of one that trains, the whole of another.
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     rerun: Option<Vec<String>>,
@@ -33,35 +38,42 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
-    let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
+    let Some(named) = &args.workflow else {
+        if !args.all {
+            bail!("name a workflow file, or give `--all` for every byte of the store");
+        }
+        return audit::run(global, &find_store(global)?);
+    };
+    let Some(workflow) = load_workflow(global, named)? else { return Ok(Status::Refused) };
     let store = find_store(global)?;
     let Some(stages) = &args.rerun else { return check_bytes(global, workflow, &store) };
     let (sender, halt) = watch::channel(Halt::Run);
     let selection = Selection { only: stages.clone(), ..Selection::default() };
     let options = args.machine.options(global, selection, halt)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let verdicts = runtime.block_on(async {
-        let interrupts = tokio::spawn(listen(sender));
-        let mut progress = Progress::begin(false);
-        let is_shown = !global.json;
-        let draw = Draw { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
-        let verdicts = verify(workflow, &store, draw, &options, |event| {
+    let draw = Draw { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
+    let is_shown = !global.json;
+    let verdicts = listening(sender, Audience::begin(false), async |speaker| {
+        let show = |event: &Event| {
             if is_shown {
-                progress.show(event);
+                speaker.event(event);
             }
-        });
-        let verdicts = verdicts.await;
-        interrupts.abort();
-        verdicts
-    });
+        };
+        verify(workflow, &store, draw, &options, show).await
+    })?;
     let verdicts = verdicts.map_err(explained)?;
     if global.json {
         print_json(&verdicts)?;
     } else {
         verdicts.iter().for_each(print);
     }
-    let is_well = verdicts.iter().all(|verdict| matches!(verdict.outcome, Outcome::Same | Outcome::NotFresh));
-    Ok(if is_well { Status::Done } else { Status::StageFailed })
+    let is_any = |of: fn(&Outcome) -> bool| verdicts.iter().any(|verdict| of(&verdict.outcome));
+    Ok(if is_any(|outcome| matches!(outcome, Outcome::Differs(_) | Outcome::Failed(_))) {
+        Status::StageFailed
+    } else if is_any(|outcome| matches!(outcome, Outcome::Stopped)) {
+        Status::Interrupted
+    } else {
+        Status::Done
+    })
 }
 
 /// Returns a seed that no other call has.
@@ -71,7 +83,7 @@ fn of_the_moment() -> u64 {
 }
 
 fn print(verdict: &Verdict) {
-    let Verdict { stage, from, to, seconds, outcome } = verdict;
+    let Verdict { stage, from, to, seconds, outcome, processors } = verdict;
     let steps = match (from, to) {
         (0, None) => String::new(),
         (from, None) => format!(" from step {from}"),
@@ -81,6 +93,7 @@ fn print(verdict: &Verdict) {
     match outcome {
         Outcome::Same => ui::line(&format!("{} {stage}{steps}  {time}", ui::styled("same   ", Style::Good))),
         Outcome::NotFresh => ui::line(&format!("{} {stage}: not fresh", ui::styled("skipped", Style::Dim))),
+        Outcome::Stopped => ui::line(&format!("{} {stage}{steps}", ui::styled("stopped", Style::Warn))),
         Outcome::Failed(message) => {
             ui::line(&format!("{} {stage}{steps}: {message}", ui::styled("failed ", Style::Bad)));
         }
@@ -88,6 +101,11 @@ fn print(verdict: &Verdict) {
             for (output, was, is) in outputs {
                 let digests = format!("was {}, is {}", was.short(), is.short());
                 ui::line(&format!("{} {stage}.{output}{steps}: {digests}", ui::styled("differs", Style::Bad)));
+            }
+            if let Some((was, is)) = processors {
+                ui::line(&format!(
+                    "        made on {was}, run again on {is}: other instruction sets may give other bits"
+                ));
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Progress of a download: a bar on a terminal, lines elsewhere.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Style, bytes, complain, styled};
+use super::{Style, bytes, complain, out, styled, visible};
 
 /// Time between two lines about one file.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -22,10 +21,11 @@ pub(crate) struct Download {
 impl Download {
     /// Begins with what an earlier try has left.
     pub(crate) fn begin(name: &str, size: u64, have: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = out::is_live().then(|| {
             let template = "  {prefix} [{bar:24}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template).expect("a constant template");
-            let bar = ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(name.to_owned());
+            let bar =
+                ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(visible(name).into_owned());
             bar.with_position(have)
         });
         Self { name: name.to_owned(), size, have, bar, last_line: Instant::now() }

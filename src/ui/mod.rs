@@ -1,34 +1,25 @@
 //! The only place that prints. Results go to stdout, everything else to stderr.
 
 mod download;
+mod out;
 mod progress;
+mod sparkline;
 mod table;
+mod text;
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use anstyle::{AnsiColor, Style as AnsiStyle};
 
 pub(crate) use download::Download;
 pub(crate) use progress::Progress;
+pub(crate) use sparkline::Sparkline;
 pub(crate) use table::Table;
+pub(crate) use text::{Style, placeheld, visible};
 
 use crate::commands::{Color, Global};
 
-static HAS_COLOR: AtomicBool = AtomicBool::new(false);
-static HAS_READER: AtomicBool = AtomicBool::new(true);
-
 /// Takes note of how the user wants to be spoken to.
 pub(crate) fn start(global: &Global) {
-    let wanted = match global.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
-    HAS_COLOR.store(wanted, Ordering::Relaxed);
+    out::start(global.color);
     let level = match global.verbose {
         0 => "warn",
         1 => "info",
@@ -36,39 +27,41 @@ pub(crate) fn start(global: &Global) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("R1FLOW_LOG").unwrap_or_else(|_| level.into());
     // A second subscriber only in tests that call this twice; the first stays.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    // Where stderr is gone, a complaint about that would be a panic.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Complaints)
+        .with_ansi(false)
+        .with_target(false)
+        .log_internal_errors(false)
+        .try_init();
     // What libraries trace has requests in it, byte by byte, and with them the hub's token.
     log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
 }
 
-pub(crate) fn has_color() -> bool {
-    HAS_COLOR.load(Ordering::Relaxed)
+/// Stderr, for what libraries have to say.
+struct Complaints;
+
+impl std::io::Write for Complaints {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        complain(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
-/// What a piece of text is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Style {
-    Good,
-    Warn,
-    Bad,
-    Dim,
-    Strong,
+/// Returns whether remarks and mistakes have colours.
+pub(crate) fn errors_have_color() -> bool {
+    out::errors_have_color()
 }
 
 /// Returns text with its colour, where colours are wanted.
 pub(crate) fn styled(text: &str, style: Style) -> String {
-    if !has_color() || text.is_empty() {
-        return text.to_owned();
-    }
-    let style = match style {
-        Style::Good => AnsiColor::Green.on_default(),
-        Style::Warn => AnsiColor::Yellow.on_default(),
-        Style::Bad => AnsiColor::Red.on_default(),
-        Style::Dim => AnsiStyle::new().dimmed(),
-        Style::Strong => AnsiStyle::new().bold(),
-    };
-    format!("{style}{text}{style:#}")
+    let has_color = out::has_color() || out::errors_have_color();
+    if has_color && !text.is_empty() { text::marked(text, style) } else { text.to_owned() }
 }
 
 /// Prints a line of the result.
@@ -76,11 +69,24 @@ pub(crate) fn line(text: &str) {
     raw(&format!("{text}\n"));
 }
 
-/// Prints text of the result as it is.
+/// Prints text of the result.
 pub(crate) fn raw(text: &str) {
-    if put(&mut std::io::stdout().lock(), text).is_err() {
-        HAS_READER.store(false, Ordering::Relaxed);
-    }
+    out::put(text::painted(text, out::has_color()).as_bytes());
+}
+
+/// Prints JSON of the result. Only a terminal gets it with more escaped than JSON asks for.
+pub(crate) fn json(text: &str) {
+    out::put(if out::is_terminal() { text::visible_json(text) } else { text.into() }.as_bytes());
+}
+
+/// Prints bytes of a log or a data set: as they are, but for a terminal.
+pub(crate) fn data(bytes: &[u8]) {
+    if out::is_terminal() { raw(&String::from_utf8_lossy(bytes)) } else { out::put(bytes) }
+}
+
+/// Returns whether the result goes to a terminal.
+pub(crate) fn is_terminal() -> bool {
+    out::is_terminal()
 }
 
 /// Prints a table of the result.
@@ -101,20 +107,40 @@ pub(crate) fn error(text: &str, help: Option<&str>) {
     }
 }
 
-/// Prints to stderr as it is.
+/// Prints to stderr.
 pub(crate) fn complain(text: &str) {
-    // Whoever closed stderr does not want to hear of it.
-    let _ = put(&mut std::io::stderr().lock(), text);
+    out::complain(text::painted(text, out::errors_have_color()).as_bytes());
 }
 
-/// Returns whether anybody still reads the result; `r1flow … | head` is satisfied early.
+/// Prints to stderr what a renderer has made, whose colours stay.
+pub(crate) fn complain_rendered(text: &str) {
+    out::complain(text::rendered(text).as_bytes());
+}
+
+/// Prints what the parser of the command line has to say, and returns the exit code.
+pub(crate) fn usage(error: &clap::Error) -> u8 {
+    out::start(Color::Auto);
+    let is_plain = std::env::args_os().all(|word| word.to_str().is_some_and(|word| !word.contains(text::is_control)));
+    let has_color = is_plain && if error.use_stderr() { out::errors_have_color() } else { out::has_color() };
+    let said = error.render();
+    let said = if has_color { said.ansi().to_string() } else { said.to_string() };
+    let said = text::rendered(&said);
+    if error.use_stderr() {
+        out::complain(said.as_bytes())
+    } else {
+        out::put(said.as_bytes())
+    }
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// Returns whether the result is still read; `r1flow … | head` is satisfied early.
 pub(crate) fn has_reader() -> bool {
-    HAS_READER.load(Ordering::Relaxed)
+    out::has_reader()
 }
 
-fn put(out: &mut impl Write, text: &str) -> std::io::Result<()> {
-    out.write_all(text.as_bytes())?;
-    out.flush()
+/// Returns why the result could not be printed to its end.
+pub(crate) fn trouble() -> Option<String> {
+    out::trouble()
 }
 
 /// Returns a path as seen from the current folder.
@@ -152,22 +178,6 @@ pub(crate) fn bytes(size: u64) -> String {
     if unit == 0 { format!("{size} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// Draws values as a line of at most 32 blocks.
-pub(crate) fn sparkline(values: &[f64]) -> String {
-    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let width = values.len().min(32);
-    let means: Vec<f64> = (0..width)
-        .map(|at| {
-            let part = &values[at * values.len() / width..(at + 1) * values.len() / width];
-            part.iter().sum::<f64>() / part.len() as f64
-        })
-        .collect();
-    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let scale = if high > low { 7.0 / (high - low) } else { 0.0 };
-    means.iter().map(|mean| BLOCKS[((mean - low) * scale).round() as usize]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +191,5 @@ mod tests {
         assert_eq!((count(1, "row"), count(0, "row")), ("1 row".to_owned(), "0 rows".to_owned()));
         assert_eq!(bytes(1_023), "1023 B");
         assert_eq!(bytes(1_536), "1.5 KiB");
-        assert_eq!(sparkline(&[0.0, 1.0, 2.0, 7.0]), "▁▂▃█");
-        assert_eq!(sparkline(&[1.0, 1.0]), "▁▁");
     }
 }

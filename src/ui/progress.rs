@@ -1,13 +1,12 @@
 //! Progress of a run: a live line for each running stage on a terminal, plain lines elsewhere, events as JSON on wish.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use engine::event::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Style, complain, duration, line, styled};
+use super::{Style, complain, duration, json, out, styled, text, visible};
 
 /// Time between two plain lines about one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -31,20 +30,24 @@ struct Running {
 
 impl Progress {
     pub(crate) fn begin(json: bool) -> Self {
-        let bars = (!json && std::io::stderr().is_terminal()).then(MultiProgress::new);
+        let bars = (!json && out::is_live()).then(MultiProgress::new);
+        // A target that is hidden swallows what is said above it.
+        let bars = bars.filter(|bars| !bars.is_hidden());
         Self { json, bars, running: HashMap::new(), fresh: 0 }
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
         if self.json {
-            line(&serde_json::to_string(event).expect("an event is plain data"));
+            json(&format!("{}\n", serde_json::to_string(event).expect("an event is plain data")));
             return;
         }
         match event {
             Event::RunStarted { .. } | Event::Checkpoint { .. } => {}
             Event::Fresh { .. } => self.fresh += 1,
             Event::Waiting { stage } => self.say(&format!("{stage}: another run is at it; waiting for its result")),
-            Event::Started { stage, kind, attempt, resumed_from } => self.started(stage, kind, *attempt, *resumed_from),
+            Event::Started { stage, kind, attempt, resumed_from, .. } => {
+                self.started(stage, kind, *attempt, *resumed_from)
+            }
             Event::Progress { stage, step, total, unit, metrics } => {
                 let shown = SHOWN.iter().find_map(|name| Some(format!(", {name} {:.3}", metrics.get(*name)?)));
                 self.progress(stage, *step, *total, unit, &shown.unwrap_or_default());
@@ -87,7 +90,7 @@ impl Progress {
             let bar = bars.add(ProgressBar::new(1));
             let style = ProgressStyle::with_template("{prefix:24} [{bar:24}] {msg}").expect("a constant template");
             bar.set_style(style.progress_chars("=> "));
-            bar.set_prefix(stage.to_owned());
+            bar.set_prefix(visible(stage).into_owned());
             bar
         });
         if bar.is_none() {
@@ -108,7 +111,7 @@ impl Progress {
         if let Some(bar) = &running.bar {
             bar.set_length(total);
             bar.set_position(step);
-            bar.set_message(text);
+            bar.set_message(visible(&text).into_owned());
         } else if running.last_line.elapsed() >= PLAIN_EVERY {
             running.last_line = Instant::now();
             self.say(&format!("  {stage}: {text}"));
@@ -124,7 +127,7 @@ impl Progress {
     /// Prints a line above the live ones.
     fn say(&self, text: &str) {
         match &self.bars {
-            Some(bars) => drop(bars.println(text)),
+            Some(bars) => drop(bars.println(text::painted(text, out::errors_have_color()))),
             None => complain(&format!("{text}\n")),
         }
     }

@@ -28,6 +28,8 @@ use std::process::ExitCode;
 
 use engine::stage::{Kind, kind};
 
+pub use lm::processor::processor;
+
 /// Every stage kind that the worker can run, in the order of the recipe.
 pub const KINDS: &[Kind] = &[
     kind::<tasks::Tasks>(),

@@ -1,18 +1,25 @@
 //! Checkpoints: resumable training state, kept under (prefix fingerprint, step).
 //!
 //! One that is no longer kept leaves its digest, so that training can be run again and compared at that step.
+//!
+//! ```text
+//! checkpoints/ab/<62 hex>/<n>.json            step, tree, meta, sealed
+//! checkpoints/ab/<62 hex>/<n>.digest          {"digest": …}, sealed
+//! checkpoints/ab/<62 hex>/<n>.wish-<process>  a stage of that process waits and wants to go on from `n` or before
+//! ```
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::record::read_if_there;
+use crate::seal::{is_sealed, seal};
 use crate::tree::TreeRef;
-use crate::{Store, layout, publish};
+use crate::{Store, layout};
 
 /// A stored checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,13 +32,16 @@ pub struct CheckpointRecord {
     pub meta: Value,
 }
 
+/// The state at a step of which the checkpoint is no longer kept.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Retired {
+    digest: Digest,
+}
+
 impl Store {
     /// Stores a checkpoint of `step` steps under `key`; its tree must be stored before.
     pub fn put_checkpoint(&self, key: &Digest, step: u64, tree: &TreeRef, meta: Value) -> Result<()> {
-        let path = self.checkpoint_file(key, step);
-        let record = CheckpointRecord { step, tree: *tree, meta };
-        let bytes = serde_json::to_vec(&record).map_err(|source| Error::Encode { path: path.clone(), source })?;
-        publish::replace(&layout::tmp(self.root()), &path, &bytes)
+        self.put_sealed(&checkpoint_file(key, step), &CheckpointRecord { step, tree: *tree, meta })
     }
 
     /// Returns the steps of which there are checkpoints under `key`, ascending.
@@ -43,8 +53,8 @@ impl Store {
     pub fn checkpoint_digests(&self, key: &Digest) -> Result<BTreeMap<u64, Digest>> {
         let mut digests = BTreeMap::new();
         for step in self.steps_with(key, ".digest")? {
-            let text = read_if_there(&self.digest_file(key, step))?.unwrap_or_default();
-            digests.extend(std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).map(|it| (step, it)));
+            let retired = self.sealed::<Retired>(&digest_file(key, step))?;
+            digests.extend(retired.map(|retired| (step, retired.digest)));
         }
         for step in self.checkpoint_steps(key)? {
             digests.extend(self.checkpoint(key, step)?.map(|checkpoint| (step, checkpoint.tree.digest)));
@@ -54,14 +64,10 @@ impl Store {
 
     /// Returns the steps of the files under `key` whose names end with `suffix`, ascending.
     fn steps_with(&self, key: &Digest, suffix: &str) -> Result<Vec<u64>> {
-        let folder = layout::checkpoints(self.root(), key);
-        if !folder.exists() {
-            return Ok(Vec::new());
-        }
         let mut steps = Vec::new();
-        for entry in fs_err::read_dir(folder)? {
-            let name = entry?.file_name();
-            steps.extend(name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse::<u64>().ok()));
+        for (file, _) in self.root.entries(&layout::checkpoints(key))? {
+            let name = file.file_name().and_then(|name| name.to_str());
+            steps.extend(name.and_then(|name| name.strip_suffix(suffix)?.parse::<u64>().ok()));
         }
         steps.sort_unstable();
         Ok(steps)
@@ -69,15 +75,15 @@ impl Store {
 
     /// Returns a checkpoint if it is there and whole.
     pub fn checkpoint(&self, key: &Digest, step: u64) -> Result<Option<CheckpointRecord>> {
-        let Some(bytes) = read_if_there(&self.checkpoint_file(key, step))? else { return Ok(None) };
-        let record: Option<CheckpointRecord> = serde_json::from_slice(&bytes).ok();
-        Ok(record.filter(|record| self.is_whole(&record.tree.digest)))
+        let record = self.sealed::<CheckpointRecord>(&checkpoint_file(key, step))?;
+        Ok(record.filter(|record| record.step == step && self.is_whole(&record.tree.digest)))
     }
 
     /// Forgets a checkpoint but for its digest, and removes the objects that nothing else refers to. The caller must not hold
-    /// the store: this waits until nobody does.
+    /// the store: this waits until no process does. One that another process has retired before is left alone.
     pub fn retire_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
-        let Some(bytes) = read_if_there(&self.checkpoint_file(key, step))? else { return Ok(()) };
+        let _alone = self.alone()?;
+        let Some(bytes) = self.root.read_if_there(&checkpoint_file(key, step))? else { return Ok(()) };
         self.forget_checkpoint(key, step)?;
         let mut objects = HashSet::new();
         self.mark(&bytes, &mut objects);
@@ -86,22 +92,39 @@ impl Store {
 
     /// Leaves of a checkpoint its digest alone; the objects stay.
     pub(crate) fn forget_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
-        let path = self.checkpoint_file(key, step);
-        if let Some(Ok(record)) = read_if_there(&path)?.map(|bytes| serde_json::from_slice::<CheckpointRecord>(&bytes))
-        {
-            let digest = record.tree.digest.to_string();
-            publish::replace(&layout::tmp(self.root()), &self.digest_file(key, step), digest.as_bytes())?;
+        let path = checkpoint_file(key, step);
+        if let Some(record) = self.sealed::<CheckpointRecord>(&path)? {
+            self.put_sealed(&digest_file(key, step), &Retired { digest: record.tree.digest })?;
         }
-        Ok(fs_err::remove_file(path)?)
+        self.root.remove_file(&path).map(drop)
     }
 
-    pub(crate) fn checkpoint_file(&self, key: &Digest, step: u64) -> PathBuf {
-        layout::checkpoints(self.root(), key).join(format!("{step}.json"))
+    /// Writes a small file with a check of itself and its name, durably.
+    pub(crate) fn put_sealed(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+        let bytes = serde_json::to_vec(value).map_err(|source| Error::Encode { path: path.to_owned(), source })?;
+        self.replace(path, &seal(&path.to_string_lossy(), &bytes))
     }
 
-    fn digest_file(&self, key: &Digest, step: u64) -> PathBuf {
-        layout::checkpoints(self.root(), key).join(format!("{step}.digest"))
+    /// Returns what a small file says, nothing if it is not there or not as it was written.
+    pub(crate) fn sealed<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
+        let bytes = self.root.read_if_there(path)?;
+        let bytes = bytes.filter(|bytes| {
+            let is_sealed = is_sealed(&path.to_string_lossy(), bytes);
+            if !is_sealed {
+                tracing::warn!(path = %path.display(), "a file of the store is damaged and counts as absent");
+            }
+            is_sealed
+        });
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
+}
+
+pub(crate) fn checkpoint_file(key: &Digest, step: u64) -> PathBuf {
+    layout::checkpoints(key).join(format!("{step}.json"))
+}
+
+fn digest_file(key: &Digest, step: u64) -> PathBuf {
+    layout::checkpoints(key).join(format!("{step}.digest"))
 }
 
 #[cfg(test)]
@@ -128,5 +151,48 @@ mod tests {
         assert_eq!([3, 20, 100].map(is_whole), [true, false, true]);
         store.retire_checkpoint(&key, 3).unwrap();
         assert_eq!(store.checkpoint_steps(&key).unwrap(), [20, 100]);
+    }
+
+    #[test]
+    fn a_changed_number_or_a_file_in_the_place_of_another_is_no_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let key = Digest::of(b"key");
+        for step in [4, 6] {
+            let attempt = store.new_attempt_dir("a").unwrap();
+            fs_err::write(attempt.path().join("state"), step.to_string()).unwrap();
+            let tree = store.adopt_dir(attempt.path()).unwrap();
+            store.put_checkpoint(&key, step, &tree, json!({"seconds": 1.0})).unwrap();
+        }
+        let [four, six] = [4, 6].map(|step| store.root().join(checkpoint_file(&key, step)));
+        let text = fs_err::read_to_string(&four).unwrap();
+        assert!(text.contains("\"step\":4"));
+        fs_err::write(&four, text.replace("\"step\":4", "\"step\":5")).unwrap();
+        assert_eq!(store.checkpoint(&key, 4).unwrap(), None);
+        fs_err::rename(&six, &four).unwrap();
+        assert_eq!(store.checkpoint(&key, 4).unwrap(), None);
+        fs_err::write(&four, text).unwrap();
+        assert!(store.checkpoint(&key, 4).unwrap().is_some());
+    }
+
+    #[test]
+    fn two_processes_retire_one_checkpoint_without_harm() {
+        let dir = tempfile::tempdir().unwrap();
+        let stores = [(); 2].map(|()| Store::open(&dir.path().join("store")).unwrap());
+        let key = Digest::of(b"key");
+        for round in 0..50 {
+            let attempt = stores[0].new_attempt_dir("a").unwrap();
+            fs_err::write(attempt.path().join("state"), round.to_string()).unwrap();
+            let tree = stores[0].adopt_dir(attempt.path()).unwrap();
+            stores[0].put_checkpoint(&key, round, &tree, Value::Null).unwrap();
+            std::thread::scope(|scope| {
+                let threads = stores.each_ref().map(|store| scope.spawn(|| store.retire_checkpoint(&key, round)));
+                for thread in threads {
+                    thread.join().unwrap().unwrap();
+                }
+            });
+        }
+        assert!(stores[0].checkpoint_steps(&key).unwrap().is_empty());
+        assert_eq!(stores[0].checkpoint_digests(&key).unwrap().len(), 50);
     }
 }

@@ -1,21 +1,29 @@
 //! Collection: objects that nothing refers to any more are removed.
 //!
-//! What a record, a checkpoint or rows refer to stays; nothing else is an artifact. Whoever knows which of those are still
-//! of use may let the others go as well ([`Keep::only`]): their lines stay in the journal, which is never rewritten, and
-//! say what there was, but without its outputs a record counts as absent. An object comes before what refers to
-//! it, so whoever makes one holds the store from before the object until after the reference ([`Store::hold`]), and a
-//! collection works only while nobody does.
+//! What a record, a checkpoint or rows refer to stays; nothing else is an artifact. A caller that knows which of those are
+//! still of use may let the others go as well ([`Keep::only`]): their lines stay in the journal, which is never rewritten,
+//! and say what there was, but without its outputs a record counts as absent. An object comes before what refers to it, so
+//! the process that makes one holds the store from before the object until after the reference ([`Store::hold`]), and a
+//! collection works only while no process does.
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::checkpoint::checkpoint_file;
 use crate::digest::Digest;
-use crate::error::Result;
-use crate::record::{Record, decode, read_if_there};
-use crate::{Store, layout};
+use crate::error::{Error, Result};
+use crate::layout::{self, digest_of};
+use crate::lock::locked;
+use crate::record::{Record, decode};
+use crate::Store;
+
+pub(crate) use marks::Marks;
+
+#[path = "marks.rs"]
+mod marks;
 
 /// The right to make objects that nothing refers to yet, until dropped; any number at a time.
 #[derive(Debug)]
@@ -60,14 +68,37 @@ impl Store {
     /// Keeps objects from being collected. Waits while a collection is at work, and blocks the thread meanwhile.
     pub fn hold(&self) -> Result<Hold> {
         let file = self.collection_lock()?;
-        file.lock_shared()?;
+        self.collection_locked(file.lock_shared())?;
         Ok(Hold { _file: file })
     }
 
     /// Forgets the checkpoints and rows that are not to be kept, then removes every object that nothing refers to. Returns
-    /// how much that was; `is_dry` only counts. Waits while anybody holds the store, and blocks the thread meanwhile.
-    pub fn collect(&self, keep: &Keep, is_dry: bool) -> Result<Collected> {
+    /// how much that was. Waits while any process holds the store, and blocks the thread meanwhile.
+    pub fn collect(&self, keep: &Keep) -> Result<Collected> {
         let _alone = self.alone()?;
+        let (collected, forgotten, objects) = self.collectable(keep)?;
+        forgotten.iter().try_for_each(|(key, step)| self.forget_checkpoint(key, *step))?;
+        for key in self.keys(layout::all_rows())?.iter().filter(|key| !keeps_rows(keep.only.as_ref(), key)) {
+            self.root.remove_tree(&layout::rows(key))?;
+        }
+        for digest in objects {
+            self.root.remove_file(&layout::object(&digest))?;
+        }
+        self.sweep_drafts()?;
+        Ok(collected)
+    }
+
+    /// Returns what [`Store::collect`] would remove, and removes nothing. It also reads a store that cannot be written to.
+    pub fn would_collect(&self, keep: &Keep) -> Result<Collected> {
+        let _alone = match self.alone() {
+            Err(Error::Io(error)) if is_read_only(&error) => None,
+            alone => Some(alone?),
+        };
+        Ok(self.collectable(keep)?.0)
+    }
+
+    /// Returns how much would go, which checkpoints would be forgotten, and which objects nothing would refer to.
+    fn collectable(&self, keep: &Keep) -> Result<(Collected, HashSet<(Digest, u64)>, Vec<Digest>)> {
         let forgotten = self.superfluous(keep)?;
         let only = keep.only.as_ref();
         let used = self.used(&forgotten, only)?;
@@ -75,31 +106,34 @@ impl Store {
         if let Some(only) = only {
             collected.records = self.losers(only, &used)?;
         }
-        if !is_dry {
-            forgotten.iter().try_for_each(|(key, step)| self.forget_checkpoint(key, *step))?;
-            for key in self.keys("rows")?.iter().filter(|key| !keeps_rows(only, key)) {
-                fs_err::remove_dir_all(layout::rows(self.root(), key))?;
-            }
+        let mut objects = self.keys(layout::objects())?;
+        objects.retain(|digest| !used.contains(digest));
+        for digest in &objects {
+            collected.objects += 1;
+            collected.bytes += self.root.stat(&layout::object(digest))?.map_or(0, |found| found.st_size as u64);
         }
-        for folder in fs_err::read_dir(layout::objects(self.root()))? {
-            for object in fs_err::read_dir(folder?.path())? {
-                let path = object?.path();
-                if digest_of(&path).is_some_and(|digest| !used.contains(&digest)) {
-                    collected.take(path, is_dry)?;
+        Ok((collected, forgotten, objects))
+    }
+
+    /// Removes what processes that were killed have left beside the store's files: drafts, a spoilt index, wishes.
+    fn sweep_drafts(&self) -> Result<()> {
+        let is_draft = |name: &str| {
+            (name.starts_with("format.toml-") || name.starts_with("digests.")) || name.starts_with("index-")
+        };
+        for folder in [Path::new(""), Path::new("quarantine")] {
+            for (path, _) in self.root.entries(folder)? {
+                if path.file_name().and_then(|name| name.to_str()).is_some_and(is_draft) {
+                    self.root.remove_tree(&path)?;
                 }
             }
         }
-        Ok(collected)
+        self.sweep_wishes()
     }
 
-    /// Removes those of these objects that nothing refers to.
+    /// Removes those of these objects that nothing refers to. The caller has the store alone.
     pub(crate) fn collect_among(&self, candidates: &HashSet<Digest>) -> Result<()> {
-        let _alone = self.alone()?;
-        for digest in candidates.difference(&self.used(&HashSet::new(), None)?) {
-            let path = self.object_path(digest);
-            if path.exists() {
-                fs_err::remove_file(path)?;
-            }
+        for digest in self.marks.unused_among(self, candidates)? {
+            self.root.remove_file(&layout::object(&digest))?;
         }
         Ok(())
     }
@@ -107,11 +141,12 @@ impl Store {
     /// Returns the checkpoints that are not to be kept.
     fn superfluous(&self, keep: &Keep) -> Result<HashSet<(Digest, u64)>> {
         let mut found = HashSet::new();
-        for key in self.keys("checkpoints")? {
+        for key in self.keys(layout::all_checkpoints())? {
             let is_alive = keep.only.as_ref().is_none_or(|only| only.checkpoints.contains(&key));
             let kept = if is_alive { keep.checkpoints.unwrap_or(usize::MAX) } else { 0 };
+            let wished = if is_alive { self.wished_checkpoints(&key)? } else { Vec::new() };
             let newest_first = self.checkpoint_steps(&key)?.into_iter().rev();
-            found.extend(newest_first.skip(kept).map(|step| (key, step)));
+            found.extend(newest_first.skip(kept).filter(|step| !wished.contains(step)).map(|step| (key, step)));
         }
         Ok(found)
     }
@@ -136,27 +171,28 @@ impl Store {
             }
             _ => used.extend(named_in(line.record)),
         })?;
-        for key in self.keys("checkpoints")? {
+        for key in self.keys(layout::all_checkpoints())? {
             for step in self.checkpoint_steps(&key)? {
                 if !forgotten.contains(&(key, step)) {
-                    self.mark(&read_if_there(&self.checkpoint_file(&key, step))?.unwrap_or_default(), &mut used);
+                    let reference = self.root.read_if_there(&checkpoint_file(&key, step))?;
+                    self.mark(&reference.unwrap_or_default(), &mut used);
                 }
             }
         }
-        for key in self.keys("rows")?.iter().filter(|key| keeps_rows(only, key)) {
-            for part in fs_err::read_dir(layout::rows(self.root(), key))? {
-                self.mark(&fs_err::read(part?.path())?, &mut used);
+        for key in self.keys(layout::all_rows())?.iter().filter(|key| keeps_rows(only, key)) {
+            for (part, _) in self.root.entries(&layout::rows(key))? {
+                self.mark(&self.root.read_if_there(&part)?.unwrap_or_default(), &mut used);
             }
         }
         Ok(used)
     }
 
-    /// Returns the keys under which a folder of the store holds something.
-    fn keys(&self, folder: &str) -> Result<Vec<Digest>> {
+    /// Returns the digests under which a fanned-out folder of the store holds something.
+    pub(crate) fn keys(&self, folder: &Path) -> Result<Vec<Digest>> {
         let mut keys = Vec::new();
-        for prefix in fs_err::read_dir(self.root().join(folder))? {
-            for key in fs_err::read_dir(prefix?.path())? {
-                keys.extend(digest_of(&key?.path()));
+        for (prefix, sort) in self.root.entries(folder)? {
+            if sort == rustix::fs::FileType::Directory {
+                keys.extend(self.root.entries(&prefix)?.iter().filter_map(|(path, _)| digest_of(path)));
             }
         }
         Ok(keys)
@@ -166,31 +202,27 @@ impl Store {
     pub(crate) fn mark(&self, reference: &[u8], used: &mut HashSet<Digest>) {
         for digest in named_in(&String::from_utf8_lossy(reference)) {
             used.insert(digest);
-            // A tree that is gone or damaged keeps nothing: its owner counts as absent.
-            if let Ok(tree) = self.tree(&digest) {
-                used.extend(tree.members.iter().map(|member| member.digest));
-            }
+            used.extend(self.marks.members(self, &digest).iter());
         }
     }
 
-    fn alone(&self) -> Result<File> {
+    pub(crate) fn alone(&self) -> Result<File> {
         let file = self.collection_lock()?;
-        file.lock()?;
+        self.collection_locked(file.lock())?;
         Ok(file)
     }
 
     fn collection_lock(&self) -> Result<File> {
-        let path = layout::collection_lock(self.root());
-        Ok(fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0)
+        self.root.append(layout::collection_lock())
+    }
+
+    fn collection_locked(&self, result: std::io::Result<()>) -> Result<()> {
+        locked(result, &self.root.path().join(layout::collection_lock()))
     }
 }
 
-impl Collected {
-    fn take(&mut self, object: PathBuf, is_dry: bool) -> Result<()> {
-        self.objects += 1;
-        self.bytes += fs_err::metadata(&object)?.len();
-        if is_dry { Ok(()) } else { Ok(fs_err::remove_file(object)?) }
-    }
+fn is_read_only(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied)
 }
 
 fn keeps_rows(only: Option<&Alive>, key: &Digest) -> bool {
@@ -200,12 +232,6 @@ fn keeps_rows(only: Option<&Alive>, key: &Digest) -> bool {
 /// Returns every digest in a text.
 fn named_in(text: &str) -> impl Iterator<Item = Digest> {
     text.match_indices("b3:").filter_map(|(start, mark)| Digest::from_hex(text.get(start + mark.len()..)?.get(..64)?))
-}
-
-/// Returns the digest that a place in a fanned-out folder stands for.
-fn digest_of(place: &Path) -> Option<Digest> {
-    let folder = place.parent()?.file_name()?.to_str()?;
-    Digest::from_hex(&format!("{folder}{}", place.file_name()?.to_str()?))
 }
 
 #[cfg(test)]
@@ -252,11 +278,11 @@ mod tests {
         let only = HashSet::from([of_use]);
         let only = Alive { records: only.clone(), checkpoints: only.clone(), rows: only };
         let keep = Keep { only: Some(only), checkpoints: None };
-        let would = store.collect(&keep, true).unwrap();
+        let would = store.would_collect(&keep).unwrap();
         // Three files, and the manifests of their folders.
         assert_eq!((would.records, would.checkpoints, would.objects), (1, 1, 6));
         assert!(store.fresh_outputs(&past).unwrap().is_some(), "it only counts");
-        assert_eq!(store.collect(&keep, false).unwrap(), would);
+        assert_eq!(store.collect(&keep).unwrap(), would);
         for (file, stays) in [("shared", true), ("log", true), ("new", true), ("old", false)] {
             assert_eq!(has(&store, file), stays, "{file}");
         }
@@ -266,7 +292,7 @@ mod tests {
             assert_eq!(store.rows(&key).unwrap().len(), usize::from(stays));
             assert!(store.record(&key).unwrap().is_some(), "what there was can still be told");
         }
-        assert_eq!(store.collect(&keep, false).unwrap(), Collected::default());
+        assert_eq!(store.collect(&keep).unwrap(), Collected::default());
         record(&store, past, &["shared", "old"]);
         assert!(store.fresh_outputs(&past).unwrap().is_some(), "made again, it is there again");
     }
@@ -283,15 +309,15 @@ mod tests {
         tree(&store, &["orphan", "model"]);
 
         // The orphan and its manifest.
-        let would = store.collect(&Keep::default(), true).unwrap();
+        let would = store.would_collect(&Keep::default()).unwrap();
         assert!(would.objects == 2 && has(&store, "orphan"), "{would:?}");
-        assert_eq!(store.collect(&Keep::default(), false).unwrap(), would);
+        assert_eq!(store.collect(&Keep::default()).unwrap(), would);
         assert!(!has(&store, "orphan"));
         for kept in ["weights", "moments", "curve", "rows", "model", "log"] {
             assert!(has(&store, kept), "{kept}");
         }
         assert!(store.checkpoint(&key, 3).unwrap().is_some() && store.fresh_outputs(&key).unwrap().is_some());
-        assert_eq!(store.collect(&Keep::default(), false).unwrap(), Collected::default());
+        assert_eq!(store.collect(&Keep::default()).unwrap(), Collected::default());
     }
 
     #[test]
@@ -314,22 +340,22 @@ mod tests {
         let third = tree(&store, &["frozen", "three"]);
         store.put_checkpoint(&key, 3, &third, Value::Null).unwrap();
         let newest = Keep { checkpoints: Some(1), only: None };
-        let would = store.collect(&newest, true).unwrap();
+        let would = store.would_collect(&newest).unwrap();
         assert!(would.checkpoints == 1 && would.objects == 2 && has(&store, "two"), "{would:?}");
-        assert_eq!(store.collect(&newest, false).unwrap(), would);
+        assert_eq!(store.collect(&newest).unwrap(), would);
         assert!(!has(&store, "two") && has(&store, "three") && has(&store, "frozen"));
         assert_eq!(store.checkpoint_steps(&key).unwrap(), [3]);
         assert_eq!(store.checkpoint_digests(&key).unwrap().len(), 3);
     }
 
     #[test]
-    fn nothing_is_collected_while_somebody_holds_the_store() {
+    fn nothing_is_collected_while_a_process_holds_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let hold = store.hold().unwrap();
         let orphan = store.put_bytes(b"orphan").unwrap();
         std::thread::scope(|scope| {
-            let collection = scope.spawn(|| store.collect(&Keep::default(), false).unwrap());
+            let collection = scope.spawn(|| store.collect(&Keep::default()).unwrap());
             // A second holder is let in as long as the first has not gone.
             drop(store.hold().unwrap());
             store

@@ -14,7 +14,10 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// Made by another version of r1flow.
-    #[error("the store at `{root}` has format {found}, this program reads format {known}")]
+    #[error(
+        "the store at `{root}` has format {found}, this program reads format {known}: use the program that made it, \
+         or another folder with --store"
+    )]
     Format {
         /// The store.
         root: PathBuf,
@@ -23,13 +26,13 @@ pub enum Error {
         /// Ours.
         known: u32,
     },
-    /// An object's bytes do not match its name; it was moved aside.
-    #[error("object {digest} was damaged and has been moved to `{quarantine}`; run `apply` again to make it anew")]
+    /// An object's bytes do not match its name.
+    #[error("object {digest} was damaged{}; run `apply` again to make it anew", moved(.quarantine.as_ref()))]
     Corrupt {
         /// The object.
         digest: Digest,
-        /// Where it lies now.
-        quarantine: PathBuf,
+        /// Where it lies now; it could not be moved where the store is read-only.
+        quarantine: Option<PathBuf>,
     },
     /// A manifest is not one.
     #[error("object {digest} is not a tree: {reason}")]
@@ -55,4 +58,71 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+    /// A link where the store makes a file or a folder.
+    #[error("`{path}` is a link, and a store follows none of its own: put what it leads to in its place")]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A pipe, a device, a folder where a file is expected.
+    #[error("`{path}` is not a file")]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A path that a worker or another program named, and that lies elsewhere.
+    #[error("`{path}` does not lie inside `{folder}`")]
+    Outside {
+        /// The path.
+        path: PathBuf,
+        /// Where it should be.
+        folder: PathBuf,
+    },
+    /// A file of the store's own that is far larger than any that it makes.
+    #[error("`{path}` is larger than {most} bytes, more than the store ever writes there")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        most: u64,
+    },
+    /// A file that changed while it was read.
+    #[error("`{path}` changed while it was read: run the command again when it is whole")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that for the most part was never written.
+    #[error("`{path}` is not whole: {holes} of its {len} bytes were never written (is it still being downloaded?)")]
+    Holes {
+        /// The file.
+        path: PathBuf,
+        /// Bytes in holes.
+        holes: u64,
+        /// Its length.
+        len: u64,
+    },
+    /// A destination of an export that cannot be one.
+    #[error("`{path}` cannot be exported to: {reason}")]
+    Destination {
+        /// The destination.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A file system without locks.
+    #[error(
+        "the file system of `{path}` offers no file locks ({source}): mount it with locks, or keep the store on \
+         another disk with --store"
+    )]
+    NoLocks {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn moved(quarantine: Option<&PathBuf>) -> String {
+    quarantine.map_or_else(String::new, |path| format!(" and has been moved to `{}`", path.display()))
 }

@@ -1,54 +1,42 @@
-//! sled as a derived index: digests of input files by stat, and records by stage.
+//! sled as a derived index: records by stage.
 //!
 //! It is never the truth. It opens when first asked for something; when it cannot (another process holds it, or it is
 //! damaged, and then sled may panic) everything still works from the files, only slower. A damaged index is moved
 //! aside and built anew.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-use crate::digest::Digest;
-use crate::publish;
+use rustix::fs::FileType;
+
+use crate::root::Root;
+use crate::{layout, publish};
 
 /// The trees of the index.
 #[derive(Debug)]
 pub(crate) struct Open {
     db: sled::Db,
-    /// Identity of an input file (path, device, inode, size, times) → digest.
-    pub(crate) stat: sled::Tree,
-    /// `stage \0 finished \0 place in the journal` → empty; the empty key → bytes of the journal that it covers.
+    /// `stage \0 finished \0 place in the journal` → empty; the empty key → bytes of the journal that it covers, and
+    /// the number of entries.
     pub(crate) stages: sled::Tree,
 }
 
 /// An index that opens itself when needed.
 #[derive(Debug)]
 pub(crate) struct Index {
-    path: PathBuf,
+    root: Arc<Root>,
     open: OnceLock<Option<Open>>,
 }
 
 impl Index {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, open: OnceLock::new() }
+    pub(crate) fn new(root: Arc<Root>) -> Self {
+        Self { root, open: OnceLock::new() }
     }
 
     /// Returns the index, or nothing when it cannot be had now.
     pub(crate) fn get(&self) -> Option<&Open> {
-        self.open.get_or_init(|| open_or_rebuild(&self.path)).as_ref()
-    }
-
-    pub(crate) fn digest_of(&self, identity: &[u8]) -> Option<Digest> {
-        let found = self.get()?.stat.get(identity).ok()??;
-        <[u8; 32]>::try_from(found.as_ref()).ok().map(Digest::from)
-    }
-
-    pub(crate) fn remember_digest(&self, identity: &[u8], digest: &Digest) {
-        if let Some(open) = self.get()
-            && let Err(error) = open.stat.insert(identity, digest.as_bytes())
-        {
-            tracing::warn!(%error, "the index takes no more entries");
-        }
+        self.open.get_or_init(|| open_or_rebuild(&self.root)).as_ref()
     }
 }
 
@@ -60,15 +48,28 @@ impl Drop for Open {
     }
 }
 
-fn open_or_rebuild(path: &Path) -> Option<Open> {
-    match try_open(path) {
+fn open_or_rebuild(root: &Root) -> Option<Open> {
+    let path = root.path().join(layout::index());
+    // sled follows links: one that another program put there could lead it to any file.
+    let has_links = |folder: &Path| crate::Result::Ok(root.entries(folder)?.iter().any(|(_, sort)| *sort == FileType::Symlink));
+    let opened = match has_links(layout::index()) {
+        Ok(false) => try_open(&path),
+        Ok(true) => Err(Failure::Damaged("it holds links".to_owned())),
+        Err(crate::Error::Link { path }) => Err(Failure::Damaged(format!("`{}` is a link", path.display()))),
+        Err(error) => {
+            tracing::debug!(%error, "there is no index");
+            return None;
+        }
+    };
+    match opened {
         Ok(open) => Some(open),
         Err(Failure::Busy) => None,
         Err(Failure::Damaged(reason)) => {
-            let aside = path.with_file_name(format!("tmp/index-{}", publish::unique()));
             tracing::warn!(reason, "the index is damaged and is built anew");
-            std::fs::rename(path, aside).ok()?;
-            try_open(path).ok()
+            // It goes with the next `gc`.
+            let aside = Path::new("quarantine").join(format!("index-{}", publish::unique()));
+            root.rename(layout::index(), &aside).ok()?;
+            try_open(&path).ok()
         }
     }
 }
@@ -81,47 +82,66 @@ enum Failure {
 fn try_open(path: &Path) -> Result<Open, Failure> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(Some(1_000)).open()?;
-        let stat = db.open_tree("stat")?;
         let stages = db.open_tree("records")?;
-        Ok(Open { db, stat, stages })
+        Ok(Open { db, stages })
     }));
     match opened {
         Ok(Ok(open)) => Ok(open),
-        Ok(Err(error)) if is_lock(&error) => Err(Failure::Busy),
+        Ok(Err(error)) if is_elsewhere(&error) => Err(Failure::Busy),
         Ok(Err(error)) => Err(Failure::Damaged(error.to_string())),
         Err(_) => Err(Failure::Damaged("sled panicked".to_owned())),
     }
 }
 
-/// sled reports a held lock as an I/O error whose text names it.
-fn is_lock(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
+/// Returns whether the index cannot be had for a reason that is no damage: another process has it (sled says so in the text
+/// of an I/O error), or nothing can be written here.
+fn is_elsewhere(error: &sled::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    let sled::Error::Io(io) = error else { return false };
+    io.to_string().contains("could not acquire lock")
+        || matches!(io.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_handle_works_without() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Index::new(dir.path().join("index"));
-        first.remember_digest(b"x", &Digest::of(b"1"));
-        let second = Index::new(dir.path().join("index"));
-        assert!(second.get().is_none());
-        second.remember_digest(b"x", &Digest::of(b"2"));
-        assert_eq!(first.digest_of(b"x"), Some(Digest::of(b"1")));
+    fn index(dir: &Path) -> Index {
+        Index::new(Arc::new(Root::open(dir).unwrap()))
     }
 
     #[test]
-    fn rubbish_is_moved_aside() {
+    fn a_second_handle_works_without() {
         let dir = tempfile::tempdir().unwrap();
-        fs_err::create_dir_all(dir.path().join("tmp")).unwrap();
+        let first = index(dir.path());
+        assert!(first.get().is_some());
+        assert!(index(dir.path()).get().is_none());
+    }
+
+    #[test]
+    fn rubbish_does_no_harm() {
+        let dir = tempfile::tempdir().unwrap();
         fs_err::create_dir_all(dir.path().join("index")).unwrap();
         fs_err::write(dir.path().join("index/conf"), b"rubbish").unwrap();
         fs_err::write(dir.path().join("index/db"), vec![0xAB; 4096]).unwrap();
-        let index = Index::new(dir.path().join("index"));
-        index.remember_digest(b"x", &Digest::of(b"1"));
-        assert_eq!(index.digest_of(b"x"), Some(Digest::of(b"1")));
+        let index = index(dir.path());
+        assert!(index.get().is_some());
+    }
+
+    #[test]
+    fn a_link_in_it_is_not_followed() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs_err::create_dir_all(dir.path().join("index")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("db"), dir.path().join("index/db")).unwrap();
+        assert!(index(dir.path()).get().is_some());
+        assert_eq!(fs_err::read_dir(dir.path().join("quarantine")).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_written_is_not_damaged() {
+        let refused = |kind| is_elsewhere(&sled::Error::Io(std::io::Error::from(kind)));
+        assert!(refused(std::io::ErrorKind::ReadOnlyFilesystem) && refused(std::io::ErrorKind::PermissionDenied));
+        assert!(!refused(std::io::ErrorKind::InvalidData) && !is_elsewhere(&sled::Error::ReportableBug(String::new())));
     }
 }

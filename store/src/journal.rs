@@ -9,14 +9,16 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::lock::locked;
 use crate::publish::Unsynced;
+use crate::root::{Root, named};
 
 /// Hex digits of a digest.
 const HEX: usize = 64;
@@ -25,10 +27,13 @@ const BODY: usize = 2 * (HEX + 1);
 /// Bytes that are read at once: some twenty lines, and hardly dearer than one where the next is asked for elsewhere.
 const WINDOW: usize = 1 << 14;
 
+/// A longer line is none of ours: a record of a hundred thousand files takes a sixth of this.
+const MOST_LINE: usize = 128 << 20;
+
 /// The file, with what has been seen of it.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    path: PathBuf,
+    root: Arc<Root>,
     seen: Mutex<Seen>,
 }
 
@@ -38,6 +43,8 @@ struct Seen {
     /// Bytes that have been looked through: whole lines only.
     end: u64,
     lines: Vec<Place>,
+    /// Where lines begin that are not even a line by their looks.
+    torn: Vec<u64>,
     /// The last line of each fingerprint.
     newest: HashMap<Digest, usize>,
     /// Whether this process has appended since.
@@ -67,8 +74,8 @@ pub(crate) struct Line<'a> {
 }
 
 impl Journal {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, seen: Mutex::default() }
+    pub(crate) fn new(root: Arc<Root>) -> Self {
+        Self { root, seen: Mutex::default() }
     }
 
     /// Appends a line; durably once what is returned has been synced. `record` and `action` are JSON without line breaks or
@@ -82,20 +89,21 @@ impl Journal {
         line.push(b' ');
         line.extend(rest);
         line.push(b'\n');
-        let mut file = fs_err::OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
+        let mut file = self.root.append(layout::journal())?;
+        let path = self.root.path().join(layout::journal());
         // Held until the file is closed: two writers on a network file system would mix their lines.
-        file.file().lock()?;
+        locked(file.lock(), &path)?;
         let len = file.metadata()?.len();
         let mut last = [b'\n'];
         if len > 0 {
-            file.file().read_exact_at(&mut last, len - 1)?;
+            file.read_exact_at(&mut last, len - 1)?;
         }
         if last != [b'\n'] {
             line.insert(0, b'\n');
         }
-        file.write_all(&line)?;
+        file.write_all(&line).map_err(|error| named(error, "write", &path))?;
         self.seen().has_more = true;
-        Ok(Unsynced::of([self.path.clone()]))
+        Ok(Unsynced::of([path]))
     }
 
     /// Returns what `look` finds first in the whole lines of a fingerprint, newest first.
@@ -143,7 +151,23 @@ impl Journal {
         }
     }
 
-    /// Looks through what has been appended since the last time, by whomever.
+    /// Returns where the lines begin that do not match their checksums, and what lies behind the last whole line.
+    pub(crate) fn torn(&self) -> Result<Vec<u64>> {
+        let mut seen = self.look()?;
+        let mut torn = seen.torn.clone();
+        for index in 0..seen.lines.len() {
+            let place = seen.lines[index];
+            if seen.read(place)?.is_none() {
+                torn.push(place.start);
+            }
+        }
+        let len = seen.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|found| found.len()))?;
+        torn.extend((len > seen.end).then_some(seen.end));
+        torn.sort_unstable();
+        Ok(torn)
+    }
+
+    /// Looks through what has been appended since the last time, by any process.
     fn look(&self) -> Result<MutexGuard<'_, Seen>> {
         let mut seen = self.open()?;
         seen.catch_up()?;
@@ -157,10 +181,10 @@ impl Journal {
     fn open(&self) -> Result<MutexGuard<'_, Seen>> {
         let mut seen = self.seen();
         if seen.file.is_none() {
-            if !self.path.exists() {
-                return Ok(seen);
-            }
-            seen.file = Some(fs_err::File::open(&self.path)?.into_parts().0);
+            seen.file = match self.root.open_file(layout::journal()) {
+                Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => None,
+                file => Some(file?),
+            };
         }
         Ok(seen)
     }
@@ -178,18 +202,18 @@ impl Seen {
         let mut line = Vec::new();
         loop {
             line.clear();
+            let len = read_line(&mut reader, &mut line)?;
             // What has no end yet is looked at again next time.
-            if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
-                return Ok(());
-            }
-            if let Some(fingerprint) = fingerprint(&line) {
+            let Some(len) = len else { return Ok(()) };
+            if let Some(fingerprint) = fingerprint(&line).filter(|_| len == line.len() as u64) {
                 let index = self.lines.len();
                 let previous = self.newest.insert(fingerprint, index);
                 self.lines.push(Place { start: self.end, len: line.len() - 1, previous });
-            } else if line.len() > 1 {
+            } else if len > 1 {
                 tracing::warn!(at = self.end, "a line of the journal is torn and counts as absent");
+                self.torn.push(self.end);
             }
-            self.end += line.len() as u64;
+            self.end += len;
         }
     }
 
@@ -212,6 +236,29 @@ impl Seen {
     }
 }
 
+/// Reads a line, of which at most [`MOST_LINE`] bytes are kept, and returns its length with the line break; nothing where the
+/// file ends first.
+fn read_line(reader: &mut BufReader<&File>, line: &mut Vec<u8>) -> Result<Option<u64>> {
+    let mut len = 0;
+    loop {
+        let part = reader.fill_buf()?;
+        if part.is_empty() {
+            return Ok(None);
+        }
+        let end = part.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let part = &part[..end.unwrap_or(part.len())];
+        if line.len() + part.len() <= MOST_LINE {
+            line.extend_from_slice(part);
+        }
+        let taken = part.len();
+        reader.consume(taken);
+        len += taken as u64;
+        if end.is_some() {
+            return Ok(Some(len));
+        }
+    }
+}
+
 /// Takes a line apart if its checksum holds.
 fn parse(line: &[u8], start: u64) -> Option<Line<'_>> {
     let (checksum, rest) = line.split_at_checked(HEX + 1)?;
@@ -229,7 +276,13 @@ fn fingerprint(line: &[u8]) -> Option<Digest> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn journal_in(dir: &Path) -> Journal {
+        Journal::new(Arc::new(Root::open(dir).unwrap()))
+    }
 
     fn records(journal: &Journal) -> Vec<String> {
         let mut found = Vec::new();
@@ -242,15 +295,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
         let key = Digest::of(b"key");
-        let journal = Journal::new(path.clone());
+        let journal = journal_in(dir.path());
         journal.append(&key, b"1", b"a").unwrap().sync().unwrap();
         let one = fs_err::metadata(&path).unwrap().len();
         journal.append(&key, b"2", b"a").unwrap().sync().unwrap();
         let whole = fs_err::read(&path).unwrap();
         for cut in one as usize..whole.len() - 1 {
             fs_err::write(&path, &whole[..cut]).unwrap();
-            assert_eq!(records(&Journal::new(path.clone())), ["1"], "cut at {cut}");
-            let writer = Journal::new(path.clone());
+            assert_eq!(records(&journal_in(dir.path())), ["1"], "cut at {cut}");
+            let writer = journal_in(dir.path());
             writer.append(&Digest::of(b"other"), b"3", b"a").unwrap().sync().unwrap();
             assert_eq!(records(&writer), ["1", "3"], "appended after a cut at {cut}");
         }
@@ -258,15 +311,14 @@ mod tests {
             let mut edited = whole.clone();
             edited[at] ^= 1;
             fs_err::write(&path, &edited).unwrap();
-            assert_eq!(records(&Journal::new(path.clone())), ["1"], "edited at {at}");
+            assert_eq!(records(&journal_in(dir.path())), ["1"], "edited at {at}");
         }
     }
 
     #[test]
     fn what_others_append_is_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("records.jsonl");
-        let (reader, writer) = (Journal::new(path.clone()), Journal::new(path));
+        let (reader, writer) = (journal_in(dir.path()), journal_in(dir.path()));
         let key = Digest::of(b"key");
         assert!(reader.find(&key, |line| Some(line.start)).unwrap().is_none());
         for record in [b"1", b"2"] {
@@ -286,7 +338,7 @@ mod tests {
     #[test]
     fn the_newest_is_what_this_process_has_appended() {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Journal::new(dir.path().join("records.jsonl"));
+        let journal = journal_in(dir.path());
         let key = Digest::of(b"key");
         for record in ["1", "2", "3"] {
             journal.append(&key, record.as_bytes(), b"a").unwrap().sync().unwrap();
@@ -297,7 +349,7 @@ mod tests {
     #[test]
     fn lines_are_found_wherever_they_stand_to_one_another() {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Journal::new(dir.path().join("records.jsonl"));
+        let journal = journal_in(dir.path());
         // Many to a window, one that fills it, one that is larger.
         let lens = (0..40).map(|at| at * 100).chain([WINDOW, 3 * WINDOW]).chain((0..40).map(|at| at * 50));
         let records: Vec<String> = lens.map(|len| "x".repeat(len)).collect();

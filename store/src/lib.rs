@@ -7,60 +7,84 @@
 //! ```text
 //! .r1flow/
 //! ├── format.toml                       version of this layout; an unknown one is refused
-//! ├── objects/ab/<62 hex>               bytes, 0444; trees (manifests of folders) are objects too
+//! ├── objects/ab/<62 hex>               bytes, read-only; trees (manifests of folders) are objects too
 //! ├── records.jsonl                     a line for each stage done: fingerprint → action and outputs, checksummed
 //! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree; `<n>.digest` once it is no longer kept
 //! ├── rows/ab/<62 hex>/<62 hex>.json    row key → parts of a growing set of rows
-//! ├── attempts/<engine>/<stage>-<n>/    where a worker writes; swept when its engine is gone
+//! ├── attempts/<process>/               where its workers write, and its own drafts; swept when it is gone
 //! ├── runs/<id>/                        history, kept by the engine
 //! ├── locks/{stages, collection}        one process computes a fingerprint; objects are being removed
 //! ├── quarantine/                       objects whose bytes did not match their name
-//! ├── tmp/                              half-written files; meaningless after a crash
-//! └── index/                            sled: digests of input files by stat, records by stage
+//! ├── digests                           digests of large files by stat
+//! └── index/                            sled: records by stage
 //! ```
+//! Any of these but `format.toml` may be missing: an empty folder is made when it is needed. None may be a link.
 //! What this crate does not know: workflows, kinds, and when something is out of date.
 
-mod attempt;
+mod adopt;
+mod audit;
 mod checkpoint;
 mod collect;
 mod digest;
+mod digests;
 mod error;
+mod export;
 mod hash;
 mod index;
 mod journal;
 mod layout;
 mod lock;
 mod object;
+mod path;
 mod publish;
 mod record;
+mod removal;
+mod root;
 mod rows;
+mod scratch;
+mod seal;
+mod stream;
 mod tree;
+mod walk;
+mod wish;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use attempt::AttemptDir;
+pub use audit::{Audit, Damage};
 pub use checkpoint::CheckpointRecord;
 pub use collect::{Alive, Collected, Hold, Keep};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
+pub use hash::open_file;
 pub use lock::StageLock;
+pub use path::{MemberPath, NotInside};
 pub use publish::Unsynced;
-pub use record::{OutputRecord, Outputs, Record};
+pub use record::{OutputRecord, Outputs, Record, Source};
+pub use removal::Made;
 pub use rows::RowsRecord;
+pub use scratch::AttemptDir;
+pub use seal::{is_sealed, seal};
 pub use tree::{Member, Tree, TreeRef};
+pub use wish::Wish;
 
-use attempt::Attempts;
+use digests::Digests;
 use index::Index;
 use journal::Journal;
+use lock::Trails;
+use root::Root;
+use scratch::Scratch;
 
 /// A store on the local file system; cheap to clone and to share between threads.
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: Arc<PathBuf>,
+    root: Arc<Root>,
     index: Arc<Index>,
     journal: Arc<Journal>,
-    attempts: Arc<Attempts>,
+    digests: Arc<Digests>,
+    trails: Arc<Trails>,
+    scratch: Arc<Scratch>,
+    marks: Arc<collect::Marks>,
 }
 
 impl Store {
@@ -76,23 +100,26 @@ impl Store {
     }
 
     fn at(root: &Path) -> Result<Self> {
-        layout::check_version(root)?;
-        let root = fs_err::canonicalize(root)?;
+        let root = Arc::new(Root::open(root)?);
+        layout::check(&root)?;
         Ok(Self {
-            index: Arc::new(Index::new(layout::index(&root))),
-            journal: Arc::new(Journal::new(layout::journal(&root))),
-            attempts: Arc::default(),
-            root: Arc::new(root),
+            index: Arc::new(Index::new(Arc::clone(&root))),
+            journal: Arc::new(Journal::new(Arc::clone(&root))),
+            digests: Arc::default(),
+            trails: Arc::default(),
+            scratch: Arc::default(),
+            marks: Arc::default(),
+            root,
         })
     }
 
     /// Returns the store's folder, absolute.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.root.path()
     }
 
-    /// Returns the folder of run histories.
+    /// Returns the folder of run histories, which may be missing.
     pub fn runs_dir(&self) -> PathBuf {
-        layout::runs(&self.root)
+        self.root.path().join(layout::runs())
     }
 }

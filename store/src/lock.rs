@@ -1,60 +1,87 @@
 //! One process computes a fingerprint; the others wait and take its record.
 //!
 //! All lock one file, each fingerprint its own byte of it, far beyond the end: no file is made or left behind. The locks are
-//! those of an open file, so they die with their process, and two threads exclude each other, too.
+//! those of an open file, so they die with their process, and two threads exclude each other, too. Stages that train the
+//! same first steps share a *trail*: one process at a time works on it, and the others go on from its checkpoints.
 
+use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{Store, layout};
 
-/// The right to compute a fingerprint, until dropped.
+/// The right to compute a fingerprint or to work on a trail, until dropped.
 #[derive(Debug)]
 pub struct StageLock {
     _file: File,
 }
 
+/// The trails that stages of this process are at: they share the lock, for the engine itself keeps them apart.
+#[derive(Debug, Default)]
+pub(crate) struct Trails(Mutex<HashMap<Digest, Weak<StageLock>>>);
+
 impl Store {
-    /// Takes the lock of a fingerprint, or returns nothing when another process has it.
+    /// Takes the lock of a fingerprint, or returns nothing when another has it.
     pub fn try_lock_stage(&self, fingerprint: &Digest) -> Result<Option<StageLock>> {
-        self.lock_byte(fingerprint, libc::F_OFD_SETLK)
+        self.lock_byte(fingerprint)
     }
 
-    /// Takes the lock of a fingerprint, and waits for it if need be. Blocks the thread.
-    pub fn lock_stage(&self, fingerprint: &Digest) -> Result<StageLock> {
-        loop {
-            // It is not taken when a signal has come.
-            if let Some(lock) = self.lock_byte(fingerprint, libc::F_OFD_SETLKW)? {
-                return Ok(lock);
-            }
+    /// Takes the lock of a trail, or returns nothing when another process has it.
+    pub fn try_lock_trail(&self, trail: &Digest) -> Result<Option<Arc<StageLock>>> {
+        let mut trails = self.trails.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = trails.get(trail).and_then(Weak::upgrade) {
+            return Ok(Some(lock));
         }
+        let lock = self.lock_byte(&Digest::of(format!("trail {trail}").as_bytes()))?.map(Arc::new);
+        trails.retain(|_, lock| lock.strong_count() > 0);
+        trails.extend(lock.as_ref().map(|lock| (*trail, Arc::downgrade(lock))));
+        Ok(lock)
     }
 
-    fn lock_byte(&self, fingerprint: &Digest, command: libc::c_int) -> Result<Option<StageLock>> {
-        let path = layout::stage_locks(self.root());
-        let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_parts().0;
+    fn lock_byte(&self, name: &Digest) -> Result<Option<StageLock>> {
+        let file = self.root.append(layout::stage_locks())?;
         // SAFETY: zeros are a lock of nothing.
         let mut range: libc::flock = unsafe { std::mem::zeroed() };
         range.l_type = libc::F_WRLCK as libc::c_short;
         range.l_whence = libc::SEEK_SET as libc::c_short;
-        range.l_start = place(fingerprint);
+        range.l_start = byte_of(name);
         range.l_len = 1;
-        // SAFETY: the file is open, and the range outlives the call.
-        if unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const range) } == 0 {
-            return Ok(Some(StageLock { _file: file }));
-        }
-        let error = std::io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EACCES | libc::EINTR) => Ok(None),
-            _ => Err(error.into()),
+        loop {
+            // SAFETY: the file is open, and the range outlives the call.
+            if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const range) } == 0 {
+                return Ok(Some(StageLock { _file: file }));
+            }
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN | libc::EACCES) => return Ok(None),
+                _ => return Err(lock_error(error, &self.root.path().join(layout::stage_locks()))),
+            }
         }
     }
 }
 
+/// Says which lock could not be had, and why that may be.
+pub(crate) fn locked<T>(result: io::Result<T>, path: &Path) -> Result<T> {
+    result.map_err(|error| lock_error(error, path))
+}
+
+pub(crate) fn lock_error(source: io::Error, path: &Path) -> Error {
+    match source.raw_os_error() {
+        Some(libc::ENOLCK | libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => {
+            Error::NoLocks { path: path.to_owned(), source }
+        }
+        _ => crate::root::named(source, "lock", path).into(),
+    }
+}
+
 /// Returns a fingerprint's byte, from the first 62 bits of the digest. Two that share one would only wait for each other.
-fn place(fingerprint: &Digest) -> i64 {
+fn byte_of(fingerprint: &Digest) -> i64 {
     let first = &fingerprint.digits()[..16];
     (u64::from_str_radix(first, 16).expect("a digest is hex") >> 2).cast_signed()
 }
@@ -68,10 +95,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let key = Digest::of(b"stage");
-        let held = store.lock_stage(&key).unwrap();
+        let held = store.try_lock_stage(&key).unwrap().unwrap();
         assert!(store.try_lock_stage(&key).unwrap().is_none());
         assert!(store.try_lock_stage(&Digest::of(b"other")).unwrap().is_some());
         drop(held);
         assert!(store.try_lock_stage(&key).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_trail_is_shared_in_a_process_and_by_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (Store::open(dir.path()).unwrap(), Store::open(dir.path()).unwrap());
+        let trail = Digest::of(b"trail");
+        let first = mine.try_lock_trail(&trail).unwrap().unwrap();
+        let second = mine.try_lock_trail(&trail).unwrap().unwrap();
+        assert!(theirs.try_lock_trail(&trail).unwrap().is_none());
+        assert!(theirs.try_lock_trail(&Digest::of(b"other")).unwrap().is_some());
+        drop(first);
+        assert!(theirs.try_lock_trail(&trail).unwrap().is_none(), "the second is still at it");
+        drop(second);
+        assert!(theirs.try_lock_trail(&trail).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_named_with_the_cure() {
+        let error = lock_error(io::Error::from_raw_os_error(libc::ENOLCK), Path::new("/s/locks/stages")).to_string();
+        assert!(error.contains("`/s/locks/stages` offers no file locks") && error.contains("--store"), "{error}");
     }
 }

@@ -1,22 +1,29 @@
 //! Objects: bytes in, digest out.
 
-use std::io::Read;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::publish::Unsynced;
-use crate::{Store, layout, publish};
+use crate::hash::{hash_file, read_at_most};
+use crate::publish::{Unsynced, read_only_mode};
+use crate::{Store, layout};
+
+/// What is read whole is smaller: manifests, reports, curves, configurations.
+const MOST_BYTES: u64 = 1 << 30;
 
 impl Store {
     /// Returns where an object lies, present or not.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
-        layout::object(self.root(), digest)
+        self.root.path().join(layout::object(digest))
     }
 
     /// Returns whether an object is present.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.object_path(digest).exists()
+        self.object_path(digest).symlink_metadata().is_ok_and(|found| found.is_file())
     }
 
     /// Stores `bytes`, durably.
@@ -30,32 +37,21 @@ impl Store {
     pub fn write_in(&self, bytes: &[u8]) -> Result<(Digest, Unsynced)> {
         let digest = Digest::of(bytes);
         if !self.is_intact(&digest)? {
-            let draft = layout::tmp(self.root()).join(publish::unique());
-            fs_err::write(&draft, bytes)?;
+            let draft = self.draft(bytes)?;
             self.name_object(&draft, &digest)?;
         }
         Ok((digest, Unsynced::of([self.object_path(&digest)])))
     }
 
-    /// Stores a copy of a file, durably.
-    pub fn put_file(&self, path: &Path) -> Result<Digest> {
-        let draft = layout::tmp(self.root()).join(publish::unique());
-        fs_err::copy(path, &draft)?;
-        // Hashing what was copied, not the source: the source may change in between.
-        let digest = hash_file(&draft)?;
-        self.name_object(&draft, &digest)?;
-        Unsynced::of([self.object_path(&digest)]).sync()?;
-        Ok(digest)
+    /// Returns an object's bytes, verified, of at most 1 GiB; larger ones are for [`Store::open_checked`].
+    pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let file = self.open_object(digest)?;
+        let bytes = read_at_most(&file, &self.object_path(digest), MOST_BYTES)?;
+        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(self.corrupt(digest)?) }
     }
 
-    /// Returns an object's bytes, verified.
-    pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let path = self.object_path(digest);
-        let bytes = fs_err::read(&path)?;
-        if Digest::of(&bytes) == *digest {
-            return Ok(bytes);
-        }
-        Err(self.corrupt(digest)?)
+    pub(crate) fn open_object(&self, digest: &Digest) -> Result<File> {
+        self.root.open_file(&layout::object(digest))
     }
 
     /// Moves a damaged object aside and returns what to say of it.
@@ -63,60 +59,53 @@ impl Store {
         Ok(Error::Corrupt { digest: *digest, quarantine: self.quarantine(digest)? })
     }
 
-    /// Returns whether an object is present with the bytes of its name; one with others is moved aside. Large objects are
-    /// hashed again only when something about the file has changed.
+    /// Returns whether an object is present with the bytes of its name; one with others, or what is no file, is moved
+    /// aside. Large objects are hashed again only when something about the file has changed.
     pub(crate) fn is_intact(&self, digest: &Digest) -> Result<bool> {
-        let path = self.object_path(digest);
-        if !path.exists() {
-            return Ok(false);
-        }
-        if self.hash_path(&path)? == *digest {
+        let Some(found) = self.root.stat(&layout::object(digest))? else { return Ok(false) };
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        if is_file && self.has_its_bytes(digest, Store::hash_large)? {
             return Ok(true);
         }
         self.quarantine(digest)?;
         Ok(false)
     }
 
-    fn quarantine(&self, digest: &Digest) -> Result<PathBuf> {
-        let aside = layout::quarantine(self.root(), digest);
-        fs_err::rename(self.object_path(digest), &aside)?;
-        Ok(aside)
+    fn has_its_bytes(&self, digest: &Digest, hash: impl Fn(&Self, &File, &Path) -> Result<Digest>) -> Result<bool> {
+        Ok(hash(self, &self.open_object(digest)?, &self.object_path(digest))? == *digest)
     }
 
-    /// Gives a draft its name; the caller syncs it. What lies there already stays, unless it was damaged.
+    /// Returns where the object lies now; nothing where the store cannot be written to.
+    fn quarantine(&self, digest: &Digest) -> Result<Option<PathBuf>> {
+        use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+        let aside = layout::quarantine(digest);
+        match self.root.rename(&layout::object(digest), &aside) {
+            Err(Error::Io(error)) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => Ok(None),
+            // Another process has seen it first.
+            Err(Error::Io(error)) if error.kind() != NotFound => Err(error.into()),
+            _ => Ok(Some(self.root.path().join(aside))),
+        }
+    }
+
+    /// Gives a draft its name; the caller syncs it. What has the name already stays, unless it was damaged.
     pub(crate) fn name_object(&self, draft: &Path, digest: &Digest) -> Result<()> {
         if self.is_intact(digest)? {
-            fs_err::remove_file(draft)?;
-            return Ok(());
+            return self.root.remove_file(draft).map(drop);
         }
-        publish::make_read_only(draft)?;
-        publish::rename(draft, &self.object_path(digest))
+        self.root.open_file(draft)?.set_permissions(PermissionsExt::from_mode(read_only_mode()))?;
+        self.root.rename(draft, &layout::object(digest))
     }
 
     /// Fails, with the object moved aside, unless it has the bytes of its name.
     pub(crate) fn check_object(&self, digest: &Digest) -> Result<()> {
-        if self.hash_path(&self.object_path(digest))? == *digest { Ok(()) } else { Err(self.corrupt(digest)?) }
+        if self.has_its_bytes(digest, Store::hash_large)? { Ok(()) } else { Err(self.corrupt(digest)?) }
     }
 
     /// Does the same as [`Store::check_object`] without trust in what is remembered of large files.
     pub(crate) fn check_bytes(&self, digest: &Digest) -> Result<()> {
-        if hash_file(&self.object_path(digest))? == *digest { Ok(()) } else { Err(self.corrupt(digest)?) }
+        let hash = |_: &Self, file: &File, path: &Path| hash_file(file, path);
+        if self.has_its_bytes(digest, hash)? { Ok(()) } else { Err(self.corrupt(digest)?) }
     }
-}
-
-/// Returns the digest of a file's bytes; large files are mapped and hashed on all cores.
-pub(crate) fn hash_file(path: &Path) -> Result<Digest> {
-    const LARGE: u64 = 4 << 20;
-    let mut file = fs_err::File::open(path)?;
-    let mut hasher = blake3::Hasher::new();
-    if file.metadata()?.len() >= LARGE {
-        hasher.update_mmap_rayon(path)?;
-    } else {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        hasher.update(&bytes);
-    }
-    Ok(hasher.finalize().into())
 }
 
 #[cfg(test)]
@@ -130,19 +119,13 @@ mod tests {
         let digest = store.put_bytes(b"hello").unwrap();
         assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
         assert_eq!(store.read(&digest).unwrap(), b"hello");
-        assert!(fs_err::metadata(store.object_path(&digest)).unwrap().permissions().readonly());
-        assert_eq!(fs_err::read_dir(layout::tmp(store.root())).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_file_is_named_by_its_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("store")).unwrap();
-        let path = dir.path().join("file");
-        let bytes = vec![7; 5 << 20];
-        fs_err::write(&path, &bytes).unwrap();
-        assert_eq!(store.put_file(&path).unwrap(), Digest::of(&bytes));
-        assert_eq!(hash_file(&path).unwrap(), Digest::of(&bytes));
+        let mode = fs_err::metadata(store.object_path(&digest)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, read_only_mode());
+        let left = |store: &Store| {
+            let folders = store.root.entries(layout::attempts()).unwrap();
+            folders.iter().map(|(folder, _)| store.root.entries(folder).map_or(0, |all| all.len())).sum::<usize>()
+        };
+        assert_eq!(left(&store), 0);
     }
 
     #[test]
@@ -173,5 +156,25 @@ mod tests {
             assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
             assert_eq!(store.read(&digest).unwrap(), b"hello");
         }
+    }
+
+    #[test]
+    fn a_link_or_pipe_in_the_place_of_an_object_is_moved_aside_and_what_it_leads_to_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let theirs = dir.path().join("theirs");
+        fs_err::write(&theirs, b"hello").unwrap();
+        let digest = Digest::of(b"hello");
+        let path = store.object_path(&digest);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&theirs, &path).unwrap();
+        assert!(!store.has(&digest) && store.read(&digest).is_err());
+        assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
+        assert!(path.symlink_metadata().unwrap().is_file());
+        fs_err::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(store.read(&digest).is_err());
+        assert_eq!(store.put_bytes(b"hello").unwrap(), digest);
+        assert_eq!(fs_err::read(&theirs).unwrap(), b"hello");
     }
 }

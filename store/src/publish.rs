@@ -1,17 +1,18 @@
 //! Publication: how a file gets its final name so that no reader and no power cut ever sees half of it.
 //!
 //! A reader sees whole files because a file is renamed when it is whole. A power cut is another matter: it can take what
-//! was not synced ([`Unsynced`]), so whoever is told that something is there looks whether it is, and how long it is.
-//! Measured on ext4 under simulated power cuts, each step left out loses acknowledged objects; together they lost none.
+//! was not synced ([`Unsynced`]), so what refers to a file checks that the file is there, and how long it is. Measured on
+//! ext4 under simulated power cuts, each step left out loses acknowledged objects; together they lost none.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::ErrorKind;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::Store;
 use crate::error::Result;
 
 /// Files that are synced at the same time.
@@ -24,48 +25,42 @@ pub(crate) fn unique() -> String {
     format!("{nanos:x}-{:x}-{:x}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Writes `bytes` to a new file under `tmp` and makes them durable; the name is not yet final.
-pub(crate) fn draft(tmp: &Path, bytes: &[u8]) -> Result<PathBuf> {
-    let path = tmp.join(unique());
-    let mut file = fs_err::File::create(&path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(path)
-}
-
-/// Gives a durable file its final name. An object that is there already stays: equal names are equal bytes.
-pub(crate) fn rename(draft: &Path, path: &Path) -> Result<()> {
-    match std::fs::rename(draft, path) {
-        // Mostly the folder is there already.
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs_err::create_dir_all(path.parent().expect("final names lie in a folder"))?;
-            fs_err::rename(draft, path)?;
-        }
-        Err(_) => fs_err::rename(draft, path)?,
-        Ok(()) => {}
+impl Store {
+    /// Publishes a small file in one step, durably; what had its name gives way.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let draft = self.draft(bytes)?;
+        self.root.rename(&draft, path)?;
+        Unsynced::of([self.root.path().join(path)]).sync()
     }
-    Ok(())
+
+    /// Writes `bytes` to a file that has no final name yet.
+    pub(crate) fn draft(&self, bytes: &[u8]) -> Result<PathBuf> {
+        let draft = self.scratch_name("draft")?;
+        self.root.write_new(&draft, bytes)?;
+        Ok(draft)
+    }
 }
 
-/// Makes the names in `folder` durable, and the folder's own name in its parent.
+/// Returns the mode of a file that is never written again: readable by all that the user's umask lets in.
+pub(crate) fn read_only_mode() -> u32 {
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    0o444 & !*UMASK.get_or_init(umask)
+}
+
+/// Reads the umask; asking the kernel would change it for a moment, also for other threads.
+fn umask() -> u32 {
+    let told = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let told = told.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
+    told.unwrap_or_else(|| {
+        let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        rustix::process::umask(mask);
+        mask.as_raw_mode()
+    })
+}
+
+/// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    fs_err::File::open(folder)?.sync_all()?;
-    if let Some(parent) = folder.parent() {
-        fs_err::File::open(parent)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Publishes small mutable-by-replacement metadata (records, actions) in one step.
-pub(crate) fn replace(tmp: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    let draft = draft(tmp, bytes)?;
-    rename(&draft, path)?;
-    sync_folder(path.parent().expect("final names lie in a folder"))
-}
-
-pub(crate) fn make_read_only(path: &Path) -> Result<()> {
-    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o444))?;
-    Ok(())
+    Ok(fs_err::File::open(folder)?.sync_all()?)
 }
 
 /// Files with their final names that a power cut may still take.
@@ -89,13 +84,15 @@ impl Unsynced {
         self.0.extend(other.0);
     }
 
-    /// Makes files and names durable; those of whoever was first, too, for his own sync may be yet to come.
+    /// Makes files and names durable, also those that another process was first to write: its own sync may be yet to come.
     pub fn sync(self) -> Result<()> {
         let files: BTreeSet<&Path> = self.0.iter().map(PathBuf::as_path).collect();
-        let folders = parents(&files);
-        // A folder may be as new as what is in it.
-        let above = parents(&folders);
-        [files, folders, above].into_iter().try_for_each(|paths| sync_each(&Vec::from_iter(paths)))
+        let mut levels = vec![files];
+        // A folder may be as new as the file in it, and so may the two above it: `checkpoints/ab/<key>/<n>.json`.
+        for _ in 0..3 {
+            levels.push(parents(&levels[levels.len() - 1]));
+        }
+        levels.into_iter().try_for_each(|paths| sync_each(&Vec::from_iter(paths)))
     }
 }
 
@@ -105,7 +102,7 @@ fn parents<'a>(paths: &BTreeSet<&'a Path>) -> BTreeSet<&'a Path> {
 
 /// Syncs files or folders, some side by side: it is waiting for the disk for the most part, which finishes several at once.
 fn sync_each(paths: &[&Path]) -> Result<()> {
-    let in_turn = |paths: &[&Path]| paths.iter().try_for_each(|path| Ok(fs_err::File::open(path)?.sync_all()?));
+    let in_turn = |paths: &[&Path]| paths.iter().try_for_each(|path| sync_one(path));
     if paths.len() < SIDE_BY_SIDE {
         return in_turn(paths);
     }
@@ -115,4 +112,26 @@ fn sync_each(paths: &[&Path]) -> Result<()> {
         let ends = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         ends.collect()
     })
+}
+
+fn sync_one(path: &Path) -> Result<()> {
+    match fs_err::File::open(path) {
+        Ok(file) => Ok(file.sync_all()?),
+        // It has been removed or moved aside since, and there is nothing to lose.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_umask_is_that_of_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("file"), b"").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(dir.path().join("file")).unwrap().permissions());
+        assert_eq!(read_only_mode(), mode & 0o444);
+    }
 }

@@ -4,7 +4,6 @@
 //! stage is not deterministic: the first stays in force, the other is kept after it and marked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +16,19 @@ use crate::journal::Line;
 use crate::publish::Unsynced;
 use crate::tree::Member;
 
+/// Where a record comes from: how its workflow can be named again. Not part of any fingerprint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    /// The workflow's file: relative to the folder that holds the store where it lies below it, else absolute; empty in
+    /// records of older programs.
+    pub file: String,
+    /// Its `--set` arguments.
+    pub sets: Vec<String>,
+    /// Its `--device`.
+    pub device: String,
+}
+
 /// What a stage made, by fingerprint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -26,6 +38,9 @@ pub struct Record {
     pub workflow: String,
     /// The stage's name there.
     pub stage: String,
+    /// The file of that workflow, and what was said beside it.
+    #[serde(default)]
+    pub source: Source,
     /// Its kind.
     pub kind: String,
     /// Outputs by name.
@@ -46,6 +61,10 @@ pub struct Record {
     pub device: String,
     /// CPU threads.
     pub threads: usize,
+    /// The processor by its instruction sets, and what chose among them, in the worker's words: another one may give other
+    /// bits. Nothing where the worker does not tell, and in records of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
     /// When, RFC 3339 in UTC.
     pub finished: String,
     /// False when the same action has given other outputs, too.
@@ -118,24 +137,25 @@ impl Store {
         record.outputs.values().all(|output| self.is_present(&output.digest, &output.members))
     }
 
-    /// Returns the records that were made under a stage's name, of whatever workflow, newest first.
+    /// Returns the records that were made under a stage's name, of whatever workflow, the last of the journal first: a
+    /// clock may go back, the journal does not.
     pub fn records_of_stage(&self, stage: &str) -> Result<Vec<Record>> {
         let mut found: Vec<Record> = match self.index.get() {
             Some(open) => self.indexed(open, stage)?,
             None => self.all_records()?.into_iter().filter(|record| record.stage == stage).collect(),
         };
-        found.sort_by(|a, b| b.finished.cmp(&a.finished));
+        found.reverse();
         Ok(found)
     }
 
-    /// Returns every record by the name of its stage, newest first.
+    /// Returns every record by the name of its stage, the last of the journal first.
     pub fn records_by_stage(&self) -> Result<HashMap<String, Vec<Record>>> {
         let mut by_stage: HashMap<_, Vec<Record>> = HashMap::new();
         for record in self.all_records()? {
             by_stage.entry(record.stage.clone()).or_default().push(record);
         }
         for records in by_stage.values_mut() {
-            records.sort_by(|a, b| b.finished.cmp(&a.finished));
+            records.reverse();
         }
         Ok(by_stage)
     }
@@ -147,7 +167,7 @@ impl Store {
         Ok(records)
     }
 
-    /// Asks the index for the records of a stage, after it has seen the end of the journal.
+    /// Asks the index for the records of a stage, oldest first, after it has seen the end of the journal.
     fn indexed(&self, open: &Open, stage: &str) -> Result<Vec<Record>> {
         if let Err(error) = self.catch_up(open)? {
             tracing::warn!(%error, "the index takes no more entries");
@@ -159,6 +179,8 @@ impl Store {
             let text = std::str::from_utf8(&key).ok()?;
             u64::from_str_radix(text.rsplit('\0').next()?, 16).ok()
         });
+        let mut starts: Vec<u64> = starts.collect();
+        starts.sort_unstable();
         let mut found = Vec::new();
         for start in starts {
             found.extend(self.journal.find_at(start, decode)?.filter(|record| record.stage == stage));
@@ -166,17 +188,28 @@ impl Store {
         Ok(found)
     }
 
+    /// Brings the index up to the journal's end. One that has lost entries, which sled does not tell, is begun anew.
     fn catch_up(&self, open: &Open) -> Result<std::result::Result<(), sled::Error>> {
-        let covered = open.stages.get(COVERED).ok().flatten();
-        let covered = covered.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_ref()).ok()).map_or(0, u64::from_le_bytes);
+        let number = |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
+        let noted = open.stages.get(COVERED).ok().flatten();
+        let noted = noted.and_then(|bytes| Some((number(&bytes, 0)?, number(&bytes, 8)?)));
+        let (mut covered, mut count) = noted.map_or((0, 0), |(end, count)| (u64::from_le_bytes(end), u64::from_le_bytes(count)));
+        if count > 0 && open.stages.len() as u64 != count + 1 {
+            tracing::debug!("the index has lost entries and is built anew");
+            if let Err(error) = open.stages.clear() {
+                return Ok(Err(error));
+            }
+            (covered, count) = (0, 0);
+        }
         let mut refused = None;
         let end = self.journal.each_from(covered, |line| {
             if let Some(record) = decode(line) {
                 let key = format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start);
                 refused = open.stages.insert(key.as_bytes(), &[]).err().or(refused.take());
+                count += 1;
             }
         })?;
-        let noted = open.stages.insert(COVERED, &end.to_le_bytes());
+        let noted = open.stages.insert(COVERED, [end.to_le_bytes(), count.to_le_bytes()].concat());
         Ok(refused.map_or(noted.map(drop), Err))
     }
 }
@@ -212,14 +245,6 @@ fn outputs_differ(one: &Record, two: &Record) -> bool {
     digests(one) != digests(two)
 }
 
-pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(_) => Ok(Some(fs_err::read(path)?)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +256,7 @@ mod tests {
             fingerprint: Digest::of(format!("{stage}{finished}").as_bytes()),
             workflow: "w".to_owned(),
             stage: stage.to_owned(),
+            source: Source::default(),
             kind: "sft".to_owned(),
             outputs: BTreeMap::from([("model".to_owned(), output)]),
             summary: Map::new(),
@@ -241,13 +267,14 @@ mod tests {
             steps: 3,
             device: "cpu".to_owned(),
             threads: 1,
+            processor: None,
             finished: finished.to_owned(),
             deterministic: true,
         }
     }
 
     #[test]
-    fn newest_first_with_and_without_an_index() {
+    fn the_journal_decides_what_is_newest_with_and_without_an_index() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         for (stage, finished) in [("a", "2026-01-01"), ("a", "2026-01-03"), ("b", "2026-01-02"), ("a", "2026-01-02")] {
@@ -256,11 +283,16 @@ mod tests {
         let times = |store: &Store| -> Vec<_> {
             store.records_of_stage("a").unwrap().into_iter().map(|record| record.finished).collect()
         };
-        let expected = ["2026-01-03", "2026-01-02", "2026-01-01"];
+        let expected = ["2026-01-02", "2026-01-03", "2026-01-01"];
         assert_eq!(times(&store), expected);
         let second = Store::open(dir.path()).unwrap();
         assert_eq!(times(&second), expected, "the first holds the index");
-        drop((store, second));
+        drop(second);
+        let open = store.index.get().unwrap();
+        let lost = open.stages.iter().keys().map(|key| key.unwrap()).find(|key| key.starts_with(b"a")).unwrap();
+        open.stages.remove(lost).unwrap();
+        assert_eq!(times(&store), expected, "an entry is lost");
+        drop(store);
         fs_err::remove_dir_all(dir.path().join("index")).unwrap();
         assert_eq!(times(&Store::open(dir.path()).unwrap()), expected, "the index is gone");
     }
@@ -270,7 +302,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         fs_err::create_dir_all(dir.path().join("in")).unwrap();
-        let whole = store.put_dir(&dir.path().join("in")).unwrap();
+        let whole = store.adopt_dir(&dir.path().join("in")).unwrap();
         let mut first = record("a", "2026-01-01", b"x");
         first.outputs.get_mut("model").unwrap().digest = whole.digest;
         let mut second = first.clone();

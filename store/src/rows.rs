@@ -1,17 +1,16 @@
 //! Rows: parts of a set that only grows, kept under the key of what made them.
 //!
 //! ```text
-//! rows/ab/<62 hex>/<digest of the part>.json    → tree, number of rows
+//! rows/ab/<62 hex>/<digest of the part>.json    → tree, number of rows, sealed
 //! ```
 //! What a row is, and how it is found in a part, its kind knows.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
-use crate::record::read_if_there;
+use crate::error::Result;
 use crate::tree::TreeRef;
-use crate::{Store, layout, publish};
+use crate::{Store, layout};
 
 /// A stored part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,21 +24,14 @@ pub struct RowsRecord {
 impl Store {
     /// Adds a part to the rows under `key`, durably; its tree must be stored before.
     pub fn put_rows(&self, key: &Digest, part: &RowsRecord) -> Result<()> {
-        let path = layout::rows(self.root(), key).join(format!("{}.json", part.tree.digest.hex()));
-        let bytes = serde_json::to_vec(part).map_err(|source| Error::Encode { path: path.clone(), source })?;
-        publish::replace(&layout::tmp(self.root()), &path, &bytes)
+        self.put_sealed(&layout::rows(key).join(format!("{}.json", part.tree.digest.hex())), part)
     }
 
     /// Returns the parts under `key` that are whole, in no particular order.
     pub fn rows(&self, key: &Digest) -> Result<Vec<RowsRecord>> {
-        let folder = layout::rows(self.root(), key);
-        if !folder.exists() {
-            return Ok(Vec::new());
-        }
         let mut parts = Vec::new();
-        for entry in fs_err::read_dir(folder)? {
-            let part = read_if_there(&entry?.path())?;
-            parts.extend(part.and_then(|bytes| serde_json::from_slice::<RowsRecord>(&bytes).ok()));
+        for (part, _) in self.root.entries(&layout::rows(key))? {
+            parts.extend(self.sealed::<RowsRecord>(&part)?);
         }
         parts.retain(|part| self.is_whole(&part.tree.digest));
         Ok(parts)

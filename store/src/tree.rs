@@ -1,20 +1,22 @@
 //! Trees: folders as manifests of objects.
 //!
 //! A manifest is canonical JSON, sorted by path, and an object itself; its digest names the folder's content. Empty
-//! folders, times and owners are not part of it.
+//! folders, modes, times and owners are not part of it.
 
-use std::fs::Metadata;
-use std::io::ErrorKind;
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::object::hash_file;
-use crate::publish::Unsynced;
-use crate::{Store, layout, publish};
+use crate::hash::{hash_file, open_file};
+use crate::path::{MemberPath, below};
+use crate::publish::{Unsynced, read_only_mode};
+use crate::root::named;
+use crate::walk::{Found, Skip, walk};
 
 /// A folder's content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +28,12 @@ pub struct Tree {
 /// A file in a tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Member {
-    /// Path relative to the folder, with `/`.
-    pub path: String,
+    /// Path relative to the folder.
+    pub path: MemberPath,
     /// Its bytes.
     pub digest: Digest,
     /// Their number.
     pub size: u64,
-    /// Whether it may be executed.
-    pub executable: bool,
 }
 
 /// A stored tree.
@@ -48,7 +48,7 @@ pub struct TreeRef {
 impl Tree {
     /// Returns the bytes of all members.
     pub fn bytes(&self) -> u64 {
-        self.members.iter().map(|member| member.size).sum()
+        self.members.iter().fold(0, |sum, member| sum.saturating_add(member.size))
     }
 
     /// Returns the tree's digest and size.
@@ -64,12 +64,16 @@ impl Tree {
 impl Store {
     /// Returns a stored tree, verified.
     pub fn tree(&self, digest: &Digest) -> Result<Tree> {
-        let bytes = self.read(digest)?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::NotATree { digest: *digest, reason: error.to_string() })
+        let not_a_tree = |reason: String| Error::NotATree { digest: *digest, reason };
+        let tree: Tree = serde_json::from_slice(&self.read(digest)?).map_err(|error| not_a_tree(error.to_string()))?;
+        if !tree.members.is_sorted_by(|one, two| one.path < two.path) {
+            return Err(not_a_tree("its paths are not in order, or one of them is there twice".to_owned()));
+        }
+        Ok(tree)
     }
 
-    /// Returns whether a tree's manifest and every member are present with the right size. An object that may be written
-    /// to has been in somebody's hands, and is believed only after its bytes have been looked at.
+    /// Returns whether a tree's manifest and every member are present with the right size. The bytes of an object that may
+    /// be written to are read again: it may have been changed.
     pub fn is_whole(&self, digest: &Digest) -> bool {
         self.tree(digest).is_ok_and(|tree| self.is_present(digest, &tree.members))
     }
@@ -82,9 +86,11 @@ impl Store {
     /// Returns the same where only digests and sizes of the members are known.
     pub(crate) fn are_present(&self, manifest: &Digest, mut members: impl Iterator<Item = (Digest, u64)>) -> bool {
         let is_there = |digest: &Digest, size: Option<u64>| {
-            std::fs::metadata(self.object_path(digest)).is_ok_and(|found| {
+            std::fs::symlink_metadata(self.object_path(digest)).is_ok_and(|found| {
                 let is_untouched = found.permissions().readonly();
-                size.is_none_or(|size| found.len() == size) && (is_untouched || self.is_intact(digest).unwrap_or(false))
+                found.is_file()
+                    && size.is_none_or(|size| found.len() == size)
+                    && (is_untouched || self.is_intact(digest).unwrap_or(false))
             })
         };
         is_there(manifest, None) && members.all(|(digest, size)| is_there(&digest, Some(size)))
@@ -96,153 +102,103 @@ impl Store {
         self.tree(digest)?.members.iter().try_for_each(|member| self.check_bytes(&member.digest))
     }
 
-    /// Stores a copy of a folder, durably.
-    pub fn put_dir(&self, dir: &Path) -> Result<TreeRef> {
-        let copy = layout::tmp(self.root()).join(publish::unique());
-        for path in files(dir)? {
-            let target = copy.join(path.strip_prefix(dir).expect("files lie in their folder"));
-            fs_err::create_dir_all(target.parent().expect("a file lies in a folder"))?;
-            fs_err::copy(&path, target)?;
-        }
-        fs_err::create_dir_all(&copy)?;
-        let stored = self.adopt_dir(&copy)?;
-        fs_err::remove_dir_all(&copy)?;
-        Ok(stored)
-    }
-
-    /// Moves a folder's files into the store, durably. It must be on the store's file system.
+    /// Moves a folder's files into the store, durably.
     pub fn adopt_dir(&self, dir: &Path) -> Result<TreeRef> {
         let (tree, unsynced) = self.move_in(dir)?;
         unsynced.sync()?;
         Ok(tree.reference())
     }
 
-    /// Moves a folder's files into the store. They are there for whoever asks, but a power cut may take them until what is
-    /// returned beside the tree has been synced.
+    /// Moves a folder's files, which a worker has written inside its attempt, into the store. What the folder only links to
+    /// is copied, and stays where it is. Readers see all of it at once, but a power cut may take it until what is returned
+    /// beside the tree has been synced.
     pub fn move_in(&self, dir: &Path) -> Result<(Tree, Unsynced)> {
-        let tree = scan(dir)?;
-        for member in &tree.members {
-            self.name_object(&dir.join(&member.path), &member.digest)?;
+        let mut members = Vec::new();
+        for found in walk(dir, Skip::Nothing)? {
+            let draft = self.own_file(&found)?;
+            let path = self.root.path().join(&draft);
+            let file = self.root.open_file(&draft)?;
+            let (digest, size) = (hash_file(&file, &path)?, file.metadata()?.len());
+            self.name_object(&draft, &digest)?;
+            members.push(Member { path: found.inside, digest, size });
         }
-        // The manifest comes last: whoever can read it finds every member.
+        let tree = Tree { members };
+        // The manifest comes last: when it can be read every member is there.
         let (_, mut unsynced) = self.write_in(&tree.encode())?;
         unsynced.extend(Unsynced::of(tree.members.iter().map(|member| self.object_path(&member.digest))));
         Ok((tree, unsynced))
     }
 
+    /// Returns a file inside the store that has these bytes and that no other name leads to: the file itself, or a copy.
+    pub(crate) fn own_file(&self, found: &Found) -> Result<PathBuf> {
+        if let Some(inside) = below(self.root.path(), &found.path).filter(|_| !found.is_linked)
+            && self.root.stat(inside)?.is_some_and(|stat| stat.st_nlink == 1)
+        {
+            return Ok(inside.to_owned());
+        }
+        let draft = self.scratch_name("draft")?;
+        let mut copy = self.root.create_new(&draft)?;
+        std::io::copy(&mut open_file(&found.path)?, &mut copy)?;
+        Ok(draft)
+    }
+
     /// Lays a tree out as the folder `dest`, which must not exist, with read-only files whose bytes have been checked.
     pub fn materialise(&self, digest: &Digest, dest: &Path) -> Result<()> {
-        self.lay_out(digest, dest, |object, target, member| {
+        self.lay_out(digest, dest, |member, target| {
             self.check_object(&member.digest)?;
-            // Permissions belong to the shared inode, so an executable is copied, never linked.
-            if member.executable || fs_err::hard_link(object, target).is_err() {
-                copy(object, target, if member.executable { 0o555 } else { 0o444 })?;
+            if fs_err::hard_link(self.object_path(&member.digest), target).is_err() {
+                let copy = self.copy_to_new(&member.digest, target)?;
+                copy.set_permissions(PermissionsExt::from_mode(read_only_mode()))?;
             }
             Ok(())
         })
     }
 
-    /// Copies a tree to the folder `dest`, which must not exist, for the user to keep and to change: every byte is
-    /// checked, and the folder is there whole or not at all.
-    pub fn export(&self, digest: &Digest, dest: &Path) -> Result<()> {
-        let draft = dest.with_added_extension(publish::unique());
-        let laid_out = self.lay_out(digest, &draft, |object, target, member| {
-            copy(object, target, if member.executable { 0o755 } else { 0o644 })?;
-            if hash_file(target)? == member.digest { Ok(()) } else { Err(self.corrupt(&member.digest)?) }
-        });
-        // An empty folder in the way would give way to a rename.
-        let finished = laid_out.and_then(|()| match dest.try_exists() {
-            Ok(false) => Ok(fs_err::rename(&draft, dest)?),
-            Ok(true) => {
-                Err(std::io::Error::new(ErrorKind::AlreadyExists, format!("`{}` is there already", dest.display()))
-                    .into())
-            }
-            Err(error) => Err(error.into()),
-        });
-        if finished.is_err() && draft.exists() {
-            fs_err::remove_dir_all(&draft)?;
-        }
-        finished
+    /// Copies an object to a file that is not there yet, and returns that.
+    pub(crate) fn copy_to_new(&self, digest: &Digest, target: &Path) -> Result<File> {
+        let mut options = fs_err::OpenOptions::new();
+        let mut copy = options.read(true).write(true).create_new(true).open(target)?.into_parts().0;
+        std::io::copy(&mut self.open_object(digest)?, &mut copy).map_err(|error| named(error, "copy to", target))?;
+        Ok(copy)
     }
 
-    fn lay_out(&self, digest: &Digest, dest: &Path, put: impl Fn(&Path, &Path, &Member) -> Result<()>) -> Result<()> {
+    /// Makes the folder `dest` and those of a tree in it, and calls `put` with each member and where it belongs.
+    pub(crate) fn lay_out(
+        &self,
+        digest: &Digest,
+        dest: &Path,
+        put: impl Fn(&Member, &Path) -> Result<()>,
+    ) -> Result<()> {
         let tree = self.tree(digest)?;
-        fs_err::create_dir_all(dest.parent().unwrap_or(Path::new(".")))?;
         fs_err::create_dir(dest)?;
         for member in &tree.members {
             let target = dest.join(&member.path);
             if member.path.contains('/') {
                 fs_err::create_dir_all(target.parent().expect("a file lies in a folder"))?;
             }
-            put(&self.object_path(&member.digest), &target, member)?;
+            put(member, &target)?;
         }
         Ok(())
     }
 }
 
-fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    fs_err::copy(from, to)?;
-    Ok(fs_err::set_permissions(to, std::fs::Permissions::from_mode(mode))?)
-}
-
-/// Returns the tree of a folder without storing it.
-fn scan(dir: &Path) -> Result<Tree> {
-    scan_with(dir, |path, _| hash_file(path))
-}
-
-fn scan_with(dir: &Path, hash: impl Fn(&Path, &Metadata) -> Result<Digest>) -> Result<Tree> {
-    let mut members = Vec::new();
-    for path in files(dir)? {
-        let metadata = fs_err::metadata(&path)?;
-        let relative = path.strip_prefix(dir).expect("files lie in their folder");
-        let Some(name) = relative.to_str() else {
-            return Err(Error::Unstorable { path, reason: "its name is not UTF-8" });
-        };
-        members.push(Member {
-            path: name.to_owned(),
-            digest: hash(&path, &metadata)?,
-            size: metadata.len(),
-            executable: metadata.permissions().mode() & 0o111 != 0,
-        });
-    }
-    members.sort();
-    Ok(Tree { members })
-}
-
-/// Returns the digest that a folder would have if it were stored; `hash` names the members.
-pub(crate) fn hash_dir_with(dir: &Path, hash: impl Fn(&Path, &Metadata) -> Result<Digest>) -> Result<Digest> {
-    Ok(Digest::of(&scan_with(dir, hash)?.encode()))
-}
-
-/// Returns every file below `dir`, links followed.
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs_err::read_dir(&folder)? {
-            let path = entry?.path();
-            let metadata = fs_err::metadata(&path)?;
-            if metadata.is_dir() {
-                folders.push(path);
-            } else if metadata.is_file() {
-                found.push(path);
-            } else {
-                return Err(Error::Unstorable { path, reason: "it is neither a file nor a folder" });
-            }
-        }
-    }
-    Ok(found)
+/// Returns the tree of a folder without storing it; `hash` names the members.
+pub(crate) fn scan_with(dir: &Path, skip: Skip, hash: impl Fn(&File, &Path) -> Result<Digest>) -> Result<Tree> {
+    let members = walk(dir, skip)?.into_iter().map(|found| {
+        let file = open_file(&found.path)?;
+        Ok(Member { digest: hash(&file, &found.path)?, size: file.metadata()?.len(), path: found.inside })
+    });
+    Ok(Tree { members: members.collect::<Result<_>>()? })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
-
-    fn hash_dir(dir: &Path) -> Result<Digest> {
-        hash_dir_with(dir, |path, _| hash_file(path))
-    }
 
     fn write(dir: &Path, files: &[(&str, &[u8])]) {
         for (name, bytes) in files {
@@ -257,36 +213,19 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         write(one.path(), &[("a", b"1"), ("b/c", b"2")]);
         write(two.path(), &[("b/c", b"2"), ("a", b"1")]);
-        assert_eq!(hash_dir(one.path()).unwrap(), hash_dir(two.path()).unwrap());
-        write(two.path(), &[("a", b"3")]);
-        assert_ne!(hash_dir(one.path()).unwrap(), hash_dir(two.path()).unwrap());
+        let digest = |dir: &Path| scan_with(dir, Skip::Nothing, hash_file).unwrap().reference().digest;
+        assert_eq!(digest(one.path()), digest(two.path()));
+        fs_err::rename(two.path().join("a"), two.path().join("z")).unwrap();
+        assert_ne!(digest(one.path()), digest(two.path()));
     }
 
     #[test]
-    fn adopted_folders_are_gone_and_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("store")).unwrap();
-        let attempt = store.new_attempt_dir("distill/small").unwrap();
-        let attempt = attempt.path();
-        write(attempt, &[("model/config.json", b"{}"), ("weights", b"123")]);
-        let expected = hash_dir(attempt).unwrap();
-        let stored = store.adopt_dir(attempt).unwrap();
-        assert_eq!((stored.digest, stored.bytes), (expected, 5));
-        assert!(!attempt.join("weights").exists());
-        assert!(store.is_whole(&stored.digest));
-        let out = dir.path().join("out");
-        store.materialise(&stored.digest, &out).unwrap();
-        assert_eq!(fs_err::read(out.join("model/config.json")).unwrap(), b"{}");
-        assert_eq!(hash_dir(&out).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_missing_or_short_member_is_noticed() {
+    fn a_member_that_is_gone_or_short_makes_a_tree_incomplete() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         write(&dir.path().join("in"), &[("a", b"12"), ("b", b"3")]);
-        let stored = store.put_dir(&dir.path().join("in")).unwrap();
-        assert!(dir.path().join("in/a").exists());
+        let stored = store.adopt_dir(&dir.path().join("in")).unwrap();
+        assert!(dir.path().join("in/a").exists(), "what is not the store's own is copied");
         let member = store.object_path(&Digest::of(b"12"));
         fs_err::remove_file(&member).unwrap();
         assert!(!store.is_whole(&stored.digest));
@@ -295,45 +234,74 @@ mod tests {
     }
 
     #[test]
-    fn an_export_is_the_users_own() {
+    fn what_an_output_links_to_is_copied_and_stays_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        write(&dir.path().join("in"), &[("a", b"12"), ("b/c", b"3")]);
-        let stored = store.put_dir(&dir.path().join("in")).unwrap();
-        let out = dir.path().join("out");
-        store.export(&stored.digest, &out).unwrap();
-        fs_err::write(out.join("a"), b"34").unwrap();
-        assert_eq!(store.read(&Digest::of(b"12")).unwrap(), b"12", "the store keeps its own bytes");
-        assert!(store.export(&stored.digest, &out).unwrap_err().to_string().contains("is there already"));
-        let object = store.object_path(&Digest::of(b"3"));
-        fs_err::remove_file(&object).unwrap();
-        fs_err::write(&object, b"4").unwrap();
-        let other = dir.path().join("other");
-        assert!(matches!(store.export(&stored.digest, &other), Err(Error::Corrupt { .. })));
-        let left: Vec<_> = fs_err::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert!(!other.exists() && left.len() == 3, "{left:?}");
+        write(dir.path(), &[("theirs/a", b"1"), ("theirs/b", b"2"), ("theirs/c", b"3")]);
+        let theirs = dir.path().join("theirs");
+        let attempt = store.new_attempt_dir("a").unwrap();
+        symlink(theirs.join("a"), attempt.path().join("link")).unwrap();
+        symlink(&theirs, attempt.path().join("folder")).unwrap();
+        fs_err::hard_link(theirs.join("c"), attempt.path().join("second")).unwrap();
+        let tree = store.adopt_dir(attempt.path()).unwrap();
+        let names: Vec<_> = store.tree(&tree.digest).unwrap().members.iter().map(|it| it.path.to_string()).collect();
+        assert_eq!(names, ["folder/a", "folder/b", "folder/c", "link", "second"]);
+        for (file, bytes) in [("a", b"1"), ("b", b"2"), ("c", b"3")] {
+            assert_eq!(fs_err::read(theirs.join(file)).unwrap(), bytes);
+            assert!(!fs_err::metadata(theirs.join(file)).unwrap().permissions().readonly());
+            fs_err::write(theirs.join(file), b"changed").unwrap();
+            assert_eq!(store.read(&Digest::of(bytes)).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_leads_outside_is_no_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let digest = store.put_bytes(b"theirs").unwrap();
+        let member = |path: &str| json!({ "path": path, "digest": digest, "size": 6 });
+        let escaping = dir.path().join("escaped");
+        let lists = [
+            vec![member("../escaped")],
+            vec![member(escaping.to_str().unwrap())],
+            vec![member("a/../../escaped")],
+            vec![member("a"), member("a")],
+            vec![member("b"), member("a")],
+        ];
+        for members in lists {
+            let manifest = json!({ "members": members }).to_string();
+            let tree = store.put_bytes(manifest.as_bytes()).unwrap();
+            let out = dir.path().join("out");
+            for result in [store.export(&tree, &out), store.materialise(&tree, &out)] {
+                assert!(matches!(result, Err(Error::NotATree { .. })), "{manifest}: {result:?}");
+            }
+            assert!(!out.exists() && !escaping.exists());
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn a_folder_survives_the_store(files in prop::collection::btree_map("[a-z]{1,4}(/[a-z]{1,4}x)?", prop::collection::vec(any::<u8>(), 0..64), 0..8)) {
+        fn a_folder_survives_the_store(
+            files in prop::collection::btree_map("[a-z]{1,4}(/[a-z]{1,4}x)?", prop::collection::vec(any::<u8>(), 0..64), 0..8)
+        ) {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::open(&dir.path().join("store")).unwrap();
             let source = dir.path().join("in");
             fs_err::create_dir_all(&source).unwrap();
             // A name cannot be both a file and a folder.
-            let files: Vec<_> = files.iter().filter(|(name, _)| name.contains('/') || !files.keys().any(|other| other.starts_with(&format!("{name}/")))).collect();
+            let is_folder = |name: &str| files.keys().any(|other| other.starts_with(&format!("{name}/")));
+            let files: Vec<_> = files.iter().filter(|(name, _)| name.contains('/') || !is_folder(name)).collect();
             for (name, bytes) in &files {
                 write(&source, &[(name.as_str(), bytes.as_slice())]);
             }
-            let stored = store.put_dir(&source).unwrap();
+            let stored = store.adopt_dir(&source).unwrap();
             let out = dir.path().join("out");
             store.materialise(&stored.digest, &out).unwrap();
             for (name, bytes) in files {
                 prop_assert_eq!(&fs_err::read(out.join(name)).unwrap(), bytes);
             }
-            prop_assert_eq!(hash_dir(&out).unwrap(), stored.digest);
+            prop_assert_eq!(store.hash_output(&out).unwrap(), stored.digest);
         }
     }
 }

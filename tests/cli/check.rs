@@ -128,3 +128,20 @@ fn a_misspelt_command_gets_the_nearest() {
     let output = Sandbox::new(CHAIN).run(&["chek", "toy.toml"]);
     assert!(output.code == Some(2) && output.stderr.contains("'check'"), "{output}");
 }
+
+#[test]
+fn a_name_that_no_file_can_have_is_refused_before_anything_runs() {
+    let sandbox = Sandbox::new(&format!("[write.{}]\n", "n".repeat(247)));
+    for arguments in [["check", "toy.toml"], ["apply", "toy.toml"]] {
+        let refused = sandbox.run(&arguments);
+        assert_eq!(refused.code, Some(2), "{refused}");
+        for part in ["has 247 bytes", "at most 241", "toy.toml:1:8", "^^^"] {
+            assert!(refused.stderr.contains(part), "no `{part}` in {refused}");
+        }
+    }
+    // The longest that is taken runs, with a log and a curve.
+    let (a, c) = ("a".repeat(241), "c".repeat(241));
+    sandbox.write("toy.toml", &format!("[write.{a}]\n[count.{c}]\ndata = [\"{a}.samples\"]\n"));
+    sandbox.ok(&["apply", "toy.toml"]);
+    assert!(sandbox.ok(&["show", &c]).contains("loss"));
+}

@@ -117,7 +117,12 @@ impl Sandbox {
 
     /// Returns the digest of an output, as `show` tells.
     pub(crate) fn digest(&self, stage: &str, output: &str) -> String {
-        let digest = &self.json(&["show", stage])["record"]["outputs"][output]["digest"];
+        self.digest_with(stage, output, &[])
+    }
+
+    /// Does the same where a workflow was applied with `--set`: the words to say it again.
+    pub(crate) fn digest_with(&self, stage: &str, output: &str, words: &[&str]) -> String {
+        let digest = &self.json(&[&["show", stage], words].concat())["record"]["outputs"][output]["digest"];
         digest.as_str().unwrap_or_else(|| panic!("`{stage}` has no output `{output}`")).to_owned()
     }
 
@@ -133,7 +138,7 @@ impl Sandbox {
         static PATTERNS: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
             [
                 (r"b3:[0-9a-f]{64}", "b3:[DIGEST]"),
-                (r"\b\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}\b", "[RUN]"),
+                (r"\b\d{6}-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}\b", "[RUN]"),
                 (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[WHEN]"),
                 (r"\b(\d+ min )?\d+(\.\d)? s\b", "[TIME]"),
             ]

@@ -14,9 +14,10 @@ use std::sync::{Mutex, MutexGuard};
 /// What the keeper goes by among processes.
 pub const KEEPER: &str = "r1flow-keeper";
 
-/// Reads `+ GROUP` and `- GROUP`, and kills at the end what has come and not gone. A terminal's signals are not for it.
+/// Reads `+ GROUP` and `- GROUP`, and kills at the end what has come and not gone. Signals of a terminal or a batch system are
+/// not for it.
 const SCRIPT: &str = r#"
-trap '' HUP INT QUIT TERM
+trap '' HUP INT QUIT TERM USR1 USR2
 while read -r sign group; do
     case $sign in
         +) groups="$groups $group " ;;

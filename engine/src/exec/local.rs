@@ -5,6 +5,7 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use super::{Executor, Launch};
+use crate::secrets::WITHHELD;
 use crate::worker::engine::ENGINE;
 
 /// Runs workers as child processes.
@@ -13,7 +14,6 @@ pub struct Local;
 
 impl Executor for Local {
     fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child> {
-        let log = fs_err::OpenOptions::new().create(true).append(true).open(launch.log)?;
         let threads = launch.threads.to_string();
         // Nothing of ours runs between fork and exec, so that the engine's memory need not be copied: that it must end with
         // the engine a worker itself asks of the kernel, first of all.
@@ -23,7 +23,7 @@ impl Executor for Local {
             .current_dir(launch.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log.into_parts().0)
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             // A group of its own: a Ctrl-C at the terminal reaches the engine alone, which asks for a checkpoint.
             .process_group(0)
@@ -31,6 +31,9 @@ impl Executor for Local {
             // Threads that spin while they wait made a busy machine ten times slower.
             .envs([("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("KMP_BLOCKTIME", "0")]);
         command.env(ENGINE, std::process::id().to_string());
+        for variable in WITHHELD {
+            command.env_remove(variable);
+        }
         if !launch.gpus.is_empty() {
             command.env("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
         }

@@ -7,38 +7,60 @@
 //! waiting ─ all before it are done ─▶ ready ─▶ fresh ─────────────────────────────▶ done
 //!                                       └────▶ queued ─ a slot is free ─▶ running ─▶ done | left, with all that follows
 //! ```
-//! Every stage and every edge is looked at once, so the work is linear in the workflow.
+//! Every stage and every edge is looked at once, so the work is linear in the workflow. All of it is bookkeeping: what reads
+//! the store or asks the worker is done elsewhere ([`Looks`]), and what runs is listened to meanwhile.
+
+mod results;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
-use store::{Digest, Outputs, StageLock, Store};
+use store::{Digest, Outputs, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::launch::{import, inputs, job, machine};
+use super::looks::{Found, Looks};
 use super::queue::{Queue, Start};
 use super::retry::work;
 use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact, fingerprint};
 use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::Event;
-use crate::mistakes::refusals;
-use crate::plan::{check_fetched, hash_inputs};
+use crate::mistakes::requests;
+use crate::plan::check_fetched;
 use crate::pools::{Pools, needs};
-use crate::run::Run;
+use crate::run::{Run, source};
 use crate::select::{Selected, select};
 use crate::workflow::{Reference, Target, Workflow};
 
 /// Time for which results gather while other stages run: one sync then makes all of them durable.
 const GATHERING: Duration = Duration::from_millis(50);
 
-/// Stages that are settled before anybody hears of them.
+/// Stages that are looked at before anything is said of them.
 const AT_A_TIME: usize = 500;
+
+/// What is to be brought up to date, where nothing stands in the way of a start.
+pub(super) struct Wanted {
+    pub(super) selected: Selected,
+    pools: Pools,
+}
+
+impl Wanted {
+    /// Refuses what cannot be done, before a run has begun.
+    pub(super) fn of(workflow: &Workflow, options: &Options) -> Result<Self, Error> {
+        let selected = select(workflow, &options.selection)?;
+        check_fetched(workflow, &options.selection)?;
+        let pools = Pools::new(&options.pools, &options.gpus);
+        pools.check(workflow, options.threads)?;
+        Ok(Self { selected, pools })
+    }
+}
 
 pub(super) struct Dispatcher<'a> {
     workflow: &'a Workflow,
@@ -55,66 +77,73 @@ pub(super) struct Dispatcher<'a> {
     ready: BTreeSet<NodeIndex>,
     /// Stages that must run or do.
     queue: Queue,
+    looks: Looks,
     /// Whether the worker has been asked whether it could run what is not fresh.
     has_asked: bool,
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, Outputs>,
-    attempts: JoinSet<(NodeIndex, Box<Job>, Ended, Option<StageLock>)>,
-    /// Results that nobody has begun to sync, and when somebody must.
+    attempts: JoinSet<(NodeIndex, Arc<Job>, Ended)>,
+    /// Attempts side by side: fewer than the user's where there are not descriptors enough.
+    slots: usize,
+    /// Results that are yet to be synced, and when that must begin.
     unsynced: Vec<Made>,
     sync_at: Instant,
     /// Results on their way to the disk, while the stages after them already run.
     syncs: JoinSet<Result<(), store::Error>>,
-    events: mpsc::UnboundedSender<Event>,
+    /// What attempts tell, and what is to be told of them.
+    events: mpsc::Sender<Event>,
+    told: Vec<Event>,
     summary: Summary,
 }
 
 impl<'a> Dispatcher<'a> {
     pub(super) fn new(
-        workflow: &'a Workflow,
-        store: &'a Store,
-        options: &'a Options,
+        (workflow, store, options): (&'a Workflow, &'a Store, &'a Options),
+        Wanted { selected, pools }: Wanted,
+        inputs: BTreeMap<String, Digest>,
         run: &Run,
-        events: mpsc::UnboundedSender<Event>,
-    ) -> Result<Self, Error> {
-        let selected = select(workflow, &options.selection)?;
-        check_fetched(workflow, &options.selection)?;
-        let pools = Pools::new(&options.pools, &options.gpus);
-        pools.check(workflow, options.threads)?;
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         // Whatever one of these needs is one of these, too.
         let before = |node| workflow.graph.neighbors_directed(node, Direction::Incoming).count();
         let nodes = selected.wanted.iter().chain(&selected.given).copied();
         let num_stages = selected.wanted.len() + selected.given.len();
         let (ready, waiting): (Vec<_>, Vec<_>) =
             nodes.map(|node| (node, before(node))).partition(|(_, count)| *count == 0);
-        Ok(Self {
+        Self {
             workflow,
             store,
             options,
             run_dir: run.dir().to_owned(),
             run_id: run.id.clone(),
-            inputs: hash_inputs(workflow, store)?,
+            inputs,
             nodes: workflow.graph.node_indices().map(|node| (workflow.graph[node].name.0.as_str(), node)).collect(),
             selected,
             waiting: waiting.into_iter().collect(),
             ready: ready.into_iter().map(|(node, _)| node).collect(),
             queue: Queue::new(pools),
+            looks: Looks::default(),
             has_asked: false,
             done: HashMap::with_capacity(num_stages),
             attempts: JoinSet::new(),
+            slots: options.slots,
             unsynced: Vec::new(),
             sync_at: Instant::now(),
             syncs: JoinSet::new(),
             events,
+            told: Vec::new(),
             summary: Summary::default(),
-        })
+        }
     }
 
     pub(super) fn begin(&mut self) {
         self.summary.run.clone_from(&self.run_id);
-        self.send(Event::RunStarted {
+        let store::Source { file, sets, device } = source(self.store, self.workflow);
+        self.tell(Event::RunStarted {
             workflow: self.workflow.name.clone(),
-            file: self.workflow.file.display().to_string(),
+            file,
+            sets,
+            device,
             stages: self.selected.wanted.len(),
             pid: std::process::id(),
             inputs: self
@@ -125,72 +154,100 @@ impl<'a> Dispatcher<'a> {
         });
     }
 
-    /// Settles stages whose inputs are known, some at a time, and returns whether that were all; then starts attempts while
-    /// there are slots. What is said of ten thousand fresh stages need not be in memory at once.
-    pub(super) fn advance(&mut self) -> Result<bool, Error> {
-        for _ in 0..AT_A_TIME {
-            let Some(node) = self.ready.pop_first() else { break };
-            self.settle(node)?;
+    /// Returns what is to be told, once.
+    pub(super) fn told(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Takes note of what attempts have told.
+    pub(super) fn hear(&mut self, event: &Event) {
+        if matches!(event, Event::Checkpoint { .. }) {
+            self.queue.ask_anew();
+        }
+    }
+
+    /// Goes on as far as it can without a wait: looks which stages whose inputs are known are fresh, some at a time, for what
+    /// is said of ten thousand need not be in memory at once; then starts attempts while there are slots.
+    pub(super) fn advance(&mut self) {
+        let is_halted = *self.options.halt.borrow() != Halt::Run;
+        if is_halted || self.options.fail_fast && !self.summary.failed.is_empty() {
+            self.leave_all();
         }
         // What starts must know of all that waits: two stages may have work in common.
+        if !self.looks.is_empty() {
+            return;
+        }
         if !self.ready.is_empty() {
-            return Ok(false);
+            return self.look_at_ready();
         }
-        let has_mistakes = !self.queue.is_empty() && self.find_mistakes()?;
-        let is_over = has_mistakes || self.options.fail_fast && !self.summary.failed.is_empty();
-        if is_over || *self.options.halt.borrow() != Halt::Run {
-            while let Some(node) = self.queue.pop() {
-                self.leave(node);
-            }
+        if !self.queue.is_empty() && !std::mem::replace(&mut self.has_asked, true) {
+            return self.ask_worker();
         }
-        while self.attempts.len() < self.options.slots {
+        while self.attempts.len() < self.slots {
             let mut held = Vec::new();
-            let start = self.queue.start(self.store, |node, by| held.push((node, by)))?;
+            let start = self.queue.start(|node, by| held.push((node, by)));
             for (node, by) in held {
                 let message = format!("waits for `{}`, which is at work that it would do again", self.name(by));
-                self.send(Event::Note { stage: self.name(node), level: "info".to_owned(), message });
+                self.tell(Event::Note { stage: self.name(node), level: "info".to_owned(), message });
             }
             let Some(start) = start else { break };
             self.launch(start);
         }
-        Ok(true)
+        let questions = self.queue.questions();
+        if !questions.is_empty() {
+            self.looks.resumable(self.store.clone(), questions);
+        }
     }
 
-    /// Asks the worker, before the first stage starts, about all that is not fresh, and returns whether a stage could not run:
-    /// then none does, for the file must change.
-    fn find_mistakes(&mut self) -> Result<bool, Error> {
-        if std::mem::replace(&mut self.has_asked, true) {
-            return Ok(false);
+    fn look_at_ready(&mut self) {
+        let mut stages = Vec::new();
+        for _ in 0..AT_A_TIME {
+            let Some(node) = self.ready.pop_first() else { break };
+            let fingerprint = fingerprint(&self.workflow.graph[node], |reference| self.resolve(reference));
+            stages.push((node, fingerprint));
         }
+        self.looks.fresh(self.store.clone(), stages);
+    }
+
+    /// Asks the worker, before the first stage starts, about all that is not fresh.
+    fn ask_worker(&mut self) {
         let not_fresh = self.selected.wanted.iter().filter(|node| !self.done.contains_key(node));
         let not_fresh = not_fresh.map(|node| self.workflow.graph[*node].name.clone()).collect();
-        let refusals = refusals((&self.options.worker, &self.options.cache_dir), self.workflow, &not_fresh)?;
-        for (node, _) in &refusals {
-            self.queue.remove(*node);
-            self.waiting.remove(node);
+        let Options { worker, cache_dir, .. } = self.options;
+        self.looks.refused((worker.clone(), cache_dir.clone()), requests(self.workflow, &not_fresh));
+    }
+
+    fn act_on(&mut self, found: Found) {
+        match found {
+            Found::Fresh(stages) => stages.into_iter().for_each(|(node, fingerprint, outputs)| {
+                self.settle(node, fingerprint, outputs);
+            }),
+            Found::Refused(refusals) => self.refuse_all(refusals),
+            Found::Resumable(answers) => {
+                answers.into_iter().for_each(|(node, resumable)| self.queue.answer(node, resumable));
+            }
         }
-        let has_mistakes = !refusals.is_empty();
-        for (node, refusal) in refusals {
-            self.fail(self.name(node), refusal.message, refusal.help, None);
-            self.block_after(node);
-        }
-        Ok(has_mistakes)
     }
 
     /// Returns whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.attempts.is_empty() && self.unsynced.is_empty() && self.syncs.is_empty()
+        self.attempts.is_empty() && self.unsynced.is_empty() && self.syncs.is_empty() && self.looks.is_empty()
     }
 
-    /// Waits until an attempt has ended or a result is on the disk. Safe to drop and call again.
+    /// Waits until an attempt has ended, a look has found something, or a result is on the disk. Safe to drop and call again.
     pub(super) async fn wait_for_an_end(&mut self) -> Result<(), Error> {
-        if self.attempts.is_empty() {
+        if self.attempts.is_empty() && self.looks.is_empty() {
             self.sync();
         }
         tokio::select! {
             Some(ended) = self.attempts.join_next() => {
-                let (node, job, ended, lock) = ended.unwrap_or_else(|error| panicked(error));
-                self.end(node, &job, ended, lock)
+                let (node, job, ended) = ended.unwrap_or_else(|error| panicked(error));
+                self.end(node, &job, ended);
+                Ok(())
+            }
+            Some(found) = self.looks.next() => {
+                self.act_on(found?);
+                Ok(())
             }
             Some(synced) = self.syncs.join_next() => Ok(synced.unwrap_or_else(|error| panicked(error))?),
             () = sleep_until(self.sync_at), if !self.unsynced.is_empty() => {
@@ -201,102 +258,39 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    pub(super) fn finish(mut self, elapsed: Duration) -> Summary {
+    pub(super) fn finish(mut self, elapsed: Duration) -> (Summary, Vec<Event>) {
         self.summary.seconds = elapsed.as_secs_f64();
-        self.send(Event::RunFinished {
+        self.tell(Event::RunFinished {
             ran: self.summary.ran.len(),
             fresh: self.summary.fresh.len(),
             failed: self.summary.failed.len(),
             left: self.summary.left.len(),
             seconds: self.summary.seconds,
         });
-        std::mem::take(&mut self.summary)
+        (std::mem::take(&mut self.summary), self.told())
     }
 
-    fn send(&self, event: Event) {
-        // The receiver lives as long as the loop that calls this.
-        let _ = self.events.send(event);
+    fn tell(&mut self, event: Event) {
+        self.told.push(event);
     }
 
     fn name(&self, node: NodeIndex) -> String {
         self.workflow.graph[node].name.to_string()
     }
 
-    fn settle(&mut self, node: NodeIndex) -> Result<(), Error> {
-        let stage = &self.workflow.graph[node];
-        let resolve = |reference: &Reference| {
-            artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference))
-        };
-        let fingerprint = fingerprint(stage, resolve);
-        let is_forced = self.selected.forced.contains(&node);
-        match if is_forced { None } else { self.store.fresh_outputs(&fingerprint)? } {
+    fn resolve(&self, reference: &Reference) -> serde_json::Value {
+        artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference))
+    }
+
+    fn settle(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Option<Outputs>) {
+        match outputs.filter(|_| !self.selected.forced.contains(&node)) {
             Some(outputs) => self.take_fresh(node, fingerprint, outputs),
             None if self.selected.given.contains(&node) => self.refuse(node),
             None => {
-                let action = Action::of(stage, resolve);
+                let stage = &self.workflow.graph[node];
+                let action = Action::of(stage, |reference| self.resolve(reference));
                 let needs = needs(stage, &self.workflow.device, self.options.threads);
-                self.queue.push(node, action, fingerprint, needs);
-            }
-        }
-        Ok(())
-    }
-
-    /// A stage that is needed, out of date, and not asked for.
-    fn refuse(&mut self, node: NodeIndex) {
-        let stage = self.name(node);
-        let message = "it is out of date, and not among the stages that were asked for".to_owned();
-        let help = Some(format!("bring it up to date first: `--until {stage}`"));
-        self.fail(stage, message, help, None);
-        self.block_after(node);
-    }
-
-    fn fail(&mut self, stage: String, message: String, help: Option<String>, log: Option<String>) {
-        self.summary.failed.push((stage.clone(), message.clone()));
-        self.send(Event::Failed { stage, message, help, log });
-    }
-
-    fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
-        // What is only needed is not spoken of.
-        if self.selected.wanted.contains(&node) {
-            let stage = self.name(node);
-            self.send(Event::Fresh { stage: stage.clone(), fingerprint: fingerprint.to_string() });
-            self.summary.fresh.push(stage);
-        }
-        self.take(node, fingerprint, outputs);
-    }
-
-    fn take(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
-        self.done.insert(node, outputs);
-        self.summary.done.insert(self.name(node), fingerprint);
-        for after in self.workflow.graph.neighbors_directed(node, Direction::Outgoing) {
-            let Some(count) = self.waiting.get_mut(&after) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                self.waiting.remove(&after);
-                self.ready.insert(after);
-            }
-        }
-    }
-
-    /// Gives up a stage, and all that waits for it.
-    fn leave(&mut self, node: NodeIndex) {
-        self.summary.left.push(self.name(node));
-        self.block_after(node);
-    }
-
-    fn block_after(&mut self, node: NodeIndex) {
-        let mut open = vec![node];
-        while let Some(by) = open.pop() {
-            for after in self.workflow.graph.neighbors_directed(by, Direction::Outgoing) {
-                if self.waiting.remove(&after).is_none() {
-                    continue;
-                }
-                let stage = self.name(after);
-                if *self.options.halt.borrow() == Halt::Run {
-                    self.send(Event::Blocked { stage: stage.clone(), by: self.name(by) });
-                }
-                self.summary.left.push(stage);
-                open.push(after);
+                self.queue.push(node, action.into(), fingerprint, needs);
             }
         }
     }
@@ -309,27 +303,6 @@ impl<'a> Dispatcher<'a> {
                 outputs.iter().find(|(name, _)| name == output).expect("a stage that is done has all outputs").1
             }
         }
-    }
-
-    /// Records a result, with its lock held until then, and lets what follows begin while it goes to the disk.
-    fn record(&mut self, node: NodeIndex, mut made: Made, lock: Option<StageLock>) -> Result<(), Error> {
-        made.write(self.store)?;
-        drop(lock);
-        let record = &made.record;
-        let (fingerprint, outputs) = (record.fingerprint, record.outputs.iter());
-        let outputs = outputs.map(|(name, output)| (name.clone(), output.digest)).collect();
-        self.summary.ran.push(record.stage.clone());
-        self.send(Event::Done {
-            stage: record.stage.clone(),
-            fingerprint: record.fingerprint.to_string(),
-            seconds: made.seconds,
-        });
-        if self.unsynced.is_empty() {
-            self.sync_at = Instant::now() + GATHERING;
-        }
-        self.unsynced.push(made);
-        self.take(node, fingerprint, outputs);
-        Ok(())
     }
 
     /// Sends what has gathered to the disk.
@@ -347,32 +320,13 @@ impl<'a> Dispatcher<'a> {
         let inputs = inputs(self.workflow, stage, |reference| self.digest(reference));
         let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
         let decided = (action, fingerprint);
-        let job = job(self.workflow, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
+        let source = source(self.store, self.workflow);
+        let job = job(self.workflow, source, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
         let (store, options, events) = (self.store.clone(), self.options.clone(), self.events.clone());
         self.attempts.spawn(async move {
-            let (ended, lock) = work(&job, &store, &options, &events).await;
-            (node, job, ended, lock)
+            let ended = work(&job, &store, &options, &events).await;
+            (node, job, ended)
         });
-    }
-
-    fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended, lock: Option<StageLock>) -> Result<(), Error> {
-        self.queue.ended(node);
-        let stage = job.stage.name.to_string();
-        match ended {
-            Ended::Done(made) => self.record(node, *made, lock)?,
-            Ended::Shared(outputs) => self.take_fresh(node, job.fingerprint, outputs),
-            Ended::Verified(..) => unreachable!("an apply verifies nothing"),
-            Ended::Stopped(step) => {
-                self.send(Event::Stopped { stage, step });
-                self.leave(node);
-            }
-            Ended::Failed(failure) => {
-                let log = Some(job.log.display().to_string());
-                self.fail(stage, failure.message, failure.help, log);
-                self.block_after(node);
-            }
-        }
-        Ok(())
     }
 }
 

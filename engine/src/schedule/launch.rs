@@ -78,15 +78,17 @@ pub(crate) fn machine(
 /// Makes the job of one stage.
 pub(crate) fn job(
     workflow: &Workflow,
+    source: store::Source,
     run_dir: &Path,
     stage: &StageDecl,
     (action, fingerprint): (std::sync::Arc<crate::action::Action>, Digest),
     (lent, machine): (&Lent, Machine),
     inputs: Vec<(String, InputArtifact, Source)>,
     purpose: Purpose,
-) -> Box<Job> {
-    Box::new(Job {
+) -> std::sync::Arc<Job> {
+    std::sync::Arc::new(Job {
         workflow: workflow.name.clone(),
+        source,
         stage: stage.clone(),
         action,
         fingerprint,

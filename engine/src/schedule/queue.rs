@@ -1,18 +1,18 @@
 //! The queue: stages that must run, and which of them may start now.
 //!
 //! A stage starts when the pools have what it needs and when no running stage is at work that it could go on from: two
-//! variants that do the same for 300 steps do it once, and the second waits for the first one's checkpoint.
+//! variants that do the same for 300 steps do it once, and the second waits for the first one's checkpoint. What the store
+//! has of it the dispatcher looks up ([`Queue::questions`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
-use store::{Digest, Store};
+use store::Digest;
 
 use crate::action::Action;
 use crate::pools::{Lent, Pools};
-use crate::trajectory::resumable;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -21,6 +21,18 @@ pub(super) struct Queue {
     /// Stages, waiting or running, that may have work in common.
     by_trail: HashMap<Digest, BTreeSet<NodeIndex>>,
     pools: Pools,
+    /// The steps that checkpoints in the store have done of stages that wait, as far as that has been looked up.
+    resumable: HashMap<NodeIndex, Option<u64>>,
+    questions: BTreeSet<NodeIndex>,
+}
+
+/// What there is to wait for before a stage starts.
+enum Worth {
+    Nothing,
+    /// This one, which runs.
+    Waiting(NodeIndex),
+    /// A look into the store.
+    Asking,
 }
 
 #[derive(Clone, Debug)]
@@ -52,12 +64,25 @@ pub(super) struct Start {
 
 impl Queue {
     pub(super) fn new(pools: Pools) -> Self {
-        Self { waiting: BTreeMap::new(), running: HashMap::new(), by_trail: HashMap::new(), pools }
+        Self {
+            waiting: BTreeMap::new(),
+            running: HashMap::new(),
+            by_trail: HashMap::new(),
+            pools,
+            resumable: HashMap::new(),
+            questions: BTreeSet::new(),
+        }
     }
 
-    pub(super) fn push(&mut self, node: NodeIndex, action: Action, fingerprint: Digest, needs: BTreeMap<String, u64>) {
+    pub(super) fn push(
+        &mut self,
+        node: NodeIndex,
+        action: Arc<Action>,
+        fingerprint: Digest,
+        needs: BTreeMap<String, u64>,
+    ) {
         self.by_trail.entry(trail(&action)).or_default().insert(node);
-        self.waiting.insert(node, Queued { action: Arc::new(action), fingerprint, needs, told: None });
+        self.waiting.insert(node, Queued { action, fingerprint, needs, told: None });
     }
 
     /// Returns whether no stage waits.
@@ -80,21 +105,24 @@ impl Queue {
     }
 
     /// Returns the first stage that may start, which then runs; `held` is told who has begun to wait for whom.
-    pub(super) fn start(
-        &mut self,
-        store: &Store,
-        mut held: impl FnMut(NodeIndex, NodeIndex),
-    ) -> Result<Option<Start>, store::Error> {
+    pub(super) fn start(&mut self, mut held: impl FnMut(NodeIndex, NodeIndex)) -> Option<Start> {
         let mut next = self.waiting.keys().next().copied();
         while let Some(node) = next {
             next = self.waiting.range((Bound::Excluded(node), Bound::Unbounded)).next().map(|(node, _)| *node);
             let queued = &self.waiting[&node];
-            if let Some(by) = self.worth_waiting_for(node, &queued.action, store)? {
-                if queued.told != Some(by) {
-                    held(node, by);
-                    self.waiting.entry(node).and_modify(|queued| queued.told = Some(by));
+            match self.worth_waiting_for(node, &queued.action) {
+                Worth::Waiting(by) => {
+                    if queued.told != Some(by) {
+                        held(node, by);
+                        self.waiting.entry(node).and_modify(|queued| queued.told = Some(by));
+                    }
+                    continue;
                 }
-                continue;
+                Worth::Asking => {
+                    self.questions.insert(node);
+                    continue;
+                }
+                Worth::Nothing => {}
             }
             if let Some(lent) = self.pools.lend(&queued.needs)
                 && let Some(Queued { action, fingerprint, .. }) = self.waiting.remove(&node)
@@ -103,14 +131,31 @@ impl Queue {
                 let running =
                     Running { action: Arc::clone(&action), checkpoint_at: checkpoint_at.clone(), lent: lent.clone() };
                 self.running.insert(node, running);
-                return Ok(Some(Start { node, action, fingerprint, checkpoint_at, lent }));
+                return Some(Start { node, action, fingerprint, checkpoint_at, lent });
             }
         }
-        Ok(None)
+        None
+    }
+
+    /// Returns the stages of which it must be known from where they could go on, before they start.
+    pub(super) fn questions(&mut self) -> Vec<(NodeIndex, Arc<Action>)> {
+        let asked = std::mem::take(&mut self.questions).into_iter();
+        asked.filter_map(|node| Some((node, Arc::clone(&self.waiting.get(&node)?.action)))).collect()
+    }
+
+    /// Takes note of the steps that checkpoints in the store have done of a stage.
+    pub(super) fn answer(&mut self, node: NodeIndex, resumable: Option<u64>) {
+        self.resumable.insert(node, resumable);
+    }
+
+    /// Forgets the answers: the store has other checkpoints now.
+    pub(super) fn ask_anew(&mut self) {
+        self.resumable.clear();
     }
 
     /// Takes back what a stage had.
     pub(super) fn ended(&mut self, node: NodeIndex) {
+        self.ask_anew();
         if let Some(running) = self.running.remove(&node) {
             self.forget(node, &running.action);
             self.pools.take_back(running.lent);
@@ -132,27 +177,26 @@ impl Queue {
         nodes.filter(move |other| *other != node)
     }
 
-    /// Returns a running stage that is at work which this one would do again.
-    fn worth_waiting_for(
-        &self,
-        node: NodeIndex,
-        action: &Action,
-        store: &Store,
-    ) -> Result<Option<NodeIndex>, store::Error> {
+    /// Returns whether a running stage is at work which this one would do again.
+    fn worth_waiting_for(&self, node: NodeIndex, action: &Action) -> Worth {
         for by in self.others(node, action) {
             let Some(other) = self.running.get(&by) else { continue };
             if action.document == other.action.document
                 || !action.row_sources().is_disjoint(&other.action.row_sources())
             {
-                return Ok(Some(by));
+                return Worth::Waiting(by);
             }
             let shared = action.shared_steps(&other.action);
             let will_be_kept = other.checkpoint_at.contains(&shared) || other.action.extent() == Some(shared);
-            if shared > 0 && will_be_kept && resumable(store, action)?.is_none_or(|step| step < shared) {
-                return Ok(Some(by));
+            if shared > 0 && will_be_kept {
+                match self.resumable.get(&node) {
+                    None => return Worth::Asking,
+                    Some(step) if step.is_none_or(|step| step < shared) => return Worth::Waiting(by),
+                    Some(_) => {}
+                }
             }
         }
-        Ok(None)
+        Worth::Nothing
     }
 
     /// Steps where something begins, by this stage's own word, and where it parts from one that waits.
@@ -168,6 +212,6 @@ impl Queue {
 }
 
 /// Two actions have work in common only if this is the same.
-fn trail(action: &Action) -> Digest {
+pub(super) fn trail(action: &Action) -> Digest {
     action.row_key().unwrap_or_else(|| action.prefix_fingerprint(1))
 }

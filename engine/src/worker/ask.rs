@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -15,6 +16,10 @@ use super::cache::CacheDir;
 use super::engine::ENGINE;
 use super::protocol::{CheckRequest, PROTOCOL, Refusal};
 use crate::kind::KindList;
+use crate::secrets::WITHHELD;
+
+/// The argument for questions about keys.
+const CHECK: &str = "check";
 
 /// Stages of which it is remembered that they may run; those that were asked about long ago are asked about again.
 const MOST_REMEMBERED: usize = 20_000;
@@ -90,10 +95,10 @@ pub fn check(
     if asked.is_empty() {
         return Ok(refusals);
     }
-    let (_, answers): (_, Vec<Option<Refusal>>) = ask(worker, "check", |mut stdin| stdin.write_all(&lines))?;
+    let (_, answers): (_, Vec<Option<Refusal>>) = ask(worker, CHECK, |mut stdin| stdin.write_all(&lines))?;
     if answers.len() != asked.len() {
         let reason = format!("it says {} things of {} stages", answers.len(), asked.len());
-        return Err(Error::Answer { asked: format!("{} check", worker.display()), reason });
+        return Err(Error::Answer { asked: format!("{} {CHECK}", worker.display()), reason });
     }
     let mut lines: Vec<&str> = known.lines().collect();
     for ((index, digest), answer) in asked.iter().zip(answers) {
@@ -121,6 +126,13 @@ fn ask<T: DeserializeOwned>(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    for variable in WITHHELD {
+        command.env_remove(variable);
+    }
+    if argument == CHECK {
+        // It dies with the engine, which alone hears a Ctrl-C at the terminal.
+        command.process_group(0);
+    }
     let mut child = command.spawn().map_err(start)?;
     // It answers at the end, so it cannot be stuck with its answer; one that hangs up says why.
     let said = say(child.stdin.take().expect("it is piped"));

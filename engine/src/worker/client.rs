@@ -1,66 +1,131 @@
 //! The engine's end of a conversation with a worker that runs.
+//!
+//! Nothing that is said to a worker waits for it: one that does not read can still be heard and ended.
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::process::ExitStatus;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::mpsc;
+
+use super::lines::Lines;
 use super::protocol::{FromWorker, ToWorker};
+use super::understand::understand;
 use crate::exec::keeper::Group;
+
+/// Bytes that are read at once.
+pub(crate) const CHUNK: usize = 1 << 16;
+
+/// The most that can be in a pipe when its writer is dead; what comes after is from others that hold it open.
+const PIPE: usize = 1 << 20;
 
 /// A worker that runs.
 pub(crate) struct Conversation {
-    pub(crate) child: Child,
+    child: Child,
     /// Until the worker has ended.
     group: Option<Group>,
-    stdin: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
+    say: mpsc::UnboundedSender<Vec<u8>>,
+    stdout: ChildStdout,
+    has_ended: bool,
+    has_said_so: bool,
+    lines: Lines,
+    heard: VecDeque<Heard>,
+    chunk: Vec<u8>,
 }
 
 /// What a worker said.
+#[derive(Debug)]
 pub(crate) enum Heard {
     Message(FromWorker),
-    /// A line that is not of the protocol, say of a library that prints.
-    Noise(String),
-    /// It has closed its end.
+    /// What is not of the protocol, say of a library that prints.
+    Noise(Vec<u8>),
+    /// It has closed its end, and may live on.
     End,
+    /// It lives no more.
+    Death(std::io::Result<ExitStatus>),
 }
 
 impl Conversation {
-    pub(crate) fn with(mut child: Child) -> Self {
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().expect("the executor pipes stdout");
+    /// Begins with a worker that has just started, and returns its stderr beside.
+    pub(crate) fn with(mut child: Child) -> (Self, ChildStderr) {
         let group = child.id().map(Group::led_by);
-        Self { child, group, stdin, lines: BufReader::new(stdout).lines() }
+        let stdin = child.stdin.take().expect("the executor pipes stdin");
+        let stdout = child.stdout.take().expect("the executor pipes stdout");
+        let stderr = child.stderr.take().expect("the executor pipes stderr");
+        let (say, said) = mpsc::unbounded_channel();
+        tokio::spawn(write(stdin, said));
+        let conversation = Self {
+            child,
+            group,
+            say,
+            stdout,
+            has_ended: false,
+            has_said_so: false,
+            lines: Lines::default(),
+            heard: VecDeque::new(),
+            chunk: vec![0; CHUNK],
+        };
+        (conversation, stderr)
     }
 
-    pub(crate) async fn say(&mut self, message: &ToWorker) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(message)?;
+    /// Says something. A worker that has just ended is told of by its end.
+    pub(crate) fn say(&self, message: &ToWorker) {
+        let mut line = serde_json::to_vec(message).expect("messages are plain data");
         line.push(b'\n');
-        match &mut self.stdin {
-            Some(stdin) => {
-                stdin.write_all(&line).await?;
-                stdin.flush().await
+        let _ = self.say.send(line);
+    }
+
+    /// Waits for what comes next. Safe to drop and call again.
+    pub(crate) async fn hear(&mut self) -> std::io::Result<Heard> {
+        loop {
+            if let Some(heard) = self.heard.pop_front() {
+                return Ok(heard);
             }
-            None => Ok(()),
+            if let Some(line) = self.lines.next() {
+                let (noise, message) = understand(line);
+                if !noise.is_empty() || message.is_none() {
+                    self.heard.push_back(Heard::Noise(noise));
+                }
+                self.heard.extend(message.map(Heard::Message));
+                continue;
+            }
+            if self.has_ended {
+                return Ok(if std::mem::replace(&mut self.has_said_so, true) {
+                    Heard::Death(self.end().await)
+                } else {
+                    Heard::End
+                });
+            }
+            tokio::select! {
+                biased;
+                read = self.stdout.read(&mut self.chunk) => match read? {
+                    0 => self.finish(),
+                    number => self.lines.push(&self.chunk[..number]),
+                },
+                // What it has started could hold its end open for ever.
+                _ = self.child.wait(), if self.group.is_some() => {
+                    self.group = None;
+                    let rest = what_is_left(self.stdout.as_raw_fd());
+                    self.lines.push(&rest);
+                    self.finish();
+                }
+            }
         }
     }
 
-    /// Waits for the next line. Safe to drop and call again.
-    pub(crate) async fn hear(&mut self) -> std::io::Result<Heard> {
-        let line = loop {
-            tokio::select! {
-                biased;
-                line = self.lines.next_line() => break line?,
-                // Else what it has started could hold its end open.
-                _ = self.child.wait(), if self.group.is_some() => self.group = None,
-            }
-        };
-        Ok(match line {
-            None => Heard::End,
-            Some(line) => match serde_json::from_str(&line) {
-                Ok(message) => Heard::Message(message),
-                Err(_) => Heard::Noise(line),
-            },
-        })
+    fn finish(&mut self) {
+        self.has_ended = true;
+        self.lines.finish();
+    }
+
+    async fn end(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await;
+        self.group = None;
+        status
     }
 
     /// Kills the worker and all that it started.
@@ -73,6 +138,31 @@ impl Conversation {
     pub(crate) fn cpu_seconds(&self) -> f64 {
         self.child.id().and_then(cpu_seconds).unwrap_or(0.0)
     }
+}
+
+/// Writes what is to be said, and holds stdin open until nothing more will be: its end tells a worker that the engine is gone.
+async fn write(mut stdin: ChildStdin, mut said: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(line) = said.recv().await {
+        if stdin.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads what is in a pipe whose writer is dead, without a wait for others that hold it open.
+pub(crate) fn what_is_left(pipe: RawFd) -> Vec<u8> {
+    // SAFETY: the caller's pipe is open, and is not closed here.
+    let mut file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(pipe) });
+    let (mut left, mut chunk) = (Vec::new(), vec![0; CHUNK]);
+    while left.len() < PIPE {
+        match file.read(&mut chunk) {
+            Ok(number) if number > 0 => left.extend_from_slice(&chunk[..number]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // The end, or nothing for now: tokio's pipes do not block.
+            Ok(_) | Err(_) => break,
+        }
+    }
+    left
 }
 
 /// Reads user and system time from `/proc/PID/stat` (fields 14 and 15, in clock ticks).

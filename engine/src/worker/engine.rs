@@ -21,3 +21,18 @@ pub(crate) fn die_with_engine() {
 /// Elsewhere the end of stdin tells the worker that the engine is gone.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn die_with_engine() {}
+
+/// Leaves signals that ask for the end to the engine, which asks for a checkpoint first: a batch system or a service manager
+/// sends them to every process. What the stage starts does not inherit that.
+pub(crate) fn leave_signals_to_engine() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: zeros are an action without flags; its handler does nothing, which is safe at any moment.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
+    }
+}

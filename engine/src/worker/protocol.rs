@@ -11,6 +11,7 @@
 //!   {"stop": null}                       ──▶ checkpoint, then leave
 //!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
 //! ```
+//! Both take a line of another sort for noise and go on. What a worker prints to its stdout besides ends in its log.
 //! The worker's stderr is its log. When stdin ends the engine is gone, and the worker leaves at once: a stage
 //! never outlives its engine. Two other commands answer and end: `r1flow-worker kinds` prints a
 //! [`KindList`](crate::kind::KindList), and `r1flow-worker check` reads a [`CheckRequest`] a line and prints, in their order,
@@ -19,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// The version of the protocol; engine and worker must agree on it.
@@ -145,6 +146,9 @@ pub enum FromWorker {
         protocol: u32,
         /// Its process.
         pid: u32,
+        /// The processor by its instruction sets, and what chooses among them, where that can change bits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        processor: Option<String>,
     },
     /// A step is done.
     Progress {
@@ -154,7 +158,9 @@ pub enum FromWorker {
         total: u64,
         /// What a step is: `step`, `row`.
         unit: String,
-        /// Measurements of this step by TRL's names (`loss`, `reward`, `completions/mean_length`, …).
+        /// Measurements of this step by TRL's names (`loss`, `reward`, `completions/mean_length`, …). What is no number, NaN or
+        /// an infinity, is `null`; the engine also takes the words that Python writes.
+        #[serde(deserialize_with = "numbers")]
         metrics: BTreeMap<String, f64>,
     },
     /// A checkpoint is whole in `dir`; the engine takes the folder over.
@@ -201,4 +207,10 @@ pub enum FromWorker {
         /// What to do about it.
         help: Option<String>,
     },
+}
+
+/// Reads measurements, where null stands for what is no number.
+pub(crate) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let numbers = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|(name, number)| (name, number.unwrap_or(f64::NAN))).collect())
 }

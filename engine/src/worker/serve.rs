@@ -1,17 +1,18 @@
 //! The worker's end: `serve(KINDS)` is a worker's whole `main`.
 //!
 //! `kinds` prints what the worker can do, `check` says what is wrong with the keys of stages; `run` reads one request from
-//! stdin, runs it, and answers on stdout.
+//! stdin, runs it, and answers on stdout. First of all stdout is moved away ([`claim_stdout`]): what a library prints there
+//! goes to stderr, which is the log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::die_with_engine;
+use super::engine::{die_with_engine, leave_signals_to_engine};
 use super::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
@@ -22,10 +23,23 @@ const BEATS: f64 = 6.0;
 
 /// Serves `kinds` as the process's arguments ask, and returns the exit code.
 pub fn serve(kinds: &[Kind]) -> ExitCode {
+    serve_on(kinds, || None)
+}
+
+/// Does the same, and tells the engine what `processor` says: the instruction sets, and what chooses among them, where
+/// another processor may give other bits. It is asked once, before a stage runs.
+pub fn serve_on(kinds: &[Kind], processor: fn() -> Option<String>) -> ExitCode {
+    let stdout = match claim_stdout() {
+        Ok(stdout) => stdout,
+        Err(error) => {
+            complain(&format!("there is no stdout: {error}"));
+            return ExitCode::from(2);
+        }
+    };
     match std::env::args().nth(1).as_deref() {
-        Some("kinds") => print_kinds(kinds),
-        Some("check") => check_all(kinds),
-        Some("run") => run_one(kinds),
+        Some("kinds") => print_kinds(kinds, stdout),
+        Some("check") => check_all(kinds, stdout),
+        Some("run") => run_one(kinds, stdout, processor),
         _ => {
             complain(
                 "usage: r1flow-worker kinds | check | run    (for the engine: the last two read requests from stdin)",
@@ -35,30 +49,48 @@ pub fn serve(kinds: &[Kind]) -> ExitCode {
     }
 }
 
+/// Takes stdout for the protocol alone, out of reach of libraries and of other programs that the stage may start, and has
+/// descriptor 1 lead to stderr.
+fn claim_stdout() -> std::io::Result<File> {
+    // SAFETY: plain system calls; the copy has no other owner.
+    let copy = unsafe { libc::fcntl(1, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: as above. Without a stderr stdout leads nowhere, too.
+    unsafe {
+        if libc::dup2(2, 1) < 0 {
+            libc::close(1);
+        }
+        Ok(File::from_raw_fd(copy))
+    }
+}
+
 fn complain(message: &str) {
     let _ = writeln!(std::io::stderr(), "{message}");
 }
 
-fn print_kinds(kinds: &[Kind]) -> ExitCode {
+fn print_kinds(kinds: &[Kind], stdout: File) -> ExitCode {
     let list = KindList { protocol: PROTOCOL, kinds: kinds.iter().map(|kind| (kind.spec)()).collect() };
-    answer(&list)
+    answer(&list, stdout)
 }
 
 /// Prints what is asked for as one line.
-fn answer(value: &impl serde::Serialize) -> ExitCode {
-    let text = serde_json::to_string(value).expect("answers are plain data");
-    match writeln!(std::io::stdout(), "{text}") {
+fn answer(value: &impl serde::Serialize, mut stdout: File) -> ExitCode {
+    let mut text = serde_json::to_vec(value).expect("answers are plain data");
+    text.push(b'\n');
+    match stdout.write_all(&text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn check_all(kinds: &[Kind]) -> ExitCode {
+fn check_all(kinds: &[Kind], stdout: File) -> ExitCode {
     die_with_engine();
     let refusals: Result<Vec<Option<Refusal>>, std::io::Error> =
         std::io::stdin().lines().map(|line| Ok(refusal(kinds, &serde_json::from_str(&line?)?))).collect();
     match refusals {
-        Ok(refusals) => answer(&refusals),
+        Ok(refusals) => answer(&refusals, stdout),
         Err(error) => {
             complain(&format!("a request is not understood: {error}"));
             ExitCode::from(2)
@@ -78,8 +110,9 @@ fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, Sta
     })
 }
 
-fn run_one(kinds: &[Kind]) -> ExitCode {
+fn run_one(kinds: &[Kind], stdout: File, processor: fn() -> Option<String>) -> ExitCode {
     die_with_engine();
+    leave_signals_to_engine();
     // Not `Stdin`, which has a buffer of its own: what is in there nobody could wait for.
     let stdin = match std::io::stdin().as_fd().try_clone_to_owned() {
         Ok(stdin) => stdin,
@@ -98,8 +131,8 @@ fn run_one(kinds: &[Kind]) -> ExitCode {
     };
     let name = request.kind.clone();
     let version = request.version;
-    let ctx = Arc::new(Context::new(request, Box::new(std::io::stdout())));
-    ctx.send(&FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id() });
+    let ctx = Arc::new(Context::new(request, Box::new(stdout)));
+    ctx.send(&FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id(), processor: processor() });
     attend(stdin, Arc::clone(&ctx));
 
     let run = |kind: &Kind| {

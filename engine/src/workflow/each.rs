@@ -7,6 +7,7 @@ use super::tree::{Entry, Node, Table, Value};
 use super::{Origin, StageName};
 use crate::diagnostic::{Diagnostic, Place, suggest};
 use crate::kind::{KindInfo, Kinds};
+use crate::run::LONGEST_STAGE_NAME;
 
 const RESERVED: [&str; 4] = ["name", "inputs", "defaults", "run"];
 
@@ -198,6 +199,10 @@ impl<'a> Expansion<'a, '_> {
     }
 
     fn push(&mut self, draft: Draft<'a>) {
+        if draft.name.0.len() > LONGEST_STAGE_NAME {
+            self.diagnostics.push(too_long(&draft));
+            return;
+        }
         let (family, kind) = (draft.family(), draft.kind.spec.kind.as_str());
         let other = self.kind_of.get(family).filter(|other| **other != kind);
         if let Some(other) = other {
@@ -282,6 +287,17 @@ impl<'a> Expansion<'a, '_> {
             }
         }
     }
+}
+
+/// A stage's name is a file's: that of its log, its curve, the folder of an attempt.
+fn too_long(draft: &Draft<'_>) -> Diagnostic {
+    let name = &draft.name.0;
+    let end = name.floor_char_boundary(40);
+    let message = format!("the name `{}…` has {} bytes", &name[..end], name.len());
+    let label = format!("at most {LONGEST_STAGE_NAME}");
+    let help =
+        "it names files, which may have no more; of a variant the family's name counts, too: shorten one of them";
+    Diagnostic::new(&draft.place, message, label).with_help(help)
 }
 
 /// Notes where keys have their values from: a later layer counts.

@@ -11,6 +11,10 @@ use crate::diagnostic::Place;
 /// What an id begins with, in the place of a path.
 pub const PREFIX: &str = "hf:";
 const MAIN: &str = "main";
+/// Bytes that the name of a file has for a revision, with `%2F` for each slash.
+const LONGEST_REVISION: usize = 240;
+/// The same for a folder, which has a commit before it.
+const LONGEST_FOLDER: usize = 190;
 
 /// A repository of the hub, or a folder or file in it, at a revision.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +86,14 @@ impl HubId {
         let folder = folder.trim_end_matches('/');
         if !folder.is_empty() && !folder.split('/').all(is_plain) {
             return Err(format!("`{folder}` is no folder of a repository"));
+        }
+        // Both name files, beside a commit and the name of a draft.
+        let is_long = |text: &str, most: usize| text.replace('/', "%2F").len() > most;
+        if is_long(&revision, LONGEST_REVISION) {
+            return Err(format!("its revision has more than {LONGEST_REVISION} bytes"));
+        }
+        if is_long(folder, LONGEST_FOLDER) {
+            return Err(format!("its folder has more than {LONGEST_FOLDER} bytes"));
         }
         Ok(Self { is_dataset, name: name.to_owned(), revision, folder: folder.to_owned() })
     }
@@ -164,6 +176,12 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(HubId::parse(text, ArtifactType::Model).unwrap_err(), expected, "{text}");
         }
+        let long = |revision: usize, folder: usize| {
+            HubId::parse(&format!("a/b@{}/{}", "r".repeat(revision), "f".repeat(folder)), ArtifactType::Model)
+        };
+        assert!(long(240, 190).is_ok());
+        assert_eq!(long(241, 1).unwrap_err(), "its revision has more than 240 bytes");
+        assert_eq!(long(1, 191).unwrap_err(), "its folder has more than 190 bytes");
         assert_eq!(HubId::parse("a/b", ArtifactType::Report).unwrap_err(), "reports do not come from a hub");
     }
 }

@@ -47,6 +47,8 @@ pub struct Workflow {
     pub name: String,
     /// The file it came from, absolute.
     pub file: PathBuf,
+    /// The `--set` arguments that it was loaded with.
+    pub sets: Vec<String>,
     /// Where tensors live: `cpu` unless [`Workflow::on`] says otherwise.
     pub device: String,
     /// Entries of `[inputs]` by name.
@@ -334,6 +336,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let graph = link::link(stages, &inputs, &broken, &mut diagnostics);
     tidy(&mut diagnostics);
     let file = fs_err::canonicalize(file)?;
-    let workflow = diagnostics.is_empty().then_some(Workflow { name, file, device: "cpu".to_owned(), inputs, graph });
+    let (sets, device) = (sets.to_vec(), "cpu".to_owned());
+    let workflow = diagnostics.is_empty().then_some(Workflow { name, file, sets, device, inputs, graph });
     Ok(Loaded { workflow, diagnostics, sources })
 }

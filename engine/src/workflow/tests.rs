@@ -167,3 +167,31 @@ fn a_thousand_stages_load() {
     assert_eq!(workflow.graph.node_count(), 1_000);
     assert_eq!(stage(&workflow, "t999").config["count"], 1_000);
 }
+
+#[test]
+fn a_name_is_no_longer_than_a_files_may_be() {
+    let kinds = kinds();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("w.toml");
+    let long = "n".repeat(crate::run::LONGEST_STAGE_NAME);
+    let refused = |text: String| {
+        fs_err::write(&file, text).unwrap();
+        let loaded = load(&file, &[], &kinds).unwrap();
+        loaded.diagnostics.iter().map(|one| (one.message.clone(), one.place.span().len())).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(format!("[tasks.{long}]\ncount = 1\n")), []);
+    let told = format!("the name `{}…` has {} bytes", &long[..40], long.len() + 1);
+    assert_eq!(refused(format!("[tasks.{long}n]\ncount = 1\n")), [(told.clone(), long.len() + 1)]);
+    // Of a variant all of it counts.
+    let family = &long[..long.len() - 2];
+    assert_eq!(refused(format!("[tasks.{family}]\ncount = 1\n[tasks.{family}.each.n]\n")), []);
+    assert_eq!(
+        refused(format!("[tasks.{family}]\ncount = 1\n[tasks.{family}.each.nn]\n")),
+        [(told.clone(), family.len())]
+    );
+    // And so does an input's that `each` follows.
+    let input = format!("[inputs]\n{family} = {{ samples = \"w.toml\" }}\n");
+    let follows = |name: &str| format!("{input}[tasks.{name}]\ncount = 1\neach = [\"inputs.{family}\"]\n");
+    assert_eq!(refused(follows("n")), []);
+    assert_eq!(refused(follows("nn")), [(told, 2)]);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::event::Event;
@@ -72,14 +73,9 @@ impl Sandbox {
         loaded.workflow.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
     }
 
-    pub(crate) fn apply_with(
-        &self,
-        workflow: &Workflow,
-        change: impl FnOnce(&mut Options),
-        mut on_event: impl FnMut(&Event, &watch::Sender<Halt>),
-    ) -> Applied {
-        let (sender, halt) = watch::channel(Halt::Run);
-        let mut options = Options {
+    /// Returns options for two stages side by side.
+    pub(crate) fn options(&self, halt: watch::Receiver<Halt>) -> Options {
+        Options {
             worker: self.worker.clone(),
             cache_dir: CacheDir::at(self.dir.path().join("cache")),
             executor: EXECUTORS[0].1,
@@ -90,8 +86,19 @@ impl Sandbox {
             selection: Selection::default(),
             fail_fast: false,
             silence: Duration::from_mins(1),
+            secrets: Arc::default(),
             halt,
-        };
+        }
+    }
+
+    pub(crate) fn apply_with(
+        &self,
+        workflow: &Workflow,
+        change: impl FnOnce(&mut Options),
+        mut on_event: impl FnMut(&Event, &watch::Sender<Halt>),
+    ) -> Applied {
+        let (sender, halt) = watch::channel(Halt::Run);
+        let mut options = self.options(halt);
         change(&mut options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let applied = apply(workflow, &self.store, &options, |event| on_event(event, &sender));

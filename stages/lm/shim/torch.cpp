@@ -5,6 +5,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorIndexing.h>
+#include <ATen/Version.h>
 #include <c10/core/GradMode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
@@ -58,6 +59,9 @@ struct AnyOrder {
 extern "C" {
 
 void r1flow_free(char* message) { std::free(message); }
+
+// What libtorch's own kernels are chosen by, as text for r1flow_free; nullptr where memory is out.
+char* r1flow_cpu_capability() { return message_of(at::get_cpu_capability().c_str()); }
 
 // One AdamW step over all parameters that have a gradient. `step` is one float tensor of one element, counted up by
 // the caller once per optimiser step.

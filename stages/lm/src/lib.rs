@@ -23,6 +23,7 @@ pub mod checkpoint;
 pub mod device;
 pub mod footprint;
 pub mod memory;
+pub mod processor;
 pub mod weights;
 
 mod attention;

@@ -21,6 +21,7 @@ pub struct Error(pub String);
 
 unsafe extern "C" {
     fn r1flow_free(message: *mut c_char);
+    fn r1flow_cpu_capability() -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_fused_adamw(
         params: *const *mut C_tensor,
@@ -355,6 +356,13 @@ fn pointer(tensor: &Tensor) -> *mut C_tensor {
 
 fn pointers(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| pointer(tensor)).collect()
+}
+
+/// Returns what libtorch chooses its own CPU kernels by: `AVX512`, `AVX2`, `DEFAULT`, …
+pub(crate) fn cpu_capability() -> String {
+    // SAFETY: it takes nothing, and returns a text like a message.
+    let text = unsafe { r1flow_cpu_capability() };
+    checked(text).err().map_or_else(String::new, |Error(text)| text)
 }
 
 fn checked(message: *mut c_char) -> Result<(), Error> {

@@ -1,0 +1,158 @@
+//! What becomes of a stage and of all that waits for it: done, failed, refused, left.
+
+use std::sync::Arc;
+
+use petgraph::Direction;
+use petgraph::graph::NodeIndex;
+use store::{Digest, Outputs};
+use tokio::time::Instant;
+
+use super::{Dispatcher, GATHERING};
+use crate::attempt::{Ended, Failure, Job, Made};
+use crate::event::Event;
+use crate::pools::needs;
+use crate::schedule::Halt;
+use crate::worker::protocol::Refusal;
+
+impl Dispatcher<'_> {
+    pub(super) fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended) {
+        self.queue.ended(node);
+        let stage = job.stage.name.to_string();
+        match ended {
+            Ended::Done(made) => self.take_made(node, *made),
+            Ended::Shared(outputs) => self.take_fresh(node, job.fingerprint, outputs),
+            Ended::Verified(_) => unreachable!("an apply verifies nothing"),
+            Ended::Stopped(step) => {
+                self.tell(Event::Stopped { stage, step });
+                self.leave(node);
+            }
+            Ended::NotBegun => self.leave(node),
+            Ended::Failed(failure) if failure.is_starved && !self.attempts.is_empty() => {
+                self.put_back(node, job, failure)
+            }
+            Ended::Failed(failure) => {
+                let log = Some(job.log.display().to_string());
+                self.fail(stage, failure.message, failure.help, log);
+                self.block_after(node);
+            }
+        }
+    }
+
+    /// A start that found no file descriptor waits for another stage to end.
+    pub(super) fn put_back(&mut self, node: NodeIndex, job: &Job, failure: Failure) {
+        self.slots = self.attempts.len();
+        let message = format!("{}; waits until another stage has ended", failure.message);
+        self.tell(Event::Note { stage: job.stage.name.to_string(), level: "warn".to_owned(), message });
+        let needs = needs(&job.stage, &self.workflow.device, self.options.threads);
+        self.queue.push(node, Arc::clone(&job.action), job.fingerprint, needs);
+    }
+
+    /// A stage that is needed, out of date, and not asked for.
+    pub(super) fn refuse(&mut self, node: NodeIndex) {
+        let stage = self.name(node);
+        let message = "it is out of date, and not among the stages that were asked for".to_owned();
+        let help = Some(format!("bring it up to date first: `--until {stage}`"));
+        self.fail(stage, message, help, None);
+        self.block_after(node);
+    }
+
+    pub(super) fn fail(&mut self, stage: String, message: String, help: Option<String>, log: Option<String>) {
+        self.summary.failed.push((stage.clone(), message.clone()));
+        self.tell(Event::Failed { stage, message, help, log });
+    }
+
+    pub(super) fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
+        // What is only needed is not spoken of.
+        if self.selected.wanted.contains(&node) {
+            let stage = self.name(node);
+            self.tell(Event::Fresh { stage: stage.clone(), fingerprint: fingerprint.to_string() });
+            self.summary.fresh.push(stage);
+        }
+        self.take(node, fingerprint, outputs);
+    }
+
+    pub(super) fn take(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
+        self.done.insert(node, outputs);
+        self.summary.done.insert(self.name(node), fingerprint);
+        for after in self.workflow.graph.neighbors_directed(node, Direction::Outgoing) {
+            let Some(count) = self.waiting.get_mut(&after) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                self.waiting.remove(&after);
+                self.ready.insert(after);
+            }
+        }
+    }
+
+    /// Gives up a stage, and all that waits for it.
+    pub(super) fn leave(&mut self, node: NodeIndex) {
+        self.summary.left.push(self.name(node));
+        self.block_after(node);
+    }
+
+    pub(super) fn block_after(&mut self, node: NodeIndex) {
+        let mut open = vec![node];
+        while let Some(by) = open.pop() {
+            for after in self.workflow.graph.neighbors_directed(by, Direction::Outgoing) {
+                if self.waiting.remove(&after).is_none() {
+                    continue;
+                }
+                let stage = self.name(after);
+                if *self.options.halt.borrow() == Halt::Run {
+                    self.tell(Event::Blocked { stage: stage.clone(), by: self.name(by) });
+                }
+                self.summary.left.push(stage);
+                open.push(after);
+            }
+        }
+    }
+
+    /// Lets what follows a result begin while that goes to the disk.
+    pub(super) fn take_made(&mut self, node: NodeIndex, made: Made) {
+        let record = &made.record;
+        let (fingerprint, outputs) = (record.fingerprint, record.outputs.iter());
+        let outputs = outputs.map(|(name, output)| (name.clone(), output.digest)).collect();
+        self.summary.ran.push(record.stage.clone());
+        self.told.push(Event::Done {
+            stage: record.stage.clone(),
+            fingerprint: fingerprint.to_string(),
+            seconds: made.seconds,
+        });
+        if self.unsynced.is_empty() {
+            self.sync_at = Instant::now() + GATHERING;
+        }
+        self.unsynced.push(made);
+        self.take(node, fingerprint, outputs);
+    }
+
+    /// Where a stage could not run none does, for the file must change.
+    pub(super) fn refuse_all(&mut self, refusals: Vec<(NodeIndex, Refusal)>) {
+        let has_mistakes = !refusals.is_empty();
+        for (node, _) in &refusals {
+            self.queue.remove(*node);
+            self.waiting.remove(node);
+        }
+        for (node, refusal) in refusals {
+            self.fail(self.name(node), refusal.message, refusal.help, None);
+            self.block_after(node);
+        }
+        if has_mistakes {
+            self.leave_all();
+        }
+    }
+
+    /// Starts nothing any more.
+    pub(super) fn leave_all(&mut self) {
+        while let Some(node) = self.queue.pop() {
+            self.leave(node);
+        }
+        if *self.options.halt.borrow() != Halt::Run {
+            for node in self.looks.abandon() {
+                self.leave(node);
+            }
+            while let Some(node) = self.ready.pop_first() {
+                self.leave(node);
+            }
+        }
+    }
+}

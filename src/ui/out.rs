@@ -1,0 +1,144 @@
+//! The two streams: what can be said of each, and what happens when one takes no more.
+//!
+//! A reader that leaves early (`| head`) is satisfied, and nothing more is written. Any other refusal, such as that of a
+//! full disk, is remembered for the end: see [`trouble`]. Stderr has nobody to complain to.
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, IsTerminal, Result, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::commands::Color;
+
+/// A stream.
+struct Stream {
+    /// Not the standard library's: that one takes a descriptor that cannot be written for one that nobody reads.
+    file: Result<File>,
+    is_terminal: bool,
+    has_color: bool,
+}
+
+struct Streams {
+    out: Stream,
+    err: Stream,
+}
+
+static STREAMS: OnceLock<Streams> = OnceLock::new();
+
+/// How stdout fared.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// Its reader has left.
+    Left,
+    Refused(String),
+}
+
+static FATE: Mutex<Fate> = Mutex::new(Fate::Open);
+
+/// Takes note of when to use colours; the first word counts.
+pub(super) fn start(color: Color) {
+    let _ = STREAMS.set(look(color));
+}
+
+fn streams() -> &'static Streams {
+    STREAMS.get_or_init(|| look(Color::Auto))
+}
+
+fn look(color: Color) -> Streams {
+    let is_welcome = has_capable_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let stream = |file: Result<File>, is_terminal: bool| {
+        let has_color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && is_welcome,
+        };
+        Stream { file, is_terminal, has_color }
+    };
+    let (out, err) = (std::io::stdout(), std::io::stderr());
+    Streams {
+        out: stream(out.as_fd().try_clone_to_owned().map(File::from), out.is_terminal()),
+        err: stream(err.as_fd().try_clone_to_owned().map(File::from), err.is_terminal()),
+    }
+}
+
+/// Returns whether the terminal, if there is one, knows more than lines of text.
+fn has_capable_terminal() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Returns whether stderr is a terminal on which lines can be drawn again.
+pub(super) fn is_live() -> bool {
+    streams().err.is_terminal && has_capable_terminal()
+}
+
+pub(super) fn is_terminal() -> bool {
+    streams().out.is_terminal
+}
+
+pub(super) fn has_color() -> bool {
+    streams().out.has_color
+}
+
+pub(super) fn errors_have_color() -> bool {
+    streams().err.has_color
+}
+
+/// Writes to stdout, while it takes anything.
+pub(super) fn put(bytes: &[u8]) {
+    let mut fate = FATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if *fate != Fate::Open {
+        return;
+    }
+    match write(&streams().out, bytes) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => *fate = Fate::Left,
+        Err(error) => *fate = Fate::Refused(error.to_string()),
+    }
+}
+
+/// Writes to stderr.
+pub(super) fn complain(bytes: &[u8]) {
+    // A stderr that takes nothing cannot be told of.
+    let _ = write(&streams().err, bytes);
+}
+
+/// Returns whether the result is still read.
+pub(super) fn has_reader() -> bool {
+    *FATE.lock().unwrap_or_else(PoisonError::into_inner) == Fate::Open
+}
+
+/// Returns why stdout took no more, unless its reader left.
+pub(super) fn trouble() -> Option<String> {
+    match &*FATE.lock().unwrap_or_else(PoisonError::into_inner) {
+        Fate::Refused(reason) => Some(reason.clone()),
+        Fate::Open | Fate::Left => None,
+    }
+}
+
+fn write(stream: &Stream, mut bytes: &[u8]) -> Result<()> {
+    let mut file = match &stream.file {
+        Ok(file) => file,
+        Err(error) => return Err(Error::new(error.kind(), error.to_string())),
+    };
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Another program that shares the pipe has made it so.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(file),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a file takes more.
+fn wait(file: &File) {
+    let mut asked = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one entry, which outlives the call; what it says the next write finds out.
+    unsafe {
+        libc::poll(&raw mut asked, 1, -1);
+    }
+}

@@ -1,0 +1,210 @@
+//! The audit: every stored byte is read, whatever workflow it belongs to.
+//!
+//! Objects against their names, lines of the journal against their checksums, checkpoints and rows against their seals
+//! and their trees. Damaged objects are moved aside, so that no later command uses them. What is missing because a
+//! collection was told to remove it (`Keep::only`) is no damage.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+
+use rustix::fs::FileType;
+use serde::Serialize;
+
+use crate::checkpoint::CheckpointRecord;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{self, digest_of};
+use crate::rows::RowsRecord;
+use crate::{Store, record};
+
+/// What an audit has found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Audit {
+    /// Objects read.
+    pub objects: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records, checkpoints and parts of rows read.
+    pub entries: usize,
+    /// What is not as it was written.
+    pub damaged: Vec<Damage>,
+    /// Stages whose outputs were damaged, each as `workflow: stage`: the next `apply` runs them again.
+    pub stages: BTreeSet<String>,
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Where, relative to the store.
+    pub path: PathBuf,
+    /// What is wrong, in a few words.
+    pub what: String,
+}
+
+impl Store {
+    /// Reads every byte that is stored. `on_object` is told the bytes of each object that has been read.
+    pub fn audit(&self, mut on_object: impl FnMut(u64)) -> Result<Audit> {
+        let mut audit = Audit::default();
+        let mut bad = HashSet::new();
+        for (prefix, sort) in self.root.entries(layout::objects())? {
+            let objects = if sort == FileType::Directory { self.root.entries(&prefix)? } else { Vec::new() };
+            if sort != FileType::Directory {
+                audit.push(prefix, "it is not the store's");
+            }
+            for (path, sort) in objects {
+                let Some(digest) = digest_of(&path).filter(|_| sort == FileType::RegularFile) else {
+                    audit.push(path, "it is no object of the store");
+                    continue;
+                };
+                let size = self.root.stat(&path)?.map_or(0, |found| found.st_size as u64);
+                match self.check_bytes(&digest) {
+                    Ok(()) => {
+                        audit.objects += 1;
+                        audit.bytes += size;
+                    }
+                    // A collection beside this has removed it.
+                    Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        audit.push(path, &error.to_string());
+                        bad.insert(digest);
+                    }
+                }
+                on_object(size);
+            }
+        }
+        self.audit_records(&bad, &mut audit)?;
+        self.audit_checkpoints(&mut audit)?;
+        self.audit_rows(&mut audit)?;
+        Ok(audit)
+    }
+
+    fn audit_records(&self, bad: &HashSet<Digest>, audit: &mut Audit) -> Result<()> {
+        let (mut whole, mut unread) = (0, Vec::new());
+        self.journal.each_from(0, |line| {
+            let Some(record) = record::decode(line) else {
+                unread.push(line.start);
+                return;
+            };
+            whole += 1;
+            let mut outputs = record.outputs.values();
+            let is_hit = outputs.any(|output| {
+                bad.contains(&output.digest) || output.members.iter().any(|member| bad.contains(&member.digest))
+            });
+            if is_hit {
+                audit.stages.insert(format!("{}: {}", record.workflow, record.stage));
+            }
+        })?;
+        audit.entries += whole;
+        for start in self.journal.torn()?.into_iter().chain(unread) {
+            audit.push(layout::journal().to_owned(), &format!("the line at byte {start} is torn or altered"));
+        }
+        Ok(())
+    }
+
+    fn audit_checkpoints(&self, audit: &mut Audit) -> Result<()> {
+        for key in self.keys(layout::all_checkpoints())? {
+            for (path, _) in self.root.entries(&layout::checkpoints(&key))? {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if name.ends_with(".digest") {
+                    self.audit_sealed::<serde_json::Value>(path, |_| None, audit)?;
+                } else if let Some(step) = name.strip_suffix(".json") {
+                    let step = step.to_owned();
+                    let tree = move |it: &CheckpointRecord| (it.step.to_string() == step).then_some(it.tree.digest);
+                    self.audit_sealed(path, tree, audit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_rows(&self, audit: &mut Audit) -> Result<()> {
+        for key in self.keys(layout::all_rows())? {
+            for (path, _) in self.root.entries(&layout::rows(&key))? {
+                self.audit_sealed(path, |part: &RowsRecord| Some(part.tree.digest), audit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_sealed<T: serde::de::DeserializeOwned>(
+        &self,
+        path: PathBuf,
+        tree: impl Fn(&T) -> Option<Digest>,
+        audit: &mut Audit,
+    ) -> Result<()> {
+        let Some(value) = self.sealed::<T>(&path)? else {
+            // Unless it has just been retired.
+            if self.root.stat(&path)?.is_some() {
+                audit.push(path, "it is torn or altered");
+            }
+            return Ok(());
+        };
+        audit.entries += 1;
+        if tree(&value).is_some_and(|tree| !self.is_whole(&tree)) && self.root.stat(&path)?.is_some() {
+            audit.push(path, "objects that it names are missing or damaged");
+        }
+        Ok(())
+    }
+}
+
+impl Audit {
+    fn push(&mut self, path: PathBuf, what: &str) {
+        self.damaged.push(Damage { path, what: what.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::checkpoint::checkpoint_file;
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = Digest::of(b"key");
+        let attempt = store.new_attempt_dir("a").unwrap();
+        fs_err::write(attempt.path().join("state"), b"weights").unwrap();
+        let tree = store.adopt_dir(attempt.path()).unwrap();
+        store.put_checkpoint(&key, 3, &tree, Value::Null).unwrap();
+        store.put_checkpoint(&key, 4, &tree, Value::Null).unwrap();
+        store.retire_checkpoint(&key, 4).unwrap();
+        store.put_rows(&key, &RowsRecord { tree, rows: 2 }).unwrap();
+        let record = json!({ "fingerprint": key, "workflow": "w", "stage": "a", "kind": "sft", "outputs": { "model":
+            { "artifact": "model", "digest": tree.digest, "bytes": 7,
+              "members": store.tree(&tree.digest).unwrap().members } },
+            "summary": {}, "metrics": null, "log": null, "seconds": 1.0, "cpu_seconds": 1.0, "steps": 3,
+            "device": "cpu", "threads": 1, "finished": "2026-01-01", "deterministic": true });
+        store.put_record(&serde_json::from_value(record).unwrap(), &Value::Null).unwrap();
+        let audit = store.audit(|_| ()).unwrap();
+        assert_eq!((audit.objects, audit.entries, audit.damaged.len()), (2, 4, 0), "{audit:?}");
+
+        let files = [
+            store.object_path(&Digest::of(b"weights")),
+            store.object_path(&tree.digest),
+            store.root().join(checkpoint_file(&key, 3)),
+            store.root().join(layout::checkpoints(&key).join("4.digest")),
+            store.root().join(layout::rows(&key).join(format!("{}.json", tree.digest.hex()))),
+            store.root().join(layout::journal()),
+        ];
+        for file in files {
+            let whole = fs_err::read(&file).unwrap();
+            for at in 0..whole.len() {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 1 << (at % 8);
+                fs_err::remove_file(&file).unwrap();
+                fs_err::write(&file, &flipped).unwrap();
+                let audit = Store::open(dir.path()).unwrap().audit(|_| ()).unwrap();
+                assert!(!audit.damaged.is_empty(), "{} at {at}", file.display());
+                let is_object = file.to_string_lossy().contains("objects");
+                assert_eq!(audit.stages.contains("w: a"), is_object, "{} at {at}", file.display());
+                fs_err::write(&file, &whole).unwrap();
+            }
+        }
+        fs_err::write(dir.path().join("objects/stray"), b"").unwrap();
+        let damaged = store.audit(|_| ()).unwrap().damaged;
+        assert_eq!(damaged.iter().map(|it| it.path.to_str().unwrap()).collect::<Vec<_>>(), ["objects/stray"]);
+    }
+}

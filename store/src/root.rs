@@ -1,0 +1,296 @@
+//! The folder of a store: every file that the store itself reads, makes, moves or removes goes through here.
+//!
+//! Paths are relative and resolved without following a link: a store that another program made cannot lead outside
+//! itself. The folder given by the user may be a link, and so may `hub/`, which is not the store's own. The kernel
+//! resolves at one go (`openat2`); where it cannot, names are opened one by one.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// Files of the store's own that are read whole, manifests and the like, are smaller.
+const MOST_BYTES: u64 = 256 << 20;
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY);
+
+/// An open folder that nothing below it leads out of.
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+impl Root {
+    /// Opens a folder; `path` itself may be a link.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let path = fs_err::canonicalize(path)?;
+        let fd = rustix::fs::openat(CWD, &path, FOLDER | OFlags::CLOEXEC, Mode::empty());
+        let fd = fd.map_err(|errno| named(errno.into(), "open", &path))?;
+        Ok(Self { path, fd })
+    }
+
+    /// Returns the folder's path, absolute.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file for reading. What is no file is refused at once: a pipe would wait for a writer.
+    pub(crate) fn open_file(&self, inside: &Path) -> Result<File> {
+        let file = File::from(self.resolve(inside, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        if file.metadata()?.is_file() { Ok(file) } else { Err(Error::NotAFile { path: self.path.join(inside) }) }
+    }
+
+    /// Returns the bytes of a small file, nothing if it is not there.
+    pub(crate) fn read_if_there(&self, inside: &Path) -> Result<Option<Vec<u8>>> {
+        let file = match self.open_file(inside) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| named(error, "read", &self.path.join(inside)))?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(Error::TooLarge { path: self.path.join(inside), most: MOST_BYTES });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Opens a file to append to, and makes it if need be.
+    pub(crate) fn append(&self, inside: &Path) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
+        let file = File::from(self.make(inside, flags)?);
+        if file.metadata()?.is_file() { Ok(file) } else { Err(Error::NotAFile { path: self.path.join(inside) }) }
+    }
+
+    /// Makes a file that is not there yet.
+    pub(crate) fn create_new(&self, inside: &Path) -> Result<File> {
+        Ok(File::from(self.make(inside, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?))
+    }
+
+    /// Makes a file of these bytes that is not there yet.
+    pub(crate) fn write_new(&self, inside: &Path, bytes: &[u8]) -> Result<File> {
+        let mut file = self.create_new(inside)?;
+        file.write_all(bytes).map_err(|error| named(error, "write", &self.path.join(inside)))?;
+        Ok(file)
+    }
+
+    /// Opens a folder.
+    pub(crate) fn folder(&self, inside: &Path) -> Result<OwnedFd> {
+        if inside.as_os_str().is_empty() {
+            return self.fd.try_clone().map_err(Error::from);
+        }
+        self.resolve(inside, FOLDER)
+    }
+
+    /// Opens a folder, and makes it and those above it if need be.
+    pub(crate) fn make_folder(&self, inside: &Path) -> Result<OwnedFd> {
+        match self.folder(inside) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+            folder => return folder,
+        }
+        let (above, name) = split(inside);
+        let made = rustix::fs::mkdirat(self.make_folder(above)?, name, Mode::from_raw_mode(0o777));
+        match made {
+            // Another process may have come first.
+            Ok(()) | Err(Errno::EXIST) => self.folder(inside),
+            Err(errno) => Err(named(errno.into(), "create", &self.path.join(inside)).into()),
+        }
+    }
+
+    /// Makes a folder that is not there yet.
+    pub(crate) fn make_new_folder(&self, inside: &Path) -> Result<()> {
+        let (above, name) = split(inside);
+        rustix::fs::mkdirat(self.make_folder(above)?, name, Mode::from_raw_mode(0o777))
+            .map_err(|errno| named(errno.into(), "create", &self.path.join(inside)).into())
+    }
+
+    /// Gives a file another name; what has that name gives way. The folder of the new name is made if need be.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let ((from_above, from_name), (to_above, to_name)) = (split(from), split(to));
+        let (from_folder, to_folder) = (self.folder(from_above)?, self.make_folder(to_above)?);
+        rustix::fs::renameat(from_folder, from_name, to_folder, to_name)
+            .map_err(|errno| named(errno.into(), "rename", &self.path.join(from)).into())
+    }
+
+    /// Gives a file a second name that is not taken yet.
+    pub(crate) fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        let ((from_above, from_name), (to_above, to_name)) = (split(from), split(to));
+        let (from_folder, to_folder) = (self.folder(from_above)?, self.make_folder(to_above)?);
+        rustix::fs::linkat(from_folder, from_name, to_folder, to_name, AtFlags::empty())
+            .map_err(|errno| named(errno.into(), "link", &self.path.join(from)).into())
+    }
+
+    /// Returns the names in a folder with their types, nothing if it is not there.
+    pub(crate) fn entries(&self, inside: &Path) -> Result<Vec<(PathBuf, FileType)>> {
+        let folder = match self.folder(inside) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            folder => folder?,
+        };
+        self.names(&folder, inside).map_err(|error| named(error, "list", &self.path.join(inside)).into())
+    }
+
+    fn names(&self, folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
+        let mut found = Vec::new();
+        for entry in rustix::fs::Dir::read_from(folder)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == OsStr::new(".") || name == OsStr::new("..") {
+                continue;
+            }
+            let file_type = match entry.file_type() {
+                FileType::Unknown => match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(errno.into()),
+                },
+                known => known,
+            };
+            found.push((inside.join(name), file_type));
+        }
+        Ok(found)
+    }
+
+    /// Returns what a name stands for, not following it if it is a link; nothing if it is not there.
+    pub(crate) fn stat(&self, inside: &Path) -> Result<Option<rustix::fs::Stat>> {
+        let (above, name) = split(inside);
+        let folder = match self.folder(above) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            folder => folder?,
+        };
+        match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(named(errno.into(), "stat", &self.path.join(inside)).into()),
+        }
+    }
+
+    fn make(&self, inside: &Path, flags: OFlags) -> Result<OwnedFd> {
+        match self.resolve(inside, flags) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => {
+                self.make_folder(split(inside).0)?;
+                self.resolve(inside, flags)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens what a path stands for, without following a link anywhere.
+    fn resolve(&self, inside: &Path, flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() };
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let opened = rustix::fs::openat2(&self.fd, inside, flags, mode, beneath);
+        let opened = match opened {
+            // An old kernel, or a sandbox that does not know the call; a rename elsewhere at this very moment.
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => self.walk(inside, flags, mode),
+            opened => opened,
+        };
+        opened.map_err(|errno| self.refusal(inside, errno))
+    }
+
+    fn walk(&self, inside: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        if inside.components().any(|name| !matches!(name, Component::Normal(_))) {
+            return Err(Errno::XDEV);
+        }
+        let (above, name) = split(inside);
+        let mut folder: Option<OwnedFd> = None;
+        for name in above {
+            let at = folder.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+            let below = rustix::fs::openat(at, name, FOLDER | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            folder = Some(below);
+        }
+        rustix::fs::openat(folder.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd), name, flags, mode)
+    }
+
+    fn refusal(&self, inside: &Path, errno: Errno) -> Error {
+        let path = self.path.join(inside);
+        // The first name that is a link; a folder that is one is reported as no folder.
+        let link = matches!(errno, Errno::LOOP | Errno::NOTDIR).then(|| {
+            let mut names: Vec<&Path> = inside.ancestors().collect();
+            names.reverse();
+            let mut paths = names.into_iter().skip(1).map(|name| self.path.join(name));
+            paths.find(|path| path.symlink_metadata().is_ok_and(|found| found.is_symlink()))
+        });
+        match link.flatten() {
+            Some(path) => Error::Link { path },
+            None => named(errno.into(), "open", &path).into(),
+        }
+    }
+}
+
+/// Splits a path into the folder and the last name.
+pub(crate) fn split(inside: &Path) -> (&Path, &OsStr) {
+    (inside.parent().unwrap_or(Path::new("")), inside.file_name().unwrap_or_default())
+}
+
+/// Says which path an error is about; the system's own error stays behind it.
+pub(crate) fn named(source: io::Error, verb: &'static str, path: &Path) -> io::Error {
+    io::Error::new(source.kind(), Named { source, verb, path: path.to_owned() })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {verb} `{path}`: {source}")]
+struct Named {
+    source: io::Error,
+    verb: &'static str,
+    path: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn no_link_is_followed_whichever_way_a_path_is_resolved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, outside) = (dir.path().join("store"), dir.path().join("outside"));
+        for folder in [&store.join("a"), &outside.join("b")] {
+            fs_err::create_dir_all(folder).unwrap();
+        }
+        fs_err::write(outside.join("b/file"), "theirs").unwrap();
+        symlink(&outside, store.join("a/link")).unwrap();
+        symlink(outside.join("b/file"), store.join("a/file")).unwrap();
+        let root = Root::open(&store).unwrap();
+        let is_refused = |result: Result<()>| assert!(matches!(result, Err(Error::Link { .. })), "{result:?}");
+        let file = Path::new("a/link/b/file");
+        is_refused(root.open_file(file).map(drop));
+        is_refused(root.open_file(Path::new("a/file")).map(drop));
+        is_refused(root.append(Path::new("a/file")).map(drop));
+        is_refused(root.write_new(Path::new("a/link/new"), b"ours").map(drop));
+        is_refused(root.remove_file(file).map(drop));
+        is_refused(root.entries(Path::new("a/link")).map(drop));
+        is_refused(root.make_folder(Path::new("a/link/c")).map(drop));
+        root.write_new(Path::new("mine"), b"ours").unwrap();
+        is_refused(root.link(Path::new("mine"), Path::new("a/link/mine")));
+        is_refused(root.rename(Path::new("mine"), Path::new("a/link/mine")));
+        let read = OFlags::RDONLY | OFlags::NOFOLLOW;
+        assert!(root.walk(file, read, Mode::empty()).is_err());
+        assert!(root.walk(Path::new("a/file"), read, Mode::empty()).is_err());
+        assert!(root.walk(Path::new("mine"), read, Mode::empty()).is_ok());
+        root.remove_tree(Path::new("a")).unwrap();
+        assert_eq!(fs_err::read_to_string(outside.join("b/file")).unwrap(), "theirs");
+        assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        rustix::fs::mknodat(CWD, dir.path().join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        root.make_folder(Path::new("folder")).unwrap();
+        for name in ["pipe", "folder"] {
+            assert!(matches!(root.open_file(Path::new(name)), Err(Error::NotAFile { .. })), "{name}");
+        }
+        assert!(matches!(root.append(Path::new("pipe")), Err(Error::NotAFile { .. })));
+        assert!(root.read_if_there(Path::new("none")).unwrap().is_none());
+        assert!(root.entries(Path::new("none")).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,218 @@
+//! Scratch: what one process writes before it has a final name, all of it in a folder of that process.
+//!
+//! ```text
+//! attempts/<unique>.lock          flocked by a process for as long as it lives
+//! attempts/<unique>/zero-3/       where one of its workers writes
+//! attempts/<unique>/draft-4       a file on its way to its name
+//! ```
+//! A lock that can be taken has no owner, so the folder beside it is rubbish of a process that was killed.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustix::fs::FileType;
+
+use crate::error::{Error, Result};
+use crate::lock::{lock_error, locked};
+use crate::path::below;
+use crate::root::Root;
+use crate::{Store, layout, publish};
+
+/// The scratch folder of one process; nothing on disk before the first file.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    owned: OnceLock<Owned>,
+    count: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Owned {
+    root: Arc<Root>,
+    folder: PathBuf,
+    _locked: File,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.root, &self.folder) {
+            tracing::warn!(%error, "the folder of this process stays until the next `apply` or `gc`");
+        }
+    }
+}
+
+/// A folder for one attempt at a stage, on the store's own file system; removed when dropped.
+#[derive(Debug)]
+pub struct AttemptDir {
+    root: Arc<Root>,
+    inside: PathBuf,
+    path: PathBuf,
+}
+
+impl AttemptDir {
+    /// Returns the folder, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for AttemptDir {
+    fn drop(&mut self) {
+        if let Err(error) = self.root.remove_tree(&self.inside) {
+            tracing::warn!(%error, "an attempt's folder stays until its engine ends");
+        }
+    }
+}
+
+impl Store {
+    /// Makes a folder for one attempt at a stage.
+    pub fn new_attempt_dir(&self, stage: &str) -> Result<AttemptDir> {
+        let inside = self.scratch_name(&stage.replace('/', "~"))?;
+        self.root.make_new_folder(&inside)?;
+        Ok(AttemptDir { path: self.root.path().join(&inside), root: Arc::clone(&self.root), inside })
+    }
+
+    /// Removes a folder or file that a worker has made inside one of this process's attempts. What does not lie there, by its
+    /// name or through a link, is refused.
+    pub fn discard(&self, path: &Path) -> Result<()> {
+        let folder = self.scratch.owned.get().map(|owned| self.root.path().join(&owned.folder));
+        let inside = folder.as_ref().and_then(|folder| below(folder, path));
+        // The first name is the attempt's own folder.
+        if inside.is_none_or(|inside| inside.components().count() < 2) {
+            return Err(Error::Outside { path: path.to_owned(), folder: self.root.path().join(layout::attempts()) });
+        }
+        self.root.remove_tree(below(self.root.path(), path).expect("the scratch folder lies in the store"))
+    }
+
+    /// Returns a path in this process's own folder that nothing has yet.
+    pub(crate) fn scratch_name(&self, name: &str) -> Result<PathBuf> {
+        let owned = if let Some(owned) = self.scratch.owned.get() {
+            owned
+        } else {
+            let made = self.own_scratch()?;
+            // Of two threads the second removes its own again.
+            self.scratch.owned.get_or_init(|| made)
+        };
+        let number = self.scratch.count.fetch_add(1, Ordering::Relaxed);
+        Ok(owned.folder.join(format!("{name}-{number}")))
+    }
+
+    fn own_scratch(&self) -> Result<Owned> {
+        loop {
+            let folder = layout::attempts().join(publish::unique());
+            let lock = lock_of(&folder);
+            let file = self.root.create_new(&lock)?;
+            locked(file.lock(), &self.root.path().join(&lock))?;
+            // Before it was locked, another process may have taken it for rubbish.
+            let found = self.root.stat(&lock)?;
+            if found.is_some_and(|found| file.metadata().is_ok_and(|mine| mine.ino() == found.st_ino)) {
+                self.root.make_new_folder(&folder)?;
+                return Ok(Owned { root: Arc::clone(&self.root), folder, _locked: file });
+            }
+        }
+    }
+
+    /// Removes the folders of processes that were killed, and returns how many processes there were.
+    pub fn sweep_attempts(&self) -> Result<usize> {
+        let mut swept = 0;
+        for (folder, is_owned) in self.scratch_folders()? {
+            if !is_owned {
+                remove(&self.root, &folder)?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Returns whether a process, this one included, has attempts here.
+    pub fn has_attempts(&self) -> Result<bool> {
+        Ok(self.scratch_folders()?.iter().any(|(_, is_owned)| *is_owned))
+    }
+
+    /// Returns whether the process with this folder of scratch lives.
+    pub(crate) fn lives(&self, process: &str) -> Result<bool> {
+        Ok(self.has_owner(&lock_of(&layout::attempts().join(process)))?.unwrap_or(false))
+    }
+
+    /// Returns the folder of each process, and whether the process lives.
+    fn scratch_folders(&self) -> Result<Vec<(PathBuf, bool)>> {
+        let mut found = Vec::new();
+        for (path, file_type) in self.root.entries(layout::attempts())? {
+            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+            if is_lock {
+                found.extend(self.has_owner(&path)?.map(|is_owned| (path.with_extension(""), is_owned)));
+            } else if file_type == FileType::Directory && self.root.stat(&lock_of(&path))?.is_none() {
+                // The lock is made first and removed last.
+                found.push((path, false));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns whether the process that a lock belongs to lives; nothing if it has just removed the lock.
+    fn has_owner(&self, lock: &Path) -> Result<Option<bool>> {
+        let Ok(file) = self.root.open_file(lock) else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(false)),
+            Err(TryLockError::WouldBlock) => Ok(Some(true)),
+            Err(TryLockError::Error(error)) => Err(lock_error(error, &self.root.path().join(lock))),
+        }
+    }
+}
+
+fn lock_of(folder: &Path) -> PathBuf {
+    folder.with_added_extension("lock")
+}
+
+/// Removes folder, then lock: a lock without a folder is swept again.
+fn remove(root: &Root, folder: &Path) -> Result<()> {
+    root.remove_tree(folder)?;
+    root.remove_file(&lock_of(folder)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_no_owner_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mine = store.new_attempt_dir("distill/small").unwrap();
+        fs_err::write(mine.path().join("half"), b"").unwrap();
+        assert_eq!(store.sweep_attempts().unwrap(), 0);
+        assert!(mine.path().join("half").exists() && store.has_attempts().unwrap());
+
+        // What killed processes leave: the same files without a process that holds the lock, or a folder alone.
+        let attempts = store.root().join("attempts");
+        for folder in ["1/zero-1", "2/zero-1"] {
+            fs_err::create_dir_all(attempts.join(folder)).unwrap();
+            fs_err::write(attempts.join(folder).join("half"), b"").unwrap();
+        }
+        fs_err::write(attempts.join("1.lock"), b"").unwrap();
+        assert_eq!(store.sweep_attempts().unwrap(), 2);
+        drop(mine);
+        drop(store);
+        assert_eq!(fs_err::read_dir(attempts).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_attempt_removes_nothing_but_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let outside = dir.path().join("outside");
+        fs_err::create_dir_all(outside.join("a")).unwrap();
+        let attempt = store.new_attempt_dir("a").unwrap();
+        fs_err::create_dir_all(attempt.path().join("rows/1")).unwrap();
+        std::os::unix::fs::symlink(&outside, attempt.path().join("link")).unwrap();
+        for path in [outside.clone(), attempt.path().to_owned(), attempt.path().join(".."), attempt.path().join("link/a")] {
+            assert!(store.discard(&path).is_err(), "{}", path.display());
+        }
+        store.discard(&attempt.path().join("rows/1")).unwrap();
+        store.discard(&attempt.path().join("link")).unwrap();
+        assert!(outside.join("a").exists() && attempt.path().join("rows").exists());
+        assert!(!attempt.path().join("rows/1").exists() && !attempt.path().join("link").exists());
+    }
+}

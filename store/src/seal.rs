@@ -1,0 +1,64 @@
+//! Seals: a small file of JSON carries a checksum of itself and of its own name.
+//!
+//! ```text
+//! {"step":4,"tree":{…},"check":"<16 hex>"}
+//! ```
+//! The check is the beginning of the BLAKE3 hash of the name, a zero byte, and the object without the check. A flipped bit,
+//! half a file, or a file in another one's place does not match and counts as absent.
+
+use crate::digest::Digest;
+
+const HEX: usize = 16;
+const BEFORE: &[u8] = b",\"check\":\"";
+const AFTER: &[u8] = b"\"}";
+
+/// Adds the check to an object of JSON that has at least one key.
+pub fn seal(name: &str, object: &[u8]) -> Vec<u8> {
+    let mut sealed = object[..object.len() - 1].to_vec();
+    let check = check(name, &sealed);
+    sealed.extend_from_slice(BEFORE);
+    sealed.extend_from_slice(check.as_bytes());
+    sealed.extend_from_slice(AFTER);
+    sealed
+}
+
+/// Returns whether the object, which may end with a line break, is as it was written under this name.
+pub fn is_sealed(name: &str, bytes: &[u8]) -> bool {
+    let parts = || {
+        let rest = bytes.trim_ascii_end().strip_suffix(AFTER)?;
+        let (rest, found) = rest.split_at_checked(rest.len().checked_sub(HEX)?)?;
+        Some((rest.strip_suffix(BEFORE)?, found))
+    };
+    parts().is_some_and(|(object, found)| found == check(name, object).as_bytes())
+}
+
+/// The object lacks its closing brace, here as in the file.
+fn check(name: &str, open: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(name.as_bytes()).update(&[0]).update(open);
+    let mut hex = Digest::from(hasher.finalize()).hex();
+    hex.truncate(HEX);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_bit_no_cut_and_no_other_name_passes() {
+        let sealed = seal("a/4", br#"{"step":4,"tree":{"bytes":1}}"#);
+        assert!(is_sealed("a/4", &sealed));
+        let value: serde_json::Value = serde_json::from_slice(&sealed).unwrap();
+        assert_eq!((value["step"].as_u64(), value["tree"]["bytes"].as_u64()), (Some(4), Some(1)));
+        assert!(!is_sealed("a/5", &sealed) && !is_sealed("a/4", b"") && !is_sealed("a/4", b"{}"));
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_sealed("a/4", &flipped), "bit {bit}");
+        }
+        for len in 0..sealed.len() {
+            assert!(!is_sealed("a/4", &sealed[..len]), "{len} bytes");
+        }
+    }
+}

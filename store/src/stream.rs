@@ -1,0 +1,39 @@
+//! Objects as streams: checked, then read piece by piece, whatever their size.
+//!
+//! What [`Store::read`] returns is in memory, and right. Here the bytes are checked first and read afterwards: an object
+//! is never written to once it has its name.
+
+use crate::error::Result;
+use crate::{Digest, Store};
+
+impl Store {
+    /// Opens an object for reading, after every byte of it has been compared with its name. One that is damaged is an
+    /// error, and is moved aside.
+    pub fn open_checked(&self, digest: &Digest) -> Result<fs_err::File> {
+        self.check_object(digest)?;
+        Ok(fs_err::File::from_parts(self.open_object(digest)?, self.object_path(digest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn only_whole_objects_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let digest = store.put_bytes(b"whole").unwrap();
+        let mut text = String::new();
+        store.open_checked(&digest).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "whole");
+        let path = store.object_path(&digest);
+        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        fs_err::write(&path, b"hole!").unwrap();
+        assert!(matches!(store.open_checked(&digest), Err(Error::Corrupt { .. })));
+        assert!(!path.exists(), "it is moved aside");
+    }
+}

@@ -1,0 +1,167 @@
+//! What lies in a store may be gone or spoilt: each look says what, and shows the rest.
+
+use std::path::{Path, PathBuf};
+
+use super::support::{CHAIN, Output, Sandbox};
+
+fn applied() -> Sandbox {
+    let sandbox = Sandbox::new(CHAIN);
+    sandbox.ok(&["apply", "toy.toml"]);
+    sandbox
+}
+
+/// The folder of the only run.
+fn run(sandbox: &Sandbox) -> PathBuf {
+    fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap().next().unwrap().unwrap().path()
+}
+
+fn object(sandbox: &Sandbox, digest: &str) -> PathBuf {
+    let hex = digest.strip_prefix("b3:").unwrap();
+    sandbox.root().join(".r1flow/objects").join(&hex[..2]).join(&hex[2..])
+}
+
+/// Writes over a file of the store, read-only as it is.
+fn spoil(path: &Path, bytes: &[u8]) {
+    fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs_err::write(path, bytes).unwrap();
+}
+
+const LOOKS: [&[&str]; 9] = [
+    &["show", "c"],
+    &["show", "c", "--json"],
+    &["show", "c.model"],
+    &["log", "c"],
+    &["explain", "c"],
+    &["status"],
+    &["status", "--all"],
+    &["scores", "toy.toml", "--json"],
+    &["plan", "toy.toml"],
+];
+
+/// Looks at everything, and returns what is said of it.
+fn look(sandbox: &Sandbox, what: &str) -> Vec<Output> {
+    let looked = LOOKS.map(|arguments| {
+        let output = sandbox.run(arguments);
+        assert_eq!(output.code, Some(0), "{what}, {arguments:?}: {output}");
+        output
+    });
+    assert!(looked[0].stdout.contains("fingerprint"), "{what}: {}", looked[0]);
+    looked.into()
+}
+
+#[test]
+fn a_history_that_is_gone_or_none() {
+    let whole = run(&applied());
+    let name = whole.file_name().unwrap();
+    let ways: [(&str, &dyn Fn(&Path)); 6] = [
+        ("no events", &|run| fs_err::remove_file(run.join("events.jsonl")).unwrap()),
+        ("no stages", &|run| fs_err::remove_dir_all(run.join("stages")).unwrap()),
+        ("an empty folder", &|run| {
+            fs_err::remove_dir_all(run).unwrap();
+            fs_err::create_dir(run).unwrap();
+        }),
+        ("a plain file", &|run| {
+            fs_err::remove_dir_all(run).unwrap();
+            fs_err::write(run, b"\xff").unwrap();
+        }),
+        ("bytes", &|run| fs_err::write(run.join("events.jsonl"), [0xff, 0xfe, b'\n', 0, b'{']).unwrap()),
+        ("a folder", &|run| {
+            fs_err::remove_file(run.join("events.jsonl")).unwrap();
+            fs_err::create_dir(run.join("events.jsonl")).unwrap();
+        }),
+    ];
+    for (what, spoil) in ways {
+        let sandbox = applied();
+        spoil(&run(&sandbox));
+        let told = look(&sandbox, what);
+        if what != "no stages" {
+            assert!(told[5].stderr.contains("the history of"), "{what}: {}", told[5]);
+        }
+        // What comes after is on record again.
+        sandbox.ok(&["apply", "toy.toml"]);
+        assert_eq!(sandbox.json(&["status"])["run"]["state"], "done", "{what}");
+    }
+    assert!(name.to_str().unwrap().starts_with("000001-"));
+}
+
+#[test]
+fn runs_that_are_gone() {
+    let ways: [(&str, &dyn Fn(&Path)); 3] = [
+        ("no folder", &|runs| fs_err::remove_dir_all(runs).unwrap()),
+        ("an empty one", &|runs| {
+            fs_err::remove_dir_all(runs).unwrap();
+            fs_err::create_dir(runs).unwrap();
+        }),
+        ("other files", &|runs| {
+            fs_err::remove_dir_all(runs).unwrap();
+            fs_err::create_dir(runs).unwrap();
+            fs_err::write(runs.join(".DS_Store"), b"x").unwrap();
+        }),
+    ];
+    for (what, spoil) in ways {
+        let sandbox = applied();
+        spoil(&sandbox.root().join(".r1flow/runs"));
+        look(&sandbox, what);
+        sandbox.ok(&["apply", "toy.toml"]);
+        assert_eq!(sandbox.json(&["status"])["run"]["state"], "done", "{what}");
+    }
+}
+
+#[test]
+fn a_line_of_a_history_that_is_torn_or_altered() {
+    let sandbox = applied();
+    let events = run(&sandbox).join("events.jsonl");
+    let whole = fs_err::read_to_string(&events).unwrap();
+    let line = whole.lines().find(|line| line.contains("\"done\"") && line.contains("\"c\"")).unwrap();
+    for spoilt in [&line[..line.len() - 9], &line.replace("\"seconds\":", "\"seconds\":1"), "{}"] {
+        fs_err::write(&events, whole.replace(line, spoilt)).unwrap();
+        let told = look(&sandbox, spoilt);
+        assert!(told[5].stderr.contains("1 line of the history of [RUN] is torn, altered"), "{}", told[5]);
+        assert!(told[5].stdout.contains("other  done"), "{}", told[5]);
+    }
+}
+
+#[test]
+fn a_curve_or_a_log_that_is_spoilt_or_gone() {
+    let sandbox = applied();
+    let digest = sandbox.json(&["show", "c"])["record"]["metrics"].as_str().unwrap().to_owned();
+    spoil(&object(&sandbox, &digest), b"{\"step\":1,\"metrics\":{\"loss\":9}}\n");
+    let shown = sandbox.run(&["show", "c"]);
+    assert!(shown.code == Some(0) && shown.stderr.contains("the curve cannot be shown"), "{shown}");
+    assert!(shown.stdout.contains("model   model  40 B"), "{shown}");
+    // It has been moved aside; now it is gone.
+    look(&sandbox, "no curve");
+    assert_eq!(sandbox.json(&["show", "c"])["curve"], serde_json::json!([]));
+    // The run's own log is gone, and there never was another.
+    fs_err::remove_file(run(&sandbox).join("stages/c.log")).unwrap();
+    look(&sandbox, "no log");
+
+    assert_eq!(sandbox.run(&["apply", "toy.toml", "--set", "a.fail=true"]).code, Some(1));
+    let newest = sandbox.root().join(".r1flow/runs").join(sandbox.json(&["status"])["run"]["run"].as_str().unwrap());
+    fs_err::remove_file(newest.join("events.jsonl")).unwrap();
+    let failing = "[write.sad]\nfail = true\n";
+    sandbox.write("sad.toml", failing);
+    assert_eq!(sandbox.run(&["apply", "sad.toml"]).code, Some(1));
+    let newest = sandbox.root().join(".r1flow/runs").join(sandbox.json(&["status"])["run"]["run"].as_str().unwrap());
+    fs_err::remove_file(newest.join("events.jsonl")).unwrap();
+    let log = sandbox.run(&["log", "sad"]);
+    assert_eq!((log.code, log.stdout.as_str()), (Some(0), "`fail` is set\n"), "{log}");
+    assert!(log.stderr.contains("is gone"), "{log}");
+}
+
+#[test]
+fn a_member_of_an_output_that_is_spoilt() {
+    let sandbox = applied();
+    let members = sandbox.json(&["show", "c.model"])["members"].clone();
+    spoil(&object(&sandbox, members[0]["digest"].as_str().unwrap()), b"{}");
+    let shown = sandbox.run(&["show", "c.model"]);
+    assert!(shown.code == Some(0) && shown.stderr.contains("`config.json` cannot be shown"), "{shown}");
+}
+
+#[test]
+fn a_run_that_is_refused_leaves_no_trace() {
+    let sandbox = applied();
+    assert_eq!(sandbox.run(&["apply", "toy.toml", "--only", "nothing"]).code, Some(2));
+    assert_eq!(fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap().count(), 1);
+    assert_eq!(sandbox.json(&["status"])["run"]["state"], "done");
+}

@@ -1,0 +1,158 @@
+//! Terminals of every sort, and streams that take nothing: what is said is seen, and nothing else is sent.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+
+use super::support::{CHAIN, Sandbox};
+
+/// Runs a command on a terminal, and returns its exit code and every byte that the terminal got.
+fn on_terminal(mut command: Command) -> (Option<i32>, Vec<u8>) {
+    let (mut master, mut slave) = (-1, -1);
+    // SAFETY: both places outlive the call; name, settings and size may be absent.
+    let opened = unsafe {
+        libc::openpty(&raw mut master, &raw mut slave, std::ptr::null_mut(), std::ptr::null(), std::ptr::null())
+    };
+    assert_eq!(opened, 0, "no terminal");
+    // SAFETY: they have just been opened, and belong to nothing else.
+    let (mut master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    let copy = || Stdio::from(slave.try_clone().unwrap());
+    let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().unwrap();
+    drop((command, slave));
+    let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+    // The end of a terminal is an error.
+    while let Ok(count @ 1..) = master.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    assert!(master.as_raw_fd() >= 0);
+    (child.wait().unwrap().code(), seen)
+}
+
+#[test]
+fn every_terminal_sees_what_failed() {
+    for term in [Some("xterm"), Some("dumb"), None, Some(""), Some("linux")] {
+        let sandbox = Sandbox::new(CHAIN);
+        let mut command = sandbox.command(&["apply", "toy.toml", "--set", "a.fail=true"]);
+        command.env_remove("NO_COLOR").env_remove("TERM");
+        term.map(|term| command.env("TERM", term));
+        let (code, seen) = on_terminal(command);
+        let text = String::from_utf8_lossy(&seen);
+        assert_eq!(code, Some(1), "{term:?}: {text}");
+        for part in ["failed", "a: `fail` is set", "help: set `fail = false`", "blocked b", "1 ran, 1 failed, 2 left"] {
+            assert!(text.contains(part), "TERM {term:?}: no `{part}` in {text:?}");
+        }
+        let is_plain = !matches!(term, Some("xterm" | "linux"));
+        assert_eq!(!seen.contains(&0x1b), is_plain, "TERM {term:?}: {text:?}");
+        assert_eq!(text.contains("start a (write)"), is_plain, "TERM {term:?}: {text:?}");
+    }
+}
+
+/// Control sequences that do something: a title, a cleared screen, in 7 and in 8 bits, an order turned round.
+const NASTY: &str = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{7f}";
+
+fn assert_harmless(seen: &[u8], what: &str) {
+    let text = String::from_utf8_lossy(seen);
+    let ours = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
+    let rest = ours.replace_all(&text, "").replace("\r\n", "\n");
+    let is_sent = |c: char| c != '\n' && c != '\t' && (c.is_control() || c == '\u{202e}');
+    assert!(!rest.contains(is_sent), "{what}: {rest:?}");
+}
+
+#[test]
+fn nothing_reaches_a_terminal_that_it_would_obey() {
+    let escaped = "\\u001b]0;title\\u0007\\u001b[2J\\u009b2J\\u202e\\u007f";
+    let sandbox = Sandbox::new(&format!("name = \"w{escaped}\"\n[write.a]\ntext = \"{escaped}\\nsecond\"\n"));
+    sandbox.ok(&["apply", "toy.toml"]);
+    sandbox.write("bad.toml", &format!("[write.a]\ntext = 5 # {NASTY}\n[\"{NASTY}\".b]\n", NASTY = "\u{9b}2J\u{202e}"));
+    let log = {
+        let runs = fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap();
+        runs.last().unwrap().unwrap().path().join("stages/a.log")
+    };
+    fs_err::write(&log, format!("{NASTY}\n 10%\r 50%\r100%\nend")).unwrap();
+    let nasty_name = format!("x{NASTY}");
+    let looks: [&[&str]; 11] = [
+        &["plan", "toy.toml"],
+        &["status"],
+        &["status", "--json"],
+        &["show", "a"],
+        &["show", "a", "--json"],
+        &["show", "a.samples"],
+        &["explain", "a", "--json"],
+        &["log", "a"],
+        &["check", "bad.toml"],
+        &["show", &nasty_name],
+        &["plan", &nasty_name, &nasty_name],
+    ];
+    for arguments in looks {
+        for term in ["xterm", "dumb"] {
+            let mut command = sandbox.command(arguments);
+            command.env_remove("NO_COLOR").env("TERM", term);
+            let (_, seen) = on_terminal(command);
+            assert!(!seen.is_empty(), "{arguments:?}");
+            assert_harmless(&seen, &format!("{arguments:?} on {term}"));
+        }
+        // What is a message or a table is harmless in a file as well: it may be looked at later.
+        if !arguments.contains(&"--json") && arguments[0] != "log" && arguments[1] != "a.samples" {
+            let output = sandbox.command(arguments).output().unwrap();
+            assert_harmless(&output.stdout, &format!("{arguments:?} in a file"));
+            assert_harmless(&output.stderr, &format!("{arguments:?} in a file"));
+        }
+    }
+    let (_, seen) = on_terminal(sandbox.command(&["log", "a"]));
+    let text = String::from_utf8(seen).unwrap();
+    assert!(text.starts_with("\\x1b]0;title\\x07\\x1b[2J\\x9b2J\\u{202e}\\x7f\r\n100%\r\nend"), "{text:?}");
+    // A file gets the bytes.
+    let output = sandbox.command(&["log", "a"]).output().unwrap();
+    assert_eq!(output.stdout, fs_err::read(&log).unwrap());
+    let rows = sandbox.command(&["show", "a.samples"]).output().unwrap();
+    assert!(String::from_utf8(rows.stdout).unwrap().contains(&format!("{NASTY}\nsecond\n")));
+    assert_eq!(sandbox.json(&["status"])["run"]["workflow"], format!("w{NASTY}"));
+}
+
+#[test]
+fn a_full_disk_is_told_of() {
+    let sandbox = Sandbox::new(CHAIN);
+    let full = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0;
+        let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let applied = full(&["apply", "toy.toml", "--json"]);
+    let is_told = |(code, told): &(Option<i32>, String)| {
+        *code == Some(2) && told.contains("standard output cannot be written: No space left on device")
+    };
+    assert!(is_told(&applied), "{applied:?}");
+    assert!(sandbox.ok(&["plan", "toy.toml"]).contains("everything is fresh"), "the run went on");
+    let looks: [&[&str]; 12] = [
+        &["plan", "toy.toml", "--json"],
+        &["plan", "toy.toml"],
+        &["check", "toy.toml"],
+        &["show", "c"],
+        &["show", "c", "--json"],
+        &["show", "c.model"],
+        &["status"],
+        &["explain", "a"],
+        &["kinds"],
+        &["schema"],
+        &["--help"],
+        &["--version"],
+    ];
+    for arguments in looks {
+        let told = full(arguments);
+        assert!(is_told(&told), "{arguments:?}: {told:?}");
+    }
+    let failed = full(&["apply", "toy.toml", "--json", "--set", "a.fail=true"]);
+    assert_eq!(failed.0, Some(1), "a failed stage is one nevertheless: {failed:?}");
+    assert!(failed.1.contains("No space left"), "{failed:?}");
+}
+
+#[test]
+fn a_stdout_that_is_open_for_reading_alone_is_told_of() {
+    let sandbox = Sandbox::new(CHAIN);
+    let reading = File::open(sandbox.root().join("toy.toml")).unwrap();
+    let output = sandbox.command(&["plan", "toy.toml"]).stdout(reading).stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && told.contains("standard output cannot be written"), "{told}");
+}
