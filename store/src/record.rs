@@ -193,7 +193,8 @@ impl Store {
         let number = |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
         let noted = open.stages.get(COVERED).ok().flatten();
         let noted = noted.and_then(|bytes| Some((number(&bytes, 0)?, number(&bytes, 8)?)));
-        let (mut covered, mut count) = noted.map_or((0, 0), |(end, count)| (u64::from_le_bytes(end), u64::from_le_bytes(count)));
+        let (mut covered, mut count) =
+            noted.map_or((0, 0), |(end, count)| (u64::from_le_bytes(end), u64::from_le_bytes(count)));
         if count > 0 && open.stages.len() as u64 != count + 1 {
             tracing::debug!("the index has lost entries and is built anew");
             if let Err(error) = open.stages.clear() {
