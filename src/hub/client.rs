@@ -38,7 +38,7 @@ pub(super) struct Client<'a> {
 pub(super) enum Failure {
     /// An answer that is none of success.
     Status(u16),
-    /// A redirect that nobody follows, met at an origin, with the reason.
+    /// A redirect that is not followed, met at an origin, with the reason.
     Redirect(String, &'static str),
     /// A text without end.
     TooLong,
@@ -140,7 +140,8 @@ impl<'a> Client<'a> {
 /// How fast an answer comes; that of several answers, where one is broken off and another goes on with it.
 pub(super) struct Pace {
     patience: Duration,
-    /// For as many bytes as have come since more than a drop did. Time that was spent elsewhere, or asleep, is not in it.
+    /// For as many bytes as have come since more than a drop did. Time that was spent elsewhere, or asleep, is not in
+    /// it.
     waited: Duration,
     came: u64,
 }

@@ -1,6 +1,6 @@
 //! Where a redirect leads, and whether that is still the hub.
 //!
-//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is somebody else, who is told
+//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is another server, which is told
 //! nothing: a host's other port, a subdomain and the same host without TLS, too.
 
 use std::fmt;
@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Returns where a `Location` leads that was met at `from`. An error says in a few words why nobody goes there.
+/// Returns where a `Location` leads that was met at `from`. An error says in a few words why it is not followed.
 pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, &'static str> {
     const NONE: &str = "it is no address";
     let start = Origin::of(from)?;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_where_a_redirect_must_not_lead() {
+    fn redirects_that_lead_astray_are_refused() {
         let cases = [
             ("http://hub.example/x", "it leaves https for http"),
             ("https://hub.example@cdn.example/x", "it has a name or a password in it"),

@@ -6,9 +6,10 @@
 //! ├── snapshots/<commit>/   links to the files that are needed; of a folder, `<commit>%2Ffolder`
 //! └── checked/<commit>      which bytes they have, and which of them have been looked at (`checked.rs`)
 //! ```
-//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not count,
-//! nor does one of other bytes than the hub's. `hub` itself may be a link to another disk; what lies below is made here,
-//! and a link in its place is not followed. A snapshot that is spoilt is not removed: it makes room under another name.
+//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not
+//! count, nor does one of other bytes than the hub's. `hub` itself may be a link to another disk; what lies below is
+//! made here, and a link in its place is not followed. A snapshot that is spoilt is not removed: it makes room under
+//! another name.
 
 use std::fs::DirBuilder;
 use std::io::{self, Write};

@@ -60,7 +60,8 @@ fn another_port_of_the_hub_s_host_is_not_told_the_token() {
     let told = |hub: &FakeHub| -> Vec<_> {
         hub.state().requests.iter().map(|request| request.token.as_deref() == Some(SECRET)).collect()
     };
-    // Two listings and three files, for two of the four are equal. The hub is asked for all of them, the other for files.
+    // Two listings and three files, for two of the four are equal. The hub is asked for all of them, the other for
+    // files.
     assert_eq!((told(&it.hub), told(&other)), (vec![true; 5], vec![false; 3]));
     // Nor where it is the listing that is elsewhere.
     let it = Fetching::new(ONLY_ROWS);
