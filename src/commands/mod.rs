@@ -1,8 +1,8 @@
 //! The commands: one file each, an `Args` struct and a function.
 
 mod apply;
-mod audit;
 mod audience;
+mod audit;
 mod chaos;
 mod check;
 mod doctor;

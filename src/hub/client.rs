@@ -38,7 +38,7 @@ pub(super) struct Client<'a> {
 pub(super) enum Failure {
     /// An answer that is none of success.
     Status(u16),
-    /// A redirect that nobody follows, met at an origin, with the reason.
+    /// A redirect that is not followed, met at an origin, with the reason.
     Redirect(String, &'static str),
     /// A text without end.
     TooLong,
@@ -140,7 +140,8 @@ impl<'a> Client<'a> {
 /// How fast an answer comes; that of several answers, where one is broken off and another goes on with it.
 pub(super) struct Pace {
     patience: Duration,
-    /// For as many bytes as have come since more than a drop did. Time that was spent elsewhere, or asleep, is not in it.
+    /// For as many bytes as have come since more than a drop did. Time that was spent elsewhere, or asleep, is not in
+    /// it.
     waited: Duration,
     came: u64,
 }
@@ -154,6 +155,11 @@ impl Pace {
         Ok(count)
     }
 
+    /// Returns whether too little has come, so that asking once more is no use.
+    pub(super) fn is_over(&self) -> bool {
+        self.waited > self.patience
+    }
+
     fn note(&mut self, waited: Duration, came: u64) -> io::Result<()> {
         // ureq ends a read that takes longer: the rest is a machine that slept.
         self.waited += waited.min(self.patience);
@@ -161,7 +167,7 @@ impl Pace {
         if self.came >= LEAST {
             (self.waited, self.came) = (Duration::ZERO, 0);
         }
-        if self.waited <= self.patience {
+        if !self.is_over() {
             return Ok(());
         }
         let reason = format!("{} came in {} s", bytes(self.came), self.waited.as_secs());

@@ -120,8 +120,8 @@ fn download(
     Ok((listing.commit, files))
 }
 
-/// Compares files that other programs have put into the cache with the hashes that name them there. Where a cache has no
-/// links, as on a disk that knows none, nothing names a file's bytes, and the user is told.
+/// Compares files that other programs have put into the cache with the hashes that name them there. Where a cache has
+/// no links, as on a disk that knows none, nothing names a file's bytes, and the user is told.
 fn check(id: &HubId, files: &Files, checked: &mut Checked) -> Result<(), Trouble> {
     let mut unknown = 0;
     for (name, path) in files {

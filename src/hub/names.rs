@@ -1,7 +1,7 @@
 //! What a hub, a cache and a store write down, parsed: commits, hashes, names of files.
 //!
-//! The idea to know: bytes from outside become one of these types or are refused, so that no name that was not looked at
-//! ever becomes part of a path or of a URL.
+//! The idea to know: bytes from outside become one of these types or are refused, so that no name that was not looked
+//! at ever becomes part of a path or of a URL.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Where a redirect leads, and whether that is still the hub.
 //!
-//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is somebody else, who is told
+//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is another server, which is told
 //! nothing: a host's other port, a subdomain and the same host without TLS, too.
 
 use std::fmt;
@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Returns where a `Location` leads that was met at `from`. An error says in a few words why nobody goes there.
+/// Returns where a `Location` leads that was met at `from`. An error says in a few words why it is not followed.
 pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, &'static str> {
     const NONE: &str = "it is no address";
     let start = Origin::of(from)?;
@@ -73,7 +73,8 @@ pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, &'static str> {
         format!("{}{}", here(), without_dots(&format!("{folder}/{location}")))
     };
     let to: Uri = text.parse().map_err(|_| NONE)?;
-    if start.is_secret() && !Origin::of(&to)?.is_secret() {
+    let end = Origin::of(&to)?;
+    if start.is_secret() && !end.is_secret() {
         return Err("it leaves https for http");
     }
     Ok(to)
@@ -130,13 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_where_a_redirect_must_not_lead() {
+    fn redirects_that_lead_astray_are_refused() {
         let cases = [
             ("http://hub.example/x", "it leaves https for http"),
             ("https://hub.example@cdn.example/x", "it has a name or a password in it"),
             ("//me:secret@hub.example/x", "it has a name or a password in it"),
-            ("file:///etc/passwd", "it is neither https nor http"),
-            ("javascript:x", "it is no address"),
+            ("file:///etc/passwd", "it is no address"),
+            ("ftp://hub.example/x", "it is neither https nor http"),
+            ("javascript:x", "it is neither https nor http"),
             ("https://", "it is no address"),
             ("https:///x", "it is no address"),
             ("https://hub.example:99999/x", "its port is none"),

@@ -8,8 +8,8 @@
 //! | `HF_HUB_OFFLINE` | 1: nothing is asked of the hub |
 //! | `HF_HUB_DOWNLOAD_TIMEOUT` | seconds in which something must come; 60 unless given |
 //!
-//! Without any of the first, and without `HOME`, there is no cache: a folder that all users share is never taken for one.
-//! hf-hub knows the names of things in the cache; of these variables it reads `HF_HOME` and `HF_ENDPOINT` alone.
+//! Without any of the first, and without `HOME`, there is no cache: a folder that all users share is never taken for
+//! one. hf-hub knows the names of things in the cache; of these variables it reads `HF_HOME` and `HF_ENDPOINT` alone.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -127,8 +127,8 @@ fn without_password(endpoint: &str) -> String {
     }
 }
 
-/// Collects the files below a folder with their names, links to files followed. What has a name that no file on a hub has
-/// is none of them.
+/// Collects the files below a folder with their names, links to files followed. What has a name that no file on a hub
+/// has is none of them.
 fn walk(folder: &Path, prefix: &str, files: &mut Vec<(RepoPath, PathBuf)>) -> std::io::Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();

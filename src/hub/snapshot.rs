@@ -6,9 +6,10 @@
 //! ├── snapshots/<commit>/   links to the files that are needed; of a folder, `<commit>%2Ffolder`
 //! └── checked/<commit>      which bytes they have, and which of them have been looked at (`checked.rs`)
 //! ```
-//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not count,
-//! nor does one of other bytes than the hub's. `hub` itself may be a link to another disk; what lies below is made here,
-//! and a link in its place is not followed. Nothing is removed here: what must make room gets another name.
+//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not
+//! count, nor does one of other bytes than the hub's. `hub` itself may be a link to another disk; what lies below is
+//! made here, and a link in its place is not followed. A snapshot that is spoilt is not removed: it makes room under
+//! another name.
 
 use std::fs::DirBuilder;
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::workflow::hub::{Fetched, HubId};
+use store::Made;
 
 use super::checked::Checked;
 use super::names::{BlobHash, Commit, RepoPath};
@@ -85,24 +87,26 @@ pub(super) fn publish(
     }
     remember(store, id, commit, &checked)?;
     if !id.is_commit() {
-        replace(&room(store, id, REFS)?, &escaped(&id.revision), commit.as_str())?;
+        let reference = room(store, id, REFS)?.join(escaped(&id.revision));
+        replace(draft_of(&reference), &reference, commit.as_str())?;
     }
     Ok(Fetched { commit: commit.to_string(), path: fs_err::canonicalize(snapshot)?.join(&id.folder) })
 }
 
 /// Makes a snapshot beside its place and renames it; one that is spoilt makes room.
 fn link(snapshot: &Path, files: &[(RepoPath, PathBuf)]) -> io::Result<()> {
-    let draft = snapshot.with_added_extension(format!("{}.draft", unique()));
-    fs_err::create_dir(&draft)?;
+    let draft = Made::folder(draft_of(snapshot))?;
     for (name, file) in files {
-        let link = draft.join(name.as_str());
+        let link = draft.path().join(name.as_str());
         fs_err::create_dir_all(link.parent().expect("it lies in the draft"))?;
         symlink(fs_err::canonicalize(file)?, link)?;
     }
     if snapshot.symlink_metadata().is_ok() {
         fs_err::rename(snapshot, snapshot.with_added_extension(format!("{}.old", unique())))?;
     }
-    fs_err::rename(&draft, snapshot)
+    fs_err::rename(draft.path(), snapshot)?;
+    draft.keep();
+    Ok(())
 }
 
 /// Returns whether a snapshot has exactly the files of a list, with the bytes that it names.
@@ -156,7 +160,8 @@ fn entries(snapshot: &Path) -> io::Result<Vec<(RepoPath, PathBuf)>> {
 }
 
 fn remember(store: &Path, id: &HubId, commit: &Commit, checked: &Checked) -> io::Result<()> {
-    replace(&room(store, id, CHECKED)?, &name(id, commit), &checked.text())
+    let list = room(store, id, CHECKED)?.join(name(id, commit));
+    replace(draft_of(&list), &list, &checked.text())
 }
 
 /// Returns the number of files at `path` and their bytes; fails where a link leads nowhere.
@@ -204,17 +209,17 @@ fn room(store: &Path, id: &HubId, which: &str) -> io::Result<PathBuf> {
     Ok(room)
 }
 
-/// Gives a small file of ours another text, all of it or none.
-fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    let (path, draft) = (folder.join(name), folder.join(format!("{name}.{}.draft", unique())));
-    write_new(&draft, text)?;
-    fs_err::rename(draft, path)
+/// Gives a small file another text, all of it or none, by way of a draft whose name is new.
+pub(super) fn replace(draft: PathBuf, path: &Path, text: &str) -> io::Result<()> {
+    let (mut file, made) = Made::file(draft)?;
+    file.write_all(text.as_bytes())?;
+    fs_err::rename(made.path(), path)?;
+    made.keep();
+    Ok(())
 }
 
-/// Writes a file that was not there before.
-pub(super) fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(text.as_bytes())
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_added_extension(format!("{}.draft", unique()))
 }
 
 /// Returns a name that no other thread or process uses.

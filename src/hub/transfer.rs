@@ -27,7 +27,7 @@ use super::client::{Client, Pace};
 use super::names::Commit;
 use super::remote::RemoteFile;
 use super::settings::{Settings, repo};
-use super::snapshot::{unique, write_new};
+use super::snapshot::{self, unique};
 use super::trouble::Trouble;
 use crate::machine;
 use crate::ui::Download;
@@ -95,8 +95,7 @@ impl<'a> Transfer<'a> {
         let draft = self.draft();
         let write = || {
             fs_err::create_dir_all(reference.parent().expect("it lies among references"))?;
-            write_new(&draft, self.commit.as_str())?;
-            fs_err::rename(&draft, &reference)
+            snapshot::replace(draft, &reference, self.commit.as_str())
         };
         write().map_err(|error| Trouble::disk(&reference, &error))
     }
@@ -109,7 +108,7 @@ impl<'a> Transfer<'a> {
         // Another process that is fetching it will have done so when the lock is free.
         out.lock().map_err(disk)?;
         if has(checked, file, blob) {
-            return drop_part(&part, &out).map_err(disk);
+            return empty_part(&part, &out).map_err(disk);
         }
         self.receive_all(file, &mut out)?;
         if !has_bytes(&part, &file.hash).map_err(disk)? {
@@ -143,7 +142,7 @@ impl<'a> Transfer<'a> {
                 out.set_len(0).map_err(disk)?;
                 return Err(Trouble::too_long(file));
             }
-            if now <= have {
+            if now <= have || pace.is_over() {
                 ended?;
                 return Err(Trouble::too_short(file, now));
             }
@@ -261,11 +260,12 @@ fn open_part(part: &Path) -> io::Result<File> {
     if out.metadata()?.is_file() { Ok(out) } else { Err(io::Error::other("it is no file")) }
 }
 
-/// Removes what has come of a file that is whole by now, if it is the one that is open.
-fn drop_part(part: &Path, out: &File) -> io::Result<()> {
+/// Gives back the room of what has come of a file that is whole by now. The name stays: it is another process's, too.
+fn empty_part(part: &Path, out: &File) -> io::Result<()> {
     let (named, open) = (part.symlink_metadata(), out.metadata()?);
     match named {
-        Ok(named) if (named.dev(), named.ino()) == (open.dev(), open.ino()) => fs_err::remove_file(part),
+        Ok(named) if (named.dev(), named.ino()) == (open.dev(), open.ino()) => out.set_len(0),
+        // It has been renamed, so these bytes are the whole file's.
         _ => Ok(()),
     }
 }
@@ -304,15 +304,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_part_that_is_open_is_removed() {
+    fn a_part_that_has_become_the_file_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let part = dir.path().join("x.r1flow");
-        let first = open_part(&part).unwrap();
-        fs_err::rename(&part, dir.path().join("x")).unwrap();
-        let second = open_part(&part).unwrap();
-        drop_part(&part, &first).unwrap();
-        assert!(part.exists());
-        drop_part(&part, &second).unwrap();
-        assert!(!part.exists() && dir.path().join("x").exists());
+        let (part, whole) = (dir.path().join("x.r1flow"), dir.path().join("x"));
+        let mut first = open_part(&part).unwrap();
+        first.write_all(b"whole").unwrap();
+        fs_err::rename(&part, &whole).unwrap();
+        empty_part(&part, &first).unwrap();
+        let mut second = open_part(&part).unwrap();
+        second.write_all(b"who").unwrap();
+        empty_part(&part, &first).unwrap();
+        assert_eq!((fs_err::read(&whole).unwrap(), fs_err::read(&part).unwrap()), (b"whole".to_vec(), b"who".to_vec()));
+        empty_part(&part, &second).unwrap();
+        assert_eq!(fs_err::read(&part).unwrap(), b"");
     }
 }

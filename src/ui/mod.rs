@@ -35,6 +35,8 @@ pub(crate) fn start(global: &Global) {
         .with_target(false)
         .log_internal_errors(false)
         .try_init();
+    // What libraries trace has requests in it, byte by byte, and with them the hub's token.
+    log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
 }
 
 /// Stderr, for what libraries have to say.

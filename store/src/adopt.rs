@@ -7,12 +7,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use crate::Store;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::hash::open_file;
 use crate::path::below;
 use crate::publish::Unsynced;
-use crate::Store;
 
 /// Bytes that are in memory at once.
 const CHUNK: usize = 1 << 18;
@@ -51,11 +51,7 @@ impl Store {
 }
 
 /// Reads the first `len` bytes of a file, and returns their digest and number.
-fn stream(
-    file: File,
-    len: u64,
-    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
-) -> std::io::Result<(Digest, u64)> {
+fn stream(file: File, len: u64, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<(Digest, u64)> {
     let (mut hasher, mut read) = (blake3::Hasher::new(), 0);
     let mut file = file.take(len);
     let mut chunk = vec![0; CHUNK];

@@ -12,13 +12,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::Store;
 use crate::checkpoint::checkpoint_file;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{self, digest_of};
 use crate::lock::locked;
 use crate::record::{Record, decode};
-use crate::Store;
 
 pub(crate) use marks::Marks;
 

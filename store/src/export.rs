@@ -12,8 +12,8 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hash::hash_file;
-use crate::removal::Made;
 use crate::publish::{sync_folder, unique};
+use crate::removal::Made;
 use crate::root::named;
 
 impl Store {

@@ -65,7 +65,8 @@ fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
 fn open_or_rebuild(root: &Root) -> Option<Open> {
     let path = root.path().join(layout::index());
     // sled follows links: one that another program put there could lead it to any file.
-    let has_links = |folder: &Path| crate::Result::Ok(root.entries(folder)?.iter().any(|(_, sort)| *sort == FileType::Symlink));
+    let has_links =
+        |folder: &Path| crate::Result::Ok(root.entries(folder)?.iter().any(|(_, sort)| *sort == FileType::Symlink));
     let opened = match has_links(layout::index()) {
         Ok(false) => try_open(&path),
         Ok(true) => Err(Failure::Damaged("it holds links".to_owned())),

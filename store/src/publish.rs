@@ -131,7 +131,8 @@ mod tests {
     fn the_umask_is_that_of_the_process() {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join("file"), b"").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(dir.path().join("file")).unwrap().permissions());
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(dir.path().join("file")).unwrap().permissions());
         assert_eq!(read_only_mode(), mode & 0o444);
     }
 }

@@ -54,7 +54,9 @@ impl Root {
             file => file?,
         };
         let mut bytes = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| named(error, "read", &self.path.join(inside)))?;
+        file.take(MOST_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| named(error, "read", &self.path.join(inside)))?;
         if bytes.len() as u64 > MOST_BYTES {
             return Err(Error::TooLarge { path: self.path.join(inside), most: MOST_BYTES });
         }

@@ -207,7 +207,9 @@ mod tests {
         let attempt = store.new_attempt_dir("a").unwrap();
         fs_err::create_dir_all(attempt.path().join("rows/1")).unwrap();
         std::os::unix::fs::symlink(&outside, attempt.path().join("link")).unwrap();
-        for path in [outside.clone(), attempt.path().to_owned(), attempt.path().join(".."), attempt.path().join("link/a")] {
+        for path in
+            [outside.clone(), attempt.path().to_owned(), attempt.path().join(".."), attempt.path().join("link/a")]
+        {
             assert!(store.discard(&path).is_err(), "{}", path.display());
         }
         store.discard(&attempt.path().join("rows/1")).unwrap();

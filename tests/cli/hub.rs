@@ -239,6 +239,9 @@ fn a_token_is_sent_to_the_hub_and_told_to_nobody() {
     assert!(here.len() == 5 && here.iter().all(|request| request.token.as_deref() == Some(SECRET)), "{here:?}");
     assert!(elsewhere.len() == 3 && elsewhere.iter().all(|request| request.token.is_none()), "{elsewhere:?}");
     assert!(!output.to_string().contains(SECRET), "{output}");
+    // Nor in the columns of a dump of bytes.
+    let columns: String = output.stderr.lines().filter_map(|line| line.rsplit("  ").next()).collect();
+    assert!(output.stderr.contains("DEBUG") && !columns.contains(SECRET), "{output}");
     let store = Command::new("grep").args(["-r", SECRET, ".r1flow", "hf"]).current_dir(it.sandbox.root()).output();
     assert_eq!(String::from_utf8(store.unwrap().stdout).unwrap(), "");
     // The token file of Hugging Face's own programs.

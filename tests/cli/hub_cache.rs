@@ -1,4 +1,5 @@
-//! What lies in the cache of the hub and in the store's folders for it: spoilt, replaced, led elsewhere, or without a place.
+//! What lies in the cache of the hub and in the store's folders for it: spoilt, replaced, led elsewhere, or without a
+//! place.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@ use super::Error;
 use crate::action::Action;
 use crate::trajectory::resumable;
 use crate::worker::ask;
+use crate::worker::cache::CacheDir;
 use crate::worker::protocol::{CheckRequest, Refusal};
 
 /// What a look has found.
@@ -65,7 +66,7 @@ impl Looks {
     /// Asks the worker which of these stages could not run.
     pub(super) fn refused(
         &mut self,
-        (worker, cache_dir): (PathBuf, PathBuf),
+        (worker, cache_dir): (PathBuf, CacheDir),
         (nodes, requests): (Vec<NodeIndex>, Vec<CheckRequest>),
     ) {
         self.looks.spawn_blocking(move || {

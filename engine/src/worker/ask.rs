@@ -160,8 +160,7 @@ impl Asked {
             let worker = fs_err::canonicalize(worker)?;
             Ok((fs_err::metadata(&worker)?, worker))
         };
-        let (found, path) =
-            told().map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
+        let (found, path) = told().map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
         let (mtime, ctime) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
         let identity = (PROTOCOL, &path, found.dev(), found.ino(), found.len(), mtime, ctime);
         let place = Digest::of(path.as_os_str().as_encoded_bytes()).hex();

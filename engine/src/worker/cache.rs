@@ -5,9 +5,9 @@
 //! <what was asked of whom>
 //! <the answer>
 //! ```
-//! An answer is believed if it has its checksum, answers just this question, and lies where only the user can write. The
-//! idea to know: all of this is for speed. Where there is no folder, or one that others can write to, the worker is asked
-//! each time.
+//! An answer is believed if it has its checksum, answers just this question, and lies where only the user can write.
+//! The idea to know: all of this is for speed. Where there is no folder, or one that others can write to, the worker is
+//! asked each time.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -26,8 +26,8 @@ const LONGEST: u64 = 64 << 20;
 pub struct CacheDir(Option<PathBuf>);
 
 impl CacheDir {
-    /// A folder, which is made for the user alone when it is first needed. It is not used while it belongs to somebody else
-    /// or others can write to it.
+    /// A folder, which is made for the user alone when it is first needed. It is not used while it belongs to
+    /// another user or others can write to it.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self(Some(folder.into()))
     }

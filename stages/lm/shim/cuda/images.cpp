@@ -1,5 +1,5 @@
-// The files of the cache. Each holds its checksum, the key whole and the machine code: a file is believed if all of it is as
-// it was written, for this key, and lies where only the user can write. What is not believed is compiled anew.
+// The files of the cache. Each holds its checksum, the key whole and the machine code: a file is believed if all of it
+// is as it was written, for this key, and lies where only the user can write. What is not believed is compiled anew.
 #include "images.h"
 
 #include "../shim.h"
@@ -85,13 +85,15 @@ std::string read(const fs::path& path, const std::string& key) {
     std::string text;
     char buffer[1 << 16];
     size_t count = 0;
-    while (text.size() < LONGEST && (count = std::fread(buffer, 1, sizeof buffer, file)) > 0) text.append(buffer, count);
+    while (text.size() < LONGEST && (count = std::fread(buffer, 1, sizeof buffer, file)) > 0) {
+        text.append(buffer, count);
+    }
     std::fclose(file);
     return image_in(text, key);
 }
 
-// Under another name first: nobody reads a part of it. Two that write at once may mix their drafts; what comes out has not
-// its hash.
+// Under another name first, so that no reader sees a part of it. Two that write at once may mix their drafts; what comes out has
+// not its hash.
 void write(const fs::path& path, const std::string& text) {
     fs::path draft = path;
     draft += ".draft";
@@ -114,7 +116,7 @@ fs::path safe(const fs::path& path) {
     make(path);
     for (const fs::path& each : {path.parent_path(), path}) {
         if (is_safe(each)) continue;
-        TORCH_WARN_ONCE("`", each.string(), "` is not a folder that only you can write to, so compiled kernels are not ",
+        TORCH_WARN_ONCE("`", each.string(), "` is not a folder that only you can write to, so no compiled kernels are ",
                         "kept there: `chmod 700` as its owner, or another XDG_CACHE_HOME, spares compiling");
         return "";
     }
