@@ -90,12 +90,9 @@ fn remark(history: &History, is_alive: bool) {
     // The last line of a run that goes on may be half written.
     let spoilt = spoilt - usize::from(is_alive).min(*spoilt);
     if spoilt > 0 {
-        ui::note(&format!("{} of the history of {id} torn, altered or of another version", said(spoilt)));
+        let (lines, are) = (count(spoilt, "line"), if spoilt == 1 { "is" } else { "are" });
+        ui::note(&format!("{lines} of the history of {id} {are} torn, altered or of another version"));
     }
-}
-
-fn said(lines: usize) -> String {
-    format!("{} {}", count(lines, "line"), if lines == 1 { "is" } else { "are" })
 }
 
 /// Returns what a run tells of itself and of its stages.

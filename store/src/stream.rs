@@ -10,7 +10,7 @@ impl Store {
     /// Opens an object for reading, after every byte of it has been compared with its name. One that is damaged is an
     /// error, and is moved aside.
     pub fn open_checked(&self, digest: &Digest) -> Result<fs_err::File> {
-        self.check_object(digest)?;
+        self.check_bytes(digest)?;
         Ok(fs_err::File::from_parts(self.open_object(digest)?, self.object_path(digest)))
     }
 }

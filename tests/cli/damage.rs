@@ -153,7 +153,10 @@ fn a_curve_or_a_log_that_is_spoilt_or_gone() {
 fn a_member_of_an_output_that_is_spoilt() {
     let sandbox = applied();
     let members = sandbox.json(&["show", "c.model"])["members"].clone();
-    spoil(&object(&sandbox, members[0]["digest"].as_str().unwrap()), b"{}");
+    // Of the same length and mode: only reading tells.
+    let path = object(&sandbox, members[0]["digest"].as_str().unwrap());
+    spoil(&path, &[b'x'; 40]);
+    fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
     let shown = sandbox.run(&["show", "c.model"]);
     assert!(shown.code == Some(0) && shown.stderr.contains("`config.json` cannot be shown"), "{shown}");
 }

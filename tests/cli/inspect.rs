@@ -151,7 +151,7 @@ fn status_of_all_runs() {
     insta::assert_snapshot!(sandbox.run(&["status", "--all"]), @r"
     exit code 0
     ── stdout
-    run                        workflow  state   time
+    run                               workflow  state   time
     [RUN]  toy       done    [TIME]
     [RUN]  toy       failed  [TIME]
     ");

@@ -93,7 +93,7 @@ fn nothing_reaches_a_terminal_that_it_would_obey() {
             assert_harmless(&seen, &format!("{arguments:?} on {term}"));
         }
         // What is a message or a table is harmless in a file as well: it may be looked at later.
-        if !arguments.contains(&"--json") && arguments[0] != "log" && arguments[1] != "a.samples" {
+        if !["--json", "log", "a.samples"].iter().any(|word| arguments.contains(word)) {
             let output = sandbox.command(arguments).output().unwrap();
             assert_harmless(&output.stdout, &format!("{arguments:?} in a file"));
             assert_harmless(&output.stderr, &format!("{arguments:?} in a file"));
