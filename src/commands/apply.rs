@@ -139,8 +139,6 @@ pub(crate) fn listening<T>(
         let interrupts = tokio::spawn(listen(halt, move |text| for_notes.note(text)));
         let done = run(speaker).await;
         interrupts.abort();
-        // What it holds must be gone before the audience may leave.
-        let _ = interrupts.await;
         done
     });
     // A large file that is still read is not waited for: the user did not want that.

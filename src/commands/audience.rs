@@ -2,9 +2,9 @@
 //! neither the stages nor Ctrl-C.
 //!
 //! What waits to be shown is bounded. Of progress that comes faster than it can be shown some is left out; all else is shown.
+//! The thread takes all that waits at once: ten thousand fresh stages must not wake it ten thousand times.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use engine::event::Event;
@@ -16,33 +16,51 @@ const WAITING: usize = 4_096;
 
 /// Those whom a run is shown to.
 pub(crate) struct Audience {
-    sender: Speaker,
+    speaker: Speaker,
     thread: JoinHandle<()>,
 }
 
 /// A way to speak to them.
 #[derive(Clone)]
-pub(crate) struct Speaker(Arc<SyncSender<Said>>);
+pub(crate) struct Speaker(Arc<Queue>);
 
-enum Said {
-    Event(Box<Event>),
+#[derive(Default)]
+struct Queue {
+    said: Mutex<Said>,
+    /// There is something to show.
+    more: Condvar,
+    /// There is room for more.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    what: Vec<What>,
+    is_over: bool,
+    is_awaited: bool,
+}
+
+enum What {
+    Event(Event),
     Note(&'static str),
 }
 
 impl Audience {
     /// Begins to show; events as JSON if `json`.
     pub(crate) fn begin(json: bool) -> Self {
-        let (sender, receiver) = sync_channel(WAITING);
-        Self { sender: Speaker(Arc::new(sender)), thread: std::thread::spawn(move || show(&receiver, json)) }
+        let speaker = Speaker(Arc::default());
+        let queue = Arc::clone(&speaker.0);
+        Self { speaker, thread: std::thread::spawn(move || show(&queue, json)) }
     }
 
     pub(crate) fn speaker(&self) -> Speaker {
-        self.sender.clone()
+        self.speaker.clone()
     }
 
-    /// Waits until all is shown. Every other [`Speaker`] must be gone.
+    /// Waits until all that was said is shown.
     pub(crate) fn end(self) {
-        drop(self.sender);
+        self.speaker.0.said().is_over = true;
+        self.speaker.0.more.notify_one();
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
@@ -51,26 +69,87 @@ impl Audience {
 
 impl Speaker {
     pub(crate) fn event(&self, event: &Event) {
-        let said = Said::Event(Box::new(event.clone()));
-        // It ends before those who speak only by a panic, which is told of at the end.
-        if matches!(event, Event::Progress { .. }) {
-            let _ = self.0.try_send(said);
-        } else {
-            let _ = self.0.send(said);
-        }
+        let is_progress = matches!(event, Event::Progress { .. });
+        self.0.say(What::Event(event.clone()), !is_progress);
     }
 
     pub(crate) fn note(&self, text: &'static str) {
-        let _ = self.0.try_send(Said::Note(text));
+        self.0.say(What::Note(text), false);
     }
 }
 
-fn show(receiver: &Receiver<Said>, json: bool) {
-    let mut progress = Progress::begin(json);
-    for said in receiver {
-        match said {
-            Said::Event(event) => progress.show(&event),
-            Said::Note(text) => ui::note(text),
+impl Queue {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says something; where there is no room, it waits for some if it `must` be shown.
+    fn say(&self, what: What, must: bool) {
+        let mut said = self.said();
+        while said.what.len() >= WAITING && must {
+            said = self.room.wait(said).unwrap_or_else(PoisonError::into_inner);
         }
+        if said.what.len() < WAITING {
+            said.what.push(what);
+        }
+        if std::mem::take(&mut said.is_awaited) {
+            self.more.notify_one();
+        }
+    }
+
+    /// Waits for something to show, and takes all of it; nothing at the end.
+    fn take(&self) -> Vec<What> {
+        let mut said = self.said();
+        while said.what.is_empty() && !said.is_over {
+            said.is_awaited = true;
+            said = self.more.wait(said).unwrap_or_else(PoisonError::into_inner);
+        }
+        let taken = std::mem::take(&mut said.what);
+        self.room.notify_all();
+        taken
+    }
+}
+
+fn show(queue: &Queue, json: bool) {
+    let mut progress = Progress::begin(json);
+    loop {
+        let said = queue.take();
+        if said.is_empty() {
+            return;
+        }
+        for what in said {
+            match what {
+                What::Event(event) => progress.show(&event),
+                What::Note(text) => ui::note(text),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_finds_no_room_only_progress_is_left_out() {
+        let queue = Queue::default();
+        let progress = |step| Event::Progress {
+            stage: "a".to_owned(),
+            step,
+            total: 1,
+            unit: "step".to_owned(),
+            metrics: [].into(),
+        };
+        for step in 0..2 * WAITING as u64 {
+            queue.say(What::Event(progress(step)), false);
+        }
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| queue.say(What::Event(Event::Waiting { stage: "a".to_owned() }), true));
+            let steps = queue.take();
+            assert_eq!(steps.len(), WAITING);
+            end.join().unwrap();
+            let last = queue.take();
+            assert!(matches!(last.as_slice(), [What::Event(Event::Waiting { .. })]));
+        });
     }
 }

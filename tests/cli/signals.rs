@@ -155,6 +155,7 @@ fn verify_is_interrupted_with_the_same_code() {
     let running = sandbox.start(&again);
     running.complaint("start c");
     running.signal(libc::SIGTERM);
+    running.complaint("again to leave at once");
     running.signal(libc::SIGTERM);
     let ended = running.end();
     assert_eq!(ended.code, Some(3), "{:?} {:?}", ended.stdout, ended.stderr);

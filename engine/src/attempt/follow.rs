@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use store::{Digest, Record, Unsynced};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::log::Log;
 use super::{Attempt, CHECKPOINT, Failure, Purpose};
@@ -24,6 +24,9 @@ use crate::watchdog::Watchdog;
 use crate::worker::client::{Conversation, Heard};
 use crate::worker::death;
 use crate::worker::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
+
+/// Time within which a signal that is sent to all processes has reached all of them.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How a worker left that did not fail.
 pub(super) enum Left {
@@ -83,8 +86,7 @@ impl Attempt<'_> {
                 Ok(Left::Verified(BTreeMap::from([(CHECKPOINT.to_owned(), digest)])))
             }
             Over::Stopped(step) => Ok(Left::Stopped(step)),
-            // A batch system sends its signal to every process; not every worker leaves that to its engine.
-            Over::Died(Ok(status)) if self.is_halted() && was_asked_to_end(status) => {
+            Over::Died(Ok(status)) if was_asked_to_end(status) && self.is_asked_to_end().await => {
                 Ok(Left::Stopped(self.before.step))
             }
             Over::Died(status) => Err(died(status, self.witness, &last_words)),
@@ -194,8 +196,12 @@ impl Attempt<'_> {
         if let Purpose::Verify(segment) = self.job.purpose { Some(segment) } else { None }
     }
 
-    fn is_halted(&self) -> bool {
-        *self.options.halt.borrow() != Halt::Run
+    /// Returns whether the engine has been asked for the end as well, or will be at once: a batch system sends its signal to
+    /// every process, and not every worker leaves that to its engine.
+    async fn is_asked_to_end(&self) -> bool {
+        let mut halt = self.options.halt.clone();
+        let asked = timeout(AT_ONCE, halt.wait_for(|halt| *halt != Halt::Run)).await;
+        matches!(asked, Ok(Ok(_)))
     }
 
     fn stage(&self) -> String {
