@@ -22,6 +22,7 @@ pub mod reward;
 pub mod checkpoint;
 pub mod device;
 pub mod footprint;
+pub mod limits;
 pub mod memory;
 pub mod weights;
 
@@ -31,6 +32,7 @@ mod norm;
 mod pass;
 mod rope;
 mod shards;
+mod tensor_file;
 pub mod shim;
 
 pub use config::{Config, Experts, Latent, Shape};
