@@ -32,8 +32,8 @@ mod norm;
 mod pass;
 mod rope;
 mod shards;
-mod tensor_file;
 pub mod shim;
+mod tensor_file;
 
 pub use config::{Config, Experts, Latent, Shape};
 pub use device::setup;

@@ -46,7 +46,8 @@ pub(crate) fn open(dir: &Path) -> Result<Vec<TensorFile>, Error> {
 
 /// Returns the names of the tensors of each shard.
 fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
-    let text = outside::read_text(index, limits::INDEX_BYTES, limits::NO_SUCH_FILE).map_err(|error| error.to_string())?;
+    let text =
+        outside::read_text(index, limits::INDEX_BYTES, limits::NO_SUCH_FILE).map_err(|error| error.to_string())?;
     let document: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let map = document.get("weight_map").and_then(Value::as_object).ok_or("no `weight_map`")?;
     let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -64,7 +64,9 @@ impl TensorFile {
         let rest = identity.2.saturating_sub(8);
         if header > limits::HEADER_BYTES.min(rest) {
             let most = limits::HEADER_BYTES;
-            return Err(failed(format!("its header would have {header} bytes; the file has {rest}, and {most} is most")));
+            return Err(failed(format!(
+                "its header would have {header} bytes; the file has {rest}, and {most} is most"
+            )));
         }
         let mut text = vec![0; header as usize];
         read_at(&file, path, &mut text, 8)?;

@@ -76,9 +76,8 @@ impl Chat {
             Some(source) => (Some(source.to_owned()), &path),
             None => (outside::read_text_if_there(&beside, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?, &beside),
         };
-        let template = source.as_deref().map(|source| {
-            ChatTemplate::named(&file.display().to_string(), source, special.clone())
-        });
+        let template =
+            source.as_deref().map(|source| ChatTemplate::named(&file.display().to_string(), source, special.clone()));
         let mut chat = Self::new(tokenizer, None, special)?;
         chat.template = template.transpose()?;
         chat.config = config;

@@ -264,7 +264,11 @@ mod tests {
         // As long a chain that writes little is no harm.
         let chain: Vec<Value> = ('a'..='z').map(|from| rule(json!({ "String": from }), "zz")).collect();
         let tokenizer = altered(&[("/normalizer", json!({ "type": "Sequence", "normalizers": chain }))]).unwrap();
-        assert_eq!(tokenizer.encode("ab").unwrap().len(), 8, "`a` is two of `z`, and each of them two again, as `b` is");
+        assert_eq!(
+            tokenizer.encode("ab").unwrap().len(),
+            8,
+            "`a` is two of `z`, and each of them two again, as `b` is"
+        );
     }
 
     #[test]
@@ -288,7 +292,8 @@ mod tests {
 
     #[test]
     fn a_pattern_that_backtracks_gives_up() {
-        let pattern = json!({ "type": "Split", "pattern": { "Regex": "(a|aa|aaa)+$" }, "behavior": "Isolated", "invert": false });
+        let pattern =
+            json!({ "type": "Split", "pattern": { "Regex": "(a|aa|aaa)+$" }, "behavior": "Isolated", "invert": false });
         let tokenizer = altered(&[("/pre_tokenizer", pattern)]).unwrap();
         let error = tokenizer.encode(&("a".repeat(200) + "b")).unwrap_err().to_string();
         assert!(error.contains("retry-limit") && error.contains("help:"), "{error}");

@@ -30,7 +30,9 @@ impl<'a> Keys<'a> {
         let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
         match value.as_i64() {
             Some(count) if (1..=most).contains(&count) => Ok(count),
-            Some(count) if count > most => Err(key_error(key, format!("{count} is more than {most}, the most there is"))),
+            Some(count) if count > most => {
+                Err(key_error(key, format!("{count} is more than {most}, the most there is")))
+            }
             _ => Err(key_error(key, format!("expected a positive integer, found {}", short(value)))),
         }
     }
@@ -45,7 +47,9 @@ impl<'a> Keys<'a> {
         match self.get(key).map(|value| (value, value.as_i64())) {
             None => Ok(default),
             Some((_, Some(count))) if count >= 0 => Ok(count),
-            Some((value, _)) => Err(key_error(key, format!("expected a whole number from 0 up, found {}", short(value)))),
+            Some((value, _)) => {
+                Err(key_error(key, format!("expected a whole number from 0 up, found {}", short(value))))
+            }
         }
     }
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::{limits, models};
 use crate::rope::Rope;
+use crate::{limits, models};
 pub use experts::Experts;
 use keys::{Keys, key_error, object, pretty};
 pub use latent::Latent;
@@ -165,6 +165,13 @@ impl Config {
         Self::parse(document, generation)
     }
 
+    /// Returns the number of weights of a language model of these sizes; the greatest number where there are more.
+    pub fn num_parameters(&self) -> u64 {
+        let specs = crate::model::specs(self, crate::model::Head::Vocabulary);
+        let of = |shape: &[i64]| shape.iter().map(|size| size.unsigned_abs()).fold(1, u64::saturating_mul);
+        specs.iter().map(|(_, shape)| of(shape)).fold(0, u64::saturating_add)
+    }
+
     /// Writes `config.json` and `generation_config.json` into a model's folder.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         fs_err::write(dir.join("config.json"), self.to_json())?;
@@ -201,18 +208,22 @@ impl Config {
     /// Refuses more layers and experts than so many tensors can be of.
     pub(crate) fn check_count(&self, num_tensors: usize) -> Result<(), String> {
         let layers = self.num_hidden_layers;
-        let of_experts = self.experts.as_ref().map_or(0, |experts| {
-            3 * experts.n_routed_experts * (layers - experts.first_k_dense_replace).max(0)
-        });
+        let of_experts = self
+            .experts
+            .as_ref()
+            .map_or(0, |experts| 3 * experts.n_routed_experts * (layers - experts.first_k_dense_replace).max(0));
         // Two norms at least for each layer.
         let least = 2 * layers + of_experts;
         if least <= num_tensors as i64 {
             return Ok(());
         }
-        let experts = self.experts.as_ref().map_or_else(String::new, |experts| {
-            format!(" and `n_routed_experts` = {}", experts.n_routed_experts)
-        });
-        Err(format!("`num_hidden_layers` = {layers}{experts} need {least} tensors at least, and {num_tensors} are there"))
+        let experts = self
+            .experts
+            .as_ref()
+            .map_or_else(String::new, |experts| format!(" and `n_routed_experts` = {}", experts.n_routed_experts));
+        Err(format!(
+            "`num_hidden_layers` = {layers}{experts} need {least} tensors at least, and {num_tensors} are there"
+        ))
     }
 
     fn generation_document(&self) -> Map<String, Value> {

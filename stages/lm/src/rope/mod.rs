@@ -121,7 +121,11 @@ impl Rope {
 
 /// Refuses a base of no series of frequencies: of 1 all are equal, and YaRN divides by its logarithm.
 fn base(theta: f64) -> Result<f64, Error> {
-    if theta > 1.0 { Ok(theta) } else { Err(key_error("rope_theta", format!("{theta} is no base, expected more than 1"))) }
+    if theta > 1.0 {
+        Ok(theta)
+    } else {
+        Err(key_error("rope_theta", format!("{theta} is no base, expected more than 1")))
+    }
 }
 
 /// Refuses tables that say more than one rotation of whole heads.

@@ -24,7 +24,9 @@ fn message(header: &str, data: u64) -> String {
 
 #[test]
 fn a_header_that_lies_is_refused() {
-    let one = |shape: &str, begin: u64, end: u64| format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":[{begin},{end}]}}"#);
+    let one = |shape: &str, begin: u64, end: u64| {
+        format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":[{begin},{end}]}}"#)
+    };
     let ok = one("[2,2]", 0, 16);
     let table = [
         (format!(r#"{{"a":{ok}}}"#), 12, "its header tells of 16 bytes of tensors, and 12 are there"),
