@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod diagnostic;
 pub mod kind;
+pub mod limits;
 pub mod schema;
 pub mod workflow;
 

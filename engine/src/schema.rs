@@ -100,7 +100,7 @@ fn run() -> Value {
         "description": "How to run, never what: nothing here enters a fingerprint.",
         "properties": {
             "checkpoint-every": duration("Work between two checkpoints, for example \"10m\"."),
-            "checkpoint-steps": { "type": "integer", "minimum": 1, "description": "Steps between two checkpoints; whichever comes first." },
+            "checkpoint-steps": { "type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "Steps between two checkpoints; whichever comes first." },
             "keep-checkpoints": { "type": "integer", "minimum": 1, "maximum": 1_000_000, "description": "Newest checkpoints that stay of a stage that trains, 2 unless given." },
             "timeout": duration("Time after which an attempt is stopped."),
             "progress-timeout": duration("Time without a step after which an attempt counts as hung."),
@@ -129,6 +129,9 @@ fn inputs() -> Value {
         ("split".to_owned(), json!({ "type": "string", "description": "Which split of a dataset's folder, if it has several." })),
         ("limit".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Read at most so many rows." })),
         ("skip".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Leave out the first rows." })),
+        ("row-mib".to_owned(), json!({ "type": "integer", "minimum": 1, "description": "Most MiB of a row, 16 unless given." })),
+        ("total-mib".to_owned(), json!({ "type": "integer", "minimum": 1, "description": "Most MiB of all rows, unpacked; 8192, or half of the machine's memory, unless given." })),
+        ("allow-non-finite".to_owned(), json!({ "type": "boolean", "description": "Takes a model with weights that are infinite or no numbers." })),
         ("verify".to_owned(), json!({ "type": "string", "enum": ["number", "choice", "exact", "none"], "description": "How answers are checked." })),
         ("language".to_owned(), json!({ "type": "string", "description": "Language of the thought, `en` unless given." })),
     ]);

@@ -10,6 +10,7 @@ use super::{Role, RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
 use crate::kind::{KeySpec, KeyType, KindInfo, When};
+use crate::limits;
 
 /// A stage's config, and where references stand in it.
 #[derive(Debug, Default)]
@@ -293,7 +294,7 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
             "progress-timeout" => options.progress_timeout = duration(entry, diagnostics),
             "needs" => options.needs = needs(entry, diagnostics),
             "checkpoint-steps" => {
-                options.checkpoint_steps = bounded(entry, 1, i64::MAX, diagnostics).map(|steps| steps as u64);
+                options.checkpoint_steps = bounded(entry, 1, limits::STEPS, diagnostics).map(|steps| steps as u64);
             }
             "keep-checkpoints" => {
                 options.keep_checkpoints = bounded(entry, 1, 1_000_000, diagnostics).map(|count| count as usize);
@@ -319,7 +320,7 @@ fn needs(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u
         return BTreeMap::new();
     };
     let amounts = table.0.iter().filter_map(|pool| {
-        let amount = bounded(pool, 0, i64::MAX, diagnostics)?;
+        let amount = bounded(pool, 0, limits::NEEDS, diagnostics)?;
         Some((pool.key.clone(), amount as u64))
     });
     amounts.collect()
@@ -330,8 +331,7 @@ fn bounded(entry: &Entry, least: i64, most: i64, diagnostics: &mut Vec<Diagnosti
     match entry.node.value {
         Value::Integer(number) if (least..=most).contains(&number) => Some(number),
         _ => {
-            let bounds = if most == i64::MAX { format!("{least} or more") } else { format!("from {least} to {most}") };
-            let message = format!("`{}` is a whole number, {bounds}", entry.key);
+            let message = format!("`{}` is a whole number, from {least} to {most}", entry.key);
             diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
             None
         }
@@ -343,7 +343,7 @@ fn duration(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<std::tim
     let parsed = entry.node.text().and_then(seconds);
     if parsed.is_none() {
         let message = format!("`{}` is a duration", entry.key);
-        let help = "for example \"30s\", \"10m\", \"1h 30m\" or \"2d\"";
+        let help = "for example \"30s\", \"10m\", \"1h 30m\" or \"2d\"; at most ten years";
         diagnostics.push(Diagnostic::new(&entry.node.place, message, "not a duration").with_help(help));
     }
     parsed.map(std::time::Duration::from_secs)
@@ -365,5 +365,5 @@ fn seconds(text: &str) -> Option<u64> {
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
         any = true;
     }
-    (any && total > 0).then_some(total)
+    (any && (1..=limits::SECONDS).contains(&total)).then_some(total)
 }

@@ -7,6 +7,7 @@ use super::tree::{Entry, Node, Table, Value};
 use super::{Origin, StageName};
 use crate::diagnostic::{Diagnostic, Place, suggest};
 use crate::kind::{KindInfo, Kinds};
+use crate::limits;
 use crate::run::LONGEST_STAGE_NAME;
 
 const RESERVED: [&str; 4] = ["name", "inputs", "defaults", "run"];
@@ -51,6 +52,7 @@ pub(super) fn expand<'a>(
         kind_of: HashMap::new(),
         followers: Vec::new(),
         defaults: Table::default(),
+        is_full: false,
     };
     let mut table = layers.table;
     let mut sets = Vec::new();
@@ -87,6 +89,8 @@ struct Expansion<'a, 'd> {
     /// Families whose `each` lists stages: expanded last, when all others are known.
     followers: Vec<(Draft<'a>, Vec<Node>)>,
     defaults: Table,
+    /// Whether there have been too many stages.
+    is_full: bool,
 }
 
 impl<'a> Expansion<'a, '_> {
@@ -180,6 +184,9 @@ impl<'a> Expansion<'a, '_> {
 
     fn take_variants(&mut self, family: &Draft<'a>, variants: Table) {
         for variant in variants.0 {
+            if !self.has_room(&variant.key_place) {
+                return;
+            }
             if !is_name(&variant.key) {
                 let message = format!("`{}` is no name for a variant", variant.key);
                 self.diagnostics.push(Diagnostic::new(&variant.key_place, message, "not a name"));
@@ -198,9 +205,23 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
+    /// Returns whether there is room for another stage, and says once where there is none.
+    fn has_room(&mut self, place: &Place) -> bool {
+        let has_room = self.drafts.len() < limits::STAGES;
+        if !has_room && !std::mem::replace(&mut self.is_full, true) {
+            let message = format!("the workflow has more than {} stages", limits::STAGES);
+            let help = "shorten the lists of `each`, which multiply, or make several workflows of it";
+            self.diagnostics.push(Diagnostic::new(place, message, "one too many").with_help(help));
+        }
+        has_room
+    }
+
     fn push(&mut self, draft: Draft<'a>) {
         if draft.name.0.len() > LONGEST_STAGE_NAME {
             self.diagnostics.push(too_long(&draft));
+            return;
+        }
+        if !self.has_room(&draft.place) {
             return;
         }
         let (family, kind) = (draft.family(), draft.kind.spec.kind.as_str());
@@ -234,6 +255,9 @@ impl<'a> Expansion<'a, '_> {
                         .push(Diagnostic::new(&node.place, message, "no such stage").with_optional_help(help));
                 }
                 for name in found {
+                    if !self.has_room(&node.place) {
+                        return;
+                    }
                     let mut draft = family.clone();
                     draft.name = StageName(format!("{}/{}", family.name, name.trim_start_matches("inputs.")));
                     replace_each(&mut draft.keys, &name);

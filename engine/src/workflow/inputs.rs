@@ -11,17 +11,22 @@ use super::tree::{Entry, Node, Value};
 use super::{InputDecl, InputSource};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Sources, suggest};
+use crate::limits;
 
 const ROWS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples, ArtifactType::Preferences];
+const MODELS: &[ArtifactType] = &[ArtifactType::Model, ArtifactType::RewardModel];
 const ANSWERS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples];
 const QUESTIONS: &[ArtifactType] = &[ArtifactType::Prompts];
 /// How rows are read, with the types that have a use for it; these keys reach the stage that reads the input, and its
 /// fingerprint.
-const IMPORT_KEYS: [(&str, &[ArtifactType]); 7] = [
+const IMPORT_KEYS: [(&str, &[ArtifactType]); 10] = [
     ("fields", ROWS),
     ("split", ROWS),
     ("limit", ROWS),
     ("skip", ROWS),
+    ("row-mib", ROWS),
+    ("total-mib", ROWS),
+    ("allow-non-finite", MODELS),
     ("answer-after", ANSWERS),
     ("verify", QUESTIONS),
     ("language", QUESTIONS),
@@ -153,6 +158,10 @@ fn check_import(key: &Entry, diagnostics: &mut Vec<Diagnostic>) {
     let is_texts =
         |node: &Node| matches!(&node.value, Value::List(items) if !items.is_empty() && items.iter().all(is_text));
     let (fits, expected) = match key.key.as_str() {
+        "allow-non-finite" => (matches!(key.node.value, Value::Bool(_)), "true or false"),
+        "row-mib" | "total-mib" => {
+            (matches!(key.node.value, Value::Integer(1..=limits::MIB)), "a whole number of MiB, from 1 to 16777216")
+        }
         "limit" | "skip" => (matches!(key.node.value, Value::Integer(0..)), "a whole number, 0 or more"),
         "verify" => {
             (key.node.text().is_some_and(|text| VERIFY.contains(&text)), "one of `number`, `choice`, `exact`, `none`")

@@ -195,3 +195,21 @@ fn a_name_is_no_longer_than_a_files_may_be() {
     assert_eq!(refused(follows("n")), []);
     assert_eq!(refused(follows("nn")), [(told, 2)]);
 }
+
+#[test]
+fn an_each_of_each_that_makes_too_many_stages_is_one_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("many.toml");
+    let mut text = String::from("[tasks.a.each]\n");
+    for at in 0..400 {
+        let _ = writeln!(text, "v{at} = {{ seed = {at} }}");
+    }
+    let follow = vec!["\"a\""; 300].join(", ");
+    let _ = writeln!(text, "[generate.b]\nmodel = \"inputs.m\"\nprompts = [\"each.prompts\"]\neach = [{follow}]");
+    let _ = writeln!(text, "[generate.c]\nmodel = \"inputs.m\"\nprompts = [\"each.prompts\"]\neach = [{follow}]");
+    fs_err::write(&file, text).unwrap();
+    let loaded = load(&file, &[], &kinds()).unwrap();
+    assert!(loaded.workflow.is_none());
+    let full = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.message.contains("more than 100000 stages"));
+    assert_eq!(full.count(), 1);
+}

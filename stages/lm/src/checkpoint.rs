@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, View};
 use tch::{Device, Kind, Tensor};
+
+pub use crate::tensor_file::{Entry, TensorFile};
 
 /// Why a file of tensors cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,15 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The name is no file's.
+    #[error(transparent)]
+    Outside(#[from] outside::Error),
+    /// The file has fewer bytes than a moment ago, or than its header needs.
+    #[error("`{}` ends in the middle of its tensors; help: fetch or write it again", .0.display())]
+    CutShort(PathBuf),
+    /// The file is not the one that was opened, or no longer as it was.
+    #[error("`{}` changed while it was read; help: let nothing write there, and run again", .0.display())]
+    Changed(PathBuf),
     /// A tensor's element type has no counterpart.
     #[error("tensor `{name}` has the unsupported element type `{kind}`")]
     ElementType {
@@ -70,68 +81,8 @@ pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Err
 
 /// Reads all tensors of a file onto the CPU, sorted by name.
 pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
-    let file = Mapped::open(path)?;
-    let copy = |tensor: &Tensor| tensor.f_to_device_(Device::Cpu, tensor.f_kind()?, false, true);
-    file.tensors().iter().map(|(name, tensor)| Ok((name.clone(), copy(tensor)?))).collect()
-}
-
-/// The tensors of a file where they lie: in memory that maps it.
-pub struct Mapped {
-    tensors: Vec<(String, Tensor)>,
-    // After the tensors, which look into it.
-    map: memmap2::Mmap,
-}
-
-impl Mapped {
-    /// Maps a file.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        refuse_pickle(path)?;
-        let file = fs_err::File::open(path)?;
-        // SAFETY: the map is read-only; a file that another process truncates meanwhile would end this process, which
-        // the engine treats as a failed attempt. Published artifacts are never changed.
-        let map = unsafe { memmap2::Mmap::map(file.file()) }.map_err(|error| named(path, &error))?;
-        let format = |reason: String| Error::Format { path: path.to_owned(), reason };
-        let archive = SafeTensors::deserialize(&map).map_err(|error| format(error.to_string()))?;
-        let mut tensors = Vec::with_capacity(archive.len());
-        for (name, view) in archive.iter() {
-            let kind = DTYPES.iter().find(|(dtype, _)| *dtype == view.dtype()).map(|(_, kind)| *kind);
-            let kind = kind.ok_or_else(|| element_type(name, &view.dtype()))?;
-            let size: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
-            tensors.push((name.to_owned(), look_at(view.data(), &size, kind)?));
-        }
-        tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
-        Ok(Self { tensors, map })
-    }
-
-    /// Returns the tensors, sorted by name. They must be copied before `self` goes, and never be written to.
-    pub fn tensors(&self) -> &[(String, Tensor)] {
-        &self.tensors
-    }
-
-    /// Gives back the memory of a tensor that has been copied, if it lies in this file; who looks at it again reads the file.
-    pub(crate) fn release(&self, tensor: &Tensor) {
-        let begin = (tensor.data_ptr() as usize).checked_sub(self.map.as_ptr() as usize);
-        let length = tensor.numel() * tensor.kind().elt_size_in_bytes();
-        if let Some(begin) = begin.filter(|begin| *begin < self.map.len()) {
-            // SAFETY: the map is read-only and backed by its file, so pages that are dropped come back as they were. A system
-            // that does not drop them loses nothing.
-            let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, begin, length) };
-        }
-    }
-}
-
-/// Makes a tensor of `data` where it lies, or a copy where its place does not suit its elements.
-fn look_at(data: &[u8], size: &[i64], kind: Kind) -> Result<Tensor, tch::TchError> {
-    if data.is_empty() || data.as_ptr().align_offset(kind.elt_size_in_bytes()) != 0 {
-        return Tensor::f_from_data_size(data, size, kind);
-    }
-    let mut strides = vec![1; size.len()];
-    for at in (1..size.len()).rev() {
-        strides[at - 1] = strides[at] * size[at];
-    }
-    // SAFETY: the data is aligned, holds as many elements as `size` says (safetensors checks it), and outlives the
-    // tensor, as [`Mapped`] keeps both.
-    unsafe { Tensor::f_from_blob(data.as_ptr(), size, &strides, kind, Device::Cpu) }
+    let file = TensorFile::open(path)?;
+    file.entries().iter().map(|entry| Ok((entry.name.clone(), file.read(entry)?))).collect()
 }
 
 /// Returns whether a file's name is that of a pickle.
@@ -144,11 +95,16 @@ pub(crate) fn refuse_pickle(path: &Path) -> Result<(), Error> {
     if is_pickle(path) && !path.is_dir() { Err(Error::Pickle(path.to_owned())) } else { Ok(()) }
 }
 
-fn element_type(name: &str, kind: &dyn std::fmt::Debug) -> Error {
+/// Returns libtorch's name of an element type.
+pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
+    DTYPES.iter().find(|(other, _)| *other == dtype).map(|(_, kind)| *kind)
+}
+
+pub(crate) fn element_type(name: &str, kind: &dyn std::fmt::Debug) -> Error {
     Error::ElementType { name: name.to_owned(), kind: format!("{kind:?}") }
 }
 
-fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
+pub(crate) fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), format!("{error}: `{}`", path.display()))
 }
 

@@ -16,19 +16,19 @@ pub fn activations(config: &Config, dtype: Kind, tokens: usize, recompute: bool)
     let kept = if recompute { config.hidden_size * config.num_hidden_layers + widest } else { layers.iter().sum() };
     // The last norm's input and output; and what comes back through a layer is as much as it kept.
     let elements = kept + widest + 2 * config.hidden_size;
-    bytes(elements, dtype) * tokens as u64
+    bytes(elements, dtype).saturating_mul(tokens as u64)
 }
 
 /// Returns the bytes of `copies` sets of single-precision logits for a chunk of tokens.
 pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
-    bytes(config.vocab_size, Kind::Float) * (chunk * copies) as u64
+    bytes(config.vocab_size, Kind::Float).saturating_mul(chunk.saturating_mul(copies) as u64)
 }
 
 /// Returns the bytes of the keys and values of `rows` rows of `length` tokens, as sampling keeps them.
 pub fn cache(model: &Model, rows: usize, length: usize) -> u64 {
     // Our CPU kernels read single precision.
     let dtype = if model.device() == Device::Cpu { Kind::Float } else { model.dtype() };
-    cache_in(&model.config, dtype, rows * length)
+    cache_in(&model.config, dtype, rows.saturating_mul(length))
 }
 
 fn cache_in(config: &Config, dtype: Kind, tokens: usize) -> u64 {
@@ -36,7 +36,7 @@ fn cache_in(config: &Config, dtype: Kind, tokens: usize) -> u64 {
         Some(latent) => latent.kv_lora_rank + latent.qk_rope_head_dim,
         None => 2 * config.num_key_value_heads * config.head_dim,
     };
-    bytes(of_token * config.num_hidden_layers, dtype) * tokens as u64
+    bytes(of_token * config.num_hidden_layers, dtype).saturating_mul(tokens as u64)
 }
 
 fn bytes(elements: i64, dtype: Kind) -> u64 {

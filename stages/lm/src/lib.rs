@@ -22,6 +22,7 @@ pub mod reward;
 pub mod checkpoint;
 pub mod device;
 pub mod footprint;
+pub mod limits;
 pub mod memory;
 pub mod processor;
 pub mod weights;
@@ -33,6 +34,7 @@ mod pass;
 mod rope;
 mod shards;
 pub mod shim;
+mod tensor_file;
 
 pub use config::{Config, Experts, Latent, Shape};
 pub use device::setup;

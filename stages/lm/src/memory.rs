@@ -44,6 +44,14 @@ pub fn free(device: Device) -> Result<u64, shim::Error> {
     }
 }
 
+/// Returns the bytes of memory and swap that the machine has; all there could be where the system does not tell.
+pub fn total() -> u64 {
+    match std::fs::read_to_string("/proc/meminfo") {
+        Ok(text) => kib(&text, "MemTotal:") + kib(&text, "SwapTotal:"),
+        Err(_) => u64::MAX,
+    }
+}
+
 /// Reads a line of `/proc`, `VmRSS:  123 kB`, as bytes.
 fn kib(text: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(key));

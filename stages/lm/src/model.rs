@@ -16,7 +16,7 @@ use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
 use crate::weights::{self, Spec, Weights};
-use crate::{checkpoint, shim};
+use crate::{checkpoint, shards, shim};
 
 /// Why a model cannot be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,7 @@ pub struct Model {
     head_vd: Tensor,
     parameters: Vec<(String, Tensor)>,
     set_aside: Vec<String>,
+    non_finite: Vec<(String, u64)>,
     options: Options,
     // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
     rope: RefCell<RopeTable>,
@@ -78,7 +79,7 @@ impl Model {
     pub fn init(config: Config, seed: u64, device: Device) -> Self {
         let specs = specs(&config, Head::Vocabulary);
         let weights = Weights::init(&specs, config.hidden_size, seed, device);
-        Self::build(config, weights, Head::Vocabulary, Options { device, dtype: Kind::Float })
+        Self::built(config, weights, Head::Vocabulary, Options { device, dtype: Kind::Float })
     }
 
     /// Reads a Hugging Face folder: `config.json` and safetensors weights.
@@ -91,22 +92,31 @@ impl Model {
         let config = Config::load(dir)?;
         let architecture = models::architecture(&config.model_type)?;
         let sets_aside = |name: &str| (architecture.sets_aside)(&config, name);
-        let (weights, set_aside) = Weights::load(dir, &specs(&config, head), sets_aside, *options)?;
-        Ok(Self { set_aside, ..Self::build(config, weights, head, *options) })
+        let files = shards::open(dir)?;
+        // Before a list of as many names is made.
+        config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
+        let (weights, set_aside) = Weights::load(files, &specs(&config, head), sets_aside, *options)?;
+        Ok(Self { set_aside, ..Self::build(config, weights, head, *options)? })
     }
 
-    pub(crate) fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Self {
+    /// Builds a model of weights that are in memory.
+    pub(crate) fn built(config: Config, weights: Weights, head: Head, options: Options) -> Self {
+        Self::build(config, weights, head, options).expect("no file is read")
+    }
+
+    fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Result<Self, weights::Error> {
         let architecture =
             models::architecture(&config.model_type).expect("a configuration is checked when it is made");
         let network = (architecture.build)(&config, &mut weights);
         let head_vd = weights.get(head_name(&config, head));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
-        let parameters = weights.into_sorted();
+        let (parameters, non_finite) = weights.finish()?;
         if options.dtype != Kind::Double {
             let leaves: Vec<&Tensor> = parameters.iter().map(|(_, parameter)| parameter).collect();
             shim::grads_in_single(&leaves).expect("parameters are leaves");
         }
-        Self { network, head, head_vd, parameters, set_aside: Vec::new(), options, rope: RefCell::new(rope), config }
+        let (set_aside, rope) = (Vec::new(), RefCell::new(rope));
+        Ok(Self { network, head, head_vd, parameters, set_aside, non_finite, options, rope, config })
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
@@ -124,7 +134,7 @@ impl Model {
     #[must_use]
     pub fn deep_copy(&self) -> Self {
         let parameters = self.parameters.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
-        Self::build(self.config.clone(), Weights::copies(parameters, self.options), self.head, self.options)
+        Self::built(self.config.clone(), Weights::copies(parameters, self.options), self.head, self.options)
     }
 
     /// Converts the weights to another element type.
@@ -134,7 +144,7 @@ impl Model {
             return self;
         }
         let options = Options { dtype, ..self.options };
-        Self::build(self.config, Weights::copies(self.parameters, options), self.head, options)
+        Self::built(self.config, Weights::copies(self.parameters, options), self.head, options)
     }
 
     /// Overwrites the weights with those of a model of the same shape, in place.
@@ -159,6 +169,11 @@ impl Model {
     /// multi-token prediction. They are not written again.
     pub fn set_aside(&self) -> &[String] {
         &self.set_aside
+    }
+
+    /// Names of the folder's tensors that hold infinities or what is no number, with how many; told, not refused.
+    pub fn non_finite(&self) -> &[(String, u64)] {
+        &self.non_finite
     }
 
     /// Number of weights.

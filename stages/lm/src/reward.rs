@@ -34,7 +34,7 @@ impl RewardModel {
         let kept = model.parameters().iter().filter(|(name, _)| name != "lm_head.weight");
         let kept = kept.map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
         let weights = Weights::copies(kept.chain([("score.weight".to_owned(), score)]), options);
-        Self { model: Model::build(config, weights, Head::Score, options) }
+        Self { model: Model::built(config, weights, Head::Score, options) }
     }
 
     /// Reads a folder that [`RewardModel::save`] or transformers wrote.

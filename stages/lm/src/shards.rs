@@ -1,14 +1,15 @@
-//! Where a folder's weights lie: `model.safetensors`, or the shards of `model.safetensors.index.json`, mapped into memory.
+//! Where a folder's weights lie: `model.safetensors`, or the shards of `model.safetensors.index.json`.
 //!
 //! The index is held to what the shards say: a shard that is not there, a tensor that its shard lacks, and one that the
-//! index does not know are all named. Nothing is copied here; whoever takes a tensor copies it once, to where it is used.
+//! index does not know are all named. Only headers are read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::checkpoint::{self, Mapped, PICKLES};
+use crate::checkpoint::{self, PICKLES, TensorFile};
+use crate::limits;
 use crate::weights::Error;
 
 const SINGLE: &str = "model.safetensors";
@@ -16,10 +17,10 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Most faults that a message lists.
 const SHOWN: usize = 6;
 
-/// Maps the files of a folder that hold its weights.
-pub(crate) fn map(dir: &Path) -> Result<Vec<Mapped>, Error> {
+/// Opens the files of a folder that hold its weights.
+pub(crate) fn open(dir: &Path) -> Result<Vec<TensorFile>, Error> {
     if dir.join(SINGLE).exists() {
-        return Ok(vec![Mapped::open(&dir.join(SINGLE))?]);
+        return Ok(vec![TensorFile::open(&dir.join(SINGLE))?]);
     }
     let index = dir.join(INDEX);
     if !index.exists() {
@@ -33,19 +34,20 @@ pub(crate) fn map(dir: &Path) -> Result<Vec<Mapped>, Error> {
             faults.push(format!("the shard `{shard}` is missing, with {} tensors", names.len()));
             continue;
         }
-        let mapped = Mapped::open(&path)?;
-        let there: BTreeSet<&str> = mapped.tensors().iter().map(|(name, _)| name.as_str()).collect();
+        let file = TensorFile::open(&path)?;
+        let there: BTreeSet<&str> = file.entries().iter().map(|entry| entry.name.as_str()).collect();
         let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         faults.extend(listed.difference(&there).map(|name| format!("`{name}` is not in its shard `{shard}`")));
         faults.extend(there.difference(&listed).map(|name| format!("`{name}` of `{shard}` is not in the index")));
-        shards.push(mapped);
+        shards.push(file);
     }
     if faults.is_empty() { Ok(shards) } else { Err(failed(listing(faults))) }
 }
 
 /// Returns the names of the tensors of each shard.
 fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
-    let text = fs_err::read_to_string(index).map_err(|error| error.to_string())?;
+    let text =
+        outside::read_text(index, limits::INDEX_BYTES, limits::NO_SUCH_FILE).map_err(|error| error.to_string())?;
     let document: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let map = document.get("weight_map").and_then(Value::as_object).ok_or("no `weight_map`")?;
     let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -56,6 +58,10 @@ fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
             return Err(format!("shard `{shard}` is no plain file name"));
         }
         shards.entry(shard.to_owned()).or_default().push(name.clone());
+    }
+    if shards.len() > limits::SHARDS {
+        let (has, most) = (shards.len(), limits::SHARDS);
+        return Err(format!("it names {has} shards, of at most {most}; help: {}", limits::NO_SUCH_FILE));
     }
     Ok(shards)
 }

@@ -4,15 +4,15 @@
 //! product serves them all; each stays a leaf with its own name and gradient.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::Mapped;
+use crate::checkpoint::TensorFile;
 use crate::model::Options;
-use crate::{checkpoint, shards};
+use crate::{checkpoint, memory, shards};
 
 /// Why a folder's weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +39,22 @@ pub enum Error {
     /// The tensors are not those the configuration calls for.
     #[error("the weights do not fit `config.json`: {0}")]
     Mismatch(String),
+    /// The machine can never hold them.
+    #[error("the weights take {needs} GiB of memory as `{kind:?}`, and the machine has {has}; help: {CURE}")]
+    TooLarge {
+        /// What they take, in GiB.
+        needs: u64,
+        /// What there is, in GiB.
+        has: u64,
+        /// The element type that they are to have.
+        kind: Kind,
+    },
 }
 
 /// The end of the names of parameters that half precision would spoil: small steps decide between experts.
 const KEPT_IN_SINGLE: &str = ".e_score_correction_bias";
+
+const CURE: &str = "take `dtype = \"bfloat16\"`, a smaller model or a larger machine";
 
 /// A parameter's name in the checkpoint and its shape.
 pub(crate) type Spec = (String, Vec<i64>);
@@ -51,12 +63,27 @@ pub(crate) type Spec = (String, Vec<i64>);
 ///
 /// Each is copied once, from where it lies to the place where it stays, when the network asks for it: a model is never in
 /// memory twice.
+///
+/// A file that cannot be read to its end fails [`Weights::finish`], not the network that is being built of it: from then on
+/// nothing more is read.
 pub(crate) struct Weights {
-    sources: BTreeMap<String, Tensor>,
-    files: Vec<Mapped>,
+    sources: BTreeMap<String, Source>,
+    files: Vec<TensorFile>,
     placed: BTreeMap<String, Tensor>,
     options: Options,
+    failed: Option<checkpoint::Error>,
+    broken: Vec<(String, u64)>,
 }
+
+/// Where a parameter comes from.
+enum Source {
+    Memory(Tensor),
+    /// A file, and which of its entries.
+    File(usize, usize),
+}
+
+/// All parameters in the order of their names, and those with elements that are no finite numbers, with how many.
+pub(crate) type Placed = (Vec<(String, Tensor)>, Vec<(String, u64)>);
 
 impl Weights {
     /// Draws new weights.
@@ -84,48 +111,58 @@ impl Weights {
         Self::copies(sorted.into_iter().map(draw), Options { device, dtype: Kind::Float })
     }
 
-    /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` names, and checks names and shapes.
+    /// Takes the tensors of these files, and checks names and shapes; nothing is read before the network asks for it.
     ///
     /// What `sets_aside` takes is left out, and its names are returned.
     pub(crate) fn load(
-        dir: &Path,
+        files: Vec<TensorFile>,
         specs: &[Spec],
         sets_aside: impl Fn(&str) -> bool,
         options: Options,
     ) -> Result<(Self, Vec<String>), Error> {
-        let files = shards::map(dir)?;
         let (mut sources, mut aside) = (BTreeMap::new(), Vec::new());
-        for file in &files {
-            let (left_out, taken): (Vec<_>, Vec<_>) = file.tensors().iter().partition(|(name, _)| sets_aside(name));
-            aside.extend(left_out.into_iter().map(|(name, _)| name.clone()));
-            sources.extend(taken.into_iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
+        let mut sizes = BTreeMap::new();
+        for (file, tensors) in files.iter().enumerate() {
+            for (entry, tensor) in tensors.entries().iter().enumerate() {
+                if sets_aside(&tensor.name) {
+                    aside.push(tensor.name.clone());
+                } else {
+                    sources.insert(tensor.name.clone(), Source::File(file, entry));
+                    sizes.insert(tensor.name.as_str(), tensor.size.as_slice());
+                }
+            }
         }
-        check(&mut sources, specs)?;
+        check(&mut sizes, specs)?;
+        sources.retain(|name, _| sizes.contains_key(name.as_str()));
+        check_memory(specs, options)?;
         aside.sort();
-        Ok((Self { sources, files, placed: BTreeMap::new(), options }, aside))
+        drop(sizes);
+        Ok((Self::of(sources, files, options), aside))
     }
 
     /// Will copy these tensors; the caller vouches for names and shapes.
     pub(crate) fn copies(tensors: impl IntoIterator<Item = (String, Tensor)>, options: Options) -> Self {
-        let sources = tensors.into_iter().map(|(name, tensor)| (name, tensor.detach())).collect();
-        Self { sources, files: Vec::new(), placed: BTreeMap::new(), options }
+        let sources = tensors.into_iter().map(|(name, tensor)| (name, Source::Memory(tensor.detach()))).collect();
+        Self::of(sources, Vec::new(), options)
     }
 
-    /// Lays the named parameters, which nobody has asked for yet, one after the other in one buffer and returns a view of it
+    fn of(sources: BTreeMap<String, Source>, files: Vec<TensorFile>, options: Options) -> Self {
+        Self { sources, files, placed: BTreeMap::new(), options, failed: None, broken: Vec::new() }
+    }
+
+    /// Lays the named parameters, for which nothing has asked yet, one after the other in one buffer and returns a view of it
     /// all.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
-        let parts: Vec<Tensor> = names.iter().map(|name| self.source(name)).collect();
-        let mut size = parts[0].size();
-        size[0] = parts.iter().map(|part| part.size()[0]).sum();
+        let sizes: Vec<Vec<i64>> = names.iter().map(|name| self.size(name)).collect();
+        let mut size = sizes[0].clone();
+        size[0] = sizes.iter().map(|size| size[0]).sum();
         let fused = Tensor::empty(size, (self.options.dtype, self.options.device));
         let mut start = 0;
-        for (name, part) in names.iter().zip(&parts) {
-            let rows = part.size()[0];
-            let mut place = fused.narrow(0, start, rows);
-            place.copy_(part);
-            self.release(part);
+        for (name, size) in names.iter().zip(&sizes) {
+            let place = fused.narrow(0, start, size[0]);
+            self.place(name, &place);
             self.placed.insert(name.clone(), leaf(&place));
-            start += rows;
+            start += size[0];
         }
         fused
     }
@@ -133,32 +170,65 @@ impl Weights {
     /// The parameter of this name.
     pub(crate) fn get(&mut self, name: &str) -> Tensor {
         if !self.placed.contains_key(name) {
-            let source = self.source(name);
             let kind = kind_of(name, self.options.dtype);
-            let copy = source.to_device_(self.options.device, kind, false, true);
-            self.release(&source);
-            self.placed.insert(name.to_owned(), leaf(&copy));
+            let place = Tensor::empty(self.size(name), (kind, self.options.device));
+            self.place(name, &place);
+            self.placed.insert(name.to_owned(), leaf(&place));
         }
         self.placed[name].shallow_clone()
     }
 
-    /// All parameters in the order of their names.
+    /// Ends the building of a network.
     ///
     /// # Panics
-    /// When nobody has asked for one of them.
-    pub(crate) fn into_sorted(self) -> Vec<(String, Tensor)> {
+    /// When the network has not asked for one of them.
+    pub(crate) fn finish(self) -> Result<Placed, Error> {
         assert!(self.sources.is_empty(), "no part of the network uses {:?}", self.sources.keys());
-        self.placed.into_iter().collect()
+        match self.failed {
+            Some(error) => Err(error.into()),
+            None => Ok((self.placed.into_iter().collect(), self.broken)),
+        }
     }
 
-    fn source(&mut self, name: &str) -> Tensor {
-        self.sources.remove(name).expect("the architecture lists every parameter it uses, once")
+    fn size(&self, name: &str) -> Vec<i64> {
+        match self.sources.get(name).expect(ONCE) {
+            Source::Memory(tensor) => tensor.size(),
+            Source::File(file, entry) => self.files[*file].entries()[*entry].size.clone(),
+        }
     }
 
-    /// Gives back a file's pages: else one of many gigabytes would be in memory beside what was read of it.
-    fn release(&self, source: &Tensor) {
-        self.files.iter().for_each(|file| file.release(source));
+    /// Copies a parameter to its place.
+    fn place(&mut self, name: &str, place: &Tensor) {
+        match self.sources.remove(name).expect(ONCE) {
+            Source::Memory(tensor) => place.shallow_clone().copy_(&tensor),
+            Source::File(..) if self.failed.is_some() => {}
+            Source::File(file, entry) => {
+                let file = &self.files[file];
+                match file.read_into(&file.entries()[entry], place) {
+                    Ok(0) => {}
+                    Ok(count) => self.broken.push((name.to_owned(), count)),
+                    Err(error) => self.failed = Some(error),
+                }
+            }
+        }
     }
+}
+
+const ONCE: &str = "the architecture lists every parameter it uses, once";
+
+/// Refuses what no order of loading could hold; a GPU refuses by itself.
+fn check_memory(specs: &[Spec], options: Options) -> Result<(), Error> {
+    if options.device != Device::Cpu {
+        return Ok(());
+    }
+    let numel = |shape: &[i64]| shape.iter().map(|size| size.unsigned_abs()).fold(1, u64::saturating_mul);
+    let elements = specs.iter().map(|(_, shape)| numel(shape)).fold(0, u64::saturating_add);
+    let needs = elements.saturating_mul(options.dtype.elt_size_in_bytes() as u64);
+    let has = memory::total();
+    if needs <= has {
+        return Ok(());
+    }
+    Err(Error::TooLarge { needs: needs.div_ceil(1 << 30), has: has >> 30, kind: options.dtype })
 }
 
 /// The element type of a parameter in a model of type `kind`.
@@ -172,25 +242,23 @@ fn leaf(tensor: &Tensor) -> Tensor {
 }
 
 /// Drops what old checkpoints carry without need, and names every tensor that is missing, extra or misshapen.
-fn check(tensors: &mut BTreeMap<String, Tensor>, specs: &[Spec]) -> Result<(), Error> {
+fn check(sizes: &mut BTreeMap<&str, &[i64]>, specs: &[Spec]) -> Result<(), Error> {
     let wanted: BTreeMap<&str, &[i64]> = specs.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     // A tied head may be stored beside the embedding, and rotary tables used to be stored: both are derived.
-    tensors.retain(|name, _| {
-        wanted.contains_key(name.as_str()) || !(name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
+    sizes.retain(|name, _| {
+        wanted.contains_key(name) || !(*name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
     });
     let mut faults = Vec::new();
     for (name, shape) in &wanted {
-        match tensors.get(*name) {
+        match sizes.get(name) {
             None => faults.push(format!("`{name}` is missing")),
-            Some(tensor) if tensor.size() != *shape => {
-                faults.push(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.size()));
+            Some(size) if size != shape => {
+                faults.push(format!("`{name}` has shape {size:?}, expected {shape:?}"));
             }
             Some(_) => {}
         }
     }
-    faults.extend(
-        tensors.keys().filter(|name| !wanted.contains_key(name.as_str())).map(|name| format!("`{name}` is unknown")),
-    );
+    faults.extend(sizes.keys().filter(|name| !wanted.contains_key(**name)).map(|name| format!("`{name}` is unknown")));
     if faults.is_empty() {
         return Ok(());
     }

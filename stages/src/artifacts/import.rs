@@ -24,6 +24,9 @@ pub(super) struct Import {
     pub(super) skip: usize,
     /// Most rows to read after those.
     pub(super) limit: Option<usize>,
+    /// Most MiB of a row, and of all rows; absent for the usual.
+    pub(super) row_mib: Option<u64>,
+    pub(super) total_mib: Option<u64>,
     /// How answers are checked.
     pub(super) verify: Option<Verify>,
     /// The language that a thought should keep to.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::import::Import;
 use super::{Error, dataset};
+use crate::limits;
 
 /// One row of a dataset, seen through the import map.
 pub(super) struct Row<'a> {
@@ -37,10 +38,12 @@ pub(super) fn read_rows<A, T>(
     let mut rows = Vec::new();
     let mut first_bad = None;
     let (mut bad, mut index) = (0, 0);
+    let budget = dataset::Budget::new(import.row_mib, import.total_mib);
     for file in dataset::files(input.path(), file, import.split.as_deref())? {
-        let mut records = dataset::records(&file)?;
+        let mut records = dataset::records(&file, &budget)?;
         // What lies beyond the limit is not even looked at.
         while index < end
+            && bad < limits::BAD_ROWS
             && let Some(record) = records.next().transpose()?
         {
             let row = record.fields.map(|fields| Row { fields, import: &import, index });

@@ -11,19 +11,20 @@
 //! │   └── log_probs  f32 [n, k + 1]   their ln p, and last that of all other tokens together
 //! └── 00001.safetensors …
 //! ```
-//! The idea to know: a shard is written once and read where it lies, so neither side ever holds more than a few rows.
+//! The idea to know: a shard is written once and read row by row, so neither side ever holds more than a few rows.
 
 use std::path::Path;
 
 use engine::artifact::Logits as LogitsMarker;
 use engine::stage::{Input, StageError};
-use lm::checkpoint::{Mapped, save_tensors};
+use lm::checkpoint::{Entry, TensorFile, save_tensors};
 use lm::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 use text::Chat;
 
 use super::Error;
 use crate::data::TokenRow;
+use crate::limits;
 
 const INDEX: &str = "logits.json";
 
@@ -121,18 +122,20 @@ pub(crate) fn write_logits_index(dir: &Path, index: &LogitsIndex) -> Result<(), 
     Ok(fs_err::write(dir.join(INDEX), serde_json::to_string_pretty(index)? + "\n")?)
 }
 
-/// A shard where it lies.
-pub(crate) struct Shard(Mapped);
+/// A shard on disk.
+pub(crate) struct Shard(TensorFile);
 
 impl Shard {
     pub(crate) fn open(file: &Path) -> Result<Self, StageError> {
-        Ok(Self(Mapped::open(file)?))
+        Ok(Self(TensorFile::open(file)?))
     }
 
-    /// Returns a tensor, which is only to be read.
-    fn tensor(&self, name: &str) -> Result<&Tensor, StageError> {
-        let found = self.0.tensors().iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
-        found.ok_or_else(|| StageError::new(format!("a shard of logits lacks `{name}`")))
+    fn entry(&self, name: &str) -> Result<&Entry, StageError> {
+        self.0.entry(name).ok_or_else(|| StageError::new(format!("a shard of logits lacks `{name}`")))
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor, StageError> {
+        Ok(self.0.read(self.entry(name)?)?)
     }
 
     /// Returns the probability of all tokens that are not named, summed over the places.
@@ -156,8 +159,9 @@ impl Shard {
             rest = after;
         }
         let learnt = rows.iter().map(|row| row.num_targets() as i64).sum::<i64>();
-        let (tokens, log_probs) = (self.tensor("top_ids")?.size(), self.tensor("log_probs")?.size());
-        if rest.is_empty() && tokens == [learnt, top_k] && log_probs == [learnt, top_k + 1] {
+        let (tokens, log_probs) = (&self.entry("top_ids")?.size, &self.entry("log_probs")?.size);
+        let fits = lengths.len() == starts.len() && rest.is_empty();
+        if fits && *tokens == [learnt, top_k] && *log_probs == [learnt, top_k + 1] {
             return Ok(rows);
         }
         Err(StageError::new(format!("a shard of logits is damaged: {learnt} learnt tokens, {tokens:?}, {log_probs:?}")))
@@ -182,8 +186,13 @@ impl LogitsRows {
         let mut first: Option<(usize, &str)> = None;
         for input in inputs {
             let file = input.path().join(INDEX);
-            let index: LogitsIndex = serde_json::from_str(&fs_err::read_to_string(&file)?)
-                .map_err(|source| Error::Damaged { file, source })?;
+            let index: LogitsIndex =
+                serde_json::from_str(&outside::read_text(&file, limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?)
+                    .map_err(|source| Error::Damaged { file, source })?;
+            if index.top_k > limits::TOP_K {
+                let (name, most) = (input.name(), limits::TOP_K);
+                return Err(StageError::new(format!("`{name}` has `top-k` = {}, of at most {most}", index.top_k)));
+            }
             let (top_k, name) = *first.get_or_insert((index.top_k, input.name()));
             if top_k != index.top_k {
                 let other = (input.name(), index.top_k);
@@ -226,7 +235,8 @@ impl LogitsRows {
         let part = |name: &str| -> Result<Tensor, StageError> {
             let parts = rows.iter().map(|row| {
                 let (shard, place) = self.places[*row];
-                Ok(self.shards[shard].tensor(name)?.narrow(0, place, self.rows[*row].num_targets() as i64))
+                let shard = &self.shards[shard];
+                Ok(shard.0.read_rows(shard.entry(name)?, place, self.rows[*row].num_targets() as i64)?)
             });
             Ok(Tensor::cat(&parts.collect::<Result<Vec<_>, StageError>>()?, 0))
         };

@@ -33,7 +33,7 @@ pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
 pub(crate) use lines::{read_own_lines, write_lines};
 pub(crate) use logits::{LogitsIndex, LogitsRows, Shard, Vocabulary, shard_name, write_logits_index, write_shard};
-pub(crate) use model::load_model;
+pub(crate) use model::{check_numbers, load_model};
 
 /// Why an artifact cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Error {
     /// The file system refused; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A name is no file's, or a document is too large.
+    #[error(transparent)]
+    Outside(#[from] outside::Error),
     /// The `import` keys of an input do not parse.
     #[error("the import keys of `{input}` are not understood: {source}")]
     Import {

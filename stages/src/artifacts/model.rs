@@ -34,6 +34,9 @@ pub(crate) fn load_model(
     dtype: Kind,
 ) -> Result<Model, StageError> {
     let model = Model::load(input.path(), &Options { device, dtype })?;
+    if let Some(warning) = check_numbers(input, &model)? {
+        ctx.warn(warning);
+    }
     if let [first, rest @ ..] = model.set_aside() {
         let count = rest.len() + 1;
         ctx.note(format!(
@@ -42,4 +45,68 @@ pub(crate) fn load_model(
         ));
     }
     Ok(model)
+}
+
+/// The key of an input by which weights that are no finite numbers pass.
+const ALLOW: &str = "allow-non-finite";
+
+/// Refuses weights that are infinite or no numbers, by name: all that is computed with them would be none either, hours
+/// later. Where the input's keys let them pass, that is what to tell.
+pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option<String>, StageError> {
+    let [(first, count), rest @ ..] = model.non_finite() else { return Ok(None) };
+    let others = if rest.is_empty() { String::new() } else { format!(", as do {} tensors more", rest.len()) };
+    let name = input.name();
+    let message = format!("`{name}`: `{first}` holds {count} weights that are infinite or no numbers{others}");
+    if input.artifact.import.get(ALLOW) == Some(&serde_json::Value::Bool(true)) {
+        return Ok(Some(message));
+    }
+    Err(StageError::new(message).with_help(format!(
+        "take a checkpoint from before it broke; if they are meant, say `{ALLOW} = true` where the input is declared"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::generate::Generate;
+    use crate::testing::{Attempt, input, message, reference, tiny_model, tiny_reward_model};
+
+    /// Puts what is no number into the second weight of a model's folder.
+    fn spoil(dir: &std::path::Path) {
+        let file = dir.join("model.safetensors");
+        let mut tensors = lm::checkpoint::load_tensors(&file).unwrap();
+        let (_, tensor) = &mut tensors[1];
+        let _ = tensor.view([-1]).narrow(0, 0, 3).fill_(f64::NAN);
+        lm::checkpoint::save_tensors(&file, &tensors).unwrap();
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_told_by_name_when_a_model_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        tiny_model(dir.path());
+        spoil(dir.path());
+        std::fs::write(dir.path().join("prompts.jsonl"), "{\"prompt\": \"1+1=?\"}\n").unwrap();
+        let prompts = reference::<engine::artifact::Prompts>("inputs.p", &dir.path().join("prompts.jsonl"));
+        let mut keys = json!({ "model": reference::<ModelMarker>("inputs.m", dir.path()), "prompts": [prompts] });
+        let told =
+            "`inputs.m`: `model.layers.0.input_layernorm.weight` holds 3 weights that are infinite or no numbers";
+        let attempt = Attempt::new::<Generate>(&dir.path().join("refused"), &keys, None);
+        assert_eq!(message(attempt.run::<Generate>()), told);
+        keys["model"]["import"] = json!({ "allow-non-finite": true });
+        let attempt = Attempt::new::<Generate>(&dir.path().join("allowed"), &keys, None);
+        let _ = attempt.run::<Generate>();
+        assert!(attempt.warnings().contains(&told.to_owned()), "{:?}", attempt.warnings());
+    }
+
+    #[test]
+    fn a_reward_model_is_looked_at_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        tiny_reward_model(dir.path());
+        spoil(dir.path());
+        let judge = input::<engine::artifact::RewardModel>("inputs.r", dir.path(), json!({}));
+        let judge = crate::rewards::Judge::load(&judge, crate::rewards::Reads::Answer, Device::Cpu);
+        assert!(message(judge).contains("holds 3 weights"));
+    }
 }

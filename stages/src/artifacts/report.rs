@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Error;
+use crate::limits;
 
 const FILE: &str = "report.json";
 
@@ -39,7 +40,7 @@ pub struct Column {
 pub fn read_report(input: &Input<ReportMarker>) -> Result<Report, Error> {
     let path = input.path();
     let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-    let text = fs_err::read_to_string(&file)?;
+    let text = outside::read_text(&file, limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?;
     serde_json::from_str(&text).map_err(|source| Error::Damaged { file, source })
 }
 

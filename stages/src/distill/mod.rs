@@ -18,6 +18,7 @@ use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::limits;
 use crate::sft;
 
 /// Hidden states that meet the vocabulary at a time; smaller than elsewhere, as several distributions are held at once.
@@ -89,13 +90,13 @@ pub struct Params {
     pub divergence: Divergence,
     /// Longest completion that the student samples, in tokens; prompts that leave less room below `max-tokens` are counted and
     /// left out.
-    #[schemars(range(min = 1), extend("x-when" = { "method": ["on-policy"] }))]
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-when" = { "method": ["on-policy"] }))]
     pub completion_tokens: usize,
     /// Mean difference between the sampler's and the trainer's log-probs above which training stops.
     #[schemars(range(min = 0.0), extend("x-when" = { "method": ["on-policy"] }))]
     pub max_logp_difference: f64,
     /// Completions sampled side by side.
-    #[schemars(range(min = 1), extend("x-when" = { "method": ["on-policy"] }))]
+    #[schemars(range(min = 1, max = limits::BATCH), extend("x-when" = { "method": ["on-policy"] }))]
     pub sampling_batch: usize,
     // Every key of `sft`; the engine has checked them against the schema.
     #[serde(flatten)]

@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::generate::{Question, Rows, Sampler, questions};
+use crate::limits;
 use marks::{Judges, Mark, Marks};
 
 /// The kind.
@@ -49,7 +50,7 @@ pub struct Inputs {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
     /// Sampled completions of each prompt, the k of cons@k. R1: 64 for AIME and GPQA, 16 for MATH-500.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::COMPLETIONS), extend("x-role" = "rows"))]
     pub completions: usize,
     /// Sampling temperature. R1: 0.6.
     #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
@@ -58,13 +59,13 @@ pub struct Params {
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
     /// Longest completion, in tokens; one that does not end by then is wrong. R1: 32,768.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
     /// Whether a greedy completion of each prompt is measured as well.
     #[schemars(extend("x-role" = "rows"))]
     pub greedy: bool,
     /// Most prompts of each suite, the first ones.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
     /// Seed of every draw.
     #[schemars(extend("x-role" = "rows"))]
@@ -73,7 +74,7 @@ pub struct Params {
     /// last bits.
     pub dtype: Option<Dtype>,
     /// Completions sampled side by side.
-    #[schemars(range(min = 1), extend("x-role" = "neutral"))]
+    #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
 }
 

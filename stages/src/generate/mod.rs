@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::artifacts::{Dtype, read_samples, write_samples};
+use crate::limits;
 pub use keep::Keep;
 use progress::Progress;
 use prompts::Exemplars;
@@ -51,7 +52,7 @@ pub struct Inputs {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
     /// Completions of each prompt.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::COMPLETIONS), extend("x-role" = "rows"))]
     pub completions: usize,
     /// Sampling temperature; 0 takes the likeliest token. R1: 1.0 for the cold start.
     #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
@@ -60,10 +61,10 @@ pub struct Params {
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
     /// Longest completion, in tokens; what does not end by then is never kept.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
     /// Exemplars before each prompt, when `few-shot` is given; chosen by a hash of the prompt.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::SHOTS), extend("x-role" = "rows"))]
     pub shots: usize,
     /// Filters, in the order in which they are applied and counted: `correct`, `format` (well-formed tags),
     /// `one-language` (a thought in the prompt's language), `readable` (no repetition, code block or endless paragraph),
@@ -71,13 +72,13 @@ pub struct Params {
     #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
     /// Longest completion that `short-enough` keeps, in tokens.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub keep_tokens: Option<usize>,
     /// Most samples kept of one prompt.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub per_prompt_limit: Option<usize>,
     /// Most samples kept in all; sampling ends when they are there.
-    #[schemars(range(min = 1), extend("x-role" = "rows"))]
+    #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
     /// Seed of the order and of every draw.
     #[schemars(extend("x-role" = "rows"))]
@@ -86,7 +87,7 @@ pub struct Params {
     /// last bits.
     pub dtype: Option<Dtype>,
     /// Completions sampled side by side.
-    #[schemars(range(min = 1), extend("x-role" = "neutral"))]
+    #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
 }
 

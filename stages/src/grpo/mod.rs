@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::artifacts::write_lines;
+use crate::limits;
 use crate::rewards::Rewards;
 use crate::sft::export;
 use crate::trainer::{Ended, Lora, Optimisation, check_keys, train_adapted};
@@ -71,24 +72,24 @@ pub enum Aggregate {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
     /// Updates. Raise it later and training continues. R1-Zero: 10,400.
-    #[schemars(extend("x-role" = "extent"))]
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: u64,
     /// What a completion is worth: reward name → weight, or a table with `weight`, `on`, `from-step` and keys of its own.
     pub rewards: Rewards,
     /// Questions in an update. R1: 32.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::BATCH))]
     pub prompts_per_step: usize,
     /// Completions of each question. R1: 16.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = limits::COMPLETIONS))]
     pub group_size: usize,
     /// Updates that one rollout serves. R1: 16.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::STEPS))]
     pub updates_per_rollout: u64,
     /// Sampling temperature; log-probs are taken at it, too. R1: 1.0, alignment 0.7.
     #[schemars(range(min = 0.01))]
     pub temperature: f64,
     /// Longest completion, in tokens. R1: 32,768.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::TOKENS))]
     pub max_tokens: usize,
     /// Peak learning rate. R1: 3e-6.
     #[schemars(range(min = 0.0))]
@@ -103,6 +104,7 @@ pub struct Params {
     #[schemars(range(min = 0.0))]
     pub kl: f64,
     /// Steps after which the reference becomes the policy of the moment; 0 keeps the first. R1: 400.
+    #[schemars(range(max = limits::STEPS))]
     pub reference_refresh: u64,
     /// What a reward is measured against.
     pub scale: Scale,
@@ -111,15 +113,16 @@ pub struct Params {
     /// Leaves completions that did not end by themselves out of the loss.
     pub mask_truncated: bool,
     /// Groups of each rollout written to output `rollouts`.
+    #[schemars(range(max = limits::COUNT))]
     pub keep_groups: usize,
     /// Tokens in one forward pass; see `sft`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
     /// Mean difference between the sampler's and the trainer's log-probs above which training stops.
     #[schemars(range(min = 0.0))]
     pub max_logp_difference: f64,
     /// Completions sampled side by side.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::BATCH))]
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of every draw.
     pub seed: u64,
@@ -174,6 +177,7 @@ impl Stage for Grpo {
                 .with_help("for example `rewards = { accuracy = 1.0, format = 0.2 }`"));
         }
         params.rewards.check_sources(&inputs.prompts)?;
+        check_rollout(params)?;
         check_keys(&params.optimisation, params.lora.as_ref())
     }
 
@@ -192,4 +196,17 @@ impl Stage for Grpo {
             }
         }
     }
+}
+
+/// Refuses a rollout that no memory holds: its completions are sampled before the first update.
+fn check_rollout(params: &Params) -> Result<(), StageError> {
+    let keys = [params.prompts_per_step as u64, params.group_size as u64, params.updates_per_rollout];
+    let completions = keys.into_iter().fold(1, u64::saturating_mul);
+    if completions <= limits::ROLLOUT {
+        return Ok(());
+    }
+    let most = limits::ROLLOUT;
+    let message = "`prompts-per-step` times `group-size` times `updates-per-rollout`";
+    Err(StageError::new(format!("{message} are {completions} completions of a rollout, of at most {most}"))
+        .with_help("lower one of them"))
 }

@@ -11,6 +11,7 @@ use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
 
 use crate::artifacts::SampleRow;
 use crate::data::{Order, read_all, tokenise};
+use crate::limits;
 use crate::sft::export;
 use crate::sft::supervised::Supervised;
 use crate::trainer::{Ended, Optimisation, check_keys, train};
@@ -58,47 +59,47 @@ pub struct Params {
     /// Which family of networks.
     pub architecture: Architecture,
     /// Width of the residual stream.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::WIDTH))]
     pub hidden_size: i64,
     /// Number of layers.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::LAYERS))]
     pub layers: i64,
     /// Query heads.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::HEADS))]
     pub heads: i64,
     /// Key and value heads; divides `heads`, and equals it for `deepseek-v3`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::HEADS))]
     pub kv_heads: i64,
     /// Width of the MLP.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::WIDTH))]
     pub intermediate_size: i64,
     /// Base of the rotary frequencies; 100 suits rows of under 64 tokens, 1e4 and up long ones.
     pub rope_theta: f64,
     /// The longest row that the model will ever see, in tokens.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = limits::TOKENS))]
     pub max_position_embeddings: i64,
     /// Whether the head is the embedding itself.
     pub tie_embeddings: bool,
     /// How text becomes ids.
     pub tokenizer: TokenizerKind,
     /// Tokens of a trained tokenizer; `characters` takes what the data have.
-    #[schemars(range(min = 256))]
+    #[schemars(range(min = 256, max = limits::VOCABULARY))]
     pub vocab_size: usize,
     /// Tokens of their own; the first is padding, the second ends a completion.
     pub special_tokens: Vec<String>,
     /// How a prompt is dressed, in HF's Jinja.
     pub chat_template: String,
     /// Updates. Raise it later and training continues.
-    #[schemars(extend("x-role" = "extent"))]
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: u64,
     /// Documents in an update.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::BATCH))]
     pub batch_size: usize,
     /// Peak learning rate.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
     /// Tokens in one forward pass; see `sft`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
     /// Seed of the weights and of the order of documents.
     pub seed: u64,
@@ -144,7 +145,7 @@ impl Stage for Pretrain {
 
     fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
         special_tokens(params)?;
-        config(1, params)?;
+        check_parameters(config(params.vocab_size, params)?.num_parameters())?;
         check_keys(&params.optimisation, None)
     }
 
@@ -160,6 +161,7 @@ impl Stage for Pretrain {
         }
         let mut config = config(chat.tokenizer.vocab_size(), &params)?;
         config.set_special_tokens(&[chat.eos], Some(chat.pad));
+        check_parameters(config.num_parameters())?;
         let model = Model::init(config, params.seed, device).in_dtype(params.optimisation.kind());
         let mut objective = Supervised {
             model: &model,
@@ -181,6 +183,16 @@ impl Stage for Pretrain {
             }
         }
     }
+}
+
+/// Refuses a model that no machine trains from scratch.
+fn check_parameters(parameters: u64) -> Result<(), StageError> {
+    let most = limits::PARAMETERS;
+    if parameters <= most {
+        return Ok(());
+    }
+    let message = format!("the model would have {parameters} weights, of at most {most}");
+    Err(StageError::new(message).with_help("lower `hidden-size`, `intermediate-size` or `layers`"))
 }
 
 fn special_tokens(params: &Params) -> Result<SpecialTokens, StageError> {

@@ -15,6 +15,7 @@ use text::Chat;
 
 use crate::artifacts::load_model;
 use crate::data::Order;
+use crate::limits;
 use crate::rewards::Reads;
 use crate::sft::steps_of;
 use crate::trainer::{Ended, Optimisation, check_keys, train};
@@ -52,13 +53,13 @@ pub struct Params {
     /// What the model reads of a completion: all of it, or the answer alone.
     pub reads: Reads,
     /// Updates. Raise it later and training continues.
-    #[schemars(extend("x-role" = "extent"))]
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: Option<u64>,
     /// Passes over the data, where `steps` is not given. R1: 1.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = limits::EPOCHS))]
     pub epochs: f64,
     /// Judgements in an update. R1: 256.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::BATCH))]
     pub batch_size: usize,
     /// Peak learning rate. R1: 6e-6.
     #[schemars(range(min = 0.0))]

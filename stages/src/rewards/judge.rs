@@ -8,6 +8,7 @@ use tch::Device;
 use text::Chat;
 
 use super::{Graded, Reward};
+use crate::artifacts::check_numbers;
 
 /// Tokens that go through the model at once; logits are one number a row, so this bounds activations alone.
 const TOKENS_PER_BATCH: usize = 16_384;
@@ -45,6 +46,9 @@ impl Judge {
     pub fn load(input: &Input<RewardModel>, reads: Reads, device: Device) -> Result<Self, StageError> {
         let options = lm::Options { device, ..lm::Options::default() };
         let model = lm::reward::RewardModel::load(input.path(), &options)?;
+        if let Some(warning) = check_numbers(input, model.network())? {
+            tracing::warn!("{warning}");
+        }
         Ok(Self { model, chat: Chat::load(input.path())?, reads })
     }
 

@@ -19,7 +19,7 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Length>(
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Length {
     /// Length, in tokens, at which the reward is -1; as a rule the stage's own `max-tokens`.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = crate::limits::TOKENS))]
     max_tokens: usize,
     /// Share of `max-tokens` over which it falls. DAPO: 4,096 of 20,480.
     #[serde(default = "default_buffer")]

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tch::Device;
 
 use super::{REWARDS, Reward, Rule, Scorer};
+use crate::limits;
 
 /// A row of [`REWARDS`].
 pub(super) struct RewardKind {
@@ -59,6 +60,7 @@ struct Shared {
     /// The prompt sets that it is for; all unless given.
     on: Vec<Input<Prompts>>,
     /// Updates done before it begins. R1 adds preference rewards only in the last 400 of 1,700 steps.
+    #[schemars(range(max = limits::STEPS))]
     from_step: u64,
 }
 

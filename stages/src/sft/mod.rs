@@ -14,6 +14,7 @@ use text::Chat;
 
 use crate::artifacts::load_model;
 use crate::data::{Order, read_all, tokenise};
+use crate::limits;
 use crate::trainer::{Ended, Lora, Objective, Optimisation, check_keys, train_adapted};
 use supervised::Supervised;
 
@@ -35,22 +36,22 @@ pub struct Inputs {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
     /// Updates. Raise it later and training continues.
-    #[schemars(extend("x-role" = "extent"))]
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: Option<u64>,
     /// Passes over the data, where `steps` is not given. R1: 2.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = limits::EPOCHS))]
     pub epochs: f64,
     /// Rows in an update. R1: 128, distillation 64.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::BATCH))]
     pub batch_size: usize,
     /// Peak learning rate. R1: 5e-5.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
     /// Longest row in tokens, prompt included; longer ones are counted and left out. R1: 32,768.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = limits::TOKENS))]
     pub max_tokens: usize,
     /// Tokens in one forward pass. It bounds memory; sums in another order have other last bits, so it is a result key.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
     /// Seed of the order of rows, and of adapters.
     pub seed: u64,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{TASKS, general};
+use crate::limits;
 
 /// What to draw, and how much of it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -28,7 +29,7 @@ pub struct Params {
     /// `train`, or `test`: the 1 in 8 problems, chosen by a hash of their text, that `train` never holds.
     pub split: Split,
     /// Number of rows.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::ROWS))]
     pub count: usize,
     /// Seed of everything that is drawn.
     pub seed: u64,

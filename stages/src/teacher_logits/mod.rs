@@ -27,6 +27,7 @@ use crate::artifacts::{
     Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
 };
 use crate::data::{TokenRow, micro_batches, pack, read_all, tokenise};
+use crate::limits;
 
 /// Hidden states that meet the vocabulary at a time, which bounds the logits.
 const HEAD_CHUNK: usize = 1_024;
@@ -54,17 +55,17 @@ pub struct Inputs {
 pub struct Params {
     /// Tokens that are named at each place; all others are one number. A learnt token takes 8 × `top-k` + 4 bytes. The metric
     /// `rest` is the probability that is not named.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::TOP_K))]
     pub top_k: usize,
     /// Longest row in tokens, prompt included; longer ones are counted and left out.
-    #[schemars(range(min = 2), extend("x-role" = "rows"))]
+    #[schemars(range(min = 2, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
     /// Element type in which the model is run; `float32` where absent. `bfloat16` halves its memory, and gives other
     /// last bits.
     pub dtype: Option<Dtype>,
     /// Tokens in one forward pass; it bounds memory, and eight times as many are a file. Sums in another order have other
     /// last bits, so it is a result key.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
 }
 

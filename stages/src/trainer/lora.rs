@@ -20,13 +20,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Ended, Metrics, Objective, Optimisation, Workload, train};
+use crate::limits;
 
 /// Adapters in the place of full training.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Lora {
     /// Width of the adapters.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::RANK))]
     pub rank: i64,
     /// Strength: what the adapters add is multiplied by `alpha` / `rank`.
     #[schemars(range(min = 0.0))]
@@ -45,6 +46,7 @@ impl Default for Lora {
 /// Refuses keys that contradict each other.
 pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Result<(), StageError> {
     optimisation.schedule(0.0)?;
+    optimisation.check_numbers()?;
     let Some(lora) = lora else { return Ok(()) };
     if optimisation.freeze.is_some() {
         return Err(StageError::new("`freeze` beside `lora`: whatever is not adapted is frozen anyway")

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::artifacts::Dtype;
+use crate::limits;
 
 /// The shape of the learning rate over the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -27,14 +28,17 @@ pub enum ScheduleShape {
 #[serde(default, rename_all = "kebab-case")]
 pub struct Optimisation {
     /// Steps over which the learning rate rises from 0 to `lr`.
+    #[schemars(range(max = limits::STEPS))]
     pub warmup_steps: u64,
     /// Shape of the learning rate after the warm-up. R1's SFT: cosine.
     pub schedule: ScheduleShape,
     /// Step at which the schedule ends; needed by `cosine`, `linear` and `wsd`. Not the same as `steps`, which may be
     /// raised later and must not bend the past.
+    #[schemars(range(max = limits::STEPS))]
     pub decay_steps: Option<u64>,
     /// Steps at the full `lr` between warm-up and decay; needed by `wsd`, and only there. The decay thus begins at
     /// `warmup-steps` + `stable-steps`; common is that it takes the last tenth of the steps.
+    #[schemars(range(max = limits::STEPS))]
     pub stable_steps: Option<u64>,
     /// Learning rate at the schedule's end, as a share of `lr`. R1: 0.1.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -161,6 +165,17 @@ impl Optimisation {
             let _ = parameter.set_requires_grad(false);
         }
         Ok(trained.into_iter().map(|(name, parameter)| (name.clone(), parameter.shallow_clone())).collect())
+    }
+
+    /// Refuses what AdamW cannot compute with.
+    pub fn check_numbers(&self) -> Result<(), StageError> {
+        if let Some(beta) = self.betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
+            return Err(StageError::new(format!("`betas` has {beta}, expected numbers from 0 up and below 1")));
+        }
+        if self.eps < 0.0 || !self.eps.is_finite() {
+            return Err(StageError::new(format!("`eps` is {}, expected a number from 0 up", self.eps)));
+        }
+        Ok(())
     }
 
     /// Returns AdamW's options.

@@ -1,17 +1,11 @@
-//! Chat templates with the semantics of HF's Jinja, and `Chat`: all that turns a prompt into ids and ids into text.
+//! `Chat`: all that turns a prompt into ids and ids into text.
 
 use std::path::Path;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
-use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Error, Tokenizer};
-
-/// Enough for any real template on a long conversation, little enough to end an endless loop.
-const FUEL: u64 = 5_000_000;
+use crate::{ChatTemplate, Error, Tokenizer, limits};
 
 /// A turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,85 +25,6 @@ pub struct SpecialTokens {
     pub eos: String,
     /// Padding; the eos token where there is none.
     pub pad: String,
-}
-
-/// A chat template.
-#[derive(Clone, Debug)]
-pub struct ChatTemplate {
-    source: String,
-    environment: Environment<'static>,
-    special: SpecialTokens,
-}
-
-impl ChatTemplate {
-    /// Parses a template.
-    pub fn parse(source: &str, special: SpecialTokens) -> Result<Self, Error> {
-        let mut environment = Environment::new();
-        // transformers renders with these two; without them templates gain stray lines.
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(template_error)?;
-        environment.set_syntax(syntax);
-        environment.set_fuel(Some(FUEL));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_filter("tojson", python_json);
-        let parsed = source.replace("{% generation %}", "").replace("{% endgeneration %}", "");
-        environment.add_template_owned("chat", parsed).map_err(template_error)?;
-        Ok(Self { source: source.to_owned(), environment, special })
-    }
-
-    /// Returns the template as written.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// Renders a conversation; `add_generation_prompt` opens the assistant's turn.
-    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, Error> {
-        let template = self.environment.get_template("chat").map_err(template_error)?;
-        let turn = |message: &Message| context! { role => message.role.as_str(), content => message.content.as_str() };
-        let turns: Vec<_> = messages.iter().map(turn).collect();
-        let values = context! {
-            messages => turns,
-            add_generation_prompt,
-            bos_token => self.special.bos.as_deref().unwrap_or(""),
-            eos_token => self.special.eos.as_str(),
-            pad_token => self.special.pad.as_str(),
-        };
-        template.render(values).map_err(template_error)
-    }
-}
-
-fn template_error(error: minijinja::Error) -> Error {
-    Error::Template(format!("{error:#}"))
-}
-
-/// JSON as Python's `json.dumps` spells it: a space after `:` and `,`, and `indent` when asked for.
-fn python_json(value: minijinja::Value, options: Kwargs) -> Result<String, minijinja::Error> {
-    let invalid = |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
-    let indent: Option<usize> = options.get("indent")?;
-    let _: Option<bool> = options.get("ensure_ascii")?;
-    options.assert_all_used()?;
-    let value = serde_json::to_value(&value).map_err(invalid)?;
-    if let Some(indent) = indent {
-        let indent = " ".repeat(indent);
-        let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
-        let mut bytes = Vec::new();
-        value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(invalid)?;
-        return Ok(String::from_utf8(bytes).expect("serde_json writes UTF-8"));
-    }
-    Ok(spaced(&value))
-}
-
-fn spaced(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
-        Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| format!("{}: {}", json!(key), spaced(value)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
-        plain => plain.to_string(),
-    }
 }
 
 /// A tokenizer with the conventions of its model: template, end, padding.
@@ -151,18 +66,20 @@ impl Chat {
         let tokenizer = Tokenizer::load(dir)?;
         let path = dir.join("tokenizer_config.json");
         let invalid = |reason: String| Error::Json { path: path.clone(), reason };
-        let config: Value =
-            serde_json::from_str(&fs_err::read_to_string(&path)?).map_err(|error| invalid(error.to_string()))?;
+        let text = outside::read_text(&path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?;
+        let config: Value = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         let eos = token(&config, "eos_token").ok_or_else(|| invalid("it names no `eos_token`".to_owned()))?;
         let pad = token(&config, "pad_token").unwrap_or_else(|| eos.clone());
         let special = SpecialTokens { bos: token(&config, "bos_token"), eos, pad };
         let beside = dir.join("chat_template.jinja");
-        let source = match config["chat_template"].as_str() {
-            Some(source) => Some(source.to_owned()),
-            None if beside.exists() => Some(fs_err::read_to_string(beside)?),
-            None => None,
+        let (source, file) = match config["chat_template"].as_str() {
+            Some(source) => (Some(source.to_owned()), &path),
+            None => (outside::read_text_if_there(&beside, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?, &beside),
         };
-        let mut chat = Self::new(tokenizer, source.as_deref(), special)?;
+        let template =
+            source.as_deref().map(|source| ChatTemplate::named(&file.display().to_string(), source, special.clone()));
+        let mut chat = Self::new(tokenizer, None, special)?;
+        chat.template = template.transpose()?;
         chat.config = config;
         if let Some(source) = source {
             chat.config["chat_template"] = json!(source);
@@ -262,18 +179,5 @@ mod tests {
         assert!(chat(Some(template)).prefills_think());
         assert!(!chat(Some(NEWLINE)).prefills_think());
         assert!(!chat(None).prefills_think());
-    }
-
-    #[test]
-    fn python_semantics() {
-        let source = "{% if messages[0]['role'] != 'user' %}\n{{ raise_exception('user first') }}\n{% endif %}\n\
-                      {{ messages[0].content.strip().upper() }} {{ {'a': [1, 'é']} | tojson }}";
-        let template = ChatTemplate::parse(source, special()).unwrap();
-        let turn = |role: &str| Message { role: role.to_owned(), content: " hi ".to_owned() };
-        assert_eq!(template.render(&[turn("user")], false).unwrap(), "HI {\"a\": [1, \"é\"]}");
-        let error = template.render(&[turn("system")], false).unwrap_err().to_string();
-        assert!(error.contains("user first"), "{error}");
-        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}{% endfor %}{% endfor %}";
-        assert!(ChatTemplate::parse(endless, special()).unwrap().render(&[turn("user")], false).is_err());
     }
 }

@@ -8,6 +8,9 @@ pub enum Error {
     /// A file cannot be read or written; the path is in the text.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A file of a model's folder is no file, or too large.
+    #[error(transparent)]
+    Outside(#[from] outside::Error),
     /// A tokenizer cannot be made or used.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
@@ -23,6 +26,11 @@ pub enum Error {
     #[error("the tokenizer has no token `{0}`, which its configuration names")]
     MissingToken(String),
     /// A chat template that cannot be parsed or rendered.
-    #[error("chat template: {0}")]
-    Template(String),
+    #[error("chat template `{name}`: {reason}")]
+    Template {
+        /// Its file, or the key that it stands under.
+        name: String,
+        /// What is wrong, and what to do about it.
+        reason: String,
+    },
 }

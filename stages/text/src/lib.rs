@@ -5,14 +5,18 @@ pub mod choice;
 pub mod exact;
 pub mod hedge;
 pub mod language;
+pub mod limits;
 pub mod math;
 pub mod passk;
 pub mod readable;
+pub mod template;
 pub mod think;
 pub mod tokenizer;
 
 mod error;
+mod growth;
 
-pub use chat::{Chat, ChatTemplate, Message, SpecialTokens};
+pub use chat::{Chat, Message, SpecialTokens};
 pub use error::Error;
+pub use template::ChatTemplate;
 pub use tokenizer::{Tokenizer, char_level, train_byte_bpe};

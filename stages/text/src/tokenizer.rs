@@ -4,8 +4,10 @@
 //! give equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Once;
 
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
@@ -17,25 +19,43 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
 use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
 
-use crate::Error;
+use crate::growth::{Growth, too_long};
+use crate::{Error, limits};
 
 /// Text ↔ token ids.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: HfTokenizer,
     json: String,
+    growth: Growth,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` of a model's folder.
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        Self::from_json(&fs_err::read_to_string(dir.join("tokenizer.json"))?)
+        let path = dir.join("tokenizer.json");
+        let json = outside::read_text(&path, limits::TOKENIZER_BYTES, limits::NO_SUCH_FILE)?;
+        Self::from_json(&json).map_err(|error| match error {
+            Error::Tokenizer(reason) => Error::Json { path, reason },
+            other => other,
+        })
     }
 
-    /// Parses the text of a `tokenizer.json`.
+    /// Parses the text of a `tokenizer.json`; one that has more of something than [`limits`] is refused.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let inner = HfTokenizer::from_str(json).map_err(|error| Error::Tokenizer(error.to_string()))?;
-        Ok(Self { inner, json: json.to_owned() })
+        bound_patterns();
+        let refused = |reason: String| Error::Tokenizer(format!("{reason}; help: {CURE}"));
+        let growth = caught(|| Growth::of(json)).map_err(refused)?;
+        let inner = caught(|| HfTokenizer::from_str(json).map_err(|error| error.to_string()));
+        let inner = inner.map_err(Error::Tokenizer)?;
+        let count = inner.get_vocab_size(true);
+        if count > limits::TOKENS {
+            return Err(refused(format!("it has {count} tokens, of at most {}", limits::TOKENS)));
+        }
+        if let Some(token) = inner.get_vocab(true).into_keys().find(|token| token.len() > limits::TOKEN_BYTES) {
+            return Err(refused(too_long(&token)));
+        }
+        Ok(Self { inner, json: json.to_owned(), growth })
     }
 
     /// Returns the text of its `tokenizer.json`, byte for byte as read or made.
@@ -45,8 +65,12 @@ impl Tokenizer {
 
     /// Returns the ids of `text`; special tokens in it are recognised, none is added.
     pub fn encode(&self, text: &str) -> Result<Vec<i64>, Error> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|error| Error::Tokenizer(error.to_string()))?;
-        Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+        caught(|| {
+            self.growth.check(text).map_err(|reason| format!("{reason}; help: {CURE}"))?;
+            let encoding = self.inner.encode_fast(text, false).map_err(|error| error.to_string())?;
+            Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+        })
+        .map_err(Error::Tokenizer)
     }
 
     /// Returns the text of `ids`, special tokens included; ids outside the vocabulary are left out.
@@ -79,6 +103,26 @@ impl Tokenizer {
     pub fn id(&self, token: &str) -> Option<i64> {
         self.inner.token_to_id(token).map(i64::from)
     }
+}
+
+/// What to do about a tokenizer that cannot be used.
+const CURE: &str = "take the `tokenizer.json` that the model was published with";
+
+/// Calls the library, which panics over some broken files and over patterns that give up.
+fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(format!("{}; help: {CURE}", text.unwrap_or("the library gave up")))
+    })
+}
+
+/// Bounds how long a pattern may search: by default the library has no limit but one for each place that it begins at.
+fn bound_patterns() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the library copies the number, and no search is at work in this process yet, as none has a pattern.
+        unsafe { onig_sys::onig_set_retry_limit_in_search(limits::PATTERN_RETRIES) };
+    });
 }
 
 /// Makes a tokenizer with one token a character: `specials` first, then the characters of `texts`, sorted.
@@ -132,6 +176,8 @@ pub fn train_byte_bpe<S: AsRef<str> + Send>(
         .vocab_size(vocab_size)
         .min_frequency(2)
         .show_progress(false)
+        // A word that is said twice becomes a token, however long it is; half of the limit, as some bytes are written as two.
+        .max_token_length(Some(limits::TOKEN_BYTES / 2))
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(special_tokens.clone())
         .build();
@@ -190,6 +236,67 @@ mod tests {
         let ids = one.encode(text).unwrap();
         assert!(ids.contains(&2) && ids.contains(&3));
         assert_eq!(one.decode(&ids), text);
+    }
+
+    /// A tokenizer of one token a character, with something in place of parts of it.
+    fn altered(parts: &[(&str, Value)]) -> Result<Tokenizer, Error> {
+        let plain = char_level(["abcdefghijklmnopqrstuvwxyz "].into_iter(), &specials()).unwrap();
+        let mut document: Value = serde_json::from_str(plain.to_json()).unwrap();
+        for (pointer, value) in parts {
+            *document.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        Tokenizer::from_json(&document.to_string())
+    }
+
+    fn rule(pattern: Value, content: &str) -> Value {
+        json!({ "type": "Replace", "pattern": pattern, "content": content })
+    }
+
+    #[test]
+    fn rules_that_make_a_gigabyte_of_a_letter_are_refused_before_they_do() {
+        let chain: Vec<Value> = (0..30).map(|_| rule(json!({ "String": "a" }), "aa")).collect();
+        let long = rule(json!({ "Regex": "" }), &"b".repeat(100_000));
+        for rules in [json!(chain), json!([long.clone(), long])] {
+            let tokenizer = altered(&[("/normalizer", json!({ "type": "Sequence", "normalizers": rules }))]).unwrap();
+            let error = tokenizer.encode("aaaa").unwrap_err().to_string();
+            assert!(error.contains("of a text of 4, of at most"), "{error}");
+        }
+        // As long a chain that writes little is no harm.
+        let chain: Vec<Value> = ('a'..='z').map(|from| rule(json!({ "String": from }), "zz")).collect();
+        let tokenizer = altered(&[("/normalizer", json!({ "type": "Sequence", "normalizers": chain }))]).unwrap();
+        assert_eq!(
+            tokenizer.encode("ab").unwrap().len(),
+            8,
+            "`a` is two of `z`, and each of them two again, as `b` is"
+        );
+    }
+
+    #[test]
+    fn a_tokenizer_that_no_model_has_is_refused() {
+        let blob = "BAAAAAAAAAA".to_owned() + &"YWFh".repeat(1_000);
+        let deep = (0..200).fold(json!(1), |inner, _| json!({ "type": "Sequence", "normalizers": [inner] }));
+        let table = [
+            (vec![("/added_tokens/0/content", json!("x".repeat(5_000)))], "has 5000 bytes, of at most 4096"),
+            (vec![("/padding", json!({ "strategy": { "Fixed": 1_u64 << 40 } }))], "`padding` fills every text"),
+            (vec![("/decoder", json!(rule(json!({ "String": "a" }), &"b".repeat(99))))], "its decoder"),
+            (vec![("/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": blob }))], "times longer"),
+            (vec![("/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "AA" }))], "help: take"),
+            (vec![("/normalizer", deep)], "recursion limit"),
+            (vec![("/model/vocab", json!({ "y".repeat(5_000): 0 }))], "`yyyyyyyyyyyyyyyy` has 5000 bytes"),
+        ];
+        for (parts, expected) in table {
+            let error = altered(&parts).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_backtracks_gives_up() {
+        let pattern =
+            json!({ "type": "Split", "pattern": { "Regex": "(a|aa|aaa)+$" }, "behavior": "Isolated", "invert": false });
+        let tokenizer = altered(&[("/pre_tokenizer", pattern)]).unwrap();
+        let error = tokenizer.encode(&("a".repeat(200) + "b")).unwrap_err().to_string();
+        assert!(error.contains("retry-limit") && error.contains("help:"), "{error}");
     }
 
     #[test]

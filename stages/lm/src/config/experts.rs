@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::keys::{Keys, key_error};
+use crate::limits;
 
 /// A mixture of experts, named as in `config.json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +39,7 @@ impl Experts {
         }
         let experts = Self {
             moe_intermediate_size: keys.count("moe_intermediate_size")?,
-            n_routed_experts: keys.count("n_routed_experts")?,
+            n_routed_experts: keys.count_to("n_routed_experts", limits::EXPERTS)?,
             n_shared_experts: keys.count("n_shared_experts")?,
             num_experts_per_tok: keys.count("num_experts_per_tok")?,
             n_group: keys.count("n_group")?,

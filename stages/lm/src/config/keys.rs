@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Error;
+use crate::limits;
 
 /// Typed access to the keys of one JSON object; a `null` counts as absent, as in transformers.
 pub(crate) struct Keys<'a>(pub(crate) &'a Map<String, Value>);
@@ -16,19 +17,27 @@ impl<'a> Keys<'a> {
 
     pub(super) fn text(&self, key: &str) -> Result<&'a str, Error> {
         let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
-        value.as_str().ok_or_else(|| key_error(key, format!("expected text, found {value}")))
+        value.as_str().ok_or_else(|| key_error(key, format!("expected text, found {}", short(value))))
     }
 
-    /// A positive whole number.
+    /// A positive whole number that is a size: of at most [`limits::SIZE`].
     pub(crate) fn count(&self, key: &str) -> Result<i64, Error> {
+        self.count_to(key, limits::SIZE)
+    }
+
+    /// A positive whole number of at most `most`.
+    pub(crate) fn count_to(&self, key: &str, most: i64) -> Result<i64, Error> {
         let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
         match value.as_i64() {
-            Some(count) if count > 0 => Ok(count),
-            _ => Err(key_error(key, format!("expected a positive integer, found {value}"))),
+            Some(count) if (1..=most).contains(&count) => Ok(count),
+            Some(count) if count > most => {
+                Err(key_error(key, format!("{count} is more than {most}, the most there is")))
+            }
+            _ => Err(key_error(key, format!("expected a positive integer, found {}", short(value)))),
         }
     }
 
-    /// A positive whole number, or the default where the key is absent.
+    /// A size, or the default where the key is absent.
     pub(crate) fn count_or(&self, key: &str, default: i64) -> Result<i64, Error> {
         if self.get(key).is_some() { self.count(key) } else { Ok(default) }
     }
@@ -38,7 +47,9 @@ impl<'a> Keys<'a> {
         match self.get(key).map(|value| (value, value.as_i64())) {
             None => Ok(default),
             Some((_, Some(count))) if count >= 0 => Ok(count),
-            Some((value, _)) => Err(key_error(key, format!("expected a whole number from 0 up, found {value}"))),
+            Some((value, _)) => {
+                Err(key_error(key, format!("expected a whole number from 0 up, found {}", short(value))))
+            }
         }
     }
 
@@ -47,7 +58,7 @@ impl<'a> Keys<'a> {
         let value = self.get(key).ok_or_else(|| key_error(key, "missing".to_owned()))?;
         match value.as_f64() {
             Some(number) if number.is_finite() && number > 0.0 => Ok(number),
-            _ => Err(key_error(key, format!("expected a positive number, found {value}"))),
+            _ => Err(key_error(key, format!("expected a positive number, found {}", short(value)))),
         }
     }
 
@@ -74,8 +85,18 @@ impl<'a> Keys<'a> {
         match self.get(key) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(value) => Err(key_error(key, format!("expected true or false, found {value}"))),
+            Some(value) => Err(key_error(key, format!("expected true or false, found {}", short(value)))),
         }
+    }
+}
+
+/// Spells a value for a message, of a long one the beginning.
+fn short(value: &Value) -> String {
+    const SHOWN: usize = 64;
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::models;
 use crate::rope::Rope;
+use crate::{limits, models};
 pub use experts::Experts;
 use keys::{Keys, key_error, object, pretty};
 pub use latent::Latent;
@@ -24,6 +24,9 @@ pub enum Error {
     /// The file cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The name is no file's, or the file is too large.
+    #[error(transparent)]
+    Outside(#[from] outside::Error),
     /// The text is no JSON object.
     #[error("`{path}` is no valid JSON object: {reason}")]
     Json {
@@ -155,10 +158,18 @@ impl Config {
     /// Reads `config.json`, and `generation_config.json` where there is one, from a model's folder.
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("config.json");
-        let document = object(&path, &fs_err::read_to_string(&path)?)?;
+        let document = object(&path, &outside::read_text(&path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?)?;
         let path = dir.join("generation_config.json");
-        let generation = if path.exists() { object(&path, &fs_err::read_to_string(&path)?)? } else { Map::new() };
+        let generation = outside::read_text_if_there(&path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?;
+        let generation = generation.map_or(Ok(Map::new()), |text| object(&path, &text))?;
         Self::parse(document, generation)
+    }
+
+    /// Returns the number of weights of a language model of these sizes; the greatest number where there are more.
+    pub fn num_parameters(&self) -> u64 {
+        let specs = crate::model::specs(self, crate::model::Head::Vocabulary);
+        let of = |shape: &[i64]| shape.iter().map(|size| size.unsigned_abs()).fold(1, u64::saturating_mul);
+        specs.iter().map(|(_, shape)| of(shape)).fold(0, u64::saturating_add)
     }
 
     /// Writes `config.json` and `generation_config.json` into a model's folder.
@@ -194,6 +205,27 @@ impl Config {
         self.document.contains_key(key)
     }
 
+    /// Refuses more layers and experts than so many tensors can be of.
+    pub(crate) fn check_count(&self, num_tensors: usize) -> Result<(), String> {
+        let layers = self.num_hidden_layers;
+        let of_experts = self
+            .experts
+            .as_ref()
+            .map_or(0, |experts| 3 * experts.n_routed_experts * (layers - experts.first_k_dense_replace).max(0));
+        // Two norms at least for each layer.
+        let least = 2 * layers + of_experts;
+        if least <= num_tensors as i64 {
+            return Ok(());
+        }
+        let experts = self
+            .experts
+            .as_ref()
+            .map_or_else(String::new, |experts| format!(" and `n_routed_experts` = {}", experts.n_routed_experts));
+        Err(format!(
+            "`num_hidden_layers` = {layers}{experts} need {least} tensors at least, and {num_tensors} are there"
+        ))
+    }
+
     fn generation_document(&self) -> Map<String, Value> {
         let mut generation = self.generation.clone();
         for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
@@ -217,7 +249,7 @@ impl Config {
             return Err(key_error("num_key_value_heads", reason));
         }
         let eos = generation.get("eos_token_id").or_else(|| document.get("eos_token_id"));
-        let num_hidden_layers = keys.count("num_hidden_layers")?;
+        let num_hidden_layers = keys.count_to("num_hidden_layers", limits::LAYERS)?;
         let mut config = Self {
             vocab_size: keys.count("vocab_size")?,
             hidden_size,
@@ -228,7 +260,7 @@ impl Config {
             head_dim: keys.count_or("head_dim", hidden_size / num_attention_heads)?,
             rms_norm_eps: keys.number_or("rms_norm_eps", 1e-6)?,
             rope: Rope::parse(&document)?,
-            max_position_embeddings: keys.count_or("max_position_embeddings", 2048)?,
+            max_position_embeddings: positions(&keys)?,
             tie_word_embeddings: keys.flag("tie_word_embeddings")?,
             attention_bias: keys.flag("attention_bias")?,
             windows: vec![None; num_hidden_layers as usize],
@@ -245,6 +277,11 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+fn positions(keys: &Keys) -> Result<i64, Error> {
+    let is_given = keys.get("max_position_embeddings").is_some();
+    if is_given { keys.count_to("max_position_embeddings", limits::POSITIONS) } else { Ok(2048) }
 }
 
 fn refuse_unsupported(keys: &Keys) -> Result<(), Error> {

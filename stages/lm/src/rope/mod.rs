@@ -53,11 +53,11 @@ impl Rope {
         let whole = Keys(document);
         let filled = |key: &str| document.get(key)?.as_object().filter(|table| !table.is_empty());
         let Some(table) = filled("rope_scaling").or_else(|| filled("rope_parameters")) else {
-            return Ok(Self { theta: whole.number_or("rope_theta", 10_000.0)?, scaling: Scaling::None });
+            return Ok(Self { theta: base(whole.number_or("rope_theta", 10_000.0)?)?, scaling: Scaling::None });
         };
         let keys = Keys(table);
         refuse_unsupported(&keys, &whole)?;
-        let theta = keys.number_or("rope_theta", whole.number_or("rope_theta", 10_000.0)?)?;
+        let theta = base(keys.number_or("rope_theta", whole.number_or("rope_theta", 10_000.0)?)?)?;
         let name = table.get("rope_type").or_else(|| table.get("type")).and_then(Value::as_str).unwrap_or("default");
         let scaling = match name {
             "default" => Scaling::None,
@@ -116,6 +116,15 @@ impl Rope {
                 }
             }
         }
+    }
+}
+
+/// Refuses a base of no series of frequencies: of 1 all are equal, and YaRN divides by its logarithm.
+fn base(theta: f64) -> Result<f64, Error> {
+    if theta > 1.0 {
+        Ok(theta)
+    } else {
+        Err(key_error("rope_theta", format!("{theta} is no base, expected more than 1")))
     }
 }
 

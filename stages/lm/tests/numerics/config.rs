@@ -85,3 +85,48 @@ fn generation_config_decides_what_ends_a_completion() {
     std::fs::remove_file(&path).expect("just written");
     assert_eq!(eos(), [3]);
 }
+
+#[test]
+fn a_size_that_no_model_has_is_refused_before_anything_is_made_of_it() {
+    let sizes =
+        ["num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size", "num_attention_heads", "head_dim"];
+    let values =
+        [json!(1_u64 << 62), json!(1_000_000_000), json!(0), json!(-1), json!(1.5), json!("8"), json!(u64::MAX)];
+    for (key, value) in sizes.iter().flat_map(|key| values.iter().map(move |value| (key, value))) {
+        let message = refused("qwen2", &json!({ *key: value }));
+        assert!(message.contains(&format!("`{key}`")), "{key} {value}: {message}");
+    }
+    for (key, value) in [("rope_theta", json!(1.0)), ("rope_theta", json!(0.5)), ("rms_norm_eps", json!(-1e-6))] {
+        assert!(refused("llama", &json!({ key: value })).contains(key), "{key} {value}");
+    }
+    let long = refused("llama", &json!({ "hidden_size": "x".repeat(1 << 20) }));
+    assert!(long.len() < 200, "{} bytes", long.len());
+}
+
+#[test]
+fn more_layers_than_the_weights_can_have_are_refused_with_both_numbers() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crate::tiny("qwen2", &TINY).save(dir.path()).expect("a writable folder");
+    let file = dir.path().join("config.json");
+    let mut document: Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("just written")).expect("JSON");
+    document["num_hidden_layers"] = json!(4_000);
+    std::fs::write(&file, document.to_string()).expect("a writable folder");
+    let error = lm::Model::load(dir.path(), &lm::Options::default()).err().expect("too many").to_string();
+    assert!(error.contains("`num_hidden_layers` = 4000 need 8000 tensors at least, and 26 are there"), "{error}");
+}
+
+#[test]
+fn a_folder_whose_names_are_no_files_is_refused_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    crate::tiny("qwen2", &TINY).save(dir.path()).expect("a writable folder");
+    for name in ["config.json", "generation_config.json", "model.safetensors"] {
+        let path = dir.path().join(name);
+        let kept = dir.path().join("kept");
+        std::fs::rename(&path, &kept).expect("just written");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("a writable folder");
+        let error = lm::Model::load(dir.path(), &lm::Options::default()).err().expect("a device").to_string();
+        assert!(error.contains(name) && error.contains("is a device, not a file"), "{error}");
+        std::fs::rename(&kept, &path).expect("just moved");
+    }
+}

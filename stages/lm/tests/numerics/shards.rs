@@ -57,7 +57,7 @@ fn shards_are_read_through_their_index() {
     for dtype in [Kind::Float, Kind::Double, Kind::BFloat16] {
         let options = Options { device: Device::Cpu, dtype };
         let back = Model::load(sharded.path(), &options).expect("two shards");
-        // The files are no longer mapped: a tensor that still looked into one would end the process here.
+        // Whatever type they are read as, on their way or where they stay.
         for ((name, one), (_, two)) in sharded.model.parameters().iter().zip(back.parameters()) {
             assert_eq!(one.to_kind(dtype), *two, "{name}");
             assert_eq!(two.kind(), dtype, "{name}");

@@ -2,18 +2,20 @@
 
 use std::io::Read;
 
+use super::budget::Budget;
 use super::format::BYTE_ORDER_MARK;
-use super::{Broken, Place, Record, Records, not_json, object};
+use super::{Broken, Place, Record, Records, not_json, object, whole};
 
-pub(super) fn read(mut text: impl Read) -> Result<Records, Broken> {
-    let mut bytes = Vec::new();
-    text.read_to_end(&mut bytes).map_err(Broken::whole)?;
+pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> {
+    let bytes = whole(text, budget)?;
+    let budget = budget.clone();
     let start = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    Ok(Box::new(Elements { bytes, at: start, row: 0, is_over: false }))
+    Ok(Box::new(Elements { bytes, budget, at: start, row: 0, is_over: false }))
 }
 
 struct Elements {
     bytes: Vec<u8>,
+    budget: Budget,
     /// Before the bracket, a comma, or the end.
     at: usize,
     /// Elements so far.
@@ -48,8 +50,16 @@ impl Elements {
             self.mark();
             return self.end();
         }
-        let mut values = serde_json::Deserializer::from_slice(&self.bytes[self.at..]).into_iter();
-        let value = values.next().ok_or("the array ends too early")?.map_err(not_json)?;
+        // One byte more than a row may have, so that a longer one ends too early.
+        let rest = &self.bytes[self.at..];
+        let most = usize::try_from(self.budget.row).unwrap_or(usize::MAX);
+        let shown = &rest[..rest.len().min(most.saturating_add(1))];
+        let mut values = serde_json::Deserializer::from_slice(shown).into_iter();
+        let value = values.next().ok_or("the array ends too early")?;
+        let value = value.map_err(|error| {
+            let is_cut = error.is_eof() && shown.len() < rest.len();
+            if is_cut { self.budget.too_long() } else { not_json(error) }
+        })?;
         let fields = object(value);
         self.at += values.byte_offset();
         self.row += 1;

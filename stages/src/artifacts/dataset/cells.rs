@@ -8,18 +8,27 @@ use std::io::{Cursor, Read};
 use csv::{ErrorKind, StringRecord};
 use serde_json::{Map, Value};
 
-use super::{Broken, Place, Record, Records};
+use super::budget::Budget;
+use super::{Broken, Place, Record, Records, whole};
+use crate::limits;
 
-pub(super) fn read(mut text: impl Read) -> Result<Records, Broken> {
-    let mut bytes = Vec::new();
-    text.read_to_end(&mut bytes).map_err(Broken::whole)?;
+pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> {
+    let bytes = whole(text, budget)?;
     let heading = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let delimiter = if heading.contains(&b'\t') { b'\t' } else { b',' };
-    if let Some(line) = open_quote(&bytes, delimiter) {
+    let scan = scan(&bytes, delimiter);
+    if let Some(line) = scan.open_quote {
         return Err(Broken::from(Place::Line(line), "the quote that opens here is never closed"));
+    }
+    if scan.longest.0 as u64 > budget.row {
+        return Err(Broken::from(Place::Line(scan.longest.1), budget.too_long()));
     }
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(Cursor::new(bytes));
     let heading = reader.headers().map_err(|error| Broken::from(Place::Line(1), error))?.clone();
+    if heading.len() > limits::COLUMNS {
+        let (has, most) = (heading.len(), limits::COLUMNS);
+        return Err(Broken::from(Place::Line(1), format!("{has} columns, of at most {most}; help: is it a table?")));
+    }
     let mut names = BTreeSet::new();
     if let Some(twice) = heading.iter().find(|name| !names.insert(*name)) {
         return Err(Broken::from(Place::Line(1), format!("two columns are called `{twice}`")));
@@ -48,13 +57,21 @@ fn fields(heading: &StringRecord, cells: &StringRecord) -> Map<String, Value> {
     heading.iter().zip(cells).map(|(name, cell)| (name.to_owned(), value(cell))).collect()
 }
 
-/// Returns the line of a quote that is never closed: the crate takes all that follows for one cell, so that a file that
-/// was cut off, or a stray quote, would swallow rows without a word.
-fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
+/// What is seen of a table before it is read.
+struct Scan {
+    /// The line of a quote that is never closed: the crate takes all that follows for one cell, so that a file that was cut
+    /// off, or a stray quote, would swallow rows without a word.
+    open_quote: Option<u64>,
+    /// The bytes of the longest row, and the line at which it begins.
+    longest: (usize, u64),
+}
+
+fn scan(text: &[u8], delimiter: u8) -> Scan {
     let (mut line, mut opened_at, mut is_open) = (1, 1, false);
     // A quote opens a cell at its beginning, and goes on with it right after one that seemed to close it.
     let (mut begins, mut closed) = (true, false);
-    for byte in text {
+    let (mut row, mut longest) = ((0, 1), (0, 1));
+    for (at, byte) in text.iter().enumerate() {
         let is_quote = *byte == b'"';
         if is_open {
             (is_open, closed) = (!is_quote, is_quote);
@@ -66,8 +83,12 @@ fn open_quote(text: &[u8], delimiter: u8) -> Option<u64> {
         }
         begins = *byte == delimiter || *byte == b'\n';
         line += u64::from(*byte == b'\n');
+        if *byte == b'\n' && !is_open {
+            longest = longest.max((at - row.0, row.1));
+            row = (at + 1, line);
+        }
     }
-    is_open.then_some(opened_at)
+    Scan { open_quote: is_open.then_some(opened_at), longest: longest.max((text.len() - row.0, row.1)) }
 }
 
 #[cfg(test)]
@@ -85,7 +106,15 @@ mod tests {
             ("a,b\n\"1\n\"\"2,z\n", Some(2)),
         ];
         for (text, line) in table {
-            assert_eq!(open_quote(text.as_bytes(), b','), line, "{text}");
+            assert_eq!(scan(text.as_bytes(), b',').open_quote, line, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_row_is_found_with_its_line() {
+        let table = [("a,b\n1,2\n", (3, 2)), ("a\n\"1\n2\",z\n3\n", (7, 2)), ("a\n1\nlonger", (6, 3)), ("", (0, 1))];
+        for (text, longest) in table {
+            assert_eq!(scan(text.as_bytes(), b',').longest, longest, "{text}");
         }
     }
 }

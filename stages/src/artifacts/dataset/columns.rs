@@ -5,47 +5,120 @@
 //! takes for text: such a column may be there as long as nobody asks for it.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch, types as ty};
 use arrow_ipc::reader::{FileReader, StreamReader};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 use serde_json::{Map, Number, Value};
 
+use super::budget::Budget;
 use super::{Broken, Place, Record, Records};
+use crate::limits;
 
-pub(super) fn parquet(file: fs_err::File) -> Result<Records, Broken> {
-    rows(|| ParquetRecordBatchReaderBuilder::try_new(file.into_file())?.build())
+/// Bytes of the end of a Parquet file that tells of the rest. It is parsed before anything is known of it.
+const FOOTER: u64 = 256 << 20;
+
+pub(super) fn parquet(file: fs_err::File, budget: &Budget) -> Result<Records, Broken> {
+    let file = file.into_file();
+    check_footer(&file).map_err(Broken::whole)?;
+    rows(budget, || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(limits::PARQUET_ROWS);
+        let schema = builder.schema().clone();
+        Ok::<_, ParquetError>((schema, builder.build()?))
+    })
 }
 
-pub(super) fn arrow_file(file: fs_err::File) -> Result<Records, Broken> {
-    rows(|| FileReader::try_new(BufReader::new(file), None))
+pub(super) fn arrow_file(file: fs_err::File, budget: &Budget) -> Result<Records, Broken> {
+    rows(budget, || {
+        let reader = FileReader::try_new(BufReader::new(file), None)?;
+        Ok::<_, ArrowError>((reader.schema(), reader))
+    })
 }
 
-pub(super) fn arrow_stream(bytes: impl BufRead + 'static) -> Result<Records, Broken> {
-    rows(|| StreamReader::try_new(bytes, None))
+pub(super) fn arrow_stream(bytes: impl BufRead + 'static, budget: &Budget) -> Result<Records, Broken> {
+    rows(budget, || {
+        let reader = StreamReader::try_new(bytes, None)?;
+        Ok::<_, ArrowError>((reader.schema(), reader))
+    })
 }
 
-fn rows<B, E: fmt::Display>(open: impl FnOnce() -> Result<B, E>) -> Result<Records, Broken>
+fn check_footer(file: &File) -> Result<(), String> {
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    let mut end = [0; 8];
+    let at = length.checked_sub(8).ok_or("it ends too early")?;
+    file.read_exact_at(&mut end, at).map_err(|error| error.to_string())?;
+    let footer = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
+    if footer > FOOTER.min(at) {
+        return Err(format!(
+            "its footer would have {footer} bytes, of at most {}; help: write it again",
+            FOOTER.min(at)
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a reader, and makes rows of its batches one at a time: a batch may claim any number of rows.
+fn rows<B, E: fmt::Display>(
+    budget: &Budget,
+    open: impl FnOnce() -> Result<(SchemaRef, B), E>,
+) -> Result<Records, Broken>
 where
     B: Iterator<Item = Result<RecordBatch, ArrowError>> + 'static,
 {
-    let mut batches = caught(open).map_err(Broken::whole)?;
-    let batches = std::iter::from_fn(move || caught(|| batches.next().transpose()).transpose());
+    let (schema, mut batches) = caught(open).map_err(Broken::whole)?;
+    check_schema(&schema).map_err(Broken::whole)?;
+    let budget = budget.clone();
+    let mut batch: Option<(RecordBatch, usize)> = None;
     let mut before = 0;
-    Ok(Box::new(batches.flat_map(move |batch| match batch {
-        Err(error) => vec![Err(Broken::from(Place::Row(before + 1), error))],
-        Ok(batch) => {
-            let rows = 0..batch.num_rows();
-            let record = |row| Record { place: Place::Row(before + 1 + row as u64), fields: Ok(fields(&batch, row)) };
-            let records = rows.map(|row| Ok(record(row))).collect();
-            before += batch.num_rows() as u64;
-            records
+    Ok(Box::new(std::iter::from_fn(move || {
+        loop {
+            if let Some((rows, next)) = batch.as_mut().filter(|(rows, next)| *next < rows.num_rows()) {
+                let row = *next;
+                *next += 1;
+                before += 1;
+                return Some(record(rows, row, &budget, Place::Row(before)));
+            }
+            match caught(|| batches.next().transpose()) {
+                Ok(next) => batch = Some((next?, 0)),
+                Err(error) => return Some(Err(Broken::from(Place::Row(before + 1), error))),
+            }
         }
     })))
+}
+
+fn record(rows: &RecordBatch, row: usize, budget: &Budget, place: Place) -> Result<Record, Broken> {
+    let fields = caught(|| Ok::<_, String>(fields(rows, row))).map_err(|reason| Broken::from(place, reason))?;
+    budget.take_row(&fields).map_err(|reason| Broken::from(place, reason))?;
+    Ok(Record { place, fields: Ok(fields) })
+}
+
+fn check_schema(schema: &SchemaRef) -> Result<(), String> {
+    let columns = schema.fields().len();
+    if columns > limits::COLUMNS {
+        return Err(format!("{columns} columns, of at most {}; help: write the ones that are read", limits::COLUMNS));
+    }
+    let mut inner: Vec<(&DataType, usize)> = schema.fields().iter().map(|field| (field.data_type(), 1)).collect();
+    while let Some((ty, depth)) = inner.pop() {
+        if depth > limits::NESTING {
+            return Err(format!("a column is nested more than {} times; help: leave it out", limits::NESTING));
+        }
+        match ty {
+            DataType::List(of) | DataType::LargeList(of) | DataType::FixedSizeList(of, _) | DataType::Map(of, _) => {
+                inner.push((of.data_type(), depth + 1));
+            }
+            DataType::Struct(of) => inner.extend(of.iter().map(|field| (field.data_type(), depth + 1))),
+            DataType::Dictionary(_, of) => inner.push((of, depth + 1)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Calls a reader, which panics over some broken files where others get an error.

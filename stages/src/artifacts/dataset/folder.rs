@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::artifacts::Error;
+use crate::limits;
 
 /// What lies beside data and describes it.
 const ABOUT: [&str; 5] = ["config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"];
@@ -117,7 +118,7 @@ fn saved(dir: &Path) -> Result<(Option<String>, Vec<PathBuf>), Error> {
 }
 
 fn document<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T, Error> {
-    let text = fs_err::read_to_string(file)?;
+    let text = outside::read_text(file, limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?;
     serde_json::from_str(&text).map_err(|source| Error::Damaged { file: file.to_owned(), source })
 }
 
@@ -131,6 +132,14 @@ fn plain<'a>(dir: &Path, name: &'a str) -> Result<&'a str, Error> {
 
 /// Collects the data files below `dir`, relative to `root`; hidden ones are somebody's caches.
 fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let failed = |reason: String| Error::Dataset { path: dir.to_owned(), reason };
+    // Links are followed, and may go round.
+    if dir.components().count() - root.components().count() > limits::FOLDERS {
+        let most = limits::FOLDERS;
+        return Err(failed(format!(
+            "more than {most} folders in each other; help: point the input at the one with data"
+        )));
+    }
     for entry in fs_err::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -140,6 +149,9 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> 
         if fs_err::metadata(&path)?.is_dir() {
             walk(root, &path, found)?;
         } else if data_format(&name).is_some() {
+            if found.len() == limits::FILES {
+                return Err(failed(format!("more than {} files of data; help: join them", limits::FILES)));
+            }
             found.push(path.strip_prefix(root).expect("it lies below").to_owned());
         }
     }

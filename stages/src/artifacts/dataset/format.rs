@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 
+use super::budget::{Budget, Metered};
 use super::{Broken, Records, array, cells, columns, lines};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -18,18 +19,18 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const HEAD: u64 = 1024;
 
 /// Opens a file with the reader for what it is.
-pub(super) fn open(mut file: fs_err::File) -> Result<Records, Broken> {
+pub(super) fn open(mut file: fs_err::File, budget: &Budget) -> Result<Records, Broken> {
     let head = head(&mut file)?;
     if head.starts_with(PARQUET) {
-        return columns::parquet(file);
+        return columns::parquet(file, budget);
     }
     if head.starts_with(ARROW_FILE) {
-        return columns::arrow_file(file);
+        return columns::arrow_file(file, budget);
     }
     let is_packed = head.starts_with(GZIP) || head.starts_with(ZSTD);
     let file = Cursor::new(head.clone()).chain(BufReader::new(file));
     if !is_packed {
-        return stream(head, file);
+        return stream(head, file, budget);
     }
     let mut unpacked: Box<dyn BufRead> = if head.starts_with(GZIP) {
         Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file)))
@@ -40,13 +41,14 @@ pub(super) fn open(mut file: fs_err::File) -> Result<Records, Broken> {
     if head.starts_with(PARQUET) || head.starts_with(ARROW_FILE) {
         return Err(Broken::whole("Parquet and Arrow files are compressed inside, not as a whole: unpack it first"));
     }
-    stream(head.clone(), Cursor::new(head).chain(unpacked))
+    stream(head.clone(), Cursor::new(head).chain(unpacked), budget)
 }
 
 /// Opens what can be read from beginning to end; `all` begins with `head`.
-fn stream(head: Vec<u8>, all: impl BufRead + 'static) -> Result<Records, Broken> {
+fn stream(head: Vec<u8>, all: impl BufRead + 'static, budget: &Budget) -> Result<Records, Broken> {
+    let all = BufReader::new(Metered { inner: all, budget: budget.clone() });
     if head.starts_with(ARROW_STREAM) {
-        return columns::arrow_stream(all);
+        return columns::arrow_stream(all, budget);
     }
     if head.starts_with(LFS_POINTER) {
         return Err(Broken::whole("a pointer of git-lfs and not the file itself: `git lfs pull` fetches it"));
@@ -55,9 +57,9 @@ fn stream(head: Vec<u8>, all: impl BufRead + 'static) -> Result<Records, Broken>
         return Err(Broken::whole("neither UTF-8 text (JSON, CSV) nor Parquet nor Arrow"));
     }
     match head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).trim_ascii_start().first() {
-        None | Some(b'{') => Ok(lines::read(all)),
-        Some(b'[') => array::read(all),
-        Some(_) => cells::read(all),
+        None | Some(b'{') => Ok(lines::read(all, budget)),
+        Some(b'[') => array::read(all, budget),
+        Some(_) => cells::read(all, budget),
     }
 }
 

@@ -1,12 +1,13 @@
 //! JSON lines: an object a line; empty lines count as lines and are no rows.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
+use super::budget::Budget;
 use super::format::BYTE_ORDER_MARK;
 use super::{Broken, Place, Record, Records, not_json, object};
 
-pub(super) fn read(text: impl BufRead + 'static) -> Records {
-    let lines = text.split(b'\n').zip(1..).map(|(line, number)| (line, Place::Line(number)));
+pub(super) fn read(text: impl BufRead + 'static, budget: &Budget) -> Records {
+    let lines = Lines { text, budget: budget.clone() }.zip(1..).map(|(line, number)| (line, Place::Line(number)));
     Box::new(lines.filter_map(|(line, place)| match line {
         Err(error) => Some(Err(Broken::from(place, error))),
         Ok(line) if line.trim_ascii().is_empty() => None,
@@ -16,4 +17,28 @@ pub(super) fn read(text: impl BufRead + 'static) -> Records {
             Some(Ok(Record { place, fields: json.map_err(not_json).and_then(object) }))
         }
     }))
+}
+
+/// The lines of a text, none of them longer than a row may be.
+struct Lines<R> {
+    text: R,
+    budget: Budget,
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Result<Vec<u8>, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        let read = self.text.by_ref().take(self.budget.row.saturating_add(1)).read_until(b'\n', &mut line);
+        if let Err(error) = read {
+            return Some(Err(error.to_string()));
+        }
+        let ends = line.pop_if(|byte| *byte == b'\n').is_some();
+        match () {
+            () if line.len() as u64 > self.budget.row => Some(Err(self.budget.too_long())),
+            () if line.is_empty() && !ends => None,
+            () => Some(Ok(line)),
+        }
+    }
 }

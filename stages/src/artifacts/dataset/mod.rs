@@ -5,25 +5,31 @@
 //! array.rs    a JSON array                      [{"prompt": …}, …]        ├ also packed by gzip or zstd
 //! cells.rs    CSV, TSV                          a heading, then cells     ┘
 //! columns.rs  Parquet, Arrow IPC (file, stream)
+//! budget.rs   what a row, and all of them, may cost
 //! folder.rs   which files of a folder hold the rows, by the conventions of the Hugging Face hub
 //! ```
 //! The idea to know: what a file is, its first bytes say and never its name, because the name of an input is no part
 //! of a fingerprint and so must not change what is read. Inside a folder names are content, and mean something.
 
 mod array;
+mod budget;
 mod cells;
 mod columns;
 mod folder;
 mod format;
+#[cfg(test)]
+mod hostile;
 mod lines;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+pub(super) use budget::Budget;
 pub(super) use folder::files;
 
 use super::Error;
@@ -78,10 +84,17 @@ impl Broken {
 /// The rows of a file; what is broken ends them.
 type Records = Box<dyn Iterator<Item = Result<Record, Broken>>>;
 
-/// Reads the rows of one file.
-pub(super) fn records(file: &Path) -> Result<impl Iterator<Item = Result<Record, Error>>, Error> {
-    let records = format::open(fs_err::File::open(file)?).map_err(|broken| broken.in_file(file))?;
+/// Reads the rows of one file, as far as the budget goes.
+pub(super) fn records(file: &Path, budget: &Budget) -> Result<impl Iterator<Item = Result<Record, Error>>, Error> {
+    let records = format::open(outside::open(file)?, budget).map_err(|broken| broken.in_file(file))?;
     Ok(records.map(move |record| record.map_err(|broken| broken.in_file(file))))
+}
+
+/// Reads a text that must be in memory whole.
+fn whole(text: impl Read, budget: &Budget) -> Result<Vec<u8>, Broken> {
+    let mut bytes = Vec::new();
+    text.take(budget.whole().saturating_add(1)).read_to_end(&mut bytes).map_err(Broken::whole)?;
+    if bytes.len() as u64 > budget.whole() { Err(Broken::whole(budget.too_large())) } else { Ok(bytes) }
 }
 
 /// Returns the fields of a row in JSON.

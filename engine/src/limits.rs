@@ -1,0 +1,18 @@
+//! The limits of the language, each once: what a workflow file may ask of the engine before anything is made of it.
+//!
+//! `docs/limits.md` has the table of all limits. What a stage may be asked for its kind says, in its schema.
+
+/// Stages of a workflow, variants of `each` counted. None can raise it: plans are made in a second for a tenth of it.
+pub const STAGES: usize = 100_000;
+
+/// Seconds of any duration in `run`: ten years.
+pub const SECONDS: u64 = 3_650 * 86_400;
+
+/// What a stage may need of a pool.
+pub const NEEDS: i64 = 1_000_000_000;
+
+/// Steps between two checkpoints.
+pub const STEPS: i64 = 1_000_000_000;
+
+/// MiB of a row, or of all rows of an input, that an input's keys may ask for.
+pub const MIB: i64 = 1 << 24;

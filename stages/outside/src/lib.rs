@@ -1,0 +1,157 @@
+//! Files that come from outside: opened only if they are files, and never read beyond a limit.
+//!
+//! It does not know what is in them. The idea to know: a name is opened without waiting, and what was opened is looked at,
+//! not the name; so a named pipe cannot hang a stage, a device cannot fill memory, and neither can take a file's place
+//! between a look and a read. A link to a file is a file, as the hub's folders are made of them.
+#![warn(missing_docs)]
+
+use std::fs::{File, FileType};
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Why a file of somebody else's is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused; the message names the path.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The name is there, but not a file's.
+    #[error("`{}` is {what}, not a file; help: put a regular file, or a link to one, there", path.display())]
+    NotAFile {
+        /// The name.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// More bytes than this sort of file may have.
+    #[error("`{}` is larger than {most} bytes, the most that is read of such a file; help: {help}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in bytes.
+        most: u64,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The bytes are no text.
+    #[error("`{}` is not UTF-8: the byte at {at} does not belong there; help: save it as UTF-8", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes are text.
+        at: usize,
+    },
+}
+
+/// Opens a file for reading. A folder, a named pipe, a device or a socket is refused at once.
+pub fn open(path: &Path) -> Result<fs_err::File, Error> {
+    // Without this a named pipe that has no writer would be waited for.
+    let mut options = std::fs::OpenOptions::new();
+    let file = match options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path) {
+        Ok(file) => file,
+        // A socket cannot be opened at all; everything else says by itself why.
+        Err(error) => return Err(refusal(path, error)),
+    };
+    match sort(file.metadata()?.file_type()) {
+        None => Ok(fs_err::File::from_parts::<&Path>(file, path)),
+        Some(what) => Err(Error::NotAFile { path: path.to_owned(), what }),
+    }
+}
+
+/// Reads a file of text of at most `most` bytes; `help` says what to do about a larger one.
+pub fn read_text(path: &Path, most: u64, help: &'static str) -> Result<String, Error> {
+    text(path, open(path)?.file(), most, help)
+}
+
+/// Does the same, and returns `None` where there is no such name.
+pub fn read_text_if_there(path: &Path, most: u64, help: &'static str) -> Result<Option<String>, Error> {
+    match open(path) {
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        opened => text(path, opened?.file(), most, help).map(Some),
+    }
+}
+
+/// The size is not asked for first: a file that grows meanwhile is cut off at the limit all the same.
+fn text(path: &Path, file: &File, most: u64, help: &'static str) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| named(path, &error))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::TooLarge { path: path.to_owned(), most, help });
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| Error::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })
+}
+
+fn refusal(path: &Path, error: std::io::Error) -> Error {
+    match std::fs::metadata(path).ok().and_then(|data| sort(data.file_type())) {
+        Some(what) => Error::NotAFile { path: path.to_owned(), what },
+        None => Error::Io(named(path, &error)),
+    }
+}
+
+/// Says what a thing is that is no file.
+fn sort(kind: FileType) -> Option<&'static str> {
+    let table = [
+        (kind.is_dir(), "a folder"),
+        (kind.is_fifo(), "a named pipe"),
+        (kind.is_socket(), "a socket"),
+        (kind.is_char_device() || kind.is_block_device(), "a device"),
+    ];
+    table.into_iter().find(|(is, _)| *is).map(|(_, what)| what)
+}
+
+fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("failed to read `{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(path: &Path) -> String {
+        read_text(path, 8, "shorten it").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let name = std::ffi::CString::new(pipe.to_str().unwrap()).unwrap();
+        // SAFETY: the name is a C string that outlives the call.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let table = [
+            (dir.path(), "a folder"),
+            (&pipe, "a named pipe"),
+            (&socket, "a socket"),
+            (Path::new("/dev/zero"), "a device"),
+        ];
+        for (path, what) in table {
+            let message = message(path);
+            assert!(message.contains(&format!("`{}` is {what}, not a file", path.display())), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_kept_to_the_byte_and_a_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs_err::write(&file, "12345678").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert_eq!(read_text(&link, 8, "").unwrap(), "12345678");
+        fs_err::write(&file, "123456789").unwrap();
+        let message = message(&link);
+        assert!(message.contains("larger than 8 bytes") && message.ends_with("help: shorten it"), "{message}");
+        assert_eq!(read_text_if_there(&dir.path().join("none"), 8, "").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs_err::write(&file, b"ab\xff").unwrap();
+        assert!(message(&file).contains("not UTF-8: the byte at 2"), "{}", message(&file));
+    }
+}

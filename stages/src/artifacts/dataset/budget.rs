@@ -1,0 +1,92 @@
+//! What rows may cost: a row, and all rows of an input together, once unpacked.
+//!
+//! The idea to know: packed files say little about what is in them, so bytes are counted as they come out, and columns as
+//! their values are spelled. A message names the key that raises the limit.
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use crate::limits;
+
+/// What is left of an input's limits; its copies share what is left.
+#[derive(Clone)]
+pub(crate) struct Budget {
+    /// Most bytes of a row.
+    pub(super) row: u64,
+    total: u64,
+    left: Rc<Cell<u64>>,
+}
+
+impl Budget {
+    /// Begins with what the input's keys say, in MiB. Without a word of theirs half of the machine's memory is most.
+    pub(crate) fn new(row_mib: Option<u64>, total_mib: Option<u64>) -> Self {
+        let half = lm::memory::total() / 2;
+        let total = total_mib.map_or((limits::TOTAL_MIB << 20).min(half), |mib| mib.saturating_mul(1 << 20));
+        let row = row_mib.unwrap_or(limits::ROW_MIB).saturating_mul(1 << 20);
+        Self { row, total, left: Rc::new(Cell::new(total)) }
+    }
+
+    /// Most bytes of a file that is in memory whole.
+    pub(super) fn whole(&self) -> u64 {
+        self.total / limits::WHOLE_SHARE
+    }
+
+    /// Takes bytes from what is left of the input.
+    pub(super) fn take(&self, bytes: u64) -> Result<(), String> {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or(0));
+        left.map(|_| ()).ok_or_else(|| {
+            let most = self.total >> 20;
+            format!("the input has more than {most} MiB of rows; help: read fewer with `limit`, or raise `total-mib`")
+        })
+    }
+
+    /// Says that a row is too long.
+    pub(super) fn too_long(&self) -> String {
+        let most = self.row >> 20;
+        format!("a row of more than {most} MiB; help: raise the input's `row-mib` if it is meant")
+    }
+
+    /// Says that a file cannot be in memory.
+    pub(super) fn too_large(&self) -> String {
+        let most = self.whole() >> 20;
+        format!(
+            "more than {most} MiB in one JSON array or table, which must be in memory whole; help: make JSON lines or Parquet \
+             of it, or raise `total-mib`"
+        )
+    }
+
+    /// Takes the values of a row, which are not the bytes of a file.
+    pub(super) fn take_row(&self, fields: &Map<String, Value>) -> Result<(), String> {
+        let bytes = fields.iter().map(|(name, value)| name.len() as u64 + weight(value)).sum();
+        if bytes > self.row { Err(self.too_long()) } else { self.take(bytes) }
+    }
+}
+
+/// Bytes of a value in memory, about.
+fn weight(value: &Value) -> u64 {
+    let inner: u64 = match value {
+        Value::String(text) => text.len() as u64,
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() as u64 + weight(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    inner + size_of::<Value>() as u64
+}
+
+/// A reader that takes what it reads from a budget.
+pub(super) struct Metered<R> {
+    pub(super) inner: R,
+    pub(super) budget: Budget,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.budget.take(count as u64).map_err(io::Error::other)?;
+        Ok(count)
+    }
+}

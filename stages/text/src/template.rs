@@ -1,0 +1,149 @@
+//! Chat templates with the semantics of HF's Jinja.
+//!
+//! A template is a program of somebody else's that runs for every prompt. The idea to know: whatever it does is paid for
+//! with fuel, a step or 64 bytes at a time, and printing nested values is looked at before it begins; so it ends soon, in
+//! little memory, and an error names the template. It runs on a stack of its own, deep enough for what the fuel can nest.
+
+mod json;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Environment, ErrorKind, Output, State, context};
+
+use crate::{Error, Message, SpecialTokens, limits};
+
+/// Stack for one step of fuel: a level of nesting takes five steps, and printing one less than a thousand bytes.
+const STACK_PER_FUEL: usize = 512;
+/// Stack beside that, also for parsing: a level takes at least a byte of source.
+const STACK: usize = 64 << 20;
+
+/// A chat template.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    name: String,
+    source: String,
+    environment: Environment<'static>,
+    special: SpecialTokens,
+}
+
+impl ChatTemplate {
+    /// Parses a template that stands under the key `chat_template`.
+    pub fn parse(source: &str, special: SpecialTokens) -> Result<Self, Error> {
+        Self::named("chat_template", source, special)
+    }
+
+    /// Parses a template; errors call it `name`.
+    pub fn named(name: &str, source: &str, special: SpecialTokens) -> Result<Self, Error> {
+        let failed = |reason: String| Error::Template { name: name.to_owned(), reason };
+        if source.len() > limits::TEMPLATE_BYTES {
+            let (has, most) = (source.len(), limits::TEMPLATE_BYTES);
+            return Err(failed(format!("it has {has} bytes, of at most {most}; help: take the published template")));
+        }
+        let parsed = source.replace("{% generation %}", "").replace("{% endgeneration %}", "");
+        let environment = deep(STACK, || environment(parsed)).map_err(|error| failed(error.to_string()))?;
+        let environment = environment.map_err(|error| failed(format!("{error:#}")))?;
+        Ok(Self { name: name.to_owned(), source: source.to_owned(), environment, special })
+    }
+
+    /// Returns the template as written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Renders a conversation; `add_generation_prompt` opens the assistant's turn.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, Error> {
+        let failed = |reason: String| Error::Template { name: self.name.clone(), reason };
+        let bytes: usize = messages.iter().map(|message| message.role.len() + message.content.len()).sum();
+        let fuel = limits::TEMPLATE_FUEL + bytes as u64 / limits::BYTES_PER_FUEL;
+        let stack = STACK + fuel as usize * STACK_PER_FUEL;
+        let rendered = deep(stack, || self.render_within(fuel, messages, add_generation_prompt));
+        let text = rendered.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(reason(&error)))?;
+        let most = limits::TEMPLATE_OUTPUT + limits::TEMPLATE_GROWTH * bytes;
+        if text.len() > most {
+            let reason = format!("it makes {} bytes of {bytes}, of at most {most}; help: {CURE}", text.len());
+            return Err(failed(reason));
+        }
+        Ok(text)
+    }
+
+    fn render_within(&self, fuel: u64, messages: &[Message], opens: bool) -> Result<String, minijinja::Error> {
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(fuel));
+        let turn = |message: &Message| context! { role => message.role.as_str(), content => message.content.as_str() };
+        let turns: Vec<_> = messages.iter().map(turn).collect();
+        environment.get_template(TEMPLATE)?.render(context! {
+            messages => turns,
+            add_generation_prompt => opens,
+            bos_token => self.special.bos.as_deref().unwrap_or(""),
+            eos_token => self.special.eos.as_str(),
+            pad_token => self.special.pad.as_str(),
+        })
+    }
+}
+
+const TEMPLATE: &str = "chat";
+const CURE: &str = "take the template that the model was published with";
+
+fn environment(source: String) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    // transformers renders with these two; without them templates gain stray lines.
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_formatter(|out: &mut Output, state: &mut State, value: &Value| {
+        printable(value)?;
+        minijinja::escape_formatter(out, state, value)
+    });
+    environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    });
+    environment.add_filter("tojson", |value: Value, options: Kwargs| {
+        printable(&value)?;
+        json::python(&value, &options)
+    });
+    environment.add_filter("pprint", |value: Value| printable(&value).map(|()| format!("{value:#?}")));
+    environment.add_filter("string", |value: Value| printable(&value).map(|()| value.to_string()));
+    environment.add_template_owned(TEMPLATE, source)?;
+    Ok(environment)
+}
+
+/// Says what the engine means by fuel.
+fn reason(error: &minijinja::Error) -> String {
+    let text = format!("{error:#}");
+    match error.kind() {
+        ErrorKind::OutOfFuel => format!("{text}: it takes too long or makes too much text; help: {CURE}"),
+        _ => text,
+    }
+}
+
+/// Refuses what would take for ever or too deep a stack to print: a list may hold itself twice, forty times over.
+fn printable(value: &Value) -> Result<(), minijinja::Error> {
+    let mut parts = 0;
+    let mut rest = vec![(value.clone(), 0)];
+    while let Some((value, depth)) = rest.pop() {
+        parts += 1;
+        let is_map = value.kind() == ValueKind::Map;
+        if depth > limits::VALUE_DEPTH || parts + rest.len() > limits::VALUE_PARTS {
+            let (depth, parts) = (limits::VALUE_DEPTH, limits::VALUE_PARTS);
+            let message = format!("prints more than {depth} values in each other, or {parts} at once; help: {CURE}");
+            return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
+        }
+        if !is_map && !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            continue;
+        }
+        for part in value.try_iter()?.take(limits::VALUE_PARTS) {
+            rest.push((if is_map { value.get_item(&part)? } else { part }, depth + 1));
+        }
+    }
+    Ok(())
+}
+
+/// Does something on a stack of its own.
+fn deep<T: Send>(stack: usize, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, work)?;
+        thread.join().map_err(|_| std::io::Error::other("the template engine gave up"))
+    })
+}
+
+#[cfg(test)]
+mod tests;
