@@ -229,6 +229,7 @@ mod tests {
     fn whatever_lies_there_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
+        fs_err::create_dir(store.runs_dir()).unwrap();
         fs_err::write(store.runs_dir().join(".DS_Store"), b"x").unwrap();
         fs_err::write(store.runs_dir().join("000001-20260101T000000.000Z-0001"), b"x").unwrap();
         fs_err::create_dir(store.runs_dir().join("000002-20260101T000000.000Z-0001")).unwrap();

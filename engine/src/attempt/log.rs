@@ -120,6 +120,8 @@ struct Written {
     file: File,
     secrets: Arc<Secrets>,
     stderr: Stream,
+    /// Lines that are none of stderr's and wait for the end of one.
+    noise: Vec<u8>,
     /// Where this attempt's part begins: others may have been before it.
     start: u64,
     /// Where the end of the log begins, which may be cut.
@@ -139,23 +141,39 @@ impl Written {
         let start = file.metadata()?.len();
         let (file, stderr, words) = (file.into_parts().0, Stream::default(), VecDeque::new());
         let tail = start + kept;
-        Ok(Self { file, secrets, stderr, start, tail, end: start, kept, left_out: 0, words, trouble: None })
+        Ok(Self { file, secrets, stderr, noise: Vec::new(), start, tail, end: start, kept, left_out: 0, words, trouble: None })
     }
 
     fn take(&mut self, part: &Part, is_over: bool) {
         let mut bytes = Vec::new();
         match part {
-            Part::Noise(noise) => bytes = self.secrets.mask_bytes(noise),
+            Part::Noise(noise) => self.noise.extend(self.secrets.mask_bytes(noise)),
             Part::Stderr(more) => self.stderr.push(&self.secrets, more, &mut bytes),
         }
         if is_over {
             self.stderr.finish(&self.secrets, &mut bytes);
         }
+        self.add_noise(&mut bytes, is_over);
         if self.trouble.is_none() {
             self.trouble = self.write(&bytes, is_over).err();
         }
         self.words.extend(&bytes[bytes.len().saturating_sub(WORDS)..]);
         self.words.drain(..self.words.len().saturating_sub(WORDS));
+    }
+
+    /// Adds the noise that waits behind the last whole line, for it must not part a line of stderr; one without an end makes
+    /// it wait, but not for ever.
+    fn add_noise(&mut self, bytes: &mut Vec<u8>, is_over: bool) {
+        let line_start = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => Some(end + 1),
+            None => Some(0).filter(|_| self.words.back().is_none_or(|byte| *byte == b'\n')),
+        };
+        if let Some(at) = line_start {
+            bytes.splice(at..at, self.noise.drain(..));
+        } else if !self.noise.is_empty() && (is_over || self.noise.len() > WORDS) {
+            bytes.push(b'\n');
+            bytes.append(&mut self.noise);
+        }
     }
 
     fn write(&mut self, bytes: &[u8], is_over: bool) -> std::io::Result<()> {
@@ -229,9 +247,9 @@ mod tests {
         }
         written.take(&Part::Noise(b"noise abcdefgh\n".to_vec()), true);
         let expected =
-            "first\nit is [masked A_TOKEN]\nbar 10%\rbar 90%\rcaf\u{fffd} \u{fffd} abcnoise [masked A_TOKEN]\n";
+            "first\nit is [masked A_TOKEN]\nbar 10%\rbar 90%\rcaf\u{fffd} \u{fffd} abc\nnoise [masked A_TOKEN]\n";
         assert_eq!(text(&dir), expected);
-        let words = "first\nit is [masked A_TOKEN]\ncaf\u{fffd} \u{fffd} abcnoise [masked A_TOKEN]";
+        let words = "first\nit is [masked A_TOKEN]\ncaf\u{fffd} \u{fffd} abc\nnoise [masked A_TOKEN]";
         assert_eq!(written.last_words(), words);
     }
 
