@@ -138,10 +138,10 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
     match fs_err::read(events_file(&store.runs_dir().join(id))) {
         Ok(bytes) => {
             for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && is_wanted(line)) {
-                match parse(line) {
-                    Some(Some(entry)) => history.entries.push(entry),
-                    Some(None) => {}
-                    None => history.spoilt += 1,
+                if is_whole(line) {
+                    history.entries.extend(parse(line));
+                } else {
+                    history.spoilt += 1;
                 }
             }
         }
@@ -150,15 +150,16 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
     history
 }
 
-/// Reads a line whose checksum holds; one that says what this program does not know is passed over.
-fn parse(line: &[u8]) -> Option<Option<Entry>> {
-    let rest = line.strip_suffix(b"\"}")?;
-    let (rest, check) = rest.split_at_checked(rest.len().checked_sub(CHECK_DIGITS)?)?;
-    let event = rest.strip_suffix(CHECK.as_bytes())?;
-    if checksum(event).as_bytes() != check {
-        return None;
-    }
-    Some(serde_json::from_slice::<Entry>(line).ok().filter(|entry| entry.v == VERSION))
+/// Returns whether a line's checksum holds.
+fn is_whole(line: &[u8]) -> bool {
+    let parts = line.strip_suffix(b"\"}").and_then(|rest| rest.split_last_chunk::<CHECK_DIGITS>());
+    let event = parts.and_then(|(rest, check)| Some((rest.strip_suffix(CHECK.as_bytes())?, check)));
+    event.is_some_and(|(event, check)| checksum(event).as_bytes() == check)
+}
+
+/// Reads a whole line; one that says what this program does not know is passed over.
+fn parse(line: &[u8]) -> Option<Entry> {
+    serde_json::from_slice::<Entry>(line).ok().filter(|entry| entry.v == VERSION)
 }
 
 #[cfg(test)]
