@@ -144,7 +144,8 @@ async fn again(
     let machine = machine(workflow, stage, &lent, stops, options);
     let decided = (Arc::clone(action), record.fingerprint);
     let source = run::source(past.store, workflow);
-    let job = job(workflow, source, folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment));
+    let job =
+        job((workflow, source), folder.path(), stage, decided, (&lent, machine), inputs, Purpose::Verify(segment));
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let ended = {
         let running = attempt(&job, 1, past.store, options, &sender);

@@ -136,7 +136,8 @@ fn print_json(file: impl Read) -> Result<()> {
     while let Some(Piece { bytes, is_last }) = pieces.next()?.filter(|_| ui::has_reader()) {
         let line = String::from_utf8_lossy(bytes);
         let told = if is_last { json!({ "line": line }) } else { json!({ "line": line, "continues": true }) };
-        written.push_str(&format!("{told}\n"));
+        written.push_str(&told.to_string());
+        written.push('\n');
         if written.len() > AT_ONCE {
             ui::json(&written);
             written.clear();

@@ -84,25 +84,25 @@ fn last_with_result(look: &Look, path: &Path, file: &str, stage: &str) -> Result
     Ok(None)
 }
 
-/// Several workflows have the stage, and do not mean the same.
+/// Several workflows have the stage and do not mean the same, or the one that may have it has mistakes.
 pub(super) fn several(look: &Look, name: &str, meant: &[(Standpoint, PathBuf)]) -> Result<anyhow::Error> {
-    let files: Vec<String> = meant.iter().map(|(_, path)| typed_file(path)).collect();
-    let which = if files.len() == 1 { "is clear in none".to_owned() } else { format!("belongs to {}", quoted(&files)) };
-    let unclear = meant.iter().filter_map(|(point, path)| match point {
-        Standpoint::Unclear(why) => Some(format!("\n  `{}`: {why}", typed_file(path))),
+    let why = meant.iter().filter_map(|(point, path)| match point {
+        Standpoint::Unclear(why) => Some((path.clone(), why.clone())),
         _ => None,
     });
-    let unclear: String = unclear.collect();
-    if files.len() == 1 {
-        return Ok(Advice::new(
-            format!("what `{name}` stands for cannot be told{unclear}{}", listed(&results(look, name, None)?)),
-            ways(look, name, None)?,
-        )
-        .into());
+    let why: Vec<(PathBuf, String)> = why.collect();
+    if meant.len() == 1 {
+        return unclear(look, name, &why);
     }
-    let again: Vec<String> =
-        files.iter().map(|file| look.asked.again(look.asked.what, &format!(" --workflow {file}"))).collect();
-    Ok(Advice::new(format!("`{name}` {which}{unclear}"), format!("say which: {}", again.join(", "))).into())
+    let files: Vec<String> = meant.iter().map(|(_, path)| typed_file(path)).collect();
+    let again = |file: &String| look.asked.again(look.asked.what, &format!(" --workflow {file}"));
+    let again: Vec<String> = files.iter().map(again).collect();
+    let message = format!("`{name}` belongs to {}{}", quoted(&files), reasons(&why));
+    Ok(Advice::new(message, format!("say which: {}", again.join(", "))).into())
+}
+
+fn reasons(why: &[(PathBuf, String)]) -> String {
+    why.iter().flat_map(|(path, why)| ["\n  `".to_owned(), typed_file(path), "`: ".to_owned(), why.clone()]).collect()
 }
 
 /// No workflow has the stage any more.
@@ -119,9 +119,8 @@ pub(super) fn past(look: &Look, name: &str, others: &[(Standpoint, PathBuf)]) ->
 
 /// What the stage is cannot be told: for these reasons, or as no record says where it comes from.
 pub(super) fn unclear(look: &Look, name: &str, why: &[(PathBuf, String)]) -> Result<anyhow::Error> {
-    let told: String = why.iter().map(|(path, why)| format!("\n  `{}`: {why}", typed_file(path))).collect();
     let results = results(look, name, None)?;
-    let message = format!("what `{name}` stands for cannot be told{told}{}", listed(&results));
+    let message = format!("what `{name}` stands for cannot be told{}{}", reasons(why), listed(&results));
     Ok(Advice::new(message, ways(look, name, why.is_empty().then_some("FILE"))?).into())
 }
 
@@ -186,10 +185,10 @@ fn listed(results: &[(Record, String)]) -> String {
         let Source { file, sets, .. } = &record.source;
         let from = format!("{file}{}", typed_sets(sets));
         let line = format!("b3:{}  {}  {from}  {differs}", record.fingerprint.short(), record.finished);
-        lines.push_str(&format!("\n  {}", line.trim_end()));
+        lines.extend(["\n  ", line.trim_end()]);
     }
     if results.len() > LISTED {
-        lines.push_str(&format!("\n  and {} before", ui::count(results.len() - LISTED, "result")));
+        lines.extend(["\n  and ", &ui::count(results.len() - LISTED, "result"), " before"]);
     }
     lines
 }
@@ -201,7 +200,7 @@ pub(super) fn typed_file(path: &Path) -> String {
 
 /// Returns `--set` arguments as they can be typed.
 pub(super) fn typed_sets(sets: &[String]) -> String {
-    sets.iter().map(|set| format!(" --set {}", typed(set))).collect()
+    sets.iter().flat_map(|set| [" --set ".to_owned(), typed(set)]).collect()
 }
 
 fn typed_source(source: &Source) -> String {

@@ -64,7 +64,7 @@ fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Re
         ));
     };
     if found.iter().any(|(_, other, ..)| other != version) {
-        let told: String = found.iter().map(|(file, version, ..)| format!("\n  `{file}`: {version}")).collect();
+        let told = found.iter().flat_map(|(file, version, ..)| ["\n  `", file, "`: ", version]).collect::<String>();
         let help = format!("say which: `r1flow show inputs.{name} --workflow FILE`");
         return Err(Advice::new(format!("`inputs.{name}` is not the same in every workflow{told}"), help).into());
     }

@@ -46,7 +46,7 @@ impl Progress {
             Event::Fresh { .. } => self.fresh += 1,
             Event::Waiting { stage } => self.say(&format!("{stage}: another run is at it; waiting for its result")),
             Event::Started { stage, kind, attempt, resumed_from, .. } => {
-                self.started(stage, kind, *attempt, *resumed_from)
+                self.started(stage, kind, *attempt, *resumed_from);
             }
             Event::Progress { stage, step, total, unit, metrics } => {
                 let shown = SHOWN.iter().find_map(|name| Some(format!(", {name} {:.3}", metrics.get(*name)?)));

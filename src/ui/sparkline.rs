@@ -49,15 +49,14 @@ impl Sparkline {
         self.last = value;
         let is_finite = value.is_finite();
         let one = Bucket { values: 1, sum: if is_finite { value } else { 0.0 }, finite: u64::from(is_finite) };
-        match self.buckets.last_mut().filter(|bucket| bucket.values < self.per_bucket) {
-            Some(bucket) => bucket.add(one),
-            None => {
-                if self.buckets.len() == BUCKETS {
-                    self.halve();
-                }
-                self.buckets.push(one);
-            }
+        if let Some(bucket) = self.buckets.last_mut().filter(|bucket| bucket.values < self.per_bucket) {
+            bucket.add(one);
+            return;
         }
+        if self.buckets.len() == BUCKETS {
+            self.halve();
+        }
+        self.buckets.push(one);
     }
 
     fn halve(&mut self) {

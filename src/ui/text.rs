@@ -124,10 +124,8 @@ pub(super) fn is_control(c: char) -> bool {
     match c {
         '\t' | '\n' => false,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        // Ours: they mean a colour.
-        END => true,
-        c if BEGIN.contains(&c) => true,
-        c => c.is_control(),
+        // The last are ours: they mean a colour.
+        c => c.is_control() || c == END || BEGIN.contains(&c),
     }
 }
 

@@ -321,7 +321,7 @@ impl<'a> Dispatcher<'a> {
         let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
         let decided = (action, fingerprint);
         let source = source(self.store, self.workflow);
-        let job = job(self.workflow, source, &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
+        let job = job((self.workflow, source), &self.run_dir, stage, decided, (&lent, machine), inputs, purpose);
         let (store, options, events) = (self.store.clone(), self.options.clone(), self.events.clone());
         self.attempts.spawn(async move {
             let ended = work(&job, &store, &options, &events).await;

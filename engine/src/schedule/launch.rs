@@ -77,8 +77,7 @@ pub(crate) fn machine(
 
 /// Makes the job of one stage.
 pub(crate) fn job(
-    workflow: &Workflow,
-    source: store::Source,
+    (workflow, source): (&Workflow, store::Source),
     run_dir: &Path,
     stage: &StageDecl,
     (action, fingerprint): (std::sync::Arc<crate::action::Action>, Digest),

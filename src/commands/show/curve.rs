@@ -71,7 +71,7 @@ fn each(file: impl Read, mut take: impl FnMut(&[u8], Step)) -> Result<()> {
         let step = if is_within || !is_last { None } else { serde_json::from_slice::<Step>(bytes).ok() };
         match step {
             Some(step) => take(bytes, step),
-            None if is_last && !(bytes.is_empty() && !is_within) => spoilt += 1,
+            None if is_last && (is_within || !bytes.is_empty()) => spoilt += 1,
             None => {}
         }
         is_within = !is_last;
