@@ -1,7 +1,7 @@
 //! The limits of this crate, each once: what a file of rows and a key of a stage may ask for.
 //!
-//! `docs/limits.md` has the table of all limits. Those of rows can be raised by keys of the input; those of keys are so far
-//! above what machines do that they only keep sums and products from overflowing, and lists from filling memory.
+//! `docs/limits.md` has the table of all limits. Those of rows can be raised by keys of the input; those of keys are so
+//! far above what machines do that they only keep sums and products from overflowing, and lists from filling memory.
 
 /// Bytes of a row as its file has it, and of its text once read; an input's `row-mib` raises it.
 pub const ROW_MIB: u64 = 16;

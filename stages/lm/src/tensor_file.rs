@@ -1,10 +1,10 @@
 //! A safetensors file, read tensor by tensor to where each is used.
 //!
-//! Files are read and not mapped: a mapped one that another process cuts short ends this process with SIGBUS, and one that
-//! is written to changes weights under way. The promise: a file that is cut short, grows, or is put in the place of the one
-//! that was opened, between the opening and the last read, is an error that names it. What is written over in place within
-//! the same clock tick and length goes unseen. Reads come a piece at a time and are looked at while they are in the
-//! processor's cache, so that counting what is no number costs next to nothing.
+//! Files are read and not mapped: a mapped one that another process cuts short ends this process with SIGBUS, and one
+//! that is written to changes weights under way. The promise: a file that is cut short, grows, or is put in the place
+//! of the one that was opened, between the opening and the last read, is an error that names it. What is written over
+//! in place within the same clock tick and length goes unseen. Reads come a piece at a time and are looked at while
+//! they are in the processor's cache, so that counting what is no number costs next to nothing.
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -122,8 +122,8 @@ impl TensorFile {
         self.read(&part)
     }
 
-    /// Reads a tensor to a place of its shape, whatever its element type and device, and returns how many of its elements
-    /// are infinite or no numbers.
+    /// Reads a tensor to a place of its shape, whatever its element type and device, and returns how many of its
+    /// elements are infinite or no numbers.
     pub(crate) fn read_into(&self, entry: &Entry, place: &Tensor) -> Result<u64, Error> {
         let file = outside::open(&self.path)?;
         if Identity::of(&file)? != self.identity {
@@ -133,8 +133,8 @@ impl TensorFile {
         let broken = if entry.length == 0 {
             0
         } else if is_here {
-            // SAFETY: the tensor is contiguous, on the CPU, and holds as many bytes as the header's shape comes to; nobody
-            // else looks at it before it is full.
+            // SAFETY: the tensor is contiguous, on the CPU, and holds as many bytes as the header's shape comes to; it
+            // is looked at when it is full.
             let bytes = unsafe { std::slice::from_raw_parts_mut(place.data_ptr().cast::<u8>(), entry.length) };
             self.fill(&file, entry.kind, bytes, entry.begin)?
         } else {

@@ -64,8 +64,8 @@ pub(crate) type Spec = (String, Vec<i64>);
 /// Each is copied once, from where it lies to the place where it stays, when the network asks for it: a model is never in
 /// memory twice.
 ///
-/// A file that cannot be read to its end fails [`Weights::finish`], not the network that is being built of it: from then on
-/// nothing more is read.
+/// A file that cannot be read to its end fails [`Weights::finish`], not the network that is being built of it: from
+/// then on nothing more is read.
 pub(crate) struct Weights {
     sources: BTreeMap<String, Source>,
     files: Vec<TensorFile>,
@@ -150,8 +150,8 @@ impl Weights {
         Self { sources, files, placed: BTreeMap::new(), options, failed: None, broken: Vec::new() }
     }
 
-    /// Lays the named parameters, for which nothing has asked yet, one after the other in one buffer and returns a view of it
-    /// all.
+    /// Lays the named parameters, for which nothing has asked yet, one after the other in one buffer and returns a view
+    /// of it all.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
         let sizes: Vec<Vec<i64>> = names.iter().map(|name| self.size(name)).collect();
         let mut size = sizes[0].clone();

@@ -1,8 +1,8 @@
 //! Files that come from outside: opened only if they are files, and never read beyond a limit.
 //!
-//! It does not know what is in them. The idea to know: a name is opened without waiting, and what was opened is looked at,
-//! not the name; so a named pipe cannot hang a stage, a device cannot fill memory, and neither can take a file's place
-//! between a look and a read. A link to a file is a file, as the hub's folders are made of them.
+//! It does not know what is in them. The idea to know: a name is opened without waiting, and what was opened is looked
+//! at, not the name; so a named pipe cannot hang a stage, a device cannot fill memory, and neither can take a file's
+//! place between a look and a read. A link to a file is a file, as the hub's folders are made of them.
 #![warn(missing_docs)]
 
 use std::fs::{File, FileType};
@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Why a file of somebody else's is not read.
+/// Why a file from outside is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused; the message names the path.

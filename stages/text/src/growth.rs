@@ -1,9 +1,9 @@
-//! What a `tokenizer.json` of somebody else's may do to a text: held within limits when it is read, and watched where it
+//! What a `tokenizer.json` from outside may do to a text: held within limits when it is read, and watched where it
 //! rewrites texts.
 //!
 //! The idea to know: each rewriting rule multiplies the length of a text, so thirty short rules make a gigabyte of a
-//! letter. Where the rules of a chain cannot do that by their own sizes, nothing is watched; else each is tried on the text
-//! first, its matches counted before it writes anything.
+//! letter. Where the rules of a chain cannot do that by their own sizes, nothing is watched; else each is tried on the
+//! text first, its matches counted before it writes anything.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

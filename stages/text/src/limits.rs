@@ -1,7 +1,7 @@
-//! The limits of this crate, each once: what a tokenizer or a template of somebody else's may cost.
+//! The limits of this crate, each once: what a tokenizer or a template from outside may cost.
 //!
-//! `docs/limits.md` has the table of all limits. What real models have is named beside each, so that a reader can see how
-//! far above it the limit lies; none can be raised, as nothing real comes near.
+//! `docs/limits.md` has the table of all limits. What real models have is named beside each, so that a reader can see
+//! how far above it the limit lies; none can be raised, as nothing real comes near.
 
 /// Bytes of `tokenizer.json`. Gemma 3's, the largest known, has 33 MB.
 pub const TOKENIZER_BYTES: u64 = 64 << 20;
@@ -30,7 +30,8 @@ pub const PATTERN_RETRIES: u64 = 20_000_000;
 /// Bytes of a chat template. gpt-oss has 17 kB. Parsing takes the square of a chain of operators: two seconds at most.
 pub const TEMPLATE_BYTES: usize = 64 << 10;
 
-/// Steps of work that a template may take, each worth 64 bytes, beside those that the conversation pays for. A turn takes a few hundred.
+/// Steps of work that a template may take, each worth 64 bytes, beside those that the conversation pays for. A turn
+/// takes a few hundred.
 pub const TEMPLATE_FUEL: u64 = 200_000;
 
 /// Steps more for each four bytes of the conversation.

@@ -1,8 +1,9 @@
 //! Chat templates with the semantics of HF's Jinja.
 //!
-//! A template is a program of somebody else's that runs for every prompt. The idea to know: whatever it does is paid for
-//! with fuel, a step or 64 bytes at a time, and printing nested values is looked at before it begins; so it ends soon, in
-//! little memory, and an error names the template. It runs on a stack of its own, deep enough for what the fuel can nest.
+//! A template is a program of others that runs for every prompt. The idea to know: whatever it does is paid for with
+//! fuel, a step or 64 bytes at a time, and printing nested values is looked at before it begins; so it ends soon, in
+//! little memory, and an error names the template. It runs on a stack of its own, deep enough for what the fuel can
+//! nest.
 
 mod json;
 

@@ -176,7 +176,8 @@ pub fn train_byte_bpe<S: AsRef<str> + Send>(
         .vocab_size(vocab_size)
         .min_frequency(2)
         .show_progress(false)
-        // A word that is said twice becomes a token, however long it is; half of the limit, as some bytes are written as two.
+        // A word that is said twice becomes a token, however long it is; half of the limit, as some bytes are written
+        // as two.
         .max_token_length(Some(limits::TOKEN_BYTES / 2))
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(special_tokens.clone())

@@ -1,7 +1,7 @@
 //! What rows may cost: a row, and all rows of an input together, once unpacked.
 //!
-//! The idea to know: packed files say little about what is in them, so bytes are counted as they come out, and columns as
-//! their values are spelled. A message names the key that raises the limit.
+//! The idea to know: packed files say little about what is in them, so bytes are counted as they come out, and columns
+//! as their values are spelled. A message names the key that raises the limit.
 
 use std::cell::Cell;
 use std::io::{self, Read};

@@ -59,8 +59,8 @@ fn fields(heading: &StringRecord, cells: &StringRecord) -> Map<String, Value> {
 
 /// What is seen of a table before it is read.
 struct Scan {
-    /// The line of a quote that is never closed: the crate takes all that follows for one cell, so that a file that was cut
-    /// off, or a stray quote, would swallow rows without a word.
+    /// The line of a quote that is never closed: the crate takes all that follows for one cell, so that a file that was
+    /// cut off, or a stray quote, would swallow rows without a word.
     open_quote: Option<u64>,
     /// The bytes of the longest row, and the line at which it begins.
     longest: (usize, u64),

@@ -1,4 +1,5 @@
-//! The filter `tojson`: JSON as Python's `json.dumps` spells it, a space after `:` and `,`, and `indent` when asked for.
+//! The filter `tojson`: JSON as Python's `json.dumps` spells it, a space after `:` and `,`, and `indent` when asked
+//! for.
 
 use minijinja::ErrorKind;
 use minijinja::value::Kwargs;
