@@ -48,7 +48,8 @@ pub(crate) fn all() -> Vec<(&'static str, Model)> {
 /// sends every token to the same experts, so does the rounding of any processor.
 #[test]
 fn no_router_s_choice_is_narrow() {
-    let all_lengths: [&[usize]; 6] = [&[3, 21, 8, 21], &[9, 30, 17, 2], &[9, 1, 30, 17], &[16, 16], &[5], &[300, 5, 33]];
+    let all_lengths: [&[usize]; 6] =
+        [&[3, 21, 8, 21], &[9, 30, 17, 2], &[9, 1, 30, 17], &[16, 16], &[5], &[300, 5, 33]];
     for (name, model) in all().into_iter().filter(|(_, model)| model.config.experts.is_some()) {
         let _guard = lm::no_grad_guard();
         for packed in all_lengths.map(|lengths| rows(lengths, 19)) {
