@@ -76,6 +76,26 @@ pub(crate) fn tiny_model_of(model_type: &str, num_layers: i64, dir: &Path) -> lm
     model
 }
 
+/// Weights as they are, then thrice off by up to a millionth of themselves, some ten times what single precision rounds.
+///
+/// Stored losses and rewards are claimed of all four: so they hold on a processor that adds in another order, and numbers
+/// that rounding could tip over, as by another token, are refused here first.
+pub(crate) const NOISES: [u64; 4] = [0, 1, 2, 3];
+
+/// Puts one of [`NOISES`] on the weights of the model in `dir`.
+pub(crate) fn shake(dir: &Path, noise: u64) {
+    let model = lm::Model::load(dir, &lm::Options::default()).expect("a model's folder");
+    let amount = if noise == 0 { 0.0 } else { 1e-6 };
+    let _guard = lm::no_grad_guard();
+    for (index, (_, weight)) in model.parameters().iter().enumerate() {
+        let phase = (noise * 1000 + index as u64) as f64;
+        let wave = (lm::Tensor::arange(weight.numel() as i64, (lm::Kind::Double, lm::Device::Cpu)) * 1.7 + phase).sin();
+        let noisy = weight.to_kind(lm::Kind::Double) * (wave.view_as(weight) * amount + 1.0);
+        weight.shallow_clone().copy_(&noisy);
+    }
+    model.save(dir).expect("the folder can be written");
+}
+
 /// Writes a reward model that finds everything as good as everything else into `dir`.
 pub(crate) fn tiny_reward_model(dir: &Path) {
     let model = lm::RewardModel::init_from(&tiny_model(dir));

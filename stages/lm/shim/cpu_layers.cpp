@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "layers.h"
 
+#include <ATen/Version.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 using torch::autograd::AutogradContext;
@@ -22,8 +23,10 @@ const Kernels& kernels() {
         bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
         bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-        if (avx2 && avx512) return kernels_avx512;
-        if (avx2) return kernels_avx2;
+        // libtorch's own choice, which ATEN_CPU_CAPABILITY lowers, takes these kernels along: tests run them all on one machine.
+        const std::string allowed = at::get_cpu_capability();
+        if (avx2 && avx512 && allowed == "AVX512") return kernels_avx512;
+        if (avx2 && allowed != "DEFAULT") return kernels_avx2;
 #endif
         return kernels_baseline;
     }();

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Grpo;
 use crate::artifacts::{PromptRow, Verify, write_prompts};
-use crate::testing::{Attempt, message, reference, tiny_model, tiny_model_of, well};
+use crate::testing::{Attempt, NOISES, message, reference, shake, tiny_model, tiny_model_of, well};
 
 /// Rewards and losses of five seeded steps on the CPU; see `sft`'s tests for when they may change.
 const GOLDEN: [(f64, f64); 5] = [
@@ -101,13 +101,18 @@ fn stops_change_nothing(more: &Value) {
 
 #[test]
 fn golden_steps() {
-    let dir = tempfile::tempdir().unwrap();
-    let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config(&dir, &json!({ "steps": 5 })), None);
-    well(attempt.run::<Grpo>());
-    let found: Vec<_> = curve(&attempt, "reward").into_iter().zip(curve(&attempt, "loss")).collect();
-    assert_eq!(found.len(), GOLDEN.len());
-    for ((reward, loss), golden) in found.iter().zip(GOLDEN) {
-        assert!((reward - golden.0).abs() < 1e-6 && (loss - golden.1).abs() < 1e-4, "{found:?}");
+    for noise in NOISES {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(&dir, &json!({ "steps": 5 }));
+        shake(&dir.path().join("model"), noise);
+        let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config, None);
+        well(attempt.run::<Grpo>());
+        let found: Vec<_> = curve(&attempt, "reward").into_iter().zip(curve(&attempt, "loss")).collect();
+        assert_eq!(found.len(), GOLDEN.len());
+        for ((reward, loss), golden) in found.iter().zip(GOLDEN) {
+            let near = (reward - golden.0).abs() < 1e-6 && (loss - golden.1).abs() < 1e-4;
+            assert!(near, "noise {noise}: {found:?}");
+        }
     }
 }
 

@@ -156,21 +156,22 @@ pub(crate) struct Rotation {
 
 impl RopeTable {
     /// Computes the table for positions `0..length`. The angle of pair `i` stands at `i` and at `i + d/2`.
+    ///
+    /// All but double precision starts from single: a brain float is rounded twice.
     pub(crate) fn new(rope: &Rope, head_dim: i64, length: i64, device: Device, kind: Kind) -> Self {
         let half: Vec<f64> = rope.frequencies(head_dim);
         let factor = rope.table_factor();
-        let mut cos = Vec::with_capacity((length * head_dim) as usize);
-        let mut sin = Vec::with_capacity((length * head_dim) as usize);
-        for position in 0..length {
-            for frequency in half.iter().chain(&half) {
-                let angle = position as f64 * frequency;
-                cos.push((angle.cos() * factor) as f32);
-                sin.push((angle.sin() * factor) as f32);
-            }
-        }
-        let tensor =
-            |values: &[f32]| Tensor::from_slice(values).view([length, head_dim]).to_device(device).to_kind(kind);
-        Self { cos_td: tensor(&cos), sin_td: tensor(&sin) }
+        let tensor = |function: fn(f64) -> f64| {
+            let angles = (0..length).flat_map(|t| half.iter().chain(&half).map(move |frequency| t as f64 * frequency));
+            let values = angles.map(|angle| function(angle) * factor);
+            let table = if kind == Kind::Double {
+                Tensor::from_slice(&values.collect::<Vec<f64>>())
+            } else {
+                Tensor::from_slice(&values.map(|value| value as f32).collect::<Vec<f32>>())
+            };
+            table.view([length, head_dim]).to_device(device).to_kind(kind)
+        };
+        Self { cos_td: tensor(f64::cos), sin_td: tensor(f64::sin) }
     }
 
     pub(crate) fn length(&self) -> i64 {

@@ -3,7 +3,7 @@
 use lm::{Config, Device, Kind, Model, Options, Request, Rows, Sampling, Shape, Tensor, generate, head};
 use serde_json::json;
 
-use crate::{TINY, UNGROUPED, assert_close, gradient, in_double, rows, sft_loss, tiny, tiny_with};
+use crate::{TINY, UNGROUPED, assert_close, gradient, in_double, rows, sft_loss, shaken, tiny, tiny_with};
 
 pub(crate) const LLAMA3: &str = r#"{
     "model_type": "llama", "vocab_size": 19, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2,
@@ -42,6 +42,24 @@ pub(crate) fn all() -> Vec<(&'static str, Model)> {
     models.push(("deepseek-v3", tiny("deepseek_v3", &UNGROUPED)));
     models.push(("deepseek-v3 with squeezed queries and yarn", tiny_with("deepseek_v3", &squeezed_shape, &squeezed)));
     models
+}
+
+/// Other tests compare mixtures of experts between two ways to compute them, on these rows. Where noise far above rounding
+/// sends every token to the same experts, so does the rounding of any processor.
+#[test]
+fn no_router_s_choice_is_narrow() {
+    let all_lengths: [&[usize]; 6] =
+        [&[3, 21, 8, 21], &[9, 30, 17, 2], &[9, 1, 30, 17], &[16, 16], &[5], &[300, 5, 33]];
+    for (name, model) in all().into_iter().filter(|(_, model)| model.config.experts.is_some()) {
+        let _guard = lm::no_grad_guard();
+        for packed in all_lengths.map(|lengths| rows(lengths, 19)) {
+            let expected = model.hidden(&packed);
+            for noise in 1..4 {
+                let noisy = shaken(&model, noise).hidden(&packed);
+                assert_close(&noisy, &expected, 2e-4, &format!("{name}, rows {:?}", packed.lengths()));
+            }
+        }
+    }
 }
 
 #[test]

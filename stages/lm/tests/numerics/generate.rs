@@ -3,7 +3,7 @@
 use lm::generate::{Error, generate};
 use lm::{Completion, Kind, Model, Request, Rows, Sampling, Shape, Tensor, head};
 
-use crate::{TINY, UNGROUPED, in_double, tiny};
+use crate::{TINY, UNGROUPED, in_double, shaken, tiny};
 
 fn requests(count: usize) -> Vec<Request> {
     // Groups of three share a prompt, as in GRPO.
@@ -22,7 +22,8 @@ fn model() -> Model {
 #[test]
 fn greedy_is_the_argmax_of_the_full_forward_pass() {
     let gqa = Shape { num_attention_heads: 6, num_key_value_heads: 2, head_dim: Some(20), hidden_size: 40, ..TINY };
-    for model in [model(), tiny("llama", &gqa)] {
+    let plain = [model(), tiny("llama", &gqa)];
+    for model in plain.iter().flat_map(|model| [model.deep_copy(), shaken(model, 1), shaken(model, 2)]) {
         let sampling = Sampling { temperature: 0.0, max_tokens: 40, ..Sampling::default() };
         let requests = requests(7);
         let completions = run(&model, &requests, &sampling, 7);
@@ -51,6 +52,11 @@ fn a_completion_does_not_depend_on_its_batch() {
         let together = run(&model, &requests, &sampling, batch);
         for (index, (one, two)) in alone.iter().zip(&together).enumerate() {
             assert_eq!((&one.ids, one.finished), (&two.ids, two.finished), "request {index}, batch {batch}");
+        }
+    }
+    for seed in [1, 2, 3] {
+        for (one, two) in alone.iter().zip(run(&shaken(&model, seed), &requests, &sampling, 5)) {
+            assert_eq!(one.ids, two.ids, "a token that noise tips over belongs in no test");
         }
     }
     let mut reversed = requests.clone();
@@ -115,16 +121,19 @@ fn libtorch_and_the_kernels_sample_alike() {
 }
 
 fn alike(model: &Model) {
-    let double = in_double(model);
+    let others = [in_double(model), shaken(model, 1), shaken(model, 2), shaken(model, 3)];
     for sampling in [
         Sampling { max_tokens: 25, stop: vec![0], ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.7, top_p: 0.8, ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 1.3, top_k: 4, ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.0, ..Sampling::default() },
     ] {
-        for (one, two) in run(model, &requests(12), &sampling, 5).iter().zip(run(&double, &requests(12), &sampling, 7))
-        {
-            assert_eq!(one.ids, two.ids, "{sampling:?}");
+        let tokens = |model: &Model, batch| -> Vec<Vec<i64>> {
+            run(model, &requests(12), &sampling, batch).into_iter().map(|completion| completion.ids).collect()
+        };
+        let expected = tokens(model, 5);
+        for other in &others {
+            assert_eq!(tokens(other, 7), expected, "{sampling:?}");
         }
     }
 }
@@ -134,6 +143,9 @@ fn top_k_and_top_p_keep_the_likeliest() {
     let model = model();
     let greedy = Sampling { temperature: 0.0, max_tokens: 12, ..Sampling::default() };
     let expected = run(&model, &requests(5), &greedy, 5);
+    for (one, two) in expected.iter().zip(run(&shaken(&model, 1), &requests(5), &greedy, 5)) {
+        assert_eq!(one.ids, two.ids, "two tokens are too near each other for a test");
+    }
     for narrow in [
         Sampling { top_k: 1, max_tokens: 12, ..Sampling::default() },
         Sampling { top_p: 1e-6, max_tokens: 12, ..Sampling::default() },
