@@ -195,7 +195,9 @@ impl Store {
         };
         let mut keys = Vec::new();
         let end = self.journal.each_from(covered, |line| {
-            keys.extend(decode(line).map(|record| format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start)));
+            keys.extend(
+                decode(line).map(|record| format!("{}\0{}\0{:016x}", record.stage, record.finished, line.start)),
+            );
         })?;
         (covered, count) = (end, count + keys.len() as u64);
         Ok(open.ask(|stages| {

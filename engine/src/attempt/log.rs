@@ -141,7 +141,19 @@ impl Written {
         let start = file.metadata()?.len();
         let (file, stderr, words) = (file.into_parts().0, Stream::default(), VecDeque::new());
         let tail = start + kept;
-        Ok(Self { file, secrets, stderr, noise: Vec::new(), start, tail, end: start, kept, left_out: 0, words, trouble: None })
+        Ok(Self {
+            file,
+            secrets,
+            stderr,
+            noise: Vec::new(),
+            start,
+            tail,
+            end: start,
+            kept,
+            left_out: 0,
+            words,
+            trouble: None,
+        })
     }
 
     fn take(&mut self, part: &Part, is_over: bool) {
