@@ -128,8 +128,12 @@ fn on_a_terminal(command: &mut Command) -> (File, Child) {
 #[test]
 fn an_interrupt_is_heard_while_inputs_are_read() {
     let sandbox = Sandbox::new("[inputs]\ntext = { samples = \"large\" }\n[join.b]\ndata = [\"inputs.text\"]\n");
-    // More than can be read while a test waits, and it takes no room.
-    File::create(sandbox.root().join("large")).unwrap().set_len(1 << 42).unwrap();
+    // More than can be read while a test waits, and it takes no room. A single file with such a hole would be refused.
+    fs_err::create_dir(sandbox.root().join("large")).unwrap();
+    for number in 0..4_096 {
+        let file = File::create(sandbox.root().join(format!("large/{number}.jsonl"))).unwrap();
+        file.set_len((1 << 30) - 1).unwrap();
+    }
     let running = sandbox.start(&["apply", "toy.toml"]);
     let pid = running.pid();
     poll("a handler", || catches(pid, libc::SIGTERM).then_some(()));

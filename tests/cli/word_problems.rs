@@ -78,7 +78,9 @@ fn the_authors_own_files_are_read() {
     arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
     sandbox.ok(&arguments);
     for stage in ["zero-outputs", "reasoning-data"] {
-        assert_eq!(summary(&sandbox, stage)["gold-unparsed"], 0, "{stage}");
+        let mut show = vec!["show", stage, "--workflow", &cut];
+        show.extend(sets.iter().flat_map(|set| ["--set", set]));
+        assert_eq!(sandbox.json(&show)["record"]["summary"]["gold-unparsed"], 0, "{stage}");
     }
 }
 
