@@ -9,6 +9,9 @@ pub const ROW_MIB: u64 = 16;
 /// Bytes of rows that are read of one input, once unpacked; an input's `total-mib` raises it.
 pub const TOTAL_MIB: u64 = 8 << 10;
 
+/// Bytes that a row counts for beside its own: what it takes in memory however short it is.
+pub const ROW_COST: u64 = 256;
+
 /// Bytes of a file of rows that must be in memory whole: a JSON array, CSV. A part of [`TOTAL_MIB`], as it has one.
 pub const WHOLE_SHARE: u64 = 4;
 

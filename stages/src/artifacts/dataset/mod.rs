@@ -33,6 +33,7 @@ pub(super) use budget::Budget;
 pub(super) use folder::files;
 
 use super::Error;
+use crate::limits;
 
 /// A row as it stands in its file.
 pub(super) struct Record {
@@ -87,7 +88,11 @@ type Records = Box<dyn Iterator<Item = Result<Record, Broken>>>;
 /// Reads the rows of one file, as far as the budget goes.
 pub(super) fn records(file: &Path, budget: &Budget) -> Result<impl Iterator<Item = Result<Record, Error>>, Error> {
     let records = format::open(outside::open(file)?, budget).map_err(|broken| broken.in_file(file))?;
-    Ok(records.map(move |record| record.map_err(|broken| broken.in_file(file))))
+    let counted = |record: Record| match budget.take(limits::ROW_COST) {
+        Ok(()) => Ok(record),
+        Err(reason) => Err(Broken::from(record.place, reason)),
+    };
+    Ok(records.map(move |record| record.and_then(counted).map_err(|broken| broken.in_file(file))))
 }
 
 /// Reads a text that must be in memory whole.
