@@ -92,8 +92,8 @@ std::string read(const fs::path& path, const std::string& key) {
     return image_in(text, key);
 }
 
-// Under another name first, so that no reader sees a part of it. Two that write at once may mix their drafts; what comes out has
-// not its hash.
+// Under another name first, so that no reader sees a part of it. Two that write at once may mix their drafts; what comes
+// out has not its hash.
 void write(const fs::path& path, const std::string& text) {
     fs::path draft = path;
     draft += ".draft";
