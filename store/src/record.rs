@@ -220,7 +220,7 @@ fn covered(stages: &sled::Tree) -> sled::Result<(u64, u64)> {
     }
 }
 
-/// Returns where the lines begin that records of a stage are in.
+/// Returns where the lines begin that records of a stage are in, the first of the journal first.
 fn starts_of(open: &Open, stage: &str) -> std::result::Result<Vec<u64>, String> {
     let prefix = format!("{stage}\0");
     let start = |key: &[u8]| {
@@ -229,7 +229,11 @@ fn starts_of(open: &Open, stage: &str) -> std::result::Result<Vec<u64>, String> 
     };
     open.ask(|stages| {
         let keys = stages.scan_prefix(prefix.as_bytes()).keys();
-        keys.filter_map(|key| key.map(|key| start(&key)).transpose()).collect()
+        let starts = keys.filter_map(|key| key.map(|key| start(&key)).transpose());
+        let mut starts = starts.collect::<sled::Result<Vec<u64>>>()?;
+        // In the journal's order: a clock may go back.
+        starts.sort_unstable();
+        Ok(starts)
     })
 }
 
