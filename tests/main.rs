@@ -4,6 +4,8 @@
 //! They cover wiring (arguments, output, exit codes, signals), not semantics, which `engine/tests` covers. A module for
 //! each group of commands; `support` has the sandbox.
 
+#![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
 mod cli {
     mod apply;
     mod check;

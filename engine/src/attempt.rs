@@ -13,7 +13,6 @@
 //! writes besides.
 
 mod follow;
-mod links;
 mod log;
 mod prepare;
 mod publish;

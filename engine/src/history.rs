@@ -160,6 +160,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, store::Error> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use super::*;
     use crate::run::Run;
 

@@ -140,7 +140,9 @@ pub async fn apply(
         while let Ok(event) = receiver.try_recv() {
             events.push(event);
         }
-        events.iter().for_each(|event| dispatcher.hear(event));
+        for event in &events {
+            dispatcher.hear(event);
+        }
         events.extend(dispatcher.told());
         tell(&events, &mut run, &mut on_event)?;
         if dispatcher.is_idle() {

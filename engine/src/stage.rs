@@ -16,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use store::Made;
 
 use crate::artifact::{Artifact, ArtifactType};
 use crate::kind::KindSpec;
@@ -273,14 +274,13 @@ impl Context {
         StageError: From<E>,
     {
         let folder = self.request.dir.join(sort);
-        let partial = folder.join(format!("{step}.partial"));
+        std::fs::create_dir_all(&folder)?;
+        // One that fails is gone: the next may be at the same step.
+        let partial = Made::folder(folder.join(format!("{step}.partial")))?;
         let whole = folder.join(step.to_string());
-        if partial.exists() {
-            std::fs::remove_dir_all(&partial)?;
-        }
-        std::fs::create_dir_all(&partial)?;
-        write(&partial)?;
-        std::fs::rename(&partial, &whole)?;
+        write(partial.path())?;
+        std::fs::rename(partial.path(), &whole)?;
+        partial.keep();
         Ok(whole)
     }
 

@@ -13,7 +13,7 @@ use engine::event::Event;
 use engine::exec::KEEPER;
 use engine::history;
 use serde_json::json;
-use store::{Digest, Store};
+use store::{Digest, Made, Store};
 
 use super::scores::fresh_records;
 use super::{Global, Status, WorkflowArgs, load_from, load_workflow, print_json, worker};
@@ -52,11 +52,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if load_workflow(global, &args.workflow)?.is_none() {
         return Ok(Status::Refused);
     }
-    let root = global.store.with_added_extension("chaos");
-    if root.exists() {
-        fs_err::remove_dir_all(&root)?;
-    }
-    let (unbroken, broken) = (root.join("unbroken"), root.join("broken"));
+    let root = beside(&global.store)?;
+    let unbroken = root.path().join("unbroken");
+    let mut broken = Made::folder(root.path().join("broken"))?;
     let begun = Instant::now();
     if !start(global, args, &unbroken)?.wait()?.success() {
         bail!(
@@ -70,17 +68,20 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     for kill in 0..args.kills {
         let draw = Draw::new(args.seed, kill);
         let victim = args.victim.unwrap_or(draw.victim());
-        let kinds = strike(global, args, &broken, whole.mul_f64(draw.share()), victim)?;
+        let kinds = strike(global, args, &mut broken, whole.mul_f64(draw.share()), victim)?;
         let at = if kinds.is_empty() { "between stages".to_owned() } else { kinds.join(", ") };
         ui::note(&format!("kill {} of {}: {victim:?} at {:.0} %, {at}", kill + 1, args.kills, 100.0 * draw.share()));
         for kind in kinds {
             *struck.entry(kind).or_default() += 1;
         }
     }
-    if !start(global, args, &broken)?.wait()?.success() {
-        bail!("the last run fails: look at it with `r1flow --store {} status`", broken.display());
+    if !start(global, args, broken.path())?.wait()?.success() {
+        let store = broken.path().display().to_string();
+        broken.keep();
+        root.keep();
+        bail!("the last run fails: look at it with `r1flow --store {store} status`");
     }
-    let (expected, found) = (digests(global, args, &unbroken)?, digests(global, args, &broken)?);
+    let (expected, found) = (digests(global, args, &unbroken)?, digests(global, args, broken.path())?);
     if expected.is_empty() {
         bail!("there is nothing to compare: the workflow has no stages, or its file changed meanwhile");
     }
@@ -88,10 +89,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         expected.iter().filter(|(name, digest)| found.get(*name) != Some(digest)).map(|(name, _)| name).collect();
     report(global, args, &expected, &differing, &struck)?;
     if differing.is_empty() {
-        fs_err::remove_dir_all(&root)?;
         return Ok(Status::Done);
     }
-    ui::note(&format!("both stores are kept in `{}`", root.display()));
+    ui::note(&format!("both stores are kept in `{}`", root.path().display()));
+    broken.keep();
+    root.keep();
     Ok(Status::StageFailed)
 }
 
@@ -146,15 +148,22 @@ fn start(global: &Global, args: &Args, store: &Path) -> Result<Child> {
         .context("`r1flow apply` cannot be started")
 }
 
+/// Makes a new folder for two stores, beside the user's.
+fn beside(store: &Path) -> Result<Made> {
+    let name = store.file_name().context("the store must have a name: stores for chaos are made beside it")?;
+    let name = format!("{}.chaos-{}", name.display(), std::process::id());
+    Ok(Made::folder(store.with_file_name(name))?)
+}
+
 /// Runs for a while, kills, and waits until nobody is left; returns the kinds that were running. A run that ends before its
 /// time begins anew from nothing.
-fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: Victim) -> Result<Vec<String>> {
-    let mut engine = start(global, args, store)?;
+fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victim: Victim) -> Result<Vec<String>> {
+    let mut engine = start(global, args, store.path())?;
     let deadline = Instant::now() + delay;
     while Instant::now() < deadline {
         if engine.try_wait()?.is_some() {
-            fs_err::remove_dir_all(store)?;
-            engine = start(global, args, store)?;
+            store.empty()?;
+            engine = start(global, args, store.path())?;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -162,7 +171,7 @@ fn strike(global: &Global, args: &Args, store: &Path, delay: Duration, victim: V
     // What workers have started must be gone, too.
     let all: Vec<u32> = started.iter().copied().chain(started.iter().flat_map(|worker| children(*worker))).collect();
     let workers = started.into_iter().filter(|pid| !is_keeper(*pid));
-    let kinds = running_kinds(store)?;
+    let kinds = running_kinds(store.path())?;
     if matches!(victim, Victim::Worker | Victim::Both) {
         workers.for_each(kill);
     }

@@ -9,6 +9,7 @@
 //! leaves all of the identity as it was, as a failing disk makes, is not seen here.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -162,7 +163,10 @@ fn hashed<D: Digest>(mut hasher: D, file: &mut File) -> io::Result<D> {
 }
 
 fn hex(hasher: impl Digest) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]
@@ -180,7 +184,7 @@ mod tests {
     /// Writes a file that has not changed for an hour.
     fn settled(path: &Path, text: &str) {
         fs_err::write(path, text).unwrap();
-        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let hour_ago = SystemTime::now() - Duration::from_hours(1);
         File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
     }
 

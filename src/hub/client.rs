@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_comes_by_drops_is_given_up() {
-        let pace = || Pace { patience: Duration::from_secs(60), waited: Duration::ZERO, came: 0 };
+        let pace = || Pace { patience: Duration::from_mins(1), waited: Duration::ZERO, came: 0 };
         let second = Duration::from_secs(1);
         let mut drops = pace();
         assert!((0..60).all(|_| drops.note(second, 1).is_ok()));
@@ -189,6 +189,6 @@ mod tests {
         let mut slow = pace();
         assert!((0..10_000).all(|_| slow.note(second, 20).is_ok()));
         // An hour of sleep is no hour of waiting.
-        assert!(pace().note(Duration::from_secs(3600), 1).is_ok());
+        assert!(pace().note(Duration::from_hours(1), 1).is_ok());
     }
 }

@@ -70,6 +70,8 @@ fn stream(file: File, len: u64, mut take: impl FnMut(&[u8]) -> std::io::Result<(
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use std::os::unix::fs::MetadataExt;
 
     use super::*;

@@ -155,6 +155,8 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use serde_json::{Value, json};
 
     use super::*;

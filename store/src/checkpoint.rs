@@ -129,6 +129,8 @@ fn digest_file(key: &Digest, step: u64) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use serde_json::json;
 
     use super::*;

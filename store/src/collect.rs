@@ -64,6 +64,13 @@ pub struct Collected {
     pub bytes: u64,
 }
 
+/// What a collection would remove: how much, which checkpoints are forgotten, which objects nothing refers to then.
+struct Collectable {
+    collected: Collected,
+    forgotten: HashSet<(Digest, u64)>,
+    objects: Vec<Digest>,
+}
+
 impl Store {
     /// Keeps objects from being collected. Waits while a collection is at work, and blocks the thread meanwhile.
     pub fn hold(&self) -> Result<Hold> {
@@ -76,7 +83,7 @@ impl Store {
     /// how much that was. Waits while any process holds the store, and blocks the thread meanwhile.
     pub fn collect(&self, keep: &Keep) -> Result<Collected> {
         let _alone = self.alone()?;
-        let (collected, forgotten, objects) = self.collectable(keep)?;
+        let Collectable { collected, forgotten, objects } = self.collectable(keep)?;
         forgotten.iter().try_for_each(|(key, step)| self.forget_checkpoint(key, *step))?;
         for key in self.keys(layout::all_rows())?.iter().filter(|key| !keeps_rows(keep.only.as_ref(), key)) {
             self.root.remove_tree(&layout::rows(key))?;
@@ -94,11 +101,10 @@ impl Store {
             Err(Error::Io(error)) if is_read_only(&error) => None,
             alone => Some(alone?),
         };
-        Ok(self.collectable(keep)?.0)
+        Ok(self.collectable(keep)?.collected)
     }
 
-    /// Returns how much would go, which checkpoints would be forgotten, and which objects nothing would refer to.
-    fn collectable(&self, keep: &Keep) -> Result<(Collected, HashSet<(Digest, u64)>, Vec<Digest>)> {
+    fn collectable(&self, keep: &Keep) -> Result<Collectable> {
         let forgotten = self.superfluous(keep)?;
         let only = keep.only.as_ref();
         let used = self.used(&forgotten, only)?;
@@ -112,7 +118,7 @@ impl Store {
             collected.objects += 1;
             collected.bytes += self.root.stat(&layout::object(digest))?.map_or(0, |found| found.st_size as u64);
         }
-        Ok((collected, forgotten, objects))
+        Ok(Collectable { collected, forgotten, objects })
     }
 
     /// Removes what processes that were killed have left beside the store's files: drafts, a spoilt index, wishes.

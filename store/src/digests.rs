@@ -108,6 +108,8 @@ fn parse(line: &[u8]) -> Option<(Digest, Digest)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use super::*;
 
     #[test]

@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_digest_is_that_of_blake3_whatever_the_length() {
         let mut file = tempfile::tempfile().unwrap();
-        let bytes: Vec<u8> = (0..(17_u64 << 20) + 5).map(|at| (at * at >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..(17_u64 << 20) + 5).map(|at| ((at * at) >> 7) as u8).collect();
         for len in [0, 1, 1_024, 1_025, PIECE, 4 * PIECE, 4 * PIECE + 1, 5 * PIECE, 16 * PIECE, (17 << 20) + 5] {
             file.set_len(0).unwrap();
             file.rewind().unwrap();

@@ -270,6 +270,8 @@ fn outputs_differ(one: &Record, two: &Record) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use super::*;
 
     fn record(stage: &str, finished: &str, output: &[u8]) -> Record {

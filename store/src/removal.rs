@@ -67,6 +67,12 @@ impl Made {
         self.path.as_deref().expect("it has a path until it is dropped or kept")
     }
 
+    /// Empties a folder.
+    pub fn empty(&mut self) -> io::Result<()> {
+        std::fs::remove_dir_all(self.path())?;
+        fs_err::create_dir(self.path())
+    }
+
     /// Lets it stay.
     pub fn keep(mut self) {
         self.path = None;

@@ -134,28 +134,7 @@ impl Root {
             Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             folder => folder?,
         };
-        self.names(&folder, inside).map_err(|error| named(error, "list", &self.path.join(inside)).into())
-    }
-
-    fn names(&self, folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
-        let mut found = Vec::new();
-        for entry in rustix::fs::Dir::read_from(folder)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == OsStr::new(".") || name == OsStr::new("..") {
-                continue;
-            }
-            let file_type = match entry.file_type() {
-                FileType::Unknown => match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                    Err(Errno::NOENT) => continue,
-                    Err(errno) => return Err(errno.into()),
-                },
-                known => known,
-            };
-            found.push((inside.join(name), file_type));
-        }
-        Ok(found)
+        names(&folder, inside).map_err(|error| named(error, "list", &self.path.join(inside)).into())
     }
 
     /// Returns what a name stands for, not following it if it is a link; nothing if it is not there.
@@ -224,6 +203,28 @@ impl Root {
             None => named(errno.into(), "open", &path).into(),
         }
     }
+}
+
+/// Returns what is in an open folder, with the paths that it has below the root.
+fn names(folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
+    let mut found = Vec::new();
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == OsStr::new(".") || name == OsStr::new("..") {
+            continue;
+        }
+        let file_type = match entry.file_type() {
+            FileType::Unknown => match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(errno.into()),
+            },
+            known => known,
+        };
+        found.push((inside.join(name), file_type));
+    }
+    Ok(found)
 }
 
 /// Splits a path into the folder and the last name.

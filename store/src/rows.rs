@@ -40,6 +40,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use super::*;
 
     #[test]

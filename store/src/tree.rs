@@ -193,6 +193,8 @@ pub(crate) fn scan_with(dir: &Path, skip: Skip, hash: impl Fn(&File, &Path) -> R
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
     use std::os::unix::fs::symlink;
 
     use proptest::prelude::*;

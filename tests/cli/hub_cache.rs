@@ -113,7 +113,7 @@ fn a_reference_that_is_no_commit_is_none() {
     let shared = it.sandbox.root().join("hf/hub/datasets--org--rows/refs/main");
     let outside = format!("../../../../{}", "x".repeat(28));
     fs_err::create_dir_all(it.sandbox.root().join(&outside)).ok();
-    for bytes in [&b""[..], b"\xff\xfe", b"main", outside.as_bytes(), &[b'1'; 39], &[b'1'; 1 << 20]] {
+    for bytes in [&b""[..], b"\xff\xfe", b"main", outside.as_bytes(), &[b'1'; 39], &vec![b'1'; 1 << 20]] {
         fs_err::write(&ours, bytes).unwrap();
         assert!(it.ok(&["plan", "toy.toml"]).contains("is not fetched yet"), "{bytes:?}");
         fs_err::write(&shared, bytes).unwrap();
@@ -176,7 +176,7 @@ fn a_snapshot_that_has_changed_makes_room_and_is_not_lost() {
     assert_eq!(it.applied(), ["copy"]);
     assert_eq!(it.files(snapshot.to_str().unwrap()), ["samples.jsonl"]);
     let snapshots = snapshot.parent().unwrap();
-    let old = it.files(snapshots.to_str().unwrap()).into_iter().find(|name| name.ends_with(".old")).unwrap();
+    let old = it.files(snapshots.to_str().unwrap()).into_iter().find(|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "old")).unwrap();
     assert_eq!(fs_err::read_to_string(snapshots.join(old).join("mine.jsonl")).unwrap(), "mine");
 }
 

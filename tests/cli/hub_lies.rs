@@ -15,6 +15,7 @@ const ONLY_ROWS: &str = "[inputs]\nrows = { samples = \"hf:org/rows\" }\n";
 const LISTING: &str = "/api/datasets/org/rows/revision/main";
 
 /// Answers requests for what begins with `path`.
+#[expect(clippy::unnecessary_wraps, reason = "the hub has one or none")]
 fn lie(path: &'static str, write: impl Fn(&mut &TcpStream) -> std::io::Result<()> + Send + 'static) -> Option<Lie> {
     Some(Box::new(move |request, stream| {
         let is_meant = request.path.starts_with(path);

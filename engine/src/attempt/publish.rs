@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use store::{Digest, OutputRecord, Record, RowsRecord, Store, Unsynced};
 
 use super::follow::{Left, own};
-use super::links::resolve_links;
 use super::{Attempt, Failure, Job, Source};
 use crate::blocking::off_thread;
 use crate::run::now;
@@ -29,7 +28,6 @@ impl Attempt<'_> {
         })?;
         let store = self.store.clone();
         off_thread(move || {
-            resolve_links(&dir)?;
             let _hold = store.hold()?;
             let tree = store.adopt_dir(&dir)?;
             Ok(store.put_rows(&key, &RowsRecord { tree, rows })?)
@@ -49,7 +47,6 @@ impl Attempt<'_> {
         let (key, wanted) = (self.job.action.prefix_fingerprint(step), self.job.machine.checkpoint_at.clone());
         let kept = self.job.stage.run.keep_checkpoints.unwrap_or(KEPT_CHECKPOINTS);
         off_thread(move || {
-            resolve_links(&dir)?;
             let hold = store.hold()?;
             let tree = store.adopt_dir(&dir)?;
             if len > 0 {
@@ -134,7 +131,6 @@ fn move_in(
     let paths = names.map(|(name, artifact)| Ok((name, artifact, written(root, outputs, name)?)));
     let mut unsynced = Unsynced::default();
     for (name, artifact, path) in paths.collect::<Result<Vec<_>, Failure>>()? {
-        resolve_links(&path)?;
         let (tree, of_tree) = store.move_in(&path)?;
         unsynced.extend(of_tree);
         let (reference, artifact) = (tree.reference(), artifact.name().to_owned());

@@ -224,7 +224,9 @@ impl<'a> Dispatcher<'a> {
             }),
             Found::Refused(refusals) => self.refuse_all(refusals),
             Found::Resumable(answers) => {
-                answers.into_iter().for_each(|(node, resumable)| self.queue.answer(node, resumable));
+                for (node, resumable) in answers {
+                    self.queue.answer(node, resumable);
+                }
             }
         }
     }

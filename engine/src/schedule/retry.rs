@@ -75,14 +75,13 @@ async fn lock(
         }
     }
     let trail = trail(&job.action);
-    let trail = match store.try_lock_trail(&trail)? {
-        Some(lock) => lock,
-        None => {
-            // What the other process keeps meanwhile is worth going on from.
-            let steps = job.action.extent();
-            let _wish = steps.map(|steps| store.wish(&job.action.prefix_fingerprint(steps), steps)).transpose()?;
-            wait(job, events, || store.try_lock_trail(&trail)).await?
-        }
+    let trail = if let Some(lock) = store.try_lock_trail(&trail)? {
+        lock
+    } else {
+        // What the other process keeps meanwhile is worth going on from.
+        let steps = job.action.extent();
+        let _wish = steps.map(|steps| store.wish(&job.action.prefix_fingerprint(steps), steps)).transpose()?;
+        wait(job, events, || store.try_lock_trail(&trail)).await?
     };
     Ok(Ok(Locks { _fingerprint: fingerprint, _trail: trail }))
 }

@@ -41,7 +41,7 @@ impl CacheDir {
     pub(super) fn read(&self, name: &str, question: &str) -> Option<Vec<u8>> {
         let folder = self.0.as_ref()?;
         // Mostly nothing is there yet.
-        let text = read(folder, name).map_err(|error| self.tell(&error)).ok()?;
+        let text = read(folder, name).map_err(|error| tell(&error)).ok()?;
         answer(&text, question).map(<[u8]>::to_vec)
     }
 
@@ -49,17 +49,17 @@ impl CacheDir {
     pub(super) fn write(&self, name: &str, question: &str, answer: &[u8]) {
         let Some(folder) = &self.0 else { return };
         if let Err(error) = write(folder, name, &framed(question, answer)) {
-            self.tell(&error);
+            tell(&error);
         }
     }
+}
 
-    fn tell(&self, error: &io::Error) {
-        static ONCE: Once = Once::new();
-        if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() {
-            ONCE.call_once(|| tracing::warn!("{error}"));
-        } else {
-            tracing::debug!(%error, "an answer of the worker is not kept");
-        }
+fn tell(error: &io::Error) {
+    static ONCE: Once = Once::new();
+    if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() {
+        ONCE.call_once(|| tracing::warn!("{error}"));
+    } else {
+        tracing::debug!(%error, "an answer of the worker is not kept");
     }
 }
 

@@ -12,6 +12,8 @@
 //! | metrics of a step | 1,000 |
 //! | a summary, as JSON | 1 MiB |
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::lines::Line;
@@ -142,7 +144,7 @@ pub(crate) fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
         let (len, kept) = (text.len(), text.floor_char_boundary(most));
         text.truncate(kept);
-        text.push_str(&format!(" … [{} bytes left out]", len - kept));
+        let _ = write!(text, " … [{} bytes left out]", len - kept);
     }
     text
 }
@@ -202,7 +204,7 @@ mod tests {
                 panic!("{spelt}: {message:?}")
             };
             assert_eq!((noise.as_slice(), unit.as_str()), (&b""[..], "NaN \" NaN"));
-            assert!(metrics["a"].is_nan() && metrics["b"] == 0.5, "{metrics:?}");
+            assert!(metrics["a"].is_nan() && (metrics["b"] - 0.5).abs() < f64::EPSILON, "{metrics:?}");
             assert_eq!(serde_json::to_string(&metrics).unwrap(), format!(r#"{{"a":{expected},"b":0.5}}"#));
         }
     }

@@ -28,7 +28,7 @@ impl Dispatcher<'_> {
             }
             Ended::NotBegun => self.leave(node),
             Ended::Failed(failure) if failure.is_starved && !self.attempts.is_empty() => {
-                self.put_back(node, job, failure)
+                self.put_back(node, job, failure);
             }
             Ended::Failed(failure) => {
                 let log = Some(job.log.display().to_string());

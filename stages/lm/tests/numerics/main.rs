@@ -4,6 +4,8 @@
 //! on every processor: equal bits within one process; against stored numbers, double precision or single steps from it;
 //! tokens, where noise far above rounding leaves them alone ([`shaken`]).
 
+#![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
+
 mod architectures;
 mod config;
 mod curve;
