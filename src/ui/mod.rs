@@ -122,9 +122,9 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
     let said = if has_color { said.ansi().to_string() } else { said.to_string() };
     let said = text::rendered(&said);
     if error.use_stderr() {
-        out::complain(said.as_bytes())
+        out::complain(said.as_bytes());
     } else {
-        out::put(said.as_bytes())
+        out::put(said.as_bytes());
     }
     u8::try_from(error.exit_code()).unwrap_or(2)
 }
