@@ -26,6 +26,9 @@ fn spoil(path: &Path, bytes: &[u8]) {
     fs_err::write(path, bytes).unwrap();
 }
 
+/// A way to spoil what lies at a path.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+
 const LOOKS: [&[&str]; 9] = [
     &["show", "c"],
     &["show", "c", "--json"],
@@ -53,7 +56,7 @@ fn look(sandbox: &Sandbox, what: &str) -> Vec<Output> {
 fn a_history_that_is_gone_or_none() {
     let whole = run(&applied());
     let name = whole.file_name().unwrap();
-    let ways: [(&str, &dyn Fn(&Path)); 6] = [
+    let ways: [Way; 6] = [
         ("no events", &|run| fs_err::remove_file(run.join("events.jsonl")).unwrap()),
         ("no stages", &|run| fs_err::remove_dir_all(run.join("stages")).unwrap()),
         ("an empty folder", &|run| {
@@ -86,7 +89,7 @@ fn a_history_that_is_gone_or_none() {
 
 #[test]
 fn runs_that_are_gone() {
-    let ways: [(&str, &dyn Fn(&Path)); 3] = [
+    let ways: [Way; 3] = [
         ("no folder", &|runs| fs_err::remove_dir_all(runs).unwrap()),
         ("an empty one", &|runs| {
             fs_err::remove_dir_all(runs).unwrap();
