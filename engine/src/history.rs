@@ -111,7 +111,8 @@ pub fn newest_first(store: &Store) -> std::io::Result<impl Iterator<Item = Histo
     Ok(list(store)?.into_iter().rev().map(|id| read(store, &id)))
 }
 
-/// Does the same as [`newest_first`] for what the runs tell of themselves and of one stage: ten thousand others cost a look.
+/// Does the same as [`newest_first`] for what the runs tell of themselves and of one stage; ten thousand others cost a
+/// look.
 pub fn newest_first_about<'a>(
     store: &'a Store,
     stage: &'a str,

@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::support::{CHAIN, Output, Sandbox};
 
-/// Does something to what lies at a path.
-type Spoil<'a> = &'a dyn Fn(&Path);
-
 fn applied() -> Sandbox {
     let sandbox = Sandbox::new(CHAIN);
     sandbox.ok(&["apply", "toy.toml"]);
@@ -28,6 +25,9 @@ fn spoil(path: &Path, bytes: &[u8]) {
     fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     fs_err::write(path, bytes).unwrap();
 }
+
+/// A way to spoil what lies at a path.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path));
 
 const LOOKS: [&[&str]; 9] = [
     &["show", "c"],
@@ -56,7 +56,7 @@ fn look(sandbox: &Sandbox, what: &str) -> Vec<Output> {
 fn a_history_that_is_gone_or_none() {
     let whole = run(&applied());
     let name = whole.file_name().unwrap();
-    let ways: [(&str, Spoil); 6] = [
+    let ways: [Way; 6] = [
         ("no events", &|run| fs_err::remove_file(run.join("events.jsonl")).unwrap()),
         ("no stages", &|run| fs_err::remove_dir_all(run.join("stages")).unwrap()),
         ("an empty folder", &|run| {
@@ -89,7 +89,7 @@ fn a_history_that_is_gone_or_none() {
 
 #[test]
 fn runs_that_are_gone() {
-    let ways: [(&str, Spoil); 3] = [
+    let ways: [Way; 3] = [
         ("no folder", &|runs| fs_err::remove_dir_all(runs).unwrap()),
         ("an empty one", &|runs| {
             fs_err::remove_dir_all(runs).unwrap();

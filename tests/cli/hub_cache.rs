@@ -176,7 +176,11 @@ fn a_snapshot_that_has_changed_makes_room_and_is_not_lost() {
     assert_eq!(it.applied(), ["copy"]);
     assert_eq!(it.files(snapshot.to_str().unwrap()), ["samples.jsonl"]);
     let snapshots = snapshot.parent().unwrap();
-    let old = it.files(snapshots.to_str().unwrap()).into_iter().find(|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "old")).unwrap();
+    let old = it
+        .files(snapshots.to_str().unwrap())
+        .into_iter()
+        .find(|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "old"))
+        .unwrap();
     assert_eq!(fs_err::read_to_string(snapshots.join(old).join("mine.jsonl")).unwrap(), "mine");
 }
 
