@@ -4,13 +4,14 @@
 //! characters are spelt out and of a line that was written over, as bars of progress are, the last state is shown.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use engine::history::{self, History};
 use engine::run;
 use serde_json::json;
-use store::Store;
+use store::{Record, Store};
 
 use super::named::{Look, NameArgs, Named, last_attempt, stage, unfinished};
 use super::pieces::{LONGEST, Piece, Pieces};
@@ -46,6 +47,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     match (&attempt, &named.record) {
         (Some(history), _) => {
             let path = run::stage_log(&store.runs_dir().join(&history.id), &named.stage);
+            let made = named.record.as_ref().filter(|made| history.settled(&named.stage) == Some(made.fingerprint));
+            compare(&store, made, &path);
             match fs_err::File::open(&path) {
                 Ok(file) => print_run(global, &store, history, file, args.follow),
                 Err(error) => print_kept(global, &store, &named, Some(&error)),
@@ -57,6 +60,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
             Some(printed) => printed,
             None => Err(not_fresh(&look, &named)?),
         },
+    }
+}
+
+/// Says so where the log of a result is not what its record says.
+fn compare(store: &Store, record: Option<&Record>, path: &Path) {
+    let Some(log) = record.and_then(|record| record.log) else { return };
+    // One that is gone is told of where it is opened.
+    if store.hash_output(path).is_ok_and(|found| found != log) {
+        ui::note("the log has been altered since it was written: `r1flow verify --all` says what else has");
     }
 }
 

@@ -177,8 +177,10 @@ fn a_length_that_lies_is_found_out() {
 #[test]
 fn what_comes_by_drops_is_given_up() {
     let it = Fetching::new(ONLY_ROWS);
-    let drip = |stream: &mut &TcpStream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")?;
+    let rows = ROWS.repeat(2000);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", rows.len());
+    let drip = move |stream: &mut &TcpStream| {
+        stream.write_all(head.as_bytes())?;
         // A reader has nothing to say: this is a wait that ends when it hangs up.
         stream.set_read_timeout(Some(Duration::from_millis(300)))?;
         while !matches!(stream.read(&mut [0]), Ok(0)) {
@@ -200,7 +202,7 @@ fn what_comes_by_drops_is_given_up() {
         it.finish(command)
     };
     refused(&fetch(), " B came in [TIME]");
-    it.hub.commit("datasets/org/rows", &[("samples.jsonl", &ROWS.repeat(2000))]);
+    it.hub.commit("datasets/org/rows", &[("samples.jsonl", &rows)]);
     it.hub.state().lie = lie("/datasets/", drip);
     // Each drop is progress, but none that a download goes on for.
     let output = fetch();
