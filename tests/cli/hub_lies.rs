@@ -132,7 +132,7 @@ fn an_endpoint_with_a_password_is_refused_and_not_repeated() {
 fn an_answer_without_end_is_broken_off() {
     let it = Fetching::new(ONLY_ROWS);
     let endless = |stream: &mut &TcpStream| {
-        let chunk = [&b"10000\r\n"[..], &[b' '; 1 << 16], b"\r\n"].concat();
+        let chunk = [&b"10000\r\n"[..], &vec![b' '; 1 << 16], b"\r\n"].concat();
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
         loop {
             stream.write_all(&chunk)?;

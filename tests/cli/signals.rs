@@ -29,7 +29,9 @@ fn a_terminal_that_goes_and_a_batch_system_send_several_signals_and_cost_no_chec
         // The worker cannot write its checkpoint before all of them have come.
         let worker = super::resume::workers(running.pid())[0];
         signal(worker, libc::SIGSTOP);
-        numbers.iter().for_each(|number| running.signal(*number));
+        for number in numbers {
+            running.signal(number);
+        }
         running.complaint("stopping after a checkpoint");
         signal(worker, libc::SIGCONT);
         let step = assert_stopped(&running.end());
@@ -187,7 +189,7 @@ fn the_hubs_token_is_not_for_workers_and_other_secrets_are_masked() {
 
 #[test]
 fn few_open_files_mean_fewer_stages_side_by_side() {
-    let many: String = (0..40).map(|at| format!("[write.s{at}]\ntext = \"{at}\"\n")).collect();
+    let many = (0..40).fold(String::new(), |many, at| many + &format!("[write.s{at}]\ntext = \"{at}\"\n"));
     let sandbox = Sandbox::new(&many);
     let mut command = sandbox.command(&["apply", "toy.toml", "--jobs", "40"]);
     // SAFETY: one system call between fork and exec.
