@@ -116,7 +116,7 @@ impl Model {
             shim::grads_in_single(&leaves).expect("parameters are leaves");
         }
         let (set_aside, rope) = (Vec::new(), RefCell::new(rope));
-        Ok(Self { network, head, head_vd, parameters, set_aside, non_finite, options, rope, config })
+        Ok(Self { config, network, head, head_vd, parameters, set_aside, non_finite, options, rope })
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.

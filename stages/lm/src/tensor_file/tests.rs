@@ -69,7 +69,7 @@ fn a_file_that_is_cut_short_or_written_to_is_an_error_and_no_signal() {
         save_tensors(&path, &[("x".to_owned(), tensor)]).expect("a writable folder");
         let file = TensorFile::open(&path).expect("whole");
         change(&path);
-        let message = file.read(&file.entries()[0]).err().expect("it changed").to_string();
+        let message = file.read(&file.entries()[0]).expect_err("it changed").to_string();
         assert!(message.contains("x.safetensors` changed while it was read"), "{message}");
     }
 }

@@ -13,6 +13,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use engine::artifact as mark;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use serde_json::json;
 
 use crate::artifacts::read_prompts;
@@ -69,7 +70,10 @@ fn repeated() -> RecordBatch {
 }
 
 fn parquet(path: &Path, batch: &RecordBatch) {
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    // Without a schema of Arrow beside Parquet's own, as other writers leave it.
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+    let file = File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();
 }
