@@ -101,7 +101,7 @@ fn a_file_that_wants_too_much_gives_its_error_in_little_memory() {
     hole(&at("hole.json"), "[{\"prompt\": \"a\"}, {\"prompt\": \"");
     hole(&at("hole.csv"), "prompt\na\n");
     std::fs::write(at("long-cell.csv"), format!("prompt,b\nx,y\n\"{}\",z\n", "y\n".repeat(1 << 20))).unwrap();
-    std::fs::write(at("wide.csv"), (0..20_000).map(|at| format!("c{at},")).collect::<String>() + "z\n1\n").unwrap();
+    std::fs::write(at("wide.csv"), (0..=20_000).map(|at| at.to_string()).collect::<Vec<_>>().join(",")).unwrap();
     std::fs::write(at("element.json"), format!("[{{\"prompt\": \"{}\"}}]", "y".repeat(2 << 20))).unwrap();
     std::fs::write(at("deep.jsonl"), format!("{{\"prompt\": {}", "[".repeat(500_000))).unwrap();
     parquet(&at("repeated.parquet"), &repeated());
