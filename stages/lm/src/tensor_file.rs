@@ -15,10 +15,11 @@ use tch::{Device, Kind, Tensor};
 use crate::checkpoint::{Error, element_type, kind_of, named, refuse_pickle};
 use crate::limits;
 
-/// Bytes that are read at a time.
-const PIECE: usize = 1 << 20;
-/// Bytes that are on their way to another element type or device at a time.
-const STAGING: usize = 16 << 20;
+/// Elements that are on their way at a time: few enough for the cache, and for libtorch to do them
+/// on the thread that asks, as it splits more than 32,768 among threads of its own.
+const COPIED: i64 = 32_000;
+/// Elements that are on their way to a GPU at a time.
+const SENT: i64 = 4 << 20;
 
 /// A file whose header has been read and found true.
 pub struct TensorFile {
@@ -129,67 +130,86 @@ impl TensorFile {
         if Identity::of(&file)? != self.identity {
             return Err(Error::Changed(self.path.clone()));
         }
-        let is_here = place.device() == Device::Cpu && place.kind() == entry.kind && place.is_contiguous();
-        let broken = if entry.length == 0 {
-            0
-        } else if is_here {
-            // SAFETY: the tensor is contiguous, on the CPU, and holds as many bytes as the header's shape comes to; it
-            // is looked at when it is full.
-            let bytes = unsafe { std::slice::from_raw_parts_mut(place.data_ptr().cast::<u8>(), entry.length) };
-            self.fill(&file, entry.kind, bytes, entry.begin)?
-        } else {
-            self.convert(&file, entry, place)?
-        };
+        let broken = if entry.length == 0 { 0 } else { self.copy(&file, entry, place)? };
         if Identity::of(&file)? != self.identity {
             return Err(Error::Changed(self.path.clone()));
         }
         Ok(broken)
     }
 
-    /// Reads through memory that another element type or device is copied from.
-    fn convert(&self, file: &fs_err::File, entry: &Entry, place: &Tensor) -> Result<u64, Error> {
-        let _guard = tch::no_grad_guard();
+    /// Reads through a little memory, from where libtorch copies to any element type and device. Without such a detour
+    /// the system would find the pages of a new tensor one by one while it reads, and take a third longer.
+    fn copy(&self, file: &fs_err::File, entry: &Entry, place: &Tensor) -> Result<u64, Error> {
         let flat = place.f_view([-1])?;
-        let width = entry.kind.elt_size_in_bytes();
-        let count = (STAGING / width).min(entry.length / width);
-        let staging = Tensor::f_empty([count as i64], (entry.kind, Device::Cpu))?;
-        let (mut broken, mut done) = (0, 0);
-        while done < entry.length / width {
-            let count = count.min(entry.length / width - done);
-            // SAFETY: as above, for a tensor that this call has made.
-            let bytes = unsafe { std::slice::from_raw_parts_mut(staging.data_ptr().cast::<u8>(), count * width) };
-            broken += self.fill(file, entry.kind, bytes, entry.begin + (done * width) as u64)?;
-            let (at, count) = (done as i64, count as i64);
-            flat.f_narrow(0, at, count)?.f_copy_(&staging.f_narrow(0, 0, count)?)?;
-            done += count as usize;
+        let total = (entry.length / entry.kind.elt_size_in_bytes()) as i64;
+        let is_here = place.device() == Device::Cpu;
+        let (threads, most) = if is_here { (num_threads(), COPIED) } else { (1, SENT) };
+        let share = (total as u64).div_ceil(threads as u64 * most as u64) as i64 * most;
+        let part = |begin: i64| Ok((begin, flat.f_narrow(0, begin, share.min(total - begin))?));
+        let parts = (0..total).step_by(share as usize).map(part).collect::<Result<Vec<_>, Error>>()?;
+        in_parallel(parts, |(begin, place)| {
+            let _guard = tch::no_grad_guard();
+            self.copy_part(file, entry, begin, &place, most)
+        })
+    }
+
+    /// Does so for a part of a tensor, `most` elements at a time.
+    fn copy_part(
+        &self,
+        file: &fs_err::File,
+        entry: &Entry,
+        begin: i64,
+        place: &Tensor,
+        most: i64,
+    ) -> Result<u64, Error> {
+        let (width, total) = (entry.kind.elt_size_in_bytes() as i64, place.numel() as i64);
+        let staging = Tensor::f_empty([most.min(total)], (entry.kind, Device::Cpu))?;
+        // A call of libtorch for each piece would take as long as the piece.
+        let is_plain = place.device() == Device::Cpu && place.kind() == entry.kind && place.is_contiguous();
+        let mut broken = 0;
+        for done in (0..total).step_by(most as usize) {
+            let count = most.min(total - done);
+            // SAFETY: the tensor was made here, is contiguous and on the CPU, and holds as many elements at least;
+            // nothing else looks at it.
+            let bytes =
+                unsafe { std::slice::from_raw_parts_mut(staging.data_ptr().cast::<u8>(), (count * width) as usize) };
+            read_at(file, &self.path, bytes, entry.begin + ((begin + done) * width) as u64)?;
+            broken += num_broken(bytes, entry.kind);
+            if is_plain {
+                // SAFETY: `place` is contiguous, on the CPU, of this element type, and has these elements; nothing else
+                // looks at it before it is full.
+                unsafe {
+                    let to = place.data_ptr().cast::<u8>().add((done * width) as usize);
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+                }
+            } else {
+                place.f_narrow(0, done, count)?.f_copy_(&staging.f_narrow(0, 0, count)?)?;
+            }
         }
         Ok(broken)
     }
+}
 
-    /// Reads bytes, on as many threads as libtorch has, and returns how many of their elements are broken.
-    fn fill(&self, file: &fs_err::File, kind: Kind, bytes: &mut [u8], begin: u64) -> Result<u64, Error> {
-        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1);
-        let share = bytes.len().div_ceil(threads).next_multiple_of(PIECE);
-        let read = |(part, begin): (&mut [u8], u64)| -> Result<u64, Error> {
-            let mut broken = 0;
-            for (index, piece) in part.chunks_mut(PIECE).enumerate() {
-                read_at(file, &self.path, piece, begin + (index * PIECE) as u64)?;
-                broken += num_broken(piece, kind);
-            }
-            Ok(broken)
-        };
-        let begins = (0..).map(|index: u64| begin + index * share as u64);
-        std::thread::scope(|scope| {
-            let mut shares = bytes.chunks_mut(share).zip(begins);
-            let first = shares.next();
-            let others: Vec<_> = shares.map(|share| scope.spawn(move || read(share))).collect();
-            let mut broken = first.map_or(Ok(0), read)?;
-            for other in others {
-                broken += other.join().expect("reading does not panic")?;
-            }
-            Ok(broken)
-        })
-    }
+/// As many threads as libtorch has.
+fn num_threads() -> i64 {
+    i64::from(tch::get_num_threads()).max(1)
+}
+
+/// Does parts of a work side by side, the first of them here, and adds up what comes of them.
+fn in_parallel<P: Send>(
+    parts: impl IntoIterator<Item = P>,
+    work: impl Fn(P) -> Result<u64, Error> + Sync,
+) -> Result<u64, Error> {
+    std::thread::scope(|scope| {
+        let (mut parts, work) = (parts.into_iter(), &work);
+        let first = parts.next();
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
+        let mut sum = first.map_or(Ok(0), work)?;
+        for other in others {
+            sum += other.join().expect("reading does not panic")?;
+        }
+        Ok(sum)
+    })
 }
 
 fn read_at(file: &fs_err::File, path: &Path, bytes: &mut [u8], begin: u64) -> Result<(), Error> {
@@ -201,16 +221,25 @@ fn read_at(file: &fs_err::File, path: &Path, bytes: &mut [u8], begin: u64) -> Re
 
 /// Counts infinities and what is no number: elements whose exponent is all ones.
 fn num_broken(bytes: &[u8], kind: Kind) -> u64 {
-    fn count<const N: usize>(bytes: &[u8], is_broken: impl Fn([u8; N]) -> bool) -> u64 {
-        bytes.as_chunks::<N>().0.iter().map(|element| u64::from(is_broken(*element))).sum()
-    }
     match kind {
-        Kind::Float => count(bytes, |element| u32::from_le_bytes(element) & 0x7f80_0000 == 0x7f80_0000),
-        Kind::BFloat16 => count(bytes, |element| u16::from_le_bytes(element) & 0x7f80 == 0x7f80),
-        Kind::Half => count(bytes, |element| u16::from_le_bytes(element) & 0x7c00 == 0x7c00),
-        Kind::Double => count(bytes, |element| u64::from_le_bytes(element) & (0x7ff << 52) == 0x7ff << 52),
+        Kind::Float => words(bytes, |element| u32::from_le_bytes(*element), 0x7f80_0000),
+        Kind::Double => words(bytes, |element: &[u8; 8]| (u64::from_le_bytes(*element) >> 32) as u32, 0x7ff0_0000),
+        Kind::BFloat16 => halves(bytes, 0x7f80),
+        Kind::Half => halves(bytes, 0x7c00),
         _ => 0,
     }
+}
+
+/// Counts elements with all bits of a mask, in numbers as wide as they are: the loop must fill the processor's lanes.
+fn words<const N: usize>(bytes: &[u8], word: impl Fn(&[u8; N]) -> u32, mask: u32) -> u64 {
+    let count = |piece: &[[u8; N]]| piece.iter().map(|element| u32::from(word(element) & mask == mask)).sum::<u32>();
+    bytes.as_chunks().0.chunks(1 << 20).map(|piece| u64::from(count(piece))).sum()
+}
+
+fn halves(bytes: &[u8], mask: u16) -> u64 {
+    let is_broken = |element: &[u8; 2]| u16::from(u16::from_le_bytes(*element) & mask == mask);
+    let count = |piece: &[[u8; 2]]| piece.iter().map(is_broken).sum::<u16>();
+    bytes.as_chunks().0.chunks(1 << 15).map(|piece| u64::from(count(piece))).sum()
 }
 
 #[cfg(test)]

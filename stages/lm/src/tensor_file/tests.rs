@@ -78,7 +78,7 @@ fn a_file_that_is_cut_short_or_written_to_is_an_error_and_no_signal() {
 fn tensors_come_to_any_place_and_what_is_no_number_is_counted() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("x.safetensors");
-    // More than a piece, and no whole number of them.
+    // More than is copied at a time, and no whole number of it.
     let values = Tensor::arange((3 << 20) + 5, (Kind::Float, Device::Cpu)).view([-1, 1]);
     for (at, value) in [(7, f64::NAN), (900_000, f64::INFINITY), ((3 << 20) + 4, f64::NEG_INFINITY)] {
         let _ = values.get(at).fill_(value);

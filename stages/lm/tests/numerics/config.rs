@@ -100,6 +100,10 @@ fn a_size_that_no_model_has_is_refused_before_anything_is_made_of_it() {
         // What is written by us has the base twice, and the newer key is the one that counts.
         assert!(refused("llama", &json!({ key: value, "rope_parameters": null })).contains(key), "{key} {value}");
     }
+    for theta in [1.0, 0.5, -1.0] {
+        let rope = json!({ "rope_parameters": { "rope_type": "default", "rope_theta": theta } });
+        assert!(refused("llama", &rope).contains("`rope_theta`"), "{theta}");
+    }
     let long = refused("llama", &json!({ "hidden_size": "x".repeat(1 << 20) }));
     assert!(long.len() < 200, "{} bytes", long.len());
 }
