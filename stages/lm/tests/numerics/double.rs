@@ -108,7 +108,7 @@ impl Follower {
 
 /// Puts the gradients of a batch of SFT into the parameters and returns the loss: through all logits at once, as the
 /// product's head computes in single precision.
-fn backward(model: &Model, rows: &Rows) -> f64 {
+pub(crate) fn backward(model: &Model, rows: &Rows) -> f64 {
     model.zero_grad().expect("parameters take gradients");
     let predictions = rows.predictions();
     let hidden = model.hidden(rows).index_select(0, &Tensor::from_slice(&predictions.positions));
