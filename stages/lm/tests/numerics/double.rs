@@ -101,7 +101,8 @@ impl Follower {
         };
         let at = |model: &Model, i: usize| model.parameters()[i].1.detach().to_kind(Kind::Double);
         let differs = relative(&moves(&|i| at(&self.model, i)), &moves(&|i| at(&exact.model, i)));
-        assert!(differs < 1e-2, "{what}: weights move otherwise by {differs} of their way");
+        let allowed = if exact.steps == 1 { 1e-2 } else { 2e-4 };
+        assert!(differs < allowed, "{what}: weights move otherwise by {differs} of their way");
         (loss, norm)
     }
 }
