@@ -79,7 +79,9 @@ pub(crate) fn tiny_model_of(model_type: &str, num_layers: i64, dir: &Path) -> lm
 /// Weights as they are, then thrice off by up to a millionth of themselves, some ten times what single precision rounds.
 ///
 /// Stored losses and rewards are claimed of all four: so they hold on a processor that adds in another order, and numbers
-/// that rounding could tip over, as by another token, are refused here first.
+/// that rounding could tip over, as by another token, are refused here first. Bounds are ten times the worst that was seen
+/// of all four under seven settings of libtorch, oneDNN and MKL (2e-6; of students on their own samples, whose teacher
+/// has forty steps of training behind it, 2e-5).
 pub(crate) const NOISES: [u64; 4] = [0, 1, 2, 3];
 
 /// Puts one of [`NOISES`] on the weights of the model in `dir`.

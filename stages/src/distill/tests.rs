@@ -230,9 +230,10 @@ fn micro_batches_give_the_gradients_of_the_whole_batch() {
 fn golden_steps() {
     for noise in NOISES {
         let school = School::shaken(noise);
-        for (method, golden) in [("logits", GOLDEN_LOGITS), ("on-policy", GOLDEN_ON_POLICY)] {
+        let methods = [("logits", GOLDEN_LOGITS, 2e-5), ("on-policy", GOLDEN_ON_POLICY, 2e-4)];
+        for (method, golden, bound) in methods {
             let losses = curve(&school.train(method, &school.config(method, &json!({ "steps": 5 }))), "loss");
-            let near = losses.iter().zip(golden).all(|(loss, golden)| (loss - golden).abs() < 1e-4);
+            let near = losses.iter().zip(golden).all(|(loss, golden)| (loss - golden).abs() < bound);
             assert!(near, "noise {noise}, {method}: {losses:?}");
         }
     }

@@ -74,26 +74,26 @@ impl Follower {
 
     /// Takes `exact`'s next step from where it stands, and holds loss, gradients, norm and weights to its own.
     ///
-    /// Single precision rounds by 6e-8; sums of some dozen terms through some dozen layers make 1e-6 of it, and ten times
-    /// that is allowed. A gradient that all but cancels is held to a hundredth of the whole gradient's norm. AdamW divides
-    /// by the root of the square: where a gradient is near zero its sign is rounding, which the weights' bound leaves
-    /// room for.
+    /// Bounds are ten times the worst that was seen of these models under seven settings of libtorch, oneDNN and MKL, from
+    /// SSE to AVX-512: 2.1e-7 of the loss, 2.0e-6 of the norm, 9.3e-6 of a gradient. A gradient that all but cancels is held
+    /// to a hundredth of the whole one. AdamW divides by the root of the square: where a gradient is near zero, its
+    /// sign is rounding, and the first step has no mean to outweigh it (6e-4 of the way, 2e-5 from the second on).
     pub(crate) fn follow(&mut self, exact: &mut Training, rows: &Rows, what: &str) -> (f64, f64) {
         self.model.copy_weights_from(&exact.model);
         self.optimiser.restore(&exact.state()).expect("the same parameters");
         let before: Vec<Tensor> = exact.model.parameters().iter().map(|(_, parameter)| parameter.copy()).collect();
         let found = sft_loss(&self.model, rows);
         let (loss, norm) = exact.step(rows);
-        assert!((found - loss).abs() < 1e-5 * loss, "{what}: loss {found}, in double precision {loss}");
+        assert!((found - loss).abs() < 2e-6 * loss, "{what}: loss {found}, in double precision {loss}");
         let parameters = || self.model.parameters().iter().zip(exact.model.parameters());
         for ((name, single), (_, double)) in parameters() {
             let (single, double) = (gradient(single), gradient(double));
             let differs = size(&(single.to_kind(Kind::Double) - &double));
-            let allowed = 1e-5 * size(&double).max(0.01 * norm);
+            let allowed = 1e-4 * size(&double).max(0.01 * norm);
             assert!(differs <= allowed, "{what}: gradient of {name} is off by {differs}, allowed {allowed}");
         }
         let clipped = clip_grad_norm(self.model.parameters(), 1.0).expect("gradients");
-        assert!((clipped - norm).abs() < 1e-5 * norm, "{what}: norm {clipped}, in double precision {norm}");
+        assert!((clipped - norm).abs() < 2e-5 * norm, "{what}: norm {clipped}, in double precision {norm}");
         self.optimiser.step(exact.lr).expect("matching shapes");
         let moves = |to: &dyn Fn(usize) -> Tensor| {
             let all: Vec<Tensor> = before.iter().enumerate().map(|(i, from)| (to(i) - from).view(-1)).collect();
@@ -101,14 +101,15 @@ impl Follower {
         };
         let at = |model: &Model, i: usize| model.parameters()[i].1.detach().to_kind(Kind::Double);
         let differs = relative(&moves(&|i| at(&self.model, i)), &moves(&|i| at(&exact.model, i)));
-        assert!(differs < 1e-2, "{what}: weights move otherwise by {differs} of their way");
+        let allowed = if exact.steps == 1 { 1e-2 } else { 2e-4 };
+        assert!(differs < allowed, "{what}: weights move otherwise by {differs} of their way");
         (loss, norm)
     }
 }
 
 /// Puts the gradients of a batch of SFT into the parameters and returns the loss: through all logits at once, as the
 /// product's head computes in single precision.
-fn backward(model: &Model, rows: &Rows) -> f64 {
+pub(crate) fn backward(model: &Model, rows: &Rows) -> f64 {
     model.zero_grad().expect("parameters take gradients");
     let predictions = rows.predictions();
     let hidden = model.hidden(rows).index_select(0, &Tensor::from_slice(&predictions.positions));

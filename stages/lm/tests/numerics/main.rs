@@ -2,7 +2,9 @@
 //!
 //! Everything runs on one thread of the CPU, from fixed seeds; `gpu` runs the GPU's path on a simulated one. Each claim holds
 //! on every processor: equal bits within one process; against stored numbers, double precision or single steps from it;
-//! tokens, where noise far above rounding leaves them alone ([`shaken`]).
+//! tokens, where noise far above rounding leaves them alone ([`shaken`]). Bounds of single precision are between two and a
+//! half and twenty times the worst that was seen under seven settings of libtorch, oneDNN and MKL, from SSE to AVX-512,
+//! among which the worst itself differs by a third.
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
 

@@ -2,21 +2,33 @@
 //!
 //! A fixture is a model's folder (`config.json`, `model.safetensors`) with a `reference.safetensors` beside them:
 //! `ids` and `lengths` (integers: packed rows), `logits` ([n, v], in packed order), `greedy` ([rows, k]: the next k
-//! likeliest tokens of each row), `loss` (the mean over all predictions) and `grad.NAME` of every parameter. Logits must be
-//! met within 2e-5, which is what transformers keeps between its own attention implementations, the loss within 1e-5 of
-//! itself, each gradient within 1e-5 of its norm, and the tokens exactly. The references are of double precision, and
-//! `make.py` takes only rows whose likeliest tokens are ten times that bound apart, and whose routers choose as clearly:
-//! that the tokens are exact follows from the bound, on any processor.
+//! likeliest tokens of each row), `loss` (the mean over all predictions) and `grad.NAME` of every parameter.
+//!
+//! All is of double precision, loss apart written in single, and met in double precision as closely as that allows: this is
+//! where an error of the maths shows. Single precision must come within [`SINGLE`], some ten times the worst that was seen
+//! under seven settings of libtorch, oneDNN and MKL. The tokens must be exact in both: `make.py` takes only rows whose likeliest tokens
+//! are four times the bound of logits apart, and whose routers choose as clearly, so exact tokens follow from the
+//! bound, on any processor.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use lm::{Kind, Model, Options, Request, Rows, Sampling, Tensor, generate};
+use lm::{Device, Kind, Model, Options, Request, Rows, Sampling, Tensor, generate};
 
-use crate::{assert_close, gradient, sft_loss};
+use crate::{assert_close, double, gradient, sft_loss};
 
 type Reference = BTreeMap<String, Tensor>;
+
+/// How near a model must come: logits, absolutely; the loss, of itself; each gradient, of its norm.
+struct Bounds {
+    logits: f64,
+    loss: f64,
+    gradients: f64,
+}
+
+const DOUBLE: Bounds = Bounds { logits: 1e-6, loss: 1e-12, gradients: 1e-7 };
+const SINGLE: Bounds = Bounds { logits: 5e-5, loss: 1e-6, gradients: 4e-5 };
 
 #[test]
 fn fixtures_from_transformers_are_met() {
@@ -24,7 +36,8 @@ fn fixtures_from_transformers_are_met() {
     let mut met = 0;
     for entry in std::fs::read_dir(&root).expect("the folder of fixtures").flatten() {
         if entry.path().join("reference.safetensors").exists() {
-            meet(&entry.path());
+            meet(&entry.path(), Kind::Double, &DOUBLE);
+            meet(&entry.path(), Kind::Float, &SINGLE);
             met += 1;
         }
     }
@@ -33,9 +46,9 @@ fn fixtures_from_transformers_are_met() {
     }
 }
 
-fn meet(dir: &Path) {
-    let name = dir.display().to_string();
-    let model = Model::load(dir, &Options::default()).expect("a model's folder");
+fn meet(dir: &Path, dtype: Kind, bounds: &Bounds) {
+    let name = format!("{} in {dtype:?}", dir.display());
+    let model = Model::load(dir, &Options { device: Device::Cpu, dtype }).expect("a model's folder");
     let file = dir.join("reference.safetensors");
     let reference: Reference = lm::checkpoint::load_tensors(&file).expect("a safetensors file").into_iter().collect();
     let (ids, lengths) = (integers(&reference["ids"]), integers(&reference["lengths"]));
@@ -45,16 +58,17 @@ fn meet(dir: &Path) {
         rows.push(&ids[start..start + length as usize]);
         start += length as usize;
     }
-    meet_gradients(&name, &model, &rows, &reference);
+    meet_gradients(&name, &model, &rows, &reference, bounds);
     let _guard = lm::no_grad_guard();
-    assert_close(&model.logits(&model.hidden(&rows)), &reference["logits"], 2e-5, &name);
+    assert_close(&model.logits(&model.hidden(&rows)), &reference["logits"], bounds.logits, &name);
     meet_greedy(&name, &model, &rows, &reference["greedy"]);
 }
 
-fn meet_gradients(name: &str, model: &Model, rows: &Rows, reference: &Reference) {
-    let loss = sft_loss(model, rows);
+fn meet_gradients(name: &str, model: &Model, rows: &Rows, reference: &Reference, bounds: &Bounds) {
+    // The product's head computes in single precision whatever the model's type.
+    let loss = if model.dtype() == Kind::Double { double::backward(model, rows) } else { sft_loss(model, rows) };
     let expected = reference["loss"].double_value(&[]);
-    assert!((loss - expected).abs() <= 1e-5 * expected, "{name}: loss {loss}, expected {expected}");
+    assert!((loss - expected).abs() <= bounds.loss * expected, "{name}: loss {loss}, expected {expected}");
     for (parameter, tensor) in model.parameters() {
         let Some(expected) = reference.get(&format!("grad.{parameter}")) else {
             assert!(parameter.ends_with("e_score_correction_bias"), "{name}: no gradient of {parameter}");
@@ -62,7 +76,10 @@ fn meet_gradients(name: &str, model: &Model, rows: &Rows, reference: &Reference)
             continue;
         };
         let (norm, difference) = (norm(expected), norm(&(gradient(tensor) - expected)));
-        assert!(difference <= 1e-5 * norm, "{name}: gradient of {parameter} is off by {difference} of {norm}");
+        assert!(
+            difference <= bounds.gradients * norm,
+            "{name}: gradient of {parameter} is off by {difference} of {norm}"
+        );
     }
 }
 
