@@ -153,9 +153,9 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
 }
 
 /// Reads a file, and waits for no pipe.
-fn read_file(path: &Path) -> Result<Vec<u8>, store::Error> {
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    store::open_file(path)?.read_to_end(&mut bytes)?;
+    outside::open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

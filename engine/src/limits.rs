@@ -5,6 +5,9 @@
 /// Stages of a workflow, variants of `each` counted. None can raise it: plans are made in a second for a tenth of it.
 pub const STAGES: usize = 100_000;
 
+/// Bytes of a workflow file, and of each that it extends.
+pub const FILE_BYTES: u64 = 64 << 20;
+
 /// Seconds of any duration in `run`: ten years.
 pub const SECONDS: u64 = 3_650 * 86_400;
 

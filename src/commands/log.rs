@@ -49,7 +49,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
             let path = run::stage_log(&store.runs_dir().join(&history.id), &named.stage);
             let made = named.record.as_ref().filter(|made| history.settled(&named.stage) == Some(made.fingerprint));
             compare(&store, made, &path);
-            match fs_err::File::open(&path) {
+            match outside::open(&path).map_err(std::io::Error::from) {
                 Ok(file) => print_run(global, &store, history, file, args.follow),
                 Err(error) => print_kept(global, &store, &named, Some(&error)),
             }
@@ -77,7 +77,7 @@ fn print_orphan(global: &Global, store: &Store, stage: &str) -> Option<Result<St
     let mute = history::newest_first_about(store, stage).ok()?.filter(|history| history.begun().is_none());
     let log = |history: History| {
         let path = run::stage_log(&store.runs_dir().join(&history.id), stage);
-        Some((history.id, std::fs::File::open(path).ok()?))
+        Some((history.id, outside::open(&path).ok()?))
     };
     let (id, file) = { mute }.find_map(log)?;
     ui::note(&format!("the history of {id} is gone, so which workflow's log this is cannot be told"));

@@ -17,6 +17,8 @@ use crate::ui::{self, Style, bytes, count, duration};
 
 /// The version of saved plans.
 const FORMAT: u32 = 1;
+/// A saved plan of a hundred thousand stages is smaller.
+const PLAN_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,7 +48,7 @@ impl SavedPlan {
     /// Reads a saved plan, if that is what the user named and not a workflow.
     pub(crate) fn read(args: &WorkflowArgs, selection: &SelectionArgs) -> Result<Option<Self>> {
         // No workflow begins with a brace; a file that is not there is told of where workflows are loaded.
-        let text = fs_err::read_to_string(&args.file).unwrap_or_default();
+        let text = outside::read_text(&args.file, PLAN_BYTES, "").unwrap_or_default();
         if !text.trim_start().starts_with('{') {
             return Ok(None);
         }

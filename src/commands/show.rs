@@ -81,7 +81,7 @@ fn show_unfinished(global: &Global, store: &Store, named: &Named, history: &Hist
     let state = stage_state(store, history, &named.stage);
     let metrics = run::stage_metrics(&store.runs_dir().join(&history.id), &named.stage);
     let workflow = history.begun().map_or("?", |begun| begun.workflow);
-    let with_curve = |with: fn(fs_err::File) -> Result<()>| match fs_err::File::open(&metrics) {
+    let with_curve = |with: fn(fs_err::File) -> Result<()>| match outside::open(&metrics) {
         Ok(file) => with(file),
         // It is made with the first step.
         Err(_) => Ok(()),

@@ -139,7 +139,7 @@ fn is_past(time: SystemTime) -> bool {
 
 /// Returns whether the bytes at `path` are those of a hash.
 pub(super) fn has_bytes(path: &Path, hash: &BlobHash) -> io::Result<bool> {
-    let mut file = fs_err::File::open(path)?.into_parts().0;
+    let mut file = outside::open(path)?.into_parts().0;
     let found = if hash.is_sha256() {
         hex(hashed(Sha256::new(), &mut file)?)
     } else {

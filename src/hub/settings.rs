@@ -113,7 +113,7 @@ pub(super) fn repo(id: &HubId, revision: &str) -> Repo {
 /// Returns what a small file says; one that is not small has nothing to say.
 pub(super) fn small_text(path: &Path) -> Option<String> {
     let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(LONGEST_LINE).read_to_string(&mut text).ok()?;
+    outside::open(path).ok()?.take(LONGEST_LINE).read_to_string(&mut text).ok()?;
     Some(text)
 }
 

@@ -25,6 +25,8 @@ use super::checked::Checked;
 use super::names::{BlobHash, Commit, RepoPath};
 use super::settings::{repo, small_text};
 
+/// Bytes of a list of what has been checked; the hub lists at most a hundred thousand files.
+const LIST_BYTES: u64 = 64 << 20;
 const REFS: &str = "refs";
 const SNAPSHOTS: &str = "snapshots";
 const CHECKED: &str = "checked";
@@ -69,7 +71,7 @@ pub(super) fn commit(store: &Path, id: &HubId) -> Option<Commit> {
 /// Returns what is known of the files at a commit; nothing where there is no list.
 pub(super) fn checked(store: &Path, id: &HubId, commit: &Commit) -> Option<Checked> {
     let list = there(store, id, CHECKED)?.join(name(id, commit));
-    Checked::parse(&fs_err::read_to_string(list).ok()?)
+    Checked::parse(&outside::read_text(&list, LIST_BYTES, "").ok()?)
 }
 
 /// Puts a snapshot of `files`, all of which have been checked, into its place, and lets the revision stand for it.

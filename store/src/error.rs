@@ -64,12 +64,15 @@ pub enum Error {
         /// The link.
         path: PathBuf,
     },
-    /// A pipe, a device, a folder where a file is expected.
+    /// A pipe, a device, a folder where the store makes a file.
     #[error("`{path}` is not a file")]
     NotAFile {
         /// Its path.
         path: PathBuf,
     },
+    /// A file of the user's that is none.
+    #[error(transparent)]
+    Refused(outside::Error),
     /// A path that a worker or another program named, and that lies elsewhere.
     #[error("`{path}` does not lie inside `{folder}`")]
     Outside {
@@ -121,6 +124,15 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<outside::Error> for Error {
+    fn from(error: outside::Error) -> Self {
+        match error {
+            outside::Error::Io(error) => Self::Io(error),
+            refused => Self::Refused(refused),
+        }
+    }
 }
 
 fn moved(quarantine: Option<&PathBuf>) -> String {

@@ -145,3 +145,20 @@ fn a_name_that_no_file_can_have_is_refused_before_anything_runs() {
     sandbox.ok(&["apply", "toy.toml"]);
     assert!(sandbox.ok(&["show", &c]).contains("loss"));
 }
+
+/// A pipe without a writer would be waited for, and a device never ends.
+#[test]
+fn a_workflow_or_what_it_extends_that_is_no_file_is_refused_at_once() {
+    let sandbox = Sandbox::new("[write.a]\n");
+    let made = std::process::Command::new("mkfifo").arg(sandbox.root().join("pipe")).status().unwrap();
+    assert!(made.success());
+    for (name, what) in [("pipe", "a named pipe"), ("/dev/zero", "a device")] {
+        sandbox.write("w.toml", &format!("extends = \"{name}\"\n[write.a]\n"));
+        for command in ["check", "plan", "apply"] {
+            let refused = sandbox.run(&[command, "w.toml"]);
+            assert!(refused.code == Some(2) && refused.stderr.contains(what), "{name}: {refused}");
+            let direct = sandbox.run(&[command, name]);
+            assert_eq!(direct.code, Some(2), "{name}: {direct}");
+        }
+    }
+}

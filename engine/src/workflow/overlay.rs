@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{Entry, Node, Table, Value, parse, parse_value, range_in};
 use crate::diagnostic::{Diagnostic, Place, Sources};
+use crate::limits;
 
 /// The layers of a workflow before stages are expanded.
 #[derive(Debug, Default)]
@@ -64,7 +65,12 @@ fn read_extended(
     above: &mut Vec<PathBuf>,
 ) -> Result<Table, std::io::Error> {
     let file = fs_err::canonicalize(file)?;
-    let mut own = parse(sources, &file, fs_err::read_to_string(&file)?, diagnostics);
+    let mut own = parse(
+        sources,
+        &file,
+        outside::read_text(&file, limits::FILE_BYTES, "a workflow is a text of some pages")?,
+        diagnostics,
+    );
     let Some(extends) = own.remove("extends") else { return Ok(own) };
     above.push(file.clone());
     let Some(base) = base_file(&file, &extends, above, diagnostics) else { return Ok(own) };

@@ -44,6 +44,15 @@ pub enum Error {
     },
 }
 
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            refused => Self::new(std::io::ErrorKind::InvalidInput, refused),
+        }
+    }
+}
+
 /// Opens a file for reading. A folder, a named pipe, a device or a socket is refused at once.
 pub fn open(path: &Path) -> Result<fs_err::File, Error> {
     // Without this a named pipe that has no writer would be waited for.
@@ -75,7 +84,7 @@ pub fn read_text_if_there(path: &Path, most: u64, help: &'static str) -> Result<
 /// The size is not asked for first: a file that grows meanwhile is cut off at the limit all the same.
 fn text(path: &Path, file: &File, most: u64, help: &'static str) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| named(path, &error))?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| named(path, error))?;
     if bytes.len() as u64 > most {
         return Err(Error::TooLarge { path: path.to_owned(), most, help });
     }
@@ -86,7 +95,7 @@ fn text(path: &Path, file: &File, most: u64, help: &'static str) -> Result<Strin
 fn refusal(path: &Path, error: std::io::Error) -> Error {
     match std::fs::metadata(path).ok().and_then(|data| sort(data.file_type())) {
         Some(what) => Error::NotAFile { path: path.to_owned(), what },
-        None => Error::Io(named(path, &error)),
+        None => Error::Io(named(path, error)),
     }
 }
 
@@ -101,8 +110,16 @@ fn sort(kind: FileType) -> Option<&'static str> {
     table.into_iter().find(|(is, _)| *is).map(|(_, what)| what)
 }
 
-fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
-    std::io::Error::new(error.kind(), format!("failed to read `{}`: {error}", path.display()))
+/// Says which path an error is about; the system's own error stays behind it.
+fn named(path: &Path, source: std::io::Error) -> std::io::Error {
+    std::io::Error::new(source.kind(), Named { path: path.to_owned(), source })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read `{}`: {source}", path.display())]
+struct Named {
+    path: PathBuf,
+    source: std::io::Error,
 }
 
 #[cfg(test)]
