@@ -7,7 +7,9 @@
 //! ```
 //! A lock that can be taken has no owner, so the folder beside it is rubbish of a process that was killed.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +22,8 @@ use crate::lock::{lock_error, locked};
 use crate::path::below;
 use crate::root::Root;
 use crate::{Store, layout, publish};
+
+const LOCK: &str = "lock";
 
 /// The scratch folder of one process; nothing on disk before the first file.
 #[derive(Debug, Default)]
@@ -117,53 +121,69 @@ impl Store {
     /// Removes the folders of processes that were killed, and returns how many processes there were.
     pub fn sweep_attempts(&self) -> Result<usize> {
         let mut swept = 0;
-        for (folder, is_owned) in self.scratch_folders()? {
-            if !is_owned {
-                remove(&self.root, &folder)?;
-                swept += 1;
-            }
+        for folder in self.scratch_folders()? {
+            // The lock is held until the folder is gone: a process that has made this lock a moment ago and waits for it then
+            // sees that it was removed.
+            let _held = match self.owner(&folder)? {
+                Owner::Lives => continue,
+                Owner::Killed(lock) => Some(lock),
+                Owner::None => None,
+            };
+            remove(&self.root, &folder)?;
+            swept += 1;
         }
         Ok(swept)
     }
 
     /// Returns whether a process, this one included, has attempts here.
     pub fn has_attempts(&self) -> Result<bool> {
-        Ok(self.scratch_folders()?.iter().any(|(_, is_owned)| *is_owned))
+        for folder in self.scratch_folders()? {
+            if matches!(self.owner(&folder)?, Owner::Lives) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns whether the process with this folder of scratch lives.
     pub(crate) fn lives(&self, process: &str) -> Result<bool> {
-        Ok(self.has_owner(&lock_of(&layout::attempts().join(process)))?.unwrap_or(false))
+        Ok(matches!(self.owner(&layout::attempts().join(process))?, Owner::Lives))
     }
 
-    /// Returns the folder of each process, and whether the process lives.
-    fn scratch_folders(&self) -> Result<Vec<(PathBuf, bool)>> {
-        let mut found = Vec::new();
-        for (path, file_type) in self.root.entries(layout::attempts())? {
-            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
-            if is_lock {
-                found.extend(self.has_owner(&path)?.map(|is_owned| (path.with_extension(""), is_owned)));
-            } else if file_type == FileType::Directory && self.root.stat(&lock_of(&path))?.is_none() {
-                // The lock is made first and removed last.
-                found.push((path, false));
-            }
-        }
-        Ok(found)
+    /// Returns the folders of all processes, those included of which only the lock or only the folder is there.
+    fn scratch_folders(&self) -> Result<BTreeSet<PathBuf>> {
+        let folder_of = |(path, file_type): (PathBuf, FileType)| {
+            let is_lock = path.extension().is_some_and(|extension| extension == LOCK);
+            if is_lock { Some(path.with_extension("")) } else { (file_type == FileType::Directory).then_some(path) }
+        };
+        Ok(self.root.entries(layout::attempts())?.into_iter().filter_map(folder_of).collect())
     }
 
-    /// Returns whether the process that a lock belongs to lives; nothing if it has just removed the lock.
-    fn has_owner(&self, lock: &Path) -> Result<Option<bool>> {
-        let Ok(file) = self.root.open_file(lock) else { return Ok(None) };
+    fn owner(&self, folder: &Path) -> Result<Owner> {
+        let lock = lock_of(folder);
+        let file = match self.root.open_file(&lock) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(Owner::None),
+            file => file?,
+        };
         match file.try_lock() {
-            Ok(()) => Ok(Some(false)),
-            Err(TryLockError::WouldBlock) => Ok(Some(true)),
-            Err(TryLockError::Error(error)) => Err(lock_error(error, &self.root.path().join(lock))),
+            Ok(()) => Ok(Owner::Killed(file)),
+            Err(TryLockError::WouldBlock) => Ok(Owner::Lives),
+            Err(TryLockError::Error(error)) => Err(lock_error(error, &self.root.path().join(&lock))),
         }
     }
 }
 
+/// Whose a folder of scratch is.
+enum Owner {
+    Lives,
+    /// A process that was killed; its lock is held until this is dropped.
+    Killed(File),
+    /// There is no lock. It is made before the folder and removed after it.
+    None,
+}
+
 fn lock_of(folder: &Path) -> PathBuf {
-    folder.with_added_extension("lock")
+    folder.with_added_extension(LOCK)
 }
 
 /// Removes folder, then lock: a lock without a folder is swept again.
@@ -196,6 +216,33 @@ mod tests {
         drop(mine);
         drop(store);
         assert_eq!(fs_err::read_dir(attempts).unwrap().count(), 0);
+    }
+
+    /// A process that begins makes its lock, takes it and then makes its folder. One that could take it from a sweep that is at
+    /// work would lose the folder.
+    #[test]
+    fn a_lock_is_held_until_its_folder_is_gone() {
+        const FILES: usize = 2_000;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (folder, lock) = (dir.path().join("attempts/1"), dir.path().join("attempts/1.lock"));
+        fs_err::create_dir_all(&folder).unwrap();
+        for file in 0..FILES {
+            fs_err::write(folder.join(file.to_string()), b"").unwrap();
+        }
+        fs_err::write(&lock, b"").unwrap();
+        let taken_late = std::thread::scope(|scope| {
+            let sweep = scope.spawn(|| store.sweep_attempts().unwrap());
+            let mut taken_late = 0;
+            while !sweep.is_finished() {
+                // Looked at first: a lock that is taken before the sweep has begun only keeps it away.
+                let is_begun = fs_err::read_dir(&folder).map_or(0, Iterator::count) < FILES;
+                let is_taken = File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok());
+                taken_late += usize::from(is_begun && is_taken && lock.exists());
+            }
+            taken_late
+        });
+        assert_eq!(taken_late, 0);
     }
 
     #[test]
