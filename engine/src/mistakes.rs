@@ -24,17 +24,20 @@ pub fn refusals(
     if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let (stages, requests) = requests(workflow, asked);
-    let answers = check(worker, cache_dir, requests.into_iter())?;
+    let stages = asked_about(workflow, asked);
+    let answers = check(worker, cache_dir, stages.iter().map(|node| request(&workflow.graph[*node])))?;
     Ok(stages.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect())
 }
 
 /// Returns what is to be asked of a worker, and about which stages.
 pub(crate) fn requests(workflow: &Workflow, asked: &BTreeSet<StageName>) -> (Vec<NodeIndex>, Vec<CheckRequest>) {
-    let is_asked = |node: &NodeIndex| asked.contains(&workflow.graph[*node].name);
-    let stages: Vec<NodeIndex> = workflow.graph.node_indices().filter(is_asked).collect();
+    let stages = asked_about(workflow, asked);
     let requests = stages.iter().map(|node| request(&workflow.graph[*node])).collect();
     (stages, requests)
+}
+
+fn asked_about(workflow: &Workflow, asked: &BTreeSet<StageName>) -> Vec<NodeIndex> {
+    workflow.graph.node_indices().filter(|node| asked.contains(&workflow.graph[*node].name)).collect()
 }
 
 /// Does the same, and returns the reasons as mistakes in the file.

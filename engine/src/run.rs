@@ -64,8 +64,8 @@ impl Run {
     pub fn record(&mut self, events: &[Event]) -> std::io::Result<()> {
         let time = now();
         for event in events.iter().filter(|event| !matches!(event, Event::Progress { .. })) {
-            let line = serde_json::to_vec(&Line { v: VERSION, time: &time, event })?;
-            let line = [seal(&self.id, &line).as_slice(), b"\n"].concat();
+            let mut line = seal(&self.id, serde_json::to_vec(&Line { v: VERSION, time: &time, event })?);
+            line.push(b'\n');
             self.file()?.write_all(&line)?;
         }
         Ok(())

@@ -134,7 +134,7 @@ pub async fn apply(
     dispatcher.begin();
     let mut first = None;
     loop {
-        dispatcher.advance();
+        dispatcher.advance()?;
         // Events come before the ends of attempts that sent them.
         let mut events: Vec<Event> = first.take().into_iter().collect();
         while let Ok(event) = receiver.try_recv() {
@@ -145,6 +145,10 @@ pub async fn apply(
         }
         events.extend(dispatcher.told());
         tell(&events, &mut run, &mut on_event)?;
+        if dispatcher.has_more() {
+            tokio::task::yield_now().await;
+            continue;
+        }
         if dispatcher.is_idle() {
             break;
         }
@@ -171,6 +175,7 @@ pub(crate) async fn look_at_inputs(
     tokio::select! {
         digests = off_thread(move || {
             store.sweep_attempts()?;
+            store.look_through_journal()?;
             hash_each(inputs, &store)
         }) => Ok(Some(digests?)),
         Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => Ok(None),

@@ -22,7 +22,10 @@ pub(crate) struct Audience {
 
 /// A way to speak to them.
 #[derive(Clone)]
-pub(crate) struct Speaker(Arc<Queue>);
+pub(crate) struct Speaker {
+    queue: Arc<Queue>,
+    json: bool,
+}
 
 #[derive(Default)]
 struct Queue {
@@ -42,14 +45,16 @@ struct Said {
 
 enum What {
     Event(Event),
+    /// A stage is fresh. Where no JSON is wanted only their number is shown, so their names need not be copied.
+    Fresh,
     Note(&'static str),
 }
 
 impl Audience {
     /// Begins to show; events as JSON if `json`.
     pub(crate) fn begin(json: bool) -> Self {
-        let speaker = Speaker(Arc::default());
-        let queue = Arc::clone(&speaker.0);
+        let speaker = Speaker { queue: Arc::default(), json };
+        let queue = Arc::clone(&speaker.queue);
         Self { speaker, thread: std::thread::spawn(move || show(&queue, json)) }
     }
 
@@ -59,8 +64,8 @@ impl Audience {
 
     /// Waits until all that was said is shown.
     pub(crate) fn end(self) {
-        self.speaker.0.said().is_over = true;
-        self.speaker.0.more.notify_one();
+        self.speaker.queue.said().is_over = true;
+        self.speaker.queue.more.notify_one();
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
@@ -70,11 +75,13 @@ impl Audience {
 impl Speaker {
     pub(crate) fn event(&self, event: &Event) {
         let is_progress = matches!(event, Event::Progress { .. });
-        self.0.say(What::Event(event.clone()), !is_progress);
+        let is_counted = !self.json && matches!(event, Event::Fresh { .. });
+        let what = if is_counted { What::Fresh } else { What::Event(event.clone()) };
+        self.queue.say(what, !is_progress);
     }
 
     pub(crate) fn note(&self, text: &'static str) {
-        self.0.say(What::Note(text), false);
+        self.queue.say(What::Note(text), false);
     }
 }
 
@@ -120,6 +127,7 @@ fn show(queue: &Queue, json: bool) {
         for what in said {
             match what {
                 What::Event(event) => progress.show(&event),
+                What::Fresh => progress.count_fresh(),
                 What::Note(text) => ui::note(text),
             }
         }

@@ -36,6 +36,10 @@ impl Progress {
         Self { json, bars, running: HashMap::new(), fresh: 0 }
     }
 
+    pub(crate) fn count_fresh(&mut self) {
+        self.fresh += 1;
+    }
+
     pub(crate) fn show(&mut self, event: &Event) {
         if self.json {
             json(&format!("{}\n", serde_json::to_string(event).expect("an event is plain data")));
@@ -43,7 +47,7 @@ impl Progress {
         }
         match event {
             Event::RunStarted { .. } | Event::Checkpoint { .. } => {}
-            Event::Fresh { .. } => self.fresh += 1,
+            Event::Fresh { .. } => self.count_fresh(),
             Event::Waiting { stage } => self.say(&format!("{stage}: another run is at it; waiting for its result")),
             Event::Started { stage, kind, attempt, resumed_from, .. } => {
                 self.started(stage, kind, *attempt, *resumed_from);

@@ -102,7 +102,7 @@ impl Store {
     /// Writes a small file with a check of itself and its name, durably.
     pub(crate) fn put_sealed(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(value).map_err(|source| Error::Encode { path: path.to_owned(), source })?;
-        self.replace(path, &seal(&path.to_string_lossy(), &bytes))
+        self.replace(path, &seal(&path.to_string_lossy(), bytes))
     }
 
     /// Returns what a small file says, nothing if it is not there or not as it was written.

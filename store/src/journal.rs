@@ -167,6 +167,10 @@ impl Journal {
         Ok(torn)
     }
 
+    pub(crate) fn look_through(&self) -> Result<()> {
+        self.look().map(drop)
+    }
+
     /// Looks through what has been appended since the last time, by any process.
     fn look(&self) -> Result<MutexGuard<'_, Seen>> {
         let mut seen = self.open()?;

@@ -59,7 +59,7 @@ pub use error::{Error, Result};
 pub use lock::StageLock;
 pub use path::{MemberPath, NotInside};
 pub use publish::Unsynced;
-pub use record::{OutputRecord, Outputs, Record, Source};
+pub use record::{Glance, OutputRecord, Outputs, Record, Source};
 pub use removal::Made;
 pub use rows::RowsRecord;
 pub use scratch::AttemptDir;

@@ -3,6 +3,7 @@
 //! Both stand in one line of the journal. A second record of the same fingerprint with other outputs means that the
 //! stage is not deterministic: the first stays in force, the other is kept after it and marked.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -119,17 +120,42 @@ impl Store {
         self.journal.find(fingerprint, |line| decode(line).filter(|record| record.deterministic))
     }
 
+    /// Looks through the whole journal, so that no later question has to.
+    pub fn look_through_journal(&self) -> Result<()> {
+        self.journal.look_through()
+    }
+
     /// Returns the digest of each output of the record that is in force, if every one is present: the stage is fresh.
     pub fn fresh_outputs(&self, fingerprint: &Digest) -> Result<Option<Outputs>> {
+        self.outputs_if_present(fingerprint, |digest| self.is_intact(digest).unwrap_or(false))
+    }
+
+    /// Returns the same as far as it can be told without reading an object, however large.
+    pub fn glance(&self, fingerprint: &Digest) -> Result<Glance> {
+        let is_sure = Cell::new(true);
+        let outputs = self.outputs_if_present(fingerprint, |_| {
+            is_sure.set(false);
+            true
+        })?;
+        Ok(match outputs {
+            None => Glance::Stale,
+            Some(_) if !is_sure.get() => Glance::Unsure,
+            Some(outputs) => Glance::Fresh(outputs),
+        })
+    }
+
+    /// `is_intact` is asked about objects that may have been written to.
+    fn outputs_if_present(&self, fingerprint: &Digest, is_intact: impl Fn(&Digest) -> bool) -> Result<Option<Outputs>> {
         let decode =
-            |line: Line<'_>| serde_json::from_str(line.record).ok().filter(|glance: &Glance| glance.deterministic);
-        let glance = self.journal.find(fingerprint, decode)?;
-        let is_present = |output: &GlanceOutput| {
-            self.are_present(&output.digest, output.members.iter().map(|member| (member.digest, member.size)))
+            |line: Line<'_>| serde_json::from_str(line.record).ok().filter(|brief: &Brief| brief.deterministic);
+        let brief = self.journal.find(fingerprint, decode)?;
+        let is_present = |output: &BriefOutput| {
+            let members = output.members.iter().map(|member| (member.digest, member.size));
+            self.are_present(&output.digest, members, &is_intact)
         };
-        Ok(glance
-            .filter(|glance| glance.outputs.values().all(is_present))
-            .map(|glance| glance.outputs.into_iter().map(|(name, output)| (name, output.digest)).collect()))
+        Ok(brief
+            .filter(|brief| brief.outputs.values().all(is_present))
+            .map(|brief| brief.outputs.into_iter().map(|(name, output)| (name, output.digest)).collect()))
     }
 
     /// Returns whether every output of a record is present.
@@ -244,21 +270,32 @@ pub(crate) fn decode(line: Line<'_>) -> Option<Record> {
     serde_json::from_str(line.record).ok()
 }
 
+/// What [`Store::glance`] tells of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// It is fresh; the digests of its outputs.
+    Fresh(Outputs),
+    /// It must run.
+    Stale,
+    /// [`Store::fresh_outputs`] must tell: an object may have been written to, and has to be read.
+    Unsure,
+}
+
 /// The little of a [`Record`] that tells whether a stage is fresh: the rest is passed over where it is read.
 #[derive(Deserialize)]
-struct Glance {
-    outputs: BTreeMap<String, GlanceOutput>,
+struct Brief {
+    outputs: BTreeMap<String, BriefOutput>,
     deterministic: bool,
 }
 
 #[derive(Deserialize)]
-struct GlanceOutput {
+struct BriefOutput {
     digest: Digest,
-    members: Vec<GlanceMember>,
+    members: Vec<BriefMember>,
 }
 
 #[derive(Deserialize)]
-struct GlanceMember {
+struct BriefMember {
     digest: Digest,
     size: u64,
 }

@@ -13,13 +13,13 @@ const BEFORE: &[u8] = b",\"check\":\"";
 const AFTER: &[u8] = b"\"}";
 
 /// Adds the check to an object of JSON that has at least one key.
-pub fn seal(name: &str, object: &[u8]) -> Vec<u8> {
-    let mut sealed = object[..object.len() - 1].to_vec();
-    let check = check(name, &sealed);
-    sealed.extend_from_slice(BEFORE);
-    sealed.extend_from_slice(check.as_bytes());
-    sealed.extend_from_slice(AFTER);
-    sealed
+pub fn seal(name: &str, mut object: Vec<u8>) -> Vec<u8> {
+    object.pop();
+    let check = check(name, &object);
+    object.extend_from_slice(BEFORE);
+    object.extend_from_slice(check.as_bytes());
+    object.extend_from_slice(AFTER);
+    object
 }
 
 /// Returns whether the object, which may end with a line break, is as it was written under this name.
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_no_cut_and_no_other_name_passes() {
-        let sealed = seal("a/4", br#"{"step":4,"tree":{"bytes":1}}"#);
+        let sealed = seal("a/4", br#"{"step":4,"tree":{"bytes":1}}"#.to_vec());
         assert!(is_sealed("a/4", &sealed));
         let value: serde_json::Value = serde_json::from_slice(&sealed).unwrap();
         assert_eq!((value["step"].as_u64(), value["tree"]["bytes"].as_u64()), (Some(4), Some(1)));

@@ -80,17 +80,22 @@ impl Store {
 
     /// Returns the same of a tree whose members are known.
     pub(crate) fn is_present(&self, digest: &Digest, members: &[Member]) -> bool {
-        self.are_present(digest, members.iter().map(|member| (member.digest, member.size)))
+        let is_intact = |digest: &Digest| self.is_intact(digest).unwrap_or(false);
+        self.are_present(digest, members.iter().map(|member| (member.digest, member.size)), is_intact)
     }
 
-    /// Returns the same where only digests and sizes of the members are known.
-    pub(crate) fn are_present(&self, manifest: &Digest, mut members: impl Iterator<Item = (Digest, u64)>) -> bool {
+    /// Returns the same where only digests and sizes of the members are known. `is_intact` is asked about objects that may
+    /// have been written to.
+    pub(crate) fn are_present(
+        &self,
+        manifest: &Digest,
+        mut members: impl Iterator<Item = (Digest, u64)>,
+        is_intact: impl Fn(&Digest) -> bool,
+    ) -> bool {
         let is_there = |digest: &Digest, size: Option<u64>| {
             std::fs::symlink_metadata(self.object_path(digest)).is_ok_and(|found| {
                 let is_untouched = found.permissions().readonly();
-                found.is_file()
-                    && size.is_none_or(|size| found.len() == size)
-                    && (is_untouched || self.is_intact(digest).unwrap_or(false))
+                found.is_file() && size.is_none_or(|size| found.len() == size) && (is_untouched || is_intact(digest))
             })
         };
         is_there(manifest, None) && members.all(|(digest, size)| is_there(&digest, Some(size)))

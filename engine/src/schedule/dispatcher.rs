@@ -7,8 +7,8 @@
 //! waiting ─ all before it are done ─▶ ready ─▶ fresh ─────────────────────────────▶ done
 //!                                       └────▶ queued ─ a slot is free ─▶ running ─▶ done | left, with all that follows
 //! ```
-//! Every stage and every edge is looked at once, so the work is linear in the workflow. All of it is bookkeeping: what reads
-//! the store or asks the worker is done elsewhere ([`Looks`]), and what runs is listened to meanwhile.
+//! Every stage and every edge is looked at once, so the work is linear in the workflow. All of it is bookkeeping and glances:
+//! what reads objects or asks the worker is done elsewhere ([`Looks`]), and what runs is listened to meanwhile.
 
 mod results;
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
-use store::{Digest, Outputs, Store};
+use store::{Digest, Glance, Outputs, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -44,6 +44,9 @@ const GATHERING: Duration = Duration::from_millis(50);
 
 /// Stages that are looked at before anything is said of them.
 const AT_A_TIME: usize = 500;
+
+/// Time that glances at so many stages may take: on most disks it is a tenth of this.
+const GLANCING: Duration = Duration::from_millis(50);
 
 /// What is to be brought up to date, where nothing stands in the way of a start.
 pub(super) struct Wanted {
@@ -78,6 +81,8 @@ pub(super) struct Dispatcher<'a> {
     /// Stages that must run or do.
     queue: Queue,
     looks: Looks,
+    /// Whether the store is too slow for glances at it between two events.
+    is_slow: bool,
     /// Whether the worker has been asked whether it could run what is not fresh.
     has_asked: bool,
     /// Outputs of stages that are done.
@@ -123,6 +128,7 @@ impl<'a> Dispatcher<'a> {
             ready: ready.into_iter().map(|(node, _)| node).collect(),
             queue: Queue::new(pools),
             looks: Looks::default(),
+            is_slow: false,
             has_asked: false,
             done: HashMap::with_capacity(num_stages),
             attempts: JoinSet::new(),
@@ -168,20 +174,24 @@ impl<'a> Dispatcher<'a> {
 
     /// Goes on as far as it can without a wait: looks which stages whose inputs are known are fresh, some at a time, for what
     /// is said of ten thousand need not be in memory at once; then starts attempts while there are slots.
-    pub(super) fn advance(&mut self) {
+    pub(super) fn advance(&mut self) -> Result<(), Error> {
         let is_halted = *self.options.halt.borrow() != Halt::Run;
         if is_halted || self.options.fail_fast && !self.summary.failed.is_empty() {
             self.leave_all();
         }
         // What starts must know of all that waits: two stages may have work in common.
         if !self.looks.is_empty() {
-            return;
+            return Ok(());
         }
         if !self.ready.is_empty() {
-            return self.look_at_ready();
+            self.look_at_ready()?;
+        }
+        if !self.looks.is_empty() || !self.ready.is_empty() {
+            return Ok(());
         }
         if !self.queue.is_empty() && !std::mem::replace(&mut self.has_asked, true) {
-            return self.ask_worker();
+            self.ask_worker();
+            return Ok(());
         }
         while self.attempts.len() < self.slots {
             let mut held = Vec::new();
@@ -197,16 +207,27 @@ impl<'a> Dispatcher<'a> {
         if !questions.is_empty() {
             self.looks.resumable(self.store.clone(), questions);
         }
+        Ok(())
     }
 
-    fn look_at_ready(&mut self) {
-        let mut stages = Vec::new();
+    /// Settles what a glance tells, with what becomes ready by it, and has the rest looked at elsewhere.
+    fn look_at_ready(&mut self) -> Result<(), Error> {
+        let begun = Instant::now();
+        let mut unsure = Vec::new();
         for _ in 0..AT_A_TIME {
             let Some(node) = self.ready.pop_first() else { break };
             let fingerprint = fingerprint(&self.workflow.graph[node], |reference| self.resolve(reference));
-            stages.push((node, fingerprint));
+            self.is_slow |= begun.elapsed() > GLANCING;
+            match if self.is_slow { Glance::Unsure } else { self.store.glance(&fingerprint)? } {
+                Glance::Fresh(outputs) => self.settle(node, fingerprint, Some(outputs)),
+                Glance::Stale => self.settle(node, fingerprint, None),
+                Glance::Unsure => unsure.push((node, fingerprint)),
+            }
         }
-        self.looks.fresh(self.store.clone(), stages);
+        if !unsure.is_empty() {
+            self.looks.fresh(self.store.clone(), unsure);
+        }
+        Ok(())
     }
 
     /// Asks the worker, before the first stage starts, about all that is not fresh.
@@ -234,6 +255,11 @@ impl<'a> Dispatcher<'a> {
     /// Returns whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.attempts.is_empty() && self.unsynced.is_empty() && self.syncs.is_empty() && self.looks.is_empty()
+    }
+
+    /// Returns whether there is more to do without a wait.
+    pub(super) fn has_more(&self) -> bool {
+        self.looks.is_empty() && !self.ready.is_empty()
     }
 
     /// Waits until an attempt has ended, a look has found something, or a result is on the disk. Safe to drop and call again.
