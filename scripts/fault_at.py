@@ -50,8 +50,11 @@ def run(argv, env, cwd, said, sort, nth, action, timeout):
         raise OSError(ctypes.get_errno(), "a process cannot be traced here")
     os.close(gate)
     deadline = time.monotonic() + timeout
-    while alive:
-        pid, status = wait(deadline)
+    while True:
+        try:
+            pid, status = wait(deadline)
+        except ChildProcessError:  # a process that was being forked when its maker died is waited for, too
+            break
         if pid == 0:
             outcome.left, outcome.code = (len(alive), outcome.code) if outcome.code is not None else (0, "stuck")
             end(alive)

@@ -142,7 +142,8 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
                     // One that says what this program does not know is passed over.
                     let entry = serde_json::from_slice::<Entry>(line).ok();
                     history.entries.extend(entry.filter(|entry| entry.v == VERSION));
-                } else {
+                } else if !bytes.ends_with(line) {
+                    // The last line, without a line break, was cut off by a kill or a power cut.
                     history.spoilt += 1;
                 }
             }

@@ -164,7 +164,7 @@ pub async fn apply(
     Ok(summary)
 }
 
-/// Sweeps away what killed engines have left, and returns the digests of the workflow's inputs; nothing where the user does
+/// Sweeps away what killed engines have left, lets others see this one, and returns the digests of the workflow's inputs; nothing where the user does
 /// not want to wait for them.
 pub(crate) async fn look_at_inputs(
     workflow: &Workflow,
@@ -175,6 +175,7 @@ pub(crate) async fn look_at_inputs(
     tokio::select! {
         digests = off_thread(move || {
             store.sweep_attempts()?;
+            store.announce()?;
             store.look_through_journal()?;
             hash_each(inputs, &store)
         }) => Ok(Some(digests?)),

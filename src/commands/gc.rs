@@ -62,8 +62,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
 
 /// Returns what the named workflows reach; nothing where one has mistakes, which have been shown.
 fn alive(global: &Global, args: &Args, store: &Store) -> Result<Option<Alive>> {
-    if store.has_attempts()? {
-        bail!("an apply is at work on this store, and may need what is to go: wait for its end, or stop it");
+    if store.is_in_use()? {
+        bail!(store::Error::InUse);
     }
     let mut alive = Alive::default();
     for file in &args.only {

@@ -1,21 +1,23 @@
 //! The audit: every stored byte is read, whatever workflow it belongs to.
 //!
 //! Objects against their names, lines of the journal against their checksums, checkpoints and rows against their seals
-//! and their trees. Damaged objects are moved aside, so that no later command uses them. What is missing because a
-//! collection was told to remove it (`Keep::only`) is no damage.
+//! and their trees. Damaged objects are moved aside, so that no later command uses them. No damage is what is missing
+//! because a collection was told to remove it (`Keep::only`), and half an object that nothing refers to: a power cut may
+//! leave one of work that had not been said to be done.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use rustix::fs::FileType;
 use serde::Serialize;
 
+use crate::Store;
 use crate::checkpoint::CheckpointRecord;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{self, digest_of};
+use crate::record::{self, OutputRecord};
 use crate::rows::RowsRecord;
-use crate::{Store, record};
 
 /// What an audit has found.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -45,7 +47,7 @@ impl Store {
     /// Reads every byte that is stored. `on_object` is told the bytes of each object that has been read.
     pub fn audit(&self, mut on_object: impl FnMut(u64)) -> Result<Audit> {
         let mut audit = Audit::default();
-        let mut bad = HashSet::new();
+        let mut bad = BTreeMap::new();
         for (prefix, sort) in self.root.entries(layout::objects())? {
             let objects = if sort == FileType::Directory { self.root.entries(&prefix)? } else { Vec::new() };
             if sort != FileType::Directory {
@@ -65,38 +67,55 @@ impl Store {
                     // A collection beside this has removed it.
                     Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => {
-                        audit.push(path, &error.to_string());
-                        bad.insert(digest);
+                        bad.insert(digest, (path, error.to_string()));
                     }
                 }
                 on_object(size);
             }
         }
-        self.audit_records(&bad, &mut audit)?;
+        if !bad.is_empty() {
+            let used = self.used(&HashSet::new(), None)?;
+            bad.retain(|digest, _| used.contains(digest));
+        }
+        bad.values().for_each(|(path, what)| audit.push(path.clone(), what));
+        self.audit_records(&bad.into_keys().collect(), &mut audit)?;
         self.audit_checkpoints(&mut audit)?;
         self.audit_rows(&mut audit)?;
         Ok(audit)
     }
 
     fn audit_records(&self, bad: &HashSet<Digest>, audit: &mut Audit) -> Result<()> {
-        let (mut whole, mut unread) = (0, Vec::new());
+        let (mut whole, mut unread, mut missing) = (0, Vec::new(), BTreeMap::<_, BTreeSet<_>>::new());
         self.journal.each_from(0, |line| {
             let Some(record) = record::decode(line) else {
                 unread.push(line.start);
                 return;
             };
             whole += 1;
-            let mut outputs = record.outputs.values();
-            let is_hit = outputs.any(|output| {
-                bad.contains(&output.digest) || output.members.iter().any(|member| bad.contains(&member.digest))
-            });
-            if is_hit {
-                audit.stages.insert(format!("{}: {}", record.workflow, record.stage));
+            let stage = format!("{}: {}", record.workflow, record.stage);
+            let members = |output: &OutputRecord| output.members.iter().map(|it| it.digest).collect::<Vec<_>>();
+            let outputs = record.outputs.values().flat_map(|output| members(output).into_iter().chain([output.digest]));
+            for digest in outputs {
+                if bad.contains(&digest) {
+                    audit.stages.insert(stage.clone());
+                } else if !self.has(&digest) {
+                    missing.entry(digest).or_default().insert(stage.clone());
+                }
+            }
+            let beside = record.log.into_iter().chain(record.metrics).filter(|digest| !bad.contains(digest));
+            for digest in beside.filter(|digest| !self.has(digest)) {
+                missing.entry(digest).or_default();
             }
         })?;
         audit.entries += whole;
         for start in self.journal.torn()?.into_iter().chain(unread) {
             audit.push(layout::journal().to_owned(), &format!("the line at byte {start} is torn or altered"));
+        }
+        // Read last: a collection that is at work beside this notes what it removes first.
+        let collected = if missing.is_empty() { HashSet::new() } else { self.collected()? };
+        for (digest, stages) in missing.into_iter().filter(|(digest, _)| !collected.contains(digest)) {
+            audit.push(layout::object(&digest), "it is missing");
+            audit.stages.extend(stages);
         }
         Ok(())
     }
@@ -205,6 +224,20 @@ mod tests {
                 fs_err::write(&file, &whole).unwrap();
             }
         }
+        for gone in ["weights".as_bytes(), &fs_err::read(store.object_path(&tree.digest)).unwrap()] {
+            let path = store.object_path(&Digest::of(gone));
+            fs_err::remove_file(&path).unwrap();
+            let audit = store.audit(|_| ()).unwrap();
+            assert!(
+                audit.stages.contains("w: a") && audit.damaged.iter().any(|it| it.what == "it is missing"),
+                "{audit:?}"
+            );
+            fs_err::write(&path, gone).unwrap();
+        }
+        let orphan = store.object_path(&store.put_bytes(b"of a run that a power cut has ended").unwrap());
+        fs_err::remove_file(&orphan).unwrap();
+        fs_err::write(&orphan, b"").unwrap();
+        assert_eq!(store.audit(|_| ()).unwrap().damaged, []);
         fs_err::write(dir.path().join("objects/stray"), b"").unwrap();
         let damaged = store.audit(|_| ()).unwrap().damaged;
         assert_eq!(damaged.iter().map(|it| it.path.to_str().unwrap()).collect::<Vec<_>>(), ["objects/stray"]);

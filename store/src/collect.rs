@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::Serialize;
@@ -80,14 +81,19 @@ impl Store {
     }
 
     /// Forgets the checkpoints and rows that are not to be kept, then removes every object that nothing refers to. Returns
-    /// how much that was. Waits while any process holds the store, and blocks the thread meanwhile.
+    /// how much that was. Waits while any process holds the store, and blocks the thread meanwhile. With [`Keep::only`] it
+    /// refuses where another process is at work, which may have found fresh what is to go.
     pub fn collect(&self, keep: &Keep) -> Result<Collected> {
         let _alone = self.alone()?;
+        if keep.only.is_some() && self.is_in_use()? {
+            return Err(Error::InUse);
+        }
         let Collectable { collected, forgotten, objects } = self.collectable(keep)?;
         forgotten.iter().try_for_each(|(key, step)| self.forget_checkpoint(key, *step))?;
         for key in self.keys(layout::all_rows())?.iter().filter(|key| !keeps_rows(keep.only.as_ref(), key)) {
             self.root.remove_tree(&layout::rows(key))?;
         }
+        self.note_collected(if keep.only.is_some() { &objects } else { &[] })?;
         for digest in objects {
             self.root.remove_file(&layout::object(&digest))?;
         }
@@ -119,6 +125,35 @@ impl Store {
             collected.bytes += self.root.stat(&layout::object(digest))?.map_or(0, |found| found.st_size as u64);
         }
         Ok(Collectable { collected, forgotten, objects })
+    }
+
+    /// Notes which objects that records name are about to be removed, so that an audit can tell them from lost ones. What has
+    /// been made again since is noted no more.
+    fn note_collected(&self, objects: &[Digest]) -> Result<()> {
+        let known = self.collected()?;
+        let mut noted: HashSet<Digest> = known.iter().filter(|digest| !self.has(digest)).copied().collect();
+        if !objects.is_empty() {
+            let mut named = HashSet::new();
+            self.journal.each_from(0, |line| named.extend(named_in(line.record)))?;
+            noted.extend(objects.iter().filter(|digest| named.contains(digest)));
+        }
+        if noted == known {
+            return Ok(());
+        }
+        let mut lines: Vec<String> = noted.iter().map(|digest| format!("{digest}\n")).collect();
+        lines.sort();
+        self.replace(layout::collected(), lines.concat().as_bytes())
+    }
+
+    /// Returns the objects that records name and that a collection was told to remove.
+    pub(crate) fn collected(&self) -> Result<HashSet<Digest>> {
+        let mut text = String::new();
+        match self.root.open_file(layout::collected()) {
+            Ok(mut file) => file.read_to_string(&mut text)?,
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// Removes what processes that were killed have left beside the store's files: drafts, a spoilt index, wishes.
@@ -169,7 +204,7 @@ impl Store {
 
     /// Returns every object that something refers to, but for the `forgotten` checkpoints and what is not among `only`. Of
     /// any record the log and the curve stay.
-    fn used(&self, forgotten: &HashSet<(Digest, u64)>, only: Option<&Alive>) -> Result<HashSet<Digest>> {
+    pub(crate) fn used(&self, forgotten: &HashSet<(Digest, u64)>, only: Option<&Alive>) -> Result<HashSet<Digest>> {
         let mut used = HashSet::new();
         self.journal.each_from(0, |line| match only.zip(decode(line)) {
             Some((only, record)) if !only.records.contains(&record.fingerprint) => {
@@ -288,6 +323,10 @@ mod tests {
         // Three files, and the manifests of their folders.
         assert_eq!((would.records, would.checkpoints, would.objects), (1, 1, 6));
         assert!(store.fresh_outputs(&past).unwrap().is_some(), "it only counts");
+        let other = Store::open(dir.path()).unwrap();
+        other.announce().unwrap();
+        assert!(matches!(store.collect(&keep), Err(Error::InUse)), "it may have found fresh what is to go");
+        drop(other);
         assert_eq!(store.collect(&keep).unwrap(), would);
         for (file, stays) in [("shared", true), ("log", true), ("new", true), ("old", false)] {
             assert_eq!(has(&store, file), stays, "{file}");
@@ -299,6 +338,7 @@ mod tests {
             assert!(store.record(&key).unwrap().is_some(), "what there was can still be told");
         }
         assert_eq!(store.collect(&keep).unwrap(), Collected::default());
+        assert_eq!(store.audit(|_| ()).unwrap().damaged, [], "what was to go is not lost");
         record(&store, past, &["shared", "old"]);
         assert!(store.fresh_outputs(&past).unwrap().is_some(), "made again, it is there again");
     }

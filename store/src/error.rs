@@ -64,6 +64,9 @@ pub enum Error {
         /// The link.
         path: PathBuf,
     },
+    /// Results that are referred to are to be removed while another process may be using them.
+    #[error("an apply is at work on this store, and may need what is to go: wait for its end, or stop it")]
+    InUse,
     /// A pipe, a device, a folder where the store makes a file.
     #[error("`{path}` is not a file")]
     NotAFile {

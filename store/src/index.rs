@@ -1,8 +1,8 @@
 //! sled as a derived index: records by stage.
 //!
 //! It is never the truth. It opens when first asked for something; when it cannot (another process holds it, or it is
-//! damaged, and then sled may panic) everything still works from the files, only slower. A damaged index is moved
-//! aside and built anew.
+//! damaged, and then sled may panic) everything still works from the files, only slower. A damaged index is removed
+//! and built anew: it holds nothing that the journal does not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,6 +16,12 @@ use crate::{layout, publish};
 /// The trees of the index.
 #[derive(Debug)]
 pub(crate) struct Open {
+    /// There until it is dropped.
+    sled: Option<Sled>,
+}
+
+#[derive(Debug)]
+struct Sled {
     db: sled::Db,
     /// `stage \0 finished \0 place in the journal` → empty; the empty key → bytes of the journal that it covers, and
     /// the number of entries.
@@ -43,13 +49,16 @@ impl Index {
 impl Open {
     /// Asks sled for something. What it cannot do it reports as an error or by a panic, and both cost the index alone.
     pub(crate) fn ask<T>(&self, question: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, String> {
-        guarded(|| question(&self.stages))
+        guarded(|| question(&self.sled.as_ref().expect("it is not dropped").stages))
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Err(error) = guarded(|| self.db.flush()) {
+        let sled = self.sled.take();
+        // sled syncs its file when the last handle is dropped, and panics where it cannot.
+        let close = || sled.map_or(Ok(()), |sled| sled.db.flush().map(drop));
+        if let Err(error) = guarded(close) {
             tracing::debug!(error, "the index was not flushed; it will be built anew");
         }
     }
@@ -81,9 +90,10 @@ fn open_or_rebuild(root: &Root) -> Option<Open> {
         Err(Failure::Busy) => None,
         Err(Failure::Damaged(reason)) => {
             tracing::warn!(reason, "the index is damaged and is built anew");
-            // It goes with the next `gc`.
+            // Only a process that is killed in between leaves it to the next `gc`.
             let aside = Path::new("quarantine").join(format!("index-{}", publish::unique()));
             root.rename(layout::index(), &aside).ok()?;
+            root.remove_tree(&aside).ok()?;
             try_open(&path).ok()
         }
     }
@@ -98,7 +108,7 @@ fn try_open(path: &Path) -> Result<Open, Failure> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let db = sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open()?;
         let stages = db.open_tree("records")?;
-        Ok(Open { db, stages })
+        Ok(Open { sled: Some(Sled { db, stages }) })
     }));
     match opened {
         Ok(Ok(open)) => Ok(open),
@@ -149,7 +159,7 @@ mod tests {
         fs_err::create_dir_all(dir.path().join("index")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("db"), dir.path().join("index/db")).unwrap();
         assert!(index(dir.path()).get().is_some());
-        assert_eq!(fs_err::read_dir(dir.path().join("quarantine")).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(dir.path().join("quarantine")).unwrap().count(), 0);
         assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -26,6 +26,9 @@ const HEX: usize = 64;
 const BODY: usize = 2 * (HEX + 1);
 /// Bytes that are read at once: some twenty lines, and hardly dearer than one where the next is asked for elsewhere.
 const WINDOW: usize = 1 << 14;
+
+/// What ends a line that a kill or a power cut has left unfinished, written by the next process that appends.
+const CUT: &[u8] = b" cut\n";
 
 /// A longer line is none of ours: a record of a hundred thousand files takes a sixth of this.
 const MOST_LINE: usize = 128 << 20;
@@ -99,7 +102,7 @@ impl Journal {
             file.read_exact_at(&mut last, len - 1)?;
         }
         if last != [b'\n'] {
-            line.insert(0, b'\n');
+            line.splice(..0, CUT.iter().copied());
         }
         file.write_all(&line).map_err(|error| named(error, "write", &path))?;
         self.seen().has_more = true;
@@ -151,7 +154,8 @@ impl Journal {
         }
     }
 
-    /// Returns where the lines begin that do not match their checksums, and what lies behind the last whole line.
+    /// Returns where the lines begin that do not match their checksums. Those that were cut off are none of them: nothing
+    /// had been said of them. A last line without its end is one that lacks more than the line break.
     pub(crate) fn torn(&self) -> Result<Vec<u64>> {
         let mut seen = self.look()?;
         let mut torn = seen.torn.clone();
@@ -161,8 +165,7 @@ impl Journal {
                 torn.push(place.start);
             }
         }
-        let len = seen.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|found| found.len()))?;
-        torn.extend((len > seen.end).then_some(seen.end));
+        torn.extend(seen.has_altered_end()?.then_some(seen.end));
         torn.sort_unstable();
         Ok(torn)
     }
@@ -209,7 +212,9 @@ impl Seen {
             let len = read_line(&mut reader, &mut line)?;
             // What has no end yet is looked at again next time.
             let Some(len) = len else { return Ok(()) };
-            if let Some(fingerprint) = fingerprint(&line).filter(|_| len == line.len() as u64) {
+            if line.ends_with(CUT) {
+                tracing::debug!(at = self.end, "a line of the journal was cut off and counts as absent");
+            } else if let Some(fingerprint) = fingerprint(&line).filter(|_| len == line.len() as u64) {
                 let index = self.lines.len();
                 let previous = self.newest.insert(fingerprint, index);
                 self.lines.push(Place { start: self.end, len: line.len() - 1, previous });
@@ -219,6 +224,16 @@ impl Seen {
             }
             self.end += len;
         }
+    }
+
+    /// Returns whether the file ends with a whole line and something else where its line break was.
+    fn has_altered_end(&self) -> Result<bool> {
+        let Some(file) = &self.file else { return Ok(false) };
+        let mut reader = BufReader::new(file);
+        reader.seek(SeekFrom::Start(self.end))?;
+        let mut rest = Vec::new();
+        reader.take(MOST_LINE as u64).read_to_end(&mut rest)?;
+        Ok(rest.pop().is_some() && parse(&rest, self.end).is_some())
     }
 
     fn read(&mut self, place: Place) -> Result<Option<Line<'_>>> {
@@ -307,15 +322,18 @@ mod tests {
         for cut in one as usize..whole.len() - 1 {
             fs_err::write(&path, &whole[..cut]).unwrap();
             assert_eq!(records(&journal_in(dir.path())), ["1"], "cut at {cut}");
+            assert_eq!(journal_in(dir.path()).torn().unwrap(), Vec::<u64>::new(), "a cut is no damage");
             let writer = journal_in(dir.path());
             writer.append(&Digest::of(b"other"), b"3", b"a").unwrap().sync().unwrap();
             assert_eq!(records(&writer), ["1", "3"], "appended after a cut at {cut}");
+            assert_eq!(writer.torn().unwrap(), Vec::<u64>::new());
         }
-        for at in one as usize..whole.len() - 1 {
+        for at in one as usize..whole.len() {
             let mut edited = whole.clone();
             edited[at] ^= 1;
             fs_err::write(&path, &edited).unwrap();
             assert_eq!(records(&journal_in(dir.path())), ["1"], "edited at {at}");
+            assert_eq!(journal_in(dir.path()).torn().unwrap(), [one], "edited at {at}");
         }
     }
 

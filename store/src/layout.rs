@@ -13,10 +13,11 @@ use crate::root::Root;
 const FORMAT: u32 = 3;
 const FORMAT_FILE: &str = "format.toml";
 /// What the store itself makes: none of these may be a link. `hub/` is filled by the command line and may be one.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     FORMAT_FILE,
     "objects",
     "records.jsonl",
+    "collected",
     "checkpoints",
     "rows",
     "attempts",
@@ -96,6 +97,11 @@ pub(crate) fn object(digest: &Digest) -> PathBuf {
 
 pub(crate) fn journal() -> &'static Path {
     Path::new("records.jsonl")
+}
+
+/// Objects that records name and that a collection was told to remove.
+pub(crate) fn collected() -> &'static Path {
+    Path::new("collected")
 }
 
 pub(crate) fn all_checkpoints() -> &'static Path {

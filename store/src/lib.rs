@@ -9,6 +9,7 @@
 //! ├── format.toml                       version of this layout; an unknown one is refused
 //! ├── objects/ab/<62 hex>               bytes, read-only; trees (manifests of folders) are objects too
 //! ├── records.jsonl                     a line for each stage done: fingerprint → action and outputs, checksummed
+//! ├── collected                         objects that records name and `gc --only` has removed
 //! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree; `<n>.digest` once it is no longer kept
 //! ├── rows/ab/<62 hex>/<62 hex>.json    row key → parts of a growing set of rows
 //! ├── attempts/<process>/               where its workers write, and its own drafts; swept when it is gone

@@ -92,15 +92,25 @@ impl Store {
 
     /// Returns a path in this process's own folder that nothing has yet.
     pub(crate) fn scratch_name(&self, name: &str) -> Result<PathBuf> {
-        let owned = if let Some(owned) = self.scratch.owned.get() {
-            owned
-        } else {
-            let made = self.own_scratch()?;
-            // Of two threads the second removes its own again.
-            self.scratch.owned.get_or_init(|| made)
-        };
+        let folder = &self.owned_scratch()?.folder;
         let number = self.scratch.count.fetch_add(1, Ordering::Relaxed);
-        Ok(owned.folder.join(format!("{name}-{number}")))
+        Ok(folder.join(format!("{name}-{number}")))
+    }
+
+    /// Lets others see that this process is at work, before it looks at what there is: from now on no collection takes results
+    /// that are referred to ([`crate::Keep::only`]). Waits while one is at work, and blocks the thread meanwhile.
+    pub fn announce(&self) -> Result<()> {
+        let _hold = self.hold()?;
+        self.owned_scratch().map(drop)
+    }
+
+    fn owned_scratch(&self) -> Result<&Owned> {
+        if let Some(owned) = self.scratch.owned.get() {
+            return Ok(owned);
+        }
+        let made = self.own_scratch()?;
+        // Of two threads the second removes its own again.
+        Ok(self.scratch.owned.get_or_init(|| made))
     }
 
     fn own_scratch(&self) -> Result<Owned> {
@@ -135,10 +145,11 @@ impl Store {
         Ok(swept)
     }
 
-    /// Returns whether a process, this one included, has attempts here.
-    pub fn has_attempts(&self) -> Result<bool> {
+    /// Returns whether another process is at work here.
+    pub fn is_in_use(&self) -> Result<bool> {
+        let own = self.scratch.owned.get().map(|owned| owned.folder.as_path());
         for folder in self.scratch_folders()? {
-            if matches!(self.owner(&folder)?, Owner::Lives) {
+            if own != Some(&folder) && matches!(self.owner(&folder)?, Owner::Lives) {
                 return Ok(true);
             }
         }
@@ -203,7 +214,8 @@ mod tests {
         let mine = store.new_attempt_dir("distill/small").unwrap();
         fs_err::write(mine.path().join("half"), b"").unwrap();
         assert_eq!(store.sweep_attempts().unwrap(), 0);
-        assert!(mine.path().join("half").exists() && store.has_attempts().unwrap());
+        let other = Store::open(dir.path()).unwrap();
+        assert!(mine.path().join("half").exists() && other.is_in_use().unwrap() && !store.is_in_use().unwrap());
 
         // What killed processes leave: the same files without a process that holds the lock, or a folder alone.
         let attempts = store.root().join("attempts");

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::support::{CHAIN, Output, Sandbox};
 
 fn applied() -> Sandbox {
@@ -170,4 +172,56 @@ fn a_run_that_is_refused_leaves_no_trace() {
     assert_eq!(sandbox.run(&["apply", "toy.toml", "--only", "nothing"]).code, Some(2));
     assert_eq!(fs_err::read_dir(sandbox.root().join(".r1flow/runs")).unwrap().count(), 1);
     assert_eq!(sandbox.json(&["status"])["run"]["state"], "done");
+}
+
+/// Spoils what a checkpoint's folder holds, in files of the same length that look untouched.
+fn spoil_tree(sandbox: &Sandbox, checkpoint: &Path) {
+    let digest_in = |value: &Value| value["digest"].as_str().unwrap().to_owned();
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap() };
+    let tree = read(&object(sandbox, &digest_in(&read(checkpoint)["tree"])));
+    for member in tree["members"].as_array().unwrap() {
+        let path = object(sandbox, &digest_in(member));
+        let mut bytes = fs_err::read(&path).unwrap();
+        bytes[0] ^= 1;
+        spoil(&path, &bytes);
+        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_steps_and_not_the_stage() {
+    let extended = ["apply", "toy.toml", "--set", "c.steps=8", "--until", "c"];
+    let unbroken = Sandbox::new(CHAIN);
+    unbroken.ok(&extended);
+    let of_extended = ["--set", "c.steps=8"];
+    // Of the checkpoints that are kept: the newest; all.
+    for (damaged, from) in [(1, Some(3)), (usize::MAX, None)] {
+        let sandbox = applied();
+        let mut checkpoints = files(&sandbox.root().join(".r1flow/checkpoints"), ".json");
+        checkpoints.sort();
+        for checkpoint in checkpoints.iter().rev().take(damaged) {
+            spoil_tree(&sandbox, checkpoint);
+        }
+        let output = sandbox.run(&[&extended[..], &["--json"]].concat());
+        assert_eq!(output.code, Some(0), "{output}");
+        assert!(output.stderr.contains("the checkpoint of step 4 is lost"), "{output}");
+        let started = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let started = started.filter(|event| event["event"] == "started").last().unwrap();
+        assert_eq!(started["resumed_from"].as_u64(), from, "{output}");
+        assert_eq!(sandbox.digest_with("c", "model", &of_extended), unbroken.digest_with("c", "model", &of_extended));
+    }
+}
+
+/// Returns the files below a folder whose names end so.
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, end));
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+    found
 }

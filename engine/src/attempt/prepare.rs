@@ -73,8 +73,15 @@ fn known_rows(job: &Job, store: &Store, dir: &Path) -> Result<Vec<PathBuf>, Fail
     let mut folders = Vec::new();
     for part in store.rows(&key)? {
         let folder = dir.join(format!("rows-{}", part.tree.digest.hex()));
-        store.materialise(&part.tree.digest, &folder)?;
-        folders.push(folder);
+        match store.materialise(&part.tree.digest, &folder) {
+            Err(error) if is_aside(&error) => {
+                tracing::warn!(%error, stage = %job.stage.name, "{} rows are made again", part.rows);
+            }
+            laid_out => {
+                laid_out?;
+                folders.push(folder);
+            }
+        }
     }
     Ok(folders)
 }
@@ -87,9 +94,20 @@ fn resume(job: &Job, store: &Store, dir: &Path) -> Result<Option<(Spent, Curve, 
     };
     // Else another process, further on, could take it away before it is laid out.
     let _hold = store.hold()?;
-    let Some(checkpoint) = find_checkpoint(store, &job.action, most)? else { return Ok(None) };
-    let dir = dir.join("resume");
-    store.materialise(&checkpoint.tree.digest, &dir)?;
+    let (checkpoint, dir) = loop {
+        let Some(checkpoint) = find_checkpoint(store, &job.action, most)? else { return Ok(None) };
+        let dir = dir.join(format!("resume-{}", checkpoint.step));
+        match store.materialise(&checkpoint.tree.digest, &dir) {
+            // It counts as absent now. A segment that is verified has no other beginning.
+            Err(error) if is_aside(&error) && job.purpose == Purpose::Make => {
+                tracing::warn!(%error, stage = %job.stage.name, "the checkpoint of step {} is lost", checkpoint.step);
+            }
+            laid_out => {
+                laid_out?;
+                break (checkpoint, dir);
+            }
+        }
+    };
     let number = |key: &str| checkpoint.meta[key].as_f64().unwrap_or(0.0);
     let before = Spent {
         seconds: number("seconds"),
@@ -98,6 +116,11 @@ fn resume(job: &Job, store: &Store, dir: &Path) -> Result<Option<(Spent, Curve, 
         processor: checkpoint.meta["processor"].as_str().map(str::to_owned),
     };
     Ok(Some((before, curve_so_far(job, store, &checkpoint), Resume { step: checkpoint.step, dir })))
+}
+
+/// Returns whether an object was found damaged and has been moved aside.
+fn is_aside(error: &store::Error) -> bool {
+    matches!(error, store::Error::Corrupt { quarantine: Some(_), .. })
 }
 
 /// The curve so far belongs to the stage, whichever process ran it. One that is damaged costs its beginning, not the training.
