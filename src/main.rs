@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Returns the exit code of a command whose result may have got lost on its way: what nobody could read is not done.
+/// Returns the exit code of a command whose result may have got lost on its way: a result that could not be written is not done.
 fn printed(code: u8) -> u8 {
     let Some(reason) = ui::trouble() else { return code };
     ui::error(

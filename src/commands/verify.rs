@@ -18,6 +18,7 @@ use super::{Global, Status, WorkflowArgs, audit, find_store, load_workflow, prin
 use crate::ui::{self, Style, count, duration};
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "r1flow verify [OPTIONS] <FILE>\n       r1flow verify --all")]
 pub(crate) struct Args {
     #[command(flatten)]
     workflow: Option<WorkflowArgs>,

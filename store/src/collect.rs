@@ -8,7 +8,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::Serialize;
@@ -127,35 +126,6 @@ impl Store {
         Ok(Collectable { collected, forgotten, objects })
     }
 
-    /// Notes which objects that records name are about to be removed, so that an audit can tell them from lost ones. What has
-    /// been made again since is noted no more.
-    fn note_collected(&self, objects: &[Digest]) -> Result<()> {
-        let known = self.collected()?;
-        let mut noted: HashSet<Digest> = known.iter().filter(|digest| !self.has(digest)).copied().collect();
-        if !objects.is_empty() {
-            let mut named = HashSet::new();
-            self.journal.each_from(0, |line| named.extend(named_in(line.record)))?;
-            noted.extend(objects.iter().filter(|digest| named.contains(digest)));
-        }
-        if noted == known {
-            return Ok(());
-        }
-        let mut lines: Vec<String> = noted.iter().map(|digest| format!("{digest}\n")).collect();
-        lines.sort();
-        self.replace(layout::collected(), lines.concat().as_bytes())
-    }
-
-    /// Returns the objects that records name and that a collection was told to remove.
-    pub(crate) fn collected(&self) -> Result<HashSet<Digest>> {
-        let mut text = String::new();
-        match self.root.open_file(layout::collected()) {
-            Ok(mut file) => file.read_to_string(&mut text)?,
-            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => 0,
-            Err(error) => return Err(error),
-        };
-        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
-    }
-
     /// Removes what processes that were killed have left beside the store's files: drafts, a spoilt index, wishes.
     fn sweep_drafts(&self) -> Result<()> {
         let is_draft = |name: &str| {
@@ -271,7 +241,7 @@ fn keeps_rows(only: Option<&Alive>, key: &Digest) -> bool {
 }
 
 /// Returns every digest in a text.
-fn named_in(text: &str) -> impl Iterator<Item = Digest> {
+pub(crate) fn named_in(text: &str) -> impl Iterator<Item = Digest> {
     text.match_indices("b3:").filter_map(|(start, mark)| Digest::from_hex(text.get(start + mark.len()..)?.get(..64)?))
 }
 

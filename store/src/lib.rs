@@ -26,6 +26,7 @@ mod adopt;
 mod audit;
 mod checkpoint;
 mod collect;
+mod collected;
 mod digest;
 mod digests;
 mod error;

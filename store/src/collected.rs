@@ -1,0 +1,42 @@
+//! Which objects that records name a collection was told to remove.
+//!
+//! They stand in `collected`, a digest a line, before they go. An audit tells them by it from objects that were lost.
+
+use std::collections::HashSet;
+use std::io::{ErrorKind, Read};
+
+use crate::collect::named_in;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::{Store, layout};
+
+impl Store {
+    /// Notes which objects that records name are about to be removed, so that an audit can tell them from lost ones. What has
+    /// been made again since is noted no more.
+    pub(crate) fn note_collected(&self, objects: &[Digest]) -> Result<()> {
+        let known = self.collected()?;
+        let mut noted: HashSet<Digest> = known.iter().filter(|digest| !self.has(digest)).copied().collect();
+        if !objects.is_empty() {
+            let mut named = HashSet::new();
+            self.journal.each_from(0, |line| named.extend(named_in(line.record)))?;
+            noted.extend(objects.iter().filter(|digest| named.contains(digest)));
+        }
+        if noted == known {
+            return Ok(());
+        }
+        let mut lines: Vec<String> = noted.iter().map(|digest| format!("{digest}\n")).collect();
+        lines.sort();
+        self.replace(layout::collected(), lines.concat().as_bytes())
+    }
+
+    /// Returns the objects that records name and that a collection was told to remove.
+    pub(crate) fn collected(&self) -> Result<HashSet<Digest>> {
+        let mut text = String::new();
+        match self.root.open_file(layout::collected()) {
+            Ok(mut file) => file.read_to_string(&mut text)?,
+            Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+}
