@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -87,6 +88,14 @@ impl Sandbox {
             .env("NO_COLOR", "1")
             .envs(self.settings.iter().map(|(variable, value)| (variable, value)))
             .stdin(Stdio::null());
+        // SAFETY: one system call between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                // Tests that are started with `nohup` would hand down that it is ignored.
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         command
     }
 
