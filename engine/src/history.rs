@@ -142,8 +142,7 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
                     // One that says what this program does not know is passed over.
                     let entry = serde_json::from_slice::<Entry>(line).ok();
                     history.entries.extend(entry.filter(|entry| entry.v == VERSION));
-                } else if !bytes.ends_with(line) {
-                    // The last line, without a line break, was cut off by a kill or a power cut.
+                } else if !is_cut(id, line, &bytes) {
                     history.spoilt += 1;
                 }
             }
@@ -151,6 +150,11 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
         Err(error) => history.trouble = Some(error.to_string()),
     }
     history
+}
+
+/// Returns whether a line is the last one, cut off by a kill or a power cut: it lacks its end, and not the line break alone.
+fn is_cut(id: &str, line: &[u8], file: &[u8]) -> bool {
+    file.ends_with(line) && !is_sealed(id, &line[..line.len() - 1])
 }
 
 /// Reads a file, and waits for no pipe.
@@ -192,8 +196,12 @@ mod tests {
         for length in first..bytes.len() - 1 {
             fs_err::write(&path, &bytes[..length]).unwrap();
             assert_eq!(events(&store, &id), [event("a")], "cut at {length}");
-            assert_eq!(read(&store, &id).spoilt, usize::from(length > first), "cut at {length}");
+            assert_eq!(read(&store, &id).spoilt, 0, "cut at {length}: no damage");
         }
+        let mut altered = bytes;
+        *altered.last_mut().unwrap() ^= 1;
+        fs_err::write(&path, altered).unwrap();
+        assert_eq!((events(&store, &id), read(&store, &id).spoilt), (vec![event("a")], 1));
         assert_eq!(list(&store).unwrap(), [id]);
     }
 
@@ -210,6 +218,7 @@ mod tests {
                 spoilt[at] ^= 1 << bit;
                 fs_err::write(&path, spoilt).unwrap();
                 assert_eq!(events(&store, &id), [event("a"), event("c")], "bit {bit} of byte {at}");
+                assert_ne!(read(&store, &id).spoilt, 0, "bit {bit} of byte {at}");
             }
         }
     }
