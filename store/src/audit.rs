@@ -77,7 +77,9 @@ impl Store {
             let used = self.used(&HashSet::new(), None)?;
             bad.retain(|digest, _| used.contains(digest));
         }
-        bad.values().for_each(|(path, what)| audit.push(path.clone(), what));
+        for (path, what) in bad.values() {
+            audit.push(path.clone(), what);
+        }
         self.audit_records(&bad.into_keys().collect(), &mut audit)?;
         self.audit_checkpoints(&mut audit)?;
         self.audit_rows(&mut audit)?;
