@@ -205,8 +205,8 @@ fn a_damaged_checkpoint_costs_steps_and_not_the_stage() {
         let output = sandbox.run(&[&extended[..], &["--json"]].concat());
         assert_eq!(output.code, Some(0), "{output}");
         assert!(output.stderr.contains("the checkpoint of step 4 is lost"), "{output}");
-        let started = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let started = started.filter(|event| event["event"] == "started").last().unwrap();
+        let mut started = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let started = started.rfind(|event| event["event"] == "started").unwrap();
         assert_eq!(started["resumed_from"].as_u64(), from, "{output}");
         assert_eq!(sandbox.digest_with("c", "model", &of_extended), unbroken.digest_with("c", "model", &of_extended));
     }
