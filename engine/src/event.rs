@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use store::Digest;
 
 /// The version of the events on disk: a reader skips lines of a version or kind that it does not know.
 ///
@@ -37,7 +38,7 @@ pub enum Event {
         /// The stage.
         stage: String,
         /// Its fingerprint.
-        fingerprint: String,
+        fingerprint: Digest,
     },
     /// Another process computes the same; this one waits for it.
     Waiting {
@@ -51,7 +52,7 @@ pub enum Event {
         /// Its kind.
         kind: String,
         /// Its fingerprint.
-        fingerprint: String,
+        fingerprint: Digest,
         /// 1 for the first.
         attempt: u32,
         /// Steps that a checkpoint has done already.
@@ -92,7 +93,7 @@ pub enum Event {
         /// The stage.
         stage: String,
         /// Its fingerprint.
-        fingerprint: String,
+        fingerprint: Digest,
         /// Wall time of this attempt.
         seconds: f64,
     },

@@ -58,9 +58,9 @@ impl History {
     }
 
     /// Returns the fingerprint of a stage's last attempt in it.
-    pub fn attempted(&self, stage: &str) -> Option<&str> {
+    pub fn attempted(&self, stage: &str) -> Option<Digest> {
         self.entries.iter().rev().find_map(|entry| match &entry.event {
-            Event::Started { stage: of, fingerprint, .. } if of == stage => Some(fingerprint.as_str()),
+            Event::Started { stage: of, fingerprint, .. } if of == stage => Some(*fingerprint),
             _ => None,
         })
     }
@@ -69,7 +69,7 @@ impl History {
     pub fn settled(&self, stage: &str) -> Option<Digest> {
         self.entries.iter().rev().find_map(|entry| match &entry.event {
             Event::Fresh { stage: of, fingerprint } | Event::Done { stage: of, fingerprint, .. } if of == stage => {
-                fingerprint.parse().ok()
+                Some(*fingerprint)
             }
             _ => None,
         })

@@ -63,8 +63,11 @@ impl Run {
     /// metrics have it.
     pub fn record(&mut self, events: &[Event]) -> std::io::Result<()> {
         let time = now();
+        let mut line = Vec::new();
         for event in events.iter().filter(|event| !matches!(event, Event::Progress { .. })) {
-            let mut line = seal(&self.id, serde_json::to_vec(&Line { v: VERSION, time: &time, event })?);
+            line.clear();
+            serde_json::to_writer(&mut line, &Line { v: VERSION, time: &time, event })?;
+            line = seal(&self.id, line);
             line.push(b'\n');
             self.file()?.write_all(&line)?;
         }

@@ -9,7 +9,7 @@ mod looks;
 mod queue;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ pub struct Summary {
     /// Stages that were stopped, or that wait for one that was or failed.
     pub left: Vec<String>,
     /// Fingerprints of what is done, by stage: the store has their records.
-    pub done: BTreeMap<String, Digest>,
+    pub done: HashMap<String, Digest>,
     /// Wall time in seconds.
     pub seconds: f64,
 }

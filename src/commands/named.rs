@@ -307,9 +307,9 @@ fn by_digest(look: &Look, text: &str) -> Result<Found> {
 /// Returns the newest run of its workflow in which a stage was at work, with what it tells of the stage.
 pub(crate) fn last_attempt(store: &Store, named: &Named) -> Result<Option<History>> {
     let Some(source) = &named.source else { return Ok(None) };
-    let fresh = named.fingerprint.filter(|_| named.record.is_some()).map(|fingerprint| fingerprint.to_string());
+    let fresh = named.fingerprint.filter(|_| named.record.is_some());
     // Of one that is fresh other attempts are no matter.
-    let is_meant = |history: &History| match (history.attempted(&named.stage), &fresh) {
+    let is_meant = |history: &History| match (history.attempted(&named.stage), fresh) {
         (Some(attempted), Some(fresh)) => attempted == fresh,
         (attempted, None) => attempted.is_some(),
         (None, Some(_)) => false,

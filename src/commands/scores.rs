@@ -3,7 +3,7 @@
 //! Each report brings a row of figures; this file sets them side by side and adds what a report cannot know, the time
 //! that the evaluated stage took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, anyhow};
 use engine::artifact::ArtifactType;
@@ -42,14 +42,14 @@ pub(crate) fn fresh_records(workflow: &Workflow, store: &Store) -> Result<BTreeM
 }
 
 /// Returns the fingerprints of the stages that are fresh.
-fn fresh(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Digest>> {
+fn fresh(workflow: &Workflow, store: &Store) -> Result<HashMap<String, Digest>> {
     let rows = plan(workflow, store, &Selection::default())?.rows.into_iter();
     let fresh = rows.filter(|row| row.status == RowStatus::Fresh);
     Ok(fresh.filter_map(|row| Some((row.stage, row.fingerprint?))).collect())
 }
 
 /// Returns the final table, if there are at least two reports to compare.
-pub(crate) fn table(workflow: &Workflow, store: &Store, done: &BTreeMap<String, Digest>) -> Result<Option<Table>> {
+pub(crate) fn table(workflow: &Workflow, store: &Store, done: &HashMap<String, Digest>) -> Result<Option<Table>> {
     let reports = reports(workflow, store, done)?;
     if reports.len() < 2 {
         return Ok(None);
@@ -87,7 +87,7 @@ struct Evaluated {
 }
 
 /// Returns every report, in the file's order.
-fn reports(workflow: &Workflow, store: &Store, done: &BTreeMap<String, Digest>) -> Result<Vec<Evaluated>> {
+fn reports(workflow: &Workflow, store: &Store, done: &HashMap<String, Digest>) -> Result<Vec<Evaluated>> {
     let record_of = |stage: &str| done.get(stage).map_or(Ok(None), |fingerprint| store.record(fingerprint));
     let mut reports = Vec::new();
     for stage in workflow.graph.node_weights() {

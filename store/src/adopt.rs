@@ -11,6 +11,7 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::hash::open_file;
+use crate::layout;
 use crate::path::below;
 use crate::publish::Unsynced;
 
@@ -28,7 +29,7 @@ impl Store {
         }
         let digest = stream(self.root.open_file(&draft)?, u64::MAX, |_| Ok(()))?.0;
         self.name_object(&draft, &digest)?;
-        Ok((digest, Unsynced::of([self.object_path(&digest)])))
+        Ok((digest, Unsynced::of(&self.root, [layout::object(&digest)])))
     }
 
     /// Stores a copy of a file's first `len` bytes, or of all where there are fewer. Durably only once what is returned has
@@ -38,7 +39,7 @@ impl Store {
         let mut copy = self.root.create_new(&draft)?;
         let (digest, _) = stream(open_file(file)?, len, |bytes| copy.write_all(bytes))?;
         self.name_object(&draft, &digest)?;
-        Ok((digest, Unsynced::of([self.object_path(&digest)])))
+        Ok((digest, Unsynced::of(&self.root, [layout::object(&digest)])))
     }
 
     /// Copies an object to the file `to`, which is replaced, and returns its length. Fails, with the object moved aside,

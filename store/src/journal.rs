@@ -106,7 +106,7 @@ impl Journal {
         }
         file.write_all(&line).map_err(|error| named(error, "write", &path))?;
         self.seen().has_more = true;
-        Ok(Unsynced::of([path]))
+        Ok(Unsynced::of(&self.root, [layout::journal().to_owned()]))
     }
 
     /// Returns what `look` finds first in the whole lines of a fingerprint, newest first.
@@ -260,20 +260,12 @@ impl Seen {
 fn read_line(reader: &mut BufReader<&File>, line: &mut Vec<u8>) -> Result<Option<u64>> {
     let mut len = 0;
     loop {
-        let part = reader.fill_buf()?;
-        if part.is_empty() {
-            return Ok(None);
-        }
-        let end = part.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-        let part = &part[..end.unwrap_or(part.len())];
-        if line.len() + part.len() <= MOST_LINE {
-            line.extend_from_slice(part);
-        }
-        let taken = part.len();
-        reader.consume(taken);
-        len += taken as u64;
-        if end.is_some() {
-            return Ok(Some(len));
+        let part = reader.by_ref().take(1 << 20).read_until(b'\n', line)? as u64;
+        len += part;
+        match line.ends_with(b"\n") {
+            true => return Ok(Some(len)),
+            false if part == 0 => return Ok(None),
+            false => line.truncate(MOST_LINE),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Store {
             let draft = self.draft(bytes)?;
             self.name_object(&draft, &digest)?;
         }
-        Ok((digest, Unsynced::of([self.object_path(&digest)])))
+        Ok((digest, Unsynced::of(&self.root, [layout::object(&digest)])))
     }
 
     /// Returns an object's bytes, verified, of at most 1 GiB; larger ones are for [`Store::open_checked`].

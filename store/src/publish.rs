@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::root::Root;
 
 /// Files that are synced at the same time.
 const SIDE_BY_SIDE: usize = 8;
@@ -30,7 +31,7 @@ impl Store {
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let draft = self.draft(bytes)?;
         self.root.rename(&draft, path)?;
-        Unsynced::of([self.root.path().join(path)]).sync()
+        Unsynced::of(&self.root, [path.to_owned()]).sync()
     }
 
     /// Writes `bytes` to a file that has no final name yet.
@@ -63,63 +64,65 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     Ok(fs_err::File::open(folder)?.sync_all()?)
 }
 
-/// Files with their final names that a power cut may still take.
+/// Files of a store with their final names that a power cut may still take.
 #[derive(Debug, Default)]
 #[must_use = "a power cut may take these until they are synced"]
-pub struct Unsynced(BTreeSet<PathBuf>);
+pub struct Unsynced {
+    root: Option<Arc<Root>>,
+    files: BTreeSet<PathBuf>,
+}
 
 impl FromIterator<Self> for Unsynced {
     fn from_iter<I: IntoIterator<Item = Self>>(each: I) -> Self {
-        Self(each.into_iter().flat_map(|one| one.0).collect())
+        let mut all = Self::default();
+        each.into_iter().for_each(|one| all.extend(one));
+        all
     }
 }
 
 impl Unsynced {
-    pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self(files.into_iter().collect())
+    pub(crate) fn of(root: &Arc<Root>, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { root: Some(Arc::clone(root)), files: files.into_iter().collect() }
     }
 
-    /// Adds the files of another.
+    /// Adds the files of another, of the same store.
     pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.root = self.root.take().or(other.root);
+        self.files.extend(other.files);
     }
 
     /// Makes files and names durable, also those that another process was first to write: its own sync may be yet to come.
     pub fn sync(self) -> Result<()> {
-        let files: BTreeSet<&Path> = self.0.iter().map(PathBuf::as_path).collect();
-        let mut levels = vec![files];
-        // A folder may be as new as the file in it, and so may the two above it: `checkpoints/ab/<key>/<n>.json`.
-        for _ in 0..3 {
-            levels.push(parents(&levels[levels.len() - 1]));
-        }
-        levels.into_iter().try_for_each(|paths| sync_each(&Vec::from_iter(paths)))
+        let Some(root) = self.root else { return Ok(()) };
+        // A folder may be as new as the file in it, and so may all above it: `checkpoints/ab/<key>/<n>.json`.
+        let folders: BTreeSet<&Path> = self.files.iter().flat_map(|file| file.ancestors().skip(1)).collect();
+        sync_each(&self.files.iter().map(PathBuf::as_path).collect::<Vec<_>>(), |file| {
+            Ok(root.open_file(file)?.sync_all()?)
+        })?;
+        sync_each(&folders.into_iter().collect::<Vec<_>>(), |folder| root.sync_folder(folder))?;
+        root.sync_above()
     }
 }
 
-fn parents<'a>(paths: &BTreeSet<&'a Path>) -> BTreeSet<&'a Path> {
-    paths.iter().filter_map(|path| path.parent()).collect()
-}
-
 /// Syncs files or folders, some side by side: it is waiting for the disk for the most part, which finishes several at once.
-fn sync_each(paths: &[&Path]) -> Result<()> {
-    let in_turn = |paths: &[&Path]| paths.iter().try_for_each(|path| sync_one(path));
+fn sync_each(paths: &[&Path], sync: impl Fn(&Path) -> Result<()> + Sync) -> Result<()> {
+    let in_turn = |paths: &[&Path]| paths.iter().try_for_each(|path| unless_gone(sync(path)));
     if paths.len() < SIDE_BY_SIDE {
         return in_turn(paths);
     }
     std::thread::scope(|scope| {
         let shares = paths.chunks(paths.len().div_ceil(SIDE_BY_SIDE));
-        let threads: Vec<_> = shares.map(|share| scope.spawn(move || in_turn(share))).collect();
+        let threads: Vec<_> = shares.map(|share| scope.spawn(|| in_turn(share))).collect();
         let ends = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         ends.collect()
     })
 }
 
-fn sync_one(path: &Path) -> Result<()> {
-    match fs_err::File::open(path) {
-        Ok(file) => Ok(file.sync_all()?),
-        // It has been removed or moved aside since, and there is nothing to lose.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error.into()),
+/// What has been removed or moved aside since has nothing to lose.
+fn unless_gone(synced: Result<()>) -> Result<()> {
+    match synced {
+        Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
+        synced => synced,
     }
 }
 

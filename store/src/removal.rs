@@ -8,13 +8,14 @@
 #![expect(clippy::disallowed_methods, reason = "this module is the one that keeps the rule")]
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::root::{Root, named, split};
+use crate::root::{FOLDER, Root, named, names, split};
 
 /// A file or folder that did not exist before; removed when dropped.
 #[derive(Debug)]
@@ -115,20 +116,35 @@ impl Root {
 
     /// Removes a folder and all in it, or a file; links are removed, not followed.
     pub(crate) fn remove_tree(&self, inside: &Path) -> Result<()> {
-        match self.stat(inside)? {
-            None => return Ok(()),
-            Some(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => {
-                return self.remove_file(inside).map(drop);
-            }
-            Some(_) => {}
+        match self.folder(split(inside).0) {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            folder => self.remove_from(&folder?, inside),
         }
-        for (entry, _) in self.entries(inside)? {
-            self.remove_tree(&entry)?;
+    }
+
+    /// Removes a name of an open folder, with all below it.
+    fn remove_from(&self, folder: &OwnedFd, inside: &Path) -> Result<()> {
+        let failed = |errno: Errno| Err(named(errno.into(), "remove", &self.path().join(inside)).into());
+        let name = split(inside).1;
+        match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // What a folder answers: Linux says the one, POSIX the other.
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(errno) => return failed(errno),
         }
-        let (above, name) = split(inside);
-        match rustix::fs::unlinkat(self.folder(above)?, name, AtFlags::REMOVEDIR) {
+        let below = match openat(folder, name, FOLDER | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(below) => below,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOTDIR | Errno::LOOP) => return failed(Errno::PERM),
+            Err(errno) => return failed(errno),
+        };
+        let entries = names(&below, inside);
+        for (entry, _) in entries.map_err(|error| named(error, "list", &self.path().join(inside)))? {
+            self.remove_from(&below, &entry)?;
+        }
+        match rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(named(errno.into(), "remove", &self.path().join(inside)).into()),
+            Err(errno) => failed(errno),
         }
     }
 }

@@ -10,21 +10,25 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::publish::sync_folder;
 
 /// Files of the store's own that are read whole, manifests and the like, are smaller.
 const MOST_BYTES: u64 = 256 << 20;
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY);
+pub(crate) const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY);
 
 /// An open folder that nothing below it leads out of.
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
     fd: OwnedFd,
+    /// Whether this process has made the folder's own name durable.
+    is_named: AtomicBool,
 }
 
 impl Root {
@@ -33,7 +37,7 @@ impl Root {
         let path = fs_err::canonicalize(path)?;
         let fd = rustix::fs::openat(CWD, &path, FOLDER | OFlags::CLOEXEC, Mode::empty());
         let fd = fd.map_err(|errno| named(errno.into(), "open", &path))?;
-        Ok(Self { path, fd })
+        Ok(Self { path, fd, is_named: AtomicBool::new(false) })
     }
 
     /// Returns the folder's path, absolute.
@@ -110,6 +114,21 @@ impl Root {
         let (above, name) = split(inside);
         rustix::fs::mkdirat(self.make_folder(above)?, name, Mode::from_raw_mode(0o777))
             .map_err(|errno| named(errno.into(), "create", &self.path.join(inside)).into())
+    }
+
+    /// Makes the names in a folder durable.
+    pub(crate) fn sync_folder(&self, inside: &Path) -> Result<()> {
+        rustix::fs::fsync(self.folder(inside)?)
+            .map_err(|errno| named(errno.into(), "sync", &self.path.join(inside)).into())
+    }
+
+    /// Makes the name of the root itself durable, once in a process: another one may have made it a moment ago.
+    pub(crate) fn sync_above(&self) -> Result<()> {
+        if !self.is_named.load(Ordering::Relaxed) {
+            self.path.ancestors().skip(1).take(2).try_for_each(sync_folder)?;
+            self.is_named.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Gives a file another name; what has that name gives way. The folder of the new name is made if need be.
@@ -206,7 +225,7 @@ impl Root {
 }
 
 /// Returns what is in an open folder, with the paths that it has below the root.
-fn names(folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
+pub(crate) fn names(folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
     let mut found = Vec::new();
     for entry in rustix::fs::Dir::read_from(folder)? {
         let entry = entry?;

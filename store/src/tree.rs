@@ -13,6 +13,7 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hash::{hash_file, open_file};
+use crate::layout;
 use crate::path::{MemberPath, below};
 use crate::publish::{Unsynced, read_only_mode};
 use crate::root::named;
@@ -130,7 +131,7 @@ impl Store {
         let tree = Tree { members };
         // The manifest comes last: when it can be read every member is there.
         let (_, mut unsynced) = self.write_in(&tree.encode())?;
-        unsynced.extend(Unsynced::of(tree.members.iter().map(|member| self.object_path(&member.digest))));
+        unsynced.extend(Unsynced::of(&self.root, tree.members.iter().map(|member| layout::object(&member.digest))));
         Ok((tree, unsynced))
     }
 

@@ -64,7 +64,7 @@ impl Attempt<'_> {
             .tell(Event::Started {
                 stage: self.stage(),
                 kind: self.job.stage.kind.clone(),
-                fingerprint: self.job.fingerprint.to_string(),
+                fingerprint: self.job.fingerprint,
                 attempt: number,
                 resumed_from: request.resume.as_ref().map(|resume| resume.step),
             })
@@ -213,11 +213,11 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns a folder that a worker names, without links, if it lies in the attempt's own: what a worker names is moved, and
+/// Returns a folder that a worker names, without links, if it lies in the attempt's own, `root`, whose path has none: what a worker names is moved, and
 /// may be removed.
 pub(super) fn own(root: &Path, dir: &Path) -> Result<PathBuf, Failure> {
-    let (root, found) = (fs_err::canonicalize(root)?, fs_err::canonicalize(root.join(dir))?);
-    if found.starts_with(&root) && found != root {
+    let found = fs_err::canonicalize(root.join(dir))?;
+    if found.starts_with(root) && found != root {
         return Ok(found);
     }
     let message = format!("the worker names `{}`, which is not in the folder of its attempt", dir.display());

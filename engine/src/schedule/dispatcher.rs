@@ -303,7 +303,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn name(&self, node: NodeIndex) -> String {
-        self.workflow.graph[node].name.to_string()
+        self.workflow.graph[node].name.0.clone()
     }
 
     fn resolve(&self, reference: &Reference) -> serde_json::Value {

@@ -64,9 +64,8 @@ impl Dispatcher<'_> {
     pub(super) fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
         // What is only needed is not spoken of.
         if self.selected.wanted.contains(&node) {
-            let stage = self.name(node);
-            self.tell(Event::Fresh { stage: stage.clone(), fingerprint: fingerprint.to_string() });
-            self.summary.fresh.push(stage);
+            self.tell(Event::Fresh { stage: self.name(node), fingerprint });
+            self.summary.fresh.push(self.name(node));
         }
         self.take(node, fingerprint, outputs);
     }
@@ -113,11 +112,7 @@ impl Dispatcher<'_> {
         let (fingerprint, outputs) = (record.fingerprint, record.outputs.iter());
         let outputs = outputs.map(|(name, output)| (name.clone(), output.digest)).collect();
         self.summary.ran.push(record.stage.clone());
-        self.told.push(Event::Done {
-            stage: record.stage.clone(),
-            fingerprint: fingerprint.to_string(),
-            seconds: made.seconds,
-        });
+        self.told.push(Event::Done { stage: record.stage.clone(), fingerprint, seconds: made.seconds });
         if self.unsynced.is_empty() {
             self.sync_at = Instant::now() + GATHERING;
         }
