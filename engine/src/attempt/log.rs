@@ -86,7 +86,7 @@ async fn drain(
     mut dead: oneshot::Receiver<()>,
 ) -> Written {
     let mut chunk = vec![0; CHUNK];
-    let (mut is_open, mut is_over) = (true, false);
+    let (mut is_open, mut is_over, mut is_silent) = (true, false, true);
     while !is_over {
         let bytes = tokio::select! {
             biased;
@@ -100,6 +100,10 @@ async fn drain(
                 Ok(_) | Err(_) => { is_open = false; continue }
             },
         };
+        is_silent &= matches!(&bytes, Part::Stderr(bytes) if bytes.is_empty());
+        if is_silent {
+            continue;
+        }
         written = off_thread(move || {
             written.take(&bytes, is_over);
             written

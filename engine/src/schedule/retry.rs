@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Outputs, StageLock, Store};
+use store::{Glance, Outputs, StageLock, Store};
 use tokio::sync::mpsc;
 
 use super::queue::trail;
@@ -69,8 +69,15 @@ async fn lock(
         None => wait(job, events, || store.try_lock_stage(&job.fingerprint)).await?,
     };
     if job.purpose != Purpose::Forced {
-        let (store, fingerprint) = (store.clone(), job.fingerprint);
-        if let Some(outputs) = off_thread(move || store.fresh_outputs(&fingerprint)).await? {
+        let outputs = match store.glance(&job.fingerprint)? {
+            Glance::Stale => None,
+            Glance::Fresh(outputs) => Some(outputs),
+            Glance::Unsure => {
+                let (store, fingerprint) = (store.clone(), job.fingerprint);
+                off_thread(move || store.fresh_outputs(&fingerprint)).await?
+            }
+        };
+        if let Some(outputs) = outputs {
             return Ok(Err(outputs));
         }
     }
