@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::artifact::ArtifactType;
 use crate::kind::{KeySpec, KeyType, KindInfo, Kinds};
+use crate::limits;
 
 /// Returns the schema of a workflow over `kinds`.
 pub fn editor_schema(kinds: &Kinds) -> Value {
@@ -102,6 +103,7 @@ fn run() -> Value {
             "checkpoint-every": duration("Work between two checkpoints, for example \"10m\"."),
             "checkpoint-steps": { "type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "Steps between two checkpoints; whichever comes first." },
             "keep-checkpoints": { "type": "integer", "minimum": 1, "maximum": 1_000_000, "description": "Newest checkpoints that stay of a stage that trains, 2 unless given." },
+            "log-mib": { "type": "integer", "minimum": 1, "maximum": limits::MIB, "description": "MiB that a log keeps of its beginning, and as many of its end, 8 unless given." },
             "timeout": duration("Time after which an attempt is stopped."),
             "progress-timeout": duration("Time without a step after which an attempt counts as hung."),
             "needs": {

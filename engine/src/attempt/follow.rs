@@ -59,7 +59,7 @@ impl Attempt<'_> {
             Failure { message, help: Some(help), ..failure }
         })?;
         let (mut worker, stderr) = Conversation::with(child);
-        let log = Log::follow(&self.job.log, stderr, &self.options.secrets)?;
+        let log = Log::follow(self.job, stderr, &self.options.secrets)?;
         self.events
             .tell(Event::Started {
                 stage: self.stage(),

@@ -3,7 +3,7 @@
 //! ```text
 //! <the first 8 MiB> [r1flow: N bytes are left out here …] <the last 8 MiB>
 //! ```
-//! Secrets are masked on the way ([`crate::secrets`]). What has been written so far is in the file at any moment; while the
+//! `run.log-mib` keeps more, or less, than 8 of each. Secrets are masked on the way ([`crate::secrets`]). What has been written so far is in the file at any moment; while the
 //! log grows its end may be twice as long, for the middle is taken out in one go. The last words are in memory as well: they
 //! are told when a worker dies.
 
@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
@@ -19,13 +18,14 @@ use tokio::process::ChildStderr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::Job;
 use crate::blocking::off_thread;
 use crate::secrets::{Secrets, Stream};
 use crate::worker::client::{CHUNK, what_is_left};
 use crate::worker::understand::cut;
 
-/// Bytes that a log keeps of its beginning, and of its end.
-const KEPT: u64 = 8 << 20;
+/// MiB that a log keeps of its beginning, and of its end, unless the workflow says how many.
+const KEPT_MIB: u64 = 8;
 
 /// More bytes than the line in the place of the middle has: less than that is not worth taking out.
 const MARK: u64 = 256;
@@ -53,9 +53,10 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Appends to the log at `path` what comes out of `stderr`.
-    pub(super) fn follow(path: &Path, stderr: ChildStderr, secrets: &Arc<Secrets>) -> std::io::Result<Self> {
-        let written = Written::open(path, Arc::clone(secrets), KEPT)?;
+    /// Appends to the log of a stage what comes out of `stderr`.
+    pub(super) fn follow(job: &Job, stderr: ChildStderr, secrets: &Arc<Secrets>) -> std::io::Result<Self> {
+        let kept = job.stage.run.log_mib.unwrap_or(KEPT_MIB) << 20;
+        let written = Written::open(&job.log, Arc::clone(secrets), kept)?;
         let (noise, more) = mpsc::channel(WAITING);
         let (dead, death) = oneshot::channel();
         let task = tokio::spawn(drain(written, stderr, more, death));
@@ -140,7 +141,7 @@ struct Written {
 }
 
 impl Written {
-    fn open(path: &Path, secrets: Arc<Secrets>, kept: u64) -> std::io::Result<Self> {
+    fn open(path: &std::path::Path, secrets: Arc<Secrets>, kept: u64) -> std::io::Result<Self> {
         let file = fs_err::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         let start = file.metadata()?.len();
         let (file, stderr, words) = (file.into_parts().0, Stream::default(), VecDeque::new());
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_secret_across_two_reads_is_masked_and_last_words_need_not_be_utf_8() {
-        let (dir, mut written) = log(KEPT);
+        let (dir, mut written) = log(KEPT_MIB << 20);
         for (part, is_over) in [(&b"first\nit is abcd"[..], false), (b"efgh\nbar 10%\rbar 90%\rcaf\xe9 \xff abc", true)]
         {
             written.take(&Part::Stderr(part.to_vec()), is_over);
@@ -291,9 +292,9 @@ mod tests {
 
     #[test]
     fn a_second_attempt_writes_after_the_first() {
-        let (dir, mut first) = log(KEPT);
+        let (dir, mut first) = log(KEPT_MIB << 20);
         first.take(&Part::Stderr(b"one\n".to_vec()), true);
-        let mut second = Written::open(&dir.path().join("log"), Arc::default(), KEPT).unwrap();
+        let mut second = Written::open(&dir.path().join("log"), Arc::default(), KEPT_MIB << 20).unwrap();
         second.take(&Part::Stderr(b"two\n".to_vec()), true);
         assert_eq!((text(&dir).as_str(), second.last_words().as_str()), ("one\ntwo\n", "two"));
     }

@@ -276,8 +276,16 @@ pub(super) fn roles(kind: &KindInfo) -> BTreeMap<String, Role> {
     others.map(|(key, spec)| (key.clone(), spec.role)).collect()
 }
 
-const RUN_KEYS: [&str; 7] =
-    ["checkpoint-every", "checkpoint-steps", "keep-checkpoints", "timeout", "progress-timeout", "retries", "needs"];
+const RUN_KEYS: [&str; 8] = [
+    "checkpoint-every",
+    "checkpoint-steps",
+    "keep-checkpoints",
+    "log-mib",
+    "timeout",
+    "progress-timeout",
+    "retries",
+    "needs",
+];
 
 /// Checks the keys of a `run` table on top of `base`.
 pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
@@ -299,6 +307,7 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
             "keep-checkpoints" => {
                 options.keep_checkpoints = bounded(entry, 1, 1_000_000, diagnostics).map(|count| count as usize);
             }
+            "log-mib" => options.log_mib = bounded(entry, 1, limits::MIB, diagnostics).map(|mib| mib as u64),
             "retries" => options.retries = bounded(entry, 0, 1_000, diagnostics).map_or(0, |retries| retries as u32),
             _ => {
                 let help = suggest(&entry.key, RUN_KEYS);

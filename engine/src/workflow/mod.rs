@@ -258,6 +258,8 @@ pub struct RunOptions {
     pub checkpoint_steps: Option<u64>,
     /// Newest checkpoints that stay; older ones make room.
     pub keep_checkpoints: Option<usize>,
+    /// MiB that a log keeps of its beginning, and of its end.
+    pub log_mib: Option<u64>,
     /// Time after which an attempt is stopped and counted as failed.
     pub timeout: Option<Duration>,
     /// Time without a step after which an attempt counts as hung.

@@ -37,12 +37,16 @@ impl Rough {
     }
 
     fn with(what: &str, change: impl FnOnce(&Sandbox, &mut Options)) -> Self {
+        Self::under("[write.w]\n", what, change)
+    }
+
+    fn under(workflow: &str, what: &str, change: impl FnOnce(&Sandbox, &mut Options)) -> Self {
         let sandbox = Sandbox::new();
         let script = sandbox.dir.path().join("rough");
         let beginning = BEGINNING.replace("TOY", &sandbox.worker.display().to_string());
         fs_err::write(&script, format!("{beginning}{what}\n")).unwrap();
         fs_err::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let workflow = sandbox.workflow("[write.w]\n", &[]);
+        let workflow = sandbox.workflow(workflow, &[]);
         let mut events = Vec::new();
         let applied = sandbox.apply_with(
             &workflow,
@@ -187,6 +191,17 @@ fn a_long_log_is_bounded_and_lies_on_the_disk_once() {
     let text = rough.log_text();
     assert!(text.starts_with("first\n") && text.ends_with("last\n"));
     assert!(text.contains("\n[r1flow: ") && text.contains("bytes are left out here"));
+}
+
+#[test]
+fn a_workflow_says_how_much_a_log_keeps() {
+    for (mib, least, most) in [(1, 2 << 20, 3 << 20), (30, 60_000_000, 61_000_000)] {
+        let workflow = format!("[write.w]\nrun = {{ log-mib = {mib} }}\n");
+        let rough = Rough::under(&workflow, "yes 'a line of the log' | head -c 60000000 >&2\nfinish", |_, _| {});
+        rough.assert_done();
+        let len = fs_err::metadata(rough.log()).unwrap().len();
+        assert!((least..most).contains(&len), "{mib}: {len}");
+    }
 }
 
 #[test]
