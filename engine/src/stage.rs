@@ -279,8 +279,7 @@ impl Context {
         let partial = Made::folder(folder.join(format!("{step}.partial")))?;
         let whole = folder.join(step.to_string());
         write(partial.path())?;
-        std::fs::rename(partial.path(), &whole)?;
-        partial.keep();
+        partial.keep_as(&whole)?;
         Ok(whole)
     }
 

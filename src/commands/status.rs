@@ -43,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(id) = named(&ids, args.run.as_deref())? else { return forgotten(global, &store) };
     let history = history::read(&store, id);
     let (heading, stages) = told(&store, &history);
-    remark(&history, heading["alive"] == json!(true));
+    remark(&history);
     if global.json {
         return print_json(&json!({ "run": heading, "stages": stages }));
     }
@@ -82,15 +82,13 @@ fn forgotten(global: &Global, store: &Store) -> Result<Status> {
 }
 
 /// Says what of a history cannot be read.
-fn remark(history: &History, is_alive: bool) {
+fn remark(history: &History) {
     let History { id, spoilt, trouble, .. } = history;
     if let Some(trouble) = trouble {
         ui::note(&format!("the history of {id} cannot be read: {trouble}"));
     }
-    // The last line of a run that goes on may be half written.
-    let spoilt = spoilt - usize::from(is_alive).min(*spoilt);
-    if spoilt > 0 {
-        let (lines, are) = (count(spoilt, "line"), if spoilt == 1 { "is" } else { "are" });
+    if *spoilt > 0 {
+        let (lines, are) = (count(*spoilt, "line"), if *spoilt == 1 { "is" } else { "are" });
         ui::note(&format!("{lines} of the history of {id} {are} torn, altered or of another version"));
     }
 }
@@ -228,7 +226,7 @@ fn list(global: &Global, store: &Store, ids: &[String]) -> Result<Status> {
     for id in ids {
         let history = history::read_about(store, id, "");
         let (heading, _) = told(store, &history);
-        remark(&history, heading["alive"] == json!(true));
+        remark(&history);
         rows.push(heading);
     }
     if global.json {

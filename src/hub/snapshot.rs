@@ -15,11 +15,9 @@ use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::workflow::hub::{Fetched, HubId};
-use store::Made;
+use store::{Made, unique};
 
 use super::checked::Checked;
 use super::names::{BlobHash, Commit, RepoPath};
@@ -106,9 +104,7 @@ fn link(snapshot: &Path, files: &[(RepoPath, PathBuf)]) -> io::Result<()> {
     if snapshot.symlink_metadata().is_ok() {
         fs_err::rename(snapshot, snapshot.with_added_extension(format!("{}.old", unique())))?;
     }
-    fs_err::rename(draft.path(), snapshot)?;
-    draft.keep();
-    Ok(())
+    draft.keep_as(snapshot)
 }
 
 /// Returns whether a snapshot has exactly the files of a list, with the bytes that it names.
@@ -215,20 +211,11 @@ fn room(store: &Path, id: &HubId, which: &str) -> io::Result<PathBuf> {
 pub(super) fn replace(draft: PathBuf, path: &Path, text: &str) -> io::Result<()> {
     let (mut file, made) = Made::file(draft)?;
     file.write_all(text.as_bytes())?;
-    fs_err::rename(made.path(), path)?;
-    made.keep();
-    Ok(())
+    made.keep_as(path)
 }
 
 fn draft_of(path: &Path) -> PathBuf {
     path.with_added_extension(format!("{}.draft", unique()))
-}
-
-/// Returns a name that no other thread or process uses.
-pub(super) fn unique() -> String {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("{nanos:x}-{:x}-{:x}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
 fn name(id: &HubId, commit: &Commit) -> String {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use engine::workflow::hub::HubId;
 use hf_hub::CacheRepo;
+use store::unique;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use ureq::{Body, http};
@@ -27,7 +28,7 @@ use super::client::{Client, Pace};
 use super::names::Commit;
 use super::remote::RemoteFile;
 use super::settings::{Settings, repo};
-use super::snapshot::{self, unique};
+use super::snapshot;
 use super::trouble::Trouble;
 use crate::machine;
 use crate::ui::Download;

@@ -60,7 +60,7 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
 pub use lock::StageLock;
 pub use path::{MemberPath, NotInside};
-pub use publish::Unsynced;
+pub use publish::{Unsynced, unique};
 pub use record::{Glance, OutputRecord, Outputs, Record, Source};
 pub use removal::Made;
 pub use rows::RowsRecord;

@@ -20,7 +20,7 @@ use crate::root::Root;
 const SIDE_BY_SIDE: usize = 8;
 
 /// Returns a name that no other thread or process uses.
-pub(crate) fn unique() -> String {
+pub fn unique() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     format!("{nanos:x}-{:x}-{:x}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))

@@ -74,6 +74,13 @@ impl Made {
         fs_err::create_dir(self.path())
     }
 
+    /// Lets it stay under another name; a file that has that name gives way.
+    pub fn keep_as(self, path: &Path) -> io::Result<()> {
+        fs_err::rename(self.path(), path)?;
+        self.keep();
+        Ok(())
+    }
+
     /// Lets it stay.
     pub fn keep(mut self) {
         self.path = None;

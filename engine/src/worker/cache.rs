@@ -9,13 +9,13 @@
 //! The idea to know: all of this is for speed. Where there is no folder, or one that others can write to, the worker is
 //! asked each time.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use store::Digest;
+use store::{Digest, Made, unique};
 
 const HEAD: &str = "r1flow answer 1";
 /// In bytes; a worker says less of its kinds.
@@ -87,14 +87,13 @@ fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Two that write at once may mix their drafts; what comes out has not its checksum.
 fn write(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     check_folder(folder)?;
-    let draft = folder.join(format!("{name}.draft"));
-    let mut file = open(OpenOptions::new().write(true).create(true).truncate(true).mode(0o600), &draft)?;
+    let (mut file, draft) = Made::file(folder.join(format!("{name}.{}.draft", unique())))?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text)?;
-    std::fs::rename(draft, folder.join(name))
+    draft.keep_as(&folder.join(name))
 }
 
 /// Opens a file of the user's; no link is followed and nothing is waited for.
@@ -127,7 +126,7 @@ fn is_mine(metadata: &Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
