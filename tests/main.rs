@@ -10,6 +10,7 @@ mod cli {
     mod apply;
     mod check;
     mod damage;
+    mod defaults;
     #[cfg(feature = "worker")]
     mod edits;
     mod fake_hub;

@@ -6,7 +6,7 @@
 //! | In | Why |
 //! |---|---|
 //! | the kind and its version | other code, other bytes |
-//! | every result and extent key, defaults filled in | a default that changes is a change; one written out is none |
+//! | every result and extent key, with defaults, null for none | a changed default is a change; one written out is not |
 //! | the backend, where it is not the CPU and the kind uses tensors | other bits |
 //! | digests of what references point at, with the import keys of an input | content decides, and how rows are read |
 //!
@@ -16,13 +16,17 @@
 //! | the names of upstream stages | the same data by another name are the same data; it also gives early cutoff |
 //! | comments, order, spelling of a number (`400`, `4e2`, `400.0`), the layer a value came from | meaning, not text |
 //! | neutral keys, `run`, threads, which GPU, store, clock, host, environment | how, not what |
+//! | import keys that only refuse (`row-mib`, `total-mib`, `allow-non-finite`) | what is read is the same |
+//! | keys that have no use beside the others (`x-when`) | they are not read |
+//! | keys with `x-omit-default` that have their default | a key that a later version adds moves nothing |
 //! | modification times and owners of inputs | a touch or a checkout changes no byte |
 //!
 //! The fingerprint is the BLAKE3 of the canonical JSON: sorted keys, no white space, one spelling for each number. The
 //! document itself is stored, so that a later plan can say which value changed.
 //!
 //! **Prefix fingerprints.** A checkpoint of `n` steps is kept under the fingerprint of the action without its extent
-//! keys and without every table whose `from-step` is `n` or more: those updates have not happened yet.
+//! keys and without every table whose `from-step` is `n` or more: those updates have not happened yet. It is also
+//! without the keys that are null: a reward that has not begun is the same as no reward.
 //!
 //! **Row keys.** Sampled rows are kept under the action without the keys that say which rows, and what becomes of each:
 //! what is left, the model above all, is what a completion depends on beside its own prompt and seed.
@@ -156,7 +160,8 @@ pub(crate) fn shape(document: &Value) -> Digest {
     fn forget(value: &mut Value) {
         match value {
             Value::Object(entries) if entries.contains_key("artifact") || entries.contains_key(PLACEHOLDER) => {
-                *value = Value::Null;
+                // Not null: that says that there is none.
+                entries.clear();
             }
             Value::Object(entries) => entries.values_mut().for_each(forget),
             Value::Array(items) => items.iter_mut().for_each(forget),
@@ -179,11 +184,19 @@ pub(crate) fn placeholder(stage: &str, output: &str) -> Value {
 /// Returns what stands for an artifact in an action.
 pub fn artifact(kind: crate::artifact::ArtifactType, digest: &Digest, import: &Map<String, Value>) -> Value {
     let mut document = json!({ "artifact": kind.name(), "digest": digest });
+    let import: Map<_, _> = import
+        .iter()
+        .filter(|(key, _)| !REFUSING.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     if !import.is_empty() {
-        document["import"] = Value::Object(import.clone());
+        document["import"] = Value::Object(import);
     }
     document
 }
+
+/// Import keys that decide whether an input is read, and not what is read.
+const REFUSING: [&str; 3] = ["row-mib", "total-mib", "allow-non-finite"];
 
 fn from_steps(document: &Value) -> Vec<u64> {
     match document {
@@ -211,7 +224,7 @@ fn drop_later(value: &mut Value, step: u64) {
     let is_later = |value: &Value| value.get("from-step").and_then(Value::as_u64).is_some_and(|from| from >= step);
     match value {
         Value::Object(entries) => {
-            entries.retain(|_, entry| !is_later(entry));
+            entries.retain(|_, entry| !entry.is_null() && !is_later(entry));
             entries.values_mut().for_each(|entry| drop_later(entry, step));
         }
         Value::Array(items) => {
@@ -248,6 +261,7 @@ mod tests {
             }],
             roles: BTreeMap::from([("steps".to_owned(), Role::Extent), ("batch-size".to_owned(), Role::Neutral)])
                 .into(),
+            omitted: BTreeMap::new().into(),
             outputs: BTreeMap::new().into(),
             origins: Vec::new(),
             run: RunOptions::default().into(),
@@ -283,6 +297,32 @@ mod tests {
         assert_eq!(base.prefix_fingerprint(300), other.prefix_fingerprint(300));
         assert_ne!(base.prefix_fingerprint(301), other.prefix_fingerprint(301));
         assert_eq!((base.extent(), longer.extent()), (Some(400), Some(600)));
+    }
+
+    #[test]
+    fn what_begins_later_is_until_then_what_is_not_there() {
+        let helpful = json!({ "weight": 1.0, "from-step": 300 });
+        let later = action(json!({ "steps": 400, "later": helpful, "rewards": { "a": 1.0, "helpful": helpful } }));
+        let never = action(json!({ "steps": 400, "later": null, "rewards": { "a": 1.0 } }));
+        assert_eq!(later.prefix_fingerprint(300), never.prefix_fingerprint(300));
+        assert_ne!(later.prefix_fingerprint(301), never.prefix_fingerprint(301));
+    }
+
+    #[test]
+    fn none_is_not_an_artifact_whatever_its_content() {
+        let shape_of = |few_shot: Value| shape(&json!({ "params": { "few-shot": few_shot } }));
+        let [one, two] = [b"1", b"2"].map(|bytes| artifact(ArtifactType::Samples, &Digest::of(bytes), &Map::new()));
+        assert_eq!(shape_of(one.clone()), shape_of(two));
+        assert_ne!(shape_of(one), shape_of(Value::Null));
+    }
+
+    #[test]
+    fn import_keys_that_only_refuse_are_left_out() {
+        let of = |import: Value| artifact(ArtifactType::Prompts, &Digest::of(b"m"), import.as_object().unwrap());
+        let plain = of(json!({}));
+        assert_eq!(of(json!({ "row-mib": 32, "total-mib": 64, "allow-non-finite": true })), plain);
+        assert_eq!(of(json!({ "row-mib": 32, "limit": 3 })), of(json!({ "limit": 3 })));
+        assert_ne!(of(json!({ "limit": 3 })), plain);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::kind::{KeySpec, KeyType};
 
 /// A reason to run a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,8 +54,9 @@ pub enum DirtyReason {
     Forced,
 }
 
-/// Returns what differs between the action of the last run and the new one.
-pub fn diff(old: &Value, new: &Value) -> Vec<DirtyReason> {
+/// Returns what differs between the action of the last run and the new one, two documents of one kind. A key that a
+/// document is without because it has its default (`omitted`) has that default here.
+pub fn diff(old: &Value, new: &Value, omitted: &BTreeMap<String, KeySpec>) -> Vec<DirtyReason> {
     let mut reasons = Vec::new();
     let version = |document: &Value| document["version"].as_u64().unwrap_or(0);
     if old["kind"] != new["kind"] {
@@ -66,26 +69,101 @@ pub fn diff(old: &Value, new: &Value) -> Vec<DirtyReason> {
         let backend = |document: &Value| Some(document.get("backend").cloned().unwrap_or_else(|| "cpu".into()));
         reasons.push(DirtyReason::Changed { key: "backend".to_owned(), old: backend(old), new: backend(new) });
     }
-    let (old, new) = (leaves(&old["params"]), leaves(&new["params"]));
-    for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
-        let (old, new) = (old.get(key), new.get(key));
-        if old.zip(new).is_some_and(|(old, new)| same(old, new)) {
-            continue;
+    let whole = |document: &Value| {
+        let mut params = document["params"].clone();
+        if let Some(params) = params.as_object_mut() {
+            restore(params, omitted);
         }
-        let is_artifact = old.or(new).is_some_and(is_artifact);
-        reasons.push(if is_artifact {
-            DirtyReason::Content { key: key.clone(), old: old.and_then(short), new: new.and_then(short) }
-        } else {
-            DirtyReason::Changed { key: key.clone(), old: old.cloned(), new: new.cloned() }
-        });
-    }
+        params
+    };
+    compare("", Some(&whole(old)), Some(&whole(new)), &mut reasons);
     reasons
 }
 
-/// 400 and 400.0 are one number.
-fn same(old: &Value, new: &Value) -> bool {
+/// Puts back the defaults that a table is without.
+fn restore(table: &mut Map<String, Value>, omitted: &BTreeMap<String, KeySpec>) {
+    for (key, spec) in omitted {
+        if let Some(value) = table.get_mut(key) {
+            restore_in(value, &spec.ty);
+            continue;
+        }
+        let word = |key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+        let is_used = spec.when.as_ref().is_none_or(|when| when.holds(word(&when.key).as_deref()));
+        if let Some(default) = spec.default_beside(word).filter(|_| spec.omits_default && is_used) {
+            table.insert(key.clone(), default);
+        }
+    }
+}
+
+fn restore_in(value: &mut Value, ty: &KeyType) {
+    match (ty, value) {
+        (KeyType::Table(keys), Value::Object(table)) if !table.contains_key("artifact") => restore(table, keys),
+        (KeyType::MapOf(of), Value::Object(table)) => table.values_mut().for_each(|value| restore_in(value, of)),
+        (KeyType::List(of, _), Value::Array(items)) => items.iter_mut().for_each(|item| restore_in(item, of)),
+        (KeyType::AnyOf(types), value) => types.iter().for_each(|ty| restore_in(value, ty)),
+        _ => {}
+    }
+}
+
+/// Compares two values of a key. Tables are compared member by member, and a table with none as if that one were empty.
+fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Vec<DirtyReason>) {
+    let (old_members, new_members) = (members(old), members(new));
+    let is_absent = |value: Option<&Value>| value.is_none_or(Value::is_null);
+    let is_one_sided = is_absent(old) || is_absent(new);
+    if (old_members.is_empty() && new_members.is_empty())
+        || !is_one_sided && (old_members.is_empty() || new_members.is_empty())
+    {
+        reasons.extend(change(key, old, new));
+        return;
+    }
+    let later = new_members.keys().filter(|name| !old_members.contains_key(*name));
+    for name in old_members.keys().chain(later) {
+        let (old, new) = (old_members.get(name).copied(), new_members.get(name).copied());
+        // That a table which comes or goes lacks something is no news.
+        if !(is_one_sided && is_absent(old) && is_absent(new)) {
+            let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            compare(&below, old, new, reasons);
+        }
+    }
+}
+
+/// Returns the members of a table, or of a list of tables. An artifact and a list of plain values have none: each is
+/// compared as a whole.
+fn members(value: Option<&Value>) -> BTreeMap<String, &Value> {
+    match value {
+        Some(value @ Value::Object(entries)) if !is_artifact(value) => {
+            entries.iter().map(|(name, entry)| (name.clone(), entry)).collect()
+        }
+        Some(Value::Array(items)) if items.iter().any(Value::is_object) => {
+            items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect()
+        }
+        _ => BTreeMap::new(),
+    }
+}
+
+fn change(key: &str, old: Option<&Value>, new: Option<&Value>) -> Option<DirtyReason> {
+    if old.zip(new).is_some_and(|(old, new)| same(old, new)) {
+        return None;
+    }
+    let key = key.to_owned();
+    Some(if old.into_iter().chain(new).any(is_artifact) {
+        DirtyReason::Content { key, old: old.and_then(short), new: new.and_then(short) }
+    } else {
+        DirtyReason::Changed { key, old: old.cloned(), new: new.cloned() }
+    })
+}
+
+/// Returns whether two values are one: 400 and 400.0 are one number.
+pub(crate) fn same(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Number(old), Value::Number(new)) => old.as_f64() == new.as_f64(),
+        (Value::Array(old), Value::Array(new)) => {
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new))
+        }
+        (Value::Object(old), Value::Object(new)) => {
+            let is_in_new = |(key, old): (&String, &Value)| new.get(key).is_some_and(|new| same(old, new));
+            old.len() == new.len() && old.iter().all(is_in_new)
+        }
         _ => old == new,
     }
 }
@@ -97,28 +175,6 @@ fn is_artifact(value: &Value) -> bool {
 fn short(value: &Value) -> Option<String> {
     let digest = value["digest"].as_str()?;
     Some(digest.trim_start_matches("b3:").chars().take(12).collect())
-}
-
-/// Flattens a document to dotted keys; artifacts are leaves, so are lists of plain values.
-fn leaves(value: &Value) -> BTreeMap<String, Value> {
-    let mut found = BTreeMap::new();
-    collect(String::new(), value, &mut found);
-    found
-}
-
-fn collect(key: String, value: &Value, found: &mut BTreeMap<String, Value>) {
-    let child = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
-    match value {
-        Value::Object(entries) if !is_artifact(value) && !entries.is_empty() => {
-            entries.iter().for_each(|(name, entry)| collect(child(name), entry, found));
-        }
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().enumerate().for_each(|(index, item)| collect(child(&index.to_string()), item, found));
-        }
-        _ => {
-            found.insert(key, value.clone());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -143,7 +199,7 @@ mod tests {
             new: Some("fedcba987654".to_owned()),
         };
         assert_eq!(
-            diff(&old, &new),
+            diff(&old, &new, &BTreeMap::new()),
             [
                 DirtyReason::Version { old: 1, new: 2 },
                 changed("gone", Some(json!(true)), None),
@@ -152,6 +208,72 @@ mod tests {
                 changed("added", None, Some(json!("x"))),
             ]
         );
-        assert!(diff(&old, &old).is_empty());
+        assert!(diff(&old, &old, &BTreeMap::new()).is_empty());
+    }
+
+    /// Returns the changes as text, of a kind whose later keys are `blend`, `lora.decay` and `rewards.NAME`.
+    fn changes(old: Value, new: Value) -> Vec<String> {
+        let later = |default: Value| json!({ "type": ["integer", "null"], "default": default, "x-omit-default": true });
+        let reward = json!({ "type": ["object", "null"], "properties": { "weight": { "type": "number" } }, "required": ["weight"], "x-omit-default": true });
+        let mut for_logits = later(json!(7));
+        for_logits["x-when"] = json!({ "method": ["logits"] });
+        let params = json!({ "properties": {
+            "method": { "enum": ["text", "logits"], "default": "text" },
+            "blend": later(json!(0)),
+            "top": for_logits,
+            "lora": { "type": ["object", "null"], "properties": { "decay": later(json!(1)) } },
+            "rewards": { "type": "object", "default": {}, "properties": { "fluency": reward } },
+        } });
+        let spec = json!({ "kind": "k", "version": 1, "doc": "", "inputs": {}, "params": params, "outputs": {} });
+        let list = serde_json::from_value(json!({ "protocol": 1, "kinds": [spec] })).unwrap();
+        let kinds = crate::kind::Kinds::parse(list).unwrap();
+        let [old, new] = [old, new].map(|params| json!({ "kind": "k", "version": 1, "params": params }));
+        let shown = |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+        let reasons = diff(&old, &new, &kinds.omitted(&new)).into_iter().map(|reason| match reason {
+            DirtyReason::Changed { key, old, new } => format!("{key} {} -> {}", shown(old), shown(new)),
+            other => format!("{other:?}"),
+        });
+        reasons.collect()
+    }
+
+    #[test]
+    fn a_key_that_is_left_out_has_its_default() {
+        let lora = |decay: Value| json!({ "lora": { "rank": 8, "decay": decay } });
+        for (old, new, expected) in [
+            (json!({}), json!({ "blend": 3 }), "blend 0 -> 3"),
+            (json!({ "blend": 3 }), json!({}), "blend 3 -> 0"),
+            (json!({ "lora": { "rank": 8 } }), lora(json!(2)), "lora.decay 1 -> 2"),
+            (lora(json!(2)), json!({ "lora": { "rank": 8 } }), "lora.decay 2 -> 1"),
+            (
+                json!({ "rewards": {} }),
+                json!({ "rewards": { "fluency": { "weight": 2 } } }),
+                "rewards.fluency.weight nothing -> 2",
+            ),
+            // Where it has no use it has no value either.
+            (
+                json!({ "method": "text" }),
+                json!({ "method": "logits", "top": 9 }),
+                "method \"text\" -> \"logits\", top nothing -> 9",
+            ),
+            (json!({ "method": "logits" }), json!({ "method": "logits", "top": 9 }), "top 7 -> 9"),
+        ] {
+            assert_eq!(changes(old, new).join(", "), expected);
+        }
+        assert!(changes(json!({ "blend": 0 }), json!({})).is_empty());
+    }
+
+    #[test]
+    fn a_table_comes_and_goes_by_its_members() {
+        let lora = json!({ "lora": { "rank": 8, "decay": 1, "targets": null } });
+        let none = json!({ "lora": null });
+        assert_eq!(changes(none.clone(), lora.clone()), ["lora.decay nothing -> 1", "lora.rank nothing -> 8"]);
+        assert_eq!(changes(lora, none.clone()), ["lora.decay 1 -> nothing", "lora.rank 8 -> nothing"]);
+        assert_eq!(changes(none, json!({})), ["lora null -> nothing"], "another form of the action is a change");
+        let given = json!({ "limit": 3 });
+        assert_eq!(changes(json!({ "limit": null }), given.clone()), ["limit null -> 3"]);
+        assert_eq!(changes(json!({ "limit": [3] }), given), ["limit [3] -> 3"]);
+        let few_shot = json!({ "few-shot": { "artifact": "samples", "digest": "b3:0123456789abcdef" } });
+        let content = "Content { key: \"few-shot\", old: None, new: Some(\"0123456789ab\") }";
+        assert_eq!(changes(json!({ "few-shot": null }), few_shot), [content]);
     }
 }

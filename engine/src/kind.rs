@@ -1,9 +1,28 @@
 //! What the engine knows of stage kinds: data, learnt from `r1flow-worker kinds`.
 //!
 //! A worker describes each kind by two JSON schemas, as schemars derives them. [`Kinds`] parses them once into
-//! [`KeySpec`]s, the only form that the language's checks see.
+//! [`KeySpec`]s, the only form that the language's checks see. Beside what JSON schema knows, a key may have marks:
+//!
+//! | Mark | Meaning |
+//! |---|---|
+//! | `"x-artifact": "model"` | here stands a reference to an artifact of this type |
+//! | `"x-role": "neutral"` | what the key means for the result: `result` (unless given), `neutral`, `extent`, `rows` |
+//! | `"x-required": true` | it must be given where it has a use, though the schema does not list it as required |
+//! | `"x-when": {"method": ["logits"]}` | it has a use only where the key `method` beside it is `logits` |
+//! | `"x-default-by": {"task": {"sums": "clean"}}` | its default depends on the value of the key `task` beside it |
+//! | `"x-short": "weight"` | a value that is no table stands for a table with this key |
+//! | `"x-omit-default": true` | the action is without it where it has its default |
+//!
+//! Every key is required, has a default, or may be null; null is then its default. A default is part of the action,
+//! written or not. So writing it out reruns nothing, and a default that changes in the code reruns what it changes. Where
+//! a key has no use it is no part of the action, and a mistake in a workflow.
+//!
+//! A key that a later version adds to a kind would rerun everything of that kind. If its default keeps the old
+//! behaviour, it has `x-omit-default`, and moves no fingerprint. Such a default may change only together with the kind's
+//! version.
 
 mod key;
+mod parse;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +33,7 @@ use serde_json::Value;
 use crate::artifact::ArtifactType;
 use crate::stage::Stage;
 
-pub use key::{KeySpec, KeyType, When};
+pub use key::{DefaultBy, KeySpec, KeyType, When};
 
 /// The answer of `r1flow-worker kinds`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,11 +59,9 @@ pub struct KindSpec {
     pub uses_tensors: bool,
     /// One or two sentences.
     pub doc: String,
-    /// JSON schema (2020-12) of the references; `x-artifact` marks each place where one stands.
+    /// JSON schema (2020-12) of the references, with the marks above.
     pub inputs: Value,
-    /// JSON schema of the parameters, with defaults; `x-role` is `result` (the default), `neutral`, `extent` or `rows`.
-    /// A key of either with `x-when` = `{"method": ["logits"]}` has a use only where the key `method` says so (null in the
-    /// list: or is absent), and must be given there if it has `x-required`.
+    /// JSON schema of the parameters, likewise.
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,
@@ -80,6 +97,13 @@ pub struct KindInfo {
     pub keys: BTreeMap<String, KeySpec>,
 }
 
+impl KindInfo {
+    /// Returns the keys that an action may be without, and those with tables that have such keys.
+    pub fn omitted(&self) -> BTreeMap<String, KeySpec> {
+        key::omitted(&self.keys)
+    }
+}
+
 /// The kinds that a workflow may use.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds(BTreeMap<String, KindInfo>);
@@ -105,12 +129,10 @@ impl Kinds {
     pub fn parse(list: KindList) -> Result<Self, Error> {
         let mut kinds = BTreeMap::new();
         for spec in list.kinds {
-            let mut keys = BTreeMap::new();
-            for schema in [&spec.inputs, &spec.params] {
-                let parsed = key::properties(schema);
-                let parsed = parsed.map_err(|(key, reason)| Error { kind: spec.kind.clone(), key, reason })?;
-                keys.extend(parsed);
-            }
+            let mistake = |(key, reason)| Error { kind: spec.kind.clone(), key, reason };
+            let mut keys = parse::properties(&spec.inputs).map_err(mistake)?;
+            keys.extend(parse::properties(&spec.params).map_err(mistake)?);
+            parse::check_beside(&keys).map_err(mistake)?;
             if let Some(output) = spec.outputs.keys().find(|output| !names_a_folder(output)) {
                 let (kind, key) = (spec.kind.clone(), output.clone());
                 let reason = format!("an output names a folder: no `/`, and at most {LONGEST_OUTPUT} bytes");
@@ -124,6 +146,11 @@ impl Kinds {
     /// Returns a kind.
     pub fn get(&self, name: &str) -> Option<&KindInfo> {
         self.0.get(name)
+    }
+
+    /// Returns what [`diff`](crate::dirty::diff) needs to know of an action's kind; nothing of one that is unknown.
+    pub fn omitted(&self, action: &Value) -> BTreeMap<String, KeySpec> {
+        action["kind"].as_str().and_then(|kind| self.get(kind)).map(KindInfo::omitted).unwrap_or_default()
     }
 
     /// Returns all kinds, by name.

@@ -231,7 +231,7 @@ impl Planner<'_> {
         row.reasons = match (&last, is_forced) {
             (_, true) => vec![DirtyReason::Forced],
             (None, false) => vec![DirtyReason::New],
-            (Some(last), false) if is_known => self.changes(last, &action.document)?,
+            (Some(last), false) if is_known => self.changes(stage, last, &action.document)?,
             (Some(last), false) => self.own_changes(stage, last)?,
         };
         let memory = self.memory()?;
@@ -304,12 +304,12 @@ impl Planner<'_> {
             let before = || old["params"].pointer(&reference.pointer).cloned();
             self.resolve(reference).or_else(before).unwrap_or(Value::Null)
         });
-        Ok(diff(&old, &new.document))
+        Ok(diff(&old, &new.document, &stage.omitted))
     }
 
-    fn changes(&self, last: &Record, new: &Value) -> Result<Vec<DirtyReason>, Error> {
+    fn changes(&self, stage: &StageDecl, last: &Record, new: &Value) -> Result<Vec<DirtyReason>, Error> {
         let Some(old) = self.store.action(&last.fingerprint)? else { return Ok(vec![DirtyReason::New]) };
-        let reasons = diff(&old, new);
+        let reasons = diff(&old, new, &stage.omitted);
         Ok(if reasons.is_empty() { vec![DirtyReason::OutputsMissing] } else { reasons })
     }
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use store::Made;
 
@@ -38,7 +38,8 @@ pub trait Stage {
     const OUTPUTS: &'static [(&'static str, ArtifactType)];
     /// References: required unless `Option` or a list with a default.
     type Inputs: DeserializeOwned + JsonSchema;
-    /// Everything with a default, from one visible `impl Default`.
+    /// Everything with a default, from one visible `impl Default`; a type must be `Serialize` for the schema to have
+    /// its default. `None` means that there is none, never a value that the code fills in.
     type Params: DeserializeOwned + JsonSchema;
 
     /// Refuses keys that contradict each other. It is asked before any stage of a workflow starts, when no input is there yet
@@ -121,6 +122,13 @@ impl<A> Input<A> {
     /// Returns the reference as the workflow wrote it.
     pub fn name(&self) -> &str {
         &self.artifact.name
+    }
+}
+
+// The default of a list of references says so in the schema.
+impl<A> Serialize for Input<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.artifact.serialize(serializer)
     }
 }
 

@@ -10,7 +10,7 @@ use store::{Record, Store};
 use super::named::{Look, NameArgs, Named, stage};
 use super::plan::reason;
 use super::refusal::{Asked, not_fresh};
-use super::{Global, Status, find_store, print_json};
+use super::{Global, Status, find_store, omitted, print_json};
 use crate::ui::{self, Style, duration};
 
 #[derive(Debug, clap::Args)]
@@ -48,11 +48,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         let actions: Vec<Value> = records.iter().map(action).collect::<Result<_>>()?;
         return print_json(&json!({ "stage": args.stage, "actions": actions }));
     }
+    let omitted = omitted(global, &now);
     ui::line(&format!("{} is decided by", ui::styled(&args.stage, Style::Strong)));
     ui::line(&serde_json::to_string_pretty(&now)?);
     for pair in records.windows(2) {
         ui::line(&format!("\n{} → {} ({})", pair[0].finished, pair[1].finished, duration(pair[1].seconds)));
-        let reasons = diff(&action(&pair[0])?, &action(&pair[1])?);
+        let reasons = diff(&action(&pair[0])?, &action(&pair[1])?, &omitted);
         if reasons.is_empty() {
             ui::line("  the same action again: it was forced, or its outputs were gone");
         }
@@ -86,7 +87,7 @@ fn past(store: &Store, named: &Named, now: Record) -> Result<Vec<Record>> {
 }
 
 fn compare(global: &Global, (one, first): (&str, &Value), (two, second): (&str, &Value)) -> Result<Status> {
-    let reasons = diff(first, second);
+    let reasons = diff(first, second, &omitted(global, first));
     if global.json {
         return print_json(&json!({ "stages": [one, two], "differences": reasons }));
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use engine::kind::{KeySpec, KeyType, KindInfo, Kinds};
 use engine::workflow::Role;
+use serde_json::Value;
 
 use super::{Global, Status, load_kinds, no_such, print_json};
 use crate::ui::{self, Table};
@@ -70,10 +71,12 @@ fn add_rows<'a>(above: &str, keys: impl Iterator<Item = (&'a String, &'a KeySpec
             Role::Extent => "extent",
             Role::Rows => "rows",
         };
-        let default = spec
-            .default
-            .as_ref()
-            .map_or_else(|| if spec.required { "required".to_owned() } else { String::new() }, ToString::to_string);
+        let default = match (&spec.default, &spec.default_by) {
+            (Some(Value::Null), _) => "none".to_owned(),
+            (Some(default), _) => default.to_string(),
+            (None, Some(by)) => format!("by {}", by.key),
+            (None, None) => "required".to_owned(),
+        };
         let name = format!("{above}{name}");
         rows.push([name.clone(), spec.ty.to_string(), default, role.to_owned(), spec.manual()]);
         let tables = match &spec.ty {
@@ -107,8 +110,9 @@ pub(crate) fn markdown(kinds: &Kinds) -> String {
         );
         text.push_str("| key | takes | default | role | |\n|---|---|---|---|---|\n");
         for [key, takes, default, role, doc] in rows(kind) {
-            let default = if default.is_empty() { default } else { format!("`{}`", default.replace('\n', "\\n")) };
-            let _ = writeln!(text, "| `{key}` | {} | {} | {role} | {} |", plain(&takes), plain(&default), plain(&doc));
+            let default = default.replace('\n', "\\n");
+            let _ =
+                writeln!(text, "| `{key}` | {} | `{}` | {role} | {} |", plain(&takes), plain(&default), plain(&doc));
         }
     }
     text

@@ -23,18 +23,19 @@ mod show;
 mod status;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use engine::kind::Kinds;
+use engine::kind::{KeySpec, Kinds};
 use engine::mistakes;
 use engine::select::{self, NoStage, Selection};
 use engine::worker::ask;
 use engine::worker::cache::CacheDir;
 use engine::workflow::{Loaded, StageName, Workflow, load};
+use serde_json::Value;
 use store::Store;
 
 use crate::{diagnostic, hub, ui};
@@ -249,6 +250,11 @@ pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
 pub(crate) fn load_kinds(global: &Global) -> Result<Kinds> {
     let list = ask::kinds(&worker(global)?, &cache_dir())?;
     Ok(Kinds::parse(list)?)
+}
+
+/// Returns the keys that an action of this kind is without where they have their default; none if no worker can tell.
+pub(crate) fn omitted(global: &Global, action: &Value) -> BTreeMap<String, KeySpec> {
+    load_kinds(global).unwrap_or_default().omitted(action)
 }
 
 /// Where answers of workers are kept: nowhere, if no variable names a folder of the user's.

@@ -254,7 +254,11 @@ fn summary(plan: &Plan) -> String {
 
 /// Says a reason in a few words.
 pub(crate) fn reason(reason: &DirtyReason) -> String {
-    let shown = |value: &Option<serde_json::Value>| value.as_ref().map_or("nothing".to_owned(), ToString::to_string);
+    let shown = |value: &Option<Value>| match value {
+        None => "nothing".to_owned(),
+        Some(Value::Null) => "none".to_owned(),
+        Some(value) => value.to_string(),
+    };
     match reason {
         DirtyReason::New => "has not run yet".to_owned(),
         DirtyReason::Changed { key, old, new } => format!("`{key}` {} → {}", shown(old), shown(new)),

@@ -10,9 +10,9 @@ use engine::run;
 use serde_json::Value;
 use store::{Record, Source};
 
-use super::Advice;
 use super::named::{Look, Named, Standpoint, last_run, stands};
 use super::plan::reason;
+use super::{Advice, omitted};
 use crate::ui;
 
 /// Results that are listed.
@@ -158,12 +158,13 @@ fn by_digest(look: &Look, stage: &str, results: &[(Record, String)]) -> Option<S
 /// what the workflow says now.
 fn results(look: &Look, stage: &str, now: Option<&Value>) -> Result<Vec<(Record, String)>> {
     let mut found: Vec<(Record, String)> = Vec::new();
+    let omitted = now.map(|now| omitted(look.global, now)).unwrap_or_default();
     for record in look.store.records_of_stage(stage)?.into_iter().filter(|record| record.deterministic) {
         if found.iter().any(|(other, _)| other.fingerprint == record.fingerprint) {
             continue;
         }
         let mut differs = match (now, look.store.action(&record.fingerprint)?) {
-            (Some(now), Some(then)) if found.len() < LISTED => diff(now, &then).iter().map(reason).collect(),
+            (Some(now), Some(then)) if found.len() < LISTED => diff(now, &then, &omitted).iter().map(reason).collect(),
             _ => Vec::new(),
         };
         let more = differs.len().saturating_sub(TOLD);

@@ -189,6 +189,7 @@ fn explain_says_what_a_stage_is_made_of_and_what_changed() {
           }
         ],
         "steps": 6,
+        "later": null,
         "unsteady": false,
         "salt": 0
       }

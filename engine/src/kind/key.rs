@@ -1,6 +1,6 @@
-//! Keys: the subset of JSON schema that schemars emits for a kind's structs, parsed into types.
+//! The keys of a kind, as the language's checks see them; `parse.rs` makes them of JSON schemas.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -15,14 +15,29 @@ pub struct KeySpec {
     pub doc: String,
     /// What it takes.
     pub ty: KeyType,
-    /// Its value where none is given.
+    /// Its value where none is given, null for none; absent where it must be given, or where `default_by` says more.
     pub default: Option<Value>,
+    /// The same, where it depends on another key.
+    pub default_by: Option<DefaultBy>,
     /// Whether it must be given, where it has a use.
     pub required: bool,
     /// What it means for the result.
     pub role: Role,
     /// Where it has a use; absent for everywhere.
     pub when: Option<When>,
+    /// Whether the action is without it where it has its default.
+    pub omits_default: bool,
+    /// The key that a value which is no table stands for: `accuracy = 1.0` is `accuracy = { weight = 1.0 }`.
+    pub short: Option<String>,
+}
+
+/// A default that depends on the word that another key of the same table has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefaultBy {
+    /// The other key.
+    pub key: String,
+    /// The default for each of its words.
+    pub values: BTreeMap<String, Value>,
 }
 
 /// Where a key has a use: while another key of its table has one of these values. Elsewhere it is a mistake, and its
@@ -33,14 +48,12 @@ pub struct When {
     pub key: String,
     /// Its values.
     pub values: Vec<String>,
-    /// Whether that other key may also be absent, where its default is no part of the schema.
-    pub or_absent: bool,
 }
 
 impl When {
     /// Returns whether the condition holds for a value of the other key.
     pub fn holds(&self, value: Option<&str>) -> bool {
-        value.map_or(self.or_absent, |value| self.values.iter().any(|known| known == value))
+        value.is_some_and(|value| self.values.iter().any(|known| known == value))
     }
 }
 
@@ -52,6 +65,12 @@ impl fmt::Display for When {
 }
 
 impl KeySpec {
+    /// Returns its value where none is given, beside other keys with these words.
+    pub fn default_beside(&self, word: impl FnOnce(&str) -> Option<String>) -> Option<Value> {
+        let by = || self.default_by.as_ref().and_then(|by| by.values.get(&word(&by.key)?));
+        self.default.as_ref().or_else(by).cloned()
+    }
+
     /// Returns its manual with the condition under which it has a use.
     pub fn manual(&self) -> String {
         self.when.as_ref().map_or_else(|| self.doc.clone(), |when| format!("For {when}. {}", self.doc))
@@ -114,142 +133,16 @@ impl fmt::Display for KeyType {
     }
 }
 
-/// Parses the properties of an object schema; an error names the property.
-pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, (String, String)> {
-    let required: BTreeSet<&str> = strings(&schema["required"]).collect();
-    let Some(properties) = schema["properties"].as_object() else { return Ok(BTreeMap::new()) };
-    let mut keys = BTreeMap::new();
-    for (name, property) in properties {
-        let ty = parse(property).map_err(|reason| (name.clone(), reason))?;
-        let role = match property["x-role"].as_str() {
-            Some("neutral") => Role::Neutral,
-            Some("extent") => Role::Extent,
-            Some("rows") => Role::Rows,
-            _ => Role::Result,
-        };
-        let when = parse_when(&property["x-when"]);
-        // What has no use everywhere cannot be in the schema's own list.
-        let required = required.contains(name.as_str()) || property["x-required"] == true;
-        let spec = KeySpec {
-            doc: property["description"].as_str().unwrap_or("").replace('\n', " "),
-            ty,
-            default: property.get("default").filter(|default| !default.is_null()).cloned(),
-            required,
-            role,
-            when,
-        };
-        keys.insert(name.clone(), spec);
-    }
-    Ok(keys)
-}
-
-/// Parses `{"method": ["logits"]}`; null in the list stands for absence.
-fn parse_when(condition: &Value) -> Option<When> {
-    let (key, values) = condition.as_object()?.iter().next()?;
-    Some(When {
-        key: key.clone(),
-        values: strings(values).map(str::to_owned).collect(),
-        or_absent: values.as_array()?.contains(&Value::Null),
-    })
-}
-
-fn parse(schema: &Value) -> Result<KeyType, String> {
-    if let Some(name) = schema["x-artifact"].as_str() {
-        return name.parse().map(KeyType::Reference).map_err(|()| format!("unknown artifact type `{name}`"));
-    }
-    for union in ["anyOf", "oneOf"] {
-        if let Some(members) = schema[union].as_array() {
-            return parse_union(members);
+/// Returns the keys that an action may be without, and those with tables that have such keys.
+pub(super) fn omitted(keys: &BTreeMap<String, KeySpec>) -> BTreeMap<String, KeySpec> {
+    fn has_omitted(ty: &KeyType) -> bool {
+        match ty {
+            KeyType::Table(keys) => keys.values().any(|spec| spec.omits_default || has_omitted(&spec.ty)),
+            KeyType::List(of, _) | KeyType::MapOf(of) => has_omitted(of),
+            KeyType::AnyOf(types) => types.iter().any(has_omitted),
+            _ => false,
         }
     }
-    if let Some(word) = schema["const"].as_str() {
-        return Ok(KeyType::OneOf(vec![word.to_owned()]));
-    }
-    if schema["enum"].is_array() {
-        return Ok(KeyType::OneOf(strings(&schema["enum"]).map(str::to_owned).collect()));
-    }
-    match type_name(schema) {
-        Some("boolean") => Ok(KeyType::Bool),
-        Some("integer") => Ok(KeyType::Integer { min: schema["minimum"].as_i64(), max: schema["maximum"].as_i64() }),
-        Some("number") => Ok(KeyType::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() }),
-        Some("string") => Ok(KeyType::Text),
-        Some("array") => {
-            let length = schema["minItems"].as_u64().filter(|min| schema["maxItems"].as_u64() == Some(*min));
-            Ok(KeyType::List(Box::new(parse(&schema["items"])?), length.map(|length| length as usize)))
-        }
-        Some("object") if schema["additionalProperties"].is_object() && schema.get("properties").is_none() => {
-            Ok(KeyType::MapOf(Box::new(parse(&schema["additionalProperties"])?)))
-        }
-        Some("object") => properties(schema).map(KeyType::Table).map_err(|(key, reason)| format!("`{key}`: {reason}")),
-        other => Err(format!("its schema has type {other:?}, which this engine does not know")),
-    }
-}
-
-/// A union with null is an option; one of single words is an enumeration with a doc for each.
-fn parse_union(members: &[Value]) -> Result<KeyType, String> {
-    let mut types = Vec::new();
-    let mut words = Vec::new();
-    for member in members.iter().filter(|member| member["type"] != "null") {
-        match parse(member)? {
-            KeyType::OneOf(more) => words.extend(more),
-            ty => types.push(ty),
-        }
-    }
-    if !words.is_empty() {
-        types.insert(0, KeyType::OneOf(words));
-    }
-    Ok(if types.len() == 1 { types.remove(0) } else { KeyType::AnyOf(types) })
-}
-
-fn type_name(schema: &Value) -> Option<&str> {
-    match &schema["type"] {
-        Value::String(name) => Some(name),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).find(|name| *name != "null"),
-        _ => None,
-    }
-}
-
-fn strings(value: &Value) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_schemars_emits_is_understood() {
-        let cases = [
-            (json!({ "type": "boolean" }), "true or false"),
-            (json!({ "type": ["integer", "null"], "format": "uint64", "minimum": 0 }), "a whole number"),
-            (json!({ "type": "string", "enum": ["a", "b"] }), "one of `a`, `b`"),
-            (
-                json!({ "oneOf": [{ "type": "string", "const": "a" }, { "type": "string", "const": "b" }] }),
-                "one of `a`, `b`",
-            ),
-            (
-                json!({ "type": "array", "items": { "type": "string", "x-artifact": "samples" } }),
-                "a list of a reference to samples",
-            ),
-            (
-                json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }),
-                "a list of 2: a number",
-            ),
-            (
-                json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }),
-                "a table of a reference to prompts",
-            ),
-            (json!({ "anyOf": [{ "type": "number" }, { "type": "object", "properties": {} }] }), "a number or a table"),
-            (
-                json!({ "anyOf": [{ "type": "string", "x-artifact": "model" }, { "type": "null" }] }),
-                "a reference to model",
-            ),
-        ];
-        for (schema, expected) in cases {
-            assert_eq!(parse(&schema).unwrap().to_string(), expected, "{schema}");
-        }
-        assert!(parse(&json!({ "type": "null" })).is_err());
-    }
+    let found = keys.iter().filter(|(_, spec)| spec.omits_default || has_omitted(&spec.ty));
+    found.map(|(key, spec)| (key.clone(), spec.clone())).collect()
 }

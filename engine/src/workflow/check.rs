@@ -1,5 +1,8 @@
 //! Keys against their types: each value becomes plain JSON, each reference is noted with its place.
 
+mod defaults;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
@@ -9,7 +12,7 @@ use super::tree::{Entry, Node, Table, Value};
 use super::{Role, RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
-use crate::kind::{KeySpec, KeyType, KindInfo, When};
+use crate::kind::{KeySpec, KeyType, KindInfo};
 use crate::limits;
 
 /// A stage's config, and where references stand in it.
@@ -65,53 +68,13 @@ impl Checker<'_> {
                 self.unknown(entry, keys, owner);
                 continue;
             };
-            if let Some(value) = self.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key)) {
+            let node = written_out(&entry.node, spec);
+            if let Some(value) = self.at(&entry.key, |checker| checker.value(&node, &spec.ty, &entry.key)) {
                 config.insert(entry.key.clone(), value);
             }
         }
         self.complete(table, keys, owner, place, &mut config);
         config
-    }
-
-    /// Fills in defaults, and tells what is missing and what has no use.
-    fn complete(
-        &mut self,
-        table: &Table,
-        keys: &BTreeMap<String, KeySpec>,
-        owner: Owner<'_>,
-        place: &Place,
-        config: &mut Map<String, Json>,
-    ) {
-        for (key, spec) in keys {
-            let entry = table.get(key);
-            if let Some(when) = &spec.when {
-                let default = keys.get(&when.key).and_then(|spec| spec.default.as_ref());
-                let is_given = table.get(&when.key).is_some();
-                let value = if is_given { config.get(&when.key) } else { default }.and_then(Json::as_str);
-                if is_given && value.is_none() {
-                    // The value that decides is a mistake of its own: nothing follows from it.
-                    continue;
-                }
-                if !when.holds(value) {
-                    let diagnostic = entry.map(|entry| useless(entry, when, value));
-                    self.diagnostics.extend(diagnostic);
-                    continue;
-                }
-            }
-            match &spec.default {
-                _ if entry.is_some() => {}
-                Some(default) => {
-                    config.insert(key.clone(), default.clone());
-                }
-                None if spec.required => {
-                    let message = format!("{} lacks `{key}`", self.named(owner));
-                    let reason = spec.when.as_ref().map_or_else(String::new, |when| format!(" for {when}"));
-                    let diagnostic = Diagnostic::new(place, message, format!("`{key}` is required{reason}"));
-                    self.diagnostics.push(diagnostic.with_help(format!("`{key}` takes {}", spec.ty)));
-                }
-                None => {}
-            }
-        }
     }
 
     /// Does something one step further down.
@@ -209,12 +172,13 @@ impl Checker<'_> {
     }
 }
 
-/// A key without effect is a mistake of whoever wrote it.
-fn useless(entry: &Entry, when: &When, value: Option<&str>) -> Diagnostic {
-    let place =
-        value.map_or_else(|| format!("without `{}`", when.key), |value| format!("where `{}` is `{value}`", when.key));
-    let message = format!("`{}` has no use {place}", entry.key);
-    Diagnostic::new(&entry.key_place, message, "would be ignored").with_help(format!("it is for {when}"))
+/// Returns the table that a short form stands for, so that both are one action.
+fn written_out<'a>(node: &'a Node, spec: &KeySpec) -> Cow<'a, Node> {
+    let Some(short) = spec.short.as_ref().filter(|_| node.table().is_none() && has_shape(&spec.ty, &node.value)) else {
+        return Cow::Borrowed(node);
+    };
+    let entry = Entry { key: short.clone(), key_place: node.place.clone(), node: node.clone() };
+    Cow::Owned(Node { place: node.place.clone(), value: Value::Table(Table(vec![entry])) })
 }
 
 fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Map;
+use serde_json::{Map, Value as Json, json};
 
 use super::check::plain;
 use super::hub::{HubId, HubInput, PREFIX};
@@ -18,7 +18,7 @@ const MODELS: &[ArtifactType] = &[ArtifactType::Model, ArtifactType::RewardModel
 const ANSWERS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples];
 const QUESTIONS: &[ArtifactType] = &[ArtifactType::Prompts];
 /// How rows are read, with the types that have a use for it; these keys reach the stage that reads the input, and its
-/// fingerprint.
+/// fingerprint, except for those that only refuse an input (`action.rs`).
 const IMPORT_KEYS: [(&str, &[ArtifactType]); 10] = [
     ("fields", ROWS),
     ("split", ROWS),
@@ -76,7 +76,9 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
             pin = digest(key, diagnostics);
         } else if IMPORT_KEYS.iter().any(|(name, _)| *name == key.key) {
             check_import(key, diagnostics);
-            import.insert(key.key.clone(), plain(&key.node));
+            // Written or not, the default is one thing.
+            let value = Some(plain(&key.node)).filter(|value| !is_default(&key.key, value));
+            import.extend(value.map(|value| (key.key.clone(), value)));
         } else {
             let known = ArtifactType::ALL.map(ArtifactType::name).into_iter().chain(IMPORT_KEYS.map(|(name, _)| name));
             let help = suggest(&key.key, known.chain(["digest"]));
@@ -151,6 +153,16 @@ fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     let message = "`digest` is `b3:` and 64 hex digits";
     diagnostics.push(Diagnostic::new(&key.node.place, message, "not a digest").with_help("`b3sum FILE` prints them"));
     None
+}
+
+/// Returns whether an import key says what its absence says.
+fn is_default(key: &str, value: &Json) -> bool {
+    match key {
+        "skip" => *value == json!(0),
+        "fields" => *value == json!({}),
+        "allow-non-finite" => *value == json!(false),
+        _ => false,
+    }
 }
 
 fn check_import(key: &Entry, diagnostics: &mut Vec<Diagnostic>) {

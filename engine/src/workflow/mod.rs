@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, Sources, tidy};
-use crate::kind::Kinds;
+use crate::kind::{KeySpec, Kinds};
 use hub::{Fetched, HubId, HubInput};
 
 /// The name of a stage: `zero`, or `distill/small` for a variant of a family.
@@ -108,12 +108,16 @@ pub struct StageDecl {
     pub kind: String,
     /// The kind's version.
     pub version: u32,
-    /// Every key of the kind, defaults filled in; references still as written.
+    /// Every key of the kind that has a use here, defaults filled in, null for none; references still as written. Keys
+    /// with `omits_default` that have their default are absent.
     pub config: Map<String, Value>,
     /// Where references stand in `config`.
     pub references: Vec<Reference>,
     /// Keys that are not of role [`Role::Result`]; one table for all stages of the kind.
     pub roles: Arc<BTreeMap<String, Role>>,
+    /// Keys that are absent where they have their default, and keys whose tables have such keys; one table for all
+    /// stages of the kind.
+    pub omitted: Arc<BTreeMap<String, KeySpec>>,
     /// Output name → type; one table for all stages of the kind.
     pub outputs: Arc<BTreeMap<String, ArtifactType>>,
     /// Keys that have not their kind's default, with the layers that gave them a value, the topmost last.
@@ -312,8 +316,8 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     for draft in drafts {
         let checked = check::check(&draft, &mut diagnostics);
         let kind = draft.kind;
-        let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.spec.outputs.clone()));
-        let (roles, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
+        let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.omitted()), Arc::new(kind.spec.outputs.clone()));
+        let (roles, omitted, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
         let stage = StageDecl {
             name: draft.name,
             place: draft.place,
@@ -323,6 +327,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             config: checked.config,
             references: Vec::new(),
             roles,
+            omitted,
             outputs,
             backend: None,
             uses_tensors: kind.spec.uses_tensors,

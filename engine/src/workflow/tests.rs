@@ -142,6 +142,47 @@ fn a_key_without_use_has_no_default() {
 }
 
 #[test]
+fn what_is_not_written_is_there_by_default() {
+    let workflow = well("defaults.toml", &[]);
+    let of = |name: &str, key: &str| stage(&workflow, name).config.get(key).cloned();
+    assert_eq!(of("samples", "few-shot"), Some(Value::Null), "none is said");
+    assert_eq!(of("sums", "style"), Some("clean".into()), "by `task`");
+    assert_eq!(of("sums", "slips"), None, "it is for another style");
+    assert_eq!(of("chat", "style"), Some("messy".into()));
+    assert_eq!(of("chat", "slips"), Some(0.1.into()), "which is the one by default here");
+    let weight = serde_json::json!({ "weight": 0.5, "on": [], "from-step": 0 });
+    let rewards = serde_json::json!({ "accuracy": weight, "format": weight });
+    assert_eq!(of("zero", "rewards"), Some(rewards), "a weight is a table with nothing else in it");
+}
+
+#[test]
+fn a_default_that_is_omitted_is_omitted_where_it_is_written() {
+    let plain = well("defaults.toml", &[]);
+    let config = |workflow: &Workflow, name: &str| stage(workflow, name).config.clone();
+    assert_eq!(config(&plain, "student").get("blend"), None);
+    for sets in [
+        ["student.blend=0", "zero.rewards.format.sharpness=1"],
+        ["student.blend=0.0", "zero.rewards.format.sharpness=1.0"],
+    ] {
+        let written = well("defaults.toml", &sets);
+        for name in ["student", "zero"] {
+            assert_eq!(config(&written, name), config(&plain, name), "{sets:?}");
+        }
+    }
+    let other = well("defaults.toml", &["student.blend=3", "zero.rewards.format.sharpness=2"]);
+    assert_eq!(config(&other, "student")["blend"], 3);
+    assert_eq!(config(&other, "zero")["rewards"]["format"]["sharpness"], 2);
+    assert_eq!(config(&other, "zero")["rewards"]["accuracy"].get("sharpness"), None);
+}
+
+#[test]
+fn import_keys_with_their_defaults_are_left_out() {
+    let import = |sets: &[&str]| well("every-layer.toml", sets).inputs["math"].import.clone();
+    assert_eq!(import(&["inputs.math.skip=0", "inputs.math.fields={}"]), import(&[]));
+    assert_ne!(import(&["inputs.math.skip=1"]), import(&[]));
+}
+
+#[test]
 fn set_is_checked_like_a_file() {
     let check = |set: &str| rendered(&load(&folder("valid/every-layer.toml"), &[set.to_owned()], &kinds()).unwrap());
     let misspelt = "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  stesp  <- not a parameter of grpo\n  help: did you mean `steps`?\n";

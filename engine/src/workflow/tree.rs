@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -40,6 +41,30 @@ pub(super) struct Entry {
 }
 
 impl Node {
+    /// Returns plain JSON as if it stood at a place; what is null is absent.
+    pub(super) fn of(json: &Json, place: &Place) -> Self {
+        let value = match json {
+            Json::Null => Value::Table(Table::default()),
+            Json::Bool(claim) => Value::Bool(*claim),
+            Json::Number(number) => {
+                let float = || Value::Float(number.as_f64().unwrap_or(f64::NAN));
+                number.as_i64().map_or_else(float, Value::Integer)
+            }
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => Value::List(items.iter().map(|item| Self::of(item, place)).collect()),
+            Json::Object(entries) => {
+                let entries = entries.iter().filter(|(_, entry)| !entry.is_null());
+                let entry = |(key, entry): (&String, &Json)| Entry {
+                    key: key.clone(),
+                    key_place: place.clone(),
+                    node: Self::of(entry, place),
+                };
+                Value::Table(Table(entries.map(entry).collect()))
+            }
+        };
+        Self { place: place.clone(), value }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }

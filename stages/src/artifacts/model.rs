@@ -7,21 +7,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The element type of weights and activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dtype {
     /// 32 bits.
+    #[default]
     Float32,
     /// 16 bits with the range of 32; in training the optimiser keeps weights and moments, and gradients are added up, in 32.
     Bfloat16,
 }
 
 impl Dtype {
-    /// Returns libtorch's name of it, `float32` where absent.
-    pub(crate) fn kind(dtype: Option<Self>) -> Kind {
-        match dtype {
-            None | Some(Self::Float32) => Kind::Float,
-            Some(Self::Bfloat16) => Kind::BFloat16,
+    /// Returns libtorch's name of it.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Float32 => Kind::Float,
+            Self::Bfloat16 => Kind::BFloat16,
         }
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 use engine::artifact::{ArtifactType, Logits, Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::sft;
@@ -34,7 +34,7 @@ pub struct Inputs {
     /// The student to start from.
     pub model: Input<ModelMarker>,
     /// What the teacher wrote.
-    #[schemars(extend("x-when" = { "method": ["text", null] }, "x-required" = true))]
+    #[schemars(extend("x-when" = { "method": ["text"] }, "x-required" = true))]
     pub data: Option<Vec<Input<Samples>>>,
     /// What the teacher finds likely, as `teacher-logits` writes it; all sets together are one.
     #[schemars(extend("x-when" = { "method": ["logits"] }, "x-required" = true))]
@@ -48,7 +48,7 @@ pub struct Inputs {
 }
 
 /// What the student learns from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// The teacher's text, as in the paper.
@@ -61,7 +61,7 @@ pub enum Method {
 }
 
 /// Which way a divergence of teacher and student goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Divergence {
     /// KL(student ‖ teacher): the student keeps to what the teacher would say.

@@ -37,10 +37,12 @@ pub struct Inputs {
     /// Suite name → its prompts.
     #[schemars(extend("x-role" = "rows"))]
     pub prompts: BTreeMap<String, Input<Prompts>>,
-    /// Scores the answers to prompts without gold answers, except those whose `task` is `harmless`.
+    /// Scores the answers to prompts without gold answers, except those whose `task` is `harmless`. Absent: they have no
+    /// score.
     #[schemars(extend("x-role" = "rows"))]
     pub helpful: Option<Input<RewardModel>>,
-    /// Tells harm in completions of prompts without gold answers, except those whose `task` is `helpful`.
+    /// Tells harm in completions of prompts without gold answers, except those whose `task` is `helpful`. Absent: harm is
+    /// not measured.
     #[schemars(extend("x-role" = "rows"))]
     pub harmless: Option<Input<RewardModel>>,
 }
@@ -64,15 +66,14 @@ pub struct Params {
     /// Whether a greedy completion of each prompt is measured as well.
     #[schemars(extend("x-role" = "rows"))]
     pub greedy: bool,
-    /// Most prompts of each suite, the first ones.
+    /// Most prompts of each suite, the first ones; all where absent.
     #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
     /// Seed of every draw.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
-    /// Element type in which the model samples; `float32` where absent. `bfloat16` halves its memory, and gives other
-    /// last bits.
-    pub dtype: Option<Dtype>,
+    /// Element type in which the model samples. `bfloat16` halves its memory, and gives other last bits.
+    pub dtype: Dtype,
     /// Completions sampled side by side.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
@@ -88,7 +89,7 @@ impl Default for Params {
             greedy: true,
             limit: None,
             seed: 0,
-            dtype: None,
+            dtype: Dtype::Float32,
             batch_size: 64,
         }
     }
@@ -113,7 +114,7 @@ impl Stage for Eval {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let asked = suites(&inputs, &params)?;
-        let sampler = Sampler::load(ctx, &inputs.model, Dtype::kind(params.dtype), params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
         let judges = Judges::load(ctx, &inputs)?;
         let mut rows = Rows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
@@ -224,8 +225,8 @@ fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
         "seed": params.seed,
         "template": template.map(|digest| format!("b3:{}", &digest[..12])),
     });
-    if let Some(dtype) = params.dtype {
-        settings["dtype"] = json!(dtype);
+    if params.dtype != Dtype::default() {
+        settings["dtype"] = json!(params.dtype);
     }
     settings.as_object().expect("it is written as one").clone()
 }

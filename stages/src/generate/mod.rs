@@ -42,7 +42,7 @@ pub struct Inputs {
     /// The questions.
     #[schemars(extend("x-role" = "rows"))]
     pub prompts: Vec<Input<Prompts>>,
-    /// Exemplars shown before each prompt; the samples that are kept have the bare prompt.
+    /// Exemplars shown before each prompt, none where absent; the samples that are kept have the bare prompt.
     #[schemars(extend("x-role" = "rows"))]
     pub few_shot: Option<Input<Samples>>,
 }
@@ -71,21 +71,20 @@ pub struct Params {
     /// `short-enough` (see `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
     #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
-    /// Longest completion that `short-enough` keeps, in tokens.
+    /// Longest completion that `short-enough` keeps, in tokens; all where absent.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub keep_tokens: Option<usize>,
-    /// Most samples kept of one prompt.
+    /// Most samples kept of one prompt; all where absent.
     #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub per_prompt_limit: Option<usize>,
-    /// Most samples kept in all; sampling ends when they are there.
+    /// Most samples kept in all, all where absent; sampling ends when they are there.
     #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
     /// Seed of the order and of every draw.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
-    /// Element type in which the model samples; `float32` where absent. `bfloat16` halves its memory, and gives other
-    /// last bits.
-    pub dtype: Option<Dtype>,
+    /// Element type in which the model samples. `bfloat16` halves its memory, and gives other last bits.
+    pub dtype: Dtype,
     /// Completions sampled side by side.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
@@ -104,7 +103,7 @@ impl Default for Params {
             per_prompt_limit: None,
             limit: None,
             seed: 0,
-            dtype: None,
+            dtype: Dtype::Float32,
             batch_size: 64,
         }
     }
@@ -130,7 +129,7 @@ impl Stage for Generate {
             Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
             None => None,
         };
-        let sampler = Sampler::load(ctx, &inputs.model, Dtype::kind(params.dtype), params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
         let mut rows = Rows::read(ctx)?;
         let mut progress = Progress::start(&params);
         // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.

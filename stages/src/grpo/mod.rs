@@ -20,7 +20,7 @@ mod tests;
 use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifacts::write_lines;
@@ -44,7 +44,7 @@ pub struct Inputs {
 }
 
 /// What a reward is measured against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
     /// Group mean off, divided by the group's standard deviation (the paper).
@@ -56,7 +56,7 @@ pub enum Scale {
 }
 
 /// How token losses become one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aggregate {
     /// Mean over all tokens of the minibatch (DAPO).
@@ -75,6 +75,7 @@ pub struct Params {
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: u64,
     /// What a completion is worth: reward name → weight, or a table with `weight`, `on`, `from-step` and keys of its own.
+    #[schemars(extend("x-required" = true))]
     pub rewards: Rewards,
     /// Questions in an update. R1: 32.
     #[schemars(range(min = 1, max = limits::BATCH))]
@@ -126,7 +127,7 @@ pub struct Params {
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of every draw.
     pub seed: u64,
-    /// Trains adapters in the place of all weights; see `sft`.
+    /// Trains adapters in the place of all weights; see `sft`. Absent: all weights.
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema.
     #[serde(flatten)]

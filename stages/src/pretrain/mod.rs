@@ -5,7 +5,7 @@ use engine::artifact::{ArtifactType, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use lm::{Config, Model, Shape};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
 
@@ -28,7 +28,7 @@ pub struct Inputs {
 }
 
 /// Which family of networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// Qwen2: biases on queries, keys and values.
@@ -43,7 +43,7 @@ pub enum Architecture {
 }
 
 /// How text becomes ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenizerKind {
     /// One token a character that occurs in the data.

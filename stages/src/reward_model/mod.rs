@@ -9,7 +9,7 @@ use engine::artifact::{ArtifactType, Model as ModelMarker, Preferences};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use lm::RewardModel as ScoredModel;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use text::Chat;
 
@@ -35,7 +35,7 @@ pub struct Inputs {
 }
 
 /// What is learnt from a judgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// The chosen completion scores above the rejected one (Bradley-Terry).
@@ -52,7 +52,7 @@ pub struct Params {
     pub loss: Loss,
     /// What the model reads of a completion: all of it, or the answer alone.
     pub reads: Reads,
-    /// Updates. Raise it later and training continues.
+    /// Updates. Raise it later and training continues. Absent: what `epochs` come to.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: Option<u64>,
     /// Passes over the data, where `steps` is not given. R1: 1.

@@ -57,7 +57,7 @@ impl RewardKind {
 struct Shared {
     /// What the score is multiplied by before it is added.
     weight: f64,
-    /// The prompt sets that it is for; all unless given.
+    /// The prompt sets that it is for; all if the list is empty.
     on: Vec<Input<Prompts>>,
     /// Updates done before it begins. R1 adds preference rewards only in the last 400 of 1,700 steps.
     #[schemars(range(max = limits::STEPS))]
@@ -192,7 +192,8 @@ impl JsonSchema for Rewards {
     }
 }
 
-/// Describes one entry: a weight, where that says enough, or a table of shared and own keys.
+/// Describes one entry: a weight, where that says enough, or a table of shared and own keys. A stage's action holds
+/// only the rewards that it uses, so that a new one here moves no fingerprint.
 fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
     let mut table = (kind.schema)(generator).to_value();
     let shared = Shared::json_schema(generator).to_value();
@@ -202,9 +203,10 @@ fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
     keys.insert("properties".to_owned(), Value::Object(properties));
     keys.insert("additionalProperties".to_owned(), Value::Bool(false));
     keys.remove("description");
+    let none = json!({ "type": "null" });
     if !kind.may_be_number() {
-        keys.insert("description".to_owned(), kind.doc.into());
-        return table;
+        return json!({ "description": kind.doc, "x-omit-default": true, "anyOf": [table, none] });
     }
-    json!({ "description": kind.doc, "anyOf": [{ "type": "number" }, table] })
+    let shapes = [json!({ "type": "number" }), table, none];
+    json!({ "description": kind.doc, "x-omit-default": true, "x-short": "weight", "anyOf": shapes })
 }

@@ -225,7 +225,7 @@ fn the_schema_says_which_keys_there_are() {
     assert_eq!(accuracy[0], json!({ "type": "number" }));
     assert_eq!(accuracy[1]["additionalProperties"], json!(false));
     assert_eq!(accuracy[1]["properties"]["on"]["items"]["x-artifact"], json!("prompts"));
-    let helpful = &schema["properties"]["helpful"];
+    let helpful = &schema["properties"]["helpful"]["anyOf"][0];
     assert_eq!(helpful["properties"]["model"]["x-artifact"], json!("reward-model"));
     assert_eq!(helpful["required"], json!(["model"]));
     assert_eq!(helpful["properties"]["reads"]["default"], json!("answer"));

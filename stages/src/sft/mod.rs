@@ -35,7 +35,7 @@ pub struct Inputs {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// Updates. Raise it later and training continues.
+    /// Updates. Raise it later and training continues. Absent: what `epochs` come to.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: Option<u64>,
     /// Passes over the data, where `steps` is not given. R1: 2.

@@ -15,23 +15,13 @@ use super::draw::Draw;
 use super::{Params, Rows, Split, Task, Topic};
 use crate::artifacts::{PreferenceRow, PromptRow, SampleRow, Verify};
 
-pub(super) const TASK: Task = Task {
-    name: "chat",
-    styles: &["mixed", "pairwise", "pointwise"],
-    keys: &[
-        ("topics", &["mixed", "pairwise", "pointwise"]),
-        ("helpful-share", &["mixed"]),
-        ("refusal-share", &["mixed"]),
-    ],
-    check: |params| topics(params).map(|_| ()),
-    make,
-};
+pub(super) const TASK: Task = Task { name: "chat", styles: &["mixed", "pairwise", "pointwise"], check, make };
 
 fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageError> {
-    let topics = topics(params)?;
+    check(params)?;
     let mut rows = Rows::default();
     for index in 0..params.count {
-        let exchange = Exchange::draw(draw.pick(&topics), params.split, draw);
+        let exchange = Exchange::draw(draw.pick(&params.topics), params.split, draw);
         rows.prompts.push(exchange.prompt_row(index));
         match style {
             "pairwise" => rows.preferences.push(PreferenceRow::Pairwise {
@@ -49,8 +39,8 @@ fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageErro
             }
             _ => {
                 let good = match exchange.topic {
-                    Topic::Helpful => params.helpful_share.unwrap_or(0.5),
-                    Topic::Harmless => params.refusal_share.unwrap_or(0.5),
+                    Topic::Helpful => params.helpful_share,
+                    Topic::Harmless => params.refusal_share,
                 };
                 let completion = if draw.chance(good) { exchange.good } else { exchange.bad };
                 rows.samples.push(SampleRow::new(exchange.prompt, completion));
@@ -60,12 +50,11 @@ fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageErro
     Ok(rows)
 }
 
-fn topics(params: &Params) -> Result<Vec<Topic>, StageError> {
-    let topics = params.topics.clone().unwrap_or_else(|| vec![Topic::Helpful, Topic::Harmless]);
-    if topics.is_empty() {
+fn check(params: &Params) -> Result<(), StageError> {
+    if params.topics.is_empty() {
         return Err(StageError::new("`topics` is empty").with_help("give `helpful`, `harmless` or both"));
     }
-    Ok(topics)
+    Ok(())
 }
 
 /// A request with a good and a bad answer.

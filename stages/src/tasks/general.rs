@@ -16,13 +16,8 @@ use super::draw::Draw;
 use super::{Params, Rows, Split, Task};
 use crate::artifacts::{PromptRow, SampleRow, Verify};
 
-pub(super) const TASK: Task = Task {
-    name: "general",
-    styles: &["clean", "noisy"],
-    keys: &[("families", &["clean", "noisy"])],
-    check: |params| shares(params).map(|_| ()),
-    make,
-};
+pub(super) const TASK: Task =
+    Task { name: "general", styles: &["clean", "noisy"], check: |params| shares(params).map(|_| ()), make };
 
 /// A skill: its name, and how a question with its answer is drawn.
 type Family = (&'static str, fn(Split, &mut Draw) -> (String, String));
@@ -69,8 +64,7 @@ fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageErro
 
 /// Returns the share of each family, in the order of [`FAMILIES`].
 fn shares(params: &Params) -> Result<Vec<f64>, StageError> {
-    let Some(families) = &params.families else { return Ok(vec![1.0; FAMILIES.len()]) };
-    let names = family_names();
+    let (families, names) = (&params.families, family_names());
     if let Some(unknown) = families.0.keys().find(|name| !names.contains(&name.as_str())) {
         return Err(StageError::new(format!("no family `{unknown}`"))
             .with_help(format!("the families are `{}`", names.join("`, `"))));

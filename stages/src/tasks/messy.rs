@@ -32,11 +32,7 @@ pub(super) struct Mix {
 
 impl Mix {
     pub(super) fn of(params: &Params) -> Self {
-        Self {
-            mixed_language: params.mixed_language.unwrap_or(0.12),
-            hedged: params.hedged.unwrap_or(0.15),
-            pairs: params.pairs.unwrap_or(0.08),
-        }
+        Self { mixed_language: params.mixed_language, hedged: params.hedged, pairs: params.pairs }
     }
 
     /// Draws a document: the problem to answer, the prompt (with an answered problem before it in some), the completion.

@@ -1,5 +1,4 @@
-//! The keys of kind `tasks`. A key that only some tasks read is absent unless given, so that giving it elsewhere is
-//! noticed.
+//! The keys of kind `tasks`. Some are for one task or style alone, which their schema says.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +7,7 @@ use engine::stage::StageError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{TASKS, general};
 use crate::limits;
@@ -33,31 +32,34 @@ pub struct Params {
     pub count: usize,
     /// Seed of everything that is drawn.
     pub seed: u64,
-    /// sums: fewest and most terms of a problem; `[3, 5]` unless given.
-    pub terms: Option<[usize; 2]>,
-    /// sums: share of terms that are subtracted, where the sum stays at zero or above; 0.4 unless given.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub minus: Option<f64>,
-    /// sums, `messy`: share of thoughts that switch language; 0.12 unless given.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub mixed_language: Option<f64>,
-    /// sums, `messy`: share of right guesses that say `maybe`; of wrong ones it is 10/3 of that; 0.15 unless given.
-    #[schemars(range(min = 0.0, max = 0.3))]
-    pub hedged: Option<f64>,
-    /// sums, `messy`: share of documents with an answered problem before the one to answer; 0.08 unless given.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub pairs: Option<f64>,
-    /// general: the skills, of `reverse`, `write`, `facts`, `identity`, `translate`: a list for equal shares, or a
-    /// table of shares; all equally unless given.
-    pub families: Option<Families>,
-    /// chat: what prompts are about; both unless given.
-    pub topics: Option<Vec<Topic>>,
-    /// chat, `mixed`: share of greetings answered helpfully, the rest curtly; 0.5 unless given.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub helpful_share: Option<f64>,
-    /// chat, `mixed`: share of harmful requests refused, the rest followed; 0.5 unless given.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub refusal_share: Option<f64>,
+    /// Fewest and most terms of a problem.
+    #[schemars(extend("x-when" = { "task": ["sums"] }))]
+    pub terms: [usize; 2],
+    /// Share of terms that are subtracted, where the sum stays at zero or above.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "task": ["sums"] }))]
+    pub minus: f64,
+    /// Share of thoughts that switch language.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["messy"] }))]
+    pub mixed_language: f64,
+    /// Share of right guesses that say `maybe`; of wrong ones it is 10/3 of that.
+    #[schemars(range(min = 0.0, max = 0.3), extend("x-when" = { "style": ["messy"] }))]
+    pub hedged: f64,
+    /// Share of documents with an answered problem before the one to answer.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["messy"] }))]
+    pub pairs: f64,
+    /// The skills, of `reverse`, `write`, `facts`, `identity`, `translate`: a list for equal shares, or a table of
+    /// shares.
+    #[schemars(extend("x-when" = { "task": ["general"] }))]
+    pub families: Families,
+    /// What prompts are about.
+    #[schemars(extend("x-when" = { "task": ["chat"] }))]
+    pub topics: Vec<Topic>,
+    /// Share of greetings answered helpfully, the rest curtly.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["mixed"] }))]
+    pub helpful_share: f64,
+    /// Share of harmful requests refused, the rest followed.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["mixed"] }))]
+    pub refusal_share: f64,
 }
 
 impl Default for Params {
@@ -68,36 +70,20 @@ impl Default for Params {
             split: Split::Train,
             count: 1_000,
             seed: 0,
-            terms: None,
-            minus: None,
-            mixed_language: None,
-            hedged: None,
-            pairs: None,
-            families: None,
-            topics: None,
-            helpful_share: None,
-            refusal_share: None,
+            terms: [3, 5],
+            minus: 0.4,
+            mixed_language: 0.12,
+            hedged: 0.15,
+            pairs: 0.08,
+            families: Families(general::family_names().into_iter().map(|name| (name.to_owned(), 1.0)).collect()),
+            topics: vec![Topic::Helpful, Topic::Harmless],
+            helpful_share: 0.5,
+            refusal_share: 0.5,
         }
     }
 }
 
 impl Params {
-    /// Returns the given ones of the keys that only some tasks read.
-    pub(super) fn given(&self) -> Vec<&'static str> {
-        let keys = [
-            ("terms", self.terms.is_some()),
-            ("minus", self.minus.is_some()),
-            ("mixed-language", self.mixed_language.is_some()),
-            ("hedged", self.hedged.is_some()),
-            ("pairs", self.pairs.is_some()),
-            ("families", self.families.is_some()),
-            ("topics", self.topics.is_some()),
-            ("helpful-share", self.helpful_share.is_some()),
-            ("refusal-share", self.refusal_share.is_some()),
-        ];
-        keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
-    }
-
     /// Refuses shares that are none.
     pub(super) fn check_shares(&self) -> Result<(), StageError> {
         let shares = [
@@ -108,11 +94,8 @@ impl Params {
             ("helpful-share", self.helpful_share),
             ("refusal-share", self.refusal_share),
         ];
-        match shares.into_iter().find(|(_, share)| share.is_some_and(|share| !(0.0..=1.0).contains(&share))) {
-            Some((key, share)) => {
-                let share = share.unwrap_or_default();
-                Err(StageError::new(format!("`{key}` is {share}, expected a share between 0 and 1")))
-            }
+        match shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+            Some((key, share)) => Err(StageError::new(format!("`{key}` is {share}, expected a share between 0 and 1"))),
             None => Ok(()),
         }
     }
@@ -183,9 +166,8 @@ impl JsonSchema for Families {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let names = general::family_names();
-        let share = serde_json::json!({ "type": "number", "minimum": 0.0 });
-        let shares: serde_json::Map<String, Value> =
-            names.iter().map(|name| ((*name).to_owned(), share.clone())).collect();
+        let share = serde_json::json!({ "type": "number", "minimum": 0.0, "default": 0.0 });
+        let shares: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), share.clone())).collect();
         json_schema!({
             "anyOf": [
                 { "type": "array", "items": { "type": "string", "enum": names } },
@@ -207,6 +189,6 @@ fn style_schema(_: &mut SchemaGenerator) -> Schema {
             names.push((*style).into());
         }
     }
-    names.push(Value::Null);
-    json_schema!({ "type": ["string", "null"], "enum": names })
+    let defaults: Map<String, Value> = TASKS.iter().map(|task| (task.name.to_owned(), task.styles[0].into())).collect();
+    json_schema!({ "type": "string", "enum": names, "x-default-by": { "task": defaults } })
 }

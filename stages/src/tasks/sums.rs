@@ -20,13 +20,6 @@ use crate::artifacts::{PromptRow, SampleRow, Verify};
 pub(super) const TASK: Task = Task {
     name: "sums",
     styles: &["clean", "messy", "reflective"],
-    keys: &[
-        ("terms", &["clean", "messy", "reflective"]),
-        ("minus", &["clean", "messy", "reflective"]),
-        ("mixed-language", &["messy"]),
-        ("hedged", &["messy"]),
-        ("pairs", &["messy"]),
-    ],
     check: |params| Problems::of(params).map(|_| ()),
     make,
 };
@@ -77,12 +70,12 @@ pub(super) struct Problems {
 
 impl Problems {
     fn of(params: &Params) -> Result<Self, StageError> {
-        let terms = params.terms.unwrap_or([3, 5]);
+        let terms = params.terms;
         if terms[0] < 2 || terms[1] < terms[0] || terms[1] > 32 {
             return Err(StageError::new(format!("`terms` is [{}, {}]", terms[0], terms[1]))
                 .with_help("give the fewest and the most terms of a problem, from 2 to 32"));
         }
-        Ok(Self { terms, minus: params.minus.unwrap_or(0.4), split: params.split })
+        Ok(Self { terms, minus: params.minus, split: params.split })
     }
 
     /// Draws a problem of the split.

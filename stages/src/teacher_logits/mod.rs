@@ -60,9 +60,8 @@ pub struct Params {
     /// Longest row in tokens, prompt included; longer ones are counted and left out.
     #[schemars(range(min = 2, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
-    /// Element type in which the model is run; `float32` where absent. `bfloat16` halves its memory, and gives other
-    /// last bits.
-    pub dtype: Option<Dtype>,
+    /// Element type in which the model is run. `bfloat16` halves its memory, and gives other last bits.
+    pub dtype: Dtype,
     /// Tokens in one forward pass; it bounds memory, and eight times as many are a file. Sums in another order have other
     /// last bits, so it is a result key.
     #[schemars(range(min = 1, max = limits::TOKENS))]
@@ -71,7 +70,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { top_k: 32, max_tokens: 4_096, dtype: None, micro_batch_tokens: 8_192 }
+        Self { top_k: 32, max_tokens: 4_096, dtype: Dtype::Float32, micro_batch_tokens: 8_192 }
     }
 }
 
@@ -94,7 +93,7 @@ impl Stage for TeacherLogits {
         }
         let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, params.max_tokens)?;
         let teacher = Teacher {
-            model: load_model(ctx, &inputs.model, device, Dtype::kind(params.dtype))?,
+            model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
             vocab: vocabulary.size,
             params: &params,
         };

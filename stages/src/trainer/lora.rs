@@ -32,8 +32,8 @@ pub struct Lora {
     /// Strength: what the adapters add is multiplied by `alpha` / `rank`.
     #[schemars(range(min = 0.0))]
     pub alpha: f64,
-    /// Which matrices are adapted, by the last word of their names, for example `["q_proj", "v_proj"]`; all projections
-    /// of attention and MLP unless given.
+    /// Which matrices are adapted, by the last word of their names, for example `["q_proj", "v_proj"]`. Absent: all
+    /// projections of attention and MLP that the model has.
     pub targets: Option<Vec<String>>,
 }
 
@@ -48,7 +48,7 @@ pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Result<()
     optimisation.schedule(0.0)?;
     optimisation.check_numbers()?;
     let Some(lora) = lora else { return Ok(()) };
-    if optimisation.freeze.is_some() {
+    if !optimisation.freeze.is_empty() {
         return Err(StageError::new("`freeze` beside `lora`: whatever is not adapted is frozen anyway")
             .with_help("`lora.targets` says which matrices are adapted"));
     }
@@ -284,7 +284,7 @@ mod tests {
         let refusal = |keys: &Optimisation, lora| check_keys(keys, Some(lora)).unwrap_err().message;
         let none = Lora { targets: Some(Vec::new()), ..Lora::default() };
         assert!(refusal(&Optimisation::default(), &none).contains("nothing to train"));
-        let frozen = Optimisation { freeze: Some(vec!["lm_head".to_owned()]), ..Optimisation::default() };
+        let frozen = Optimisation { freeze: vec!["lm_head".to_owned()], ..Optimisation::default() };
         assert!(refusal(&frozen, &Lora::default()).contains("`freeze` beside `lora`"));
     }
 }

@@ -3,13 +3,13 @@
 use engine::stage::StageError;
 use lm::{AdamWOptions, Decay, Kind, Schedule, Tensor};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::artifacts::Dtype;
 use crate::limits;
 
 /// The shape of the learning rate over the steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleShape {
     /// `lr` throughout, after the warm-up.
@@ -33,12 +33,12 @@ pub struct Optimisation {
     /// Shape of the learning rate after the warm-up. R1's SFT: cosine.
     pub schedule: ScheduleShape,
     /// Step at which the schedule ends; needed by `cosine`, `linear` and `wsd`. Not the same as `steps`, which may be
-    /// raised later and must not bend the past.
+    /// raised later and must not bend the past. Absent: where the `epochs` end, if no `steps` are given either.
     #[schemars(range(max = limits::STEPS))]
     pub decay_steps: Option<u64>,
-    /// Steps at the full `lr` between warm-up and decay; needed by `wsd`, and only there. The decay thus begins at
-    /// `warmup-steps` + `stable-steps`; common is that it takes the last tenth of the steps.
-    #[schemars(range(max = limits::STEPS))]
+    /// Steps at the full `lr` between warm-up and decay. The decay thus begins at `warmup-steps` + `stable-steps`; common
+    /// is that it takes the last tenth of the steps.
+    #[schemars(range(max = limits::STEPS), extend("x-when" = { "schedule": ["wsd"] }, "x-required" = true))]
     pub stable_steps: Option<u64>,
     /// Learning rate at the schedule's end, as a share of `lr`. R1: 0.1.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -53,11 +53,11 @@ pub struct Optimisation {
     /// Gradients of a greater norm are scaled down to it.
     #[schemars(range(min = 0.0))]
     pub max_grad_norm: f64,
-    /// Element type of weights and activations, and of the model that comes out; `float32` where absent.
-    pub dtype: Option<Dtype>,
+    /// Element type of weights and activations, and of the model that comes out.
+    pub dtype: Dtype,
     /// Parameters that keep their values, by the beginnings of their names: `["model.embed_tokens", "model.layers.0"]`. They
-    /// need no gradients and no moments. Absent: all are trained.
-    pub freeze: Option<Vec<String>>,
+    /// need no gradients and no moments.
+    pub freeze: Vec<String>,
     /// Computes activations anew on the way back, layer by layer, and so keeps one vector a token and layer of them: a
     /// third more work. The result is the same.
     #[schemars(extend("x-role" = "neutral"))]
@@ -76,8 +76,8 @@ impl Default for Optimisation {
             eps: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
-            dtype: None,
-            freeze: None,
+            dtype: Dtype::Float32,
+            freeze: Vec::new(),
             gradient_checkpointing: false,
         }
     }
@@ -142,21 +142,20 @@ impl Optimisation {
 
     /// Returns the element type of the model in training.
     pub fn kind(&self) -> Kind {
-        Dtype::kind(self.dtype)
+        self.dtype.kind()
     }
 
     /// Freezes what is named, and returns the others.
     pub fn trained(&self, parameters: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>, StageError> {
-        let freeze = self.freeze.as_deref().unwrap_or_default();
         let is_below = |name: &str, part: &str| {
             name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        if let Some(part) = freeze.iter().find(|part| !parameters.iter().any(|(name, _)| is_below(name, part))) {
+        if let Some(part) = self.freeze.iter().find(|part| !parameters.iter().any(|(name, _)| is_below(name, part))) {
             let known = parameters.first().map_or("nothing", |(name, _)| name);
             return Err(StageError::new(format!("`freeze` names `{part}`, which no parameter begins with"))
                 .with_help(format!("it ends where a word of the name ends; the first parameter is `{known}`")));
         }
-        let is_frozen = |name: &str| freeze.iter().any(|part| is_below(name, part));
+        let is_frozen = |name: &str| self.freeze.iter().any(|part| is_below(name, part));
         let (frozen, trained): (Vec<_>, Vec<_>) = parameters.iter().partition(|(name, _)| is_frozen(name));
         if trained.is_empty() {
             return Err(StageError::new("`freeze` names every parameter: there is nothing to train"));
