@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use engine::exec::EXECUTORS;
 use engine::kind::Kinds;
+use engine::options::{Halt, Options};
 use engine::plan::plan;
-use engine::schedule::{Halt, Options, apply};
+use engine::schedule::apply;
 use engine::select::Selection;
 use engine::worker::ask;
 use engine::worker::cache::CacheDir;

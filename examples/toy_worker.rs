@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use engine::artifact::{ArtifactType, Samples};
+use engine::stage::serve::serve;
 use engine::stage::{Context, Input, Kind, Outcome, Stage, StageError, kind};
-use engine::worker::serve::serve;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};

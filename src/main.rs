@@ -4,6 +4,7 @@ mod commands;
 mod diagnostic;
 mod hub;
 mod machine;
+mod options;
 mod ui;
 
 use std::process::ExitCode;

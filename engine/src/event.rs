@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::Digest;
 
 /// The version of the events on disk: a reader skips lines of a version or kind that it does not know.
@@ -69,7 +69,7 @@ pub enum Event {
         /// `step` or `row`.
         unit: String,
         /// Measurements; what is no number is `null` in JSON.
-        #[serde(deserialize_with = "crate::worker::protocol::numbers")]
+        #[serde(deserialize_with = "numbers")]
         metrics: BTreeMap<String, f64>,
     },
     /// A checkpoint is in the store.
@@ -156,4 +156,10 @@ pub struct Entry {
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// Reads metrics, where null stands for what is no number.
+pub(crate) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let numbers = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|(name, number)| (name, number.unwrap_or(f64::NAN))).collect())
 }

@@ -19,3 +19,10 @@ pub const STEPS: i64 = 1_000_000_000;
 
 /// MiB of a row, or of all rows of an input, that an input's keys may ask for.
 pub const MIB: i64 = 1 << 24;
+
+/// Bytes of a file's name, by the file systems in use.
+pub(crate) const FILE_NAME: usize = 255;
+
+/// Bytes of a stage's name. It names files, of which its curve has the longest suffix; a folder of attempts has `-` and a
+/// number.
+pub const STAGE_NAME: usize = FILE_NAME - ".metrics.jsonl".len();

@@ -20,15 +20,8 @@ use crate::event::{Event, VERSION};
 use crate::history;
 use crate::workflow::Workflow;
 
-/// Bytes of a file's name, by the file systems in use.
-const FILE_NAME: usize = 255;
-/// The longest of what is appended to a stage's name where it names a file. A folder of attempts has `-` and a number.
-const LONGEST_SUFFIX: &str = METRICS;
 const LOG: &str = ".log";
 const METRICS: &str = ".metrics.jsonl";
-
-/// The most bytes that a stage's name may have.
-pub(crate) const LONGEST_STAGE_NAME: usize = FILE_NAME - LONGEST_SUFFIX.len();
 
 /// A run that is being written.
 #[derive(Debug)]
@@ -141,19 +134,20 @@ pub fn stage_metrics(run: &Path, stage: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     #[test]
     fn the_longest_name_fits_wherever_it_names_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let mut run = Run::begin(&store).unwrap();
-        let name = "a".repeat(LONGEST_STAGE_NAME);
+        let name = "a".repeat(limits::STAGE_NAME);
         run.record(&[Event::Waiting { stage: name.clone() }]).unwrap();
         fs_err::write(stage_log(run.dir(), &name), b"").unwrap();
         fs_err::write(stage_metrics(run.dir(), &name), b"").unwrap();
         assert!(std::fs::write(stage_metrics(run.dir(), &format!("{name}a")), b"").is_err(), "one more does not");
         // As many attempts as no engine makes.
-        assert!(LONGEST_STAGE_NAME + "-9999999999999".len() <= FILE_NAME);
+        assert!(limits::STAGE_NAME + "-9999999999999".len() <= limits::FILE_NAME);
         drop(store.new_attempt_dir(&name).unwrap());
     }
 

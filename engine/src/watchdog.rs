@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::attempt::Failure;
+use crate::failure::Failure;
 use crate::worker::protocol::FromWorker;
 use crate::workflow::RunOptions;
 

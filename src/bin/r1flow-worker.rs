@@ -13,5 +13,5 @@ fn main() -> std::process::ExitCode {
     if std::env::args().nth(1).as_deref() == Some("gpus") {
         return stages::tell_gpus();
     }
-    engine::worker::serve::serve_on(stages::KINDS, || Some(stages::processor()))
+    engine::stage::serve::serve_on(stages::KINDS, || Some(stages::processor()))
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use engine::event::Event;
 use engine::exec::EXECUTORS;
+use engine::options::{Halt, Options};
 use engine::plan;
-use engine::schedule::{Error, Halt, Options, Summary, apply};
+use engine::schedule::{Error, Summary, apply};
 use engine::secrets::Secrets;
 use engine::select::Selection;
 use engine::workflow::Workflow;
@@ -17,10 +18,9 @@ use tokio::sync::watch;
 use super::audience::{Audience, Speaker};
 use super::listen::listen;
 use super::plan::{SavedPlan, moved};
-use super::{
-    EXIT_CODES, Global, SelectionArgs, Status, WorkflowArgs, cache_dir, load_fetched, named, no_such, scores, worker,
-};
+use super::{EXIT_CODES, SelectionArgs, Status, WorkflowArgs, cache_dir, load_fetched, named, no_such, scores, worker};
 use crate::machine;
+use crate::options::Global;
 use crate::ui;
 
 /// Time without a sign of life after which a worker counts as hung; it gives one every ten seconds.

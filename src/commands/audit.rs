@@ -4,7 +4,8 @@ use anyhow::Result;
 use engine::history;
 use store::{Audit, Damage, Store};
 
-use super::{Global, Status, print_json};
+use super::{Status, print_json};
+use crate::options::Global;
 use crate::ui::{self, Style, count};
 
 pub(super) fn run(global: &Global, store: &Store) -> Result<Status> {

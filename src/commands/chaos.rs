@@ -16,7 +16,8 @@ use serde_json::json;
 use store::{Digest, Made, Store};
 
 use super::scores::fresh_records;
-use super::{Global, Status, WorkflowArgs, load_from, load_workflow, print_json, worker};
+use super::{Status, WorkflowArgs, load_from, load_workflow, print_json, worker};
+use crate::options::Global;
 use crate::ui::{self, Style, count};
 
 /// How long a process may take to die.

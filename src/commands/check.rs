@@ -3,7 +3,8 @@
 use anyhow::Result;
 use engine::workflow::Workflow;
 
-use super::{Global, Status, WorkflowArgs, load_checked, print_json};
+use super::{Status, WorkflowArgs, load_checked, print_json};
+use crate::options::Global;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]

@@ -6,9 +6,10 @@ use anyhow::Result;
 use serde_json::json;
 use store::Store;
 
-use super::{Global, Status, load_kinds, print_json, worker};
+use super::{Status, load_kinds, print_json, worker};
 use crate::hub::Settings;
 use crate::machine;
+use crate::options::Global;
 use crate::ui::{self, Style, bytes};
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,8 @@ use store::{Record, Store};
 use super::named::{Look, NameArgs, Named, stage};
 use super::plan::reason;
 use super::refusal::{Asked, not_fresh};
-use super::{Global, Status, find_store, omitted, print_json};
+use super::{Status, find_store, omitted, print_json};
+use crate::options::Global;
 use crate::ui::{self, Style, duration};
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use super::named::{Found, Look, NameArgs, find};
 use super::refusal::{Asked, not_fresh, typed_file};
-use super::{Global, Status, find_store, print_json};
+use super::{Status, find_store, print_json};
+use crate::options::Global;
 use crate::ui::{self, bytes};
 
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,10 @@ use engine::workflow::hub::{HubId, HubInput};
 use serde_json::{Value, json};
 use store::Store;
 
-use super::{Global, Status, WorkflowArgs, load_from, print_json};
+use super::{Status, WorkflowArgs, load_from, print_json};
 use crate::diagnostic;
 use crate::hub::{self, Outcome, Settings, Trouble};
+use crate::options::Global;
 use crate::ui::{self, Table, bytes};
 
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,8 @@ use engine::past::reach;
 use engine::workflow::StageName;
 use store::{Alive, Keep, Store};
 
-use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
+use super::{Status, WorkflowArgs, find_store, load_workflow, print_json};
+use crate::options::Global;
 use crate::ui::{self, count};
 
 /// Stages that are named where they are many.

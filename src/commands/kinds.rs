@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use engine::kind::Role;
 use engine::kind::{KeySpec, KeyType, KindInfo, Kinds};
-use engine::workflow::Role;
 use serde_json::Value;
 
-use super::{Global, Status, load_kinds, no_such, print_json};
+use super::{Status, load_kinds, no_such, print_json};
+use crate::options::Global;
 use crate::ui::{self, Table};
 
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@
 use std::future::pending;
 
 use anyhow::Result;
-use engine::schedule::Halt;
+use engine::options::Halt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 

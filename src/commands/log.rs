@@ -17,7 +17,8 @@ use super::named::{Look, NameArgs, Named, last_attempt, stage, unfinished};
 use super::pieces::{LONGEST, Piece, Pieces};
 use super::refusal::{Asked, not_fresh};
 use super::status::is_running;
-use super::{Global, Status, find_store};
+use super::{Status, find_store};
+use crate::options::Global;
 use crate::ui;
 
 /// Bytes that are printed at once.

@@ -28,7 +28,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use engine::kind::{KeySpec, Kinds};
 use engine::mistakes;
 use engine::select::{self, NoStage, Selection};
@@ -38,6 +38,7 @@ use engine::workflow::{Loaded, StageName, Workflow, load};
 use serde_json::Value;
 use store::Store;
 
+use crate::options::Global;
 use crate::{diagnostic, hub, ui};
 
 /// `make` for reasoning models: runs a workflow's stages, and only those that are out of date.
@@ -48,37 +49,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Args)]
-pub(crate) struct Global {
-    /// Where artifacts are kept.
-    #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR")]
-    pub(crate) store: PathBuf,
-    /// The worker's program; the one beside this program unless given.
-    #[arg(long, global = true, env = "R1FLOW_WORKER", value_name = "FILE")]
-    pub(crate) worker: Option<PathBuf>,
-    /// Print JSON instead of text.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Say more; twice, everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value = "auto")]
-    pub(crate) color: Color,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
-    /// On a terminal.
-    Auto,
-    /// Everywhere.
-    Always,
-    /// Nowhere.
-    Never,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,7 +16,8 @@ use serde_json::Value;
 use store::{Digest, Record, Source, Store};
 
 use super::refusal::{self, Asked};
-use super::{Advice, Global, WorkflowArgs, load_quietly, no_such};
+use super::{Advice, WorkflowArgs, load_quietly, no_such};
+use crate::options::Global;
 use crate::ui;
 
 /// Which workflow names belong to.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::Store;
 
-use super::{Global, SelectionArgs, Status, WorkflowArgs, load_checked, named, print_json};
+use super::{SelectionArgs, Status, WorkflowArgs, load_checked, named, print_json};
+use crate::options::Global;
 use crate::ui::{self, Style, bytes, count, duration};
 
 /// The version of saved plans.

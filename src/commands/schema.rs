@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use engine::schema::editor_schema;
 
-use super::{Global, Status, kinds, load_kinds};
+use super::{Status, kinds, load_kinds};
+use crate::options::Global;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]

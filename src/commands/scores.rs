@@ -13,7 +13,8 @@ use engine::workflow::{StageDecl, Target, Workflow};
 use serde_json::Value;
 use store::{Digest, OutputRecord, Record, Store};
 
-use super::{Global, Status, WorkflowArgs, find_store, load_workflow, print_json};
+use super::{Status, WorkflowArgs, find_store, load_workflow, print_json};
+use crate::options::Global;
 use crate::ui::{self, Table};
 
 #[derive(Debug, clap::Args)]

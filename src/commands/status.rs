@@ -10,7 +10,8 @@ use engine::run;
 use serde_json::{Value, json};
 use store::Store;
 
-use super::{Advice, Global, Status, find_store, print_json};
+use super::{Advice, Status, find_store, print_json};
+use crate::options::Global;
 use crate::ui::{self, Table, count, duration};
 
 #[derive(Debug, clap::Args)]

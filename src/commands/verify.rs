@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 use engine::event::Event;
-use engine::schedule::Halt;
+use engine::options::Halt;
 use engine::select::Selection;
 use engine::verify::{Draw, Outcome, Verdict, verify};
 use store::Store;
@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use super::apply::{MachineArgs, explained, listening};
 use super::audience::Audience;
 use super::scores::fresh_records;
-use super::{Global, Status, WorkflowArgs, audit, find_store, load_workflow, print_json};
+use super::{Status, WorkflowArgs, audit, find_store, load_workflow, print_json};
+use crate::options::Global;
 use crate::ui::{self, Style, count, duration};
 
 #[derive(Debug, clap::Args)]

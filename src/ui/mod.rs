@@ -15,7 +15,7 @@ pub(crate) use sparkline::Sparkline;
 pub(crate) use table::Table;
 pub(crate) use text::{Style, placeheld, visible};
 
-use crate::commands::{Color, Global};
+use crate::options::{Color, Global};
 
 /// Takes note of how the user wants to be spoken to.
 pub(crate) fn start(global: &Global) {

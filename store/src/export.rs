@@ -12,9 +12,9 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hash::hash_file;
-use crate::publish::{sync_folder, unique};
+use crate::publish::unique;
 use crate::removal::Made;
-use crate::root::named;
+use crate::root::{named, sync_folder};
 
 impl Store {
     /// Copies a tree to the folder `dest`, which must not exist, for the user to keep and to change.

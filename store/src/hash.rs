@@ -24,8 +24,6 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::root::named;
-use crate::tree::scan_with;
-use crate::walk::Skip;
 
 /// Below this size hashing is cheaper than opening the cache.
 const WORTH_REMEMBERING: u64 = 1 << 20;
@@ -44,25 +42,6 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
 }
 
 impl Store {
-    /// Returns the digest of an input: a file's bytes, or a folder's tree without what is hidden in it (names that begin
-    /// with a dot). Path, times, owner and mode do not enter it. What is neither file nor folder is refused.
-    pub fn hash_path(&self, path: &Path) -> Result<Digest> {
-        self.hash(path, Skip::Hidden)
-    }
-
-    /// Returns the digest that a folder would have in the store.
-    pub fn hash_output(&self, path: &Path) -> Result<Digest> {
-        self.hash(path, Skip::Nothing)
-    }
-
-    fn hash(&self, path: &Path, skip: Skip) -> Result<Digest> {
-        if fs_err::metadata(path)?.is_dir() {
-            // Members are hashed one by one, so that large ones come from the cache.
-            return Ok(scan_with(path, skip, |file, path| self.hash_large(file, path))?.reference().digest);
-        }
-        self.hash_large(&open_file(path)?, path)
-    }
-
     /// Returns the digest of an open file, from the cache if it is large and nothing has changed.
     pub(crate) fn hash_large(&self, file: &File, path: &Path) -> Result<Digest> {
         let metadata = file.metadata()?;

@@ -6,8 +6,8 @@ use rustix::fs::FileType;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::publish::{self, sync_folder};
-use crate::root::Root;
+use crate::publish;
+use crate::root::{Root, sync_folder};
 
 /// Raised when an older program could misread what a newer one writes.
 const FORMAT: u32 = 3;

@@ -59,11 +59,6 @@ fn umask() -> u32 {
     })
 }
 
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    Ok(fs_err::File::open(folder)?.sync_all()?)
-}
-
 /// Files of a store with their final names that a power cut may still take.
 #[derive(Debug, Default)]
 #[must_use = "a power cut may take these until they are synced"]

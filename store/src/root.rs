@@ -16,7 +16,6 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::publish::sync_folder;
 
 /// Files of the store's own that are read whole, manifests and the like, are smaller.
 const MOST_BYTES: u64 = 256 << 20;
@@ -222,6 +221,11 @@ impl Root {
             None => named(errno.into(), "open", &path).into(),
         }
     }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    Ok(fs_err::File::open(folder)?.sync_all()?)
 }
 
 /// Returns what is in an open folder, with the paths that it has below the root.

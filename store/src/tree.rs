@@ -108,6 +108,25 @@ impl Store {
         self.tree(digest)?.members.iter().try_for_each(|member| self.check_bytes(&member.digest))
     }
 
+    /// Returns the digest of an input: a file's bytes, or a folder's tree without what is hidden in it (names that begin
+    /// with a dot). Path, times, owner and mode do not enter it. What is neither file nor folder is refused.
+    pub fn hash_path(&self, path: &Path) -> Result<Digest> {
+        self.hash(path, Skip::Hidden)
+    }
+
+    /// Returns the digest that a folder would have in the store.
+    pub fn hash_output(&self, path: &Path) -> Result<Digest> {
+        self.hash(path, Skip::Nothing)
+    }
+
+    fn hash(&self, path: &Path, skip: Skip) -> Result<Digest> {
+        if fs_err::metadata(path)?.is_dir() {
+            // Members are hashed one by one, so that large ones come from the cache.
+            return Ok(scan_with(path, skip, |file, path| self.hash_large(file, path))?.reference().digest);
+        }
+        self.hash_large(&open_file(path)?, path)
+    }
+
     /// Moves a folder's files into the store, durably.
     pub fn adopt_dir(&self, dir: &Path) -> Result<TreeRef> {
         let (tree, unsynced) = self.move_in(dir)?;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use engine::artifact::ArtifactType;
-use engine::kind::{KeySpec, KeyType, KindInfo, Kinds};
-use engine::workflow::{Role, StageDecl, load};
+use engine::kind::{KeySpec, KeyType, KindInfo, Kinds, Role};
+use engine::workflow::{StageDecl, load};
 use serde_json::{Map, Value, json};
 
 use super::support::{CHAIN, Sandbox};

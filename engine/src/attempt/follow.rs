@@ -18,7 +18,7 @@ use super::{Attempt, CHECKPOINT, Failure, Purpose};
 use crate::blocking::off_thread;
 use crate::event::Event;
 use crate::exec::Launch;
-use crate::schedule::Halt;
+use crate::options::Halt;
 use crate::trajectory::Segment;
 use crate::watchdog::Watchdog;
 use crate::worker::client::{Conversation, Heard};

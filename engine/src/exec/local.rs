@@ -4,9 +4,8 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-use super::{Executor, Launch};
+use super::{ENGINE, Executor, Launch};
 use crate::secrets::WITHHELD;
-use crate::worker::engine::ENGINE;
 
 /// Runs workers as child processes.
 #[derive(Clone, Copy, Debug)]

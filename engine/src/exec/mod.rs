@@ -14,6 +14,9 @@ pub use local::Local;
 /// its stage and its log, which is six; and two more while it reads or writes the store.
 pub const DESCRIPTORS: u64 = 8;
 
+/// Names the engine's process to its workers.
+pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Launch<'a> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::artifact::ArtifactType;
-use crate::workflow::Role;
 
 /// A key of a kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +75,20 @@ impl KeySpec {
     pub fn manual(&self) -> String {
         self.when.as_ref().map_or_else(|| self.doc.clone(), |when| format!("For {when}. {}", self.doc))
     }
+}
+
+/// What a key means for the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Changes the result: hashed.
+    Result,
+    /// Cannot change the result: never hashed.
+    Neutral,
+    /// How far to go: hashed, but left out of a checkpoint's key.
+    Extent,
+    /// Which rows, and what becomes of each: hashed, but left out of the key under which rows are kept.
+    Rows,
 }
 
 /// What a key takes.

@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::key::{DefaultBy, KeySpec, KeyType, When};
-use crate::workflow::Role;
+use super::key::{DefaultBy, KeySpec, KeyType, Role, When};
 
 /// A key, and why the engine cannot use it.
 pub(super) type Mistake = (String, String);

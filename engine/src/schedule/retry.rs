@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 
 use super::queue::trail;
 use super::{Halt, Options};
-use crate::attempt::{Ended, Failure, Job, Purpose, attempt};
+use crate::attempt::{Ended, Job, Purpose, attempt};
 use crate::blocking::off_thread;
 use crate::event::Event;
+use crate::failure::Failure;
 
 /// Pause before the second attempt; it doubles from then on.
 const FIRST_DELAY: Duration = Duration::from_secs(1);

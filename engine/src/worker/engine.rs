@@ -1,7 +1,6 @@
 //! What ties a worker to its engine.
 
-/// Names the engine's process to its workers.
-pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
+use crate::exec::ENGINE;
 
 /// Asks the kernel to kill this process when its engine ends, however it ends, and exits if it has ended already.
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The worker protocol and its two ends.
+//! The worker protocol, and the engine's end of it; [`crate::stage::serve`] is the other one.
 
 pub mod ask;
 pub mod cache;
@@ -7,5 +7,4 @@ pub(crate) mod death;
 pub(crate) mod engine;
 pub(crate) mod lines;
 pub mod protocol;
-pub mod serve;
 pub(crate) mod understand;

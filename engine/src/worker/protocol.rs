@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The version of the protocol; engine and worker must agree on it.
@@ -160,7 +160,7 @@ pub enum FromWorker {
         unit: String,
         /// Measurements of this step by TRL's names (`loss`, `reward`, `completions/mean_length`, …). What is no number, NaN or
         /// an infinity, is `null`; the engine also takes the words that Python writes.
-        #[serde(deserialize_with = "numbers")]
+        #[serde(deserialize_with = "crate::event::numbers")]
         metrics: BTreeMap<String, f64>,
     },
     /// A checkpoint is whole in `dir`; the engine takes the folder over.
@@ -207,10 +207,4 @@ pub enum FromWorker {
         /// What to do about it.
         help: Option<String>,
     },
-}
-
-/// Reads measurements, where null stands for what is no number.
-pub(crate) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
-    let numbers = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
-    Ok(numbers.into_iter().map(|(name, number)| (name, number.unwrap_or(f64::NAN))).collect())
 }

@@ -8,7 +8,6 @@ use super::{Origin, StageName};
 use crate::diagnostic::{Diagnostic, Place, suggest};
 use crate::kind::{KindInfo, Kinds};
 use crate::limits;
-use crate::run::LONGEST_STAGE_NAME;
 
 const RESERVED: [&str; 4] = ["name", "inputs", "defaults", "run"];
 
@@ -217,7 +216,7 @@ impl<'a> Expansion<'a, '_> {
     }
 
     fn push(&mut self, draft: Draft<'a>) {
-        if draft.name.0.len() > LONGEST_STAGE_NAME {
+        if draft.name.0.len() > limits::STAGE_NAME {
             self.diagnostics.push(too_long(&draft));
             return;
         }
@@ -318,7 +317,7 @@ fn too_long(draft: &Draft<'_>) -> Diagnostic {
     let name = &draft.name.0;
     let end = name.floor_char_boundary(40);
     let message = format!("the name `{}…` has {} bytes", &name[..end], name.len());
-    let label = format!("at most {LONGEST_STAGE_NAME}");
+    let label = format!("at most {}", limits::STAGE_NAME);
     let help =
         "it names files, which may have no more; of a variant the family's name counts, too: shorten one of them";
     Diagnostic::new(&draft.place, message, label).with_help(help)

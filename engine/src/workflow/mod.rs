@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, Sources, tidy};
-use crate::kind::{KeySpec, Kinds};
+use crate::kind::{KeySpec, Kinds, Role};
 use hub::{Fetched, HubId, HubInput};
 
 /// The name of a stage: `zero`, or `distill/small` for a variant of a family.
@@ -223,20 +223,6 @@ impl fmt::Display for Target {
             Self::Output { stage, output } => write!(f, "{stage}.{output}"),
         }
     }
-}
-
-/// What a key means for the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Changes the result: hashed.
-    Result,
-    /// Cannot change the result: never hashed.
-    Neutral,
-    /// How far to go: hashed, but left out of a checkpoint's key.
-    Extent,
-    /// Which rows, and what becomes of each: hashed, but left out of the key under which rows are kept.
-    Rows,
 }
 
 /// Which layer gave a key its value, if it is not the kind's default.

@@ -214,7 +214,7 @@ fn a_name_is_no_longer_than_a_files_may_be() {
     let kinds = kinds();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("w.toml");
-    let long = "n".repeat(crate::run::LONGEST_STAGE_NAME);
+    let long = "n".repeat(crate::limits::STAGE_NAME);
     let refused = |text: String| {
         fs_err::write(&file, text).unwrap();
         let loaded = load(&file, &[], &kinds).unwrap();

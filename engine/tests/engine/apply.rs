@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine::event::Event;
+use engine::options::Halt;
 use engine::plan::Status;
-use engine::schedule::Halt;
 
 use super::support::{CHAIN, Sandbox, attempts_left, sorted};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use engine::event::Event;
-use engine::schedule::Halt;
+use engine::options::Halt;
 
 use super::support::{Applied, Sandbox, attempts_left, sorted};
 

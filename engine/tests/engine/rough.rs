@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::event::Event;
+use engine::options::Options;
 use engine::run;
-use engine::schedule::Options;
 use engine::secrets::Secrets;
 use engine::verify::{Draw, Outcome, verify};
 
@@ -283,7 +283,7 @@ fn a_verification_removes_no_folder_but_its_own() {
     fs_err::write(&script, BEGINNING.replace("TOY", &made.sandbox.worker.display().to_string()) + &evil + "\n")
         .unwrap();
     fs_err::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (_sender, halt) = tokio::sync::watch::channel(engine::schedule::Halt::Run);
+    let (_sender, halt) = tokio::sync::watch::channel(engine::options::Halt::Run);
     let options = Options { worker: script, ..made.sandbox.options(halt) };
     let workflow = made.sandbox.workflow("[write.w]\n", &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -8,7 +8,8 @@ use serde_json::Value;
 use store::{Digest, Member, Store};
 
 use crate::commands::pieces::{Piece, Pieces};
-use crate::commands::{Global, Status, print_json};
+use crate::commands::{Status, print_json};
+use crate::options::Global;
 use crate::ui::{self, Table, bytes};
 
 /// The most of a safetensors header; the format's own limit.

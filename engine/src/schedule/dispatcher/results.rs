@@ -8,10 +8,11 @@ use store::{Digest, Outputs};
 use tokio::time::Instant;
 
 use super::{Dispatcher, GATHERING};
-use crate::attempt::{Ended, Failure, Job, Made};
+use crate::attempt::{Ended, Job, Made};
 use crate::event::Event;
+use crate::failure::Failure;
+use crate::options::Halt;
 use crate::pools::needs;
-use crate::schedule::Halt;
 use crate::worker::protocol::Refusal;
 
 impl Dispatcher<'_> {

@@ -4,6 +4,8 @@
 //! `Params` what has a default; both derive their JSON schema, and their field docs are the manual. In the
 //! workflow file the keys of both stand side by side in one table.
 
+pub mod serve;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::marker::PhantomData;
@@ -12,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -318,13 +321,32 @@ pub struct Kind {
     pub run: fn(&Context) -> Result<Outcome, StageError>,
 }
 
+/// Describes a stage kind from its types.
+fn spec<S: Stage>() -> KindSpec {
+    // Subschemas are inlined: a reader, ours or an editor's, needs no resolver.
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let inputs = settings.clone().into_generator().into_root_schema_for::<S::Inputs>();
+    let params = settings.into_generator().into_root_schema_for::<S::Params>();
+    let json = |schema| serde_json::to_value(schema).expect("a schema is JSON");
+    KindSpec {
+        kind: S::KIND.to_owned(),
+        version: S::VERSION,
+        history: S::HISTORY.iter().map(|change| (*change).to_owned()).collect(),
+        uses_tensors: S::USES_TENSORS,
+        doc: S::DOC.to_owned(),
+        inputs: json(inputs),
+        params: json(params),
+        outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
+    }
+}
+
 /// Makes the table row of a stage kind.
 pub const fn kind<S: Stage>() -> Kind {
     Kind {
         name: S::KIND,
         version: S::VERSION,
         outputs: S::OUTPUTS,
-        spec: KindSpec::of::<S>,
+        spec: spec::<S>,
         check: |config| checked::<S>(config).map(|_| ()),
         run: |ctx| checked::<S>(ctx.config()).and_then(|(inputs, params)| S::run(ctx, inputs, params)),
     }

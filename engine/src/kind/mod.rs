@@ -26,14 +26,12 @@ mod parse;
 
 use std::collections::BTreeMap;
 
-use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::artifact::ArtifactType;
-use crate::stage::Stage;
 
-pub use key::{DefaultBy, KeySpec, KeyType, When};
+pub use key::{DefaultBy, KeySpec, KeyType, Role, When};
 
 /// The answer of `r1flow-worker kinds`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,27 +63,6 @@ pub struct KindSpec {
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,
-}
-
-impl KindSpec {
-    /// Describes a stage kind from its types.
-    pub fn of<S: Stage>() -> Self {
-        // Subschemas are inlined: a reader, ours or an editor's, needs no resolver.
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-        let inputs = settings.clone().into_generator().into_root_schema_for::<S::Inputs>();
-        let params = settings.into_generator().into_root_schema_for::<S::Params>();
-        let json = |schema| serde_json::to_value(schema).expect("a schema is JSON");
-        Self {
-            kind: S::KIND.to_owned(),
-            version: S::VERSION,
-            history: S::HISTORY.iter().map(|change| (*change).to_owned()).collect(),
-            uses_tensors: S::USES_TENSORS,
-            doc: S::DOC.to_owned(),
-            inputs: json(inputs),
-            params: json(params),
-            outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
-        }
-    }
 }
 
 /// A kind with its keys parsed.

@@ -19,7 +19,6 @@ mod publish;
 mod teller;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,7 +30,8 @@ use crate::action::Action;
 use crate::blocking::off_thread;
 use crate::curve::Curve;
 use crate::event::Event;
-use crate::schedule::{Halt, Options};
+use crate::failure::Failure;
+use crate::options::{Halt, Options};
 use crate::trajectory::Segment;
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::StageDecl;
@@ -124,48 +124,6 @@ pub(crate) enum Ended {
     /// The user wanted the end before a worker was at it; what earlier attempts have kept is as it was.
     NotBegun,
     Failed(Failure),
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Default)]
-pub(crate) struct Failure {
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
-    /// Whether another attempt may fare better: the worker died or hung, it did not refuse.
-    pub(crate) may_retry: bool,
-    /// Whether it was for want of file descriptors: there will be some when another stage has ended.
-    pub(crate) is_starved: bool,
-}
-
-impl Failure {
-    /// Makes one without advice.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
-    }
-
-    fn of(error: &(dyn Error + 'static)) -> Self {
-        let (mut is_starved, mut cause) = (false, Some(error));
-        while let Some(error) = cause {
-            let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-            is_starved |= matches!(code, Some(libc::EMFILE | libc::ENFILE));
-            cause = error.source();
-        }
-        let help = is_starved
-            .then(|| "let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`".to_owned());
-        Self { message: error.to_string(), help, may_retry: false, is_starved }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::of(&error)
-    }
-}
-
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
-        Self::of(&error)
-    }
 }
 
 /// Makes one attempt.

@@ -12,7 +12,8 @@ use store::{OutputRecord, Record, Store};
 use super::named::{Found, Look, NameArgs, Named, find, unfinished};
 use super::refusal::{Asked, not_fresh};
 use super::status::stage_state;
-use super::{Advice, Global, Status, find_store, print_json};
+use super::{Advice, Status, find_store, print_json};
+use crate::options::Global;
 use crate::ui::{self, Style, Table, bytes, duration};
 
 #[derive(Debug, clap::Args)]

@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::{die_with_engine, leave_signals_to_engine};
-use super::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
+use super::{Context, Kind, Outcome, StageError};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
-use crate::stage::{Context, Kind, Outcome, StageError};
+use crate::worker::engine::{die_with_engine, leave_signals_to_engine};
+use crate::worker::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 
 /// Signs of life within the time that the engine waits for one.
 const BEATS: f64 = 6.0;

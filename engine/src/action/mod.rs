@@ -38,7 +38,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use store::Digest;
 
-use crate::workflow::{Reference, Role, StageDecl};
+use crate::kind::Role;
+use crate::workflow::{Reference, StageDecl};
 use canonical::{Canonical, digest};
 
 /// The document that decides a stage's outputs.

@@ -9,10 +9,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::each::Draft;
 use super::tree::{Entry, Node, Table, Value};
-use super::{Role, RunOptions, StageName, push_step};
+use super::{RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
-use crate::kind::{KeySpec, KeyType, KindInfo};
+use crate::kind::{KeySpec, KeyType, KindInfo, Role};
 use crate::limits;
 
 /// A stage's config, and where references stand in it.
