@@ -38,7 +38,7 @@ toy: setup
 # no vectors beyond SSE is what a processor can have at the least, and rounds most unlike the others (no fused products).
 AVX2 = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2
 OLDEST = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
-NUMERIC = sft grpo distill pretrain reward_model teacher_logits eval generate trainer loss rope linear optim attention
+NUMERIC = sft grpo distill pretrain reward_model teacher_logits eval generate training loss rope linear optim attention
 test-processors: build
 	$(AVX2) $(CARGO) test --release --locked --workspace --test numerics
 	$(AVX2) $(CARGO) test --release --locked --workspace --lib -- $(NUMERIC)

@@ -1,25 +1,12 @@
-//! The stages of r1flow: kinds, artifact formats, rewards, the loop that trainers share.
-//!
-//! A kind is a folder with `Inputs`, `Params` and `run`, and a row of [`KINDS`]; the worker serves that table.
+//! The stages of r1flow: kinds, and what they share: artifact formats, rewards, sampling, training.
 
 pub mod artifacts;
+mod device;
+pub mod kinds;
 pub mod limits;
 pub mod rewards;
-
-pub mod trainer;
-
-pub mod distill;
-pub mod eval;
-pub mod generate;
-pub mod grpo;
-pub mod pretrain;
-pub mod reward_model;
-pub mod sft;
-pub mod tasks;
-pub mod teacher_logits;
-
-mod data;
-mod rollout;
+mod sampling;
+pub mod training;
 
 #[cfg(test)]
 mod testing;
@@ -27,22 +14,8 @@ mod testing;
 use std::io::Write;
 use std::process::ExitCode;
 
-use engine::stage::{Kind, kind};
-
+pub use kinds::KINDS;
 pub use lm::processor::processor;
-
-/// Every stage kind that the worker can run, in the order of the recipe.
-pub const KINDS: &[Kind] = &[
-    kind::<tasks::Tasks>(),
-    kind::<pretrain::Pretrain>(),
-    kind::<generate::Generate>(),
-    kind::<sft::Sft>(),
-    kind::<grpo::Grpo>(),
-    kind::<reward_model::RewardModel>(),
-    kind::<teacher_logits::TeacherLogits>(),
-    kind::<distill::Distill>(),
-    kind::<eval::Eval>(),
-];
 
 /// Tells on stdout, in a line, what GPUs a stage could run on; on stderr, what stands in the way.
 pub fn tell_gpus() -> ExitCode {

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use text::Chat;
 
 use super::Error;
-use crate::data::TokenRow;
+use super::TokenRow;
 use crate::limits;
 
 const INDEX: &str = "logits.json";

@@ -71,7 +71,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::generate::Generate;
+    use crate::kinds::generate::Generate;
     use crate::testing::{Attempt, input, message, reference, tiny_model, tiny_reward_model};
 
     /// Puts what is no number into the second weight of a model's folder.

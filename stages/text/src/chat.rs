@@ -114,11 +114,12 @@ impl Chat {
         self.tokenizer.decode(&ids[..end])
     }
 
-    /// Returns whether the template opens the thought in the prompt, so that completions lack `<think>`.
+    /// Returns what the template has already written of a completion when it ends the prompt: `<think>`, or nothing.
     ///
     /// The released distilled models do; a format reward that wants the opening tag would always be 0.
-    pub fn prefills_think(&self) -> bool {
-        self.dress("").is_ok_and(|prompt| prompt.trim_end().ends_with("<think>"))
+    pub fn opening(&self) -> &'static str {
+        let is_open = self.dress("").is_ok_and(|prompt| prompt.trim_end().ends_with("<think>"));
+        if is_open { "<think>" } else { "" }
     }
 
     fn dress(&self, prompt: &str) -> Result<String, Error> {
@@ -176,8 +177,7 @@ mod tests {
     fn a_prefilled_thought_is_noticed() {
         let template =
             "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}";
-        assert!(chat(Some(template)).prefills_think());
-        assert!(!chat(Some(NEWLINE)).prefills_think());
-        assert!(!chat(None).prefills_think());
+        assert_eq!(chat(Some(template)).opening(), "<think>");
+        assert_eq!((chat(Some(NEWLINE)).opening(), chat(None).opening()), ("", ""));
     }
 }

@@ -1,0 +1,161 @@
+//! `method = "logits"`: the student matches the teacher's distribution at each token of given samples.
+//!
+//! The teacher is known by its k likeliest tokens S and the probability of all others together, so both distributions are
+//! coarsened to k + 1 outcomes: p̄(i) = p(i) for i in S, p̄(rest) = 1 − Σ over S. With q the teacher, p the student,
+//! T = `temperature` and w = `text-weight`, the loss of a token y is
+//!
+//! ```text
+//! (1 − w) T² Σ_{i in S, rest} q̄_T(i) ln (q̄_T(i) / p̄_T(i))  −  w ln p(y)        r̄_T(i) = r̄(i)^(1/T) / Σ_j r̄(j)^(1/T)
+//! ```
+//! averaged over the learnt tokens of the batch: Hinton et al. 2015, section 2. The divergence is a true one, 0 exactly where
+//! the two agree on all k + 1 outcomes; leaving the rest out would teach the student to forget it.
+//!
+//! Both heads count whole, so teacher and student may be padded to different widths: padding is part of the rest.
+//!
+//! Departure: where T is not 1, the rest is softened as the one outcome that it is, as its tokens are not known one by one.
+
+use engine::artifact::{Logits as LogitsMarker, Model as ModelMarker};
+use engine::stage::{Context, Input, Outcome, StageError};
+use lm::{Kind, Model, Tensor, head, loss};
+use text::Chat;
+
+use super::{HEAD_CHUNK, Params};
+use crate::artifacts::{LogitsRows, Vocabulary, load_model};
+use crate::device::set_up;
+use crate::training::rows::{Order, micro_batches, pack};
+use crate::training::{Metrics, Objective, Workload, train_rows};
+
+/// Trains the student on `logits`, and writes output `model`.
+pub(super) fn learn(
+    ctx: &Context,
+    student: &Input<ModelMarker>,
+    logits: &[Input<LogitsMarker>],
+    params: &Params,
+) -> Result<Outcome, StageError> {
+    let device = set_up(ctx)?;
+    let chat = Chat::load(student.path())?;
+    let vocabulary = Vocabulary::of(&chat);
+    let mut data = LogitsRows::open(logits, |index, name| {
+        vocabulary.check_teacher(&index.vocabulary, name)?;
+        if !vocabulary.dresses_as(&index.vocabulary) {
+            ctx.warn(format!(
+                "the teacher of `{name}` has another chat template than the student, which learns to answer prompts in the \
+                 teacher's and keeps its own"
+            ));
+        }
+        Ok(())
+    })?;
+    leave_out_long_rows(ctx, &mut data, params.training.max_tokens)?;
+    let model = load_model(ctx, student, device, params.training.optimisation.kind())?;
+    let mut objective = FromLogits {
+        model: &model,
+        data: &data,
+        order: Order::new(params.training.seed, data.rows.len(), params.training.batch_size),
+        params,
+    };
+    train_rows(ctx, &mut objective, (&model, &chat), &params.training, data.rows.len(), &["loss", "kl"])
+}
+
+fn leave_out_long_rows(ctx: &Context, data: &mut LogitsRows, max_tokens: usize) -> Result<(), StageError> {
+    let total = data.rows.len();
+    let long = data.keep_short(max_tokens);
+    if long > 0 {
+        ctx.warn(format!(
+            "{long} of {total} rows are longer than {max_tokens} tokens and left out: raise `max-tokens` to keep them"
+        ));
+    }
+    if data.rows.is_empty() {
+        return Err(StageError::new(format!("no row is short enough for `max-tokens` = {max_tokens}")));
+    }
+    Ok(())
+}
+
+struct FromLogits<'a> {
+    model: &'a Model,
+    data: &'a LogitsRows,
+    order: Order,
+    params: &'a Params,
+}
+
+/// Sums over the learnt tokens of a batch.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    kl: f64,
+    cross_entropy: f64,
+}
+
+impl FromLogits<'_> {
+    /// Adds the gradients of one micro-batch, its tokens weighed by `weight`.
+    fn backward(&self, rows: &[usize], weight: f64, sums: &mut Sums) -> Result<(), StageError> {
+        let Params { temperature, text_weight, .. } = *self.params;
+        let (packed, starts) = pack(rows.iter().map(|row| &self.data.rows[*row]));
+        let predictions = packed.predictions_from(&starts);
+        let on_device = |tensor: Tensor| tensor.to_device(self.model.device());
+        let (positions, targets) = (&predictions.positions, on_device(Tensor::from_slice(&predictions.targets)));
+        let pass = self.model.pass(&packed, self.params.training.optimisation.gradient_checkpointing);
+        let hidden_nd = pass.hidden().index_select(0, &on_device(Tensor::from_slice(positions)));
+        let (tokens_nk, teacher_nk) = self.data.likeliest(rows)?;
+        let (tokens_nk, teacher_nk) = (on_device(tokens_nk), loss::tempered(&on_device(teacher_nk), temperature));
+        sums.loss += head::backward_distributions(
+            self.model,
+            &hidden_nd,
+            self.model.config.vocab_size,
+            1.0,
+            HEAD_CHUNK,
+            |log_probs_cv, range| {
+                let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
+                let student_ck = loss::tempered(&loss::with_rest(log_probs_cv, &part(&tokens_nk)), temperature);
+                let kl = loss::divergence(&part(&teacher_nk), &student_ck).sum(Kind::Float);
+                sums.kl += kl.double_value(&[]);
+                let mut total = kl * (temperature.powi(2) * (1.0 - text_weight));
+                if text_weight > 0.0 {
+                    let cross_entropy = -log_probs_cv.gather(1, &part(&targets).unsqueeze(1), false).sum(Kind::Float);
+                    sums.cross_entropy += cross_entropy.double_value(&[]);
+                    total += cross_entropy * text_weight;
+                }
+                total * weight
+            },
+        );
+        pass.backward();
+        Ok(())
+    }
+}
+
+impl Objective for FromLogits<'_> {
+    fn parameters(&self) -> &[(String, Tensor)] {
+        self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let lengths = self.data.rows.iter().map(|row| row.ids.len());
+        Workload {
+            model: self.model,
+            tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
+            recompute: self.params.training.optimisation.gradient_checkpointing,
+            logits: (HEAD_CHUNK, 6),
+            sampling: 0,
+        }
+    }
+
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+        let batch = self.order.batch(step);
+        let row = |row: &usize| &self.data.rows[*row];
+        let num_targets = batch.iter().map(|at| row(at).num_targets()).sum::<usize>().max(1) as f64;
+        let lengths: Vec<usize> = batch.iter().map(|at| row(at).ids.len()).collect();
+        let mut sums = Sums::default();
+        for indices in micro_batches(&lengths, self.params.training.micro_batch_tokens) {
+            let rows: Vec<usize> = indices.into_iter().map(|index| batch[index]).collect();
+            self.backward(&rows, 1.0 / num_targets, &mut sums)?;
+        }
+        let mut metrics = Metrics::from([
+            ("loss".to_owned(), sums.loss),
+            ("kl".to_owned(), sums.kl / num_targets),
+            ("num_tokens".to_owned(), lengths.iter().sum::<usize>() as f64),
+        ]);
+        if self.params.text_weight > 0.0 {
+            metrics.insert("cross_entropy".to_owned(), sums.cross_entropy / num_targets);
+        }
+        Ok(metrics)
+    }
+}

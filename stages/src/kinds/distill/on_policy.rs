@@ -1,0 +1,238 @@
+//! `method = "on-policy"`: the student samples, the teacher scores each token of it (Agarwal et al. 2024, "GKD", section 3,
+//! with λ = 1: all data are the student's own).
+//!
+//! With p the student and q the teacher, both at T = `temperature`, the loss of a step is
+//!
+//! ```text
+//! T² / n  Σ over the n sampled tokens  D(p(· | x, y<t), q(· | x, y<t))        D = KL(p ‖ q)  or  KL(q ‖ p)
+//! ```
+//! As in GKD the gradient does not flow through the sampling, so this is supervised learning on data that follow the
+//! student. KL(p ‖ q), the default, is MiniLLM's (Gu et al. 2024) objective without its long-term part.
+//!
+//! Departures: the divergence is summed over the vocabulary exactly, where others estimate it by the sampled token; each
+//! step samples anew from the weights of the moment.
+
+use engine::artifact::{Model as ModelMarker, Prompts};
+use engine::stage::{Context, Input, Outcome, StageError};
+use lm::generate::{Completion, Request};
+use lm::{Kind, Model, Tensor, footprint, head, loss, no_grad_guard};
+use text::Chat;
+
+use super::{Divergence, HEAD_CHUNK, Params};
+use crate::artifacts::TokenRow;
+use crate::artifacts::{Vocabulary, load_model};
+use crate::device::set_up;
+use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
+use crate::sampling::{Question, questions};
+use crate::training::rows::{Order, micro_batches, pack};
+use crate::training::{Metrics, Objective, Workload, train_rows};
+
+/// Trains the student on its own completions of `prompts`, and writes output `model`.
+pub(super) fn learn(
+    ctx: &Context,
+    student: &Input<ModelMarker>,
+    teacher: &Input<ModelMarker>,
+    prompts: &[Input<Prompts>],
+    params: &Params,
+) -> Result<Outcome, StageError> {
+    let device = set_up(ctx)?;
+    let chat = Chat::load(student.path())?;
+    let vocabulary = Vocabulary::of(&chat);
+    vocabulary.check_teacher(&Vocabulary::of(&Chat::load(teacher.path())?), teacher.name())?;
+    let dtype = params.training.optimisation.kind();
+    let model = load_model(ctx, student, device, dtype)?;
+    let teacher = load_model(ctx, teacher, device, dtype)?;
+    let (questions, longest_prompt) = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
+    let mut objective = OnPolicy {
+        ctx,
+        model: &model,
+        chat: &chat,
+        // Heads may be padded to different widths; what both have is compared.
+        vocab: model.config.vocab_size.min(teacher.config.vocab_size),
+        order: Order::new(params.training.seed, questions.len(), params.training.batch_size),
+        teacher,
+        questions: &questions,
+        longest_prompt,
+        truncation: Truncation::default(),
+        params,
+    };
+    let shown = ["loss", "kl", "completions/mean_length", "completions/clipped_ratio"];
+    train_rows(ctx, &mut objective, (&model, &chat), &params.training, questions.len(), &shown)
+}
+
+/// Returns the longest prompt, in tokens, that `max-tokens` leaves.
+pub(super) fn longest_prompt(params: &Params) -> Result<usize, StageError> {
+    let (row, completion) = (params.training.max_tokens, params.completion_tokens);
+    row.checked_sub(completion).filter(|prompt| *prompt > 0).ok_or_else(|| {
+        let message =
+            format!("`max-tokens` = {row} leaves no room for a prompt before `completion-tokens` = {completion}");
+        StageError::new(message).with_help("`max-tokens` counts prompt and completion: raise it")
+    })
+}
+
+/// Leaves out prompts whose completions would not fit.
+fn with_room(
+    ctx: &Context,
+    questions: Vec<Question>,
+    chat: &Chat,
+    (student, teacher): (&Model, &Model),
+    params: &Params,
+) -> Result<(Vec<Question>, usize), StageError> {
+    let positions = student.config.max_position_embeddings.min(teacher.config.max_position_embeddings);
+    let (prompt, completion) = (longest_prompt(params)? as i64, params.completion_tokens);
+    if prompt < positions - completion as i64 {
+        let what = format!("the {prompt} tokens that `completion-tokens` leaves of `max-tokens`");
+        return fitting(ctx, questions, chat, prompt + 1, &what);
+    }
+    fitting(
+        ctx,
+        questions,
+        chat,
+        positions - completion as i64,
+        &format!("the models' {positions} positions less `completion-tokens` = {completion}"),
+    )
+}
+
+struct OnPolicy<'a> {
+    ctx: &'a Context,
+    model: &'a Model,
+    teacher: Model,
+    chat: &'a Chat,
+    vocab: i64,
+    questions: &'a [Question],
+    /// In tokens.
+    longest_prompt: usize,
+    order: Order,
+    truncation: Truncation,
+    params: &'a Params,
+}
+
+/// A prompt and what the student made of it.
+struct Sampled {
+    row: TokenRow,
+    logps: Vec<f32>,
+    finished: bool,
+}
+
+/// Sums over the sampled tokens of a step.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    kl: f64,
+    agreement: Agreement,
+}
+
+impl OnPolicy<'_> {
+    fn sample(&mut self, step: u64) -> Result<Vec<Sampled>, StageError> {
+        let params = self.params;
+        let draws = Draws {
+            seed: params.training.seed,
+            temperature: params.temperature,
+            max_tokens: params.completion_tokens,
+            group_size: 1,
+            side_by_side: params.sampling_batch,
+        };
+        let chosen = self.order.batch(step);
+        let (requests, drawn) = draw(self.model, self.chat, self.questions, &chosen, &draws, step)?;
+        let sampled: Vec<Sampled> = requests.into_iter().zip(drawn).map(|(asked, came)| joined(asked, came)).collect();
+        let ids = || sampled.iter().flat_map(|sampled| &sampled.row.ids);
+        if let Some(id) = ids().find(|id| **id >= self.vocab) {
+            return Err(StageError::new(format!(
+                "the student sampled token {id}, padding that its teacher's head lacks"
+            ))
+            .with_help("train it on text first: an untrained head finds its padding as likely as words"));
+        }
+        let finished = sampled.iter().map(|sampled| sampled.finished);
+        self.truncation.look(self.ctx, finished, "completion-tokens", params.completion_tokens);
+        Ok(sampled)
+    }
+
+    /// Adds the gradients of one micro-batch, its tokens weighed by `weight`.
+    fn backward(&self, sampled: &[&Sampled], weight: f64, sums: &mut Sums) {
+        let (temperature, vocab) = (self.params.temperature, self.vocab);
+        let (packed, starts) = pack(sampled.iter().map(|sampled| &sampled.row));
+        let predictions = packed.predictions_from(&starts);
+        let on_device = |tensor: Tensor| tensor.to_device(self.model.device());
+        let positions = on_device(Tensor::from_slice(&predictions.positions));
+        let targets = on_device(Tensor::from_slice(&predictions.targets));
+        let logps: Vec<f32> = sampled.iter().flat_map(|sampled| sampled.logps.iter().copied()).collect();
+        let logps = on_device(Tensor::from_slice(&logps));
+        let teacher_nd = {
+            let _guard = no_grad_guard();
+            self.teacher.hidden(&packed).index_select(0, &positions)
+        };
+        let pass = self.model.pass(&packed, self.params.training.optimisation.gradient_checkpointing);
+        let hidden_nd = pass.hidden().index_select(0, &positions);
+        sums.loss += head::backward_distributions(
+            self.model,
+            &hidden_nd,
+            vocab,
+            temperature,
+            HEAD_CHUNK,
+            |student_cv, range| {
+                let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
+                let teacher_cv = {
+                    let _guard = no_grad_guard();
+                    head::distributions(&self.teacher, &part(&teacher_nd), vocab, temperature)
+                };
+                let chosen = student_cv.detach().gather(1, &part(&targets).unsqueeze(1), false).squeeze_dim(1);
+                sums.agreement.add(&chosen, &part(&logps));
+                let kl = match self.params.divergence {
+                    Divergence::Reverse => loss::divergence(student_cv, &teacher_cv),
+                    Divergence::Forward => loss::divergence(&teacher_cv, student_cv),
+                };
+                let kl = kl.sum(Kind::Float);
+                sums.kl += kl.double_value(&[]);
+                kl * (temperature.powi(2) * weight)
+            },
+        );
+        pass.backward();
+    }
+}
+
+fn joined(asked: Request, came: Completion) -> Sampled {
+    let start = asked.prompt.len();
+    let ids = [asked.prompt, came.ids].concat();
+    Sampled { row: TokenRow { ids, start }, logps: came.logprobs, finished: came.finished }
+}
+
+impl Objective for OnPolicy<'_> {
+    fn parameters(&self) -> &[(String, Tensor)] {
+        self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let row = self.longest_prompt + self.params.completion_tokens;
+        let lengths = self.questions.iter().map(|_| row);
+        let side_by_side = self.params.sampling_batch.min(self.params.training.batch_size);
+        Workload {
+            model: self.model,
+            tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
+            recompute: self.params.training.optimisation.gradient_checkpointing,
+            logits: (HEAD_CHUNK, 8),
+            sampling: footprint::cache(self.model, side_by_side, row),
+        }
+    }
+
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+        let sampled = self.sample(step)?;
+        let (num_rows, num_targets) =
+            (sampled.len() as f64, sampled.iter().map(|sampled| sampled.logps.len()).sum::<usize>() as f64);
+        let lengths: Vec<usize> = sampled.iter().map(|sampled| sampled.row.ids.len()).collect();
+        let mut sums = Sums::default();
+        for indices in micro_batches(&lengths, self.params.training.micro_batch_tokens) {
+            let rows: Vec<&Sampled> = indices.into_iter().map(|index| &sampled[index]).collect();
+            self.backward(&rows, 1.0 / num_targets, &mut sums);
+        }
+        let clipped = sampled.iter().filter(|sampled| !sampled.finished).count() as f64;
+        let mut metrics = Metrics::from([
+            ("loss".to_owned(), sums.loss),
+            ("kl".to_owned(), sums.kl / num_targets),
+            ("completions/mean_length".to_owned(), num_targets / num_rows),
+            ("completions/clipped_ratio".to_owned(), clipped / num_rows),
+            ("num_tokens".to_owned(), lengths.iter().sum::<usize>() as f64),
+        ]);
+        sums.agreement.measure(&mut metrics, self.params.max_logp_difference)?;
+        Ok(metrics)
+    }
+}

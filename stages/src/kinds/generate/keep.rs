@@ -1,0 +1,84 @@
+//! The filters of `generate`: what a completion must be to be kept.
+
+use engine::stage::StageError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Params;
+use crate::artifacts::Verify;
+use crate::rewards::{Grade, thought_consistency};
+use crate::sampling::{Drawn, Question};
+
+/// Least share of words in the prompt's language: names and symbols are no mixture.
+const ONE_LANGUAGE: f64 = 0.9;
+
+/// A filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Right by the prompt's `verify`; where that is `none`, nothing can be.
+    Correct,
+    /// One thought and one answer in well-formed tags, or none of either where a bare answer is asked for.
+    Format,
+    /// A thought in the prompt's language.
+    OneLanguage,
+    /// No repetition, no code block, no endless paragraph.
+    Readable,
+    /// At most `keep-tokens` tokens.
+    ShortEnough,
+    /// Not the same completion of the same prompt again.
+    Unique,
+}
+
+impl Keep {
+    /// Returns the name that workflows and counts use.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Correct => "correct",
+            Self::Format => "format",
+            Self::OneLanguage => "one-language",
+            Self::Readable => "readable",
+            Self::ShortEnough => "short-enough",
+            Self::Unique => "unique",
+        }
+    }
+
+    /// Returns whether the completion passes; `is_new` says that the same is not yet kept.
+    pub(super) fn passes(
+        self,
+        question: &Question,
+        drawn: &Drawn,
+        grade: &Grade,
+        params: &Params,
+        is_new: bool,
+    ) -> bool {
+        match self {
+            Self::Correct => grade.correct,
+            Self::Format if question.row.verify == Verify::Exact => grade.reasoning.is_none(),
+            Self::Format => grade.format_ok,
+            Self::OneLanguage => {
+                thought_consistency(&question.row, grade, &drawn.text).is_none_or(|share| share >= ONE_LANGUAGE)
+            }
+            Self::Readable => text::readable::is_readable(&drawn.text),
+            Self::ShortEnough => params.keep_tokens.is_none_or(|most| drawn.num_tokens <= most),
+            Self::Unique => is_new,
+        }
+    }
+}
+
+/// Refuses parameters that contradict each other.
+pub(super) fn check(params: &Params) -> Result<(), StageError> {
+    if params.keep.contains(&Keep::ShortEnough) != params.keep_tokens.is_some() {
+        return Err(StageError::new("the filter `short-enough` and the key `keep-tokens` need each other")
+            .with_help("give both, or neither"));
+    }
+    for (index, filter) in params.keep.iter().enumerate() {
+        if params.keep[..index].contains(filter) {
+            return Err(StageError::new(format!("the filter `{}` is listed twice", filter.name())));
+        }
+    }
+    if params.limit == Some(0) || params.per_prompt_limit == Some(0) {
+        return Err(StageError::new("a limit of 0 keeps nothing"));
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Kind `generate`: samples completions and keeps the good ones. It is R1's cold-start collection and its rejection
+//! sampling (v2, appendix B.3.2 and B.3.3).
+//!
+//! Prompts are taken in an order that a hash of (seed, prompt) decides, so that a `limit` cuts a mixture of the sets
+//! and not the first of them. Each completion has a seed of its own, made from (seed, prompt, index). Work goes in
+//! chunks of prompts; what is sampled is kept as rows, by which an attempt goes on after a stop, and a later one with other
+//! prompts or other filters samples only what is not there.
+
+mod exemplars;
+mod keep;
+mod progress;
+
+use std::time::Instant;
+
+use engine::artifact::{ArtifactType, Model, Prompts, Samples};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::generate::Sampling;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::artifacts::{Dtype, read_samples, write_samples};
+use crate::limits;
+use crate::sampling::{Drawn, KeptRows, Question, Sampler, questions, shuffle};
+use exemplars::Exemplars;
+pub use keep::Keep;
+use progress::Progress;
+
+/// The kind.
+pub struct Generate;
+
+/// What `generate` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The model that writes.
+    pub model: Input<Model>,
+    /// The questions.
+    #[schemars(extend("x-role" = "rows"))]
+    pub prompts: Vec<Input<Prompts>>,
+    /// Exemplars shown before each prompt, none where absent; the samples that are kept have the bare prompt.
+    #[schemars(extend("x-role" = "rows"))]
+    pub few_shot: Option<Input<Samples>>,
+}
+
+/// How to sample, and what to keep.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// Completions of each prompt.
+    #[schemars(range(min = 1, max = limits::COMPLETIONS), extend("x-role" = "rows"))]
+    pub completions: usize,
+    /// Sampling temperature; 0 takes the likeliest token. R1: 1.0 for the cold start.
+    #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
+    pub temperature: f64,
+    /// Share of probability that tokens are drawn from, the likeliest first.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
+    pub top_p: f64,
+    /// Longest completion, in tokens; what does not end by then is never kept.
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
+    pub max_tokens: usize,
+    /// Exemplars before each prompt, when `few-shot` is given; chosen by a hash of the prompt.
+    #[schemars(range(min = 1, max = limits::SHOTS), extend("x-role" = "rows"))]
+    pub shots: usize,
+    /// Filters, in the order in which they are applied and counted: `correct`, `format` (well-formed tags),
+    /// `one-language` (a thought in the prompt's language), `readable` (no repetition, code block or endless paragraph),
+    /// `short-enough` (see `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
+    #[schemars(extend("x-role" = "rows"))]
+    pub keep: Vec<Keep>,
+    /// Longest completion that `short-enough` keeps, in tokens; all where absent.
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
+    pub keep_tokens: Option<usize>,
+    /// Most samples kept of one prompt; all where absent.
+    #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
+    pub per_prompt_limit: Option<usize>,
+    /// Most samples kept in all, all where absent; sampling ends when they are there.
+    #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
+    pub limit: Option<usize>,
+    /// Seed of the order and of every draw.
+    #[schemars(extend("x-role" = "rows"))]
+    pub seed: u64,
+    /// Element type in which the model samples. `bfloat16` halves its memory, and gives other last bits.
+    pub dtype: Dtype,
+    /// Completions sampled side by side.
+    #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
+    pub batch_size: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            completions: 4,
+            temperature: 1.0,
+            top_p: 1.0,
+            max_tokens: 1_024,
+            shots: 1,
+            keep: Vec::new(),
+            keep_tokens: None,
+            per_prompt_limit: None,
+            limit: None,
+            seed: 0,
+            dtype: Dtype::Float32,
+            batch_size: 64,
+        }
+    }
+}
+
+impl Stage for Generate {
+    const KIND: &'static str = "generate";
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const DOC: &'static str =
+        "Samples completions of prompts and keeps those that pass the filters: cold-start data, rejection sampling.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        keep::check(params)
+    }
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let mut asked = questions(&inputs.prompts)?;
+        shuffle(&mut asked, params.seed);
+        let exemplars = match &inputs.few_shot {
+            Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
+            None => None,
+        };
+        let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
+        let mut rows = KeptRows::read(ctx)?;
+        let mut progress = Progress::start(&params);
+        // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.
+        let chunk = (4 * params.batch_size).div_ceil(params.completions);
+        while progress.rows < asked.len() && !progress.is_full(&params) {
+            let end = (progress.rows + chunk).min(asked.len());
+            let (before, old_tokens) = (Instant::now(), rows.new_tokens());
+            let drawn = sample_chunk(&sampler, &asked[progress.rows..end], exemplars.as_ref(), &mut rows, &params)?;
+            for (question, completions) in asked[progress.rows..end].iter().zip(&drawn) {
+                progress.take(question, completions, &params);
+            }
+            progress.rows = end;
+            progress.report(ctx, asked.len(), rows.new_tokens() - old_tokens, before.elapsed());
+            let more = progress.rows < asked.len() && !progress.is_full(&params);
+            if more && ctx.checkpoint_due(end as u64) {
+                rows.keep(ctx, end as u64)?;
+                if ctx.stop_requested() {
+                    return Ok(Outcome::Stopped(end as u64));
+                }
+            }
+        }
+        rows.keep(ctx, progress.rows as u64)?;
+        progress.warn(ctx, &params);
+        write_samples(&ctx.output("samples"), &progress.kept)?;
+        Ok(Outcome::Done(progress.summary()))
+    }
+}
+
+/// Samples `completions` of each question; none of one that fills the model's positions by itself.
+fn sample_chunk(
+    sampler: &Sampler,
+    asked: &[Question],
+    exemplars: Option<&Exemplars>,
+    rows: &mut KeptRows,
+    params: &Params,
+) -> Result<Vec<Vec<Drawn>>, StageError> {
+    let sampling = Sampling {
+        temperature: params.temperature,
+        top_p: params.top_p,
+        max_tokens: params.max_tokens,
+        ..sampler.sampling()
+    };
+    let mut requests = Vec::with_capacity(asked.len() * params.completions);
+    let mut counts = Vec::with_capacity(asked.len());
+    for question in asked {
+        let prompt = match exemplars {
+            Some(exemplars) => exemplars.before(&question.row.prompt),
+            None => question.row.prompt.clone(),
+        };
+        let of_prompt = sampler.requests(&prompt, question, params.seed, params.completions)?;
+        let fits = of_prompt.iter().all(|request| sampler.has_room_after(&request.prompt));
+        counts.push(if fits { params.completions } else { 0 });
+        requests.extend(of_prompt.into_iter().filter(|_| fits));
+    }
+    let mut drawn = rows.complete(&requests, &sampling, |missing| sampler.sample(missing, &sampling))?.into_iter();
+    Ok(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests;

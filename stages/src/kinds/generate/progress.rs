@@ -1,0 +1,177 @@
+//! What has been kept so far, and how many completions went into and out of each filter.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use engine::stage::Context;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::Params;
+use crate::artifacts::{SampleGrade, SampleRow, Verify};
+use crate::rewards::{grade, thought_consistency};
+use crate::sampling::{Drawn, Question};
+
+/// Rows done and what came of them.
+pub(super) struct Progress {
+    /// Prompts done.
+    pub(super) rows: usize,
+    pub(super) kept: Vec<SampleRow>,
+    counts: Counts,
+    /// Digests of what is kept, for the filter `unique`.
+    seen: HashSet<blake3::Hash>,
+}
+
+#[derive(Default)]
+struct Counts {
+    prompts: usize,
+    completions: usize,
+    gold_unparsed: usize,
+    too_long: usize,
+    filters: Vec<Filter>,
+}
+
+/// Completions in and out of a filter.
+#[derive(Serialize)]
+struct Filter {
+    #[serde(rename = "filter")]
+    name: String,
+    #[serde(rename = "in")]
+    entered: usize,
+    #[serde(rename = "out")]
+    passed: usize,
+}
+
+impl Progress {
+    /// Begins.
+    pub(super) fn start(params: &Params) -> Self {
+        let limit = params.per_prompt_limit.map(|_| "per-prompt-limit");
+        let names = std::iter::once("finished").chain(params.keep.iter().map(|keep| keep.name())).chain(limit);
+        let filters = names.map(|name| Filter { name: name.to_owned(), entered: 0, passed: 0 }).collect();
+        let counts = Counts { filters, ..Counts::default() };
+        Self { rows: 0, kept: Vec::new(), counts, seen: HashSet::new() }
+    }
+
+    /// Returns whether as many samples are kept as asked for.
+    pub(super) fn is_full(&self, params: &Params) -> bool {
+        params.limit.is_some_and(|limit| self.kept.len() >= limit)
+    }
+
+    /// Puts the completions of one prompt through the filters. What comes after the last sample of `limit` is not even
+    /// counted, so that counts do not depend on how much was sampled at once.
+    pub(super) fn take(&mut self, question: &Question, completions: &[Drawn], params: &Params) {
+        if self.is_full(params) {
+            return;
+        }
+        self.counts.prompts += 1;
+        self.counts.too_long += usize::from(completions.is_empty());
+        let mut kept_of_prompt = 0;
+        for drawn in completions {
+            if self.is_full(params) {
+                return;
+            }
+            self.counts.completions += 1;
+            if let Some(sample) = self.filtered(question, drawn, params, kept_of_prompt) {
+                self.seen.insert(digest(&sample.prompt, &sample.completion));
+                self.kept.push(sample);
+                kept_of_prompt += 1;
+            }
+        }
+    }
+
+    fn filtered(
+        &mut self,
+        question: &Question,
+        drawn: &Drawn,
+        params: &Params,
+        kept_of_prompt: usize,
+    ) -> Option<SampleRow> {
+        let grade = grade(&question.row, &drawn.text, drawn.finished);
+        self.counts.gold_unparsed += usize::from(grade.gold_unparsed());
+        let is_new = !self.seen.contains(&digest(&question.row.prompt, &drawn.text));
+        // A completion that was cut off would teach to stop in the middle, an empty one to say nothing.
+        let finished = std::iter::once(drawn.finished && !drawn.text.trim().is_empty());
+        let chosen = params.keep.iter().map(|keep| keep.passes(question, drawn, &grade, params, is_new));
+        let room = params.per_prompt_limit.map(|most| kept_of_prompt < most);
+        for (filter, passes) in self.counts.filters.iter_mut().zip(finished.chain(chosen).chain(room)) {
+            filter.entered += 1;
+            if !passes {
+                return None;
+            }
+            filter.passed += 1;
+        }
+        let language = thought_consistency(&question.row, &grade, &drawn.text);
+        Some(SampleRow {
+            prompt: question.row.prompt.clone(),
+            completion: drawn.text.clone(),
+            answer: question.row.answer.clone(),
+            source: Some(question.source.clone()),
+            grade: Some(SampleGrade {
+                correct: (question.row.verify != Verify::None).then_some(grade.correct),
+                format: grade.format_ok,
+                // Rounded: nobody reads more digits.
+                language: language.map(|share| (share * 1e4).round() / 1e4),
+                tokens: drawn.num_tokens,
+            }),
+        })
+    }
+
+    /// Tells the engine how far it is.
+    pub(super) fn report(&self, ctx: &Context, total: usize, tokens: usize, elapsed: Duration) {
+        let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+        let metrics = BTreeMap::from([
+            ("kept".to_owned(), self.kept.len() as f64),
+            ("kept_share".to_owned(), share(self.kept.len(), self.counts.completions)),
+            ("tokens_per_second".to_owned(), tokens as f64 / elapsed.as_secs_f64().max(1e-9)),
+        ]);
+        ctx.progress(self.rows as u64, total as u64, "row", metrics);
+    }
+
+    /// Says what looks wrong with the result.
+    pub(super) fn warn(&self, ctx: &Context, params: &Params) {
+        if self.counts.gold_unparsed > 0 {
+            let (bad, all) = (self.counts.gold_unparsed, self.counts.completions);
+            ctx.warn(format!(
+                "the gold answers of {bad} of {all} completions do not parse: check `answer-after` and `verify`"
+            ));
+        }
+        if self.counts.too_long > 0 {
+            let (long, all) = (self.counts.too_long, self.counts.prompts);
+            ctx.warn(format!(
+                "{long} of {all} prompts, with what stands before them, are longer than the model's positions and left out"
+            ));
+        }
+        match (self.kept.len(), params.limit) {
+            (0, _) => ctx.warn("no completion passed every filter: the summary shows which one took them"),
+            (kept, Some(limit)) if kept < limit => {
+                ctx.warn(format!("kept {kept} of {limit} samples: the prompts ran out; raise `completions`"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the counts for people.
+    pub(super) fn summary(&self) -> Map<String, Value> {
+        let mut per_source: HashMap<&str, usize> = HashMap::new();
+        for row in &self.kept {
+            *per_source.entry(row.source.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        let per_source: BTreeMap<_, _> = per_source.into_iter().collect();
+        let summary = json!({
+            "prompts": self.counts.prompts,
+            "prompts-too-long": self.counts.too_long,
+            "completions": self.counts.completions,
+            "kept": self.kept.len(),
+            "kept-by-source": per_source,
+            "filters": self.counts.filters,
+            "gold-unparsed": self.counts.gold_unparsed,
+        });
+        summary.as_object().expect("it is written as one").clone()
+    }
+}
+
+fn digest(prompt: &str, completion: &str) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(prompt.len() as u64).to_le_bytes()).update(prompt.as_bytes()).update(completion.as_bytes());
+    hasher.finalize()
+}

@@ -1,0 +1,215 @@
+//! Kind `grpo`: reinforcement learning without a critic. R1-Zero, reasoning RL and alignment RL (v2, sections 2.1 and 3.2;
+//! DeepSeekMath, section 4.1).
+//!
+//! ```text
+//! rollout (every `updates-per-rollout` steps)          step = one optimiser update
+//!   prompts ─ sample a group each ─ score ─ advantages ─▶ minibatch ─▶ clipped surrogate − β k3 ─▶ AdamW
+//! ```
+//! Departures from the paper, each by its key: `aggregate = "token"` weighs every token of a minibatch alike where the
+//! paper averages per output (`"sequence"`); a group of equal rewards contributes nothing, not even its KL; clipping
+//! defaults to 0.2, where the paper's first RL stage prints 10; the sampler's own log-probs are the old policy's, for
+//! sampler and trainer are one engine (their difference is measured at every rollout and guarded).
+
+mod advantage;
+mod measure;
+mod policy;
+mod rollout;
+#[cfg(test)]
+mod tests;
+
+use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::artifacts::write_lines;
+use crate::limits;
+use crate::rewards::Rewards;
+use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
+use policy::Policy;
+
+/// The kind.
+pub struct Grpo;
+
+/// What `grpo` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The policy to start from.
+    pub model: Input<ModelMarker>,
+    /// The questions; all sets together are one.
+    pub prompts: Vec<Input<Prompts>>,
+}
+
+/// What a reward is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Group mean off, divided by the group's standard deviation (the paper).
+    Group,
+    /// Group mean off, divided by the whole rollout's standard deviation.
+    Batch,
+    /// Group mean off only (Dr. GRPO).
+    None,
+}
+
+/// How token losses become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregate {
+    /// Mean over all tokens of the minibatch (DAPO).
+    Token,
+    /// Mean over completions of each one's mean (the paper).
+    Sequence,
+    /// Sum over tokens divided by completions times `max-tokens` (Dr. GRPO).
+    Constant,
+}
+
+/// How to sample, score and update.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// Updates. Raise it later and training continues. R1-Zero: 10,400.
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
+    pub steps: u64,
+    /// What a completion is worth: reward name → weight, or a table with `weight`, `on`, `from-step` and keys of its own.
+    #[schemars(extend("x-required" = true))]
+    pub rewards: Rewards,
+    /// Questions in an update. R1: 32.
+    #[schemars(range(min = 1, max = limits::BATCH))]
+    pub prompts_per_step: usize,
+    /// Completions of each question. R1: 16.
+    #[schemars(range(min = 2, max = limits::COMPLETIONS))]
+    pub group_size: usize,
+    /// Updates that one rollout serves. R1: 16.
+    #[schemars(range(min = 1, max = limits::STEPS))]
+    pub updates_per_rollout: u64,
+    /// Sampling temperature; log-probs are taken at it, too. R1: 1.0, alignment 0.7.
+    #[schemars(range(min = 0.01))]
+    pub temperature: f64,
+    /// Longest completion, in tokens. R1: 32,768.
+    #[schemars(range(min = 1, max = limits::TOKENS))]
+    pub max_tokens: usize,
+    /// Peak learning rate. R1: 3e-6.
+    #[schemars(range(min = 0.0))]
+    pub lr: f64,
+    /// Lower clip: the ratio counts down to 1 − this. R1 prints 10, which never binds below.
+    #[schemars(range(min = 0.0))]
+    pub clip_low: f64,
+    /// Upper clip: the ratio counts up to 1 + this. R1 prints 10.
+    #[schemars(range(min = 0.0))]
+    pub clip_high: f64,
+    /// Weight β of the KL term (k3) to the reference policy; 0 does without a reference. R1: 0.001.
+    #[schemars(range(min = 0.0))]
+    pub kl: f64,
+    /// Steps after which the reference becomes the policy of the moment; 0 keeps the first. R1: 400.
+    #[schemars(range(max = limits::STEPS))]
+    pub reference_refresh: u64,
+    /// What a reward is measured against.
+    pub scale: Scale,
+    /// How token losses become one number.
+    pub aggregate: Aggregate,
+    /// Leaves completions that did not end by themselves out of the loss.
+    pub mask_truncated: bool,
+    /// Groups of each rollout written to output `rollouts`.
+    #[schemars(range(max = limits::COUNT))]
+    pub keep_groups: usize,
+    /// Tokens in one forward pass; see `sft`.
+    #[schemars(range(min = 1, max = limits::TOKENS))]
+    pub micro_batch_tokens: usize,
+    /// Mean difference between the sampler's and the trainer's log-probs above which training stops.
+    #[schemars(range(min = 0.0))]
+    pub max_logp_difference: f64,
+    /// Completions sampled side by side.
+    #[schemars(range(min = 1, max = limits::BATCH))]
+    pub sampling_batch: usize,
+    /// Seed of the order of prompts and of every draw.
+    pub seed: u64,
+    /// Trains adapters in the place of all weights; see `sft`. Absent: all weights.
+    pub lora: Option<Lora>,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            steps: 100,
+            rewards: Rewards::default(),
+            prompts_per_step: 32,
+            group_size: 16,
+            updates_per_rollout: 1,
+            temperature: 1.0,
+            max_tokens: 1_024,
+            lr: 1e-6,
+            clip_low: 0.2,
+            clip_high: 0.2,
+            kl: 0.0,
+            reference_refresh: 0,
+            scale: Scale::Group,
+            aggregate: Aggregate::Token,
+            mask_truncated: false,
+            keep_groups: 1,
+            micro_batch_tokens: 8_192,
+            max_logp_difference: 0.05,
+            sampling_batch: 256,
+            seed: 0,
+            lora: None,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl Stage for Grpo {
+    const KIND: &'static str = "grpo";
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] =
+        &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
+        if params.rewards.is_empty() {
+            return Err(StageError::new("`rewards` is empty: there is nothing to learn from")
+                .with_help("for example `rewards = { accuracy = 1.0, format = 0.2 }`"));
+        }
+        params.rewards.check_sources(&inputs.prompts)?;
+        check_rollout(params)?;
+        check_keys(&params.optimisation, params.lora.as_ref())
+    }
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let mut policy = Policy::load(ctx, &inputs, &params)?;
+        let training = Training {
+            steps: params.steps,
+            lr: params.lr,
+            optimisation: &params.optimisation,
+            lora: params.lora.as_ref(),
+            seed: params.seed,
+        };
+        match train(ctx, &mut policy, &training)? {
+            Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
+            Ended::Done { metrics, adapters } => {
+                export(ctx, policy.model(), policy.chat(), adapters.as_ref())?;
+                write_lines(&ctx.output("rollouts"), "samples.jsonl", policy.kept_rollouts())?;
+                let names = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
+                Ok(Outcome::Done(shown(&metrics, &names).into_iter().collect()))
+            }
+        }
+    }
+}
+
+/// Refuses a rollout that no memory holds: its completions are sampled before the first update.
+fn check_rollout(params: &Params) -> Result<(), StageError> {
+    let keys = [params.prompts_per_step as u64, params.group_size as u64, params.updates_per_rollout];
+    let completions = keys.into_iter().fold(1, u64::saturating_mul);
+    if completions <= limits::ROLLOUT {
+        return Ok(());
+    }
+    let most = limits::ROLLOUT;
+    let message = "`prompts-per-step` times `group-size` times `updates-per-rollout`";
+    Err(StageError::new(format!("{message} are {completions} completions of a rollout, of at most {most}"))
+        .with_help("lower one of them"))
+}

@@ -1,0 +1,27 @@
+//! The stage kinds, a folder each: `Inputs`, `Params`, `run`, and a row of [`KINDS`]. A kind uses no other kind: what two
+//! share has a room of its own (`sampling`, `training`, `rewards`, `artifacts`).
+
+pub mod distill;
+pub mod eval;
+pub mod generate;
+pub mod grpo;
+pub mod pretrain;
+pub mod reward_model;
+pub mod sft;
+pub mod tasks;
+pub mod teacher_logits;
+
+use engine::stage::{Kind, kind};
+
+/// Every stage kind that the worker can run, in the order of the recipe.
+pub const KINDS: &[Kind] = &[
+    kind::<tasks::Tasks>(),
+    kind::<pretrain::Pretrain>(),
+    kind::<generate::Generate>(),
+    kind::<sft::Sft>(),
+    kind::<grpo::Grpo>(),
+    kind::<reward_model::RewardModel>(),
+    kind::<teacher_logits::TeacherLogits>(),
+    kind::<distill::Distill>(),
+    kind::<eval::Eval>(),
+];

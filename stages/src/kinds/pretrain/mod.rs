@@ -1,0 +1,244 @@
+//! Kind `pretrain`: a small model from scratch, tokenizer included. It is what makes a workflow self-contained: R1's
+//! recipe starts from a base model, and this makes one.
+
+use engine::artifact::{ArtifactType, Samples};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::{Config, Model, Shape};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
+
+use crate::artifacts::SampleRow;
+use crate::device::set_up;
+use crate::limits;
+use crate::training::rows::{Order, read_all, tokenise};
+use crate::training::{Ended, Optimisation, Supervised, Training, check_keys, export, shown, train};
+
+/// The kind.
+pub struct Pretrain;
+
+/// What `pretrain` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// Documents: prompt and completion of each sample, all of it learnt.
+    pub data: Vec<Input<Samples>>,
+}
+
+/// Which family of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Qwen2: biases on queries, keys and values.
+    Qwen2,
+    /// Llama 3: no biases.
+    Llama,
+    /// Qwen3: a norm on each query and key head, no biases.
+    Qwen3,
+    /// DeepSeek-V3, small: latent attention, and from the second layer on eight experts of about a quarter of
+    /// `intermediate-size`, of which a token takes two, beside one that takes all. `kv-heads` must equal `heads`.
+    DeepseekV3,
+}
+
+/// How text becomes ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// One token a character that occurs in the data.
+    Characters,
+    /// Byte-level BPE, trained on the data to `vocab-size` tokens.
+    ByteBpe,
+}
+
+/// The model, and how to train it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// Which family of networks.
+    pub architecture: Architecture,
+    /// Width of the residual stream.
+    #[schemars(range(min = 1, max = limits::WIDTH))]
+    pub hidden_size: i64,
+    /// Number of layers.
+    #[schemars(range(min = 1, max = limits::LAYERS))]
+    pub layers: i64,
+    /// Query heads.
+    #[schemars(range(min = 1, max = limits::HEADS))]
+    pub heads: i64,
+    /// Key and value heads; divides `heads`, and equals it for `deepseek-v3`.
+    #[schemars(range(min = 1, max = limits::HEADS))]
+    pub kv_heads: i64,
+    /// Width of the MLP.
+    #[schemars(range(min = 1, max = limits::WIDTH))]
+    pub intermediate_size: i64,
+    /// Base of the rotary frequencies; 100 suits rows of under 64 tokens, 1e4 and up long ones.
+    pub rope_theta: f64,
+    /// The longest row that the model will ever see, in tokens.
+    #[schemars(range(min = 2, max = limits::TOKENS))]
+    pub max_position_embeddings: i64,
+    /// Whether the head is the embedding itself.
+    pub tie_embeddings: bool,
+    /// How text becomes ids.
+    pub tokenizer: TokenizerKind,
+    /// Tokens of a trained tokenizer; `characters` takes what the data have.
+    #[schemars(range(min = 256, max = limits::VOCABULARY))]
+    pub vocab_size: usize,
+    /// Tokens of their own; the first is padding, the second ends a completion.
+    pub special_tokens: Vec<String>,
+    /// How a prompt is dressed, in HF's Jinja.
+    pub chat_template: String,
+    /// Updates. Raise it later and training continues.
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
+    pub steps: u64,
+    /// Documents in an update.
+    #[schemars(range(min = 1, max = limits::BATCH))]
+    pub batch_size: usize,
+    /// Peak learning rate.
+    #[schemars(range(min = 0.0))]
+    pub lr: f64,
+    /// Tokens in one forward pass; see `sft`.
+    #[schemars(range(min = 1, max = limits::TOKENS))]
+    pub micro_batch_tokens: usize,
+    /// Seed of the weights and of the order of documents.
+    pub seed: u64,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let special = ["<pad>", "<eos>", "<think>", "</think>", "<answer>", "</answer>"];
+        Self {
+            architecture: Architecture::Qwen2,
+            hidden_size: 128,
+            layers: 4,
+            heads: 4,
+            kv_heads: 4,
+            intermediate_size: 384,
+            rope_theta: 10_000.0,
+            max_position_embeddings: 1_024,
+            tie_embeddings: true,
+            tokenizer: TokenizerKind::Characters,
+            vocab_size: 4_096,
+            special_tokens: special.map(str::to_owned).to_vec(),
+            chat_template: "{% for message in messages %}{{ message.content }}{{ '\\n' }}{% endfor %}".to_owned(),
+            steps: 1_000,
+            batch_size: 32,
+            lr: 3e-3,
+            micro_batch_tokens: 8_192,
+            seed: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl Stage for Pretrain {
+    const KIND: &'static str = "pretrain";
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const DOC: &'static str = "Trains a small model from scratch, tokenizer included.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        special_tokens(params)?;
+        check_parameters(config(params.vocab_size, params)?.num_parameters())?;
+        check_keys(&params.optimisation, None)
+    }
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let device = set_up(ctx)?;
+        let documents = read_all(&inputs.data)?;
+        let chat = chat(&documents, &params)?;
+        let mut rows = tokenise(ctx, &chat, &documents, params.max_position_embeddings as usize)?;
+        // A base model learns the prompts, too: that is how it comes to know what is asked.
+        for row in &mut rows {
+            row.start = 1;
+        }
+        let mut config = config(chat.tokenizer.vocab_size(), &params)?;
+        config.set_special_tokens(&[chat.eos], Some(chat.pad));
+        check_parameters(config.num_parameters())?;
+        let model = Model::init(config, params.seed, device).in_dtype(params.optimisation.kind());
+        let mut objective = Supervised {
+            model: &model,
+            rows: &rows,
+            order: Order::new(params.seed, rows.len(), params.batch_size),
+            micro_batch_tokens: params.micro_batch_tokens,
+            recompute: params.optimisation.gradient_checkpointing,
+        };
+        let Params { steps, lr, seed, optimisation, .. } = &params;
+        match train(ctx, &mut objective, &Training { steps: *steps, lr: *lr, optimisation, lora: None, seed: *seed })? {
+            Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
+            Ended::Done { metrics, .. } => {
+                export(ctx, &model, &chat, None)?;
+                let mut summary = Map::from_iter([
+                    ("parameters".to_owned(), json!(model.num_parameters())),
+                    ("documents".to_owned(), json!(rows.len())),
+                ]);
+                summary.extend(shown(&metrics, &["loss"]));
+                Ok(Outcome::Done(summary))
+            }
+        }
+    }
+}
+
+/// Refuses a model that no machine trains from scratch.
+fn check_parameters(parameters: u64) -> Result<(), StageError> {
+    let most = limits::PARAMETERS;
+    if parameters <= most {
+        return Ok(());
+    }
+    let message = format!("the model would have {parameters} weights, of at most {most}");
+    Err(StageError::new(message).with_help("lower `hidden-size`, `intermediate-size` or `layers`"))
+}
+
+fn special_tokens(params: &Params) -> Result<SpecialTokens, StageError> {
+    match params.special_tokens.as_slice() {
+        [pad, eos, ..] => Ok(SpecialTokens { bos: None, eos: eos.clone(), pad: pad.clone() }),
+        _ => Err(StageError::new("`special-tokens` needs two at least: padding, then the end of a completion")),
+    }
+}
+
+fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
+    let texts = || documents.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
+    let tokenizer = match params.tokenizer {
+        // The template's own characters belong to the alphabet.
+        TokenizerKind::Characters => char_level(texts().chain(["\n"]), &params.special_tokens)?,
+        TokenizerKind::ByteBpe => {
+            let texts: Vec<&str> = texts().collect();
+            train_byte_bpe(texts.into_iter(), params.vocab_size, &params.special_tokens)?
+        }
+    };
+    Ok(Chat::new(tokenizer, Some(&params.chat_template), special_tokens(params)?)?)
+}
+
+fn config(num_ids: usize, params: &Params) -> Result<Config, StageError> {
+    // Matrix kernels like a multiple of 64; ids beyond the tokenizer's are never seen and soon never drawn.
+    let vocab_size = num_ids.next_multiple_of(64) as i64;
+    let name = match params.architecture {
+        Architecture::Qwen2 => "qwen2",
+        Architecture::Llama => "llama",
+        Architecture::Qwen3 => "qwen3",
+        Architecture::DeepseekV3 => "deepseek_v3",
+    };
+    Ok(Config::new(
+        name,
+        &Shape {
+            vocab_size,
+            hidden_size: params.hidden_size,
+            intermediate_size: params.intermediate_size,
+            num_hidden_layers: params.layers,
+            num_attention_heads: params.heads,
+            num_key_value_heads: params.kv_heads,
+            head_dim: None,
+            rope_theta: params.rope_theta,
+            max_position_embeddings: params.max_position_embeddings,
+            tie_word_embeddings: params.tie_embeddings,
+        },
+    )?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Judgements as token rows, and the objective that learns from them.
+
+use engine::artifact::Preferences;
+use engine::stage::{Input, StageError};
+use lm::{Kind, RewardModel, Rows, Tensor, loss, no_grad_guard};
+use text::Chat;
+
+use super::Loss;
+use crate::artifacts::{PreferenceRow, read_preferences};
+use crate::rewards::{Reads, judged_ids};
+use crate::training::rows::Order;
+use crate::training::{Metrics, Objective, Workload};
+
+/// A judgement in tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Judgement {
+    Pair { chosen: Vec<i64>, rejected: Vec<i64> },
+    Label { completion: Vec<i64>, label: u8 },
+}
+
+/// Reads judgements of the form that `loss` needs.
+pub(super) fn read(
+    chat: &Chat,
+    inputs: &[Input<Preferences>],
+    loss: Loss,
+    reads: Reads,
+) -> Result<Vec<Judgement>, StageError> {
+    let mut judgements = Vec::new();
+    for input in inputs {
+        for row in read_preferences(input)? {
+            let ids = |prompt: &str, completion: &str| judged_ids(chat, prompt, completion, reads);
+            judgements.push(match (row, loss) {
+                (PreferenceRow::Pairwise { prompt, chosen, rejected }, Loss::Pairwise) => {
+                    Judgement::Pair { chosen: ids(&prompt, &chosen)?, rejected: ids(&prompt, &rejected)? }
+                }
+                (PreferenceRow::Pointwise { prompt, completion, label }, Loss::Pointwise) => {
+                    Judgement::Label { completion: ids(&prompt, &completion)?, label }
+                }
+                (PreferenceRow::Pairwise { .. }, Loss::Pointwise) => return Err(mismatch(input, "pairs", "pairwise")),
+                (PreferenceRow::Pointwise { .. }, Loss::Pairwise) => {
+                    return Err(mismatch(input, "labels", "pointwise"));
+                }
+            });
+        }
+    }
+    if judgements.is_empty() {
+        return Err(StageError::new("there are no judgements to learn from"));
+    }
+    Ok(judgements)
+}
+
+fn mismatch(input: &Input<Preferences>, found: &str, loss: &str) -> StageError {
+    StageError::new(format!("`{}` holds {found}", input.name())).with_help(format!("set `loss = \"{loss}\"`"))
+}
+
+/// Splits off a share by a hash of the row, so that adding rows moves none; at least one row stays to learn from.
+pub(super) fn split(rows: Vec<Judgement>, share: f64, seed: u64) -> (Vec<Judgement>, Vec<Judgement>) {
+    let is_held_out = |row: &Judgement| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&seed.to_le_bytes());
+        let ids = match row {
+            Judgement::Pair { chosen, .. } => chosen,
+            Judgement::Label { completion, .. } => completion,
+        };
+        for id in ids {
+            hasher.update(&id.to_le_bytes());
+        }
+        let first = u32::from_le_bytes(hasher.finalize().as_bytes()[..4].try_into().expect("a digest is longer"));
+        f64::from(first) < share * f64::from(u32::MAX)
+    };
+    let (mut held_out, mut kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_held_out);
+    if kept.is_empty() {
+        kept.extend(held_out.pop());
+    }
+    (kept, held_out)
+}
+
+/// The objective.
+pub(super) struct Judgements<'a> {
+    pub(super) model: &'a RewardModel,
+    pub(super) rows: &'a [Judgement],
+    pub(super) order: Order,
+    /// Whether activations are computed anew on the way back.
+    pub(super) recompute: bool,
+}
+
+impl Objective for Judgements<'_> {
+    fn parameters(&self) -> &[(String, Tensor)] {
+        self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let lengths = self.rows.iter().map(|row| match row {
+            Judgement::Pair { chosen, rejected } => chosen.len() + rejected.len(),
+            Judgement::Label { completion, .. } => completion.len(),
+        });
+        Workload {
+            model: self.model.network(),
+            tokens: self.order.largest_pass(lengths, usize::MAX),
+            recompute: self.recompute,
+            logits: (0, 0),
+            sampling: 0,
+        }
+    }
+
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+        let batch: Vec<&Judgement> = self.order.batch(step).into_iter().map(|index| &self.rows[index]).collect();
+        let (rows, labels) = pack(&batch);
+        let pass = self.model.pass(&rows, self.recompute);
+        let (losses, margins) = judge(&self.model.scores_of(&rows, pass.hidden()), &labels);
+        let loss = losses.mean(Kind::Float);
+        loss.backward();
+        pass.backward();
+        let right = margins.gt(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+        Ok(Metrics::from([
+            ("loss".to_owned(), loss.double_value(&[])),
+            ("accuracy".to_owned(), right),
+            ("margin".to_owned(), margins.mean(Kind::Float).double_value(&[])),
+        ]))
+    }
+}
+
+/// Returns the share of judgements that the model shares.
+pub(super) fn accuracy(model: &RewardModel, rows: &[Judgement]) -> f64 {
+    let _guard = no_grad_guard();
+    let right: f64 = rows
+        .chunks(64)
+        .map(|chunk| {
+            let (rows, labels) = pack(&chunk.iter().collect::<Vec<_>>());
+            let (_, margins) = judge(&model.scores(&rows), &labels);
+            margins.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[])
+        })
+        .sum();
+    right / rows.len() as f64
+}
+
+/// Packs the completions of judgements: two rows a pair, chosen first, or one row and its label.
+fn pack(batch: &[&Judgement]) -> (Rows, Vec<f32>) {
+    let mut rows = Rows::default();
+    let mut labels = Vec::new();
+    for judgement in batch {
+        match judgement {
+            Judgement::Pair { chosen, rejected } => {
+                rows.push(chosen);
+                rows.push(rejected);
+            }
+            Judgement::Label { completion, label } => {
+                rows.push(completion);
+                labels.push(f32::from(*label));
+            }
+        }
+    }
+    (rows, labels)
+}
+
+/// Returns loss and margin of each judgement, [judgements]; the margin is positive where the model agrees.
+fn judge(scores: &Tensor, labels: &[f32]) -> (Tensor, Tensor) {
+    if labels.is_empty() {
+        let pairs = scores.view([-1, 2]);
+        let (chosen, rejected) = (pairs.select(1, 0), pairs.select(1, 1));
+        return (loss::bradley_terry(&chosen, &rejected), chosen - rejected);
+    }
+    let labels = Tensor::from_slice(labels).to_device(scores.device());
+    let margins = scores * (&labels * 2.0 - 1.0);
+    (loss::pointwise(scores, &labels), margins)
+}

@@ -1,0 +1,137 @@
+//! Kind `reward-model`: learns to score completions from judgements. R1 has two: helpful, pairwise on the final summary
+//! alone, and harmless, pointwise on everything (v2, sections 3.1 and B.2).
+
+mod judgements;
+#[cfg(test)]
+mod tests;
+
+use engine::artifact::{ArtifactType, Model as ModelMarker, Preferences};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::RewardModel as ScoredModel;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+use text::Chat;
+
+use crate::artifacts::load_model;
+use crate::device::set_up;
+use crate::limits;
+use crate::rewards::Reads;
+use crate::training::rows::Order;
+use crate::training::{Ended, Optimisation, Training, check_keys, steps_of, train};
+use judgements::{Judgements, read, split};
+
+/// The kind.
+pub struct RewardModel;
+
+/// What `reward-model` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The model to start from; its head is replaced by one number.
+    pub model: Input<ModelMarker>,
+    /// Judgements: pairs for `pairwise`, labels for `pointwise`.
+    pub data: Vec<Input<Preferences>>,
+}
+
+/// What is learnt from a judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// The chosen completion scores above the rejected one (Bradley-Terry).
+    Pairwise,
+    /// The score tells label 1 from label 0 (cross-entropy).
+    Pointwise,
+}
+
+/// How to train.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// What is learnt from a judgement.
+    pub loss: Loss,
+    /// What the model reads of a completion: all of it, or the answer alone.
+    pub reads: Reads,
+    /// Updates. Raise it later and training continues. Absent: what `epochs` come to.
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
+    pub steps: Option<u64>,
+    /// Passes over the data, where `steps` is not given. R1: 1.
+    #[schemars(range(min = 0.0, max = limits::EPOCHS))]
+    pub epochs: f64,
+    /// Judgements in an update. R1: 256.
+    #[schemars(range(min = 1, max = limits::BATCH))]
+    pub batch_size: usize,
+    /// Peak learning rate. R1: 6e-6.
+    #[schemars(range(min = 0.0))]
+    pub lr: f64,
+    /// Share of the judgements held out; the summary tells how many of them the model gets right.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub validation_share: f64,
+    /// Seed of the order and of the held-out share.
+    pub seed: u64,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            loss: Loss::Pairwise,
+            reads: Reads::Completion,
+            steps: None,
+            epochs: 1.0,
+            batch_size: 64,
+            lr: 6e-6,
+            validation_share: 0.1,
+            seed: 0,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl Stage for RewardModel {
+    const KIND: &'static str = "reward-model";
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        check_keys(&params.optimisation.over(params.steps, u64::MAX).1, None)
+    }
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let device = set_up(ctx)?;
+        let chat = Chat::load(inputs.model.path())?;
+        let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
+        let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
+        let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
+        let model = ScoredModel::init_from(&base);
+        drop(base);
+        let counted = steps_of(params.epochs, train_rows.len(), params.batch_size);
+        let (steps, optimisation) = params.optimisation.over(params.steps, counted);
+        let mut objective = Judgements {
+            model: &model,
+            rows: &train_rows,
+            order: Order::new(params.seed, train_rows.len(), params.batch_size),
+            recompute: params.optimisation.gradient_checkpointing,
+        };
+        let Params { lr, seed, .. } = params;
+        match train(ctx, &mut objective, &Training { steps, lr, optimisation: &optimisation, lora: None, seed })? {
+            Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
+            Ended::Done { .. } => {
+                let dir = ctx.output("reward-model");
+                model.save(&dir)?;
+                chat.save(&dir)?;
+                let mut summary = Map::from_iter([("judgements".to_owned(), json!(train_rows.len()))]);
+                if !held_out.is_empty() {
+                    summary.insert("held-out".to_owned(), json!(held_out.len()));
+                    summary.insert("held-out accuracy".to_owned(), json!(judgements::accuracy(&model, &held_out)));
+                }
+                Ok(Outcome::Done(summary))
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Kind `teacher-logits`: writes down what a teacher finds likely at every token of samples, so that students learn from
+//! its distributions (Hinton et al. 2015) and the teacher is run once for all of them.
+//!
+//! ```text
+//! rows in their order ─ shards of 8 `micro-batch-tokens` ─ forward ─ the k likeliest and the rest ─▶ one file a shard
+//! ```
+//! A shard is the unit of everything: its bytes depend on its own rows, the model and the keys, and on nothing else, so it
+//! is kept as rows are by `generate`. An attempt goes on after the last shard that was kept, and data that grow at their
+//! end cost their new shards. Rows put in before others move the borders of the shards, and cost what comes after them.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
+use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use lm::{Model, Tensor, head, no_grad_guard};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, json};
+use text::Chat;
+
+use crate::artifacts::TokenRow;
+use crate::artifacts::{
+    Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
+};
+use crate::device::set_up;
+use crate::limits;
+use crate::training::rows::{micro_batches, pack, read_all, tokenise};
+
+/// Hidden states that meet the vocabulary at a time, which bounds the logits.
+const HEAD_CHUNK: usize = 1_024;
+
+/// Micro-batches' worth of tokens in a shard: large enough for few files, small enough to lose little by a stop.
+const SHARD_MICRO_BATCHES: usize = 8;
+
+/// The kind.
+pub struct TeacherLogits;
+
+/// What `teacher-logits` reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inputs {
+    /// The teacher.
+    pub model: Input<ModelMarker>,
+    /// What it is asked about, its own samples or others'; all sets together are one.
+    #[schemars(extend("x-role" = "rows"))]
+    pub data: Vec<Input<Samples>>,
+}
+
+/// What to write down.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Params {
+    /// Tokens that are named at each place; all others are one number. A learnt token takes 8 × `top-k` + 4 bytes. The metric
+    /// `rest` is the probability that is not named.
+    #[schemars(range(min = 1, max = limits::TOP_K))]
+    pub top_k: usize,
+    /// Longest row in tokens, prompt included; longer ones are counted and left out.
+    #[schemars(range(min = 2, max = limits::TOKENS), extend("x-role" = "rows"))]
+    pub max_tokens: usize,
+    /// Element type in which the model is run. `bfloat16` halves its memory, and gives other last bits.
+    pub dtype: Dtype,
+    /// Tokens in one forward pass; it bounds memory, and eight times as many are a file. Sums in another order have other
+    /// last bits, so it is a result key.
+    #[schemars(range(min = 1, max = limits::TOKENS))]
+    pub micro_batch_tokens: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { top_k: 32, max_tokens: 4_096, dtype: Dtype::Float32, micro_batch_tokens: 8_192 }
+    }
+}
+
+impl Stage for TeacherLogits {
+    const KIND: &'static str = "teacher-logits";
+    const HISTORY: &'static [&'static str] = &["the first"];
+    const DOC: &'static str = "Writes down the likeliest tokens of a teacher at every token of samples, for `distill` by `method = \"logits\"`.";
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("logits", ArtifactType::Logits)];
+    type Inputs = Inputs;
+    type Params = Params;
+
+    fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
+        let device = set_up(ctx)?;
+        let chat = Chat::load(inputs.model.path())?;
+        let vocabulary = Vocabulary::of(&chat);
+        if params.top_k as i64 >= vocabulary.size {
+            let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);
+            return Err(StageError::new(message).with_help("lower `top-k`: 32 is usual"));
+        }
+        let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, params.max_tokens)?;
+        let teacher = Teacher {
+            model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
+            vocab: vocabulary.size,
+            params: &params,
+        };
+        let dir = ctx.output("logits");
+        fs_err::create_dir_all(&dir)?;
+        let shards = shards(&rows, SHARD_MICRO_BATCHES * params.micro_batch_tokens);
+        let mut writer = Writer { known: known_shards(ctx)?, new: Vec::new(), dir };
+        let (mut done, mut tokens, mut rest) = (0, 0, 0.0);
+        for (index, shard) in shards.iter().enumerate() {
+            let begin = Instant::now();
+            rest += writer.write(index, shard, &teacher)?;
+            done += shard.len();
+            tokens += shard.iter().map(TokenRow::num_targets).sum::<usize>();
+            let length = shard.iter().map(|row| row.ids.len()).sum::<usize>() as f64;
+            let metrics = BTreeMap::from([
+                ("rest".to_owned(), rest / tokens.max(1) as f64),
+                ("tokens_per_second".to_owned(), length / begin.elapsed().as_secs_f64().max(1e-9)),
+            ]);
+            ctx.progress(done as u64, rows.len() as u64, "row", metrics);
+            if index + 1 < shards.len() && ctx.checkpoint_due(done as u64) {
+                writer.keep(ctx, done as u64)?;
+                if ctx.stop_requested() {
+                    return Ok(Outcome::Stopped(done as u64));
+                }
+            }
+        }
+        writer.keep(ctx, done as u64)?;
+        let index = LogitsIndex { top_k: params.top_k, rows: rows.len(), tokens, vocabulary, shards: shards.len() };
+        write_logits_index(&writer.dir, &index)?;
+        let summary = [
+            ("rows", json!(rows.len())),
+            ("tokens", json!(tokens)),
+            ("shards", json!(shards.len())),
+            ("rest", json!(rest / tokens.max(1) as f64)),
+        ];
+        Ok(Outcome::Done(Map::from_iter(summary.map(|(name, value)| (name.to_owned(), value)))))
+    }
+}
+
+/// Cuts rows into shards of about `max_tokens` tokens, in their order.
+fn shards(rows: &[TokenRow], max_tokens: usize) -> Vec<&[TokenRow]> {
+    let mut tokens = 0;
+    let mut shards: Vec<&[TokenRow]> = Vec::new();
+    let mut start = 0;
+    for (at, row) in rows.iter().enumerate() {
+        if at > start && tokens + row.ids.len() > max_tokens {
+            shards.push(&rows[start..at]);
+            (start, tokens) = (at, 0);
+        }
+        tokens += row.ids.len();
+    }
+    shards.push(&rows[start..]);
+    shards
+}
+
+/// Returns the shards that the engine keeps for this model, by key.
+fn known_shards(ctx: &Context) -> Result<HashMap<String, PathBuf>, StageError> {
+    let mut known = HashMap::new();
+    for folder in ctx.known_rows() {
+        for entry in fs_err::read_dir(folder)? {
+            let path = entry?.path();
+            if let Some(key) = path.file_stem().and_then(|stem| stem.to_str()) {
+                known.insert(key.to_owned(), path.clone());
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Returns what a shard is known by, beside the keys that the engine knows it by: its rows.
+fn key(rows: &[TokenRow]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for row in rows {
+        hasher.update(&(row.ids.len() as u64).to_le_bytes()).update(&(row.start as u64).to_le_bytes());
+        row.ids.iter().for_each(|id| {
+            hasher.update(&id.to_le_bytes());
+        });
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+struct Writer {
+    known: HashMap<String, PathBuf>,
+    /// Shards not yet handed to the engine: key, file, rows.
+    new: Vec<(String, PathBuf, u64)>,
+    dir: PathBuf,
+}
+
+impl Writer {
+    /// Puts a shard into the output, and returns the probability that is not named in it, summed over its places.
+    fn write(&mut self, index: usize, rows: &[TokenRow], teacher: &Teacher) -> Result<f64, StageError> {
+        let (file, key) = (self.dir.join(shard_name(index)), key(rows));
+        if let Some(known) = self.known.get(&key) {
+            link(known, &file)?;
+        } else {
+            let (top_ids_nk, log_probs_nk) = teacher.likeliest(rows);
+            write_shard(&file, rows, &top_ids_nk, &log_probs_nk)?;
+            self.new.push((key, file.clone(), rows.len() as u64));
+        }
+        Shard::open(&file)?.rest()
+    }
+
+    /// Hands new shards to the engine after `step` rows.
+    fn keep(&mut self, ctx: &Context, step: u64) -> Result<(), StageError> {
+        let new = std::mem::take(&mut self.new);
+        if new.is_empty() {
+            return Ok(());
+        }
+        let rows = new.iter().map(|(_, _, rows)| rows).sum();
+        ctx.keep_rows(step, rows, |dir: &Path| -> std::io::Result<()> {
+            new.iter().try_for_each(|(key, file, _)| link(file, &dir.join(format!("{key}.safetensors"))))
+        })
+    }
+}
+
+/// Gives a file that will not change a second name, or copies it where the file system has no such thing.
+fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs_err::hard_link(from, to).or_else(|_| fs_err::copy(from, to).map(|_| ()))
+}
+
+struct Teacher<'a> {
+    model: Model,
+    vocab: i64,
+    params: &'a Params,
+}
+
+impl Teacher<'_> {
+    /// Returns the likeliest tokens and ln p at the learnt tokens of rows, one row after the other.
+    fn likeliest(&self, rows: &[TokenRow]) -> (Tensor, Tensor) {
+        let _guard = no_grad_guard();
+        let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+        let mut parts: Vec<Option<(Tensor, Tensor)>> = rows.iter().map(|_| None).collect();
+        for indices in micro_batches(&lengths, self.params.micro_batch_tokens) {
+            let (packed, starts) = pack(indices.iter().map(|index| &rows[*index]));
+            let positions =
+                Tensor::from_slice(&packed.predictions_from(&starts).positions).to_device(self.model.device());
+            let hidden_nd = self.model.hidden(&packed).index_select(0, &positions);
+            let (top_ids_nk, log_probs_nk) =
+                head::top_k(&self.model, &hidden_nd, self.vocab, self.params.top_k as i64, HEAD_CHUNK);
+            let (top_ids_nk, log_probs_nk) =
+                (top_ids_nk.to_device(lm::Device::Cpu), log_probs_nk.to_device(lm::Device::Cpu));
+            let mut place = 0;
+            for index in indices {
+                let count = rows[index].num_targets() as i64;
+                parts[index] = Some((top_ids_nk.narrow(0, place, count), log_probs_nk.narrow(0, place, count)));
+                place += count;
+            }
+        }
+        let (ids, log_probs): (Vec<Tensor>, Vec<Tensor>) =
+            parts.into_iter().map(|part| part.expect("every row is in a micro-batch")).unzip();
+        (Tensor::cat(&ids, 0), Tensor::cat(&log_probs, 0))
+    }
+}

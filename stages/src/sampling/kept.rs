@@ -1,0 +1,95 @@
+//! Completions that are known already, and those that are new: the rows that the engine keeps for a model.
+//!
+//! A completion depends on the model, its prompt, its seed and the sampling settings, and on nothing else: not on its
+//! batch, not on what is asked beside it. The engine keeps rows by model; the rest is a row's key. So prompts that are
+//! added cost their own completions, and a filter that changes costs none.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use engine::stage::{Context, StageError};
+use lm::generate::{Request, Sampling};
+use serde::{Deserialize, Serialize};
+
+use super::sampler::Drawn;
+use crate::artifacts::{Error, read_own_lines, write_lines};
+
+const FILE: &str = "completions.jsonl";
+
+type Key = [u8; 32];
+
+/// What has been sampled, by this attempt and by others.
+pub(crate) struct KeptRows {
+    known: HashMap<Key, Drawn>,
+    /// Not yet handed to the engine.
+    new: Vec<Row>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    key: String,
+    completion: String,
+    finished: bool,
+    tokens: usize,
+}
+
+impl KeptRows {
+    /// Reads what the engine knows.
+    pub(crate) fn read(ctx: &Context) -> Result<Self, StageError> {
+        let mut known = HashMap::new();
+        for folder in ctx.known_rows() {
+            for row in read_own_lines::<Row>(&folder.join(FILE))? {
+                let key = blake3::Hash::from_hex(&row.key)?;
+                let drawn = Drawn { text: row.completion, finished: row.finished, num_tokens: row.tokens };
+                known.insert(*key.as_bytes(), drawn);
+            }
+        }
+        Ok(Self { known, new: Vec::new() })
+    }
+
+    /// Returns a completion of each request; `sample` is asked for those that are not known.
+    pub(crate) fn complete(
+        &mut self,
+        requests: &[Request],
+        sampling: &Sampling,
+        sample: impl FnOnce(&[Request]) -> Result<Vec<Drawn>, StageError>,
+    ) -> Result<Vec<Drawn>, StageError> {
+        let keys: Vec<Key> = requests.iter().map(|request| key(request, sampling)).collect();
+        let missing = requests.iter().zip(&keys).filter(|(_, key)| !self.known.contains_key(*key));
+        let (missing, new): (Vec<Request>, Vec<Key>) = missing.map(|(request, key)| (request.clone(), *key)).unzip();
+        for (key, drawn) in new.into_iter().zip(sample(&missing)?) {
+            self.new.push(Row {
+                key: blake3::Hash::from_bytes(key).to_hex().to_string(),
+                completion: drawn.text.clone(),
+                finished: drawn.finished,
+                tokens: drawn.num_tokens,
+            });
+            self.known.insert(key, drawn);
+        }
+        Ok(keys.iter().map(|key| self.known[key].clone()).collect())
+    }
+
+    /// Returns the tokens that were sampled since the last [`keep`](KeptRows::keep).
+    pub(crate) fn new_tokens(&self) -> usize {
+        self.new.iter().map(|row| row.tokens).sum()
+    }
+
+    /// Hands new rows to the engine after `step` prompts.
+    pub(crate) fn keep(&mut self, ctx: &Context, step: u64) -> Result<(), StageError> {
+        let rows = std::mem::take(&mut self.new);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        ctx.keep_rows(step, rows.len() as u64, |dir: &Path| -> Result<(), Error> { write_lines(dir, FILE, &rows) })
+    }
+}
+
+fn key(request: &Request, sampling: &Sampling) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&sampling.temperature.to_le_bytes()).update(&sampling.top_p.to_le_bytes());
+    hasher.update(&(sampling.max_tokens as u64).to_le_bytes()).update(&request.seed.to_le_bytes());
+    for id in &request.prompt {
+        hasher.update(&id.to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,46 @@
+//! What to ask, and in which order: prompts of several sets.
+
+use std::collections::HashMap;
+
+use engine::artifact::Prompts;
+use engine::stage::{Input, StageError};
+
+use crate::artifacts::{PromptRow, read_prompts};
+
+/// A prompt to be sampled.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) row: PromptRow,
+    /// Short digest of its set: names are no part of an action, so they must not reach an output.
+    pub(crate) source: String,
+    /// How many equal prompts come before it, so that an equal prompt gets other draws.
+    pub(crate) occurrence: u64,
+}
+
+/// Reads the prompts of every set, one after the other.
+pub(crate) fn questions(inputs: &[Input<Prompts>]) -> Result<Vec<Question>, StageError> {
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    let mut questions = Vec::new();
+    for input in inputs {
+        let source: String = input.artifact.digest.chars().take("b3:".len() + 12).collect();
+        for row in read_prompts(input)? {
+            let count = seen.entry(row.prompt.clone()).or_default();
+            questions.push(Question { row, source: source.clone(), occurrence: *count });
+            *count += 1;
+        }
+    }
+    if questions.is_empty() {
+        let names = inputs.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
+        return Err(StageError::new(format!("`{names}` holds no prompts")));
+    }
+    Ok(questions)
+}
+
+/// Orders questions by a hash of seed and prompt.
+pub(crate) fn shuffle(questions: &mut [Question], seed: u64) {
+    questions.sort_by_cached_key(|question| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"order").update(&seed.to_le_bytes()).update(&question.occurrence.to_le_bytes());
+        *hasher.update(question.row.prompt.as_bytes()).finalize().as_bytes()
+    });
+}

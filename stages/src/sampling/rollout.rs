@@ -1,0 +1,133 @@
+//! What a model in training samples for its own next step: the part that `grpo` and on-policy `distill` share.
+//!
+//! A completion is a function of (seed, rollout, prompt, index) and the weights, never of its batch.
+
+use engine::stage::{Context, StageError};
+use lm::generate::{Completion, Request, Sampling, generate};
+use lm::{Kind, Model, Tensor, no_grad_guard};
+use text::Chat;
+
+use super::{Question, sample_seed};
+use crate::training::Metrics;
+
+/// How completions are drawn.
+pub(crate) struct Draws {
+    pub(crate) seed: u64,
+    pub(crate) temperature: f64,
+    pub(crate) max_tokens: usize,
+    /// Completions of each question.
+    pub(crate) group_size: usize,
+    /// Completions sampled side by side.
+    pub(crate) side_by_side: usize,
+}
+
+/// Samples a group for each of `chosen`, one group after the other, and returns what was asked and what came.
+pub(crate) fn draw(
+    model: &Model,
+    chat: &Chat,
+    questions: &[Question],
+    chosen: &[usize],
+    draws: &Draws,
+    rollout: u64,
+) -> Result<(Vec<Request>, Vec<Completion>), StageError> {
+    let group_size = draws.group_size as u64;
+    let mut requests = Vec::with_capacity(chosen.len() * draws.group_size);
+    for index in chosen {
+        let question = &questions[*index];
+        let prompt = chat.prompt_ids(&question.row.prompt)?;
+        let first = question.occurrence * group_size;
+        requests.extend((first..first + group_size).map(|sample| Request {
+            prompt: prompt.clone(),
+            seed: sample_seed(draws.seed, rollout, &question.row.prompt, sample),
+        }));
+    }
+    let sampling = Sampling {
+        temperature: draws.temperature,
+        max_tokens: draws.max_tokens,
+        stop: vec![chat.eos],
+        ..Sampling::default()
+    };
+    let drawn = generate(model, &requests, &sampling, draws.side_by_side, &mut |_, _| {})?;
+    Ok((requests, drawn))
+}
+
+/// Leaves out prompts that are not shorter than `room` tokens, counted and named; `of_what` says whose room it is. Returns
+/// the others, and how long the longest of them is in tokens.
+pub(crate) fn fitting(
+    ctx: &Context,
+    questions: Vec<Question>,
+    chat: &Chat,
+    room: i64,
+    of_what: &str,
+) -> Result<(Vec<Question>, usize), StageError> {
+    let total = questions.len();
+    let mut fitting = Vec::with_capacity(total);
+    let (mut longest, mut first_long) = (0, None);
+    for question in questions {
+        let length = chat.prompt_ids(&question.row.prompt)?.len();
+        if (length as i64) < room {
+            longest = longest.max(length);
+            fitting.push(question);
+        } else {
+            first_long.get_or_insert(question.row.id);
+        }
+    }
+    let long = total - fitting.len();
+    if let Some(first) = first_long {
+        ctx.warn(format!("{long} of {total} prompts are longer than {of_what} and left out, the first is `{first}`"));
+    }
+    if fitting.is_empty() {
+        return Err(StageError::new(format!("no prompt leaves room in {of_what}")));
+    }
+    Ok((fitting, longest))
+}
+
+/// Tells people once that no completion of a rollout ended by itself.
+#[derive(Default)]
+pub(crate) struct Truncation {
+    told: bool,
+}
+
+impl Truncation {
+    /// Looks at a rollout; `key` = `most` is the limit that cut it.
+    pub(crate) fn look(&mut self, ctx: &Context, mut finished: impl Iterator<Item = bool>, key: &str, most: usize) {
+        if !self.told && !finished.any(|finished| finished) {
+            self.told = true;
+            ctx.warn(format!(
+                "no completion ended within `{key}` = {most}: raise it, or teach the model its eos token by SFT first"
+            ));
+        }
+    }
+}
+
+/// How far the sampler's log-probs are from those of the forward pass that trains on its tokens.
+#[derive(Default)]
+pub(crate) struct Agreement {
+    tokens: f64,
+    difference: f64,
+    max: f64,
+}
+
+impl Agreement {
+    pub(crate) fn add(&mut self, logps: &Tensor, sampled: &Tensor) {
+        let _guard = no_grad_guard();
+        let difference = (logps - sampled).abs();
+        self.tokens += logps.size()[0] as f64;
+        self.difference += difference.sum(Kind::Double).double_value(&[]);
+        self.max = self.max.max(difference.max().double_value(&[]));
+    }
+
+    /// Adds the measurements, and fails where the mean is above `limit`.
+    pub(crate) fn measure(&self, metrics: &mut Metrics, limit: f64) -> Result<(), StageError> {
+        let mean = self.difference / self.tokens.max(1.0);
+        metrics.insert("sampling/sampling_logp_difference/mean".to_owned(), mean);
+        metrics.insert("sampling/sampling_logp_difference/max".to_owned(), self.max);
+        if mean > limit {
+            return Err(StageError::new(format!(
+                "sampler and trainer disagree: their log-probs differ by {mean:.4} a token"
+            ))
+            .with_help("this is a fault of the numerics, not of the data; `max-logp-difference` sets the limit"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! A model that samples: from prompts to completions as text.
+
+use engine::artifact::Model as ModelMarker;
+use engine::stage::{Context, Input, StageError};
+use lm::generate::{Request, Sampling, generate};
+use lm::{Kind, Model};
+use text::Chat;
+
+use super::questions::Question;
+use crate::artifacts::load_model;
+use crate::device::set_up;
+
+/// Returns the seed of completion `index` of a prompt, sampled after `step` updates. Batch position, rank and time have
+/// no part in it.
+pub(crate) fn sample_seed(seed: u64, step: u64, prompt: &str, index: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes()).update(&step.to_le_bytes()).update(&index.to_le_bytes());
+    let digest = hasher.update(prompt.as_bytes()).finalize();
+    u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("a digest is longer"))
+}
+
+/// A sampled completion.
+#[derive(Clone, Debug)]
+pub(crate) struct Drawn {
+    /// The text, without the end-of-sequence token; it begins with `<think>` also where the template put that into the
+    /// prompt, so that what reads it need not know the template.
+    pub(crate) text: String,
+    /// Whether it ended by itself.
+    pub(crate) finished: bool,
+    /// Its length in tokens, the last one included.
+    pub(crate) num_tokens: usize,
+}
+
+/// A model with its tokenizer, on its device.
+pub(crate) struct Sampler {
+    model: Model,
+    pub(crate) chat: Chat,
+    /// What the template has already written of a completion.
+    opening: &'static str,
+    batch_size: usize,
+}
+
+impl Sampler {
+    pub(crate) fn load(
+        ctx: &Context,
+        input: &Input<ModelMarker>,
+        dtype: Kind,
+        batch_size: usize,
+    ) -> Result<Self, StageError> {
+        let device = set_up(ctx)?;
+        let model = load_model(ctx, input, device, dtype)?;
+        let chat = Chat::load(input.path())?;
+        let opening = chat.opening();
+        Ok(Self { model, chat, opening, batch_size })
+    }
+
+    /// Returns settings that know what ends a completion.
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling { stop: vec![self.chat.eos], ..Sampling::default() }
+    }
+
+    /// Returns requests for `completions` of `prompt`, which asks `question` with or without exemplars before it.
+    pub(crate) fn requests(
+        &self,
+        prompt: &str,
+        question: &Question,
+        seed: u64,
+        completions: usize,
+    ) -> Result<Vec<Request>, StageError> {
+        let ids = self.chat.prompt_ids(prompt)?;
+        let first = question.occurrence * completions as u64;
+        let seeds = (first..first + completions as u64).map(|index| sample_seed(seed, 0, &question.row.prompt, index));
+        Ok(seeds.map(|seed| Request { prompt: ids.clone(), seed }).collect())
+    }
+
+    /// Returns whether the model has a position left after a prompt.
+    pub(crate) fn has_room_after(&self, prompt: &[i64]) -> bool {
+        (prompt.len() as i64) < self.model.config.max_position_embeddings
+    }
+
+    /// Samples a completion of each request.
+    pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Drawn>, StageError> {
+        let completions = generate(&self.model, requests, sampling, self.batch_size, &mut |_, _| {})?;
+        let drawn = completions.iter().map(|completion| Drawn {
+            text: format!("{}{}", self.opening, self.chat.completion_text(&completion.ids)),
+            finished: completion.finished,
+            num_tokens: completion.ids.len(),
+        });
+        Ok(drawn.collect())
+    }
+}

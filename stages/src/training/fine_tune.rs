@@ -1,0 +1,126 @@
+//! Training on rows to output `model`: what `sft` and `distill` do, whatever the loss.
+
+use engine::artifact::{Model as ModelMarker, Samples};
+use engine::stage::{Context, Input, Outcome, StageError};
+use lm::Model;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, json};
+use text::Chat;
+
+use super::export::{export, shown};
+use super::lora::{Lora, check_keys};
+use super::optimisation::Optimisation;
+use super::rows::{Order, read_all, tokenise};
+use super::supervised::Supervised;
+use super::{Ended, Objective, Training, train};
+use crate::artifacts::load_model;
+use crate::device::set_up;
+use crate::limits;
+
+/// How to train on rows: the keys that `sft` and `distill` share.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct FineTuning {
+    /// Updates. Raise it later and training continues. Absent: what `epochs` come to.
+    #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
+    pub steps: Option<u64>,
+    /// Passes over the data, where `steps` is not given. R1: 2.
+    #[schemars(range(min = 0.0, max = limits::EPOCHS))]
+    pub epochs: f64,
+    /// Rows in an update. R1: 128, distillation 64.
+    #[schemars(range(min = 1, max = limits::BATCH))]
+    pub batch_size: usize,
+    /// Peak learning rate. R1: 5e-5.
+    #[schemars(range(min = 0.0))]
+    pub lr: f64,
+    /// Longest row in tokens, prompt included; longer ones are counted and left out. R1: 32,768.
+    #[schemars(range(min = 2, max = limits::TOKENS))]
+    pub max_tokens: usize,
+    /// Tokens in one forward pass. It bounds memory; sums in another order have other last bits, so it is a result key.
+    #[schemars(range(min = 1, max = limits::TOKENS))]
+    pub micro_batch_tokens: usize,
+    /// Seed of the order of rows, and of adapters.
+    pub seed: u64,
+    /// Trains adapters of low rank in the place of all weights. Output `model` is the merged model, with the adapters
+    /// for PEFT in its folder `adapter`. Absent: full training, as in the paper.
+    pub lora: Option<Lora>,
+    // The engine has checked every key against the schema, so nothing misspelt can hide behind `flatten`.
+    #[serde(flatten)]
+    pub optimisation: Optimisation,
+}
+
+impl Default for FineTuning {
+    fn default() -> Self {
+        Self {
+            steps: None,
+            epochs: 2.0,
+            batch_size: 64,
+            lr: 5e-5,
+            max_tokens: 4_096,
+            micro_batch_tokens: 8_192,
+            seed: 0,
+            lora: None,
+            optimisation: Optimisation::default(),
+        }
+    }
+}
+
+impl FineTuning {
+    /// Refuses keys that contradict each other.
+    pub(crate) fn check(&self) -> Result<(), StageError> {
+        let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
+        check_keys(&optimisation, self.lora.as_ref())
+    }
+}
+
+/// Trains `model` on `data` and writes output `model`.
+pub(crate) fn fine_tune(
+    ctx: &Context,
+    model: &Input<ModelMarker>,
+    data: &[Input<Samples>],
+    training: &FineTuning,
+) -> Result<Outcome, StageError> {
+    let device = set_up(ctx)?;
+    let chat = Chat::load(model.path())?;
+    let rows = tokenise(ctx, &chat, &read_all(data)?, training.max_tokens)?;
+    let model = load_model(ctx, model, device, training.optimisation.kind())?;
+    let mut objective = Supervised {
+        model: &model,
+        rows: &rows,
+        order: Order::new(training.seed, rows.len(), training.batch_size),
+        micro_batch_tokens: training.micro_batch_tokens,
+        recompute: training.optimisation.gradient_checkpointing,
+    };
+    train_rows(ctx, &mut objective, (&model, &chat), training, rows.len(), &["loss"])
+}
+
+/// Trains `model` towards an objective over `num_rows` rows, and writes output `model`; the summary shows these
+/// metrics of the last step.
+pub(crate) fn train_rows(
+    ctx: &Context,
+    objective: &mut impl Objective,
+    (model, chat): (&Model, &Chat),
+    training: &FineTuning,
+    num_rows: usize,
+    names: &[&str],
+) -> Result<Outcome, StageError> {
+    let counted = steps_of(training.epochs, num_rows, training.batch_size);
+    let (steps, optimisation) = training.optimisation.over(training.steps, counted);
+    let (lora, seed) = (training.lora.as_ref(), training.seed);
+    match train(ctx, objective, &Training { steps, lr: training.lr, optimisation: &optimisation, lora, seed })? {
+        Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
+        Ended::Done { metrics, adapters } => {
+            export(ctx, model, chat, adapters.as_ref())?;
+            let mut summary =
+                Map::from_iter([("rows".to_owned(), json!(num_rows)), ("steps".to_owned(), json!(steps))]);
+            summary.extend(shown(&metrics, names));
+            Ok(Outcome::Done(summary))
+        }
+    }
+}
+
+/// Returns the updates that `epochs` come to, at least one.
+pub(crate) fn steps_of(epochs: f64, num_rows: usize, batch_size: usize) -> u64 {
+    ((epochs * num_rows as f64 / batch_size as f64).ceil() as u64).max(1)
+}

@@ -1,0 +1,237 @@
+//! The one loop that all trainers share: accumulate gradients, clip, AdamW, report, checkpoint.
+//!
+//! What differs between trainers is an [`Objective`]. A step must not depend on how many steps there will be, so that
+//! `steps` can be raised later; a schedule that ends somewhere has a key of its own, `decay-steps`.
+//!
+//! ```text
+//! checkpoint/
+//! ├── weights.safetensors     every parameter that is trained
+//! ├── optimizer.safetensors   AdamW's moments and step
+//! ├── state.json              steps done
+//! └── …                       what the objective adds
+//! ```
+
+mod export;
+mod fine_tune;
+mod lora;
+mod memory;
+mod optimisation;
+pub(crate) mod rows;
+mod supervised;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use engine::stage::{Context, StageError};
+use lm::checkpoint::{load_tensors, save_tensors};
+use lm::{AdamW, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
+use serde_json::json;
+
+pub(crate) use export::{export, shown};
+pub use fine_tune::FineTuning;
+pub(crate) use fine_tune::{fine_tune, steps_of, train_rows};
+use lora::Adapted;
+pub use lora::{Adapters, Lora, check_keys};
+use memory::Expected;
+pub use memory::Workload;
+pub use optimisation::{Optimisation, ScheduleShape};
+pub(crate) use supervised::Supervised;
+
+/// Measurements of a step by TRL's names.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// What is trained, and towards what.
+pub trait Objective {
+    /// Returns the parameters, sorted by name.
+    fn parameters(&self) -> &[(String, Tensor)];
+
+    /// Returns those that hold gradients from one pass to the next.
+    fn leaves(&self) -> Vec<&Tensor> {
+        self.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad()).collect()
+    }
+
+    /// Returns the size of its largest pass.
+    fn workload(&self) -> Workload<'_>;
+
+    /// Adds the gradients of update `step` (from 0) to the parameters, and returns its measurements.
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError>;
+
+    /// Writes what the next step reads beyond parameters and optimiser; [`restore`](Objective::restore) reads it.
+    fn save(&self, _dir: &Path) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Reads what [`save`](Objective::save) wrote.
+    fn restore(&mut self, _dir: &Path, _step: u64) -> Result<(), StageError> {
+        Ok(())
+    }
+}
+
+/// How far to train, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Training<'a> {
+    /// Updates in all, those of the attempt's checkpoint included.
+    pub steps: u64,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// The optimiser and its schedule.
+    pub optimisation: &'a Optimisation,
+    /// Adapters in the place of all weights.
+    pub lora: Option<&'a Lora>,
+    /// Draws the adapters.
+    pub seed: u64,
+}
+
+/// How training ended well.
+pub enum Ended {
+    /// All steps are done.
+    Done {
+        /// Those of the last step.
+        metrics: Metrics,
+        /// What was trained in the place of all weights; the model holds the merged weights.
+        adapters: Option<Adapters>,
+    },
+    /// The engine asked for a stop after this many steps.
+    Stopped(u64),
+}
+
+/// Trains towards an objective, from the attempt's checkpoint if it has one.
+pub fn train(ctx: &Context, objective: &mut impl Objective, training: &Training<'_>) -> Result<Ended, StageError> {
+    let Some(lora) = training.lora else {
+        let reached = train_parameters(ctx, objective, training)?;
+        return Ok(reached.into_ended(None));
+    };
+    let mut adapted =
+        Adapted { adapters: Adapters::draw(objective.parameters(), lora, training.seed)?, inner: objective };
+    let reached = train_parameters(ctx, &mut adapted, training)?;
+    adapted.adapters.merge();
+    Ok(reached.into_ended(Some(adapted.adapters)))
+}
+
+/// Where the loop has come to.
+enum Reached {
+    End(Metrics),
+    Stop(u64),
+}
+
+impl Reached {
+    fn into_ended(self, adapters: Option<Adapters>) -> Ended {
+        match self {
+            Self::End(metrics) => Ended::Done { metrics, adapters },
+            Self::Stop(step) => Ended::Stopped(step),
+        }
+    }
+}
+
+fn train_parameters(
+    ctx: &Context,
+    objective: &mut impl Objective,
+    training: &Training<'_>,
+) -> Result<Reached, StageError> {
+    let Training { steps, lr, optimisation, .. } = *training;
+    let schedule = optimisation.schedule(lr)?;
+    let trained = optimisation.trained(objective.parameters())?;
+    let memory = Expected::of(objective, optimisation)?;
+    memory.tell(ctx)?;
+    let mut optimiser = AdamW::new(&trained, optimisation.adamw());
+    let mut metrics = Metrics::new();
+    let mut done = 0;
+    if let Some(resume) = ctx.resume() {
+        restore(&trained, &mut optimiser, &resume.dir)?;
+        objective.restore(&resume.dir, resume.step)?;
+        done = resume.step;
+    }
+    while done < steps {
+        let begin = Instant::now();
+        metrics = objective.accumulate(done)?;
+        let lr = schedule.lr(done);
+        let norm = update(&trained, &mut optimiser, optimisation.max_grad_norm, lr)?;
+        guard(done, &metrics, norm)?;
+        done += 1;
+        metrics.insert("grad_norm".to_owned(), norm);
+        metrics.insert("learning_rate".to_owned(), lr);
+        metrics.insert("step_time".to_owned(), begin.elapsed().as_secs_f64());
+        memory.measure(&mut metrics)?;
+        ctx.progress(done, steps, "step", metrics.clone());
+        // The last step is always kept: from there `steps` can be raised.
+        if done == steps || ctx.checkpoint_due(done) {
+            ctx.checkpoint(done, |dir| {
+                save(&trained, &optimiser, done, dir)?;
+                objective.save(dir)
+            })?;
+        }
+        if done < steps && ctx.stop_requested() {
+            return Ok(Reached::Stop(done));
+        }
+    }
+    // One that went on from a checkpoint has held weights and moments twice while it read them.
+    if ctx.resume().is_none() {
+        memory.check(ctx)?;
+    }
+    Ok(Reached::End(metrics))
+}
+
+/// Applies the accumulated gradients, and returns their norm before clipping. Without gradients nothing moves.
+fn update(parameters: &[(String, Tensor)], optimiser: &mut AdamW, max_norm: f64, lr: f64) -> Result<f64, StageError> {
+    if !parameters.iter().any(|(_, parameter)| parameter.grad().defined()) {
+        return Ok(0.0);
+    }
+    let norm = clip_grad_norm(parameters, max_norm)?;
+    if norm.is_finite() {
+        optimiser.step(lr)?;
+    }
+    zero_grad(parameters)?;
+    Ok(norm)
+}
+
+fn guard(step: u64, metrics: &Metrics, norm: f64) -> Result<(), StageError> {
+    let broken = metrics.iter().find(|(_, value)| !value.is_finite()).map(|(name, value)| (name.as_str(), *value));
+    let broken = broken.or_else(|| (!norm.is_finite()).then_some(("grad_norm", norm)));
+    broken.map_or(Ok(()), |(name, value)| {
+        Err(StageError::new(format!("step {step}: `{name}` is {value}"))
+            .with_help("training has diverged: lower `lr`, lengthen `warmup-steps`, or look at the data of this step"))
+    })
+}
+
+fn save(parameters: &[(String, Tensor)], optimiser: &AdamW, step: u64, dir: &Path) -> Result<(), StageError> {
+    save_tensors(&dir.join("weights.safetensors"), parameters)?;
+    save_tensors(&dir.join("optimizer.safetensors"), &optimiser.state())?;
+    fs_err::write(dir.join("state.json"), json!({ "step": step }).to_string())?;
+    Ok(())
+}
+
+fn restore(parameters: &[(String, Tensor)], optimiser: &mut AdamW, dir: &Path) -> Result<(), StageError> {
+    let weights: BTreeMap<String, Tensor> = load_tensors(&dir.join("weights.safetensors"))?.into_iter().collect();
+    copy_into(parameters, &weights)?;
+    optimiser.restore(&load_tensors(&dir.join("optimizer.safetensors"))?)?;
+    Ok(())
+}
+
+/// Copies saved tensors over parameters of the same names.
+pub(crate) fn copy_into(parameters: &[(String, Tensor)], saved: &BTreeMap<String, Tensor>) -> Result<(), StageError> {
+    let _guard = no_grad_guard();
+    for (name, parameter) in parameters {
+        let saved = saved.get(name).ok_or_else(|| StageError::new(format!("the checkpoint lacks `{name}`")))?;
+        if saved.size() != parameter.size() {
+            return Err(StageError::new(format!("the checkpoint's `{name}` has another shape")));
+        }
+        parameter.shallow_clone().copy_(saved);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_number_stops_training_and_says_which() {
+        let metrics = Metrics::from([("loss".to_owned(), f64::NAN)]);
+        let error = guard(7, &metrics, 1.0).unwrap_err();
+        assert_eq!(error.message, "step 7: `loss` is NaN");
+        assert!(error.help.is_some());
+        assert_eq!(guard(7, &Metrics::new(), f64::INFINITY).unwrap_err().message, "step 7: `grad_norm` is inf");
+        assert!(guard(7, &Metrics::from([("loss".to_owned(), 1.0)]), 1.0).is_ok());
+    }
+}

@@ -1,0 +1,179 @@
+//! Tokenised rows, their order, and micro-batches.
+//!
+//! Which rows an update sees is a function of (seed, step) alone: each epoch is a permutation drawn from (seed, epoch),
+//! and update `step` takes the next `batch` rows. So the cursor needs no saving, and a resumed attempt sees what an
+//! unbroken one would have seen.
+
+use engine::artifact::Samples;
+use engine::stage::{Context, Input, StageError};
+use lm::Rows;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use text::Chat;
+
+use crate::artifacts::{SampleRow, TokenRow, read_samples};
+
+/// Reads the rows of every input, one after the other; none at all is an error.
+pub(crate) fn read_all(inputs: &[Input<Samples>]) -> Result<Vec<SampleRow>, StageError> {
+    let mut rows = Vec::new();
+    for input in inputs {
+        rows.extend(read_samples(input)?);
+    }
+    if rows.is_empty() {
+        let names = inputs.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
+        return Err(StageError::new(format!("`{names}` holds no samples to learn from"))
+            .with_help("look at the counts of the stage that made them: `r1flow show` tells what each filter took"));
+    }
+    Ok(rows)
+}
+
+/// Tokenises rows with the loss on the completion; longer ones than `max_tokens` are left out, counted and named.
+pub(crate) fn tokenise(
+    ctx: &Context,
+    chat: &Chat,
+    rows: &[SampleRow],
+    max_tokens: usize,
+) -> Result<Vec<TokenRow>, StageError> {
+    let mut tokenised = Vec::with_capacity(rows.len());
+    let mut too_long = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let mut ids = chat.prompt_ids(&row.prompt)?;
+        let start = ids.len();
+        ids.extend(chat.completion_ids(&row.completion)?);
+        if ids.len() > max_tokens {
+            too_long.push(index);
+        } else {
+            tokenised.push(TokenRow { ids, start });
+        }
+    }
+    if let Some(first) = too_long.first() {
+        let count = too_long.len();
+        ctx.warn(format!(
+            "{count} of {} rows are longer than {max_tokens} tokens and left out, the first is row {first}: raise \
+             `max-tokens` to keep them",
+            rows.len()
+        ));
+    }
+    if tokenised.is_empty() {
+        return Err(StageError::new(format!("no row is short enough for `max-tokens` = {max_tokens}")));
+    }
+    Ok(tokenised)
+}
+
+/// The order in which rows are drawn.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    seed: u64,
+    num_rows: usize,
+    batch: usize,
+    epoch: Option<(u64, Vec<usize>)>,
+}
+
+impl Order {
+    /// Makes an order of `num_rows` rows, `batch` an update. There must be at least one of each.
+    pub(crate) fn new(seed: u64, num_rows: usize, batch: usize) -> Self {
+        assert!(num_rows > 0 && batch > 0, "an order needs rows and a batch");
+        Self { seed, num_rows, batch, epoch: None }
+    }
+
+    /// Returns the rows of update `step`.
+    pub(crate) fn batch(&mut self, step: u64) -> Vec<usize> {
+        let first = step * self.batch as u64;
+        (first..first + self.batch as u64).map(|position| self.row(position)).collect()
+    }
+
+    /// Returns the most tokens that a micro-batch of at most `max_tokens` may have, by the lengths of all rows.
+    pub(crate) fn largest_pass(&self, lengths: impl Iterator<Item = usize>, max_tokens: usize) -> usize {
+        let mut lengths: Vec<usize> = lengths.collect();
+        lengths.sort_unstable_by_key(|length| std::cmp::Reverse(*length));
+        let (rounds, rest) = (self.batch / lengths.len(), self.batch % lengths.len());
+        let batch = rounds * lengths.iter().sum::<usize>() + lengths[..rest].iter().sum::<usize>();
+        lengths[0].max(max_tokens.min(batch))
+    }
+
+    fn row(&mut self, position: u64) -> usize {
+        let epoch = position / self.num_rows as u64;
+        if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
+            let mut rows: Vec<usize> = (0..self.num_rows).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(epoch);
+            rows.shuffle(&mut rng);
+            self.epoch = Some((epoch, rows));
+        }
+        let (_, rows) = self.epoch.as_ref().expect("the epoch was just drawn");
+        rows[(position % self.num_rows as u64) as usize]
+    }
+}
+
+/// Splits row indices, longest rows first, into micro-batches of at most `max_tokens` tokens (but always one row).
+///
+/// Rows of like length come together, which keeps attention's padding small; the order is a function of the lengths.
+pub(crate) fn micro_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.sort_by_key(|index| std::cmp::Reverse(lengths[*index]));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut tokens = 0;
+    for index in indices {
+        match batches.last_mut() {
+            Some(batch) if tokens + lengths[index] <= max_tokens => batch.push(index),
+            _ => {
+                batches.push(vec![index]);
+                tokens = 0;
+            }
+        }
+        tokens += lengths[index];
+    }
+    batches
+}
+
+/// Packs token rows for the model, with the index of the first target of each.
+pub(crate) fn pack<'a>(rows: impl IntoIterator<Item = &'a TokenRow>) -> (Rows, Vec<i64>) {
+    let mut packed = Rows::default();
+    let mut starts = Vec::new();
+    for row in rows {
+        packed.push(&row.ids);
+        starts.push(row.start as i64);
+    }
+    (packed, starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_a_permutation_and_a_batch_may_cross_it() {
+        let mut order = Order::new(3, 10, 4);
+        let drawn: Vec<usize> = (0..5).flat_map(|step| order.batch(step)).collect();
+        for epoch in drawn.chunks(10) {
+            let mut sorted = epoch.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..10).collect::<Vec<_>>());
+        }
+        assert_ne!(drawn[..10], drawn[10..]);
+        assert_eq!(Order::new(3, 10, 4).batch(3), drawn[12..16], "a step needs no past");
+        assert_ne!(Order::new(4, 10, 4).batch(0), drawn[..4]);
+    }
+
+    #[test]
+    fn the_largest_pass_is_an_update_or_the_budget_or_the_longest_row() {
+        let largest = |batch, max| Order::new(0, 4, batch).largest_pass([5, 9, 2, 7].into_iter(), max);
+        assert_eq!((largest(2, 100), largest(2, 12), largest(2, 3)), (16, 12, 9));
+        assert_eq!(largest(9, 100), 55);
+    }
+
+    #[test]
+    fn micro_batches_hold_every_row_once_within_the_budget() {
+        let lengths = [5, 9, 2, 7, 30, 1, 8];
+        let batches = micro_batches(&lengths, 16);
+        let mut all: Vec<usize> = batches.iter().flatten().copied().collect();
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2, 3, 4, 5, 6]);
+        for batch in &batches {
+            let tokens: usize = batch.iter().map(|index| lengths[*index]).sum();
+            assert!(tokens <= 16 || batch.len() == 1, "{batch:?}");
+        }
+        assert_eq!(batches[0], [4], "a row beyond the budget stands alone");
+    }
+}

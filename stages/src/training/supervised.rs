@@ -1,0 +1,64 @@
+//! Next-token learning on rows: the objective of `pretrain`, `sft` and `distill`.
+//!
+//! The loss is the mean over all counted tokens of the batch, whatever the micro-batches, so that a long row weighs as
+//! its tokens do.
+
+use engine::stage::StageError;
+use lm::{Model, Tensor, head};
+
+use super::rows::{Order, micro_batches, pack};
+use super::{Metrics, Objective, Workload};
+use crate::artifacts::TokenRow;
+
+/// Hidden states that meet the vocabulary at a time, which bounds the logits.
+const HEAD_CHUNK: usize = 4_096;
+
+/// A model that learns rows by heart, and hopefully more.
+pub(crate) struct Supervised<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) rows: &'a [TokenRow],
+    pub(crate) order: Order,
+    pub(crate) micro_batch_tokens: usize,
+    /// Whether activations are computed anew on the way back.
+    pub(crate) recompute: bool,
+}
+
+impl Objective for Supervised<'_> {
+    fn parameters(&self) -> &[(String, Tensor)] {
+        self.model.parameters()
+    }
+
+    fn workload(&self) -> Workload<'_> {
+        let lengths = self.rows.iter().map(|row| row.ids.len());
+        Workload {
+            model: self.model,
+            tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
+            recompute: self.recompute,
+            logits: (HEAD_CHUNK, 2),
+            sampling: 0,
+        }
+    }
+
+    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+        let batch: Vec<&TokenRow> = self.order.batch(step).into_iter().map(|index| &self.rows[index]).collect();
+        let num_targets: usize = batch.iter().map(|row| row.num_targets()).sum();
+        let lengths: Vec<usize> = batch.iter().map(|row| row.ids.len()).collect();
+        let mut loss = 0.0;
+        for indices in micro_batches(&lengths, self.micro_batch_tokens) {
+            let (rows, starts) = pack(indices.iter().map(|index| batch[*index]));
+            let predictions = rows.predictions_from(&starts);
+            let device = self.model.device();
+            let positions = Tensor::from_slice(&predictions.positions).to_device(device);
+            let targets = Tensor::from_slice(&predictions.targets).to_device(device);
+            let pass = self.model.pass(&rows, self.recompute);
+            let hidden_nd = pass.hidden().index_select(0, &positions);
+            let weight = 1.0 / num_targets.max(1) as f64;
+            loss += head::backward(self.model, &hidden_nd, &targets, 1.0, HEAD_CHUNK, |logps, _| {
+                -logps.sum(lm::Kind::Float) * weight
+            });
+            pass.backward();
+        }
+        let num_tokens: usize = lengths.iter().sum();
+        Ok(Metrics::from([("loss".to_owned(), loss), ("num_tokens".to_owned(), num_tokens as f64)]))
+    }
+}
