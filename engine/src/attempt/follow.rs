@@ -17,11 +17,11 @@ use super::log::Log;
 use super::{Attempt, CHECKPOINT, Failure, Purpose};
 use crate::blocking::off_thread;
 use crate::event::Event;
-use crate::exec::Launch;
+use crate::exec::session::Heard;
+use crate::exec::{Launch, Session};
 use crate::options::Halt;
 use crate::trajectory::Segment;
 use crate::watchdog::Watchdog;
-use crate::worker::client::{Conversation, Heard};
 use crate::worker::death;
 use crate::worker::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
 
@@ -52,14 +52,13 @@ impl Attempt<'_> {
     pub(super) async fn run(&mut self, number: u32, request: RunRequest) -> Result<Left, Failure> {
         let (worker, threads, gpus) = (&self.options.worker, self.job.machine.threads, &self.job.gpus);
         let launch = Launch { worker, dir: &self.root, threads, gpus };
-        let child = self.options.executor.start(&launch).map_err(|error| {
+        let mut worker = self.options.executor.start(&launch).map_err(|error| {
             let failure = Failure::from(error);
             let help = failure.help.unwrap_or_else(|| "`r1flow doctor` tells what is missing".to_owned());
             let message = format!("cannot start the worker `{}`: {}", worker.display(), failure.message);
             Failure { message, help: Some(help), ..failure }
         })?;
-        let (mut worker, stderr) = Conversation::with(child);
-        let log = Log::follow(self.job, stderr, &self.options.secrets)?;
+        let log = Log::follow(self.job, worker.take_stderr(), &self.options.secrets)?;
         self.events
             .tell(Event::Started {
                 stage: self.stage(),
@@ -93,7 +92,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn follow(&mut self, worker: &mut Conversation, log: &Log) -> Result<Over, Failure> {
+    async fn follow(&mut self, worker: &mut Session, log: &Log) -> Result<Over, Failure> {
         let mut halt = self.options.halt.clone();
         let mut killed = self.options.halt.clone();
         let mut watchdog = Watchdog::new(&self.job.stage.run, self.options.silence, Instant::now());
@@ -139,7 +138,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn take(&mut self, message: FromWorker, worker: &Conversation) -> Result<Option<Over>, Failure> {
+    async fn take(&mut self, message: FromWorker, worker: &Session) -> Result<Option<Over>, Failure> {
         let secrets = &self.options.secrets;
         match message {
             FromWorker::Hello { protocol, .. } if protocol != PROTOCOL => {
@@ -173,7 +172,7 @@ impl Attempt<'_> {
                 self.events.tell(Event::Checkpoint { stage: self.stage(), step }).await;
             }
             FromWorker::Checkpoint { step, dir } => {
-                self.keep_checkpoint(step, own(&self.root, &dir)?, worker.cpu_seconds()).await?;
+                self.keep_checkpoint(step, own(&self.root, &dir)?, worker.spent()).await?;
                 self.events.tell(Event::Checkpoint { stage: self.stage(), step }).await;
             }
             FromWorker::Stopped { step } => return Ok(Some(Over::Stopped(step))),
@@ -182,7 +181,7 @@ impl Attempt<'_> {
                 return Err(Failure { help, ..Failure::new(secrets.mask(&message)) });
             }
             FromWorker::Done { outputs, summary } => {
-                let cpu_seconds = worker.cpu_seconds();
+                let cpu_seconds = worker.spent();
                 let Value::Object(summary) = secrets.mask_value(Value::Object(summary)) else {
                     unreachable!("a table stays one")
                 };

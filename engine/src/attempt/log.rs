@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 
 use super::Job;
 use crate::blocking::off_thread;
+use crate::exec::session::{CHUNK, what_is_left};
 use crate::secrets::{Secrets, Stream};
-use crate::worker::client::{CHUNK, what_is_left};
 use crate::worker::understand::cut;
 
 /// MiB that a log keeps of its beginning, and of its end, unless the workflow says how many.

@@ -2,17 +2,18 @@
 
 use std::process::Stdio;
 
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use super::{ENGINE, Executor, Launch};
+use super::{Executor, Launch, Session};
 use crate::secrets::WITHHELD;
+use crate::worker::engine::ENGINE;
 
 /// Runs workers as child processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Local;
 
 impl Executor for Local {
-    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child> {
+    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Session> {
         let threads = launch.threads.to_string();
         // Nothing of ours runs between fork and exec, so that the engine's memory need not be copied: that it must end with
         // the engine a worker itself asks of the kernel, first of all.
@@ -36,6 +37,6 @@ impl Executor for Local {
         if !launch.gpus.is_empty() {
             command.env("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
         }
-        command.spawn()
+        command.spawn().map(Session::lead)
     }
 }

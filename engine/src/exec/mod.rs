@@ -2,20 +2,17 @@
 
 pub(crate) mod keeper;
 mod local;
+pub(crate) mod session;
 
 use std::path::Path;
 
-use tokio::process::Child;
-
 pub use keeper::KEEPER;
 pub use local::Local;
+pub use session::Session;
 
 /// File descriptors that an attempt takes of the engine while it runs: its three pipes, a handle of its process, the lock of
 /// its stage and its log, which is six; and two more while it reads or writes the store.
 pub const DESCRIPTORS: u64 = 8;
-
-/// Names the engine's process to its workers.
-pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -32,10 +29,10 @@ pub struct Launch<'a> {
 
 /// A place where workers run.
 pub trait Executor: Send + Sync {
-    /// Starts `worker run` with pipes on stdin, stdout and stderr. Of the environment it is not given what is
+    /// Starts `worker run` with pipes on stdin, stdout and stderr, inside a tokio runtime. Of the environment it is not given what is
     /// [withheld](crate::secrets::WITHHELD). It leads a process group of its own, which the engine kills, and the
     /// keeper where the engine is gone.
-    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child>;
+    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Session>;
 }
 
 /// Every executor by name.

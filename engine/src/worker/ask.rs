@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use store::Digest;
 
 use super::cache::CacheDir;
+use super::engine::ENGINE;
 use super::protocol::{CheckRequest, PROTOCOL, Refusal};
-use crate::exec::ENGINE;
 use crate::kind::KindList;
 use crate::secrets::WITHHELD;
 

@@ -1,6 +1,7 @@
 //! What ties a worker to its engine.
 
-use crate::exec::ENGINE;
+/// Names the engine's process to its workers.
+pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
 
 /// Asks the kernel to kill this process when its engine ends, however it ends, and exits if it has ended already.
 #[cfg(target_os = "linux")]

@@ -2,7 +2,6 @@
 
 pub mod ask;
 pub mod cache;
-pub(crate) mod client;
 pub(crate) mod death;
 pub(crate) mod engine;
 pub(crate) mod lines;

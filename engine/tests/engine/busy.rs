@@ -4,12 +4,11 @@ use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::event::Event;
-use engine::exec::{EXECUTORS, Executor, Launch};
+use engine::exec::{EXECUTORS, Executor, Launch, Session};
 use engine::history;
 use engine::options::{Halt, Options};
 use engine::schedule::{Error, apply};
 use engine::workflow::Workflow;
-use tokio::process::Child;
 use tokio::sync::watch;
 
 use super::support::{CHAIN, Sandbox, sorted};
@@ -68,7 +67,7 @@ struct Starved {
 static STARVED: Starved = Starved { starts: AtomicUsize::new(0) };
 
 impl Executor for Starved {
-    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Child> {
+    fn start(&self, launch: &Launch<'_>) -> std::io::Result<Session> {
         match self.starts.fetch_add(1, Ordering::SeqCst) {
             1 => Err(std::io::Error::from_raw_os_error(libc::EMFILE)),
             _ => EXECUTORS[0].1.start(launch),

@@ -1,6 +1,7 @@
-//! The engine's end of a conversation with a worker that runs.
+//! A session: what the engine says to the worker of an attempt, and hears of it, until the worker has ended.
 //!
-//! Nothing that is said to a worker waits for it: one that does not read can still be heard and ended.
+//! Today it leads one process; the engine need not know of how many. Saying something never waits: a worker that does not
+//! read can still be heard and killed.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -12,10 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
-use super::lines::Lines;
-use super::protocol::{FromWorker, ToWorker};
-use super::understand::understand;
-use crate::exec::keeper::Group;
+use super::keeper::Group;
+use crate::worker::lines::Lines;
+use crate::worker::protocol::{FromWorker, ToWorker};
+use crate::worker::understand::understand;
 
 /// Bytes that are read at once.
 pub(crate) const CHUNK: usize = 1 << 16;
@@ -24,8 +25,10 @@ pub(crate) const CHUNK: usize = 1 << 16;
 const PIPE: usize = 1 << 20;
 
 /// A worker that runs.
-pub(crate) struct Conversation {
+pub struct Session {
     child: Child,
+    /// Until a log follows it.
+    stderr: Option<ChildStderr>,
     /// Until the worker has ended.
     group: Option<Group>,
     say: mpsc::UnboundedSender<Vec<u8>>,
@@ -49,17 +52,22 @@ pub(crate) enum Heard {
     Death(std::io::Result<ExitStatus>),
 }
 
-impl Conversation {
-    /// Begins with a worker that has just started, and returns its stderr beside.
-    pub(crate) fn with(mut child: Child) -> (Self, ChildStderr) {
+impl Session {
+    /// Leads a process that has just been started with pipes on stdin, stdout and stderr.
+    ///
+    /// # Panics
+    ///
+    /// If one of the three is no pipe, or outside a tokio runtime.
+    pub fn lead(mut child: Child) -> Self {
         let group = child.id().map(Group::led_by);
         let stdin = child.stdin.take().expect("the executor pipes stdin");
         let stdout = child.stdout.take().expect("the executor pipes stdout");
-        let stderr = child.stderr.take().expect("the executor pipes stderr");
+        let stderr = Some(child.stderr.take().expect("the executor pipes stderr"));
         let (say, said) = mpsc::unbounded_channel();
         tokio::spawn(write(stdin, said));
-        let conversation = Self {
+        Self {
             child,
+            stderr,
             group,
             say,
             stdout,
@@ -68,8 +76,12 @@ impl Conversation {
             lines: Lines::default(),
             heard: VecDeque::new(),
             chunk: vec![0; CHUNK],
-        };
-        (conversation, stderr)
+        }
+    }
+
+    /// Returns what the worker writes to stderr, once.
+    pub(crate) fn take_stderr(&mut self) -> ChildStderr {
+        self.stderr.take().expect("one log follows it")
     }
 
     /// Says something. A worker that has just ended is told of by its end.
@@ -134,8 +146,8 @@ impl Conversation {
         let _ = self.child.wait().await;
     }
 
-    /// Returns the worker's CPU seconds so far, where the system tells.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
+    /// Returns the CPU seconds that the worker has spent so far, where the system tells.
+    pub(crate) fn spent(&self) -> f64 {
         self.child.id().and_then(cpu_seconds).unwrap_or(0.0)
     }
 }
