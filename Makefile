@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated install setup
+.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated habits install wheel setup
 
 setup:
 	sh scripts/setup
@@ -51,6 +51,10 @@ fmt: setup
 lint: build check-generated
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+# Spelling, licences and duplicates of crates, the workflows below `.github/`: seconds, and no compiler.
+habits:
+	scripts/habits
 
 # The schema for editors and the reference of kinds come from the worker's own types.
 generate: build
