@@ -4,7 +4,8 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated habits install wheel setup
+.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated
+.PHONY: habits install wheel check-wheel setup
 
 setup:
 	sh scripts/setup
@@ -68,3 +69,14 @@ install: build
 	install -d $(PREFIX)/bin
 	install -m 755 target/release/r1flow target/release/r1flow-worker $(PREFIX)/bin
 	@echo "installed in $(PREFIX)/bin; is that on your PATH?"
+
+# `pip install dist/r1flow-*.whl` (docs/install.md). Its worker, which suits only a Python environment, is left in
+# `target/`, so the checkout's own is put back, whether it went well or not.
+wheel: build
+	tools=$$(sh scripts/tools) || exit 1; \
+	"$$tools/maturin" build --release --locked --out dist; status=$$?; \
+	$(CARGO) build --release --locked && exit $$status
+
+# The wheel in an empty place, with libtorch where pip would put it.
+check-wheel: wheel
+	python3 scripts/check_wheel.py dist/r1flow-*.whl
