@@ -51,6 +51,21 @@ pub enum Error {
     Torch(#[from] shim::Error),
 }
 
+/// Where a model's parameters live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The device of its parameters.
+    pub device: Device,
+    /// The element type of its parameters.
+    pub dtype: Kind,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { device: Device::Cpu, dtype: Kind::Float }
+    }
+}
+
 /// Sets torch's threads (0 leaves its own choice) and returns the device: `auto`, `cpu`, `cuda` or `cuda:<n>`.
 ///
 /// On a GPU, operations are made deterministic. Call it once, before any other function of this crate.

@@ -37,9 +37,9 @@ pub mod shim;
 mod tensor_file;
 
 pub use config::{Config, Experts, Latent, Shape};
-pub use device::setup;
+pub use device::{Options, setup};
 pub use generate::{Completion, Request, Sampling};
-pub use model::{Model, Options};
+pub use model::Model;
 pub use optim::{AdamW, AdamWOptions, Decay, Schedule, adapt, clip_grad_norm, zero_grad};
 pub use pass::Pass;
 pub use reward::RewardModel;

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::attention::{Attend, Layout, PackedRows};
 use crate::config::{self, Config};
+use crate::device::Options;
 use crate::models::{self, CausalLm};
 use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
@@ -33,21 +34,6 @@ pub enum Error {
     /// A folder cannot be made.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-}
-
-/// Where a loaded model shall live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// The device of its parameters.
-    pub device: Device,
-    /// The element type of its parameters.
-    pub dtype: Kind,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { device: Device::Cpu, dtype: Kind::Float }
-    }
 }
 
 /// A causal language model.

@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::json;
 use tch::{Kind, Tensor};
 
-use crate::model::{Error, Head, Model, Options};
+use crate::device::Options;
+use crate::model::{Error, Head, Model};
 use crate::models;
 use crate::pass::Pass;
 use crate::rows::Rows;

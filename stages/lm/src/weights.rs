@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::TensorFile;
-use crate::model::Options;
+use crate::device::Options;
 use crate::{checkpoint, memory, shards};
 
 /// Why a folder's weights cannot be used.
