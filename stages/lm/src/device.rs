@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind};
 
 use crate::shim::{self, cuda};
 
@@ -99,9 +99,8 @@ pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
 pub fn survey() -> Result<String, Error> {
     let device = setup(0, "cuda")?;
     let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
-    let probe = Tensor::zeros([8], (Kind::Float, device));
-    let kernels =
-        if cuda::suits(&probe, &[8]) { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
+    let is_compiled = matches!(device, Device::Cuda(index) if cuda::has_kernels(index));
+    let kernels = if is_compiled { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
     Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 

@@ -8,9 +8,8 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use crate::loss;
 use crate::model::Model;
-use crate::shim::{self, cuda};
+use crate::{loss, ops, shim};
 
 /// Returns ln p(target) of each token, [n], in single precision and without gradient.
 ///
@@ -66,7 +65,7 @@ pub fn backward_distributions(
 /// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision; they sum to 1, whatever the
 /// head has beyond them. Gradients follow the ambient mode.
 pub fn distributions(model: &Model, hidden_cd: &Tensor, vocab: i64, temperature: f64) -> Tensor {
-    log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
+    ops::log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
 }
 
 /// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p with that of all
@@ -109,21 +108,7 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
 }
 
 fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {
-    let logits_cv = model.logits(hidden_cd);
-    if shim::is_native(&logits_cv) || cuda::suits(&logits_cv, &[logits_cv.size()[1]]) {
-        return shim::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("targets are in the vocabulary");
-    }
-    chosen(&log_softmax(&logits_cv, temperature), targets_c)
-}
-
-fn log_softmax(logits_cv: &Tensor, temperature: f64) -> Tensor {
-    let logits_cv = logits_cv.to_kind(Kind::Float);
-    let logits_cv = if (temperature - 1.0).abs() > 0.0 { logits_cv / temperature } else { logits_cv };
-    logits_cv.log_softmax(-1, Kind::Float)
-}
-
-fn chosen(log_probs_cv: &Tensor, targets_c: &Tensor) -> Tensor {
-    log_probs_cv.gather(1, &targets_c.unsqueeze(1), false).squeeze_dim(1)
+    ops::log_probs(&model.logits(hidden_cd), targets_c, temperature)
 }
 
 fn ranges(num_tokens: i64, chunk: usize) -> impl Iterator<Item = Range<usize>> {

@@ -28,8 +28,9 @@ pub mod processor;
 pub mod weights;
 
 mod attention;
+mod heads;
 mod layers;
-mod norm;
+mod ops;
 mod pass;
 mod rope;
 mod shards;

@@ -9,10 +9,11 @@ use std::path::Path;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-use crate::attention::{Attend, Layout, PackedRows};
+use crate::attention::{Attend, PackedRows};
 use crate::config::{self, Config};
 use crate::device::Options;
 use crate::models::{self, CausalLm};
+use crate::ops::{self, Layout};
 use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
@@ -177,6 +178,10 @@ impl Model {
         self.options.dtype
     }
 
+    pub(crate) fn options(&self) -> Options {
+        self.options
+    }
+
     /// Returns the hidden state after the final norm of every token, [n, d], in packed order. Rows do not see each other.
     ///
     /// # Panics
@@ -208,7 +213,7 @@ impl Model {
 
     /// Returns the logits of hidden states, [n, v].
     pub fn logits(&self, hidden_nd: &Tensor) -> Tensor {
-        shim::linear(hidden_nd, &self.head_vd).expect("hidden states have the model's width")
+        ops::linear(hidden_nd, &self.head_vd)
     }
 
     pub(crate) fn forward(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor {

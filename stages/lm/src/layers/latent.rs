@@ -10,10 +10,11 @@
 use tch::Tensor;
 
 use super::Attention;
-use super::linear::{FusedLinear, linear, linear_add};
-use crate::attention::{Attend, Heads, Layout};
+use super::linear::FusedLinear;
+use crate::attention::Attend;
 use crate::config::{Config, Latent};
-use crate::norm::rms_norm;
+use crate::heads::Heads;
+use crate::ops::{Layout, linear, linear_add, packed_attention, rms_norm};
 use crate::weights::{Spec, Weights};
 
 /// The norms of the latents do not follow `rms_norm_eps` in transformers, nor in DeepSeek's own code.
@@ -139,7 +140,7 @@ impl LatentTokens<'_> {
         let values = fill(&[&made_nhe.narrow(2, nope, value)], width - value);
         let qkv_nc = Tensor::cat(&[queries, keys, values], 1).view([n, 3 * num_heads * width]);
         let heads = Heads { query: num_heads, key_value: num_heads, dim: width, window: None };
-        let out_nhw = layout.attend(&qkv_nc, heads).view([n, num_heads, width]);
+        let out_nhw = packed_attention(&qkv_nc, layout, heads).view([n, num_heads, width]);
         out_nhw.narrow(2, 0, value).reshape([n, num_heads * value])
     }
 

@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use super::Mlp;
-use super::linear::{FusedLinear, linear, linear_add};
-use crate::norm::swiglu;
+use super::linear::FusedLinear;
+use crate::ops::{linear, linear_add, swiglu};
 use crate::weights::{Spec, Weights};
 
 /// An MLP, or one expert of many.

@@ -9,10 +9,10 @@ pub(crate) mod gpu;
 use std::ffi::{CStr, c_char, c_double, c_int};
 use std::ptr::null_mut;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::attention::Heads;
+use crate::heads::Heads;
 
 /// An exception that libtorch threw inside the shim.
 #[derive(Debug, thiserror::Error)]
@@ -251,16 +251,6 @@ pub(crate) fn linear_add(x_nd: &Tensor, a: &Tensor, w: &Tensor, bias: Option<&Te
     let bias = bias.map_or(null_mut(), pointer);
     // SAFETY: the tensors live through the call.
     made(|out| unsafe { r1flow_linear_add(pointer(x_nd), pointer(a), pointer(w), bias, out) })
-}
-
-/// Whether the CPU kernels below take this tensor.
-pub(crate) fn is_native(x: &Tensor) -> bool {
-    is_native_type(x.kind(), x.device())
-}
-
-/// Whether the CPU kernels below take tensors of this type on this device. They compute in single precision always.
-pub(crate) fn is_native_type(kind: Kind, device: Device) -> bool {
-    matches!(kind, Kind::Float | Kind::BFloat16) && device == Device::Cpu
 }
 
 pub(crate) fn rms_norm(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> Result<Tensor, Error> {
