@@ -12,12 +12,12 @@ use tch::{Device, Kind, Tensor};
 use crate::attention::{Attend, PackedRows};
 use crate::config::{self, Config};
 use crate::device::Options;
-use crate::models::{self, CausalLm};
+use crate::models::{self, CausalLm, Head, specs};
 use crate::ops::{self, Layout};
 use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
-use crate::weights::{self, Spec, Weights};
+use crate::weights::{self, Weights};
 use crate::{checkpoint, shards, shim};
 
 /// Why a model cannot be made, read or written.
@@ -50,15 +50,6 @@ pub struct Model {
     options: Options,
     // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
     rope: RefCell<RopeTable>,
-}
-
-/// What maps a hidden state to the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Head {
-    /// One logit for each token of the vocabulary.
-    Vocabulary,
-    /// One number: a reward.
-    Score,
 }
 
 impl Model {
@@ -95,7 +86,7 @@ impl Model {
         let architecture =
             models::architecture(&config.model_type).expect("a configuration is checked when it is made");
         let network = (architecture.build)(&config, &mut weights);
-        let head_vd = weights.get(head_name(&config, head));
+        let head_vd = weights.get(head.weight_name(&config));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
         let (parameters, non_finite) = weights.finish()?;
         if options.dtype != Kind::Double {
@@ -239,29 +230,6 @@ impl Model {
     /// Drops all gradients.
     pub fn zero_grad(&self) -> Result<(), shim::Error> {
         crate::optim::zero_grad(&self.parameters)
-    }
-}
-
-/// Names and shapes of all parameters.
-pub(crate) fn specs(config: &Config, head: Head) -> Vec<Spec> {
-    let architecture = models::architecture(&config.model_type).expect("a configuration is checked when it is made");
-    let mut specs = (architecture.parameters)(config);
-    let rows = match head {
-        Head::Vocabulary => config.vocab_size,
-        Head::Score => 1,
-    };
-    let name = head_name(config, head);
-    if specs.iter().all(|(other, _)| other != name) {
-        specs.push((name.to_owned(), vec![rows, config.hidden_size]));
-    }
-    specs
-}
-
-fn head_name(config: &Config, head: Head) -> &'static str {
-    match head {
-        Head::Score => "score.weight",
-        Head::Vocabulary if config.tie_word_embeddings => "model.embed_tokens.weight",
-        Head::Vocabulary => "lm_head.weight",
     }
 }
 

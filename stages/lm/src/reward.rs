@@ -9,8 +9,8 @@ use serde_json::json;
 use tch::{Kind, Tensor};
 
 use crate::device::Options;
-use crate::model::{Error, Head, Model};
-use crate::models;
+use crate::model::{Error, Model};
+use crate::models::{self, Head};
 use crate::pass::Pass;
 use crate::rows::Rows;
 use crate::weights::Weights;

@@ -3,17 +3,19 @@
 mod decoder;
 mod deepseek_v3;
 mod dense;
+mod head;
 mod llama;
 mod qwen2;
 mod qwen3;
+mod read;
 
 use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::attention::Attend;
-use crate::config::keys::Keys;
-use crate::config::{Config, Error, Shape};
+use crate::config::{Config, Error, ReadKeys, Shape};
 use crate::weights::{Spec, Weights};
+pub(crate) use head::{Head, specs};
 
 /// Every architecture this crate can build.
 pub const ARCHITECTURES: &[Architecture] =
@@ -48,7 +50,7 @@ pub struct Architecture {
     /// The class that transformers reads a reward model with.
     pub classifier_class: &'static str,
     /// Reads the keys that not all architectures share, and refuses those that this one cannot honour.
-    pub(crate) read: fn(&Keys, &mut Config) -> Result<(), Error>,
+    pub(crate) read: ReadKeys,
     /// What a new model's `config.json` has beyond the keys that all share.
     pub(crate) keys_of_new: fn(&Shape) -> Map<String, Value>,
     /// Whether a tensor of a checkpoint belongs to no part of the network built here and may be left out.

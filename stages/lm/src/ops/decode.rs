@@ -79,8 +79,8 @@ pub(crate) fn decode_attention(
         && heads.dim <= GPU_WIDEST
         && gpu_takes(qkv_nc, &[heads.dim / 2])
     {
-        let keys_and_values = cache.keys_and_values(layer);
-        return cuda::decode(qkv_nc, rotation, keys_and_values, positions_n, newest.longest, heads).expect(FIT);
+        let (angles, keys_and_values) = ((&rotation.cos_nd, &rotation.sin_nd), cache.keys_and_values(layer));
+        return cuda::decode(qkv_nc, angles, keys_and_values, positions_n, newest.longest, heads).expect(FIT);
     }
     let qkv_nc = &rotate(qkv_nc, rotation, heads);
     if let Positions::Host(positions) = &newest.positions

@@ -10,7 +10,6 @@ use torch_sys::C_tensor;
 
 use super::{Error, checked, made, pointer};
 use crate::heads::Heads;
-use crate::rope::Rotation;
 
 type Raw = *mut C_tensor;
 
@@ -95,7 +94,7 @@ pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, he
 /// `longest`.
 pub(crate) fn decode(
     qkv_nc: &Tensor,
-    rotation: &Rotation,
+    (cos_nd, sin_nd): (&Tensor, &Tensor),
     (keys, values): (&Tensor, &Tensor),
     positions_n: &Tensor,
     longest: i64,
@@ -104,7 +103,7 @@ pub(crate) fn decode(
     let Heads { query, key_value, dim, window } = heads;
     let (qkv, positions, window) = (pointer(qkv_nc), pointer(positions_n), window.unwrap_or(0));
     let (keys, values) = (pointer(keys), pointer(values));
-    let (cos, sin) = (pointer(&rotation.cos_nd), pointer(&rotation.sin_nd));
+    let (cos, sin) = (pointer(cos_nd), pointer(sin_nd));
     // SAFETY: as above.
     made(|out| unsafe {
         r1flow_cuda_decode(qkv, cos, sin, keys, values, positions, longest, query, key_value, dim, window, out)
