@@ -33,9 +33,7 @@ mod layers;
 mod ops;
 mod pass;
 mod rope;
-mod shards;
 pub mod shim;
-mod tensor_file;
 
 pub use config::{Config, Experts, Latent, Shape};
 pub use device::{Options, setup};

@@ -18,7 +18,7 @@ use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
 use crate::weights::{self, Weights};
-use crate::{checkpoint, shards, shim};
+use crate::{checkpoint, shim};
 
 /// Why a model cannot be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ impl Model {
         let config = Config::load(dir)?;
         let architecture = models::architecture(&config.model_type)?;
         let sets_aside = |name: &str| (architecture.sets_aside)(&config, name);
-        let files = shards::open(dir)?;
+        let files = weights::open(dir)?;
         // Before a list of as many names is made.
         config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
         let (weights, set_aside) = Weights::load(files, &specs(&config, head), sets_aside, *options)?;

@@ -1,7 +1,7 @@
 //! A forward pass that a backward pass follows, and gradient checkpointing (Chen et al. 2016, section 4.1).
 //!
-//! Autograd keeps what every layer computed until the gradient comes back. A pass that recomputes keeps one vector a token
-//! and layer, the layer's input, and computes the rest anew, layer by layer, on the way back: a third more work for the
+//! Autograd keeps what every layer computed until the backward pass. A pass that recomputes keeps one vector a token and
+//! layer, the layer's input. It computes the rest anew in the backward pass, layer by layer: a third more work, and the
 //! activations of a single layer. Forward is the same computation both times, so the gradients are the same bits.
 //!
 //! Shapes: n tokens, d width of the residual stream.
@@ -49,8 +49,8 @@ impl<'a> Pass<'a> {
         &self.hidden_nd
     }
 
-    /// Takes the gradient on to the parameters, after [`crate::head::backward`] has brought it to the hidden states. A pass
-    /// that does not recompute is through with it by then.
+    /// Takes the gradient on to the parameters, after `head::backward` has brought it to the hidden states. A pass that
+    /// does not recompute has nothing left to do by then.
     pub fn backward(self) {
         let Some(Recompute { network, ids_n, mut attend, mut inputs }) = self.recompute else { return };
         drop(self.hidden_nd);

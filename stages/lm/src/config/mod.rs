@@ -60,7 +60,7 @@ pub enum Error {
 /// A model's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The architecture's name, a row of [`crate::models::ARCHITECTURES`].
+    /// The architecture's name, a row of `models::ARCHITECTURES`.
     pub model_type: String,
     /// Rows of the embedding.
     pub vocab_size: i64,

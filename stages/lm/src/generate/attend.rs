@@ -4,9 +4,8 @@
 
 use tch::Tensor;
 
-use crate::attention::Attend;
+use crate::attention::{Attend, LatentTokens};
 use crate::heads::Heads;
-use crate::layers::latent::LatentTokens;
 use crate::ops::{Cache, Destinations, Layout, Newest, decode_attention, packed_attention, rotate};
 use crate::rope::Rotation;
 use crate::rows::Rows;

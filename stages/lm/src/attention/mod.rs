@@ -4,12 +4,14 @@
 //! and whether there is a cache. Shapes: n tokens, c = (h + 2g) d channels: the queries of h heads, the keys of g, the
 //! values of g.
 
+mod latent;
+
 use tch::Tensor;
 
 use crate::heads::Heads;
-use crate::layers::latent::LatentTokens;
 use crate::ops::{Layout, packed_attention, rotate};
 use crate::rope::Rotation;
+pub(crate) use latent::LatentTokens;
 
 /// What a layer's attention reads from: the tokens at hand, or a cache too.
 pub(crate) trait Attend {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::Metadata;
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::{Error, element_type, kind_of, named, refuse_pickle};
+use super::{Error, element_type, kind_of, named, refuse_pickle};
 use crate::limits;
 
 /// Elements that are on their way at a time: few enough for the cache, and for libtorch to do them

@@ -3,16 +3,19 @@
 //! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matrix
 //! product serves them all; each stays a leaf with its own name and gradient.
 
+mod check;
+mod init;
+mod shards;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use crate::checkpoint::TensorFile;
+use crate::checkpoint::{self, TensorFile};
 use crate::device::Options;
-use crate::{checkpoint, memory, shards};
+use check::{check_memory, check_shapes};
+pub(crate) use shards::open;
 
 /// Why a folder's weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -86,31 +89,6 @@ enum Source {
 pub(crate) type Placed = (Vec<(String, Tensor)>, Vec<(String, u64)>);
 
 impl Weights {
-    /// Draws new weights.
-    ///
-    /// Matrices are N(0, 1/hidden), the embedding too: a tied head then gives logits of deviation 1. Those that write into
-    /// the residual stream (`o_proj`, `down_proj`) have an eighth of that deviation, so that the layers do not drown the
-    /// small embedding at once; on the toy task this learnt faster than a half or the whole. Norms are 1, biases and a
-    /// reward head 0.
-    pub(crate) fn init(specs: &[Spec], hidden_size: i64, seed: u64, device: Device) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let std = (hidden_size as f64).powf(-0.5);
-        let mut sorted: Vec<&Spec> = specs.iter().collect();
-        sorted.sort();
-        let draw = |(name, shape): &Spec| {
-            let tensor = if name.ends_with("bias") || name == "score.weight" {
-                Tensor::zeros(shape.as_slice(), (Kind::Float, Device::Cpu))
-            } else if shape.len() < 2 {
-                Tensor::ones(shape.as_slice(), (Kind::Float, Device::Cpu))
-            } else {
-                let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-                normal(&mut rng, shape, if writes_residual { 0.125 * std } else { std })
-            };
-            (name.clone(), tensor)
-        };
-        Self::copies(sorted.into_iter().map(draw), Options { device, dtype: Kind::Float })
-    }
-
     /// Takes the tensors of these files, and checks names and shapes; nothing is read before the network asks for it.
     ///
     /// What `sets_aside` takes is left out, and its names are returned.
@@ -132,7 +110,7 @@ impl Weights {
                 }
             }
         }
-        check(&mut sizes, specs)?;
+        check_shapes(&mut sizes, specs)?;
         sources.retain(|name, _| sizes.contains_key(name.as_str()));
         check_memory(specs, options)?;
         aside.sort();
@@ -216,21 +194,6 @@ impl Weights {
 
 const ONCE: &str = "the architecture lists every parameter it uses, once";
 
-/// Refuses what no order of loading could hold; a GPU refuses by itself.
-fn check_memory(specs: &[Spec], options: Options) -> Result<(), Error> {
-    if options.device != Device::Cpu {
-        return Ok(());
-    }
-    let numel = |shape: &[i64]| shape.iter().map(|size| size.unsigned_abs()).fold(1, u64::saturating_mul);
-    let elements = specs.iter().map(|(_, shape)| numel(shape)).fold(0, u64::saturating_add);
-    let needs = elements.saturating_mul(options.dtype.elt_size_in_bytes() as u64);
-    let has = memory::total();
-    if needs <= has {
-        return Ok(());
-    }
-    Err(Error::TooLarge { needs: needs.div_ceil(1 << 30), has: has >> 30, kind: options.dtype })
-}
-
 /// The element type of a parameter in a model of type `kind`.
 fn kind_of(name: &str, kind: Kind) -> Kind {
     if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind }
@@ -239,41 +202,4 @@ fn kind_of(name: &str, kind: Kind) -> Kind {
 /// The tensor as a parameter of its own, which takes gradients.
 fn leaf(tensor: &Tensor) -> Tensor {
     tensor.detach().set_requires_grad(true)
-}
-
-/// Drops what old checkpoints carry without need, and names every tensor that is missing, extra or misshapen.
-fn check(sizes: &mut BTreeMap<&str, &[i64]>, specs: &[Spec]) -> Result<(), Error> {
-    let wanted: BTreeMap<&str, &[i64]> = specs.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
-    // A tied head may be stored beside the embedding, and rotary tables used to be stored: both are derived.
-    sizes.retain(|name, _| {
-        wanted.contains_key(name) || !(*name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
-    });
-    let mut faults = Vec::new();
-    for (name, shape) in &wanted {
-        match sizes.get(name) {
-            None => faults.push(format!("`{name}` is missing")),
-            Some(size) if size != shape => {
-                faults.push(format!("`{name}` has shape {size:?}, expected {shape:?}"));
-            }
-            Some(_) => {}
-        }
-    }
-    faults.extend(sizes.keys().filter(|name| !wanted.contains_key(**name)).map(|name| format!("`{name}` is unknown")));
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Mismatch(shards::listing(faults)))
-}
-
-/// Draws by Box and Muller's method, in double precision.
-fn normal(rng: &mut ChaCha8Rng, shape: &[i64], std: f64) -> Tensor {
-    let count = shape.iter().product::<i64>() as usize;
-    let mut values = Vec::with_capacity(count + 1);
-    while values.len() < count {
-        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-        let (sin, cos) = (2.0 * std::f64::consts::PI * rng.random::<f64>()).sin_cos();
-        values.push((std * radius * cos) as f32);
-        values.push((std * radius * sin) as f32);
-    }
-    Tensor::from_slice(&values[..count]).view(shape)
 }
