@@ -68,8 +68,7 @@ impl Model {
 
     pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
         let config = Config::load(dir)?;
-        let architecture = models::architecture(&config.model_type)?;
-        let sets_aside = |name: &str| (architecture.sets_aside)(&config, name);
+        let sets_aside = |name: &str| (models::of(&config).sets_aside)(&config, name);
         let files = weights::open(dir)?;
         // Before a list of as many names is made.
         config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
@@ -83,9 +82,7 @@ impl Model {
     }
 
     fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Result<Self, weights::Error> {
-        let architecture =
-            models::architecture(&config.model_type).expect("a configuration is checked when it is made");
-        let network = (architecture.build)(&config, &mut weights);
+        let network = (models::of(&config).build)(&config, &mut weights);
         let head_vd = weights.get(head.weight_name(&config));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
         let (parameters, non_finite) = weights.finish()?;

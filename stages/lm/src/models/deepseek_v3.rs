@@ -35,6 +35,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     },
     keys_of_new,
     sets_aside: |config, name| layer_of(name).is_some_and(|layer| layer >= config.num_hidden_layers),
+    style: |_| None,
     parameters: |config| {
         let (latent, experts) = sizes(config);
         decoder::parameters(config, |layer| {

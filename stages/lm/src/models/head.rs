@@ -1,6 +1,5 @@
 //! The head on top of a network, and with it the whole list of a model's parameters.
 
-use super::architecture;
 use crate::config::Config;
 use crate::weights::Spec;
 
@@ -26,8 +25,7 @@ impl Head {
 
 /// Lists names and shapes of all parameters.
 pub(crate) fn specs(config: &Config, head: Head) -> Vec<Spec> {
-    let architecture = architecture(&config.model_type).expect("a configuration is checked when it is made");
-    let mut specs = (architecture.parameters)(config);
+    let mut specs = (super::of(config).parameters)(config);
     let rows = match head {
         Head::Vocabulary => config.vocab_size,
         Head::Score => 1,

@@ -14,6 +14,7 @@ use tch::Tensor;
 
 use crate::attention::Attend;
 use crate::config::{Config, Error, ReadKeys, Shape};
+use crate::layers::grouped::Style;
 use crate::weights::{Spec, Weights};
 pub(crate) use head::{Head, specs};
 
@@ -55,6 +56,8 @@ pub struct Architecture {
     pub(crate) keys_of_new: fn(&Shape) -> Map<String, Value>,
     /// Whether a tensor of a checkpoint belongs to no part of the network built here and may be left out.
     pub(crate) sets_aside: fn(&Config, &str) -> bool,
+    /// What sets its grouped-query attention apart; nothing where attention is another.
+    pub(crate) style: fn(&Config) -> Option<Style>,
     /// Names and shapes of the parameters below the head.
     pub(crate) parameters: fn(&Config) -> Vec<Spec>,
     /// Builds the network; it may move its parameters together in memory.
@@ -67,4 +70,9 @@ pub fn architecture(model_type: &str) -> Result<&'static Architecture, Error> {
         found: model_type.to_owned(),
         supported: ARCHITECTURES.iter().map(|row| row.model_type).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// Returns the architecture of a configuration.
+pub(crate) fn of(config: &Config) -> &'static Architecture {
+    architecture(&config.model_type).expect("a configuration is checked when it is made")
 }

@@ -21,6 +21,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     },
     keys_of_new: |_| Map::new(),
     sets_aside: |_, _| false,
+    style: |config| Some(style(config)),
     parameters: |config| dense::parameters(config, style(config)),
     build: |config, weights| dense::build(config, weights, style(config)),
 };

@@ -29,6 +29,22 @@ pub(crate) fn useful_rows(config: &Config, options: Options, positions: i64) -> 
     (CPU_CACHE_BYTES / bytes.max(1)).max(64) as usize
 }
 
+/// Returns the bytes that so many tokens leave in the cache.
+pub(crate) fn cache_bytes(config: &Config, options: Options, tokens: usize) -> u64 {
+    let of_token = numbers_a_token(config).unsigned_abs() * kind(config, options).elt_size_in_bytes() as u64;
+    of_token.saturating_mul(tokens as u64)
+}
+
+/// Whether the CPU kernels read the cache of such a model.
+fn is_for_cpu_kernels(config: &Config, options: Options) -> bool {
+    config.latent.is_none() && cpu_takes_type(options.dtype, options.device)
+}
+
+/// The element type of the cache: the CPU kernels read single precision only.
+fn kind(config: &Config, options: Options) -> Kind {
+    if is_for_cpu_kernels(config, options) { Kind::Float } else { options.dtype }
+}
+
 /// How many numbers a token leaves in the cache of all layers.
 fn numbers_a_token(config: &Config) -> i64 {
     let a_layer = match &config.latent {
@@ -64,9 +80,8 @@ impl Cache {
     /// Makes a cache of zeros for a model of this configuration.
     pub(crate) fn new(config: &Config, options: Options, slots: i64, positions: i64) -> Self {
         let (l, g, d) = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
-        let is_for_cpu_kernels = config.latent.is_none() && cpu_takes_type(options.dtype, options.device);
-        // The CPU kernels read single precision only.
-        let options = (if is_for_cpu_kernels { Kind::Float } else { options.dtype }, options.device);
+        let is_for_cpu_kernels = is_for_cpu_kernels(config, options);
+        let options = (kind(config, options), options.device);
         // Zeros, not garbage: a masked position is multiplied by 0, and 0 times NaN is NaN.
         let plain = |g: i64, d: i64| Part::new(Tensor::zeros([l, slots, g, positions, d], options), 1);
         let blocks = |x: i64| (x + VECTOR - 1) / VECTOR;

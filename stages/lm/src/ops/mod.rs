@@ -24,7 +24,7 @@ mod rotate;
 mod sample;
 mod swiglu;
 
-pub(crate) use cache::{Cache, Destinations, useful_rows};
+pub(crate) use cache::{Cache, Destinations, cache_bytes, useful_rows};
 pub(crate) use decode::{Newest, decode_attention};
 pub(crate) use linear::{fused_linear, linear, linear_add};
 pub(crate) use logits::{log_probs, log_softmax};
