@@ -98,8 +98,8 @@ fn flash(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Option<Tensor> {
     match cuda::flash_attention(qkv_nc, &layout.starts, layout.max_length, heads) {
         Ok(out_nc) => Some(out_nc),
         Err(error) => {
-            // That is no refusal: padded rows want more.
-            assert!(!error.0.contains("out of memory"), "{error}");
+            // Too little memory is no refusal, and padded rows want more of it.
+            assert!(!error.is_out_of_memory, "{error}");
             tracing::warn!("rows are padded for attention, for the flash kernels refuse them: {error}");
             refused().insert(index);
             None

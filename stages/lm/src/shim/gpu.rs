@@ -49,7 +49,7 @@ impl Graph {
         let result = catch_unwind(AssertUnwindSafe(body));
         // SAFETY: the pointer is the one that was stored, as in all below.
         let ended = checked(unsafe { r1flow_graph_end(graph.0) });
-        let tensor = result.map_err(|panic| Error(said(panic.as_ref())))?;
+        let tensor = result.map_err(|panic| Error::new(said(panic.as_ref())))?;
         ended?;
         Ok((graph, tensor))
     }

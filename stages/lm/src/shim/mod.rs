@@ -16,8 +16,22 @@ use crate::heads::Heads;
 
 /// An exception that libtorch threw inside the shim.
 #[derive(Debug, thiserror::Error)]
-#[error("libtorch: {0}")]
-pub struct Error(pub String);
+#[error("libtorch: {message}")]
+pub struct Error {
+    /// What libtorch says.
+    pub message: String,
+    /// Whether memory ran out; any other error is a refusal, or a mistake.
+    pub is_out_of_memory: bool,
+}
+
+impl Error {
+    fn new(message: String) -> Self {
+        Self { message, is_out_of_memory: false }
+    }
+}
+
+/// How a message begins where memory ran out (OUT_OF_MEMORY of `shim/shim.h`).
+const OUT_OF_MEMORY: char = '\x01';
 
 unsafe extern "C" {
     fn r1flow_free(message: *mut c_char);
@@ -352,7 +366,7 @@ fn pointers(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
 pub(crate) fn cpu_capability() -> String {
     // SAFETY: it takes nothing, and returns a text like a message.
     let text = unsafe { r1flow_cpu_capability() };
-    checked(text).err().map_or_else(String::new, |Error(text)| text)
+    checked(text).err().map_or_else(String::new, |text| text.message)
 }
 
 fn checked(message: *mut c_char) -> Result<(), Error> {
@@ -363,6 +377,24 @@ fn checked(message: *mut c_char) -> Result<(), Error> {
     unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         r1flow_free(message);
-        Err(Error(text))
+        match text.strip_prefix(OUT_OF_MEMORY) {
+            Some(rest) => Err(Error { message: rest.to_owned(), is_out_of_memory: true }),
+            None => Err(Error::new(text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_told_from_a_refusal() {
+        // SAFETY: `checked` frees the copies.
+        let error = |message: &CStr| checked(unsafe { libc::strdup(message.as_ptr()) }).expect_err("a message");
+        let memory = error(c"\x01CUDA out of memory");
+        assert!(memory.is_out_of_memory);
+        assert_eq!(memory.to_string(), "libtorch: CUDA out of memory");
+        assert!(!error(c"FlashAttention only supports Ampere GPUs or newer.").is_out_of_memory);
     }
 }
