@@ -2,7 +2,7 @@
 //!
 //!     cargo bench -p r1flow-lm --bench gpu [-- 0.5B 1.5B sampling 4096 16384 recomputed …]
 //!
-//! Shapes of Qwen2.5 with random weights, in brain floats with float32 masters, 16,384 tokens a step in rows of 4,096 and 16,384;
+//! Shapes of Qwen2.5 with random weights, in bf16 with float32 masters, 16,384 tokens a step in rows of 4,096 and 16,384;
 //! sampling of 512 tokens in batches of 1, 64 and 256. A figure is the median of five turns, the lowest and highest beside it.
 //! `gpu.py` does the same with transformers.
 //!

@@ -1,7 +1,8 @@
 //! What a pass takes of memory, in closed form: from sizes in the configuration to bytes.
 //!
-//! It counts what our kernels keep for the backward pass, with one layer's gradients. libtorch's own operations, which serve
-//! what the kernels do not take, keep somewhat more where they round in several steps. Shapes as in the configuration.
+//! It counts what our kernels keep for the backward pass, with one layer's gradients. libtorch's own operations, which
+//! serve what the kernels do not take, keep somewhat more where they round in several steps. Shapes as in the
+//! configuration.
 
 use tch::Kind;
 
@@ -34,14 +35,15 @@ fn bytes(elements: i64, dtype: Kind) -> u64 {
     elements.unsigned_abs() * dtype.elt_size_in_bytes() as u64
 }
 
-/// Elements of a token that attention keeps: the residual stream and its norm, what goes into the heads and what comes out.
+/// Elements of a token that attention keeps: the residual stream and its norm, what goes into the heads and what comes
+/// out.
 fn attention(config: &Config) -> i64 {
     let (heads, groups, width) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
     let inner = match &config.latent {
         Some(latent) => {
             let (query, value) = (latent.qk_nope_head_dim + latent.qk_rope_head_dim, latent.v_head_dim);
-            // Low-rank vectors before and after their norms; queries and keys before and after rotation; values, and the
-            // result.
+            // Low-rank vectors before and after their norms; queries and keys before and after rotation; values, and
+            // the result.
             2 * (latent.q_lora_rank.unwrap_or(0) + latent.kv_lora_rank) + heads * (4 * query + 3 * value)
         }
         None => {

@@ -62,14 +62,14 @@ pub fn backward_distributions(
     })
 }
 
-/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision; they sum to 1, whatever the
-/// head has beyond them. Gradients follow the ambient mode.
+/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision. Their p sum to 1,
+/// whatever the head has beyond them. Gradients follow the ambient mode.
 pub fn distributions(model: &Model, hidden_cd: &Tensor, vocab: i64, temperature: f64) -> Tensor {
     ops::log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
 }
 
-/// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p with that of all
-/// others together behind them, [n, k + 1]; without gradient. Only the first `vocab` tokens are named.
+/// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p followed by
+/// that of all others together, [n, k + 1]; without gradient. Only the first `vocab` tokens are named.
 ///
 /// # Panics
 /// When `vocab` leaves no others.
@@ -103,7 +103,7 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
         let grad = if grads.len() == 1 { grads.remove(0) } else { Tensor::cat(&grads, 0) };
         shim::backward_from(hidden_nd, &grad).expect("the hidden states come from this model, with gradients on");
     }
-    // Read when all is asked for: a GPU need not wait for the host between chunks.
+    // Read at the end: between chunks a GPU need not wait for the host.
     losses.iter().map(|loss| loss.double_value(&[])).sum()
 }
 

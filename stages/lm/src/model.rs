@@ -45,7 +45,7 @@ pub struct Model {
     head: Head,
     head_vd: Tensor,
     parameters: Vec<(String, Tensor)>,
-    set_aside: Vec<String>,
+    ignored: Vec<String>,
     non_finite: Vec<(String, u64)>,
     options: Options,
     // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
@@ -68,12 +68,12 @@ impl Model {
 
     pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
         let config = Config::load(dir)?;
-        let sets_aside = |name: &str| (models::of(&config).sets_aside)(&config, name);
+        let ignores = |name: &str| (models::of(&config).ignores)(&config, name);
         let files = weights::open(dir)?;
         // Before a list of as many names is made.
         config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
-        let (weights, set_aside) = Weights::load(files, &specs(&config, head), sets_aside, *options)?;
-        Ok(Self { set_aside, ..Self::build(config, weights, head, *options)? })
+        let (weights, ignored) = Weights::load(files, &specs(&config, head), ignores, *options)?;
+        Ok(Self { ignored, ..Self::build(config, weights, head, *options)? })
     }
 
     /// Builds a model of weights that are in memory.
@@ -90,8 +90,8 @@ impl Model {
             let leaves: Vec<&Tensor> = parameters.iter().map(|(_, parameter)| parameter).collect();
             shim::grads_in_single(&leaves).expect("parameters are leaves");
         }
-        let (set_aside, rope) = (Vec::new(), RefCell::new(rope));
-        Ok(Self { config, network, head, head_vd, parameters, set_aside, non_finite, options, rope })
+        let (ignored, rope) = (Vec::new(), RefCell::new(rope));
+        Ok(Self { config, network, head, head_vd, parameters, ignored, non_finite, options, rope })
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
@@ -140,13 +140,13 @@ impl Model {
         &self.parameters
     }
 
-    /// Names of the folder's tensors that were left out, as they belong to no part of this network: DeepSeek's layers of
+    /// Names of the folder's tensors that were ignored, as they belong to no part of this network: DeepSeek's layers of
     /// multi-token prediction. They are not written again.
-    pub fn set_aside(&self) -> &[String] {
-        &self.set_aside
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 
-    /// Names of the folder's tensors that hold infinities or what is no number, with how many; told, not refused.
+    /// Names of the folder's tensors that hold infinities or NaN, with how many. They are reported, not refused.
     pub fn non_finite(&self) -> &[(String, u64)] {
         &self.non_finite
     }
@@ -170,7 +170,8 @@ impl Model {
         self.options
     }
 
-    /// Returns the hidden state after the final norm of every token, [n, d], in packed order. Rows do not see each other.
+    /// Returns the hidden state after the final norm of every token, [n, d], in packed order. Rows do not see each
+    /// other.
     ///
     /// # Panics
     /// On a token outside the vocabulary.
@@ -179,8 +180,8 @@ impl Model {
         self.forward(&ids_n, &mut attend)
     }
 
-    /// Begins a training pass over the rows, whose hidden states are those of [`Model::hidden`]; with `recompute` it keeps
-    /// each layer's input only (gradient checkpointing). Call [`Pass::backward`] when the head is done with it.
+    /// Begins a training pass over the rows, whose hidden states are those of [`Model::hidden`]; with `recompute` it
+    /// keeps each layer's input only (gradient checkpointing). Call [`Pass::backward`] when the head is done with it.
     ///
     /// # Panics
     /// On a token outside the vocabulary.

@@ -87,8 +87,8 @@ impl AdamW {
 
     /// Takes one step at learning rate `lr` along the gradients that the parameters hold.
     ///
-    /// A parameter that nothing reached, as an expert that no token chose, has gradient 0 and follows its momentum; in
-    /// transformers 5, where the experts of a layer are one tensor, it does so, too.
+    /// A parameter without a gradient, as an expert that no token chose, counts as gradient 0 and follows its momentum.
+    /// So it does in transformers 5, where the experts of a layer are one tensor.
     pub fn step(&mut self, lr: f64) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
         let _ = self.step.g_add_scalar_(1.0);
@@ -180,8 +180,8 @@ pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
     shim::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
 }
 
-/// Makes `weight`, [o, i], stand for W0 + `scale` b a (Hu et al. 2021, section 4.1): from now on what a backward pass means
-/// for it goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has no gradient of its own.
+/// Makes `weight`, [o, i], stand for W0 + `scale` b a (LoRA, Hu et al. 2021, section 4.1). From now on its gradient
+/// goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has none of its own.
 pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), shim::Error> {
     shim::adapt(weight, a, b, scale)
 }
@@ -204,7 +204,7 @@ pub struct Schedule {
     pub min_ratio: f64,
 }
 
-/// The form of a schedule's decay.
+/// How a learning rate decays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decay {
     /// None.

@@ -1,8 +1,8 @@
-//! What a CPU is to the bits of a result: its widest instruction sets, what libtorch makes of them, and the variables of the
-//! environment that choose among kernels.
+//! What decides the last bits of a result on a CPU: its widest instruction sets, what libtorch makes of them, and the
+//! environment variables that choose among kernels.
 //!
-//! Two machines that give the same text here take the same kernels; where they do not, sums may be ordered otherwise and the
-//! last bits differ.
+//! Two machines that give the same text here take the same kernels. Otherwise sums may have another order, and the last
+//! bits differ.
 
 use crate::shim;
 

@@ -88,7 +88,7 @@ pub struct Config {
     pub attention_bias: bool,
     /// For each layer how many tokens its attention sees, its own included; `None` sees all before it.
     pub windows: Vec<Option<i64>>,
-    /// The sizes of multi-head latent attention, where it is in the place of grouped heads.
+    /// The sizes of multi-head latent attention, where it replaces grouped heads.
     pub latent: Option<Latent>,
     /// The mixture of experts, where there is one.
     pub experts: Option<Experts>,

@@ -86,7 +86,8 @@ pub enum Error {
 /// Samples one completion for each request, and returns them in request order.
 ///
 /// At most `batch` rows are sampled at a time; on a CPU no more than its caches can feed. `on_completion` sees every
-/// completion, with its request's index, as soon as it is there. A row also ends, unfinished, at the model's `max_position_embeddings`.
+/// completion, with its request's index, as soon as it is there. A row also ends, unfinished, at the model's
+/// `max_position_embeddings`.
 pub fn generate(
     model: &Model,
     requests: &[Request],

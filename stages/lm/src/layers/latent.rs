@@ -1,8 +1,8 @@
 //! Multi-head latent attention (DeepSeek-V2, section 2.1; DeepSeek-V3, section 2.1.1): keys and values of all heads are
 //! made from one latent vector a token, and one rotated key is shared by all heads.
 //!
-//! The layer projects its tokens; `attention/latent.rs` attends. Shapes: n tokens, d width of the residual stream, h heads, r
-//! rank of the latent, p rotated channels, e other channels, c = r + p cached channels.
+//! The layer projects its tokens; `attention/latent.rs` attends. Shapes: n tokens, d width of the residual stream, h
+//! heads, r rank of the latent, p rotated channels, e other channels, c = r + p cached channels.
 
 use tch::Tensor;
 

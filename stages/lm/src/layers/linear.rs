@@ -56,7 +56,8 @@ mod tests {
         assert!(differ(&x.grad(), &(ones.matmul(&w) * 3.0)) < 1e-5);
     }
 
-    /// [`shim::adapt`] by narrow products, for one of two weights that lie together and for one that ends in the stream.
+    /// [`shim::adapt`] by low-rank matmuls: for one of two fused weights, and for one that writes to the residual
+    /// stream.
     #[test]
     fn adapters_take_what_the_gradient_of_their_weight_comes_to() {
         for (kind, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.1)] {

@@ -29,7 +29,7 @@ pub(crate) trait CausalLm: Send {
 
     fn num_layers(&self) -> usize;
 
-    /// Returns the stream behind a layer, [n, d]; `x_nd` is used up.
+    /// Returns the residual stream after a layer, [n, d]; `x_nd` is used up.
     fn layer(&self, layer: usize, x_nd: &Tensor, attend: &mut dyn Attend) -> Tensor;
 
     /// Applies the final norm.
@@ -54,8 +54,8 @@ pub struct Architecture {
     pub(crate) read: ReadKeys,
     /// What a new model's `config.json` has beyond the keys that all share.
     pub(crate) keys_of_new: fn(&Shape) -> Map<String, Value>,
-    /// Whether a tensor of a checkpoint belongs to no part of the network built here and may be left out.
-    pub(crate) sets_aside: fn(&Config, &str) -> bool,
+    /// Whether a tensor of a checkpoint belongs to no part of the network built here and is ignored.
+    pub(crate) ignores: fn(&Config, &str) -> bool,
     /// What sets its grouped-query attention apart; nothing where attention is another.
     pub(crate) style: fn(&Config) -> Option<Style>,
     /// Names and shapes of the parameters below the head.

@@ -1,6 +1,7 @@
 //! Attention of each row's newest token over its KV cache, which it enters.
 //!
-//! Shapes: n rows, c = (h + 2g) d channels, g key heads, r query heads to each, d width of a head, t positions of a slot.
+//! Shapes: n rows, c = (h + 2g) d channels, g key heads, r query heads to each, d width of a head, t positions of a
+//! slot.
 
 use tch::Tensor;
 
@@ -65,8 +66,9 @@ impl<'a> Newest<'a> {
     }
 }
 
-/// Writes each row's newest key and value to the cache, and returns its attention over all that it sees there, [n, h d];
-/// `qkv_nc` is not rotated yet.
+/// Writes each row's newest key and value to the cache, and returns its attention over all that it sees there.
+///
+/// `qkv_nc` is not rotated yet; the result is [n, h d].
 pub(crate) fn decode_attention(
     qkv_nc: &Tensor,
     rotation: &Rotation,

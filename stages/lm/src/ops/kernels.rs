@@ -1,7 +1,6 @@
 //! Which tensors our own kernels take.
 //!
-//! A GPU's kernels are compiled when the first tensor that suits them comes. So every other condition of an operation is
-//! asked before [`gpu_takes`].
+//! A GPU's kernels are compiled when [`gpu_takes`] first meets a tensor that suits them.
 
 use tch::{Device, Kind, Tensor};
 

@@ -1,7 +1,7 @@
 //! The operations of a network, one function each, which picks a CPU kernel, a GPU kernel or libtorch's own.
 //!
-//! Callers name the operation and its tensors; only this room knows which kernel takes what (`kernels.rs`). The fallback
-//! is always libtorch: it takes every device and type.
+//! Callers name the operation and its tensors; only this module knows which kernel takes what (`kernels.rs`). The
+//! fallback is always libtorch: it takes every device and type.
 //!
 //! | Operation | CPU kernel | GPU kernel |
 //! |---|---|---|

@@ -1,7 +1,7 @@
 //! Causal attention of packed rows over themselves: training, log-probs, rewards, prompts.
 //!
-//! The kernels take packed rows as they are. libtorch's attention wants a grid: rows of unequal length are padded for it.
-//! Shapes: n tokens, c = (h + 2g) d channels of queries, keys and values; b rows, t tokens of the longest.
+//! The kernels take packed rows as they are. libtorch's attention wants a grid: rows of unequal length are padded for
+//! it. Shapes: n tokens, c = (h + 2g) d channels of queries, keys and values; b rows, t tokens of the longest.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;

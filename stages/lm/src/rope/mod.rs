@@ -1,8 +1,8 @@
 //! Rotary position embeddings, in the half-rotation form of Llama and Qwen (RoFormer, section 3.2.2; Llama 3's
 //! frequency scaling as in its reference code; YaRN in `yarn.rs`).
 //!
-//! How angles follow from positions stands here; `table.rs` has the cosines and sines. Nothing here reads `config.json`:
-//! that is `config/rope.rs`.
+//! How angles follow from positions stands here; `table.rs` has the cosines and sines. Nothing here reads
+//! `config.json`: that is `config/rope.rs`.
 
 mod table;
 mod yarn;

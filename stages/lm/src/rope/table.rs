@@ -1,7 +1,7 @@
 //! Cosines and sines: of every position up to some length, and of the tokens at hand.
 //!
-//! A [`Rotation`] is gathered once per pass and used by every layer. Shapes: t positions, n tokens, h heads, d width of a
-//! head.
+//! A [`Rotation`] is gathered once per pass and used by every layer. Shapes: t positions, n tokens, h heads, d width of
+//! a head.
 
 use tch::{Device, Kind, Tensor};
 

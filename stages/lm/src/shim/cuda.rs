@@ -1,4 +1,5 @@
-//! Safe faces of the GPU's kernels (`shim/cuda`). Shapes as there: n tokens, c channels, d channels of a head, v vocabulary.
+//! Safe faces of the GPU's kernels (`shim/cuda`). Shapes as there: n tokens, c channels, d channels of a head, v
+//! vocabulary.
 
 use std::collections::BTreeMap;
 use std::ffi::c_char;
@@ -72,8 +73,8 @@ pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<(Tenso
     Ok((unsafe { Tensor::from_ptr(residual) }, out))
 }
 
-/// Draws a token for each row of logits times `scale`, [n, v], by its uniform number, [n] in double precision; without any it
-/// takes the likeliest. Returns the tokens and their ln p, [n, 2] in double precision.
+/// Draws a token for each row of logits times `scale`, [n, v], by its uniform number, [n] in double precision; without
+/// any it takes the likeliest. Returns the tokens and their ln p, [n, 2] in double precision.
 pub(crate) fn sample(logits_nv: &Tensor, uniforms_n: Option<&Tensor>, scale: f64) -> Result<Tensor, Error> {
     let uniforms = uniforms_n.map_or(null_mut(), pointer);
     // SAFETY: as above.
@@ -89,9 +90,9 @@ pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, he
     made(|out| unsafe { r1flow_flash_attention(qkv, starts, longest, query, key_value, dim, window, out) })
 }
 
-/// Writes each row's newest key and value, of [n, c] before rotation, at its position, [n], of its slot, and returns its
-/// attention over all that it sees there, [n, h d]. A layer's keys and values are [slots, g, t, d]; no position reaches
-/// `longest`.
+/// Writes each row's newest key and value, of [n, c] before rotation, at its position, [n], of its slot, and returns
+/// its attention over all that it sees there, [n, h d]. A layer's keys and values are [slots, g, t, d]; no position
+/// reaches `longest`.
 pub(crate) fn decode(
     qkv_nc: &Tensor,
     (cos_nd, sin_nd): (&Tensor, &Tensor),

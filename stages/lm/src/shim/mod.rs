@@ -1,7 +1,7 @@
 //! Safe faces of the C++ shim (`shim/*.cpp`): what tch lacks.
 //!
-//! Every call catches C++ exceptions and hands them back as an [`Error`]. Nothing here keeps a pointer after it returns,
-//! but for the graphs of [`gpu`].
+//! Every call catches C++ exceptions and hands them back as an [`Error`]. Nothing here keeps a pointer after it
+//! returns, but for the graphs of [`gpu`].
 
 pub(crate) mod cuda;
 pub(crate) mod gpu;
@@ -57,7 +57,7 @@ unsafe extern "C" {
     fn r1flow_put(
         into: *mut C_tensor,
         slots: *mut C_tensor,
-        places: *mut C_tensor,
+        positions: *mut C_tensor,
         values: *mut C_tensor,
     ) -> *mut c_char;
     fn r1flow_backward_from(output: *mut C_tensor, grad: *mut C_tensor) -> *mut c_char;
@@ -110,7 +110,7 @@ unsafe extern "C" {
         values: *mut C_tensor,
         tokens: *const i64,
         slots: *const i64,
-        places: *const i64,
+        positions: *const i64,
         count: i64,
         h: i64,
         g: i64,
@@ -205,10 +205,10 @@ pub(crate) fn drop_grads(tensors: &[&Tensor]) -> Result<(), Error> {
     checked(unsafe { r1flow_drop_grads(pointers(tensors).as_ptr(), tensors.len() as i64) })
 }
 
-/// Writes `values`, [n, g, d], to distinct (slot, place) pairs of `into`, [s, g, t, d].
-pub(crate) fn put(into: &Tensor, slots_n: &Tensor, places_n: &Tensor, values: &Tensor) -> Result<(), Error> {
+/// Writes `values`, [n, g, d], to distinct (slot, position) pairs of `into`, [s, g, t, d].
+pub(crate) fn put(into: &Tensor, slots_n: &Tensor, positions_n: &Tensor, values: &Tensor) -> Result<(), Error> {
     // SAFETY: the tensors live through the call.
-    checked(unsafe { r1flow_put(pointer(into), pointer(slots_n), pointer(places_n), pointer(values)) })
+    checked(unsafe { r1flow_put(pointer(into), pointer(slots_n), pointer(positions_n), pointer(values)) })
 }
 
 /// Runs backward from `output`, given the gradient of the loss with respect to it.
@@ -223,7 +223,7 @@ pub(crate) fn grads_in_single(tensors: &[&Tensor]) -> Result<(), Error> {
     checked(unsafe { r1flow_grads_in_single(pointers(tensors).as_ptr(), tensors.len() as i64) })
 }
 
-/// Turns gradients that arrive at `weight` into those of `a` and `b`, for good.
+/// Redirects gradients that arrive at `weight` to `a` and `b`, for good.
 pub(crate) fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), Error> {
     // SAFETY: the tensors live through the call, and the hook has references of its own.
     checked(unsafe { r1flow_adapt(pointer(weight), pointer(a), pointer(b), scale) })
@@ -291,29 +291,29 @@ pub(crate) fn row_attention(qkv_nc: &Tensor, starts: &Tensor, heads: Heads) -> R
     made(|out| unsafe { r1flow_row_attention(qkv, starts, query, key_value, dim, window, out) })
 }
 
-/// Puts the key and value of token `tokens[i]` at `places[i]` of `slots[i]`.
+/// Writes the key and value of token `tokens[i]` to `positions[i]` of `slots[i]`.
 ///
-/// Keys are [slots, g, places / 16, d, 16], values [slots, g, places, d], d padded to a multiple of sixteen.
+/// Keys are [slots, g, positions / 16, d, 16], values [slots, g, positions, d], d padded to a multiple of sixteen.
 pub(crate) fn cache_write(
     qkv_nc: &Tensor,
     (keys, values): (&Tensor, &Tensor),
     tokens: &[i64],
     slots: &[i64],
-    places: &[i64],
+    positions: &[i64],
     heads: Heads,
 ) -> Result<(), Error> {
-    assert!(tokens.len() == slots.len() && tokens.len() == places.len(), "a slot and a place for each token");
+    assert!(tokens.len() == slots.len() && tokens.len() == positions.len(), "a slot and a position for each token");
     let Heads { query, key_value, dim, window: _ } = heads;
     // SAFETY: as above; the three lists are equally long.
     checked(unsafe {
         let (qkv, keys, values) = (pointer(qkv_nc), pointer(keys), pointer(values));
-        let (tokens, slots, places, count) = (tokens.as_ptr(), slots.as_ptr(), places.as_ptr(), tokens.len() as i64);
-        r1flow_cache_write(qkv, keys, values, tokens, slots, places, count, query, key_value, dim)
+        let (tokens, slots, count) = (tokens.as_ptr(), slots.as_ptr(), tokens.len() as i64);
+        r1flow_cache_write(qkv, keys, values, tokens, slots, positions.as_ptr(), count, query, key_value, dim)
     })
 }
 
-/// Writes row `i`'s key and value to place `positions[i]` of slot `i`, as [`cache_write`] does, then attends over the
-/// places up to it, or the window's last.
+/// Writes row `i`'s key and value to `positions[i]` of slot `i`, as [`cache_write`] does, then attends over the
+/// positions up to it, or over the window's.
 pub(crate) fn decode_attention(
     qkv_nc: &Tensor,
     (keys, values): (&Tensor, &Tensor),

@@ -10,10 +10,10 @@ use crate::device::Options;
 impl Weights {
     /// Draws new weights.
     ///
-    /// Matrices are N(0, 1/hidden), the embedding too: a tied head then gives logits of deviation 1. Those that write into
-    /// the residual stream (`o_proj`, `down_proj`) have an eighth of that deviation, so that the layers do not drown the
-    /// small embedding at once; on the toy task this learnt faster than a half or the whole. Norms are 1, biases and a
-    /// reward head 0.
+    /// Matrices are N(0, 1/hidden), the embedding too: a tied head then gives logits of deviation 1. Those that write
+    /// into the residual stream (`o_proj`, `down_proj`) have an eighth of that deviation, so that the layers do not
+    /// drown the small embedding at once; on the toy task this learnt faster than a half or the whole. Norms are 1,
+    /// biases and a reward head 0.
     pub(crate) fn init(specs: &[Spec], hidden_size: i64, seed: u64, device: Device) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let std = (hidden_size as f64).powf(-0.5);

@@ -1,7 +1,7 @@
 //! A model's parameters by checkpoint name: from a seed, from safetensors files, and back.
 //!
-//! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matrix
-//! product serves them all; each stays a leaf with its own name and gradient.
+//! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matmul
+//! serves them all. Each stays a leaf with its own name and gradient.
 
 mod check;
 mod init;
@@ -64,8 +64,7 @@ pub(crate) type Spec = (String, Vec<i64>);
 
 /// Named parameters, not yet handed to a network.
 ///
-/// Each is copied once, from where it lies to the place where it stays, when the network asks for it: a model is never in
-/// memory twice.
+/// Each is copied once, to the memory where it stays, when the network asks for it: a model is never in memory twice.
 ///
 /// A file that cannot be read to its end fails [`Weights::finish`], not the network that is being built of it: from
 /// then on nothing more is read.
@@ -91,19 +90,19 @@ pub(crate) type Placed = (Vec<(String, Tensor)>, Vec<(String, u64)>);
 impl Weights {
     /// Takes the tensors of these files, and checks names and shapes; nothing is read before the network asks for it.
     ///
-    /// What `sets_aside` takes is left out, and its names are returned.
+    /// Tensors that `ignores` names are left out, and their names are returned.
     pub(crate) fn load(
         files: Vec<TensorFile>,
         specs: &[Spec],
-        sets_aside: impl Fn(&str) -> bool,
+        ignores: impl Fn(&str) -> bool,
         options: Options,
     ) -> Result<(Self, Vec<String>), Error> {
-        let (mut sources, mut aside) = (BTreeMap::new(), Vec::new());
+        let (mut sources, mut ignored) = (BTreeMap::new(), Vec::new());
         let mut sizes = BTreeMap::new();
         for (file, tensors) in files.iter().enumerate() {
             for (entry, tensor) in tensors.entries().iter().enumerate() {
-                if sets_aside(&tensor.name) {
-                    aside.push(tensor.name.clone());
+                if ignores(&tensor.name) {
+                    ignored.push(tensor.name.clone());
                 } else {
                     sources.insert(tensor.name.clone(), Source::File(file, entry));
                     sizes.insert(tensor.name.as_str(), tensor.size.as_slice());
@@ -113,9 +112,9 @@ impl Weights {
         check_shapes(&mut sizes, specs)?;
         sources.retain(|name, _| sizes.contains_key(name.as_str()));
         check_memory(specs, options)?;
-        aside.sort();
+        ignored.sort();
         drop(sizes);
-        Ok((Self::of(sources, files, options), aside))
+        Ok((Self::of(sources, files, options), ignored))
     }
 
     /// Will copy these tensors; the caller vouches for names and shapes.
@@ -128,8 +127,8 @@ impl Weights {
         Self { sources, files, placed: BTreeMap::new(), options, failed: None, broken: Vec::new() }
     }
 
-    /// Lays the named parameters, for which nothing has asked yet, one after the other in one buffer and returns a view
-    /// of it all.
+    /// Puts the named parameters one after the other in one buffer and returns a view of it all. None of them may have
+    /// been taken yet.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
         let sizes: Vec<Vec<i64>> = names.iter().map(|name| self.size(name)).collect();
         let mut size = sizes[0].clone();
@@ -137,9 +136,9 @@ impl Weights {
         let fused = Tensor::empty(size, (self.options.dtype, self.options.device));
         let mut start = 0;
         for (name, size) in names.iter().zip(&sizes) {
-            let place = fused.narrow(0, start, size[0]);
-            self.place(name, &place);
-            self.placed.insert(name.clone(), leaf(&place));
+            let part = fused.narrow(0, start, size[0]);
+            self.fill(name, &part);
+            self.placed.insert(name.clone(), leaf(&part));
             start += size[0];
         }
         fused
@@ -149,9 +148,9 @@ impl Weights {
     pub(crate) fn get(&mut self, name: &str) -> Tensor {
         if !self.placed.contains_key(name) {
             let kind = kind_of(name, self.options.dtype);
-            let place = Tensor::empty(self.size(name), (kind, self.options.device));
-            self.place(name, &place);
-            self.placed.insert(name.to_owned(), leaf(&place));
+            let whole = Tensor::empty(self.size(name), (kind, self.options.device));
+            self.fill(name, &whole);
+            self.placed.insert(name.to_owned(), leaf(&whole));
         }
         self.placed[name].shallow_clone()
     }
@@ -175,14 +174,14 @@ impl Weights {
         }
     }
 
-    /// Copies a parameter to its place.
-    fn place(&mut self, name: &str, place: &Tensor) {
+    /// Copies a parameter into the tensor where it stays.
+    fn fill(&mut self, name: &str, to: &Tensor) {
         match self.sources.remove(name).expect(ONCE) {
-            Source::Memory(tensor) => place.shallow_clone().copy_(&tensor),
+            Source::Memory(tensor) => to.shallow_clone().copy_(&tensor),
             Source::File(..) if self.failed.is_some() => {}
             Source::File(file, entry) => {
                 let file = &self.files[file];
-                match file.read_into(&file.entries()[entry], place) {
+                match file.read_into(&file.entries()[entry], to) {
                     Ok(0) => {}
                     Ok(count) => self.broken.push((name.to_owned(), count)),
                     Err(error) => self.failed = Some(error),
