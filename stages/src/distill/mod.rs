@@ -21,9 +21,6 @@ use serde::Deserialize;
 use crate::limits;
 use crate::sft;
 
-/// Hidden states that meet the vocabulary at a time; smaller than elsewhere, as several distributions are held at once.
-const HEAD_CHUNK: usize = 1_024;
-
 /// The kind.
 pub struct Distill;
 

@@ -110,8 +110,7 @@ pub(crate) fn sft_loss(model: &Model, rows: &Rows) -> f64 {
 /// Adds `weight` times the gradients of one batch of SFT to the parameters', and returns as much of the loss.
 pub(crate) fn add_sft_gradients(model: &Model, rows: &Rows, weight: f64, recompute: bool) -> f64 {
     let predictions = rows.predictions();
-    let on_device = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(model.device());
-    let (positions, targets) = (on_device(&predictions.positions), on_device(&predictions.targets));
+    let (positions, targets) = predictions.to_device(model.device());
     let scale = weight / predictions.targets.len() as f64;
     let pass = model.pass(rows, recompute);
     let hidden = pass.hidden().index_select(0, &positions);
