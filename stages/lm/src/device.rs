@@ -90,7 +90,7 @@ pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
         }
         return Err(Error::Absent { name: device.to_owned(), found, library });
     }
-    shim::set_deterministic(true)?;
+    shim::torch::set_deterministic(true)?;
     Ok(Device::Cuda(index))
 }
 

@@ -120,7 +120,8 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
     }
     if !grads.is_empty() {
         let grad = if grads.len() == 1 { grads.remove(0) } else { Tensor::cat(&grads, 0) };
-        shim::backward_from(hidden_nd, &grad).expect("the hidden states come from this model, with gradients on");
+        shim::torch::backward_from(hidden_nd, &grad)
+            .expect("the hidden states come from this model, with gradients on");
     }
     // Read at the end: between chunks a GPU need not wait for the host.
     losses.iter().map(|loss| loss.double_value(&[])).sum()

@@ -88,7 +88,7 @@ impl Model {
         let (parameters, non_finite) = weights.finish()?;
         if options.dtype != Kind::Double {
             let leaves: Vec<&Tensor> = parameters.iter().map(|(_, parameter)| parameter).collect();
-            shim::grads_in_single(&leaves).expect("parameters are leaves");
+            shim::torch::grads_in_single(&leaves).expect("parameters are leaves");
         }
         let (ignored, rope) = (Vec::new(), RefCell::new(rope));
         Ok(Self { config, network, head, head_vd, parameters, ignored, non_finite, options, rope })

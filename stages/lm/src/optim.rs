@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-use crate::shim;
+use crate::shim::{self, torch};
 
 /// Why the optimiser cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ impl AdamW {
             if chosen.is_empty() {
                 continue;
             }
-            shim::fused_adamw(&shim::AdamWStep {
+            torch::fused_adamw(&torch::AdamWStep {
                 params: &chosen.iter().map(|(slot, _)| slot.master.as_ref().unwrap_or(&slot.param)).collect::<Vec<_>>(),
                 grads: &chosen.iter().map(|(_, grad)| grad).collect::<Vec<_>>(),
                 exp_avgs: &chosen.iter().map(|(slot, _)| &slot.exp_avg).collect::<Vec<_>>(),
@@ -168,22 +168,22 @@ pub fn clip_grad_norm(params: &[(String, Tensor)], max: f64) -> Result<f64, Erro
         return Ok(0.0);
     }
     let grads: Vec<&Tensor> = grads.iter().collect();
-    let norm = shim::norm(&grads)?;
+    let norm = torch::norm(&grads)?;
     if norm.is_finite() && norm > max {
-        shim::scale(&grads, max / (norm + 1e-6))?;
+        torch::scale(&grads, max / (norm + 1e-6))?;
     }
     Ok(norm)
 }
 
 /// Drops all gradients.
 pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
-    shim::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
+    torch::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
 }
 
 /// Makes `weight`, [o, i], stand for W0 + `scale` b a (LoRA, Hu et al. 2021, section 4.1). From now on its gradient
 /// goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has none of its own.
 pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), shim::Error> {
-    shim::adapt(weight, a, b, scale)
+    torch::adapt(weight, a, b, scale)
 }
 
 /// How a learning rate moves over the steps.

@@ -55,7 +55,7 @@ impl<'a> Pass<'a> {
         let Some(Recompute { network, ids_n, mut attend, mut inputs }) = self.recompute else { return };
         drop(self.hidden_nd);
         let through = |output: &Tensor, grad: &Tensor| {
-            shim::backward_from(output, grad).expect("the layer's output has the shape of the next one's input");
+            shim::torch::backward_from(output, grad).expect("the layer's output has the shape of the next one's input");
         };
         let mut grad_nd = inputs.pop().map_or_else(Tensor::new, |last_nd| last_nd.grad());
         while grad_nd.defined()

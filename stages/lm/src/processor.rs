@@ -13,7 +13,7 @@ const CHOICES: [&str; 3] = ["MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILI
 pub fn processor() -> String {
     let set = |name: &str| std::env::var(name).ok().map(|value| format!(", {name}={value}"));
     let choices: String = CHOICES.iter().filter_map(|name| set(name)).collect();
-    let libtorch = shim::cpu_capability();
+    let libtorch = shim::torch::cpu_capability();
     format!("{} {}, libtorch {libtorch}{choices}", std::env::consts::ARCH, instruction_sets()).replace(" ,", ",")
 }
 

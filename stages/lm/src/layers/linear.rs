@@ -56,7 +56,7 @@ mod tests {
         assert!(differ(&x.grad(), &(ones.matmul(&w) * 3.0)) < 1e-5);
     }
 
-    /// [`shim::adapt`] by low-rank matmuls: for one of two fused weights, and for one that writes to the residual
+    /// [`shim::torch::adapt`] by low-rank matmuls: for one of two fused weights, and for one that writes to the residual
     /// stream.
     #[test]
     fn adapters_take_what_the_gradient_of_their_weight_comes_to() {
@@ -65,7 +65,7 @@ mod tests {
             let fused = wave(7, 6, 0.7).to_kind(kind);
             let [adapted, plain] = [(0, 4), (4, 3)].map(|(start, rows)| leaf(fused.narrow(0, start, rows)));
             let (a, b) = (leaf(wave(2, 6, 0.9)), leaf(wave(4, 2, 1.1)));
-            shim::adapt(&adapted, &a, &b, 1.5).unwrap();
+            shim::torch::adapt(&adapted, &a, &b, 1.5).unwrap();
             let (x, dy) = (leaf(wave(5, 6, 0.3).to_kind(kind)), wave(5, 7, 0.4).to_kind(kind));
             let backward = |y: Tensor, dy: &Tensor| (y.to_kind(Kind::Float) * dy).sum(Kind::Float).backward();
             let wide = |tensor: &Tensor| tensor.detach().to_kind(Kind::Float);

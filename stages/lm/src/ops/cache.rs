@@ -11,7 +11,7 @@ use super::kernels::cpu_takes_type;
 use crate::config::Config;
 use crate::device::Options;
 use crate::heads::Heads;
-use crate::shim;
+use crate::shim::{cpu, torch};
 
 /// Floats in a vector of the CPU kernels.
 const VECTOR: i64 = 16;
@@ -120,7 +120,7 @@ impl Cache {
     /// Writes the keys and values of prompts, [n, c] and rotated, to a layer.
     pub(crate) fn write_prompts(&mut self, layer: usize, qkv_nc: &Tensor, to: &Destinations, heads: Heads) {
         if let Some(cache) = self.for_cpu_kernels(layer) {
-            shim::cache_write(qkv_nc, cache, &to.tokens, &to.slots, &to.positions, heads).expect(FIT);
+            cpu::cache_write(qkv_nc, cache, &to.tokens, &to.slots, &to.positions, heads).expect(FIT);
         } else {
             let (_, k, v) = heads.split(qkv_nc);
             self.write_copies(layer, &[&k, &v], to);
@@ -139,7 +139,7 @@ impl Cache {
     /// Writes what tokens leave, [n, g, d] for each part, to the given slots and positions; not for the CPU kernels.
     pub(super) fn write(&mut self, layer: usize, at: &Locations, left: &[&Tensor]) {
         for (part, new) in self.parts.iter().zip(left) {
-            shim::put(&part.layers[layer], &at.slots_n, &at.positions_n, new).expect(FIT);
+            torch::put(&part.layers[layer], &at.slots_n, &at.positions_n, new).expect(FIT);
         }
     }
 

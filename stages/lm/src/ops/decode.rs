@@ -10,7 +10,7 @@ use super::kernels::gpu_takes;
 use super::rotate;
 use crate::heads::Heads;
 use crate::rope::Rotation;
-use crate::shim::{self, cuda};
+use crate::shim::{cpu, cuda};
 
 /// The widest head for which a block of the GPU kernel has threads (SPLIT packs of `kernels/decode.cu`).
 const GPU_WIDEST: i64 = 512;
@@ -88,7 +88,7 @@ pub(crate) fn decode_attention(
     if let Positions::Host(positions) = &newest.positions
         && let Some(keys_and_values) = cache.for_cpu_kernels(layer)
     {
-        return shim::decode_attention(qkv_nc, keys_and_values, positions, heads).expect(FIT);
+        return cpu::decode_attention(qkv_nc, keys_and_values, positions, heads).expect(FIT);
     }
     let (q, k, v) = heads.split(qkv_nc);
     let mask = Some(newest.write(cache, layer, &[&k, &v], heads.window));

@@ -2,18 +2,18 @@
 
 use tch::Tensor;
 
-use crate::shim;
+use crate::shim::torch;
 
 const CHECKED: &str = "shapes were checked when the weights were read";
 
 /// Returns `x w^T`.
 pub(crate) fn linear(x_nd: &Tensor, weight: &Tensor) -> Tensor {
-    shim::linear(x_nd, weight).expect(CHECKED)
+    torch::linear(x_nd, weight).expect(CHECKED)
 }
 
 /// Returns `x + a w^T + bias`, where `x` is the residual stream; it is overwritten where no gradient is wanted.
 pub(crate) fn linear_add(x_nd: &Tensor, a: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    shim::linear_add(x_nd, a, weight, bias).expect(CHECKED)
+    torch::linear_add(x_nd, a, weight, bias).expect(CHECKED)
 }
 
 /// Returns `x fused^T + bias`; gradients go to the `parts`: `num_weights` weights, then as many biases or none, whose
@@ -25,5 +25,5 @@ pub(crate) fn fused_linear(
     parts: &[&Tensor],
     num_weights: usize,
 ) -> Tensor {
-    shim::fused_linear(x_nd, fused, fused_bias, parts, num_weights).expect(CHECKED)
+    torch::fused_linear(x_nd, fused, fused_bias, parts, num_weights).expect(CHECKED)
 }

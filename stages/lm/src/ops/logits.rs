@@ -8,7 +8,8 @@ use crate::shim;
 /// Returns ln p(target) of each token, [c], of logits divided by `temperature`, [c, v].
 pub(crate) fn log_probs(logits_cv: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {
     if cpu_takes(logits_cv) || gpu_takes(logits_cv, &[logits_cv.size()[1]]) {
-        return shim::log_probs(logits_cv, targets_c, 1.0 / temperature).expect("targets are in the vocabulary");
+        return shim::layers::log_probs(logits_cv, targets_c, 1.0 / temperature)
+            .expect("targets are in the vocabulary");
     }
     log_softmax(logits_cv, temperature).gather(1, &targets_c.unsqueeze(1), false).squeeze_dim(1)
 }

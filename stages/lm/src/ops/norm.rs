@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::kernels::{cpu_takes, gpu_takes};
-use crate::shim::{self, cuda};
+use crate::shim::{cpu, cuda};
 
 /// The widest row for which a block of the GPU kernel has threads (WIDEST of `kernels/layers.cu`).
 const GPU_WIDEST: i64 = 4 * 1024;
@@ -23,7 +23,7 @@ pub(crate) fn rms_norm_residual(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> (
         return cuda::rms_norm(x_nd, weight_d, eps).expect(FITS);
     }
     let normed_nd = if cpu_takes(x_nd) {
-        shim::rms_norm(x_nd, weight_d, eps).expect(FITS)
+        cpu::rms_norm(x_nd, weight_d, eps).expect(FITS)
     } else {
         x_nd.rms_norm(weight_d.size(), Some(weight_d), eps)
     };

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::kernels::cpu_takes;
 use crate::heads::Heads;
-use crate::shim::{self, cuda};
+use crate::shim::{cpu, cuda};
 
 /// The longest row, in tokens, that the CPU kernels take: they beat libtorch's attention by half at 512 tokens and by a
 /// quarter at 1,024 (heads of 16 and 64, one thread), and were not measured beyond.
@@ -57,6 +57,7 @@ impl Padding {
 }
 
 impl Layout {
+    /// Lays out rows of these lengths.
     pub(crate) fn new(lengths: &[i64], device: Device) -> Self {
         let max_length = lengths.iter().copied().max().unwrap_or(0);
         let positions: Vec<i64> = lengths.iter().flat_map(|length| 0..*length).collect();
@@ -79,7 +80,7 @@ impl Layout {
 /// Returns the causal attention of every row over itself: [n, c], rotated, to [n, h d].
 pub(crate) fn packed_attention(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
     if cpu_takes(qkv_nc) && layout.max_length <= CPU_LONGEST {
-        return shim::row_attention(qkv_nc, &layout.starts, heads).expect("the rows are those of the tokens");
+        return cpu::row_attention(qkv_nc, &layout.starts, heads).expect("the rows are those of the tokens");
     }
     flash(qkv_nc, layout, heads).unwrap_or_else(|| padded(qkv_nc, layout, heads))
 }

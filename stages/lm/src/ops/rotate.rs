@@ -11,7 +11,7 @@ use crate::shim;
 pub(crate) fn rotate(qkv_nc: &Tensor, rotation: &Rotation, heads: Heads) -> Tensor {
     let (n, num_rotated) = (qkv_nc.size()[0], heads.query + heads.key_value);
     if cpu_takes(qkv_nc) || gpu_takes(qkv_nc, &[heads.dim / 2]) {
-        return shim::rotate(qkv_nc, &rotation.cos_nd, &rotation.sin_nd, num_rotated)
+        return shim::layers::rotate(qkv_nc, &rotation.cos_nd, &rotation.sin_nd, num_rotated)
             .expect("one angle for each token");
     }
     let parts = qkv_nc.split_with_sizes([num_rotated * heads.dim, heads.key_value * heads.dim], 1);

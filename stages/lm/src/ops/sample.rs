@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::kernels::{cpu_takes, gpu_takes};
 use super::log_softmax;
-use crate::shim::{self, cuda};
+use crate::shim::{cpu, cuda};
 
 /// How a token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ impl Draw {
 pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw) -> Vec<(i64, f32)> {
     if cpu_takes(logits_rv) && !draw.truncates(logits_rv.size()[1]) {
         let (scale, is_greedy) = (1.0 / draw.temperature(), draw == Draw::Greedy);
-        return shim::sample(logits_rv, scale, is_greedy, uniforms).expect("one uniform number for each row");
+        return cpu::sample(logits_rv, scale, is_greedy, uniforms).expect("one uniform number for each row");
     }
     let uniforms: Vec<f64> = uniforms.iter().copied().map(f64::from).collect();
     let uniforms_r = Tensor::from_slice(&uniforms).to_device(logits_rv.device());

@@ -7,12 +7,9 @@ use std::ptr::null_mut;
 use std::sync::{Mutex, PoisonError};
 
 use tch::Tensor;
-use torch_sys::C_tensor;
 
-use super::{Error, checked, made, pointer};
+use super::{Error, Raw, checked, made, pointer};
 use crate::heads::Heads;
-
-type Raw = *mut C_tensor;
 
 unsafe extern "C" {
     fn r1flow_cuda_prepare(index: i64) -> *mut c_char;
