@@ -39,6 +39,9 @@ fn bytes(elements: i64, dtype: Kind) -> u64 {
 /// out.
 fn attention(config: &Config) -> i64 {
     let (heads, groups, width) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
+    // Queries, keys and values with the output; queries and keys before their norms, too, where heads are normed.
+    let has_head_norms = (models::of(config).style)(config).is_some_and(|style| style.head_norms);
+    let sets = if has_head_norms { 3 } else { 2 };
     let inner = match &config.latent {
         Some(latent) => {
             let (query, value) = (latent.qk_nope_head_dim + latent.qk_rope_head_dim, latent.v_head_dim);
@@ -46,10 +49,7 @@ fn attention(config: &Config) -> i64 {
             // the result.
             2 * (latent.q_lora_rank.unwrap_or(0) + latent.kv_lora_rank) + heads * (4 * query + 3 * value)
         }
-        None => {
-            let has_head_norms = (models::of(config).style)(config).is_some_and(|style| style.head_norms);
-            (if has_head_norms { 3 } else { 2 }) * (heads + groups) * width
-        }
+        None => sets * (heads + groups) * width,
     };
     2 * config.hidden_size + inner
 }
