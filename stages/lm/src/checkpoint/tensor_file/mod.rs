@@ -1,10 +1,10 @@
 //! A safetensors file, read tensor by tensor to where each is used.
 //!
 //! Files are read and not mapped: a mapped one that another process cuts short ends this process with SIGBUS, and one
-//! that is written to changes weights under way. The promise: a file that is cut short, grows, or is put in the place
-//! of the one that was opened, between the opening and the last read, is an error that names it. What is written over
+//! that is written to changes weights under way. The promise: a file that is cut short, grows, or is replaced
+//! between the opening and the last read, is an error that names it. What is written over
 //! in place within the same clock tick and length goes unseen. Reads come a piece at a time and are looked at while
-//! they are in the processor's cache, so that counting what is no number costs next to nothing.
+//! they are in the processor's cache, so that counting NaN costs next to nothing.
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::Metadata;
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::{Error, element_type, kind_of, named, refuse_pickle};
+use super::{Error, element_type, kind_of, named, refuse_pickle};
 use crate::limits;
 
 /// Elements that are on their way at a time: few enough for the cache, and for libtorch to do them
@@ -123,14 +123,14 @@ impl TensorFile {
         self.read(&part)
     }
 
-    /// Reads a tensor to a place of its shape, whatever its element type and device, and returns how many of its
-    /// elements are infinite or no numbers.
-    pub(crate) fn read_into(&self, entry: &Entry, place: &Tensor) -> Result<u64, Error> {
+    /// Reads into a tensor of its shape, of any element type and device, and returns how many elements are infinite or
+    /// NaN.
+    pub(crate) fn read_into(&self, entry: &Entry, to: &Tensor) -> Result<u64, Error> {
         let file = outside::open(&self.path)?;
         if Identity::of(&file)? != self.identity {
             return Err(Error::Changed(self.path.clone()));
         }
-        let broken = if entry.length == 0 { 0 } else { self.copy(&file, entry, place)? };
+        let broken = if entry.length == 0 { 0 } else { self.copy(&file, entry, to)? };
         if Identity::of(&file)? != self.identity {
             return Err(Error::Changed(self.path.clone()));
         }
@@ -139,33 +139,26 @@ impl TensorFile {
 
     /// Reads through a little memory, from where libtorch copies to any element type and device. Without such a detour
     /// the system would find the pages of a new tensor one by one while it reads, and take a third longer.
-    fn copy(&self, file: &fs_err::File, entry: &Entry, place: &Tensor) -> Result<u64, Error> {
-        let flat = place.f_view([-1])?;
+    fn copy(&self, file: &fs_err::File, entry: &Entry, to: &Tensor) -> Result<u64, Error> {
+        let flat = to.f_view([-1])?;
         let total = (entry.length / entry.kind.elt_size_in_bytes()) as i64;
-        let is_here = place.device() == Device::Cpu;
+        let is_here = to.device() == Device::Cpu;
         let (threads, most) = if is_here { (num_threads(), COPIED) } else { (1, SENT) };
         let share = (total as u64).div_ceil(threads as u64 * most as u64) as i64 * most;
         let part = |begin: i64| Ok((begin, flat.f_narrow(0, begin, share.min(total - begin))?));
         let parts = (0..total).step_by(share as usize).map(part).collect::<Result<Vec<_>, Error>>()?;
-        in_parallel(parts, |(begin, place)| {
+        in_parallel(parts, |(begin, to)| {
             let _guard = tch::no_grad_guard();
-            self.copy_part(file, entry, begin, &place, most)
+            self.copy_part(file, entry, begin, &to, most)
         })
     }
 
     /// Does so for a part of a tensor, `most` elements at a time.
-    fn copy_part(
-        &self,
-        file: &fs_err::File,
-        entry: &Entry,
-        begin: i64,
-        place: &Tensor,
-        most: i64,
-    ) -> Result<u64, Error> {
-        let (width, total) = (entry.kind.elt_size_in_bytes() as i64, place.numel() as i64);
+    fn copy_part(&self, file: &fs_err::File, entry: &Entry, begin: i64, to: &Tensor, most: i64) -> Result<u64, Error> {
+        let (width, total) = (entry.kind.elt_size_in_bytes() as i64, to.numel() as i64);
         let staging = Tensor::f_empty([most.min(total)], (entry.kind, Device::Cpu))?;
         // A call of libtorch for each piece would take as long as the piece.
-        let is_plain = place.device() == Device::Cpu && place.kind() == entry.kind && place.is_contiguous();
+        let is_plain = to.device() == Device::Cpu && to.kind() == entry.kind && to.is_contiguous();
         let mut broken = 0;
         for done in (0..total).step_by(most as usize) {
             let count = most.min(total - done);
@@ -176,14 +169,14 @@ impl TensorFile {
             read_at(file, &self.path, bytes, entry.begin + ((begin + done) * width) as u64)?;
             broken += num_broken(bytes, entry.kind);
             if is_plain {
-                // SAFETY: `place` is contiguous, on the CPU, of this element type, and has these elements; nothing else
+                // SAFETY: `to` is contiguous, on the CPU, of this element type, and has these elements; nothing else
                 // looks at it before it is full.
                 unsafe {
-                    let to = place.data_ptr().cast::<u8>().add((done * width) as usize);
-                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+                    let start = to.data_ptr().cast::<u8>().add((done * width) as usize);
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
                 }
             } else {
-                place.f_narrow(0, done, count)?.f_copy_(&staging.f_narrow(0, 0, count)?)?;
+                to.f_narrow(0, done, count)?.f_copy_(&staging.f_narrow(0, 0, count)?)?;
             }
         }
         Ok(broken)
@@ -195,7 +188,7 @@ fn num_threads() -> i64 {
     i64::from(tch::get_num_threads()).max(1)
 }
 
-/// Does parts of a work side by side, the first of them here, and adds up what comes of them.
+/// Works on parts in threads, on the first of them here, and adds up the results.
 fn in_parallel<P: Send>(
     parts: impl IntoIterator<Item = P>,
     work: impl Fn(P) -> Result<u64, Error> + Sync,
@@ -219,7 +212,7 @@ fn read_at(file: &fs_err::File, path: &Path, bytes: &mut [u8], begin: u64) -> Re
     })
 }
 
-/// Counts infinities and what is no number: elements whose exponent is all ones.
+/// Counts infinities and NaN: elements whose exponent is all ones.
 fn num_broken(bytes: &[u8], kind: Kind) -> u64 {
     match kind {
         Kind::Float => words(bytes, |element| u32::from_le_bytes(*element), 0x7f80_0000),

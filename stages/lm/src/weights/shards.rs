@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::Error;
 use crate::checkpoint::{self, PICKLES, TensorFile};
 use crate::limits;
-use crate::weights::Error;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -82,7 +82,7 @@ fn help(dir: &Path) -> String {
 }
 
 /// Joins faults, of many the first.
-pub(crate) fn listing(mut faults: Vec<String>) -> String {
+pub(super) fn listing(mut faults: Vec<String>) -> String {
     let rest = faults.len().saturating_sub(SHOWN);
     faults.truncate(SHOWN);
     let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };

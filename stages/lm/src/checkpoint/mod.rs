@@ -3,14 +3,16 @@
 //! The writer sorts and adds nothing that changes from run to run: equal tensors give equal bytes. Pickle files
 //! (`.bin`, `.pt`, `.pth`) are refused, as reading one can run code.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+mod tensor_file;
+mod write;
+
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, View};
-use tch::{Device, Kind, Tensor};
+use safetensors::tensor::Dtype;
+use tch::{Kind, Tensor};
 
-pub use crate::tensor_file::{Entry, TensorFile};
+pub use tensor_file::{Entry, TensorFile};
+pub use write::save_tensors;
 
 /// Why a file of tensors cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -68,17 +70,6 @@ const DTYPES: &[(Dtype, Kind)] = &[
     (Dtype::BOOL, Kind::Bool),
 ];
 
-/// Writes named tensors; names must differ. Equal tensors give equal bytes, in whatever order they come.
-pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
-    let views = tensors.iter().map(|(name, tensor)| Ok((name.as_str(), Bytes::of(name, tensor)?)));
-    let views = views.collect::<Result<Vec<_>, Error>>()?;
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::Io(named(path, &error)),
-        other => Error::Format { path: path.to_owned(), reason: other.to_string() },
-    })
-}
-
 /// Reads all tensors of a file onto the CPU, sorted by name.
 pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, Error> {
     let file = TensorFile::open(path)?;
@@ -96,57 +87,16 @@ pub(crate) fn refuse_pickle(path: &Path) -> Result<(), Error> {
 }
 
 /// Returns libtorch's name of an element type.
-pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
+fn kind_of(dtype: Dtype) -> Option<Kind> {
     DTYPES.iter().find(|(other, _)| *other == dtype).map(|(_, kind)| *kind)
 }
 
-pub(crate) fn element_type(name: &str, kind: &dyn std::fmt::Debug) -> Error {
+fn element_type(name: &str, kind: &dyn std::fmt::Debug) -> Error {
     Error::ElementType { name: name.to_owned(), kind: format!("{kind:?}") }
 }
 
-pub(crate) fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
+fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), format!("{error}: `{}`", path.display()))
-}
-
-/// A tensor as the writer sees it: contiguous, on the CPU.
-struct Bytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    length: usize,
-    tensor: Tensor,
-}
-
-impl Bytes {
-    fn of(name: &str, tensor: &Tensor) -> Result<Self, Error> {
-        let kind = tensor.f_kind()?;
-        let dtype = DTYPES.iter().find(|(_, other)| *other == kind).map(|(dtype, _)| *dtype);
-        let dtype = dtype.ok_or_else(|| element_type(name, &kind))?;
-        let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
-        let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
-        Ok(Self { dtype, shape, length: tensor.numel() * kind.elt_size_in_bytes(), tensor })
-    }
-}
-
-impl View for Bytes {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        if self.length == 0 {
-            return Cow::Borrowed(&[]);
-        }
-        // SAFETY: the tensor is contiguous, on the CPU, holds `length` bytes, and lives as long as the borrow.
-        Cow::Borrowed(unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<u8>(), self.length) })
-    }
-
-    fn data_len(&self) -> usize {
-        self.length
-    }
 }
 
 #[cfg(test)]
