@@ -50,7 +50,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     let victims = [
         ("base", false),
         ("adapted", true),
-        ("brain-floats", true),
+        ("bf16", true),
         ("zero", false),
         ("zero-outputs", false),
         ("cold-start", false),
@@ -88,7 +88,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
         "by-logits",
         "on-policy",
         "adapted",
-        "brain-floats",
+        "bf16",
     ];
     let verdicts = broken.json(&[&["verify", &workflow, "--segments", "9", "--rerun"], &trainers[..]].concat());
     let verdicts = verdicts.as_array().unwrap();

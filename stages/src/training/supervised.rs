@@ -16,7 +16,7 @@ pub(crate) struct Supervised<'a> {
     pub(crate) rows: &'a [TokenRow],
     pub(crate) order: Order,
     pub(crate) micro_batch_tokens: usize,
-    /// Whether activations are computed anew on the way back.
+    /// Whether the backward pass computes activations again.
     pub(crate) recompute: bool,
 }
 

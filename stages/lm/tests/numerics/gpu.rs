@@ -142,8 +142,8 @@ fn training_follows_the_cpu() {
 
 /// In 16 bits the flash kernels take packed rows as they are; in single precision rows are padded.
 #[test]
-fn packed_rows_need_no_padding_in_brain_floats() {
-    let report = on_gpu("packed_rows_need_no_padding_in_brain_floats", || {
+fn packed_rows_need_no_padding_in_bf16() {
+    let report = on_gpu("packed_rows_need_no_padding_in_bf16", || {
         let shape = Shape { head_dim: Some(16), ..TINY };
         let windows = json!({ "use_sliding_window": true, "sliding_window": 7, "max_window_layers": 1 });
         for (name, keys) in [("qwen2", json!({})), ("qwen2", windows), ("llama", json!({})), ("qwen3", json!({}))] {
@@ -223,8 +223,8 @@ fn our_kernels_do_what_the_cpu_s_do() {
 
 /// In bf16, beside the same weights in single precision.
 #[test]
-fn our_kernels_round_no_worse_than_brain_floats_must() {
-    let report = on_gpu("our_kernels_round_no_worse_than_brain_floats_must", || {
+fn our_kernels_round_no_worse_than_bf16_must() {
+    let report = on_gpu("our_kernels_round_no_worse_than_bf16_must", || {
         for (name, shape, keys) in suited() {
             let half = tiny_with(name, &shape, &keys).in_dtype(Kind::BFloat16);
             let single = half.deep_copy().in_dtype(Kind::Float);
@@ -322,7 +322,7 @@ fn what_cuda_refuses_is_refused() {
             return;
         }
         let unwritten = Tensor::empty([5], there).isnan().all().to_device(Device::Cpu);
-        assert!(bool::try_from(unwritten).expect("one truth value"), "memory that nobody wrote holds NaN");
+        assert!(bool::try_from(unwritten).expect("one truth value"), "unwritten memory holds NaN");
     });
 }
 
