@@ -13,8 +13,9 @@ use engine::past::reach;
 use engine::workflow::StageName;
 use store::{Alive, Keep, Store};
 
-use super::{Status, WorkflowArgs, find_store, load_workflow, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::{find_store, load_workflow};
 use crate::ui::{self, count};
 
 /// Stages that are named where they are many.
@@ -48,7 +49,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     let collected = if args.dry_run { store.would_collect(&keep)? } else { store.collect(&keep)? };
     if global.json {
-        return print_json(&collected);
+        ui::print_json(&collected)?;
+        return Ok(Status::Done);
     }
     let verb = if args.dry_run { "would remove" } else { "removed" };
     let (checkpoints, objects) = (count(collected.checkpoints, "checkpoint"), count(collected.objects, "object"));

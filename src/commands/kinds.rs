@@ -7,8 +7,9 @@ use engine::kind::Role;
 use engine::kind::{KeySpec, KeyType, KindInfo, Kinds};
 use serde_json::Value;
 
-use super::{Status, load_kinds, no_such, print_json};
-use crate::options::Global;
+use crate::arguments::Global;
+use crate::exit::{Status, no_such};
+use crate::loading::load_kinds;
 use crate::ui::{self, Table};
 
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     let Some(name) = &args.kind else {
         if global.json {
-            return print_json(&kinds.iter().map(|kind| &kind.spec).collect::<Vec<_>>());
+            ui::print_json(&kinds.iter().map(|kind| &kind.spec).collect::<Vec<_>>())?;
+            return Ok(Status::Done);
         }
         let mut table = Table::new(["kind", "outputs", ""]);
         for kind in kinds.iter() {
@@ -41,7 +43,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     };
     let kind = kinds.get(name).ok_or_else(|| no_such("kind", name, kinds.names()))?;
     if global.json {
-        return print_json(&kind.spec);
+        ui::print_json(&kind.spec)?;
+        return Ok(Status::Done);
     }
     ui::line(&format!("{} (version {}): {}", kind.spec.kind, kind.spec.version, kind.spec.doc));
     for (index, change) in kind.spec.history.iter().enumerate() {

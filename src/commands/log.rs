@@ -13,12 +13,12 @@ use engine::run;
 use serde_json::json;
 use store::{Record, Store};
 
-use super::named::{Look, NameArgs, Named, last_attempt, stage, unfinished};
-use super::pieces::{LONGEST, Piece, Pieces};
-use super::refusal::{Asked, not_fresh};
 use super::status::is_running;
-use super::{Status, find_store};
-use crate::options::Global;
+use crate::arguments::{Global, NameArgs};
+use crate::exit::Status;
+use crate::loading::find_store;
+use crate::pieces::{LONGEST, Piece, Pieces};
+use crate::results::{Asked, Look, Named, last_attempt, not_fresh, stage, unfinished};
 use crate::ui;
 
 /// Bytes that are printed at once.

@@ -3,18 +3,18 @@
 //! Each report brings a row of figures; this file sets them side by side and adds what a report cannot know, the time
 //! that the evaluated stage took.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::{Result, anyhow};
 use engine::artifact::ArtifactType;
-use engine::plan::{Status as RowStatus, plan};
-use engine::select::Selection;
 use engine::workflow::{StageDecl, Target, Workflow};
 use serde_json::Value;
-use store::{Digest, OutputRecord, Record, Store};
+use store::{Digest, OutputRecord, Store};
 
-use super::{Status, WorkflowArgs, find_store, load_workflow, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::{find_store, load_workflow};
+use crate::results::fresh;
 use crate::ui::{self, Table};
 
 #[derive(Debug, clap::Args)]
@@ -28,25 +28,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     let fresh = fresh(workflow, &store)?;
     if global.json {
-        return print_json(&reports(workflow, &store, &fresh)?);
+        ui::print_json(&reports(workflow, &store, &fresh)?)?;
+        return Ok(Status::Done);
     }
     let table = table(workflow, &store, &fresh)?;
     ui::table(&table.ok_or_else(|| anyhow!("`{}` has no fresh evaluation: run `r1flow apply` first", workflow.name))?);
     Ok(Status::Done)
-}
-
-/// Returns the records of the stages that are fresh.
-pub(crate) fn fresh_records(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Record>> {
-    let records = fresh(workflow, store)?.into_iter();
-    let records = records.map(|(stage, fingerprint)| Ok(store.record(&fingerprint)?.map(|record| (stage, record))));
-    records.filter_map(Result::transpose).collect()
-}
-
-/// Returns the fingerprints of the stages that are fresh.
-fn fresh(workflow: &Workflow, store: &Store) -> Result<HashMap<String, Digest>> {
-    let rows = plan(workflow, store, &Selection::default())?.rows.into_iter();
-    let fresh = rows.filter(|row| row.status == RowStatus::Fresh);
-    Ok(fresh.filter_map(|row| Some((row.stage, row.fingerprint?))).collect())
 }
 
 /// Returns the final table, if there are at least two reports to compare.

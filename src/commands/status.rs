@@ -10,8 +10,9 @@ use engine::run;
 use serde_json::{Value, json};
 use store::Store;
 
-use super::{Advice, Status, find_store, print_json};
-use crate::options::Global;
+use crate::arguments::Global;
+use crate::exit::{Advice, Status};
+use crate::loading::find_store;
 use crate::ui::{self, Table, count, duration};
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +47,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let (heading, stages) = told(&store, &history);
     remark(&history);
     if global.json {
-        return print_json(&json!({ "run": heading, "stages": stages }));
+        ui::print_json(&json!({ "run": heading, "stages": stages }))?;
+        return Ok(Status::Done);
     }
     print(&heading, &stages);
     Ok(Status::Done)
@@ -75,7 +77,8 @@ fn forgotten(global: &Global, store: &Store) -> Result<Status> {
         return Err(anyhow!("nothing has run in this store yet"));
     }
     if global.json {
-        return print_json(&json!({ "run": Value::Null, "stages": {} }));
+        ui::print_json(&json!({ "run": Value::Null, "stages": {} }))?;
+        return Ok(Status::Done);
     }
     let are = if results == 1 { "is" } else { "are" };
     ui::line(&format!("no run is on record any more; {} {are} in the store", count(results, "result")));
@@ -231,7 +234,8 @@ fn list(global: &Global, store: &Store, ids: &[String]) -> Result<Status> {
         rows.push(heading);
     }
     if global.json {
-        return print_json(&rows);
+        ui::print_json(&rows)?;
+        return Ok(Status::Done);
     }
     let mut table = Table::new(["run", "workflow", "state", "time"]);
     for row in rows {

@@ -8,7 +8,7 @@ use std::io::{Error, ErrorKind, IsTerminal, Result, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::options::Color;
+use crate::arguments::Color;
 
 /// A stream.
 struct Stream {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::commands::pieces::{Piece, Pieces};
+use crate::pieces::{Piece, Pieces};
 use crate::ui::{self, Sparkline, Table, count};
 
 /// Metrics that are drawn; a file with more is no curve of ours.

@@ -9,11 +9,11 @@ use engine::run;
 use serde_json::{Value, json};
 use store::{OutputRecord, Record, Store};
 
-use super::named::{Found, Look, NameArgs, Named, find, unfinished};
-use super::refusal::{Asked, not_fresh};
 use super::status::stage_state;
-use super::{Advice, Status, find_store, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, NameArgs};
+use crate::exit::{Advice, Status};
+use crate::loading::find_store;
+use crate::results::{Asked, Found, Look, Named, find, not_fresh, unfinished};
 use crate::ui::{self, Style, Table, bytes, duration};
 
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,8 @@ fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Re
         return Err(Advice::new(format!("`inputs.{name}` is not the same in every workflow{told}"), help).into());
     }
     if global.json {
-        return print_json(&json!({ "input": name, "version": version, "run": id, "workflow": workflow }));
+        ui::print_json(&json!({ "input": name, "version": version, "run": id, "workflow": workflow }))?;
+        return Ok(Status::Done);
     }
     ui::line(&format!("{} is {version}", ui::styled(name, Style::Strong)));
     ui::line(&format!("  in the newest run that read it, {id} of workflow {workflow}"));

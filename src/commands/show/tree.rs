@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 use store::{Digest, Member, Store};
 
-use crate::commands::pieces::{Piece, Pieces};
-use crate::commands::{Status, print_json};
-use crate::options::Global;
+use crate::arguments::Global;
+use crate::exit::Status;
+use crate::pieces::{Piece, Pieces};
 use crate::ui::{self, Table, bytes};
 
 /// The most of a safetensors header; the format's own limit.
@@ -19,7 +19,8 @@ const HEADER: u64 = 100_000_000;
 pub(super) fn show(global: &Global, store: &Store, digest: &Digest, rows: usize) -> Result<Status> {
     let tree = store.tree(digest)?;
     if global.json {
-        return print_json(&tree);
+        ui::print_json(&tree)?;
+        return Ok(Status::Done);
     }
     let mut table = Table::new(["file", "size", "digest"]);
     for member in &tree.members {

@@ -14,7 +14,7 @@ use crate::ui::{self, Progress};
 /// Events that wait to be shown, at most.
 const WAITING: usize = 4_096;
 
-/// Those whom a run is shown to.
+/// What a run is shown to: a terminal, or the reader of its JSON.
 pub(crate) struct Audience {
     speaker: Speaker,
     thread: JoinHandle<()>,
