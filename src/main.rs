@@ -13,6 +13,7 @@ mod results;
 mod running;
 mod saved_plan;
 mod ui;
+mod views;
 
 use std::process::ExitCode;
 

@@ -1,16 +1,14 @@
 //! Saved plans: `plan -o` writes one, and `apply` follows it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use engine::plan::{Plan, Row};
+use engine::plan::Plan;
 use engine::select::Selection;
 use engine::workflow::Workflow;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::{SelectionArgs, WorkflowArgs};
-use crate::ui;
 
 /// The version of saved plans.
 const FORMAT: u32 = 1;
@@ -55,33 +53,6 @@ impl SavedPlan {
     pub(crate) fn workflow_args(&self) -> WorkflowArgs {
         WorkflowArgs { file: self.file.clone(), sets: self.sets.clone(), device: self.device.clone() }
     }
-}
-
-/// Returns what a plan says otherwise than one that was made before, a line a stage.
-pub(crate) fn moved(before: &Plan, now: &Plan) -> Vec<String> {
-    let row = |plan: &Plan, stage: &str| plan.rows.iter().find(|row| row.stage == stage).cloned();
-    let said = |row: Option<Row>| {
-        row.map_or_else(
-            || "is not there".to_owned(),
-            |row| {
-                let why: Vec<String> = row.reasons.iter().map(ui::reason).collect();
-                format!(
-                    "{}{}",
-                    ui::status_word(row.status).trim(),
-                    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
-                )
-            },
-        )
-    };
-    let mut stages: Vec<&str> = before.rows.iter().chain(&now.rows).map(|row| row.stage.as_str()).collect();
-    let mut seen = BTreeSet::new();
-    stages.retain(|stage| seen.insert(*stage));
-    let differs = |stage: &&str| match (row(before, stage), row(now, stage)) {
-        (Some(before), Some(now)) => !before.agrees_with(&now),
-        _ => true,
-    };
-    let line = |stage: &str| format!("`{stage}`: was {}, is {}", said(row(before, stage)), said(row(now, stage)));
-    stages.into_iter().filter(differs).map(line).collect()
 }
 
 /// Saves a plan of a workflow that was loaded with `args`.

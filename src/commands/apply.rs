@@ -3,19 +3,20 @@
 use anyhow::{Context, Result};
 use engine::event::Event;
 use engine::options::Halt;
-use engine::plan;
+use engine::plan::{self, Row};
 use engine::schedule::{Summary, apply};
 use engine::workflow::Workflow;
 use store::Store;
 use tokio::sync::watch;
 
-use super::scores;
 use crate::arguments::{Global, MachineArgs, SelectionArgs, WorkflowArgs};
 use crate::exit::{EXIT_CODES, Status};
 use crate::loading::load_fetched;
 use crate::running::{Audience, explained, options, to_end};
-use crate::saved_plan::{SavedPlan, moved};
-use crate::ui;
+use crate::saved_plan::SavedPlan;
+use crate::ui::{self, reason, status_word};
+use crate::views::plan::{Moved, moved};
+use crate::views::scores::scores;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -46,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         let now = plan::plan(workflow, &store, &selection)?;
         let differences = moved(&saved.plan, &now);
         if !differences.is_empty() {
-            let list = differences.join("\n  ");
+            let list = differences.iter().map(difference).collect::<Vec<_>>().join("\n  ");
             let help = "look at what has changed, and make a new plan: `r1flow plan … -o FILE`";
             ui::error(&format!("the world has moved since the plan was made:\n  {list}"), Some(help));
             return Ok(Status::Refused);
@@ -61,12 +62,24 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     conclude(global, workflow, &store, &summary?.map_err(explained)?)
 }
 
+/// Returns how a stage's plan has changed, in a line.
+fn difference(moved: &Moved) -> String {
+    let said = |row: Option<&Row>| {
+        let Some(row) = row else { return "is not there".to_owned() };
+        let status = status_word(row.status).trim();
+        let why: Vec<String> = row.reasons.iter().map(reason).collect();
+        if why.is_empty() { status.to_owned() } else { format!("{status} ({})", why.join(", ")) }
+    };
+    format!("`{}`: was {}, is {}", moved.stage, said(moved.was), said(moved.is))
+}
+
 fn conclude(global: &Global, workflow: &Workflow, store: &Store, summary: &Summary) -> Result<Status> {
     if !global.json {
-        let table = scores::table(workflow, store, &summary.done).context("the final table cannot be made")?;
-        if let Some(table) = table {
+        let scores = scores(workflow, store, &summary.done).context("the final table cannot be made")?;
+        ui::note_unreadable(&scores);
+        if let Some(comparison) = scores.comparison() {
             ui::line("");
-            ui::table(&table);
+            ui::table(&ui::scores_table(&comparison));
         }
     }
     // Where a stage has failed that is what must be seen to, whatever was interrupted besides.

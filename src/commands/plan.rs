@@ -8,7 +8,6 @@ use engine::forecast::{Confidence, Forecast};
 use engine::plan::{self, Plan, Status as RowStatus};
 use engine::select::Selection;
 use engine::workflow::{Origin, StageName, Workflow};
-use serde_json::{Value, json};
 use store::Store;
 
 use crate::arguments::{Global, SelectionArgs, WorkflowArgs};
@@ -16,6 +15,7 @@ use crate::exit::Status;
 use crate::loading::{load_checked, no_stage};
 use crate::saved_plan::save;
 use crate::ui::{self, Style, bytes, count, duration, reason, status_word};
+use crate::views::plan::{Cost, cost, view};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         save(file, workflow, &args.workflow, selection, &plan)?;
     }
     if global.json {
-        ui::print_json(&with_inputs(&plan, workflow)?)?;
+        ui::print_json(&view(&plan, workflow))?;
         return Ok(Status::Done);
     }
     print(&plan);
@@ -74,20 +74,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::line(&format!("saved: `r1flow apply {}` runs this and nothing else", file.display()));
     }
     Ok(Status::Done)
-}
-
-/// Adds where inputs came from, which no fingerprint has in it.
-fn with_inputs(plan: &Plan, workflow: &Workflow) -> Result<Value> {
-    let mut told = serde_json::to_value(plan)?;
-    let inputs = workflow.hub_inputs().map(|(name, input)| {
-        let commit = input.fetched.as_ref().map(|fetched| &fetched.commit);
-        (name.to_owned(), json!({ "id": input.id.to_string(), "commit": commit }))
-    });
-    let inputs: serde_json::Map<_, _> = inputs.collect();
-    if !inputs.is_empty() {
-        told["inputs"] = Value::Object(inputs);
-    }
-    Ok(told)
 }
 
 fn print_inputs(workflow: &Workflow) {
@@ -143,21 +129,14 @@ fn summary(plan: &Plan) -> String {
     if plan.is_fresh() {
         return format!("{}: everything is fresh, nothing would run", plan.workflow);
     }
-    let number = |wanted: fn(&RowStatus) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
-    let must = number(|status| matches!(status, RowStatus::Dirty | RowStatus::Extend { .. }));
-    let may = number(|status| *status == RowStatus::Maybe);
-    let forecasts: Vec<&Forecast> = plan.rows.iter().filter_map(|row| row.forecast.as_deref()).collect();
-    let known: f64 = forecasts.iter().filter_map(|forecast| forecast.seconds).sum();
-    let unknown = forecasts.iter().filter(|forecast| forecast.seconds.is_none()).count();
-    let time = match (known > 0.0, unknown) {
+    let Cost { must, may, seconds, unknown, gpu_hours, bytes: size } = cost(plan);
+    let time = match (seconds > 0.0, unknown) {
         (false, _) => "time unknown".to_owned(),
-        (true, 0) => format!("at most {} of work by earlier runs", duration(known)),
-        (true, unknown) => format!("{} of work and {} of unknown length", duration(known), count(unknown, "stage")),
+        (true, 0) => format!("at most {} of work by earlier runs", duration(seconds)),
+        (true, unknown) => format!("{} of work and {} of unknown length", duration(seconds), count(unknown, "stage")),
     };
     let mut parts = vec![format!("{must} to run, {may} only if what they need changes"), time];
-    let hours: f64 = forecasts.iter().filter_map(|forecast| forecast.gpu_hours).sum();
-    parts.extend((hours > 0.0).then(|| format!("{hours:.2} GPU-hours")));
-    let size: u64 = forecasts.iter().filter_map(|forecast| forecast.bytes).sum();
+    parts.extend((gpu_hours > 0.0).then(|| format!("{gpu_hours:.2} GPU-hours")));
     parts.extend((size > 0).then(|| format!("{} to write", bytes(size))));
     format!("{}: {}", plan.workflow, parts.join("; "))
 }
