@@ -9,6 +9,7 @@ mod hub;
 mod loading;
 mod machine;
 mod pieces;
+mod reference;
 mod results;
 mod running;
 mod saved_plan;

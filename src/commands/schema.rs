@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use engine::schema::editor_schema;
 
-use super::kinds;
 use crate::arguments::Global;
 use crate::exit::Status;
 use crate::loading::load_kinds;
+use crate::reference::kinds;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
