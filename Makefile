@@ -52,12 +52,13 @@ lint: build check-generated
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-# The schema for editors and the reference of kinds come from the worker's own types.
+# The schema for editors and the reference of kinds come from the worker's own types, that of commands from clap's.
+GENERATED = --write workflows/schema.json --reference docs/kinds.md --cli docs/cli.md
 generate: build
-	$(R1FLOW) schema --write workflows/schema.json --reference docs/kinds.md
+	$(R1FLOW) schema $(GENERATED)
 
 check-generated: build
-	$(R1FLOW) schema --write workflows/schema.json --reference docs/kinds.md --check
+	$(R1FLOW) schema $(GENERATED) --check
 
 # Both programs side by side; the worker finds libtorch where it was built against.
 install: build

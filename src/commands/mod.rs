@@ -1,5 +1,5 @@
-//! The commands: a file each, with its `Args` and its `run`. No command uses another; what several need has a room of its
-//! own beside this folder.
+//! The commands: a file each, with its `Args` and its `run`. No command uses another; what several need has a room of
+//! its own beside this folder.
 
 mod apply;
 mod chaos;
@@ -19,7 +19,7 @@ mod status;
 mod verify;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::arguments::Global;
 use crate::exit::Status;
@@ -89,6 +89,6 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Chaos(args) => chaos::run(global, &args),
         Command::Gc(args) => gc::run(global, &args),
         Command::Doctor(args) => doctor::run(global, &args),
-        Command::Schema(args) => schema::run(global, &args),
+        Command::Schema(args) => schema::run(global, &args, Cli::command()),
     }
 }
