@@ -60,8 +60,15 @@ generate: build
 check-generated: build
 	$(R1FLOW) schema $(GENERATED) --check
 
-# Both programs side by side; the worker finds libtorch where it was built against.
+# Both programs side by side; the worker finds libtorch where it was built against. Man pages and completions lie where
+# systems look for those of packages.
+COMPLETIONS = $(addprefix $(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 install: build
 	install -d $(PREFIX)/bin
 	install -m 755 target/release/r1flow target/release/r1flow-worker $(PREFIX)/bin
+	$(R1FLOW) man $(PREFIX)/share/man/man1
+	install -d $(COMPLETIONS)
+	$(R1FLOW) completions bash >$(PREFIX)/share/bash-completion/completions/r1flow
+	$(R1FLOW) completions zsh >$(PREFIX)/share/zsh/site-functions/_r1flow
+	$(R1FLOW) completions fish >$(PREFIX)/share/fish/vendor_completions.d/r1flow.fish
 	@echo "installed in $(PREFIX)/bin; is that on your PATH?"

@@ -4,6 +4,7 @@
 mod apply;
 mod chaos;
 mod check;
+mod completions;
 mod doctor;
 mod explain;
 mod export;
@@ -11,6 +12,7 @@ mod fetch;
 mod gc;
 mod kinds;
 mod log;
+mod man;
 mod plan;
 mod schema;
 mod scores;
@@ -68,6 +70,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Print, check or write the JSON schema of workflow files, for editors.
     Schema(schema::Args),
+    /// Print the completions of a shell.
+    Completions(completions::Args),
+    /// Write man pages to a folder.
+    Man(man::Args),
 }
 
 /// Runs the command that the user named.
@@ -90,5 +96,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Gc(args) => gc::run(global, &args),
         Command::Doctor(args) => doctor::run(global, &args),
         Command::Schema(args) => schema::run(global, &args, Cli::command()),
+        Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
+        Command::Man(args) => man::run(&args, Cli::command()),
     }
 }

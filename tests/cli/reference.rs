@@ -1,4 +1,6 @@
-//! What is made of the command line itself: `docs/cli.md`.
+//! What is made of the command line itself: completions, man pages and `docs/cli.md`.
+
+use std::process::Command;
 
 use super::support::Sandbox;
 
@@ -12,6 +14,60 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
     let names: Vec<String> = names.map(str::to_owned).collect();
     assert!(names.len() > 15 && names.iter().any(|name| name == "apply"), "{help}");
     names
+}
+
+#[test]
+fn completions_know_every_command() {
+    let sandbox = Sandbox::new("");
+    for (shell, begins) in [("bash", "_r1flow()"), ("zsh", "#compdef r1flow"), ("fish", "#")] {
+        let script = sandbox.ok(&["completions", shell]);
+        assert!(script.starts_with(begins), "{shell}: {script}");
+        for name in commands(&sandbox) {
+            assert!(script.contains(&name), "{shell}: `{name}`");
+        }
+    }
+    assert_eq!(sandbox.run(&["completions", "tcsh"]).code, Some(2));
+}
+
+#[test]
+fn bash_takes_its_completions() {
+    let sandbox = Sandbox::new("");
+    sandbox.write("r1flow.bash", &sandbox.ok(&["completions", "bash"]));
+    let bash = |arguments: &[&str]| {
+        let output = Command::new("bash").args(arguments).current_dir(sandbox.root()).output().unwrap();
+        let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && complaints.is_empty(), "{arguments:?}: {complaints}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    bash(&["-n", "r1flow.bash"]);
+    let completed = |words: &str, last: &str| {
+        let count = words.split(' ').count() - 1;
+        let ask = format!(
+            "source r1flow.bash; COMP_WORDS=({words}); COMP_CWORD={count}; _r1flow r1flow '{last}' ''; echo \"${{COMPREPLY[@]}}\""
+        );
+        bash(&["--norc", "-c", &ask])
+    };
+    assert_eq!(completed("r1flow app", "app"), "apply\n");
+    assert_eq!(completed("r1flow apply --keep", "--keep"), "--keep-going\n");
+}
+
+#[test]
+fn a_man_page_for_every_command() {
+    let sandbox = Sandbox::new("");
+    let output = sandbox.run(&["man", "share/man1"]);
+    let names = commands(&sandbox);
+    let expected = format!("wrote {} pages to share/man1\n", names.len() + 1);
+    assert_eq!((output.code, output.stderr.as_str(), output.stdout.as_str()), (Some(0), expected.as_str(), ""));
+    let page = |name: &str| fs_err::read_to_string(sandbox.root().join("share/man1").join(name)).unwrap();
+    for name in &names {
+        let text = page(&format!("r1flow-{name}.1"));
+        assert!(text.contains(&format!(".TH r1flow-{name} 1")), "{text}");
+        assert!(text.contains(".SH SYNOPSIS") && text.contains(".SH OPTIONS"), "{text}");
+    }
+    assert!(page("r1flow.1").contains("r1flow\\-apply(1)"));
+    assert!(page("r1flow-apply.1").contains("Exit codes: 0 done"));
+    let count = fs_err::read_dir(sandbox.root().join("share/man1")).unwrap().count();
+    assert_eq!(count, names.len() + 1);
 }
 
 #[test]
