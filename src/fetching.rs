@@ -12,8 +12,8 @@ use crate::arguments::Global;
 use crate::diagnostic;
 use crate::hub::{self, Outcome, Settings, Trouble};
 
-/// Fetches those of a workflow's inputs in `read` that are not here. If one cannot be fetched, that is shown, and `loaded`
-/// has no workflow any more.
+/// Fetches those of a workflow's inputs in `read` that are not here. If one cannot be fetched, that is shown, and
+/// `loaded` has no workflow any more.
 pub(crate) fn fetch_missing(global: &Global, loaded: &mut Loaded, read: &BTreeSet<String>) -> Result<()> {
     let Some(workflow) = &loaded.workflow else { bail!("a workflow with mistakes reads nothing") };
     let is_missing = |(name, input): &(&str, &HubInput)| input.fetched.is_none() && read.contains(*name);

@@ -59,8 +59,8 @@ pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Opti
     Ok(load_from(global, args, &global.store)?.workflow.map(|workflow| kept(workflow, args)))
 }
 
-/// Loads a workflow and asks the worker about the stages that `select` names. Mistakes of either sort are shown, and then
-/// nothing is returned.
+/// Loads a workflow and asks the worker about the stages that `select` names. Mistakes of either sort are shown, and
+/// then nothing is returned.
 pub(crate) fn load_checked(
     global: &Global,
     args: &WorkflowArgs,

@@ -157,8 +157,8 @@ fn beside(store: &Path) -> Result<Made> {
     Ok(Made::folder(store.with_file_name(name))?)
 }
 
-/// Runs for a while, kills, and waits until no process is left; returns the kinds that were running. A run that ends before its
-/// time begins anew from nothing.
+/// Runs for a while, kills, and waits until no process is left; returns the kinds that were running. A run that ends
+/// before its time begins anew from nothing.
 fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victim: Victim) -> Result<Vec<String>> {
     let mut engine = start(global, args, store.path())?;
     let deadline = Instant::now() + delay;

@@ -1,5 +1,5 @@
-//! `r1flow explain`: the documents that decided a stage's last outputs, and what changed between them; of two stages, how
-//! they differ.
+//! `r1flow explain`: the documents that decided a stage's last outputs, and what changed between them; of two stages,
+//! how they differ.
 
 use anyhow::Result;
 use engine::dirty::diff;
@@ -65,8 +65,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Returns the results that a stage went through in its workflow, oldest first, and now: as the runs tell, or where those
-/// are gone, in the journal's order.
+/// Returns the results that a stage went through in its workflow, oldest first, and now: as the runs tell, or where
+/// those are gone, in the journal's order.
 fn past(store: &Store, named: &Named, now: Record) -> Result<Vec<Record>> {
     let Some(source) = &named.source else { return Ok(vec![now]) };
     let mut records = Vec::new();

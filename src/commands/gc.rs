@@ -1,8 +1,8 @@
 //! `r1flow gc`: gives back the disk that nothing refers to any more.
 //!
 //! What a record refers to stays, for an edit that is taken back finds its results there, unless the user names the
-//! workflows that alone are still of use. What training needs to go on stays, too, unless the user wants fewer checkpoints
-//! of each trajectory.
+//! workflows that alone are still of use. What training needs to go on stays, too, unless the user wants fewer
+//! checkpoints of each trajectory.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ pub(crate) struct Args {
     /// Remove all but the newest N checkpoints of each training run as well.
     #[arg(long, value_name = "N")]
     keep_checkpoints: Option<NonZeroUsize>,
-    /// Keep only what this workflow reaches as it stands (repeatable): results of earlier edits go, and of other workflows.
+    /// Keep only what this workflow reaches as it stands (repeatable): results of earlier edits go, and of other
+    /// workflows.
     #[arg(long, value_name = "FILE")]
     only: Vec<PathBuf>,
     /// Where the tensors of those workflows live; what was computed elsewhere goes.

@@ -1,4 +1,5 @@
-//! `r1flow show`: looks inside a stage, one of its outputs, or a digest. What is damaged is told of, and the rest shown.
+//! `r1flow show`: looks inside a stage, one of its outputs, or a digest. What is damaged is told of, and the rest
+//! shown.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -46,7 +46,8 @@ pub(crate) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     Ok(Advice::new(message, ways.join("; ")).into())
 }
 
-/// Returns what a workflow's last run was made with, if that gives a result of the stage and is not what has been asked.
+/// Returns what a workflow's last run was made with, if that gives a result of the stage and is not what has been
+/// asked.
 fn last_with_result(look: &Look, path: &Path, file: &str, stage: &str) -> Result<Option<Source>> {
     let told = look.store.records_of_stage(stage)?;
     let told = told.into_iter().map(|record| record.source).filter(|source| source.file == file);

@@ -53,8 +53,8 @@ pub(super) fn standpoint(look: &Look, file: &Path, name: &str) -> Result<Standpo
     Ok(Standpoint::Stands(Box::new(found.unwrap_or_else(|| standings.swap_remove(0)))))
 }
 
-/// Returns the devices on which a workflow may have made a stage, one for each backend, and the last of them. What computes
-/// is no matter of the file: where it has been said once only, that is meant.
+/// Returns the devices on which a workflow may have made a stage, one for each backend, and the last of them. What
+/// computes is no matter of the file: where it has been said once only, that is meant.
 fn devices(look: &Look, file: &Path, stage: &str) -> Result<(Vec<String>, String)> {
     if let Some(device) = &look.args.device {
         return Ok((vec![device.clone()], device.clone()));

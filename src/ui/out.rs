@@ -1,7 +1,7 @@
 //! The two streams: what can be said of each, and what happens when one takes no more.
 //!
-//! A reader that leaves early (`| head`) is satisfied, and nothing more is written. Any other refusal, such as that of a
-//! full disk, is remembered for the end: see [`trouble`]. A failing stderr cannot be reported anywhere.
+//! A reader that leaves early (`| head`) is satisfied, and nothing more is written. Any other refusal, such as that of
+//! a full disk, is remembered for the end: see [`trouble`]. A failing stderr cannot be reported anywhere.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, IsTerminal, Result, Write};
