@@ -1,8 +1,8 @@
-//! Shows what happens in a run, in a thread of its own: a terminal that stands still, or a reader that does not read, holds up
-//! neither the stages nor Ctrl-C.
+//! Shows what happens in a run, in a thread of its own: a terminal that stands still, or a reader that does not read,
+//! holds up neither the stages nor Ctrl-C.
 //!
-//! What waits to be shown is bounded. Of progress that comes faster than it can be shown some is left out; all else is shown.
-//! The thread takes all that waits at once: ten thousand fresh stages must not wake it ten thousand times.
+//! What waits to be shown is bounded. Of progress that comes faster than it can be shown some is left out; all else is
+//! shown. The thread takes all that waits at once: ten thousand fresh stages must not wake it ten thousand times.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use crate::ui::{self, Progress};
 /// Events that wait to be shown, at most.
 const WAITING: usize = 4_096;
 
-/// Those whom a run is shown to.
+/// What a run is shown to: a terminal, or the reader of its JSON.
 pub(crate) struct Audience {
     speaker: Speaker,
     thread: JoinHandle<()>,

@@ -6,9 +6,9 @@
 //! | HUP | a terminal that goes, ssh that is lost | a checkpoint and the end, however often it comes |
 //! | USR1, USR2 | a batch system some time before the end (`--signal`) | the same |
 //!
-//! A terminal that goes sends HUP twice, with CONT or TERM beside it, and a batch system sends USR1 and then TERM: neither must
-//! cost the checkpoint, so only INT and TERM count towards the end at once. HUP stays ignored where it was when the program
-//! began (`nohup`).
+//! A terminal that goes sends HUP twice, with CONT or TERM beside it, and a batch system sends USR1 and then TERM:
+//! neither must cost the checkpoint, so only INT and TERM count towards the end at once. HUP stays ignored where it was
+//! when the program began (`nohup`).
 
 use std::future::pending;
 

@@ -10,41 +10,20 @@ use engine::run;
 use serde_json::Value;
 use store::{Record, Source};
 
-use super::named::{Look, Named, Standpoint, last_run, stands};
-use super::plan::reason;
-use super::{Advice, omitted};
-use crate::ui;
+use super::look::{Look, Named};
+use super::standpoint::{Standpoint, last_run, stands};
+use super::typed::{typed_file, typed_sets, typed_source};
+use crate::exit::Advice;
+use crate::loading::omitted;
+use crate::ui::{self, reason};
 
 /// Results that are listed.
 const LISTED: usize = 5;
 /// Differences that are told of one result.
 const TOLD: usize = 3;
 
-/// The words of the user, to say them again with others in their place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
-    /// The command.
-    pub(crate) command: &'a str,
-    /// What follows the name.
-    pub(crate) tail: &'a str,
-    /// The name.
-    pub(crate) what: &'a str,
-}
-
-impl Asked<'_> {
-    fn again(&self, what: &str, more: &str) -> String {
-        format!("`r1flow {} {}{}{more}`", self.command, typed(what), self.tail)
-    }
-
-    /// The name with a digest in the place of its stage.
-    fn with_digest(&self, stage: &str, record: &Record) -> String {
-        let output = self.what.strip_prefix(stage).unwrap_or_default();
-        format!("b3:{}{output}", record.fingerprint.short())
-    }
-}
-
 /// The stage is not what the file says now.
-pub(super) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
+pub(crate) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     let Source { file, sets, device } = named.source.clone().unwrap_or_default();
     let path = run::file_path(look.store, &file);
     let (shown, stage) = (typed_file(&path), &named.stage);
@@ -67,7 +46,8 @@ pub(super) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     Ok(Advice::new(message, ways.join("; ")).into())
 }
 
-/// Returns what a workflow's last run was made with, if that gives a result of the stage and is not what has been asked.
+/// Returns what a workflow's last run was made with, if that gives a result of the stage and is not what has been
+/// asked.
 fn last_with_result(look: &Look, path: &Path, file: &str, stage: &str) -> Result<Option<Source>> {
     let told = look.store.records_of_stage(stage)?;
     let told = told.into_iter().map(|record| record.source).filter(|source| source.file == file);
@@ -192,42 +172,4 @@ fn listed(results: &[(Record, String)]) -> String {
         lines.extend(["\n  and ", &ui::count(results.len() - LISTED, "result"), " before"]);
     }
     lines
-}
-
-/// Returns a file as it can be typed here.
-pub(super) fn typed_file(path: &Path) -> String {
-    typed(&ui::short_path(path))
-}
-
-/// Returns `--set` arguments as they can be typed.
-pub(super) fn typed_sets(sets: &[String]) -> String {
-    sets.iter().flat_map(|set| [" --set ".to_owned(), typed(set)]).collect()
-}
-
-fn typed_source(source: &Source) -> String {
-    let device = Some(source.device.as_str()).filter(|device| !matches!(*device, "" | "cpu"));
-    let device = device.map_or_else(String::new, |device| format!(" --device {}", typed(device)));
-    format!("{}{device}", typed_sets(&source.sets))
-}
-
-/// Returns a word as a shell takes it.
-fn typed(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%~".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_can_be_typed() {
-        for (word, expected) in [("a.steps=80", "a.steps=80"), ("a.text=it's", r"'a.text=it'\''s'"), ("", "''")] {
-            assert_eq!(typed(word), expected);
-        }
-    }
 }
