@@ -57,17 +57,25 @@ lint: build check-generated
 habits:
 	scripts/habits
 
-# The schema for editors and the reference of kinds come from the worker's own types.
+# The schema for editors and the reference of kinds come from the worker's own types, that of commands from clap's.
+GENERATED = --write workflows/schema.json --reference docs/kinds.md --cli docs/cli.md
 generate: build
-	$(R1FLOW) schema --write workflows/schema.json --reference docs/kinds.md
+	$(R1FLOW) schema $(GENERATED)
 
 check-generated: build
-	$(R1FLOW) schema --write workflows/schema.json --reference docs/kinds.md --check
+	$(R1FLOW) schema $(GENERATED) --check
 
-# Both programs side by side; the worker finds libtorch where it was built against.
+# Both programs side by side; the worker finds libtorch where it was built against. Man pages and completions lie where
+# systems look for those of packages.
+COMPLETIONS = $(addprefix $(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 install: build
 	install -d $(PREFIX)/bin
 	install -m 755 target/release/r1flow target/release/r1flow-worker $(PREFIX)/bin
+	$(R1FLOW) man $(PREFIX)/share/man/man1
+	install -d $(COMPLETIONS)
+	$(R1FLOW) completions bash >$(PREFIX)/share/bash-completion/completions/r1flow
+	$(R1FLOW) completions zsh >$(PREFIX)/share/zsh/site-functions/_r1flow
+	$(R1FLOW) completions fish >$(PREFIX)/share/fish/vendor_completions.d/r1flow.fish
 	@echo "installed in $(PREFIX)/bin; is that on your PATH?"
 
 # `pip install dist/r1flow-*.whl` (docs/install.md). Its worker, which suits only a Python environment, is left in

@@ -3,7 +3,7 @@
 //!     cargo bench -p r1flow-lm --bench load [-- GIB]          size of the file, 3 unless given
 //!
 //! Writes a model of random weights in single precision to a temporary folder, then loads it in processes of their own, in
-//! turns: as it is, and as brain floats. Loading ends when every weight has been read once more, from where it will be used.
+//! turns: as it is, and as bf16. Loading ends when every weight has been read once more, from where it will be used.
 //! The file has just been written, so it comes from the page cache if memory allows.
 
 use std::error::Error;

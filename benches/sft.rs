@@ -12,7 +12,7 @@ mod beside;
 use std::path::Path;
 
 use beside::{Failure, MEDIUM, SMALL, TINY, cells, say, serve, take_turns};
-use lm::{AdamW, AdamWOptions, Config, Kind, Model, Options, Rows, Shape, Tensor, clip_grad_norm, head, zero_grad};
+use lm::{AdamW, AdamWOptions, Config, Kind, Model, Options, Rows, Shape, clip_grad_norm, head, zero_grad};
 
 struct Case {
     name: &'static str,
@@ -80,13 +80,12 @@ fn take_steps(dir: &Path, dtype: &str, threads: usize, num_rows: usize, length: 
     let row = |i: i64| (0..length).map(|t| (i * 31 + t * t * 7 + 3) % vocabulary).collect::<Vec<_>>();
     let rows = Rows::pack((0..num_rows as i64).map(row));
     let predictions = rows.predictions();
-    let positions = Tensor::from_slice(&predictions.positions);
-    let targets = Tensor::from_slice(&predictions.targets);
+    let (positions, targets) = predictions.to_device(device);
     let scale = 1.0 / predictions.targets.len() as f64;
     let mut optimiser = AdamW::new(model.parameters(), AdamWOptions::default());
     serve(|| {
         let hidden = model.hidden(&rows).index_select(0, &positions);
-        head::backward(&model, &hidden, &targets, 1.0, 4096, |logps, _| -logps.sum(Kind::Float) * scale);
+        head::backward(&model, &hidden, &targets, 1.0, head::CHUNK, |logps, _| -logps.sum(Kind::Float) * scale);
         clip_grad_norm(model.parameters(), 1.0)?;
         optimiser.step(1e-4)?;
         Ok(zero_grad(model.parameters())?)

@@ -10,7 +10,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lm::{Kind, Model, Options, Request, Rows, Sampling, Tensor, generate, head, no_grad_guard};
+use lm::{Kind, Model, Options, Request, Rows, Sampling, generate, head, no_grad_guard};
 use serde_json::{Value, json};
 
 /// Hidden states that meet the vocabulary at a time.
@@ -93,10 +93,9 @@ fn logprobs(model: &Model, ids: &[i64]) -> Vec<f32> {
     if predictions.targets.is_empty() {
         return Vec::new();
     }
-    let device = model.device();
-    let at = |values: &[i64]| Tensor::from_slice(values).to_device(device);
-    let hidden_nd = model.hidden(&rows).index_select(0, &at(&predictions.positions));
-    let logprobs = head::logprobs(model, &hidden_nd, &at(&predictions.targets), 1.0, HEAD_CHUNK);
+    let (positions, targets) = predictions.to_device(model.device());
+    let hidden_nd = model.hidden(&rows).index_select(0, &positions);
+    let logprobs = head::logprobs(model, &hidden_nd, &targets, 1.0, HEAD_CHUNK);
     Vec::try_from(logprobs.to_kind(Kind::Float).to_device(lm::Device::Cpu)).expect("one number a token")
 }
 

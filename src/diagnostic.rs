@@ -4,7 +4,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use engine::workflow::Loaded;
 use serde_json::json;
 
-use crate::options::Global;
+use crate::arguments::Global;
 use crate::ui;
 
 /// Shows every mistake of a file.

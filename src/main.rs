@@ -1,17 +1,27 @@
 //! The command line of r1flow: parse, dispatch, exit code.
 
+mod arguments;
 mod commands;
 mod diagnostic;
+mod exit;
+mod fetching;
 mod hub;
+mod loading;
 mod machine;
-mod options;
+mod pieces;
+mod reference;
+mod results;
+mod running;
+mod saved_plan;
 mod ui;
+mod views;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::{Advice, Cli, Status};
+use commands::Cli;
+use exit::{Advice, Status};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
@@ -30,7 +40,7 @@ fn main() -> ExitCode {
     ExitCode::from(printed(match status {
         Ok(Ok(status)) => status.code(),
         Ok(Err(error)) => {
-            let help = error.downcast_ref::<Advice>().and_then(|advice| advice.help.as_deref());
+            let help = error.downcast_ref::<Advice>().map(|advice| advice.help.as_str());
             ui::error(&format!("{error:#}"), help);
             Status::Refused.code()
         }
@@ -38,7 +48,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Returns the exit code of a command whose result may have got lost on its way: a result that could not be written is not done.
+/// Returns the exit code of a command, for which a result that could not be written is not done.
 fn printed(code: u8) -> u8 {
     let Some(reason) = ui::trouble() else { return code };
     ui::error(

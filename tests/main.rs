@@ -27,6 +27,7 @@ mod cli {
     mod plan;
     #[cfg(feature = "worker")]
     mod r1;
+    mod reference;
     mod resume;
     mod select;
     mod signals;

@@ -1,7 +1,7 @@
 //! Mistakes that only a worker can see: keys that contradict each other, or what this kind makes of them.
 //!
 //! A stage that cannot run must not be found out after hours of work before it, so the worker is asked about every stage that
-//! is not fresh before the first one starts. It may take a start of the worker, which is why nobody asks where all is fresh.
+//! is not fresh before the first one starts. Skipped where all is fresh: it may start a worker process.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

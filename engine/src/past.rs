@@ -19,7 +19,7 @@ use crate::workflow::{Reference, StageName, Target, Workflow};
 pub struct Reach {
     /// Records of its stages, checkpoints that they can be continued from, rows that need not be sampled again.
     pub alive: Alive,
-    /// Stages that are not fresh: what they will need nobody knows.
+    /// Stages that are not fresh: what they will need is unknown.
     pub stale: Vec<StageName>,
 }
 

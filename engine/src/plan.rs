@@ -240,7 +240,7 @@ impl Planner<'_> {
                 Some(from) => Status::Extend { from, to: action.extent() },
                 None => Status::Dirty,
             },
-            // With these keys it has run before, if not the last time: on what comes out above, perhaps.
+            // It has run with these parameters before; whether it is fresh depends on its upstream outputs.
             None if !is_forced && memory.has_run_with(store, &action)? => Status::Maybe,
             None => Status::Dirty,
         };
@@ -275,7 +275,7 @@ impl Planner<'_> {
         names
     }
 
-    /// Returns the ids of inputs whose content nobody knows yet.
+    /// Returns the ids of inputs whose content is not known yet.
     fn unfetched(&self, stage: &StageDecl) -> BTreeSet<String> {
         let missing = stage.references.iter().filter_map(|reference| match &reference.target {
             Target::Input(name) => self.workflow.inputs[name].unfetched(),

@@ -1,4 +1,5 @@
-//! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin. Asked for `gpus` it tells what it finds.
+//! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin. Asked for `gpus` it tells what
+//! it finds.
 
 fn main() -> std::process::ExitCode {
     // Its stderr is the stage's log.

@@ -1,6 +1,6 @@
 //! `r1flow chaos`: kills engine, worker or both at random moments, resumes, and compares with an unbroken run.
 //!
-//! It is a test that anybody may run on a workflow and a machine of their own before trusting them with weeks of work.
+//! It is a test to run on a workflow and a machine of their own before trusting them with weeks of work.
 //! Everything happens in two stores of its own, beside the usual one.
 
 use std::collections::BTreeMap;
@@ -15,9 +15,10 @@ use engine::history;
 use serde_json::json;
 use store::{Digest, Made, Store};
 
-use super::scores::fresh_records;
-use super::{Status, WorkflowArgs, load_from, load_workflow, print_json, worker};
-use crate::options::Global;
+use crate::arguments::{Global, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::{load_from, load_workflow, worker};
+use crate::results::fresh_records;
 use crate::ui::{self, Style, count};
 
 /// How long a process may take to die.
@@ -107,7 +108,7 @@ fn report(
 ) -> Result<()> {
     if global.json {
         let told = json!({ "kills": args.kills, "running": struck, "outputs": expected.len(), "differing": differing });
-        print_json(&told)?;
+        ui::print_json(&told)?;
     } else if differing.is_empty() {
         let outputs = count(expected.len(), "output");
         ui::line(&format!(
@@ -156,8 +157,8 @@ fn beside(store: &Path) -> Result<Made> {
     Ok(Made::folder(store.with_file_name(name))?)
 }
 
-/// Runs for a while, kills, and waits until nobody is left; returns the kinds that were running. A run that ends before its
-/// time begins anew from nothing.
+/// Runs for a while, kills, and waits until no process is left; returns the kinds that were running. A run that ends
+/// before its time begins anew from nothing.
 fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victim: Victim) -> Result<Vec<String>> {
     let mut engine = start(global, args, store.path())?;
     let deadline = Instant::now() + delay;
@@ -227,7 +228,7 @@ fn is_keeper(pid: u32) -> bool {
     arguments.split(|byte| *byte == 0).any(|argument| argument == KEEPER.as_bytes())
 }
 
-/// One that is dead and waits for somebody to notice does not run.
+/// Returns whether a process runs; one that is dead and not yet waited for does not.
 fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }

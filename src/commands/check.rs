@@ -3,8 +3,9 @@
 use anyhow::Result;
 use engine::workflow::Workflow;
 
-use super::{Status, WorkflowArgs, load_checked, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::load_checked;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -18,9 +19,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(workflow) = load_checked(global, &args.workflow, all)? else { return Ok(Status::Refused) };
     let (stages, edges) = (workflow.graph.node_count(), workflow.graph.edge_count());
     if global.json {
-        return print_json(
+        ui::print_json(
             &serde_json::json!({ "workflow": workflow.name, "stages": stages, "edges": edges, "mistakes": [] }),
-        );
+        )?;
+        return Ok(Status::Done);
     }
     ui::line(&format!("{}: {}, {}, no mistakes", workflow.name, ui::count(stages, "stage"), ui::count(edges, "edge")));
     Ok(Status::Done)

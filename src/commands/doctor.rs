@@ -6,10 +6,11 @@ use anyhow::Result;
 use serde_json::json;
 use store::Store;
 
-use super::{Status, load_kinds, print_json, worker};
+use crate::arguments::Global;
+use crate::exit::Status;
 use crate::hub::Settings;
+use crate::loading::{load_kinds, worker};
 use crate::machine;
-use crate::options::Global;
 use crate::ui::{self, Style, bytes};
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
         let all = findings.iter().map(|finding| {
             (finding.name.to_owned(), json!({ "ok": finding.is_well, "found": finding.found, "help": finding.help }))
         });
-        print_json(&all.collect::<serde_json::Map<_, _>>())?;
+        ui::print_json(&all.collect::<serde_json::Map<_, _>>())?;
     } else {
         for finding in &findings {
             let mark = if finding.is_well { ui::styled("ok  ", Style::Good) } else { ui::styled("miss", Style::Bad) };
@@ -146,7 +147,7 @@ fn disk(store: &Path) -> Finding {
     }
 }
 
-/// Asks nobody: whether the hub answers is seen when something is fetched.
+/// Does not ask the hub: whether it answers is seen when something is fetched.
 fn hub() -> Finding {
     let Settings { cache, endpoint, token, is_offline, .. } = Settings::from_env();
     let token = if token.is_some() { "a token" } else { "no token" };

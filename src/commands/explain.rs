@@ -1,5 +1,5 @@
-//! `r1flow explain`: the documents that decided a stage's last outputs, and what changed between them; of two stages, how
-//! they differ.
+//! `r1flow explain`: the documents that decided a stage's last outputs, and what changed between them; of two stages,
+//! how they differ.
 
 use anyhow::Result;
 use engine::dirty::diff;
@@ -7,12 +7,11 @@ use engine::history;
 use serde_json::{Value, json};
 use store::{Record, Store};
 
-use super::named::{Look, NameArgs, Named, stage};
-use super::plan::reason;
-use super::refusal::{Asked, not_fresh};
-use super::{Status, find_store, omitted, print_json};
-use crate::options::Global;
-use crate::ui::{self, Style, duration};
+use crate::arguments::{Global, NameArgs};
+use crate::exit::Status;
+use crate::loading::{find_store, omitted};
+use crate::results::{Asked, Look, Named, not_fresh, stage};
+use crate::ui::{self, Style, duration, reason};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -47,7 +46,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let records = past(&store, &named, record)?;
     if global.json {
         let actions: Vec<Value> = records.iter().map(action).collect::<Result<_>>()?;
-        return print_json(&json!({ "stage": args.stage, "actions": actions }));
+        ui::print_json(&json!({ "stage": args.stage, "actions": actions }))?;
+        return Ok(Status::Done);
     }
     let omitted = omitted(global, &now);
     ui::line(&format!("{} is decided by", ui::styled(&args.stage, Style::Strong)));
@@ -65,8 +65,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Returns the results that a stage went through in its workflow, oldest first, and now: as the runs tell, or where those
-/// are gone, in the journal's order.
+/// Returns the results that a stage went through in its workflow, oldest first, and now: as the runs tell, or where
+/// those are gone, in the journal's order.
 fn past(store: &Store, named: &Named, now: Record) -> Result<Vec<Record>> {
     let Some(source) = &named.source else { return Ok(vec![now]) };
     let mut records = Vec::new();
@@ -90,7 +90,8 @@ fn past(store: &Store, named: &Named, now: Record) -> Result<Vec<Record>> {
 fn compare(global: &Global, (one, first): (&str, &Value), (two, second): (&str, &Value)) -> Result<Status> {
     let reasons = diff(first, second, &omitted(global, first));
     if global.json {
-        return print_json(&json!({ "stages": [one, two], "differences": reasons }));
+        ui::print_json(&json!({ "stages": [one, two], "differences": reasons }))?;
+        return Ok(Status::Done);
     }
     if reasons.is_empty() {
         ui::line(&format!("{one} and {two} are one action: what one makes the other takes"));

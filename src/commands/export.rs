@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::named::{Found, Look, NameArgs, find};
-use super::refusal::{Asked, not_fresh, typed_file};
-use super::{Status, find_store, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, NameArgs};
+use crate::exit::Status;
+use crate::loading::find_store;
+use crate::results::{Asked, Found, Look, find, not_fresh, typed_file};
 use crate::ui::{self, bytes};
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     store.export(&digest, &args.dir)?;
     let tree = store.tree(&digest)?;
     if global.json {
-        return print_json(&serde_json::json!({ "digest": digest, "dir": args.dir, "files": tree.members.len() }));
+        ui::print_json(&serde_json::json!({ "digest": digest, "dir": args.dir, "files": tree.members.len() }))?;
+        return Ok(Status::Done);
     }
     ui::line(&format!("{}: {}, {}", args.dir.display(), ui::count(tree.members.len(), "file"), bytes(tree.bytes())));
     Ok(Status::Done)

@@ -1,8 +1,8 @@
 //! `r1flow gc`: gives back the disk that nothing refers to any more.
 //!
 //! What a record refers to stays, for an edit that is taken back finds its results there, unless the user names the
-//! workflows that alone are still of use. What training needs to go on stays, too, unless the user wants fewer checkpoints
-//! of each trajectory.
+//! workflows that alone are still of use. What training needs to go on stays, too, unless the user wants fewer
+//! checkpoints of each trajectory.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use engine::past::reach;
 use engine::workflow::StageName;
 use store::{Alive, Keep, Store};
 
-use super::{Status, WorkflowArgs, find_store, load_workflow, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::{find_store, load_workflow};
 use crate::ui::{self, count};
 
 /// Stages that are named where they are many.
@@ -28,7 +29,8 @@ pub(crate) struct Args {
     /// Remove all but the newest N checkpoints of each training run as well.
     #[arg(long, value_name = "N")]
     keep_checkpoints: Option<NonZeroUsize>,
-    /// Keep only what this workflow reaches as it stands (repeatable): results of earlier edits go, and of other workflows.
+    /// Keep only what this workflow reaches as it stands (repeatable): results of earlier edits go, and of other
+    /// workflows.
     #[arg(long, value_name = "FILE")]
     only: Vec<PathBuf>,
     /// Where the tensors of those workflows live; what was computed elsewhere goes.
@@ -48,7 +50,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     let collected = if args.dry_run { store.would_collect(&keep)? } else { store.collect(&keep)? };
     if global.json {
-        return print_json(&collected);
+        ui::print_json(&collected)?;
+        return Ok(Status::Done);
     }
     let verb = if args.dry_run { "would remove" } else { "removed" };
     let (checkpoints, objects) = (count(collected.checkpoints, "checkpoint"), count(collected.objects, "object"));

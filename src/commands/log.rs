@@ -13,13 +13,13 @@ use engine::run;
 use serde_json::json;
 use store::{Record, Store};
 
-use super::named::{Look, NameArgs, Named, last_attempt, stage, unfinished};
-use super::pieces::{LONGEST, Piece, Pieces};
-use super::refusal::{Asked, not_fresh};
-use super::status::is_running;
-use super::{Status, find_store};
-use crate::options::Global;
+use crate::arguments::{Global, NameArgs};
+use crate::exit::Status;
+use crate::loading::find_store;
+use crate::pieces::{LONGEST, Piece, Pieces};
+use crate::results::{Asked, Look, Named, last_attempt, not_fresh, stage, unfinished};
 use crate::ui;
+use crate::views::runs::is_running;
 
 /// Bytes that are printed at once.
 const AT_ONCE: usize = 1 << 16;

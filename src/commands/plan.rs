@@ -1,25 +1,21 @@
 //! `r1flow plan`: what an `apply` would run, why, and at what cost; `-o` saves it for `apply` to follow.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use engine::dirty::DirtyReason;
 use engine::forecast::{Confidence, Forecast};
-use engine::plan::{self, Plan, Row, Status as RowStatus};
+use engine::plan::{self, Plan, Status as RowStatus};
 use engine::select::Selection;
 use engine::workflow::{Origin, StageName, Workflow};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use store::Store;
 
-use super::{SelectionArgs, Status, WorkflowArgs, load_checked, named, print_json};
-use crate::options::Global;
-use crate::ui::{self, Style, bytes, count, duration};
-
-/// The version of saved plans.
-const FORMAT: u32 = 1;
-/// A saved plan of a hundred thousand stages is smaller.
-const PLAN_BYTES: u64 = 256 << 20;
+use crate::arguments::{Global, SelectionArgs, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::{load_checked, no_stage};
+use crate::saved_plan::save;
+use crate::ui::{self, Style, bytes, count, duration, reason, status_word};
+use crate::views::plan::{Cost, cost, view};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -32,78 +28,11 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
-/// A plan with what it was made of.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct SavedPlan {
-    r1flow_plan: u32,
-    /// The workflow file, absolute.
-    file: PathBuf,
-    sets: Vec<String>,
-    device: String,
-    pub(crate) selection: Selection,
-    pub(crate) plan: Plan,
-}
-
-impl SavedPlan {
-    /// Reads a saved plan, if that is what the user named and not a workflow.
-    pub(crate) fn read(args: &WorkflowArgs, selection: &SelectionArgs) -> Result<Option<Self>> {
-        // No workflow begins with a brace; a file that is not there is told of where workflows are loaded.
-        let text = outside::read_text(&args.file, PLAN_BYTES, "").unwrap_or_default();
-        if !text.trim_start().starts_with('{') {
-            return Ok(None);
-        }
-        let name = args.file.display();
-        let saved: Self = serde_json::from_str(&text).with_context(|| format!("`{name}` is no saved plan"))?;
-        if saved.r1flow_plan != FORMAT {
-            bail!(
-                "`{name}` is a plan of format {}, this program reads format {FORMAT}: make it again",
-                saved.r1flow_plan
-            );
-        }
-        if !args.sets.is_empty() || args.device != "cpu" || selection.selection() != Selection::default() {
-            bail!("`{name}` says what to run and how: leave out `--set`, `--device` and names of stages");
-        }
-        Ok(Some(saved))
-    }
-
-    pub(crate) fn workflow_args(&self) -> WorkflowArgs {
-        WorkflowArgs { file: self.file.clone(), sets: self.sets.clone(), device: self.device.clone() }
-    }
-}
-
-/// Returns what a plan says otherwise than one that was made before, a line a stage.
-pub(crate) fn moved(before: &Plan, now: &Plan) -> Vec<String> {
-    let row = |plan: &Plan, stage: &str| plan.rows.iter().find(|row| row.stage == stage).cloned();
-    let said = |row: Option<Row>| {
-        row.map_or_else(
-            || "is not there".to_owned(),
-            |row| {
-                let why: Vec<String> = row.reasons.iter().map(reason).collect();
-                format!(
-                    "{}{}",
-                    word(row.status).trim(),
-                    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
-                )
-            },
-        )
-    };
-    let mut stages: Vec<&str> = before.rows.iter().chain(&now.rows).map(|row| row.stage.as_str()).collect();
-    let mut seen = std::collections::BTreeSet::new();
-    stages.retain(|stage| seen.insert(*stage));
-    let differs = |stage: &&str| match (row(before, stage), row(now, stage)) {
-        (Some(before), Some(now)) => !before.agrees_with(&now),
-        _ => true,
-    };
-    let line = |stage: &str| format!("`{stage}`: was {}, is {}", said(row(before, stage)), said(row(now, stage)));
-    stages.into_iter().filter(differs).map(line).collect()
-}
-
 fn make(global: &Global, workflow: &Workflow, selection: &Selection) -> Result<Plan> {
     // A plan writes nothing that matters, but it needs a place to look.
     let store = Store::open(&global.store)?;
     match plan::plan(workflow, &store, selection) {
-        Err(plan::Error::NoStage(error)) => Err(named(error)),
+        Err(plan::Error::NoStage(error)) => Err(no_stage(error)),
         plan => Ok(plan?),
     }
 }
@@ -125,10 +54,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         bail!("{error}, and a plan that `apply` can follow rests on content: run `r1flow fetch {file}` first");
     }
     if let Some(file) = &args.output {
-        save(file, workflow, args, selection, &plan)?;
+        save(file, workflow, &args.workflow, selection, &plan)?;
     }
     if global.json {
-        return print_json(&with_inputs(&plan, workflow)?);
+        ui::print_json(&view(&plan, workflow))?;
+        return Ok(Status::Done);
     }
     print(&plan);
     print_inputs(workflow);
@@ -146,45 +76,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Adds where inputs came from, which no fingerprint has in it.
-fn with_inputs(plan: &Plan, workflow: &Workflow) -> Result<Value> {
-    let mut told = serde_json::to_value(plan)?;
-    let inputs = workflow.hub_inputs().map(|(name, input)| {
-        let commit = input.fetched.as_ref().map(|fetched| &fetched.commit);
-        (name.to_owned(), json!({ "id": input.id.to_string(), "commit": commit }))
-    });
-    let inputs: serde_json::Map<_, _> = inputs.collect();
-    if !inputs.is_empty() {
-        told["inputs"] = Value::Object(inputs);
-    }
-    Ok(told)
-}
-
 fn print_inputs(workflow: &Workflow) {
     for (name, input) in workflow.hub_inputs() {
         let version = input.version().unwrap_or_else(|| format!("{}, not fetched yet", input.id));
         ui::line(&ui::styled(&format!("input  {name}  {version}"), Style::Dim));
-    }
-}
-
-fn save(file: &Path, workflow: &Workflow, args: &Args, selection: Selection, plan: &Plan) -> Result<()> {
-    let saved = SavedPlan {
-        r1flow_plan: FORMAT,
-        file: workflow.file.clone(),
-        sets: args.workflow.sets.clone(),
-        device: args.workflow.device.clone(),
-        selection,
-        plan: plan.clone(),
-    };
-    Ok(fs_err::write(file, serde_json::to_string_pretty(&saved)?)?)
-}
-
-fn word(status: RowStatus) -> &'static str {
-    match status {
-        RowStatus::Fresh => "fresh ",
-        RowStatus::Dirty => "dirty ",
-        RowStatus::Extend { .. } => "extend",
-        RowStatus::Maybe => "maybe ",
     }
 }
 
@@ -207,7 +102,7 @@ fn print(plan: &Plan) {
         }
         ui::line(&format!(
             "{} {:width$}  {}{}",
-            ui::styled(word(row.status), style),
+            ui::styled(status_word(row.status), style),
             row.stage,
             why.join(", "),
             ui::styled(&row.forecast.as_deref().map_or_else(String::new, expected), Style::Dim)
@@ -234,42 +129,16 @@ fn summary(plan: &Plan) -> String {
     if plan.is_fresh() {
         return format!("{}: everything is fresh, nothing would run", plan.workflow);
     }
-    let number = |wanted: fn(&RowStatus) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
-    let must = number(|status| matches!(status, RowStatus::Dirty | RowStatus::Extend { .. }));
-    let may = number(|status| *status == RowStatus::Maybe);
-    let forecasts: Vec<&Forecast> = plan.rows.iter().filter_map(|row| row.forecast.as_deref()).collect();
-    let known: f64 = forecasts.iter().filter_map(|forecast| forecast.seconds).sum();
-    let unknown = forecasts.iter().filter(|forecast| forecast.seconds.is_none()).count();
-    let time = match (known > 0.0, unknown) {
+    let Cost { must, may, seconds, unknown, gpu_hours, bytes: size } = cost(plan);
+    let time = match (seconds > 0.0, unknown) {
         (false, _) => "time unknown".to_owned(),
-        (true, 0) => format!("at most {} of work by earlier runs", duration(known)),
-        (true, unknown) => format!("{} of work and {} of unknown length", duration(known), count(unknown, "stage")),
+        (true, 0) => format!("at most {} of work by earlier runs", duration(seconds)),
+        (true, unknown) => format!("{} of work and {} of unknown length", duration(seconds), count(unknown, "stage")),
     };
     let mut parts = vec![format!("{must} to run, {may} only if what they need changes"), time];
-    let hours: f64 = forecasts.iter().filter_map(|forecast| forecast.gpu_hours).sum();
-    parts.extend((hours > 0.0).then(|| format!("{hours:.2} GPU-hours")));
-    let size: u64 = forecasts.iter().filter_map(|forecast| forecast.bytes).sum();
+    parts.extend((gpu_hours > 0.0).then(|| format!("{gpu_hours:.2} GPU-hours")));
     parts.extend((size > 0).then(|| format!("{} to write", bytes(size))));
     format!("{}: {}", plan.workflow, parts.join("; "))
-}
-
-/// Says a reason in a few words.
-pub(crate) fn reason(reason: &DirtyReason) -> String {
-    let shown = |value: &Option<Value>| match value {
-        None => "nothing".to_owned(),
-        Some(Value::Null) => "none".to_owned(),
-        Some(value) => value.to_string(),
-    };
-    match reason {
-        DirtyReason::New => "has not run yet".to_owned(),
-        DirtyReason::Changed { key, old, new } => format!("`{key}` {} → {}", shown(old), shown(new)),
-        DirtyReason::Content { key, .. } => format!("`{key}` has other content"),
-        DirtyReason::Version { old, new } => format!("its kind went from version {old} to {new}"),
-        DirtyReason::Upstream { stage } => format!("after `{stage}`"),
-        DirtyReason::NotFetched { input } => format!("`{input}` is not fetched yet"),
-        DirtyReason::OutputsMissing => "its outputs are gone".to_owned(),
-        DirtyReason::Forced => "forced".to_owned(),
-    }
 }
 
 fn print_values(workflow: &Workflow) {

@@ -1,12 +1,16 @@
-//! `r1flow schema`: the JSON schema of workflow files, for editors, and the other generated file, `docs/kinds.md`.
+//! `r1flow schema`: the JSON schema of workflow files, for editors, and the other generated files, `docs/kinds.md` and
+//! `docs/cli.md`.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::Command;
 use engine::schema::editor_schema;
 
-use super::{Status, kinds, load_kinds};
-use crate::options::Global;
+use crate::arguments::Global;
+use crate::exit::Status;
+use crate::loading::load_kinds;
+use crate::reference::{cli, kinds};
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
@@ -17,12 +21,15 @@ pub(crate) struct Args {
     /// Write the reference of kinds to this file, too.
     #[arg(long, value_name = "FILE", requires = "write")]
     reference: Option<PathBuf>,
+    /// Write the reference of the command line to this file, too.
+    #[arg(long, value_name = "FILE", requires = "write")]
+    cli: Option<PathBuf>,
     /// Only say whether the files are up to date.
     #[arg(long, requires = "write")]
     check: bool,
 }
 
-pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+pub(crate) fn run(global: &Global, args: &Args, commands: Command) -> Result<Status> {
     let known = load_kinds(global)?;
     let schema = format!("{}\n", serde_json::to_string_pretty(&editor_schema(&known))?);
     let Some(file) = &args.write else {
@@ -31,6 +38,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     };
     let mut files = vec![(file, schema)];
     files.extend(args.reference.as_ref().map(|file| (file, kinds::markdown(&known))));
+    files.extend(args.cli.as_ref().map(|file| (file, cli::markdown(commands))));
     let mut status = Status::Done;
     for (file, text) in files {
         if std::fs::read_to_string(file).is_ok_and(|old| old == text) {

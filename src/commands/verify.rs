@@ -5,17 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 use engine::event::Event;
+use engine::history;
 use engine::options::Halt;
 use engine::select::Selection;
 use engine::verify::{Draw, Outcome, Verdict, verify};
-use store::Store;
+use store::{Audit, Damage, Store};
 use tokio::sync::watch;
 
-use super::apply::{MachineArgs, explained, listening};
-use super::audience::Audience;
-use super::scores::fresh_records;
-use super::{Status, WorkflowArgs, audit, find_store, load_workflow, print_json};
-use crate::options::Global;
+use crate::arguments::{Global, MachineArgs, WorkflowArgs};
+use crate::exit::Status;
+use crate::loading::{find_store, load_workflow};
+use crate::results::fresh_records;
+use crate::running::{Audience, explained, options, to_end};
 use crate::ui::{self, Style, count, duration};
 
 #[derive(Debug, clap::Args)]
@@ -44,17 +45,17 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         if !args.all {
             bail!("name a workflow file, or give `--all` for every byte of the store");
         }
-        return audit::run(global, &find_store(global)?);
+        return check_all_bytes(global, &find_store(global)?);
     };
     let Some(workflow) = load_workflow(global, named)? else { return Ok(Status::Refused) };
     let store = find_store(global)?;
     let Some(stages) = &args.rerun else { return check_bytes(global, workflow, &store) };
     let (sender, halt) = watch::channel(Halt::Run);
     let selection = Selection { only: stages.clone(), ..Selection::default() };
-    let options = args.machine.options(global, selection, halt)?;
+    let options = options(global, &args.machine, selection, halt)?;
     let draw = Draw { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
     let is_shown = !global.json;
-    let verdicts = listening(sender, Audience::begin(false), async |speaker| {
+    let verdicts = to_end(sender, Audience::begin(false), async |speaker| {
         let show = |event: &Event| {
             if is_shown {
                 speaker.event(event);
@@ -64,7 +65,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     })?;
     let verdicts = verdicts.map_err(explained)?;
     if global.json {
-        print_json(&verdicts)?;
+        ui::print_json(&verdicts)?;
     } else {
         verdicts.iter().for_each(print);
     }
@@ -131,7 +132,7 @@ fn check_bytes(global: &Global, workflow: &engine::workflow::Workflow, store: &S
         }
     }
     if global.json {
-        print_json(&serde_json::json!({ "outputs": outputs, "bytes": bytes, "damaged": damaged }))?;
+        ui::print_json(&serde_json::json!({ "outputs": outputs, "bytes": bytes, "damaged": damaged }))?;
     } else {
         for (name, error) in &damaged {
             ui::line(&format!("{} {name}: {error}", ui::styled("damaged", Style::Bad)));
@@ -139,4 +140,34 @@ fn check_bytes(global: &Global, workflow: &engine::workflow::Workflow, store: &S
         ui::line(&format!("{}, {}, {} damaged", count(outputs, "output"), ui::bytes(bytes), damaged.len()));
     }
     Ok(if damaged.is_empty() { Status::Done } else { Status::StageFailed })
+}
+
+/// Reads every stored byte, whatever workflow it belongs to.
+fn check_all_bytes(global: &Global, store: &Store) -> Result<Status> {
+    let mut audit = store.audit(|_| ())?;
+    for id in history::list(store)? {
+        let read = history::read(store, &id);
+        audit.entries += read.entries.len();
+        if read.spoilt > 0 {
+            let what = format!("{} torn or altered", count(read.spoilt, "line"));
+            audit.damaged.push(Damage { path: ["runs", &id, "events.jsonl"].iter().collect(), what });
+        }
+    }
+    if global.json {
+        ui::print_json(&audit)?;
+    } else {
+        print_audit(&audit);
+    }
+    Ok(if audit.damaged.is_empty() { Status::Done } else { Status::StageFailed })
+}
+
+fn print_audit(audit: &Audit) {
+    for damage in &audit.damaged {
+        ui::line(&format!("{} {}: {}", ui::styled("damaged", Style::Bad), damage.path.display(), damage.what));
+    }
+    for stage in &audit.stages {
+        ui::line(&format!("{} {stage}", ui::styled("runs again", Style::Warn)));
+    }
+    let (objects, entries) = (count(audit.objects, "object"), count(audit.entries, "reference"));
+    ui::line(&format!("{objects}, {}, {entries}, {} damaged", ui::bytes(audit.bytes), audit.damaged.len()));
 }

@@ -1,7 +1,7 @@
 //! Where a redirect leads, and whether that is still the hub.
 //!
-//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is another server, which is told
-//! nothing: a host's other port, a subdomain and the same host without TLS, too.
+//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is another server, which is
+//! told nothing: a host's other port, a subdomain and the same host without TLS, too.
 
 use std::fmt;
 

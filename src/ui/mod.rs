@@ -3,19 +3,25 @@
 mod download;
 mod out;
 mod progress;
+mod reasons;
+mod scores;
 mod sparkline;
 mod table;
 mod text;
 
 use std::path::Path;
 
+use serde::Serialize;
+
 pub(crate) use download::Download;
 pub(crate) use progress::Progress;
+pub(crate) use reasons::{reason, status_word};
+pub(crate) use scores::{note_unreadable, scores_table};
 pub(crate) use sparkline::Sparkline;
 pub(crate) use table::Table;
 pub(crate) use text::{Style, placeheld, visible};
 
-use crate::options::{Color, Global};
+use crate::arguments::{Color, Global};
 
 /// Takes note of how the user wants to be spoken to.
 pub(crate) fn start(global: &Global) {
@@ -77,6 +83,12 @@ pub(crate) fn raw(text: &str) {
 /// Prints JSON of the result. Only a terminal gets it with more escaped than JSON asks for.
 pub(crate) fn json(text: &str) {
     out::put(if out::is_terminal() { text::visible_json(text) } else { text.into() }.as_bytes());
+}
+
+/// Prints a value of the result as JSON.
+pub(crate) fn print_json<T: Serialize>(value: &T) -> serde_json::Result<()> {
+    json(&format!("{}\n", serde_json::to_string_pretty(value)?));
+    Ok(())
 }
 
 /// Prints bytes of a log or a data set: as they are, but for a terminal.

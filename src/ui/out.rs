@@ -1,14 +1,14 @@
 //! The two streams: what can be said of each, and what happens when one takes no more.
 //!
-//! A reader that leaves early (`| head`) is satisfied, and nothing more is written. Any other refusal, such as that of a
-//! full disk, is remembered for the end: see [`trouble`]. A failing stderr cannot be reported anywhere.
+//! A reader that leaves early (`| head`) is satisfied, and nothing more is written. Any other refusal, such as that of
+//! a full disk, is remembered for the end: see [`trouble`]. A failing stderr cannot be reported anywhere.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, IsTerminal, Result, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::options::Color;
+use crate::arguments::Color;
 
 /// A stream.
 struct Stream {

@@ -1,8 +1,8 @@
 //! Text as a terminal may see it: control characters of names, logs, data and errors are shown, not sent.
 //!
 //! Everything printed as text goes through [`painted`]. What it makes of text has no control character but tab and line
-//! break, and the colours that [`styled`] asked for. Those travel as noncharacters of Unicode until then, so no text from
-//! elsewhere can bring a sequence of its own: the worst that it can do is to ask for one of our colours.
+//! break, and the colours that [`styled`] asked for. Those travel as noncharacters of Unicode until then, so no text
+//! from elsewhere can bring a sequence of its own: the worst that it can do is to ask for one of our colours.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -90,7 +90,8 @@ pub(super) fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns text that a renderer has made of text of ours, which may have its colours in it and nothing else of the sort.
+/// Returns text that a renderer has made of text of ours, which may have its colours in it and nothing else of the
+/// sort.
 pub(super) fn rendered(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -118,8 +119,8 @@ fn push(text: &mut String, c: char) {
     };
 }
 
-/// Returns whether a character does something to a terminal, or to the order of what stands beside it. Tab and line break
-/// are well known.
+/// Returns whether a character does something to a terminal, or to the order of what stands beside it. Tab and line
+/// break are well known.
 pub(super) fn is_control(c: char) -> bool {
     match c {
         '\t' | '\n' => false,

@@ -5,7 +5,7 @@
 //! ```
 //! A line is written at once; nothing is ever rewritten. A line that was cut off or edited does not match its
 //! checksum and counts as absent; the next line begins on a line of its own. Only places of lines are kept in memory:
-//! what a line says is read when somebody asks, with some that follow, for they are asked for next.
+//! a line is read when it is asked for, with some that follow, for they are asked for next.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,6 +1,7 @@
 //! The files below a folder, links followed, each with the name that it has in a manifest.
 
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -56,8 +57,15 @@ impl Walk {
             if self.skip == Skip::Hidden && name.starts_with('.') {
                 continue;
             }
-            let is_linked = is_linked || entry.file_type()?.is_symlink();
-            let (inside, metadata) = (format!("{prefix}{name}"), fs_err::metadata(&path)?);
+            let is_link = entry.file_type()?.is_symlink();
+            let is_linked = is_linked || is_link;
+            let metadata = match fs_err::metadata(&path) {
+                Err(error) if is_link && error.kind() == ErrorKind::NotFound => {
+                    return Err(Error::Unstorable { path, reason: "it is a link that leads nowhere" });
+                }
+                metadata => metadata?,
+            };
+            let inside = format!("{prefix}{name}");
             if metadata.is_dir() {
                 self.folder(&path, &format!("{inside}/"), &metadata, is_linked)?;
             } else if metadata.is_file() {
@@ -102,6 +110,7 @@ mod tests {
             fs_err::remove_file(data.join(link)).unwrap();
         }
         symlink("/nowhere", data.join("gone")).unwrap();
-        assert!(walk(&data, Skip::Hidden).unwrap_err().to_string().contains("gone"));
+        let error = walk(&data, Skip::Hidden).unwrap_err().to_string();
+        assert!(error.contains("gone") && error.contains("leads nowhere"), "{error}");
     }
 }

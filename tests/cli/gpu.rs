@@ -33,7 +33,7 @@ fn every_kind_runs_there() {
     for (one, two) in one.iter().zip(&two) {
         assert!((one - two).abs() < 1e-3 * one, "the GPU has {two}, the CPU {one}");
     }
-    for stage in ["adapted", "brain-floats", "alignment-rl", "helpful", "teacher", "on-policy", "scores/base"] {
+    for stage in ["adapted", "bf16", "alignment-rl", "helpful", "teacher", "on-policy", "scores/base"] {
         assert_eq!(there.json(&["show", stage])["record"]["device"], "cuda:0", "{stage}");
     }
 }
@@ -140,12 +140,12 @@ fn an_old_gpu_does_without_graphs_and_kernels() {
     let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
     let mut sandbox = with_gpu();
     sandbox.set(simulated_gpu::LACKS_VARIABLE, "flash,graphs,nvrtc".into());
-    sandbox.ok(&["apply", &workflow, "--device", "cuda:0", "--until", "zero", "--until", "brain-floats"]);
+    sandbox.ok(&["apply", &workflow, "--device", "cuda:0", "--until", "zero", "--until", "bf16"]);
     let told = |stage: &str, part: &str| {
         let log = sandbox.ok(&["log", stage]);
         assert!(log.contains(part), "{stage} does not say `{part}`: {log}");
     };
     told("zero", "steps are taken one kernel at a time");
     told("zero", "libtorch's kernels take the place of faster ones");
-    told("brain-floats", "rows are padded for attention");
+    told("bf16", "rows are padded for attention");
 }

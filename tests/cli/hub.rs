@@ -135,7 +135,7 @@ fn offline_takes_what_the_cache_has() {
     "#);
     it.ok(&["fetch", "toy.toml"]);
     it.hub.asked();
-    // A store that has never seen a hub, beside a cache that somebody has filled.
+    // A store that has never seen a hub, beside a cache that another program has filled.
     let output = offline(&["apply", "toy.toml", "--store", "other"]);
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(offline(&["fetch", "toy.toml", "--store", "other"]).code, Some(0));

@@ -1,5 +1,5 @@
 //! The shipped workflows with the real worker. Cut down: killed again and again, and resumed to the digests of an
-//! unbroken run. Whole: it learns what the README says it learns.
+//! unbroken run. Whole: it learns what `docs/results.md` says.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     let victims = [
         ("base", false),
         ("adapted", true),
-        ("brain-floats", true),
+        ("bf16", true),
         ("zero", false),
         ("zero-outputs", false),
         ("cold-start", false),
@@ -88,7 +88,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
         "by-logits",
         "on-policy",
         "adapted",
-        "brain-floats",
+        "bf16",
     ];
     let verdicts = broken.json(&[&["verify", &workflow, "--segments", "9", "--rerun"], &trainers[..]].concat());
     let verdicts = verdicts.as_array().unwrap();
@@ -107,7 +107,7 @@ fn figure(scores: &Value, stage: &str, column: &str) -> f64 {
     cell.unwrap_or_else(|| panic!("`{stage}` has no `{column}`"))["value"].as_f64().unwrap()
 }
 
-/// Thresholds lie well below the worst of the seeds in the README.
+/// Thresholds lie well below the worst of the seeds in `docs/results.md`.
 #[test]
 #[ignore = "takes minutes: `make learn` runs it"]
 fn the_default_workflow_learns() {

@@ -139,7 +139,7 @@ pub(crate) fn workers(engine: u32) -> Vec<u32> {
         .collect()
 }
 
-/// A process that is dead and waits for somebody to notice does not run.
+/// A zombie does not run.
 fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }

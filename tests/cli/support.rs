@@ -190,7 +190,7 @@ pub(crate) struct Running {
 /// How a program that ran beside the test ended.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
-    /// Lines of stdout that nobody has read before.
+    /// Lines of stdout that have not been read yet.
     pub(crate) stdout: Vec<String>,
     pub(crate) stderr: Vec<String>,
 }

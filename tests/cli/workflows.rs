@@ -79,8 +79,8 @@ mod with_the_real_worker {
     fn generated_files_are_up_to_date() {
         let sandbox = sandbox();
         let path = |file: &str| repository().join(file).display().to_string();
-        let (schema, reference) = (path("workflows/schema.json"), path("docs/kinds.md"));
-        let output = sandbox.run(&["schema", "--write", &schema, "--reference", &reference, "--check"]);
+        let (schema, kinds, cli) = (path("workflows/schema.json"), path("docs/kinds.md"), path("docs/cli.md"));
+        let output = sandbox.run(&["schema", "--write", &schema, "--reference", &kinds, "--cli", &cli, "--check"]);
         assert_eq!(output.code, Some(0), "{output}");
     }
 

@@ -51,7 +51,7 @@ pub struct Action {
     rows: Vec<String>,
 }
 
-/// Returns the fingerprint of a stage's action. The action itself is not made: of a fresh stage nobody asks more.
+/// Returns the fingerprint of a stage's action. Hashes without building the [`Action`]: a fresh stage needs only the fingerprint.
 pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Digest {
     let artifacts = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
     let mut text = Canonical::with(artifacts.collect());

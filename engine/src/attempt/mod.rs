@@ -89,7 +89,7 @@ pub(crate) struct Made {
     /// Wall time of this attempt.
     pub(crate) seconds: f64,
     unsynced: Unsynced,
-    /// Kept as long: removing it takes time, and nobody waits for that.
+    /// Kept as long: removing it takes time, which no stage should wait for.
     dir: AttemptDir,
 }
 

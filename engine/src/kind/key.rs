@@ -126,6 +126,17 @@ pub enum KeyType {
     AnyOf(Vec<KeyType>),
 }
 
+impl KeyType {
+    /// Returns how a list or a table of these is told: `a list of samples`, not `a list of a reference to samples`.
+    fn several(&self) -> String {
+        match self {
+            Self::Reference(artifact) if artifact.name().ends_with('s') => artifact.name().to_owned(),
+            Self::Reference(artifact) => format!("{artifact}s"),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for KeyType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -135,10 +146,10 @@ impl fmt::Display for KeyType {
             Self::Text => f.write_str("text"),
             Self::OneOf(words) => write!(f, "one of {}", crate::diagnostic::quoted(words)),
             Self::Reference(artifact) => write!(f, "a reference to {artifact}"),
-            Self::List(of, None) => write!(f, "a list of {of}"),
+            Self::List(of, None) => write!(f, "a list of {}", of.several()),
             Self::List(of, Some(length)) => write!(f, "a list of {length}: {of}"),
             Self::Table(_) => f.write_str("a table"),
-            Self::MapOf(of) => write!(f, "a table of {of}"),
+            Self::MapOf(of) => write!(f, "a table of {}", of.several()),
             Self::AnyOf(types) => {
                 let types: Vec<String> = types.iter().map(ToString::to_string).collect();
                 f.write_str(&types.join(" or "))

@@ -206,17 +206,18 @@ mod tests {
                 json!({ "oneOf": [{ "type": "string", "const": "a" }, { "type": "string", "const": "b" }] }),
                 "one of `a`, `b`",
             ),
-            (
-                json!({ "type": "array", "items": { "type": "string", "x-artifact": "samples" } }),
-                "a list of a reference to samples",
-            ),
+            (json!({ "type": "array", "items": { "type": "string", "x-artifact": "samples" } }), "a list of samples"),
             (
                 json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }),
                 "a list of 2: a number",
             ),
             (
                 json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }),
-                "a table of a reference to prompts",
+                "a table of prompts",
+            ),
+            (
+                json!({ "type": "array", "items": { "type": "string", "x-artifact": "reward-model" } }),
+                "a list of reward-models",
             ),
             (json!({ "anyOf": [{ "type": "number" }, { "type": "object", "properties": {} }] }), "a number or a table"),
             (

@@ -247,7 +247,7 @@ impl Context {
         &self.request.rows
     }
 
-    /// Hands rows to the engine, as a folder that `write` fills; whoever has the same row key finds them among
+    /// Hands rows to the engine, as a folder that `write` fills; a later attempt with the same row key finds them among
     /// [`known_rows`](Context::known_rows). It counts as a checkpoint after `step` rows of this attempt.
     pub fn keep_rows<E>(
         &self,
@@ -294,7 +294,7 @@ impl Context {
         Ok(whole)
     }
 
-    /// Sends a line; a closed pipe means that the engine is gone, and then there is nobody to work for.
+    /// Sends a line; a closed pipe means that the engine is gone, and the work has no use.
     pub(crate) fn send(&self, message: &FromWorker) {
         let mut line = serde_json::to_string(message).expect("messages are plain data");
         line.push('\n');

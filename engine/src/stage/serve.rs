@@ -113,7 +113,7 @@ fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, Sta
 fn run_one(kinds: &[Kind], stdout: File, processor: fn() -> Option<String>) -> ExitCode {
     die_with_engine();
     leave_signals_to_engine();
-    // Not `Stdin`, which has a buffer of its own: what is in there nobody could wait for.
+    // Not `std::io::Stdin`: `poll` cannot see bytes in its internal buffer.
     let stdin = match std::io::stdin().as_fd().try_clone_to_owned() {
         Ok(stdin) => stdin,
         Err(error) => {

@@ -95,7 +95,7 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
     Some(InputDecl { pin, import, ..decl })
 }
 
-/// A key without effect is a mistake of whoever wrote it.
+/// A key without effect is a mistake: its author expects one.
 fn check_use(key: &Entry, artifact: ArtifactType, diagnostics: &mut Vec<Diagnostic>) {
     let Some((name, types)) = IMPORT_KEYS.iter().find(|(name, _)| *name == key.key) else { return };
     if !types.contains(&artifact) {

@@ -66,7 +66,7 @@ pub struct InputDecl {
     pub source: InputSource,
     /// A pinned digest, `b3:…`.
     pub pin: Option<String>,
-    /// How rows are read: `fields`, `answer-after`, `limit`, `skip`. Part of the fingerprint of whoever reads it.
+    /// How rows are read: `fields`, `answer-after`, `limit`, `skip`. Part of the fingerprint of each stage that reads it.
     pub import: Map<String, Value>,
 }
 

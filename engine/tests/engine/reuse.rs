@@ -17,7 +17,7 @@ fn digest(sandbox: &Sandbox, workflow: &str, sets: &[&str], stage: &str) -> Stri
     sandbox.apply(workflow, sets).records[stage].outputs["model"].digest.to_string()
 }
 
-/// No checkpoint but those that somebody asks for.
+/// No checkpoint but those that another stage asks for.
 const SPARSE: &str = "checkpoint-steps = 1_000_000\n";
 
 #[test]

@@ -7,8 +7,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use lm::{
-    AdamW, AdamWOptions, Config, Model, Request, Rows, Sampling, Shape, Tensor, clip_grad_norm, generate, head,
-    zero_grad,
+    AdamW, AdamWOptions, Config, Model, Request, Rows, Sampling, Shape, clip_grad_norm, generate, head, zero_grad,
 };
 
 const NEW_TOKENS: usize = 40;
@@ -70,13 +69,12 @@ fn decode(model: &Model, batch: usize, runs: usize) -> Result<(), Box<dyn Error>
 fn train(model: &Model, runs: usize) -> Result<(), Box<dyn Error>> {
     let rows = Rows::pack((0..32i64).map(|i| (0..25 + i % 11).map(|t| (i * 5 + t * t) % 60).collect::<Vec<i64>>()));
     let predictions = rows.predictions();
-    let positions = Tensor::from_slice(&predictions.positions);
-    let targets = Tensor::from_slice(&predictions.targets);
+    let (positions, targets) = predictions.to_device(model.device());
     let scale = 1.0 / predictions.targets.len() as f64;
     let mut optimiser = AdamW::new(model.parameters(), AdamWOptions::default());
     let rates = measure(runs, || {
         let hidden = model.hidden(&rows).index_select(0, &positions);
-        head::backward(model, &hidden, &targets, 1.0, 4096, |logps, _| -logps.sum(lm::Kind::Float) * scale);
+        head::backward(model, &hidden, &targets, 1.0, head::CHUNK, |logps, _| -logps.sum(lm::Kind::Float) * scale);
         clip_grad_norm(model.parameters(), 1.0)?;
         optimiser.step(1e-4)?;
         zero_grad(model.parameters())?;

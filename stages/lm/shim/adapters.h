@@ -1,11 +1,11 @@
 // Adapters of low rank: a weight W = W0 + scale b a passes its gradient on to a and b, and keeps none.
 //
-// A linear layer of ours gives them theirs from its input x and the gradient dy of its output, by products as narrow as the
-// adapters:
+// A linear layer of ours gives them theirs from its input x and the gradient dy of its output, by matmuls as narrow as
+// the adapters:
 //
 //     db += scale dy^T (x a^T)      da += scale (dy b)^T x
 //
-// Whoever else makes a gradient of W has it taken apart when it arrives: db += scale dW a^T, da += scale b^T dW.
+// A gradient of W from any other operation is split when it arrives: db += scale dW a^T, da += scale b^T dW.
 #pragma once
 
 #include "shim.h"

@@ -1,6 +1,6 @@
 // Causal attention of packed rows, and of new tokens over a cache, on the CPU.
 //
-// libtorch's CPU attention calls a matrix product for each row and head, which costs more than the arithmetic when rows
+// libtorch's CPU attention calls a matmul for each row and head, which costs more than the arithmetic when rows
 // are short. Here a row and head are a few loops.
 #include "cpu.h"
 
@@ -68,25 +68,25 @@ struct RowAttention : torch::autograd::Function<RowAttention> {
     }
 };
 
-// A cache of keys, [slots, g, places / 16, padded(d), 16], and values, [slots, g, places, padded(d)].
+// A cache of keys, [slots, g, positions / 16, padded(d), 16], and values, [slots, g, positions, padded(d)].
 struct Cache {
     float *keys, *values;
-    int64_t slots, places, slot;
+    int64_t slots, positions, slot;
 
     Cache(const at::Tensor& k, const at::Tensor& v, const Heads& heads) {
-        places = v.size(2);
+        positions = v.size(2);
         slots = v.size(0);
-        slot = places * heads.g * padded(heads.d);
-        TORCH_CHECK(k.is_contiguous() && v.is_contiguous() && places % WIDTH == 0 && v.numel() == slots * slot &&
+        slot = positions * heads.g * padded(heads.d);
+        TORCH_CHECK(k.is_contiguous() && v.is_contiguous() && positions % WIDTH == 0 && v.numel() == slots * slot &&
                         k.numel() == v.numel() && k.scalar_type() == at::kFloat && v.scalar_type() == at::kFloat,
                     "the cache has another layout");
         keys = k.mutable_data_ptr<float>();
         values = v.mutable_data_ptr<float>();
     }
 
-    void check(int64_t row, int64_t place) const {
-        TORCH_CHECK(row >= 0 && row < slots && place >= 0 && place < places, "place ", place, " of slot ", row,
-                    " is outside the cache");
+    void check(int64_t row, int64_t position) const {
+        TORCH_CHECK(row >= 0 && row < slots && position >= 0 && position < positions, "position ", position,
+                    " of slot ", row, " is outside the cache");
     }
 };
 
@@ -98,9 +98,9 @@ char* r1flow_row_attention(tensor qkv, tensor starts, int64_t h, int64_t g, int6
     return guarded([&] { *out = new at::Tensor(RowAttention::apply(*qkv, *starts, h, g, d, window)); });
 }
 
-// Puts the key and value of token tokens[i] at places[i] of slots[i], for `count` of them.
+// Writes the key and value of token tokens[i] to positions[i] of slots[i], for `count` of them.
 char* r1flow_cache_write(tensor qkv, tensor keys, tensor values, const int64_t* tokens, const int64_t* slots,
-                         const int64_t* places, int64_t count, int64_t h, int64_t g, int64_t d) {
+                         const int64_t* positions, int64_t count, int64_t h, int64_t g, int64_t d) {
     return guarded([&] {
         at::Tensor x = plain(*qkv);
         Heads heads{h, g, d, 0};
@@ -109,15 +109,16 @@ char* r1flow_cache_write(tensor qkv, tensor keys, tensor values, const int64_t* 
         TORCH_CHECK(C == x.size(1), "the tokens do not fit the cache");
         const float* xp = x.const_data_ptr<float>();
         for (int64_t i = 0; i < count; ++i) {
-            cache.check(slots[i], places[i]);
+            cache.check(slots[i], positions[i]);
             TORCH_CHECK(tokens[i] >= 0 && tokens[i] < x.size(0), "token ", tokens[i], " is not there");
             kernels().cache_write(xp + tokens[i] * C, cache.keys + slots[i] * cache.slot,
-                                  cache.values + slots[i] * cache.slot, places[i], cache.places, heads);
+                                  cache.values + slots[i] * cache.slot, positions[i], cache.positions, heads);
         }
     });
 }
 
-// Row i puts its key and value at place positions[i] of slot i, then attends over the places up to it. No gradient.
+// Row i writes its key and value to position positions[i] of slot i, then attends over the positions up to it. No
+// gradient.
 char* r1flow_decode_attention(tensor qkv, tensor keys, tensor values, const int64_t* positions, int64_t h, int64_t g,
                               int64_t d, int64_t window, tensor* out) {
     return guarded([&] {
@@ -134,10 +135,10 @@ char* r1flow_decode_attention(tensor qkv, tensor keys, tensor values, const int6
         const float* xp = x.const_data_ptr<float>();
         float* yp = result.mutable_data_ptr<float>();
         at::parallel_for(0, n, grain(2 * longest * h * d), [&](int64_t a, int64_t b) {
-            std::vector<float> scratch(kernels().decode_scratch(cache.places, d));
+            std::vector<float> scratch(kernels().decode_scratch(cache.positions, d));
             for (int64_t i = a; i < b; ++i) {
                 kernels().decode(xp + i * C, cache.keys + i * cache.slot, cache.values + i * cache.slot, yp + i * h * d,
-                                 positions[i], cache.places, heads, scratch.data());
+                                 positions[i], cache.positions, heads, scratch.data());
             }
         });
         *out = new at::Tensor(like(*qkv, result));

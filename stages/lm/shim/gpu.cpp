@@ -129,7 +129,7 @@ char* r1flow_device_memory(int64_t index, int64_t* bytes) {
         auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
         bytes[0] = stats.allocated_bytes[all].current;
         bytes[1] = stats.allocated_bytes[all].peak;
-        // What the allocator keeps for later is free to whoever asks it.
+        // What the allocator keeps for later counts as free.
         bytes[2] = static_cast<int64_t>(memory->getMemoryInfo(index_of(index)).first) +
                    stats.reserved_bytes[all].current - stats.allocated_bytes[all].current;
     });

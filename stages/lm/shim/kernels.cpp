@@ -13,5 +13,6 @@ constexpr ElementKernels<E> elements = {
 }  // namespace
 
 extern const Kernels LEVEL = {
-    elements<float>, elements<Brain>, attention_scratch, decode_scratch, cache_write, decode, few_products, weigh, squares,
+    elements<float>, elements<Bf16>, attention_scratch, decode_scratch, cache_write, decode, few_token_matmul, weigh,
+    squares,
 };

@@ -115,8 +115,8 @@ int64_t attention_scratch(int64_t t, int64_t d) {
     return 6 * column_of(t) * padded(d) + 2 * QUERIES * column_of(t) + 3 * QUERIES * padded(d);
 }
 
-// The first place of the vector that holds `place`.
-INLINE int64_t vector_of(int64_t place) { return place / WIDTH * WIDTH; }
+// The first position of the vector that holds `position`.
+INLINE int64_t vector_of(int64_t position) { return position / WIDTH * WIDTH; }
 
 // Copies the four vectors of queries i.. into padded rows; rows behind the last token are 0.
 template <typename E>

@@ -9,29 +9,29 @@
 
 namespace {
 
-// Where channel c of place j stands among the cached keys of one head: blocks of sixteen places, each by channel.
+// Where channel c of position j stands among the cached keys of one head: blocks of sixteen positions, each by channel.
 INLINE int64_t key_at(int64_t j, int64_t c, int64_t width) { return j / WIDTH * WIDTH * width + c * WIDTH + j % WIDTH; }
 
-void cache_write(const float* qkv, float* keys, float* values, int64_t place, int64_t places, Heads heads) {
+void cache_write(const float* qkv, float* keys, float* values, int64_t position, int64_t positions, Heads heads) {
     int64_t d = heads.d, width = padded(d);
     for (int64_t head = 0; head < heads.g; ++head) {
         const float *key = qkv + (heads.h + head) * d, *value = key + heads.g * d;
-        float *key_block = keys + head * width * places, *row = values + (head * places + place) * width;
-        for (int64_t c = 0; c < d; ++c) key_block[key_at(place, c, width)] = key[c];
+        float *key_block = keys + head * width * positions, *row = values + (head * positions + position) * width;
+        for (int64_t c = 0; c < d; ++c) key_block[key_at(position, c, width)] = key[c];
         std::memcpy(row, value, d * sizeof(float));
     }
 }
 
-// One key head's cached places that a token sees: from `first` below `count`, read in whole vectors from `from` on.
+// One key head's cached positions that a token sees: from `first` below `count`, read in whole vectors from `from` on.
 struct Seen {
     const float *keys, *values;
-    int64_t from, first, count, places;
+    int64_t from, first, count, positions;
     int64_t d, width;
 };
 
 // p[n][j] = scale * query n . key j, for N queries.
 template <int N>
-INLINE void score_places(const float* queries, Seen seen, float* p, float scale) {
+INLINE void score_positions(const float* queries, Seen seen, float* p, float scale) {
     for (int64_t j = seen.from; j < seen.count; j += WIDTH) {
         const float* block = seen.keys + j * seen.width;
         Vector even[N] = {}, odd[N] = {};
@@ -42,22 +42,22 @@ INLINE void score_places(const float* queries, Seen seen, float* p, float scale)
                 odd[n] += queries[n * seen.d + c + 1] * next;
             }
         }
-        for (int n = 0; n < N; ++n) store(p + n * seen.places + j, scale * (even[n] + odd[n]));
+        for (int n = 0; n < N; ++n) store(p + n * seen.positions + j, scale * (even[n] + odd[n]));
     }
 }
 
 // y[n] = sum over j of p[n][j] value j / total[n], for C vectors of channels from `c` on. Behind the last token p is 0 and the
 // cache finite.
 template <int N, int C>
-INLINE void mix_places(const float* p, Seen seen, const float* total, float* y, int64_t c) {
+INLINE void mix_positions(const float* p, Seen seen, const float* total, float* y, int64_t c) {
     Vector even[N][C] = {}, odd[N][C] = {};
     for (int64_t j = seen.from; j < seen.count; j += 2) {
         const float* row = seen.values + j * seen.width + c;
         for (int k = 0; k < C; ++k) {
             Vector value = load(row + k * WIDTH), next = load(row + seen.width + k * WIDTH);
             for (int n = 0; n < N; ++n) {
-                even[n][k] += p[n * seen.places + j] * value;
-                odd[n][k] += p[n * seen.places + j + 1] * next;
+                even[n][k] += p[n * seen.positions + j] * value;
+                odd[n][k] += p[n * seen.positions + j + 1] * next;
             }
         }
     }
@@ -67,47 +67,47 @@ INLINE void mix_places(const float* p, Seen seen, const float* total, float* y, 
 
 // N queries of one key head; C is how many vectors of channels the registers hold sums of.
 template <int N, int C>
-INLINE void attend_places(const float* queries, Seen seen, float* out, float* p, float* y) {
-    score_places<N>(queries, seen, p, root_scale(seen.d));
+INLINE void attend_positions(const float* queries, Seen seen, float* out, float* p, float* y) {
+    score_positions<N>(queries, seen, p, root_scale(seen.d));
     float total[N];
     for (int n = 0; n < N; ++n) {
-        float* own = p + n * seen.places;
+        float* own = p + n * seen.positions;
         for (int64_t j = seen.from; j < seen.first; ++j) own[j] = 0;
         int64_t number = seen.count - seen.first;
         float top = max_of(own + seen.first, number);
         total[n] = exponentials(own + seen.first, number, padded(seen.count) - seen.first, top);
     }
     int64_t c = 0;
-    for (; c + C * WIDTH <= seen.width; c += C * WIDTH) mix_places<N, C>(p, seen, total, y, c);
-    for (; c < seen.width; c += WIDTH) mix_places<N, 1>(p, seen, total, y, c);
+    for (; c + C * WIDTH <= seen.width; c += C * WIDTH) mix_positions<N, C>(p, seen, total, y, c);
+    for (; c < seen.width; c += WIDTH) mix_positions<N, 1>(p, seen, total, y, c);
     for (int n = 0; n < N; ++n) std::memcpy(out + n * seen.d, y + n * seen.width, seen.d * sizeof(float));
 }
 
 // Queries that are taken together at the most.
 const int64_t TOGETHER = 3;
 
-int64_t decode_scratch(int64_t places, int64_t d) { return TOGETHER * (places + padded(d)); }
+int64_t decode_scratch(int64_t positions, int64_t d) { return TOGETHER * (positions + padded(d)); }
 
-void decode(const float* qkv, float* keys, float* values, float* out, int64_t place, int64_t places, Heads heads,
+void decode(const float* qkv, float* keys, float* values, float* out, int64_t position, int64_t positions, Heads heads,
             float* scratch) {
-    int64_t d = heads.d, width = padded(d), first = heads.first(place);
-    float *p = scratch, *y = scratch + TOGETHER * places;
-    cache_write(qkv, keys, values, place, places, heads);
+    int64_t d = heads.d, width = padded(d), first = heads.first(position);
+    float *p = scratch, *y = scratch + TOGETHER * positions;
+    cache_write(qkv, keys, values, position, positions, heads);
     for (int64_t head = 0; head < heads.g; ++head) {
-        int64_t all = head * width * places;
-        Seen seen{keys + all, values + all, vector_of(first), first, place + 1, places, d, width};
+        int64_t all = head * width * positions;
+        Seen seen{keys + all, values + all, vector_of(first), first, position + 1, positions, d, width};
         for (int64_t q = head * heads.group(), end = q + heads.group(); q < end;) {
             const float* query = qkv + q * d;
             float* to = out + q * d;
 #if defined(__AVX512F__)
             switch (end - q) {
-                case 1: attend_places<1, 4>(query, seen, to, p, y); q += 1; break;
-                case 2: case 4: attend_places<2, 4>(query, seen, to, p, y); q += 2; break;
-                default: attend_places<3, 4>(query, seen, to, p, y); q += 3;
+                case 1: attend_positions<1, 4>(query, seen, to, p, y); q += 1; break;
+                case 2: case 4: attend_positions<2, 4>(query, seen, to, p, y); q += 2; break;
+                default: attend_positions<3, 4>(query, seen, to, p, y); q += 3;
             }
 #else
             // Half as many registers, and half as wide.
-            attend_places<1, 2>(query, seen, to, p, y);
+            attend_positions<1, 2>(query, seen, to, p, y);
             q += 1;
 #endif
         }

@@ -77,7 +77,7 @@ void rotate(const E* x, const float* cos, const float* sin, E* y, int64_t n, int
 }
 
 // Four rows of the matrix at a time, each read front to back: with so few tokens memory is the limit.
-void few_products(const float* w, const float* x, float* y, int64_t rows, int64_t d, int64_t n, int64_t stride) {
+void few_token_matmul(const float* w, const float* x, float* y, int64_t rows, int64_t d, int64_t n, int64_t stride) {
     int64_t whole = d / WIDTH * WIDTH;
     for (int64_t r = 0; r < rows; r += 4) {
         int64_t here = rows - r < 4 ? rows - r : 4;

@@ -84,14 +84,14 @@ INLINE void store(float* x, Vector v) { put(x, v); }
 
 // An element as a float, and a float as an element: rounded to the nearest, to an even one between two.
 INLINE float get(float x) { return x; }
-INLINE float get(Brain x) {
+INLINE float get(Bf16 x) {
     uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
     float wide;
     std::memcpy(&wide, &bits, 4);
     return wide;
 }
 INLINE void set(float& x, float value) { x = value; }
-INLINE void set(Brain& x, float value) {
+INLINE void set(Bf16& x, float value) {
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;

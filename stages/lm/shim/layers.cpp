@@ -27,17 +27,17 @@ struct Rotate : torch::autograd::Function<Rotate> {
                               int64_t heads) {
         ctx->save_for_backward({cos, sin});
         ctx->saved_data["heads"] = heads;
-        return turned(x, cos, sin, heads, 1.0f);
+        return rotated(x, cos, sin, heads, 1.0f);
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
         variable_list saved = ctx->get_saved_variables();
-        at::Tensor dx = turned(grads[0], saved[0], saved[1], ctx->saved_data["heads"].toInt(), -1.0f);
+        at::Tensor dx = rotated(grads[0], saved[0], saved[1], ctx->saved_data["heads"].toInt(), -1.0f);
         return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
     }
 
    private:
-    static at::Tensor turned(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads,
+    static at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads,
                              float sign) {
         int64_t n = x.size(0), d = cos.size(1);
         TORCH_CHECK(cos.size(0) == n && sin.size(0) == n && heads * d <= x.size(1), "angles do not fit the tokens");

@@ -10,7 +10,7 @@ struct Layers {
     virtual at::Tensor swiglu(const at::Tensor& x) const = 0;
     virtual at::Tensor swiglu_backward(const at::Tensor& dy, const at::Tensor& x) const = 0;
 
-    // The first `heads` heads of x [n, c] turned by angles [n, d], or back where `sign` is -1.
+    // The first `heads` heads of x [n, c] rotated by angles [n, d], or back where `sign` is -1.
     virtual at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads,
                               float sign) const = 0;
 

@@ -1,7 +1,7 @@
-// Several linear layers of one input as one matrix product.
+// Several linear layers of one input as one matmul.
 //
 // The weights of, say, q_proj, k_proj and v_proj keep their names and gradients, but lie one after the other in one
-// buffer, of which `fused` is a view. Forward and backward then take one product each instead of one per layer. Only
+// buffer, of which `fused` is a view. Forward and backward then take one matmul each instead of one per layer. Only
 // at:: operations: this works on every device.
 #include "adapters.h"
 #include "cpu.h"
@@ -15,8 +15,8 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Whether products of brain floats are taken in single precision: a processor without the vectors that oneDNN wants
-// leaves them to plain loops, ten times slower than widening both sides.
+// Whether matmuls of bf16 are done in single precision. On a processor without the vectors that oneDNN wants they would
+// be plain loops, ten times slower than widening both sides.
 bool widens(const at::Tensor& x) {
 #ifdef R1FLOW_X86_64
     static const bool wide = !(__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -53,11 +53,12 @@ void add_few(at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
     const float *wp = w.const_data_ptr<float>(), *xp = from.const_data_ptr<float>();
     float* yp = y.mutable_data_ptr<float>();
     at::parallel_for(0, rows, grain(d * n), [&](int64_t a, int64_t b) {
-        kernels().few_products(wp + a * d, xp, yp + a, b - a, d, n, rows);
+        kernels().few_token_matmul(wp + a * d, xp, yp + a, b - a, d, n, rows);
     });
 }
 
-at::Tensor product(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
+// x w^T + bias, without a gradient of ours.
+at::Tensor bare_matmul(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
     if (!is_few(x, w)) return many(x, w, bias);
     at::Tensor y = at::zeros({x.size(0), w.size(0)}, x.options());
     if (bias) y.copy_(*bias);
@@ -77,7 +78,7 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         ctx->saved_data["frozen"] =
             std::none_of(parts.begin(), parts.end(), [](const at::Tensor& part) { return part.requires_grad(); });
         ctx->saved_data["biases"] = fused_bias.has_value();
-        // Not `product`: in here gradients are off, and training would take the kernel for few tokens.
+        // Not `bare_matmul`: in here gradients are off, and training would take the kernel for few tokens.
         return many(x, fused, fused_bias);
     }
 
@@ -135,9 +136,9 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
 };
 
 // x w^T for a weight that is a leaf of its own.
-at::Tensor leaf_product(const at::Tensor& x, const at::Tensor& w) {
-    // libtorch's own backward pass would keep the widened weight, and form the gradient of an adapted one.
-    if (!at::GradMode::is_enabled() || !(widens(x) || Adapters::of(w))) return product(x, w, std::nullopt);
+at::Tensor leaf_matmul(const at::Tensor& x, const at::Tensor& w) {
+    // libtorch's own backward pass would keep the widened weight, and compute the whole gradient of an adapted one.
+    if (!at::GradMode::is_enabled() || !(widens(x) || Adapters::of(w))) return bare_matmul(x, w, std::nullopt);
     return FusedLinear::apply(x, w.detach(), std::nullopt, at::TensorList(w), 1);
 }
 
@@ -147,7 +148,7 @@ extern "C" {
 
 // x w^T; for a head, whose weight is a leaf of its own.
 char* r1flow_linear(tensor x, tensor w, tensor* out) {
-    return guarded([&] { *out = new at::Tensor(leaf_product(*x, *w)); });
+    return guarded([&] { *out = new at::Tensor(leaf_matmul(*x, *w)); });
 }
 
 char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* parts, int64_t num_parts,
@@ -159,16 +160,16 @@ char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* par
             std::vector<at::Tensor> list = list_of(parts, num_parts);
             *out = new at::Tensor(FusedLinear::apply(*x, *fused, bias, at::TensorList(list), num_weights));
         } else {
-            *out = new at::Tensor(product(*x, *fused, bias));
+            *out = new at::Tensor(bare_matmul(*x, *fused, bias));
         }
     });
 }
 
-// x + a w^T + bias in one product; overwrites x where no gradient is wanted, and returns it.
+// x + a w^T + bias in one matmul; overwrites x where no gradient is wanted, and returns it.
 char* r1flow_linear_add(tensor x, tensor a, tensor w, tensor bias, tensor* out) {
     return guarded([&] {
         if (widens(*a) || (at::GradMode::is_enabled() && Adapters::of(*w))) {
-            *out = new at::Tensor(at::add(*x, leaf_product(*a, *w)));
+            *out = new at::Tensor(at::add(*x, leaf_matmul(*a, *w)));
         } else if (at::GradMode::is_enabled()) {
             *out = new at::Tensor(at::addmm(*x, *a, w->t()));
         } else if (is_few(*a, *w) && x->is_contiguous()) {

@@ -1,7 +1,8 @@
 // What the shim's files share: the calling convention with Rust.
 //
 // A tensor crosses as at::Tensor*, as in torch-sys. A call that can throw returns nullptr, or a message made with
-// malloc that the caller frees with r1flow_free. No exception ever crosses into Rust.
+// malloc that the caller frees with r1flow_free. A message that begins with OUT_OF_MEMORY tells of memory that ran out,
+// which is no refusal: other ways to the same result want memory, too. No exception ever crosses into Rust.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -11,11 +12,23 @@
 
 typedef at::Tensor* tensor;
 
-inline char* message_of(const char* text) {
-    size_t size = std::strlen(text) + 1;
-    char* copy = static_cast<char*>(std::malloc(size));
-    if (copy) std::memcpy(copy, text, size);
+const char* const OUT_OF_MEMORY = "\x01";
+
+inline char* message_of(const char* text, const char* kind = "") {
+    size_t before = std::strlen(kind), size = std::strlen(text) + 1;
+    char* copy = static_cast<char*>(std::malloc(before + size));
+    if (!copy) return copy;
+    std::memcpy(copy, kind, before);
+    std::memcpy(copy + before, text, size);
     return copy;
+}
+
+// Whether memory ran out: as the allocator says, or as CUDA does where it allocates by itself.
+inline bool is_out_of_memory(const c10::Error& error) {
+    const int32_t CUDA_ERROR_MEMORY_ALLOCATION = 2;
+    if (dynamic_cast<const c10::OutOfMemoryError*>(&error)) return true;
+    auto* failure = dynamic_cast<const c10::AcceleratorError*>(&error);
+    return failure && failure->get_error_code() == CUDA_ERROR_MEMORY_ALLOCATION;
 }
 
 // Runs `body` and turns an exception into a message.
@@ -25,7 +38,7 @@ char* guarded(Body body) {
         body();
         return nullptr;
     } catch (const c10::Error& error) {
-        return message_of(error.what_without_backtrace());
+        return message_of(error.what_without_backtrace(), is_out_of_memory(error) ? OUT_OF_MEMORY : "");
     } catch (const std::exception& error) {
         return message_of(error.what());
     } catch (...) {

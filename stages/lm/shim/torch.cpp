@@ -100,13 +100,13 @@ char* r1flow_drop_grads(tensor* tensors, int64_t count) {
     });
 }
 
-// Writes `values` [n, g, d] to (slot, place) pairs of `into` [s, g, t, d]. No two of them may be the same: deterministic
-// mode, for which they might, would sort them first.
-char* r1flow_put(tensor into, tensor slots, tensor places, tensor values) {
+// Writes `values` [n, g, d] to (slot, position) pairs of `into` [s, g, t, d]. No two pairs may be the same: that spares
+// the sort that deterministic mode would do first.
+char* r1flow_put(tensor into, tensor slots, tensor positions, tensor values) {
     return guarded([&] {
         c10::NoGradGuard no_grad;
         AnyOrder any;
-        into->index_put_({*slots, at::indexing::Slice(), *places}, *values);
+        into->index_put_({*slots, at::indexing::Slice(), *positions}, *values);
     });
 }
 
@@ -129,9 +129,9 @@ char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale) {
     });
 }
 
-// Operations whose result depends on the order of threads are replaced, or refused, and attention keeps to libtorch's own
-// kernels: which of cuDNN's is taken depends on the card. New memory is not filled, as libtorch would do then: whoever
-// reads what nobody wrote has a mistake of another kind.
+// Operations whose result depends on the order of threads are replaced, or refused, and attention keeps to libtorch's
+// own kernels: which of cuDNN's is taken depends on the card. libtorch would then fill new memory, too; that is off, as no
+// operation here reads memory before it is written.
 char* r1flow_set_deterministic(int on) {
     return guarded([&] {
         at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false);

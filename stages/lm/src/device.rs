@@ -1,15 +1,15 @@
 //! Where tensors live and how many threads work on them.
 //!
-//! One binary serves CPU and GPU: it links the CPU libraries, and [`setup`] loads `libtorch_cuda.so` when a GPU is asked
-//! for, before the first question about CUDA. After an earlier question libtorch would keep its empty CUDA hooks. The
-//! library lies where [`TORCH_LIB_VARIABLE`] says; else beside `libtorch_cpu.so`, as in a Python or a libtorch with CUDA; else
-//! in the folder that `scripts/libtorch` fetches for a machine with a driver.
+//! One binary serves CPU and GPU: it links the CPU libraries, and [`setup`] loads `libtorch_cuda.so` when a GPU is
+//! asked for, before the first call of libtorch about CUDA: after one libtorch would keep its empty CUDA hooks. The
+//! library is where [`TORCH_LIB_VARIABLE`] says; else beside `libtorch_cpu.so`, as in a Python or a libtorch with CUDA;
+//! else in the folder that `scripts/libtorch` fetches for a machine with a driver.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind};
 
 use crate::shim::{self, cuda};
 
@@ -51,6 +51,21 @@ pub enum Error {
     Torch(#[from] shim::Error),
 }
 
+/// Where a model's parameters live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The device of its parameters.
+    pub device: Device,
+    /// The element type of its parameters.
+    pub dtype: Kind,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { device: Device::Cpu, dtype: Kind::Float }
+    }
+}
+
 /// Sets torch's threads (0 leaves its own choice) and returns the device: `auto`, `cpu`, `cuda` or `cuda:<n>`.
 ///
 /// On a GPU, operations are made deterministic. Call it once, before any other function of this crate.
@@ -75,23 +90,22 @@ pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
         }
         return Err(Error::Absent { name: device.to_owned(), found, library });
     }
-    shim::set_deterministic(true)?;
+    shim::torch::set_deterministic(true)?;
     Ok(Device::Cuda(index))
 }
 
-/// Says in a line what GPUs there are, by which library, and whether the kernels compile for the first. Call it instead of
-/// [`setup`].
+/// Says in a line what GPUs there are, by which library, and whether the kernels compile for the first. Call it instead
+/// of [`setup`].
 pub fn survey() -> Result<String, Error> {
     let device = setup(0, "cuda")?;
     let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
-    let probe = Tensor::zeros([8], (Kind::Float, device));
-    let kernels =
-        if cuda::suits(&probe, &[8]) { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
+    let is_compiled = matches!(device, Device::Cuda(index) if cuda::has_kernels(index));
+    let kernels = if is_compiled { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
     Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 
-/// Keeps the memory of freed tensors for the next step, which asks for the same sizes again: giving it back to the system
-/// and taking it anew costs a small model a tenth of its step.
+/// Keeps the memory of freed tensors for the next step, which needs the same sizes again: returning it to the system
+/// and asking again costs a small model a tenth of its step.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: two settings of the allocator; it ignores what it does not like.

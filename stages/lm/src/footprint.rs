@@ -1,12 +1,14 @@
 //! What a pass takes of memory, in closed form: from sizes in the configuration to bytes.
 //!
-//! Counted is what our kernels keep for the way back, with one layer's gradients; libtorch's own operations, on a GPU for what
-//! the kernels do not take, keep somewhat more where they round in several steps. Shapes as in the configuration.
+//! It counts what our kernels keep for the backward pass, with one layer's gradients. libtorch's own operations, which
+//! serve what the kernels do not take, keep somewhat more where they round in several steps. Shapes as in the
+//! configuration.
 
-use tch::{Device, Kind};
+use tch::Kind;
 
 use crate::config::Config;
 use crate::model::Model;
+use crate::{models, ops};
 
 /// Returns the bytes that a training pass over `tokens` tokens holds at its peak, the head apart; with `recompute` only
 /// the input of each layer and one layer's activations.
@@ -14,7 +16,7 @@ pub fn activations(config: &Config, dtype: Kind, tokens: usize, recompute: bool)
     let layers: Vec<i64> = (0..config.num_hidden_layers).map(|layer| attention(config) + mlp(config, layer)).collect();
     let widest = layers.iter().max().copied().unwrap_or(0);
     let kept = if recompute { config.hidden_size * config.num_hidden_layers + widest } else { layers.iter().sum() };
-    // The last norm's input and output; and what comes back through a layer is as much as it kept.
+    // The last norm's input and output. A layer's gradients are as many as the activations it kept.
     let elements = kept + widest + 2 * config.hidden_size;
     bytes(elements, dtype).saturating_mul(tokens as u64)
 }
@@ -26,38 +28,33 @@ pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
 
 /// Returns the bytes of the keys and values of `rows` rows of `length` tokens, as sampling keeps them.
 pub fn cache(model: &Model, rows: usize, length: usize) -> u64 {
-    // Our CPU kernels read single precision.
-    let dtype = if model.device() == Device::Cpu { Kind::Float } else { model.dtype() };
-    cache_in(&model.config, dtype, rows.saturating_mul(length))
-}
-
-fn cache_in(config: &Config, dtype: Kind, tokens: usize) -> u64 {
-    let of_token = match &config.latent {
-        Some(latent) => latent.kv_lora_rank + latent.qk_rope_head_dim,
-        None => 2 * config.num_key_value_heads * config.head_dim,
-    };
-    bytes(of_token * config.num_hidden_layers, dtype).saturating_mul(tokens as u64)
+    ops::cache_bytes(&model.config, model.options(), rows.saturating_mul(length))
 }
 
 fn bytes(elements: i64, dtype: Kind) -> u64 {
     elements.unsigned_abs() * dtype.elt_size_in_bytes() as u64
 }
 
-/// Elements of a token that attention keeps: the stream and its norm, what goes into the heads and what comes out.
+/// Elements of a token that attention keeps: the residual stream and its norm, what goes into the heads and what comes
+/// out.
 fn attention(config: &Config) -> i64 {
     let (heads, groups, width) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
+    // Queries, keys and values with the output; queries and keys before their norms, too, where heads are normed.
+    let has_head_norms = (models::of(config).style)(config).is_some_and(|style| style.head_norms);
+    let sets = if has_head_norms { 3 } else { 2 };
     let inner = match &config.latent {
         Some(latent) => {
             let (query, value) = (latent.qk_nope_head_dim + latent.qk_rope_head_dim, latent.v_head_dim);
-            // Squeezed before and after their norms; queries and keys before and after rotation; values, and the result.
+            // Low-rank vectors before and after their norms; queries and keys before and after rotation; values, and
+            // the result.
             2 * (latent.q_lora_rank.unwrap_or(0) + latent.kv_lora_rank) + heads * (4 * query + 3 * value)
         }
-        None => 2 * (heads + groups) * width + if config.model_type == "qwen3" { (heads + groups) * width } else { 0 },
+        None => sets * (heads + groups) * width,
     };
     2 * config.hidden_size + inner
 }
 
-/// Elements of a token that an MLP keeps: the stream and its norm, gate and up, and their product.
+/// Elements of a token that an MLP keeps: the residual stream and its norm, gate and up, and their product.
 fn mlp(config: &Config, layer: i64) -> i64 {
     let inner = match config.experts.as_ref().filter(|experts| layer >= experts.first_k_dense_replace) {
         Some(experts) => {
@@ -73,8 +70,11 @@ fn mlp(config: &Config, layer: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
+
     use super::*;
     use crate::config::Shape;
+    use crate::device::Options;
 
     fn config() -> Config {
         let shape = Shape {
@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_cache_has_keys_and_values_of_each_layer() {
-        assert_eq!(cache_in(&config(), Kind::BFloat16, 55), 2 * 2 * 2 * 8 * 3 * 55);
+        let on_a_gpu = Options { device: Device::Cuda(0), dtype: Kind::BFloat16 };
+        assert_eq!(ops::cache_bytes(&config(), on_a_gpu, 55), 2 * 2 * 2 * 8 * 3 * 55);
         let model = Model::init(config(), 1, Device::Cpu);
         assert_eq!(cache(&model, 5, 11), 4 * 2 * 2 * 8 * 3 * 55);
         assert_eq!(cache(&model.in_dtype(Kind::BFloat16), 1, 1), 4 * 2 * 2 * 8 * 3, "in single precision");

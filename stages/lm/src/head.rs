@@ -8,25 +8,43 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use crate::loss;
 use crate::model::Model;
-use crate::shim::{self, cuda};
+use crate::{loss, ops, shim};
+
+/// Tokens of a chunk for [`logprobs`] and [`backward`], which bounds the logits held at once.
+pub const CHUNK: usize = 4_096;
+
+/// As [`CHUNK`], for [`backward_distributions`] and [`top_k`], which hold several distributions at once.
+pub const DISTRIBUTIONS_CHUNK: usize = 1_024;
+
+/// Some of the n tokens that a head works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Which of them.
+    pub tokens: Range<usize>,
+}
+
+impl Chunk {
+    /// Returns the part of these tokens of a tensor that has a row for each of the n.
+    pub fn of(&self, tensor: &Tensor) -> Tensor {
+        tensor.narrow(0, self.tokens.start as i64, self.tokens.len() as i64)
+    }
+}
 
 /// Returns ln p(target) of each token, [n], in single precision and without gradient.
 ///
 /// Logits are divided by `temperature` first. `chunk` bounds the logits held at once, in tokens.
 pub fn logprobs(model: &Model, hidden_nd: &Tensor, targets_n: &Tensor, temperature: f64, chunk: usize) -> Tensor {
     let _guard = tch::no_grad_guard();
-    let chunks = ranges(targets_n.size()[0], chunk)
-        .map(|range| log_probs(model, &narrow(hidden_nd, &range), &narrow(targets_n, &range), temperature));
-    joined(chunks.collect(), hidden_nd)
+    let parts = chunks(targets_n.size()[0], chunk)
+        .map(|chunk| log_probs(model, &chunk.of(hidden_nd), &chunk.of(targets_n), temperature));
+    joined(parts.collect(), hidden_nd)
 }
 
 /// Runs the backward pass of a loss over the tokens' log-probabilities, chunk by chunk, through the head and the
 /// network, and returns the sum of the chunks' losses.
 ///
-/// `loss` gets the log-probabilities of one chunk, [c], and where the chunk lies among the n tokens; it returns a
-/// scalar. The whole loss must be the sum of the chunks', so divide by counts of the whole batch in it. Gradients add
+/// `loss` gets the log-probabilities of one chunk, [c], and which of the n tokens those are; it returns a scalar. The whole loss must be the sum of the chunks', so divide by counts of the whole batch in it. Gradients add
 /// to those that the parameters hold. `hidden_nd` must come from [`Model::hidden`] with gradients on, and its graph is
 /// used up.
 ///
@@ -38,10 +56,10 @@ pub fn backward(
     targets_n: &Tensor,
     temperature: f64,
     chunk: usize,
-    mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor,
+    mut loss: impl FnMut(&Tensor, &Chunk) -> Tensor,
 ) -> f64 {
-    backward_in_chunks(hidden_nd, chunk, |hidden_cd, range| {
-        loss(&log_probs(model, hidden_cd, &narrow(targets_n, &range), temperature), range)
+    backward_in_chunks(hidden_nd, chunk, |hidden_cd, chunk| {
+        loss(&log_probs(model, hidden_cd, &chunk.of(targets_n), temperature), chunk)
     })
 }
 
@@ -56,21 +74,21 @@ pub fn backward_distributions(
     vocab: i64,
     temperature: f64,
     chunk: usize,
-    mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor,
+    mut loss: impl FnMut(&Tensor, &Chunk) -> Tensor,
 ) -> f64 {
-    backward_in_chunks(hidden_nd, chunk, |hidden_cd, range| {
-        loss(&distributions(model, hidden_cd, vocab, temperature), range)
+    backward_in_chunks(hidden_nd, chunk, |hidden_cd, chunk| {
+        loss(&distributions(model, hidden_cd, vocab, temperature), chunk)
     })
 }
 
-/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision; they sum to 1, whatever the
-/// head has beyond them. Gradients follow the ambient mode.
+/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision. Their p sum to 1,
+/// whatever the head has beyond them. Gradients follow the ambient mode.
 pub fn distributions(model: &Model, hidden_cd: &Tensor, vocab: i64, temperature: f64) -> Tensor {
-    log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
+    ops::log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
 }
 
-/// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p with that of all
-/// others together behind them, [n, k + 1]; without gradient. Only the first `vocab` tokens are named.
+/// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p followed by
+/// that of all others together, [n, k + 1]; without gradient. Only the first `vocab` tokens are named.
 ///
 /// # Panics
 /// When `vocab` leaves no others.
@@ -78,8 +96,8 @@ pub fn top_k(model: &Model, hidden_nd: &Tensor, vocab: i64, k: i64, chunk: usize
     let _guard = tch::no_grad_guard();
     assert!((1..vocab).contains(&k), "the {k} likeliest of {vocab} tokens");
     let (mut tokens, mut log_probs) = (Vec::new(), Vec::new());
-    for range in ranges(hidden_nd.size()[0], chunk) {
-        let log_probs_cv = distributions(model, &narrow(hidden_nd, &range), model.config.vocab_size, 1.0);
+    for chunk in chunks(hidden_nd.size()[0], chunk) {
+        let log_probs_cv = distributions(model, &chunk.of(hidden_nd), model.config.vocab_size, 1.0);
         let (_, tokens_ck) = log_probs_cv.narrow(1, 0, vocab).topk(k, -1, true, true);
         log_probs.push(loss::with_rest(&log_probs_cv, &tokens_ck));
         tokens.push(tokens_ck);
@@ -88,11 +106,11 @@ pub fn top_k(model: &Model, hidden_nd: &Tensor, vocab: i64, k: i64, chunk: usize
 }
 
 /// Runs the backward pass of `loss`, a function of the hidden states of a chunk, and from them through the network.
-fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Tensor, Range<usize>) -> Tensor) -> f64 {
+fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Tensor, &Chunk) -> Tensor) -> f64 {
     let (mut losses, mut grads) = (Vec::new(), Vec::new());
-    for range in ranges(hidden_nd.size()[0], chunk) {
-        let hidden_cd = narrow(hidden_nd, &range).detach().set_requires_grad(true);
-        let loss = loss(&hidden_cd, range);
+    for chunk in chunks(hidden_nd.size()[0], chunk) {
+        let hidden_cd = chunk.of(hidden_nd).detach().set_requires_grad(true);
+        let loss = loss(&hidden_cd, &chunk);
         if loss.requires_grad() {
             loss.backward();
         }
@@ -102,37 +120,21 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
     }
     if !grads.is_empty() {
         let grad = if grads.len() == 1 { grads.remove(0) } else { Tensor::cat(&grads, 0) };
-        shim::backward_from(hidden_nd, &grad).expect("the hidden states come from this model, with gradients on");
+        shim::torch::backward_from(hidden_nd, &grad)
+            .expect("the hidden states come from this model, with gradients on");
     }
-    // Read when all is asked for: a GPU need not wait for the host between chunks.
+    // Read at the end: between chunks a GPU need not wait for the host.
     losses.iter().map(|loss| loss.double_value(&[])).sum()
 }
 
 fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {
-    let logits_cv = model.logits(hidden_cd);
-    if shim::is_native(&logits_cv) || cuda::suits(&logits_cv, &[logits_cv.size()[1]]) {
-        return shim::log_probs(&logits_cv, targets_c, 1.0 / temperature).expect("targets are in the vocabulary");
-    }
-    chosen(&log_softmax(&logits_cv, temperature), targets_c)
+    ops::log_probs(&model.logits(hidden_cd), targets_c, temperature)
 }
 
-fn log_softmax(logits_cv: &Tensor, temperature: f64) -> Tensor {
-    let logits_cv = logits_cv.to_kind(Kind::Float);
-    let logits_cv = if (temperature - 1.0).abs() > 0.0 { logits_cv / temperature } else { logits_cv };
-    logits_cv.log_softmax(-1, Kind::Float)
-}
-
-fn chosen(log_probs_cv: &Tensor, targets_c: &Tensor) -> Tensor {
-    log_probs_cv.gather(1, &targets_c.unsqueeze(1), false).squeeze_dim(1)
-}
-
-fn ranges(num_tokens: i64, chunk: usize) -> impl Iterator<Item = Range<usize>> {
-    let (num_tokens, chunk) = (num_tokens as usize, chunk.max(1));
-    (0..num_tokens.div_ceil(chunk)).map(move |index| index * chunk..((index + 1) * chunk).min(num_tokens))
-}
-
-fn narrow(tensor: &Tensor, range: &Range<usize>) -> Tensor {
-    tensor.narrow(0, range.start as i64, range.len() as i64)
+/// Divides `num_tokens` tokens into chunks of `size`; the last may be smaller.
+fn chunks(num_tokens: i64, size: usize) -> impl Iterator<Item = Chunk> {
+    let (num_tokens, size) = (num_tokens as usize, size.max(1));
+    (0..num_tokens).step_by(size).map(move |start| Chunk { tokens: start..(start + size).min(num_tokens) })
 }
 
 fn joined(mut chunks: Vec<Tensor>, hidden_nd: &Tensor) -> Tensor {

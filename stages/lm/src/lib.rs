@@ -6,40 +6,58 @@
 //! the order of threads.
 //!
 //! This crate knows no stage, no reward rule and no text: token ids in, token ids and tensors out.
+//!
+//! Its floors; a module uses those below it and none above:
+//!
+//! ```text
+//! generate  head  reward  footprint          what is done with a model
+//! model                                      a network with its head and its named parameters
+//! pass                                       a forward pass that a backward pass follows
+//! models                                     the architectures, and how each reads its configuration
+//! layers                                     the two halves of a decoder's layer
+//! attention  weights                         how a layer reaches the tokens before; parameters by name
+//! ops                                        one function per operation picks the kernel
+//! config  checkpoint  device  memory  optim  files, devices, the optimiser
+//! shim  rope  heads  rows  loss  limits      C++, maths and sizes
+//! ```
 #![warn(missing_docs)]
 
-pub mod config;
-pub mod model;
-pub mod models;
-pub mod rows;
-
+pub mod footprint;
 pub mod generate;
 pub mod head;
-pub mod loss;
-pub mod optim;
 pub mod reward;
 
-pub mod checkpoint;
-pub mod device;
-pub mod footprint;
-pub mod limits;
-pub mod memory;
-pub mod processor;
-pub mod weights;
+pub mod model;
+
+mod pass;
+
+pub mod models;
+
+mod layers;
 
 mod attention;
-mod layers;
-mod norm;
-mod pass;
+pub mod weights;
+
+mod ops;
+
+pub mod checkpoint;
+pub mod config;
+pub mod device;
+pub mod memory;
+pub mod optim;
+pub mod processor;
+
+mod heads;
+pub mod limits;
+pub mod loss;
 mod rope;
-mod shards;
+pub mod rows;
 pub mod shim;
-mod tensor_file;
 
 pub use config::{Config, Experts, Latent, Shape};
-pub use device::setup;
+pub use device::{Options, setup};
 pub use generate::{Completion, Request, Sampling};
-pub use model::{Model, Options};
+pub use model::Model;
 pub use optim::{AdamW, AdamWOptions, Decay, Schedule, adapt, clip_grad_norm, zero_grad};
 pub use pass::Pass;
 pub use reward::RewardModel;

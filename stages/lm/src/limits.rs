@@ -1,8 +1,8 @@
 //! The limits of this crate, each once: what a model's folder may say before its files are believed.
 //!
 //! `docs/limits.md` has the table of all limits. What real models have is named beside each. Sizes within these bounds
-//! multiply without overflow, and whether they are true the weights tell: nothing is allocated for a size that the file
-//! of weights does not have.
+//! multiply without overflow. Whether they are true is checked against the weights: nothing is allocated for a size
+//! that the weights do not have.
 
 /// Bytes of `config.json` and `generation_config.json`. Real ones have a few thousand.
 pub const CONFIG_BYTES: u64 = 16 << 20;

@@ -13,7 +13,7 @@ pub struct Used {
     pub peak: u64,
 }
 
-/// Returns what this process uses of a device's memory; zeros where the system does not tell.
+/// Returns what this process uses of a device's memory; zeros where the system does not say.
 pub fn used(device: Device) -> Result<Used, shim::Error> {
     if let Device::Cuda(index) = device {
         let [now, peak, _] = gpu::memory(index)?;
@@ -33,7 +33,7 @@ pub fn reset_peak(device: Device) -> Result<(), shim::Error> {
     Ok(())
 }
 
-/// Returns the bytes that are free on a device for whoever asks first; all there could be where the system does not tell.
+/// Returns the bytes that are free on a device; the greatest number where the system does not say.
 pub fn free(device: Device) -> Result<u64, shim::Error> {
     if let Device::Cuda(index) = device {
         return gpu::memory(index).map(|[_, _, free]| free);
@@ -44,7 +44,7 @@ pub fn free(device: Device) -> Result<u64, shim::Error> {
     }
 }
 
-/// Returns the bytes of memory and swap that the machine has; all there could be where the system does not tell.
+/// Returns the bytes of memory and swap that the machine has; the greatest number where the system does not say.
 pub fn total() -> u64 {
     match std::fs::read_to_string("/proc/meminfo") {
         Ok(text) => kib(&text, "MemTotal:") + kib(&text, "SwapTotal:"),

@@ -9,14 +9,16 @@ use std::path::Path;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-use crate::attention::{Attend, Layout, PackedRows};
+use crate::attention::{Attend, PackedRows};
 use crate::config::{self, Config};
-use crate::models::{self, CausalLm};
+use crate::device::Options;
+use crate::models::{self, CausalLm, Head, specs};
+use crate::ops::{self, Layout};
 use crate::pass::Pass;
 use crate::rope::{RopeTable, Rotation};
 use crate::rows::Rows;
-use crate::weights::{self, Spec, Weights};
-use crate::{checkpoint, shards, shim};
+use crate::weights::{self, Weights};
+use crate::{checkpoint, shim};
 
 /// Why a model cannot be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -35,21 +37,6 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
-/// Where a loaded model shall live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// The device of its parameters.
-    pub device: Device,
-    /// The element type of its parameters.
-    pub dtype: Kind,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { device: Device::Cpu, dtype: Kind::Float }
-    }
-}
-
 /// A causal language model.
 pub struct Model {
     /// What it is built from.
@@ -58,20 +45,11 @@ pub struct Model {
     head: Head,
     head_vd: Tensor,
     parameters: Vec<(String, Tensor)>,
-    set_aside: Vec<String>,
+    ignored: Vec<String>,
     non_finite: Vec<(String, u64)>,
     options: Options,
     // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
     rope: RefCell<RopeTable>,
-}
-
-/// What maps a hidden state to the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Head {
-    /// One logit for each token of the vocabulary.
-    Vocabulary,
-    /// One number: a reward.
-    Score,
 }
 
 impl Model {
@@ -90,13 +68,12 @@ impl Model {
 
     pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
         let config = Config::load(dir)?;
-        let architecture = models::architecture(&config.model_type)?;
-        let sets_aside = |name: &str| (architecture.sets_aside)(&config, name);
-        let files = shards::open(dir)?;
+        let ignores = |name: &str| (models::of(&config).ignores)(&config, name);
+        let files = weights::open(dir)?;
         // Before a list of as many names is made.
         config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
-        let (weights, set_aside) = Weights::load(files, &specs(&config, head), sets_aside, *options)?;
-        Ok(Self { set_aside, ..Self::build(config, weights, head, *options)? })
+        let (weights, ignored) = Weights::load(files, &specs(&config, head), ignores, *options)?;
+        Ok(Self { ignored, ..Self::build(config, weights, head, *options)? })
     }
 
     /// Builds a model of weights that are in memory.
@@ -105,18 +82,16 @@ impl Model {
     }
 
     fn build(config: Config, mut weights: Weights, head: Head, options: Options) -> Result<Self, weights::Error> {
-        let architecture =
-            models::architecture(&config.model_type).expect("a configuration is checked when it is made");
-        let network = (architecture.build)(&config, &mut weights);
-        let head_vd = weights.get(head_name(&config, head));
+        let network = (models::of(&config).build)(&config, &mut weights);
+        let head_vd = weights.get(head.weight_name(&config));
         let rope = RopeTable::new(&config.rope, config.head_dim, 64, options.device, options.dtype);
         let (parameters, non_finite) = weights.finish()?;
         if options.dtype != Kind::Double {
             let leaves: Vec<&Tensor> = parameters.iter().map(|(_, parameter)| parameter).collect();
-            shim::grads_in_single(&leaves).expect("parameters are leaves");
+            shim::torch::grads_in_single(&leaves).expect("parameters are leaves");
         }
-        let (set_aside, rope) = (Vec::new(), RefCell::new(rope));
-        Ok(Self { config, network, head, head_vd, parameters, set_aside, non_finite, options, rope })
+        let (ignored, rope) = (Vec::new(), RefCell::new(rope));
+        Ok(Self { config, network, head, head_vd, parameters, ignored, non_finite, options, rope })
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
@@ -165,13 +140,13 @@ impl Model {
         &self.parameters
     }
 
-    /// Names of the folder's tensors that were left out, as they belong to no part of this network: DeepSeek's layers of
+    /// Names of the folder's tensors that were ignored, as they belong to no part of this network: DeepSeek's layers of
     /// multi-token prediction. They are not written again.
-    pub fn set_aside(&self) -> &[String] {
-        &self.set_aside
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 
-    /// Names of the folder's tensors that hold infinities or what is no number, with how many; told, not refused.
+    /// Names of the folder's tensors that hold infinities or NaN, with how many. They are reported, not refused.
     pub fn non_finite(&self) -> &[(String, u64)] {
         &self.non_finite
     }
@@ -191,7 +166,12 @@ impl Model {
         self.options.dtype
     }
 
-    /// Returns the hidden state after the final norm of every token, [n, d], in packed order. Rows do not see each other.
+    pub(crate) fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Returns the hidden state after the final norm of every token, [n, d], in packed order. Rows do not see each
+    /// other.
     ///
     /// # Panics
     /// On a token outside the vocabulary.
@@ -200,8 +180,8 @@ impl Model {
         self.forward(&ids_n, &mut attend)
     }
 
-    /// Begins a training pass over the rows, whose hidden states are those of [`Model::hidden`]; with `recompute` it keeps
-    /// each layer's input only (gradient checkpointing). Call [`Pass::backward`] when the head is done with it.
+    /// Begins a training pass over the rows, whose hidden states are those of [`Model::hidden`]; with `recompute` it
+    /// keeps each layer's input only (gradient checkpointing). Call [`Pass::backward`] when the head is done with it.
     ///
     /// # Panics
     /// On a token outside the vocabulary.
@@ -222,7 +202,7 @@ impl Model {
 
     /// Returns the logits of hidden states, [n, v].
     pub fn logits(&self, hidden_nd: &Tensor) -> Tensor {
-        shim::linear(hidden_nd, &self.head_vd).expect("hidden states have the model's width")
+        ops::linear(hidden_nd, &self.head_vd)
     }
 
     pub(crate) fn forward(&self, ids_n: &Tensor, attend: &mut dyn Attend) -> Tensor {
@@ -248,29 +228,6 @@ impl Model {
     /// Drops all gradients.
     pub fn zero_grad(&self) -> Result<(), shim::Error> {
         crate::optim::zero_grad(&self.parameters)
-    }
-}
-
-/// Names and shapes of all parameters.
-pub(crate) fn specs(config: &Config, head: Head) -> Vec<Spec> {
-    let architecture = models::architecture(&config.model_type).expect("a configuration is checked when it is made");
-    let mut specs = (architecture.parameters)(config);
-    let rows = match head {
-        Head::Vocabulary => config.vocab_size,
-        Head::Score => 1,
-    };
-    let name = head_name(config, head);
-    if specs.iter().all(|(other, _)| other != name) {
-        specs.push((name.to_owned(), vec![rows, config.hidden_size]));
-    }
-    specs
-}
-
-fn head_name(config: &Config, head: Head) -> &'static str {
-    match head {
-        Head::Score => "score.weight",
-        Head::Vocabulary if config.tie_word_embeddings => "model.embed_tokens.weight",
-        Head::Vocabulary => "lm_head.weight",
     }
 }
 

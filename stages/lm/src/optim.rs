@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-use crate::shim;
+use crate::shim::{self, torch};
 
 /// Why the optimiser cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -87,8 +87,8 @@ impl AdamW {
 
     /// Takes one step at learning rate `lr` along the gradients that the parameters hold.
     ///
-    /// A parameter that nothing reached, as an expert that no token chose, has gradient 0 and follows its momentum; in
-    /// transformers 5, where the experts of a layer are one tensor, it does so, too.
+    /// A parameter without a gradient, as an expert that no token chose, counts as gradient 0 and follows its momentum.
+    /// So it does in transformers 5, where the experts of a layer are one tensor.
     pub fn step(&mut self, lr: f64) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
         let _ = self.step.g_add_scalar_(1.0);
@@ -102,7 +102,7 @@ impl AdamW {
             if chosen.is_empty() {
                 continue;
             }
-            shim::fused_adamw(&shim::AdamWStep {
+            torch::fused_adamw(&torch::AdamWStep {
                 params: &chosen.iter().map(|(slot, _)| slot.master.as_ref().unwrap_or(&slot.param)).collect::<Vec<_>>(),
                 grads: &chosen.iter().map(|(_, grad)| grad).collect::<Vec<_>>(),
                 exp_avgs: &chosen.iter().map(|(slot, _)| &slot.exp_avg).collect::<Vec<_>>(),
@@ -168,22 +168,22 @@ pub fn clip_grad_norm(params: &[(String, Tensor)], max: f64) -> Result<f64, Erro
         return Ok(0.0);
     }
     let grads: Vec<&Tensor> = grads.iter().collect();
-    let norm = shim::norm(&grads)?;
+    let norm = torch::norm(&grads)?;
     if norm.is_finite() && norm > max {
-        shim::scale(&grads, max / (norm + 1e-6))?;
+        torch::scale(&grads, max / (norm + 1e-6))?;
     }
     Ok(norm)
 }
 
 /// Drops all gradients.
 pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
-    shim::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
+    torch::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
 }
 
-/// Makes `weight`, [o, i], stand for W0 + `scale` b a (Hu et al. 2021, section 4.1): from now on what a backward pass means
-/// for it goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has no gradient of its own.
+/// Makes `weight`, [o, i], stand for W0 + `scale` b a (LoRA, Hu et al. 2021, section 4.1). From now on its gradient
+/// goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has none of its own.
 pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), shim::Error> {
-    shim::adapt(weight, a, b, scale)
+    torch::adapt(weight, a, b, scale)
 }
 
 /// How a learning rate moves over the steps.
@@ -204,7 +204,7 @@ pub struct Schedule {
     pub min_ratio: f64,
 }
 
-/// The form of a schedule's decay.
+/// How a learning rate decays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decay {
     /// None.

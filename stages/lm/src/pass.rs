@@ -1,8 +1,8 @@
 //! A forward pass that a backward pass follows, and gradient checkpointing (Chen et al. 2016, section 4.1).
 //!
-//! Autograd keeps what every layer computed until the gradient comes back. A pass that recomputes keeps one vector a token
-//! and layer, the layer's input, and computes the rest anew, layer by layer, on the way back: a third more work for the
-//! activations of a single layer. Forward is the same computation both times, so the gradients are the same bits.
+//! Autograd keeps what every layer computed until the backward pass. A pass that recomputes keeps one vector a token
+//! and layer, the layer's input. It computes the rest anew in the backward pass, layer by layer: a third more work, and
+//! the activations of a single layer. Forward is the same computation both times, so the gradients are the same bits.
 //!
 //! Shapes: n tokens, d width of the residual stream.
 
@@ -32,7 +32,7 @@ impl<'a> Pass<'a> {
     }
 
     pub(crate) fn recomputing(network: &'a dyn CausalLm, ids_n: Tensor, mut attend: PackedRows) -> Self {
-        // With gradients on, for without them a few tokens take a kernel of other last bits; what autograd kept is let go at
+        // With gradients on: without them a few tokens take a kernel of other last bits. What autograd kept is freed at
         // the end of each layer.
         let mut inputs = vec![network.embed(&ids_n).detach()];
         for layer in 0..network.num_layers() {
@@ -49,13 +49,13 @@ impl<'a> Pass<'a> {
         &self.hidden_nd
     }
 
-    /// Takes the gradient on to the parameters, after [`crate::head::backward`] has brought it to the hidden states. A pass
-    /// that does not recompute is through with it by then.
+    /// Takes the gradient on to the parameters, after `head::backward` has brought it to the hidden states. A pass that
+    /// does not recompute has nothing left to do by then.
     pub fn backward(self) {
         let Some(Recompute { network, ids_n, mut attend, mut inputs }) = self.recompute else { return };
         drop(self.hidden_nd);
         let through = |output: &Tensor, grad: &Tensor| {
-            shim::backward_from(output, grad).expect("the layer's output has the shape of the next one's input");
+            shim::torch::backward_from(output, grad).expect("the layer's output has the shape of the next one's input");
         };
         let mut grad_nd = inputs.pop().map_or_else(Tensor::new, |last_nd| last_nd.grad());
         while grad_nd.defined()

@@ -1,8 +1,8 @@
-//! What a CPU is to the bits of a result: its widest instruction sets, what libtorch makes of them, and the variables of the
-//! environment that choose among kernels.
+//! What decides the last bits of a result on a CPU: its widest instruction sets, what libtorch makes of them, and the
+//! environment variables that choose among kernels.
 //!
-//! Two machines that give the same text here take the same kernels; where they do not, sums may be ordered otherwise and the
-//! last bits differ.
+//! Two machines that give the same text here take the same kernels. Otherwise sums may have another order, and the last
+//! bits differ.
 
 use crate::shim;
 
@@ -13,7 +13,7 @@ const CHOICES: [&str; 3] = ["MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILI
 pub fn processor() -> String {
     let set = |name: &str| std::env::var(name).ok().map(|value| format!(", {name}={value}"));
     let choices: String = CHOICES.iter().filter_map(|name| set(name)).collect();
-    let libtorch = shim::cpu_capability();
+    let libtorch = shim::torch::cpu_capability();
     format!("{} {}, libtorch {libtorch}{choices}", std::env::consts::ARCH, instruction_sets()).replace(" ,", ",")
 }
 

@@ -8,8 +8,9 @@ use std::path::Path;
 use serde_json::json;
 use tch::{Kind, Tensor};
 
-use crate::model::{Error, Head, Model, Options};
-use crate::models;
+use crate::device::Options;
+use crate::model::{Error, Model};
+use crate::models::{self, Head};
 use crate::pass::Pass;
 use crate::rows::Rows;
 use crate::weights::Weights;
@@ -23,9 +24,7 @@ impl RewardModel {
     /// Starts from a language model's weights; the score is 0 for every row until training moves it.
     pub fn init_from(model: &Model) -> Self {
         let mut config = model.config.clone();
-        let architecture =
-            models::architecture(&config.model_type).expect("a configuration is checked when it is made");
-        config.set("architectures", json!([architecture.classifier_class]));
+        config.set("architectures", json!([models::of(&config).classifier_class]));
         config.set("num_labels", json!(1));
         config.set("id2label", json!({ "0": "reward" }));
         config.set("label2id", json!({ "reward": 0 }));

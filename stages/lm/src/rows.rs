@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use tch::{Device, Tensor};
+
 /// Packed rows of token ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rows {
@@ -21,6 +23,14 @@ pub struct Predictions {
     pub targets: Vec<i64>,
     /// How many predictions each row has, in row order.
     pub counts: Vec<i64>,
+}
+
+impl Predictions {
+    /// Returns positions and targets as tensors on a device, [n] each.
+    pub fn to_device(&self, device: Device) -> (Tensor, Tensor) {
+        let tensor = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(device);
+        (tensor(&self.positions), tensor(&self.targets))
+    }
 }
 
 impl Rows {

@@ -38,7 +38,7 @@ pub(crate) fn load_model(
     if let Some(warning) = check_numbers(input, &model)? {
         ctx.warn(warning);
     }
-    if let [first, rest @ ..] = model.set_aside() {
+    if let [first, rest @ ..] = model.ignored() {
         let count = rest.len() + 1;
         ctx.note(format!(
             "`{}`: multi-token prediction is left out (tensors: {count}, the first `{first}`)",

@@ -45,7 +45,7 @@ pub struct SampleGrade {
 }
 
 impl SampleRow {
-    /// Makes a sample that nobody graded.
+    /// Makes a sample without a grade.
     pub fn new(prompt: impl Into<String>, completion: impl Into<String>) -> Self {
         Self { prompt: prompt.into(), completion: completion.into(), answer: None, source: None, grade: None }
     }

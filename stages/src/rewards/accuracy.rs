@@ -46,7 +46,7 @@ pub struct Grade {
     pub verdict: Option<Verdict>,
     /// Whether the answer says that it may be wrong.
     pub hedged: bool,
-    /// The answer: what stands in its tags, else what follows the thought, else everything.
+    /// The text in `<answer>`, else the text after `</think>`, else the whole completion.
     pub answer: String,
     /// The thought, if its tags are there.
     pub reasoning: Option<String>,

@@ -93,7 +93,7 @@ fn gold_that_does_not_parse_fails_closed_and_shows() {
             true,
         );
         assert_eq!(got.parts.get("accuracy"), Some(&0.0));
-        assert_eq!(got.parts.get("overconfidence"), None, "nobody can be wrong about no answer");
+        assert_eq!(got.parts.get("overconfidence"), None, "without an answer nothing is wrong");
         assert!(got.grade.gold_unparsed());
     }
 }

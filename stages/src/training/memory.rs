@@ -14,11 +14,11 @@ const PEAK: &str = "peak_memory_gib";
 const TOLERANCE: f64 = 1.25;
 const SLACK: f64 = 128.0 * 1_048_576.0;
 
-/// Parts of the activations that a CPU's allocator holds beside them, in gaps where nothing fits; measured with `pretrain`
+/// Allocator fragmentation on a CPU, as a share of the activations; measured with `pretrain`
 /// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass.
-const GAPS: f64 = 0.4;
-/// What products of brain floats hold beside that on a CPU, whatever the size of a pass; measured alike, with AVX-512.
-const BESIDE_BRAIN_FLOATS: u64 = 320 << 20;
+const FRAGMENTATION: f64 = 0.4;
+/// Workspace of bf16 matmuls on a CPU (oneDNN), in bytes, whatever the size of a pass; measured alike, with AVX-512.
+const BF16_WORKSPACE: u64 = 320 << 20;
 
 /// The largest pass of an objective.
 pub struct Workload<'a> {
@@ -26,7 +26,7 @@ pub struct Workload<'a> {
     pub model: &'a Model,
     /// Tokens of a micro-batch at most.
     pub tokens: usize,
-    /// Whether activations are computed anew on the way back.
+    /// Whether the backward pass computes activations again.
     pub recompute: bool,
     /// Tokens whose logits exist at a time at most, and how many such tensors do.
     pub logits: (usize, usize),
@@ -50,8 +50,8 @@ impl Expected {
         let largest = reached.map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
         let master = if optimisation.kind() == Kind::Float { 0 } else { 4 };
         let activations = footprint::activations(config, dtype, tokens, recompute);
-        let gaps = if device == Device::Cpu { (activations as f64 * GAPS) as u64 } else { 0 };
-        let products = if device == Device::Cpu && dtype != Kind::Float { BESIDE_BRAIN_FLOATS } else { 0 };
+        let fragmentation = if device == Device::Cpu { (activations as f64 * FRAGMENTATION) as u64 } else { 0 };
+        let workspace = if device == Device::Cpu && dtype != Kind::Float { BF16_WORKSPACE } else { 0 };
         memory::reset_peak(device)?;
         let mut terms = vec![
             ("model and data", memory::used(device)?.now),
@@ -59,8 +59,8 @@ impl Expected {
             // A parameter that gets its gradient in parts has two for a moment.
             ("gradients", 4 * (trained + largest)),
             ("activations", activations),
-            ("gaps", gaps),
-            ("products", products),
+            ("fragmentation", fragmentation),
+            ("bf16 workspace", workspace),
             ("logits", footprint::logits(config, chunk.min(tokens), copies)),
         ];
         // Sampling is over when a pass begins, and gradients are gone when it is sampled again.

@@ -32,8 +32,9 @@ pub struct Optimisation {
     pub warmup_steps: u64,
     /// Shape of the learning rate after the warm-up. R1's SFT: cosine.
     pub schedule: ScheduleShape,
-    /// Step at which the schedule ends; needed by `cosine`, `linear` and `wsd`. Not the same as `steps`, which may be
-    /// raised later and must not bend the past. Absent: where the `epochs` end, if no `steps` are given either.
+    /// Step at which the schedule ends; needed by `cosine`, `linear` and `wsd`. Not the same as `steps`: raising `steps`
+    /// later must not change the learning rate of finished steps. Absent: where the `epochs` end, if no `steps` are given
+    /// either.
     #[schemars(range(max = limits::STEPS))]
     pub decay_steps: Option<u64>,
     /// Steps at the full `lr` between warm-up and decay. The decay thus begins at `warmup-steps` + `stable-steps`; common
@@ -58,7 +59,7 @@ pub struct Optimisation {
     /// Parameters that keep their values, by the beginnings of their names: `["model.embed_tokens", "model.layers.0"]`. They
     /// need no gradients and no moments.
     pub freeze: Vec<String>,
-    /// Computes activations anew on the way back, layer by layer, and so keeps one vector a token and layer of them: a
+    /// Computes activations again in the backward pass, layer by layer, and so keeps one vector a token and layer: a
     /// third more work. The result is the same.
     #[schemars(extend("x-role" = "neutral"))]
     pub gradient_checkpointing: bool,

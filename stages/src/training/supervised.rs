@@ -10,16 +10,13 @@ use super::rows::{Order, micro_batches, pack};
 use super::{Metrics, Objective, Workload};
 use crate::artifacts::TokenRow;
 
-/// Hidden states that meet the vocabulary at a time, which bounds the logits.
-const HEAD_CHUNK: usize = 4_096;
-
 /// A model that learns rows by heart, and hopefully more.
 pub(crate) struct Supervised<'a> {
     pub(crate) model: &'a Model,
     pub(crate) rows: &'a [TokenRow],
     pub(crate) order: Order,
     pub(crate) micro_batch_tokens: usize,
-    /// Whether activations are computed anew on the way back.
+    /// Whether the backward pass computes activations again.
     pub(crate) recompute: bool,
 }
 
@@ -34,7 +31,7 @@ impl Objective for Supervised<'_> {
             model: self.model,
             tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
             recompute: self.recompute,
-            logits: (HEAD_CHUNK, 2),
+            logits: (head::CHUNK, 2),
             sampling: 0,
         }
     }
@@ -47,13 +44,11 @@ impl Objective for Supervised<'_> {
         for indices in micro_batches(&lengths, self.micro_batch_tokens) {
             let (rows, starts) = pack(indices.iter().map(|index| batch[*index]));
             let predictions = rows.predictions_from(&starts);
-            let device = self.model.device();
-            let positions = Tensor::from_slice(&predictions.positions).to_device(device);
-            let targets = Tensor::from_slice(&predictions.targets).to_device(device);
+            let (positions, targets) = predictions.to_device(self.model.device());
             let pass = self.model.pass(&rows, self.recompute);
             let hidden_nd = pass.hidden().index_select(0, &positions);
             let weight = 1.0 / num_targets.max(1) as f64;
-            loss += head::backward(self.model, &hidden_nd, &targets, 1.0, HEAD_CHUNK, |logps, _| {
+            loss += head::backward(self.model, &hidden_nd, &targets, 1.0, head::CHUNK, |logps, _| {
                 -logps.sum(lm::Kind::Float) * weight
             });
             pass.backward();

@@ -78,7 +78,7 @@ pub(super) struct Dispatcher<'a> {
     /// Stages that wait for others, with how many.
     waiting: HashMap<NodeIndex, usize>,
     ready: BTreeSet<NodeIndex>,
-    /// Stages that must run or do.
+    /// Stages waiting to run, and running ones.
     queue: Queue,
     looks: Looks,
     /// Whether the store is too slow for glances at it between two events.

@@ -1,6 +1,6 @@
 // Attention on a GPU: over packed rows by the flash kernels, and of newest tokens over a cache.
 //
-// Shapes: n tokens, h query heads, g key heads, d channels of a head, t places of a slot.
+// Shapes: n tokens, h query heads, g key heads, d channels of a head, t positions of a slot.
 #include "driver.h"
 
 #include <ATen/ops/_flash_attention_backward.h>
@@ -111,16 +111,17 @@ struct Flash : torch::autograd::Function<Flash> {
 
 extern "C" {
 
-// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in brain floats or halves, `starts`
-// [rows + 1] where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees everything.
+// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in bf16 or f16, `starts`
+// [rows + 1] where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees
+// everything.
 char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d,
                              int64_t window, tensor* out) {
     return guarded([&] { *out = new at::Tensor(Flash::apply(*qkv, *starts, longest, h, g, d, window)); });
 }
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d] before it is turned by its angles [n, d], over all places
-// of slot i up to its position [n], where its key and value are put; keys and values [slots, g, t, d], of which no
-// token has more than `longest`. A window of 0 sees everything.
+// Attention of each row's newest token, qkv [n, (h + 2g) d] before it is rotated by its angles [n, d], over
+// all positions of slot i up to its position [n], where its key and value are written; keys and values
+// [slots, g, t, d], of which no token has more than `longest`. A window of 0 sees everything.
 char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor values, tensor positions,
                          int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window, tensor* out) {
     return guarded([&] {

@@ -132,14 +132,14 @@ class Kernels {
         library().check(set(context_), "cuCtxSetCurrent");
     }
 
-    void* function(Kernel kernel, bool brain) {
+    void* function(Kernel kernel, bool is_bf16) {
         std::lock_guard<std::mutex> lock(mutex_);
-        auto key = std::make_tuple(kernel.name, kernel.heads, brain);
+        auto key = std::make_tuple(kernel.name, kernel.heads, is_bf16);
         auto known = functions_.find(key);
         if (known != functions_.end()) return known->second;
         std::string name = kernel.name;
         if (kernel.heads > 0) name += "_" + std::to_string(kernel.heads);
-        name += brain ? "_brain" : "_float";
+        name += is_bf16 ? "_brain" : "_float";
         void* found = nullptr;
         library().driver("cuModuleGetFunction", &found, module_of(kernel.heads), name.c_str());
         functions_.emplace(key, found);
@@ -191,7 +191,7 @@ int64_t multiprocessors(c10::Device device) {
     }
 }
 
-void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned threads, void** arguments) {
+void launch(c10::Device device, Kernel kernel, bool is_bf16, Grid grid, unsigned threads, void** arguments) {
     typedef int Launch(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**,
                        void**);
     static Launch* run = library().find<Launch>("cuLaunchKernel");
@@ -200,7 +200,7 @@ void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned t
     kernels.enter();
     void* stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
     int code =
-        run(kernels.function(kernel, brain), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
+        run(kernels.function(kernel, is_bf16), grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, arguments, nullptr);
     library().check(code, kernel.name);
 }
 

@@ -22,18 +22,18 @@ void prepare(c10::Device device);
 // A device's multiprocessors; 0 where the driver cannot be asked.
 int64_t multiprocessors(c10::Device device);
 
-// Launches a kernel for brain floats, or single precision, on the current stream of a device; `arguments` points to
+// Launches a kernel for bf16 or f32 on the current stream of a device; `arguments` points to
 // each of its parameters.
-void launch(c10::Device device, Kernel kernel, bool brain, Grid grid, unsigned threads, void** arguments);
+void launch(c10::Device device, Kernel kernel, bool is_bf16, Grid grid, unsigned threads, void** arguments);
 
 // Launches a kernel for what `x` holds, with arguments of just the types of the parameters.
 template <typename... Arguments>
 void launch(const at::Tensor& x, Kernel kernel, Grid grid, unsigned threads, Arguments... arguments) {
     if (grid.x == 0) return;
     void* list[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
-    bool brain = x.scalar_type() == at::kBFloat16;
-    TORCH_CHECK(brain || x.scalar_type() == at::kFloat, "a kernel takes single precision or brain floats");
-    launch(x.device(), kernel, brain, grid, threads, list);
+    bool is_bf16 = x.scalar_type() == at::kBFloat16;
+    TORCH_CHECK(is_bf16 || x.scalar_type() == at::kFloat, "a kernel takes f32 or bf16");
+    launch(x.device(), kernel, is_bf16, grid, threads, list);
 }
 
 }  // namespace cuda

@@ -11,7 +11,7 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Sixteen bytes at a time are read: without gaps, from where that is allowed.
+// Kernels read sixteen bytes at a time: the tensor must be contiguous and aligned to that.
 at::Tensor packed(const at::Tensor& x) {
     at::Tensor dense = x.contiguous();
     return reinterpret_cast<uintptr_t>(dense.const_data_ptr()) % 16 == 0 ? dense : dense.clone();
@@ -25,7 +25,7 @@ unsigned threads_for(int64_t elements, const at::Tensor& x, int64_t most) {
     return static_cast<unsigned>(32 * std::max<int64_t>(1, std::min(warps, most / 32)));
 }
 
-// `inverses`, [n], gets what the way back needs, if it is a tensor.
+// `inverses`, [n], gets what the backward pass needs, if it is a tensor.
 at::Tensor normed(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor inverses) {
     int64_t d = x.size(-1);
     TORCH_CHECK(weight.numel() == d && weight.scalar_type() == x.scalar_type(), "a norm of another width or type");
@@ -125,17 +125,17 @@ char* r1flow_cuda_prepare(int64_t index) {
     return guarded([&] { cuda::prepare(c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index))); });
 }
 
-// The stream x, and its RMSNorm over the last dimension. Who goes on with this stream, and not with x itself, spares
-// the way back a pass over both gradients.
-char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* stream, tensor* out) {
+// The residual stream x, and its RMSNorm over the last dimension. Use the returned residual, not x itself: its gradient
+// is then fused with the norm's in the backward pass.
+char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* residual, tensor* out) {
     return guarded([&] {
         if (!at::GradMode::is_enabled()) {
             *out = new at::Tensor(normed(packed(*x), packed(*weight), eps, at::Tensor()));
-            *stream = new at::Tensor(*x);
+            *residual = new at::Tensor(*x);
             return;
         }
         variable_list both = RmsNorm::apply(*x, *weight, eps);
-        *stream = new at::Tensor(both[0]);
+        *residual = new at::Tensor(both[0]);
         *out = new at::Tensor(both[1]);
     });
 }

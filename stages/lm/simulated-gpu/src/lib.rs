@@ -4,7 +4,7 @@
 //! every operation on tensors of `cuda:0` is dispatched, counted and computed by libtorch's CPU kernels. What a GPU would
 //! refuse is refused:
 //!
-//! - memory of the device that the host touches is a segmentation fault, and memory that nobody wrote holds NaN;
+//! - memory of the device that the host touches is a segmentation fault, and unwritten memory holds NaN;
 //! - tensors of two devices in one operation are an error, as are operations that deterministic mode forbids;
 //! - while a graph is captured nothing may wait for the device or reach the host, nothing of what is captured is done until
 //!   the graph is replayed, and what was freed is not given to others.

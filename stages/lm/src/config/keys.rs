@@ -1,7 +1,5 @@
 //! Typed access to the keys of a JSON object: what is missing or of the wrong type is named.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use super::Error;
@@ -102,18 +100,4 @@ fn short(value: &Value) -> String {
 
 pub(crate) fn key_error(key: &str, reason: String) -> Error {
     Error::Key { key: key.to_owned(), reason }
-}
-
-pub(super) fn object(path: &Path, text: &str) -> Result<Map<String, Value>, Error> {
-    let failed = |reason: String| Error::Json { path: path.to_owned(), reason };
-    match serde_json::from_str(text).map_err(|error| failed(error.to_string()))? {
-        Value::Object(map) => Ok(map),
-        _ => Err(failed("expected an object".to_owned())),
-    }
-}
-
-pub(super) fn pretty(map: &Map<String, Value>) -> String {
-    let mut text = serde_json::to_string_pretty(map).expect("a JSON object has only string keys");
-    text.push('\n');
-    text
 }

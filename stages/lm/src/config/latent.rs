@@ -6,17 +6,17 @@ use super::keys::{Keys, key_error};
 /// The sizes of multi-head latent attention, named as in `config.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latent {
-    /// Width that queries are squeezed through; `None` projects them at once.
+    /// Rank of the queries' projection; `None` projects them in one matmul.
     pub q_lora_rank: Option<i64>,
     /// Width of the latent that keys and values of all heads are made from.
     pub kv_lora_rank: i64,
     /// Width of a query and key head without positions.
     pub qk_nope_head_dim: i64,
-    /// Width of what turns with the position: for each query head, and once for the keys of all heads.
+    /// Width of the rotated part: one for each query head, and one for the keys of all heads.
     pub qk_rope_head_dim: i64,
     /// Width of a value head.
     pub v_head_dim: i64,
-    /// Whether neighbouring channels turn together; else a channel of the first half with one of the second.
+    /// Whether neighbouring channels are rotated as a pair; else a channel of the first half with one of the second.
     pub rope_interleave: bool,
 }
 

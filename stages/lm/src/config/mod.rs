@@ -2,20 +2,24 @@
 //!
 //! The document itself is kept whole, so that keys this crate does not know survive a round trip. Everything that
 //! would change the maths but is not supported (other activations, unknown rope types, packed weights) is refused.
+//! No architecture is known here: `models/read.rs` makes a configuration, with what its architecture reads.
 
+mod documents;
 mod experts;
 pub(crate) mod keys;
 mod latent;
+mod rope;
 pub(crate) mod windows;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::limits;
 use crate::rope::Rope;
-use crate::{limits, models};
+pub(crate) use documents::Documents;
 pub use experts::Experts;
-use keys::{Keys, key_error, object, pretty};
+use keys::{Keys, key_error};
 pub use latent::Latent;
 
 /// Why a configuration cannot be used.
@@ -56,7 +60,7 @@ pub enum Error {
 /// A model's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The architecture's name, a row of [`models::ARCHITECTURES`].
+    /// The architecture's name, a row of `models::ARCHITECTURES`.
     pub model_type: String,
     /// Rows of the embedding.
     pub vocab_size: i64,
@@ -84,15 +88,17 @@ pub struct Config {
     pub attention_bias: bool,
     /// For each layer how many tokens its attention sees, its own included; `None` sees all before it.
     pub windows: Vec<Option<i64>>,
-    /// The sizes of multi-head latent attention, where it is in the place of grouped heads.
+    /// The sizes of multi-head latent attention, where it replaces grouped heads.
     pub latent: Option<Latent>,
     /// The mixture of experts, where there is one.
     pub experts: Option<Experts>,
     /// Tokens that end a completion; `generation_config.json` decides where it names any.
     pub eos_token_ids: Vec<i64>,
-    document: Map<String, Value>,
-    generation: Map<String, Value>,
+    documents: Documents,
 }
+
+/// How an architecture reads the keys that not all share.
+pub(crate) type ReadKeys = fn(&Keys, &mut Config) -> Result<(), Error>;
 
 /// The sizes of a new model; the rest follows from its architecture.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,71 +126,18 @@ pub struct Shape {
 }
 
 impl Config {
-    /// Makes the configuration of a new model.
-    pub fn new(model_type: &str, shape: &Shape) -> Result<Self, Error> {
-        let architecture = models::architecture(model_type)?;
-        let mut document = json!({
-            "architectures": [architecture.causal_lm_class],
-            "model_type": model_type,
-            "vocab_size": shape.vocab_size,
-            "hidden_size": shape.hidden_size,
-            "intermediate_size": shape.intermediate_size,
-            "num_hidden_layers": shape.num_hidden_layers,
-            "num_attention_heads": shape.num_attention_heads,
-            "num_key_value_heads": shape.num_key_value_heads,
-            "head_dim": shape.head_dim.unwrap_or(shape.hidden_size / shape.num_attention_heads.max(1)),
-            "hidden_act": "silu",
-            "rms_norm_eps": 1e-6,
-            "rope_theta": shape.rope_theta,
-            "rope_parameters": { "rope_type": "default", "rope_theta": shape.rope_theta },
-            "max_position_embeddings": shape.max_position_embeddings,
-            "tie_word_embeddings": shape.tie_word_embeddings,
-            "attention_bias": false,
-            "attention_dropout": 0.0,
-            "use_cache": true,
-            "torch_dtype": "float32",
-        });
-        for (key, value) in (architecture.keys_of_new)(shape) {
-            document[key] = value;
-        }
-        Self::from_json(&document.to_string())
-    }
-
-    /// Parses the text of a `config.json`.
-    pub fn from_json(text: &str) -> Result<Self, Error> {
-        Self::parse(object(Path::new("config.json"), text)?, Map::new())
-    }
-
-    /// Reads `config.json`, and `generation_config.json` where there is one, from a model's folder.
-    pub fn load(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join("config.json");
-        let document = object(&path, &outside::read_text(&path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?)?;
-        let path = dir.join("generation_config.json");
-        let generation = outside::read_text_if_there(&path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?;
-        let generation = generation.map_or(Ok(Map::new()), |text| object(&path, &text))?;
-        Self::parse(document, generation)
-    }
-
-    /// Returns the number of weights of a language model of these sizes; the greatest number where there are more.
-    pub fn num_parameters(&self) -> u64 {
-        let specs = crate::model::specs(self, crate::model::Head::Vocabulary);
-        let of = |shape: &[i64]| shape.iter().map(|size| size.unsigned_abs()).fold(1, u64::saturating_mul);
-        specs.iter().map(|(_, shape)| of(shape)).fold(0, u64::saturating_add)
-    }
-
     /// Writes `config.json` and `generation_config.json` into a model's folder.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         fs_err::write(dir.join("config.json"), self.to_json())?;
-        let text = pretty(&self.generation_document());
-        Ok(fs_err::write(dir.join("generation_config.json"), text)?)
+        Ok(fs_err::write(dir.join("generation_config.json"), self.documents.generation_text())?)
     }
 
     /// The text of `config.json`: the keys it was read from, in their order, unknown ones included.
     pub fn to_json(&self) -> String {
-        pretty(&self.document)
+        self.documents.config_text()
     }
 
-    /// Names the tokens that end a completion and that fill places without meaning.
+    /// Names the tokens that end a completion and that pad rows.
     pub fn set_special_tokens(&mut self, eos: &[i64], pad: Option<i64>) {
         let eos_value = match eos {
             [one] => json!(one),
@@ -193,16 +146,16 @@ impl Config {
         self.set("eos_token_id", eos_value);
         self.set("pad_token_id", json!(pad));
         self.eos_token_ids = eos.to_vec();
-        self.generation.remove("eos_token_id");
+        self.documents.generation.remove("eos_token_id");
     }
 
     /// Sets a key of the document that none of the typed fields mirrors.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
-        self.document.insert(key.to_owned(), value);
+        self.documents.config.insert(key.to_owned(), value);
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.document.contains_key(key)
+        self.documents.config.contains_key(key)
     }
 
     /// Refuses more layers and experts than so many tensors can be of.
@@ -226,20 +179,10 @@ impl Config {
         ))
     }
 
-    fn generation_document(&self) -> Map<String, Value> {
-        let mut generation = self.generation.clone();
-        for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
-            if let (false, Some(value)) = (generation.contains_key(key), self.document.get(key)) {
-                generation.insert(key.to_owned(), value.clone());
-            }
-        }
-        generation
-    }
-
-    fn parse(document: Map<String, Value>, generation: Map<String, Value>) -> Result<Self, Error> {
-        let keys = Keys(&document);
+    /// Checks the keys that all architectures share; `read` reads those that differ.
+    pub(crate) fn parse(documents: Documents, read: ReadKeys) -> Result<Self, Error> {
+        let keys = Keys(&documents.config);
         let model_type = keys.text("model_type")?.to_owned();
-        let architecture = models::architecture(&model_type)?;
         refuse_unsupported(&keys)?;
         let hidden_size = keys.count("hidden_size")?;
         let num_attention_heads = keys.count("num_attention_heads")?;
@@ -248,7 +191,7 @@ impl Config {
             let reason = format!("{num_key_value_heads} does not divide num_attention_heads = {num_attention_heads}");
             return Err(key_error("num_key_value_heads", reason));
         }
-        let eos = generation.get("eos_token_id").or_else(|| document.get("eos_token_id"));
+        let eos = documents.generation.get("eos_token_id").or_else(|| documents.config.get("eos_token_id"));
         let num_hidden_layers = keys.count_to("num_hidden_layers", limits::LAYERS)?;
         let mut config = Self {
             vocab_size: keys.count("vocab_size")?,
@@ -259,7 +202,7 @@ impl Config {
             num_key_value_heads,
             head_dim: keys.count_or("head_dim", hidden_size / num_attention_heads)?,
             rms_norm_eps: keys.number_or("rms_norm_eps", 1e-6)?,
-            rope: Rope::parse(&document)?,
+            rope: rope::rope(&documents.config)?,
             max_position_embeddings: positions(&keys)?,
             tie_word_embeddings: keys.flag("tie_word_embeddings")?,
             attention_bias: keys.flag("attention_bias")?,
@@ -268,10 +211,9 @@ impl Config {
             experts: None,
             eos_token_ids: token_ids(eos)?,
             model_type,
-            document: document.clone(),
-            generation,
+            documents: documents.clone(),
         };
-        (architecture.read)(&keys, &mut config)?;
+        read(&keys, &mut config)?;
         if config.head_dim % 2 != 0 {
             return Err(key_error("head_dim", format!("{} is odd; rotary positions need pairs", config.head_dim)));
         }

@@ -1,4 +1,5 @@
-//! Which layers look back over a window only: `use_sliding_window`, `sliding_window`, `max_window_layers`, `layer_types`.
+//! Which layers look back over a window only: the keys `use_sliding_window`, `sliding_window`, `max_window_layers` and
+//! `layer_types`.
 
 use serde_json::Value;
 

@@ -1,26 +1,24 @@
-//! Decoding on a GPU, where a step of a small batch is over before a host has asked for its hundreds of kernels.
+//! Decoding on a GPU, where a step of a small batch is over before the host has launched its hundreds of kernels.
 //!
-//! A step's form is its number of rows, rounded up to a power of two, and of places that it reads, rounded up to a block. What
-//! steps of one form ask of the GPU differs in nothing but the numbers that they read: so when a form comes up for the
-//! third time it is recorded as a CUDA graph, and every step of it after that is one launch, with one copy to the GPU before and
-//! one back. A row that only fills up the form works on a slot that nobody has. Shapes: r rows, t places.
+//! Steps are bucketed by shape: rows rounded up to a power of two, and context rounded up to [`BLOCK`] positions. Every
+//! step in a bucket launches the same kernels, so on its third use a bucket is captured as a CUDA graph. From then on a
+//! step is one launch, with one copy to the GPU before it and one back. Padding rows use a spare cache slot. Shapes: r
+//! rows.
 
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
 
-use super::Sampling;
 use super::attend::Decode;
-use super::cache::Cache;
-use super::sample;
 use crate::model::Model;
+use crate::ops::{self, Cache, Draw, Newest};
 use crate::shim::Error;
 use crate::shim::gpu::{Graph, Pool};
 
-/// Places that steps of one form differ in at the most.
+/// The context of a bucket is a multiple of so many positions.
 const BLOCK: i64 = 256;
 
-/// Steps of a form that are taken one kernel at a time before it is recorded: recording costs about as much as one.
+/// Steps of a bucket that are taken one kernel at a time before it is recorded: recording costs about as much as one.
 const BEFORE_RECORDING: u32 = 2;
 
 /// The steps of one batch on a GPU.
@@ -29,83 +27,92 @@ pub(super) struct Steps {
     num_slots: i64,
     limit: i64,
     can_record: bool,
-    forms: BTreeMap<(i64, i64), Form>,
+    /// By rows and context.
+    buckets: BTreeMap<(i64, i64), Bucket>,
     pool: Option<Pool>,
 }
 
-struct Form {
+struct Bucket {
     /// Token, position and uniform number of each row; all of them are exact in double precision.
     inputs_3r: Tensor,
     uses: u32,
     recorded: Option<(Graph, Tensor)>,
 }
 
-impl Steps {
-    /// Prepares for a batch of so many slots of `limit` places; nothing where the model is not on a GPU.
-    pub(super) fn new(model: &Model, num_slots: usize, limit: i64) -> Option<Self> {
-        let Device::Cuda(gpu) = model.device() else { return None };
-        // Which expert gets how many tokens is for the host to know.
-        let can_record = model.config.experts.is_none();
-        Some(Self { gpu, num_slots: num_slots as i64, limit, can_record, forms: BTreeMap::new(), pool: None })
-    }
+/// Of each row its newest token, that token's position, and the uniform number that decides the next one.
+pub(super) struct Inputs<'a> {
+    pub(super) ids: &'a [i64],
+    pub(super) positions: &'a [i64],
+    pub(super) uniforms: &'a [f32],
+}
 
-    /// Takes the rows of the first slots one token further: each row's newest token, its position and the uniform number that
-    /// decides the next one, which is returned with its log-probability.
-    pub(super) fn step(
-        &mut self,
-        model: &Model,
-        cache: &mut Cache,
-        sampling: &Sampling,
-        (ids, positions, uniforms): (&[i64], &[i64], &[f32]),
-    ) -> Vec<(i64, f32)> {
-        let longest = positions.iter().max().map_or(0, |position| position + 1);
-        let rows = (ids.len() as i64).max(1).cast_unsigned().next_power_of_two().cast_signed().min(self.num_slots);
-        let places = ((longest + BLOCK - 1) / BLOCK * BLOCK).min(self.limit);
-        let form = self.forms.entry((rows, places)).or_insert_with(|| Form {
-            inputs_3r: Tensor::zeros([3, rows], (Kind::Double, model.device())),
-            uses: 0,
-            recorded: None,
-        });
+impl Inputs<'_> {
+    /// Returns them as one tensor of `rows` rows, [3, r]: one copy to the GPU serves all. Padding rows are zeros.
+    fn padded(&self, rows: i64) -> Tensor {
         let mut inputs = vec![0.0; 3 * rows as usize];
-        for (index, ((id, position), uniform)) in ids.iter().zip(positions).zip(uniforms).enumerate() {
+        for (index, ((id, position), uniform)) in self.ids.iter().zip(self.positions).zip(self.uniforms).enumerate() {
             let column = |line: usize| line * rows as usize + index;
             inputs[column(0)] = *id as f64;
             inputs[column(1)] = *position as f64;
             inputs[column(2)] = f64::from(*uniform);
         }
-        form.inputs_3r.copy_(&Tensor::from_slice(&inputs).view([3, rows]));
+        Tensor::from_slice(&inputs).view([3, rows])
+    }
+}
 
-        let inputs_3r = &form.inputs_3r;
-        let mut draw = || draw(model, cache, sampling, inputs_3r, places, self.limit);
-        if self.can_record && form.recorded.is_none() && form.uses == BEFORE_RECORDING {
-            match record(self.gpu, &mut self.pool, &mut draw) {
-                Ok(recorded) => form.recorded = Some(recorded),
+impl Steps {
+    /// Prepares for a batch of so many slots of `limit` positions; nothing where the model is not on a GPU.
+    pub(super) fn new(model: &Model, num_slots: usize, limit: i64) -> Option<Self> {
+        let Device::Cuda(gpu) = model.device() else { return None };
+        // With experts the host must learn how many tokens each expert gets, which no graph can record.
+        let can_record = model.config.experts.is_none();
+        Some(Self { gpu, num_slots: num_slots as i64, limit, can_record, buckets: BTreeMap::new(), pool: None })
+    }
+
+    /// Takes the rows of the first slots one token further, and returns each row's next token with its log-probability.
+    pub(super) fn step(&mut self, model: &Model, cache: &mut Cache, draw: Draw, inputs: &Inputs) -> Vec<(i64, f32)> {
+        let num_rows = inputs.ids.len();
+        let longest = inputs.positions.iter().max().map_or(0, |position| position + 1);
+        let rows = (num_rows as i64).max(1).cast_unsigned().next_power_of_two().cast_signed().min(self.num_slots);
+        let context = ((longest + BLOCK - 1) / BLOCK * BLOCK).min(self.limit);
+        let bucket = self.buckets.entry((rows, context)).or_insert_with(|| Bucket {
+            inputs_3r: Tensor::zeros([3, rows], (Kind::Double, model.device())),
+            uses: 0,
+            recorded: None,
+        });
+        bucket.inputs_3r.copy_(&inputs.padded(rows));
+
+        let inputs_3r = &bucket.inputs_3r;
+        let mut one_step = || step(model, cache, draw, inputs_3r, context, self.limit);
+        if self.can_record && bucket.recorded.is_none() && bucket.uses == BEFORE_RECORDING {
+            match record(self.gpu, &mut self.pool, &mut one_step) {
+                Ok(recorded) => bucket.recorded = Some(recorded),
                 Err(error) => {
                     tracing::warn!("steps are taken one kernel at a time, for they cannot be recorded: {error}");
                     self.can_record = false;
                 }
             }
         }
-        form.uses += 1;
-        let mut drawn = match &form.recorded {
+        bucket.uses += 1;
+        let mut drawn = match &bucket.recorded {
             Some((graph, drawn_r2)) => {
                 graph.replay().expect("what was recorded can be replayed");
-                sample::read(drawn_r2)
+                ops::read_drawn(drawn_r2)
             }
-            None => sample::read(&draw()),
+            None => ops::read_drawn(&one_step()),
         };
-        drawn.truncate(ids.len());
+        drawn.truncate(num_rows);
         drawn
     }
 }
 
-/// One step of the rows in `inputs_3r`, which read `places` places of their slots; without a word to the host.
-fn draw(model: &Model, cache: &mut Cache, sampling: &Sampling, inputs_3r: &Tensor, places: i64, limit: i64) -> Tensor {
+/// One step of the rows in `inputs_3r`, which read `context` positions of their slots; without a host sync.
+fn step(model: &Model, cache: &mut Cache, draw: Draw, inputs_3r: &Tensor, context: i64, limit: i64) -> Tensor {
     let whole = |line: i64| inputs_3r.select(0, line).to_kind(Kind::Int64);
     let (ids_r, positions_r) = (whole(0), whole(1));
-    let mut attend = Decode::on_device(cache, model.rotation(&positions_r, limit), &positions_r, places);
+    let mut attend = Decode::new(cache, model.rotation(&positions_r, limit), Newest::on_device(&positions_r, context));
     let hidden_rd = model.forward(&ids_r, &mut attend);
-    sample::on_device(&model.logits(&hidden_rd), &inputs_3r.select(0, 2), sampling)
+    ops::sample_on_device(&model.logits(&hidden_rd), &inputs_3r.select(0, 2), draw)
 }
 
 /// Records a step, with the memory of the others of its batch.

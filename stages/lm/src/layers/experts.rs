@@ -1,10 +1,10 @@
 //! A mixture of experts (DeepSeek-V3, section 2.1.2): a router sends each token to a few of many MLPs, and one more MLP
 //! takes every token.
 //!
-//! The router's bias moves the choice, never the weights, and learns nothing here: DeepSeek moved it by a rule of its own
-//! while pretraining and froze it after. There is no loss of balance either. Tokens are sorted by expert, so that each
-//! expert works on one slice; the sum over a token's experts has a fixed order. Shapes: n tokens, d width, e experts, k
-//! experts a token.
+//! The router's bias moves the choice, never the weights, and gets no gradient: DeepSeek moved it by a rule of its own
+//! while pretraining and froze it after. There is no load-balancing loss either. Tokens are sorted by expert, so that
+//! each expert works on one slice; the sum over a token's experts has a fixed order. Shapes: n tokens, d width, e
+//! experts, k experts a token.
 
 use tch::{Kind, Tensor};
 
@@ -23,7 +23,7 @@ pub(crate) struct Mixture {
 }
 
 impl Mixture {
-    /// Lists the parameters below `name`, for a stream of width `d`.
+    /// Lists the parameters below `name`, for a residual stream of width `d`.
     pub(crate) fn parameters(name: &str, d: i64, sizes: &Experts) -> Vec<Spec> {
         let (count, f) = (sizes.n_routed_experts, sizes.moe_intermediate_size);
         let router = vec![
@@ -77,8 +77,9 @@ impl Mixture {
         let (n, k) = chosen_nk.size2().expect("a token's experts stand in a row");
         let chosen: Vec<i64> = Vec::try_from(chosen_nk.view(-1)).expect("experts are whole numbers");
         let by_expert = ByExpert::sort(&chosen, self.experts.len());
-        let index = |places: &[i64]| Tensor::from_slice(places).to_device(x_nd.device());
-        let tokens: Vec<i64> = by_expert.places.iter().map(|place| place / k).collect();
+        let index = |entries: &[i64]| Tensor::from_slice(entries).to_device(x_nd.device());
+        // Entry i of the flat list of choices is of token i / k.
+        let tokens: Vec<i64> = by_expert.order.iter().map(|entry| entry / k).collect();
         let sorted = x_nd.index_select(0, &index(&tokens));
         let mut start = 0;
         let mut outputs = Vec::new();
@@ -88,7 +89,7 @@ impl Mixture {
                 start += count;
             }
         }
-        let outputs_nkd = Tensor::cat(&outputs, 0).index_select(0, &index(&by_expert.back)).view([n, k, -1]);
+        let outputs_nkd = Tensor::cat(&outputs, 0).index_select(0, &index(&by_expert.inverse)).view([n, k, -1]);
         let weighted = outputs_nkd * weights_nk.unsqueeze(2).to_kind(x_nd.kind());
         weighted.sum_dim_intlist(1, false, x_nd.kind())
     }
@@ -100,12 +101,13 @@ impl Mlp for Mixture {
     }
 }
 
-/// The places of a token-by-expert list in the order of their experts.
+/// The entries of a list of chosen experts, k a token, sorted by expert.
 struct ByExpert {
-    /// Which place of the list stands where.
-    places: Vec<i64>,
-    /// Where each place of the list stands.
-    back: Vec<i64>,
+    /// The entry at each position of the sorted list.
+    order: Vec<i64>,
+    /// The position of each entry in the sorted list: the inverse of `order`.
+    inverse: Vec<i64>,
+    /// Entries of each expert.
     counts: Vec<i64>,
 }
 
@@ -115,12 +117,13 @@ impl ByExpert {
         for expert in chosen {
             counts[*expert as usize] += 1;
         }
-        let mut places: Vec<i64> = (0..chosen.len() as i64).collect();
-        places.sort_by_key(|place| chosen[*place as usize]);
-        let mut back = vec![0; chosen.len()];
-        for (stands, place) in places.iter().enumerate() {
-            back[*place as usize] = stands as i64;
+        let mut order: Vec<i64> = (0..chosen.len() as i64).collect();
+        // A stable sort: the tokens of an expert keep their order.
+        order.sort_by_key(|entry| chosen[*entry as usize]);
+        let mut inverse = vec![0; chosen.len()];
+        for (position, entry) in order.iter().enumerate() {
+            inverse[*entry as usize] = position as i64;
         }
-        Self { places, back, counts }
+        Self { order, inverse, counts }
     }
 }

@@ -5,10 +5,11 @@
 use tch::Tensor;
 
 use super::Attention;
-use super::linear::{FusedLinear, linear_add};
-use crate::attention::{Attend, Heads};
+use super::linear::FusedLinear;
+use crate::attention::Attend;
 use crate::config::Config;
-use crate::norm::rms_norm;
+use crate::heads::Heads;
+use crate::ops::{linear_add, rms_norm};
 use crate::weights::{Spec, Weights};
 
 /// What sets one architecture's attention apart from another's.

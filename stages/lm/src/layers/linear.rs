@@ -1,19 +1,9 @@
-//! Linear layers whose weights lie together, and the product that ends in the residual stream.
+//! Linear layers whose weights lie together, so that one matmul serves them all.
 
 use tch::Tensor;
 
-use crate::shim;
+use crate::ops::fused_linear;
 use crate::weights::Weights;
-
-/// `x + a w^T + bias`; the old stream is used up.
-pub(crate) fn linear_add(x_nd: &Tensor, a: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    shim::linear_add(x_nd, a, weight, bias).expect("shapes were checked when the weights were read")
-}
-
-/// `x w^T`.
-pub(crate) fn linear(x_nd: &Tensor, weight: &Tensor) -> Tensor {
-    shim::linear(x_nd, weight).expect("shapes were checked when the weights were read")
-}
 
 /// Linear layers of one input, whose weights lie together.
 pub(crate) struct FusedLinear {
@@ -37,8 +27,7 @@ impl FusedLinear {
     /// The outputs of all layers, one after the other, for each token.
     pub(crate) fn forward(&self, x_nd: &Tensor) -> Tensor {
         let parts: Vec<&Tensor> = self.parts.iter().collect();
-        shim::fused_linear(x_nd, &self.weight, self.bias.as_ref(), &parts, self.num_weights)
-            .expect("shapes were checked when the weights were read")
+        fused_linear(x_nd, &self.weight, self.bias.as_ref(), &parts, self.num_weights)
     }
 }
 
@@ -47,6 +36,8 @@ mod tests {
     use tch::Kind;
 
     use super::*;
+    use crate::ops::{linear, linear_add};
+    use crate::shim;
 
     fn wave(rows: i64, columns: i64, pitch: f64) -> Tensor {
         (Tensor::arange(rows * columns, (Kind::Float, tch::Device::Cpu)) * pitch).sin().view([rows, columns])
@@ -59,13 +50,14 @@ mod tests {
     #[test]
     fn a_weight_that_never_had_a_gradient_needs_none() {
         let (x, w) = (wave(9, 6, 0.3).set_requires_grad(true), wave(4, 6, 0.7));
-        let y = linear_add(&linear(&x, &w), &x, &w, None) + shim::fused_linear(&x, &w, None, &[&w], 1).unwrap();
+        let y = linear_add(&linear(&x, &w), &x, &w, None) + fused_linear(&x, &w, None, &[&w], 1);
         y.sum(Kind::Float).backward();
         let ones = Tensor::ones([9, 4], (Kind::Float, tch::Device::Cpu));
         assert!(differ(&x.grad(), &(ones.matmul(&w) * 3.0)) < 1e-5);
     }
 
-    /// [`shim::adapt`] by narrow products, for one of two weights that lie together and for one that ends in the stream.
+    /// [`shim::torch::adapt`] by low-rank matmuls: for one of two fused weights, and for one that writes to the residual
+    /// stream.
     #[test]
     fn adapters_take_what_the_gradient_of_their_weight_comes_to() {
         for (kind, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.1)] {
@@ -73,12 +65,12 @@ mod tests {
             let fused = wave(7, 6, 0.7).to_kind(kind);
             let [adapted, plain] = [(0, 4), (4, 3)].map(|(start, rows)| leaf(fused.narrow(0, start, rows)));
             let (a, b) = (leaf(wave(2, 6, 0.9)), leaf(wave(4, 2, 1.1)));
-            shim::adapt(&adapted, &a, &b, 1.5).unwrap();
+            shim::torch::adapt(&adapted, &a, &b, 1.5).unwrap();
             let (x, dy) = (leaf(wave(5, 6, 0.3).to_kind(kind)), wave(5, 7, 0.4).to_kind(kind));
             let backward = |y: Tensor, dy: &Tensor| (y.to_kind(Kind::Float) * dy).sum(Kind::Float).backward();
             let wide = |tensor: &Tensor| tensor.detach().to_kind(Kind::Float);
 
-            backward(shim::fused_linear(&x, &fused, None, &[&adapted, &plain], 2).unwrap(), &dy);
+            backward(fused_linear(&x, &fused, None, &[&adapted, &plain], 2), &dy);
             let dw = wide(&dy).tr().matmul(&wide(&x));
             let (for_adapted, for_plain) = (dw.narrow(0, 0, 4), dw.narrow(0, 4, 3));
             let expected = |dw: &Tensor, times: f64| {

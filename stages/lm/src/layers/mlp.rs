@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use super::Mlp;
-use super::linear::{FusedLinear, linear, linear_add};
-use crate::norm::swiglu;
+use super::linear::FusedLinear;
+use crate::ops::{linear, linear_add, swiglu};
 use crate::weights::{Spec, Weights};
 
 /// An MLP, or one expert of many.
@@ -14,7 +14,7 @@ pub(crate) struct SwiGlu {
 }
 
 impl SwiGlu {
-    /// Lists the parameters below `name`, for a stream of width `d` and an MLP of width `f`.
+    /// Lists the parameters below `name`, for a residual stream of width `d` and an MLP of width `f`.
     pub(crate) fn parameters(name: &str, d: i64, f: i64) -> Vec<Spec> {
         let spec = |part: &str, shape: [i64; 2]| (format!("{name}.{part}_proj.weight"), shape.to_vec());
         vec![spec("gate", [f, d]), spec("up", [f, d]), spec("down", [d, f])]
@@ -25,7 +25,7 @@ impl SwiGlu {
         Self { gate_up, down_weight: weights.get(&format!("{name}.down_proj.weight")) }
     }
 
-    /// The output alone, where it does not go straight into the stream.
+    /// Returns the output alone, not added to the residual stream.
     pub(crate) fn forward(&self, x_nd: &Tensor) -> Tensor {
         linear(&swiglu(&self.gate_up.forward(x_nd)), &self.down_weight)
     }

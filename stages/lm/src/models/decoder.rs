@@ -9,7 +9,7 @@ use super::CausalLm;
 use crate::attention::Attend;
 use crate::config::Config;
 use crate::layers::{Attention, Mlp};
-use crate::norm::{rms_norm, rms_norm_beside};
+use crate::ops::{rms_norm, rms_norm_residual};
 use crate::weights::{Spec, Weights};
 
 const INPUT_NORM: &str = "input_layernorm.weight";
@@ -84,9 +84,9 @@ impl CausalLm for Decoder {
 
     fn layer(&self, layer: usize, x_nd: &Tensor, attend: &mut dyn Attend) -> Tensor {
         let layer = &self.layers[layer];
-        let (x_nd, normed_nd) = rms_norm_beside(x_nd, &layer.input_norm_d, self.eps);
+        let (x_nd, normed_nd) = rms_norm_residual(x_nd, &layer.input_norm_d, self.eps);
         let x_nd = layer.attention.add_to(&x_nd, &normed_nd, attend);
-        let (x_nd, normed_nd) = rms_norm_beside(&x_nd, &layer.post_norm_d, self.eps);
+        let (x_nd, normed_nd) = rms_norm_residual(&x_nd, &layer.post_norm_d, self.eps);
         layer.mlp.add_to(&x_nd, &normed_nd)
     }
 

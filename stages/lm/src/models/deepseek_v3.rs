@@ -1,7 +1,7 @@
 //! DeepSeek-V3, V3.1 and R1: multi-head latent attention, and a mixture of experts from `first_k_dense_replace` on.
 //!
-//! The layers of multi-token prediction that follow the last one in a checkpoint are set aside: only pretraining and
-//! speculative decoding use them, and transformers leaves them out too. The released e4m3 weights must be converted first.
+//! The layers of multi-token prediction that follow the last one in a checkpoint are ignored: only pretraining and
+//! speculative decoding use them, and transformers ignores them too. The released e4m3 weights must be converted first.
 
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         Ok(())
     },
     keys_of_new,
-    sets_aside: |config, name| layer_of(name).is_some_and(|layer| layer >= config.num_hidden_layers),
+    ignores: |config, name| layer_of(name).is_some_and(|layer| layer >= config.num_hidden_layers),
+    style: |_| None,
     parameters: |config| {
         let (latent, experts) = sizes(config);
         decoder::parameters(config, |layer| {
@@ -75,7 +76,7 @@ fn layer_of(name: &str) -> Option<i64> {
 }
 
 /// A small model in the proportions of the large one: a quarter of eight experts and half of their groups for a token,
-/// rotated channels half as many as the others, no squeezed queries, as in DeepSeek-V2-Lite.
+/// rotated channels half as many as the others, no low-rank queries, as in DeepSeek-V2-Lite.
 fn keys_of_new(shape: &Shape) -> Map<String, Value> {
     let head = shape.head_dim.unwrap_or(shape.hidden_size / shape.num_attention_heads.max(1));
     let rope = (head / 4 * 2).max(2);
@@ -87,7 +88,7 @@ fn keys_of_new(shape: &Shape) -> Map<String, Value> {
         "qk_rope_head_dim": rope,
         "v_head_dim": head,
         "rope_interleave": true,
-        // Whole sixteen bytes in every type, without which transformers' grouped products refuse it.
+        // A multiple of sixteen bytes in every type: transformers' grouped matmuls refuse others.
         "moe_intermediate_size": (shape.intermediate_size / 4 + 7) / 8 * 8,
         "n_routed_experts": 8,
         "n_shared_experts": 1,

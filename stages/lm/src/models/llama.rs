@@ -12,7 +12,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     classifier_class: "LlamaForSequenceClassification",
     read: |keys, config| windows::refuse(keys, config.num_hidden_layers),
     keys_of_new: |_| Map::new(),
-    sets_aside: |_, _| false,
+    ignores: |_, _| false,
+    style: |config| Some(style(config)),
     parameters: |config| dense::parameters(config, style(config)),
     build: |config, weights| dense::build(config, weights, style(config)),
 };

@@ -3,17 +3,20 @@
 mod decoder;
 mod deepseek_v3;
 mod dense;
+mod head;
 mod llama;
 mod qwen2;
 mod qwen3;
+mod read;
 
 use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::attention::Attend;
-use crate::config::keys::Keys;
-use crate::config::{Config, Error, Shape};
+use crate::config::{Config, Error, ReadKeys, Shape};
+use crate::layers::grouped::Style;
 use crate::weights::{Spec, Weights};
+pub(crate) use head::{Head, specs};
 
 /// Every architecture this crate can build.
 pub const ARCHITECTURES: &[Architecture] =
@@ -26,7 +29,7 @@ pub(crate) trait CausalLm: Send {
 
     fn num_layers(&self) -> usize;
 
-    /// Returns the stream behind a layer, [n, d]; `x_nd` is used up.
+    /// Returns the residual stream after a layer, [n, d]; `x_nd` is used up.
     fn layer(&self, layer: usize, x_nd: &Tensor, attend: &mut dyn Attend) -> Tensor;
 
     /// Applies the final norm.
@@ -48,11 +51,13 @@ pub struct Architecture {
     /// The class that transformers reads a reward model with.
     pub classifier_class: &'static str,
     /// Reads the keys that not all architectures share, and refuses those that this one cannot honour.
-    pub(crate) read: fn(&Keys, &mut Config) -> Result<(), Error>,
+    pub(crate) read: ReadKeys,
     /// What a new model's `config.json` has beyond the keys that all share.
     pub(crate) keys_of_new: fn(&Shape) -> Map<String, Value>,
-    /// Whether a tensor of a checkpoint belongs to no part of the network built here and may be left out.
-    pub(crate) sets_aside: fn(&Config, &str) -> bool,
+    /// Whether a tensor of a checkpoint belongs to no part of the network built here and is ignored.
+    pub(crate) ignores: fn(&Config, &str) -> bool,
+    /// What sets its grouped-query attention apart; nothing where attention is another.
+    pub(crate) style: fn(&Config) -> Option<Style>,
     /// Names and shapes of the parameters below the head.
     pub(crate) parameters: fn(&Config) -> Vec<Spec>,
     /// Builds the network; it may move its parameters together in memory.
@@ -65,4 +70,9 @@ pub fn architecture(model_type: &str) -> Result<&'static Architecture, Error> {
         found: model_type.to_owned(),
         supported: ARCHITECTURES.iter().map(|row| row.model_type).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// Returns the architecture of a configuration.
+pub(crate) fn of(config: &Config) -> &'static Architecture {
+    architecture(&config.model_type).expect("a configuration is checked when it is made")
 }

@@ -17,7 +17,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         Ok(())
     },
     keys_of_new: |_| Map::new(),
-    sets_aside: |_, _| false,
+    ignores: |_, _| false,
+    style: |_| Some(STYLE),
     parameters: |config| dense::parameters(config, STYLE),
     build: |config, weights| dense::build(config, weights, STYLE),
 };

@@ -1,5 +1,5 @@
-//! Qwen3: the plain decoder with a norm on each query and key head; heads may be wider than the stream divided among
-//! them, `attention_bias` puts biases on all four projections, and the later layers may have windows.
+//! Qwen3: the plain decoder with a norm on each query and key head; heads may be wider than `hidden_size` divided by
+//! their number, `attention_bias` puts biases on all four projections, and the later layers may have windows.
 
 use serde_json::Map;
 
@@ -20,7 +20,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         Ok(())
     },
     keys_of_new: |_| Map::new(),
-    sets_aside: |_, _| false,
+    ignores: |_, _| false,
+    style: |config| Some(style(config)),
     parameters: |config| dense::parameters(config, style(config)),
     build: |config, weights| dense::build(config, weights, style(config)),
 };

@@ -1,9 +1,6 @@
 //! YaRN (Peng et al. 2023, section 3.4): fast frequencies are kept, slow ones divided by a factor, with a ramp between;
 //! and attention's logits grow with the factor, through the table, the softmax, or both.
 
-use crate::config::Error;
-use crate::config::keys::Keys;
-
 /// The constants of YaRN.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yarn {
@@ -11,9 +8,9 @@ pub struct Yarn {
     pub factor: f64,
     /// Positions the model was first trained for.
     pub original: f64,
-    /// Pairs that turn more often than this over the original positions keep their frequency.
+    /// Pairs that rotate more often than this over the original positions keep their frequency.
     pub beta_fast: f64,
-    /// Pairs that turn less often than this have it divided by the factor.
+    /// Pairs that rotate less often than this have it divided by the factor.
     pub beta_slow: f64,
     /// Whether the ramp begins and ends at whole pairs.
     pub truncate: bool,
@@ -24,34 +21,13 @@ pub struct Yarn {
 }
 
 impl Yarn {
-    /// Reads the table of rotary keys; `whole` is the document that it stands in.
-    pub(super) fn parse(keys: &Keys, whole: &Keys) -> Result<Self, Error> {
-        let factor = keys.number("factor")?;
-        let trained = whole.number_or("max_position_embeddings", 2048.0)?;
-        let original = keys.number_or("original_max_position_embeddings", trained)?;
-        let (mscale, mscale_all_dim) = (keys.number_unless_zero("mscale")?, keys.number_unless_zero("mscale_all_dim")?);
-        let table_factor = match (mscale, mscale_all_dim) {
-            (Some(mscale), Some(all)) => growth(factor, mscale) / growth(factor, all),
-            _ => growth(factor, 1.0),
-        };
-        Ok(Self {
-            factor,
-            original: whole.number_or("original_max_position_embeddings", original)?,
-            beta_fast: keys.number_or("beta_fast", 32.0)?,
-            beta_slow: keys.number_or("beta_slow", 1.0)?,
-            truncate: keys.flag_or("truncate", true)?,
-            table_factor: keys.number_or("attention_factor", table_factor)?,
-            softmax_factor: mscale_all_dim.map_or(1.0, |all| growth(factor, all).powi(2)),
-        })
-    }
-
     /// Returns the frequency of pair `index` of a head of width `head_dim`, which is `plain` without YaRN.
     pub(super) fn frequency(&self, plain: f64, index: i64, head_dim: i64, theta: f64) -> f64 {
-        let pair_that_turns = |times: f64| {
+        let pair_that_rotates = |times: f64| {
             let radians = times * 2.0 * std::f64::consts::PI;
             head_dim as f64 * (self.original / radians).ln() / (2.0 * theta.ln())
         };
-        let (low, high) = (pair_that_turns(self.beta_fast), pair_that_turns(self.beta_slow));
+        let (low, high) = (pair_that_rotates(self.beta_fast), pair_that_rotates(self.beta_slow));
         let (low, high) = if self.truncate { (low.floor(), high.ceil()) } else { (low, high) };
         let (low, high) = (low.max(0.0), high.min(head_dim as f64 - 1.0));
         // A ramp of no width is a step, as in transformers.
@@ -59,9 +35,4 @@ impl Yarn {
         let slow = ((index as f64 - low) / width).clamp(0.0, 1.0);
         plain / self.factor * slow + plain * (1.0 - slow)
     }
-}
-
-/// How attention grows with the factor: `0.1 mscale ln(factor) + 1`.
-fn growth(factor: f64, mscale: f64) -> f64 {
-    if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
 }

@@ -38,8 +38,9 @@ pub(crate) struct Graph(*mut c_void);
 impl Graph {
     /// Records what `body` asks GPU `index` to do, and returns it with the tensor that will hold the result.
     ///
-    /// Nothing is done until [`Graph::replay`], which reads and writes the same memory each time: what `body` reads must
-    /// outlive the graph. A `body` that waits for the GPU, or that libtorch refuses, is an error; the GPU is as before then.
+    /// Nothing is done until [`Graph::replay`], which reads and writes the same memory each time: what `body` reads
+    /// must outlive the graph. A `body` that waits for the GPU, or that libtorch refuses, is an error, and leaves the
+    /// GPU as it was.
     pub(crate) fn record(index: usize, pool: &Pool, body: impl FnOnce() -> Tensor) -> Result<(Self, Tensor), Error> {
         let mut graph = null_mut();
         // SAFETY: there is room for the pointer that is stored, and the pool is two numbers.
@@ -49,7 +50,7 @@ impl Graph {
         let result = catch_unwind(AssertUnwindSafe(body));
         // SAFETY: the pointer is the one that was stored, as in all below.
         let ended = checked(unsafe { r1flow_graph_end(graph.0) });
-        let tensor = result.map_err(|panic| Error(said(panic.as_ref())))?;
+        let tensor = result.map_err(|panic| Error::new(said(panic.as_ref())))?;
         ended?;
         Ok((graph, tensor))
     }
@@ -69,7 +70,7 @@ fn said(panic: &(dyn Any + Send)) -> String {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // SAFETY: as above; nobody else has it.
+        // SAFETY: as above; this is its only owner.
         unsafe { r1flow_graph_free(self.0) }
     }
 }

@@ -1,4 +1,5 @@
-//! What every architecture must keep: a row counts the same packed or alone, cached or not, before and after a round trip.
+//! What every architecture must keep: a row counts the same packed or alone, cached or not, before and after a round
+//! trip.
 
 use lm::{Config, Device, Kind, Model, Options, Request, Rows, Sampling, Shape, Tensor, generate, head};
 use serde_json::json;
@@ -34,18 +35,18 @@ pub(crate) fn dense() -> Vec<(&'static str, Model)> {
 
 /// Every architecture.
 pub(crate) fn all() -> Vec<(&'static str, Model)> {
-    let squeezed_shape = Shape { tie_word_embeddings: false, ..UNGROUPED };
-    let squeezed = json!({ "q_lora_rank": 10, "v_head_dim": 16, "n_shared_experts": 2, "routed_scaling_factor": 2.5,
+    let low_rank_shape = Shape { tie_word_embeddings: false, ..UNGROUPED };
+    let low_rank = json!({ "q_lora_rank": 10, "v_head_dim": 16, "n_shared_experts": 2, "routed_scaling_factor": 2.5,
                            "rope_scaling": { "type": "yarn", "factor": 8.0, "original_max_position_embeddings": 16,
                                              "mscale": 1.0, "mscale_all_dim": 0.8 } });
     let mut models = dense();
     models.push(("deepseek-v3", tiny("deepseek_v3", &UNGROUPED)));
-    models.push(("deepseek-v3 with squeezed queries and yarn", tiny_with("deepseek_v3", &squeezed_shape, &squeezed)));
+    models.push(("deepseek-v3 with low-rank queries and yarn", tiny_with("deepseek_v3", &low_rank_shape, &low_rank)));
     models
 }
 
-/// Other tests compare mixtures of experts between two ways to compute them, on these rows. Where noise far above rounding
-/// sends every token to the same experts, so does the rounding of any processor.
+/// Other tests compare mixtures of experts between two ways to compute them, on these rows. Where noise far above
+/// rounding sends every token to the same experts, so does the rounding of any processor.
 #[test]
 fn no_router_s_choice_is_narrow() {
     let all_lengths: [&[usize]; 6] =
@@ -132,7 +133,7 @@ fn cached_decoding_is_the_uncached_forward_pass() {
 }
 
 #[test]
-fn layers_of_multi_token_prediction_are_set_aside_by_name() {
+fn layers_of_multi_token_prediction_are_ignored_by_name() {
     let dir = tempfile::tempdir().expect("a folder");
     tiny("deepseek_v3", &UNGROUPED).save(dir.path()).expect("a writable folder");
     let file = dir.path().join("model.safetensors");
@@ -141,7 +142,7 @@ fn layers_of_multi_token_prediction_are_set_aside_by_name() {
     tensors.extend(extra.map(|name| (name.to_owned(), Tensor::from_slice(&[1f32]))));
     lm::checkpoint::save_tensors(&file, &tensors).expect("a writable folder");
     let model = Model::load(dir.path(), &Options::default()).expect("the rest is whole");
-    assert_eq!(model.set_aside(), extra);
+    assert_eq!(model.ignored(), extra);
     assert!(model.parameters().iter().all(|(name, _)| !name.starts_with("model.layers.2.")));
     tensors.retain(|(name, _)| name != "model.layers.1.mlp.experts.7.down_proj.weight");
     tensors.push(("model.layers.1.mlp.experts.8.down_proj.weight".to_owned(), Tensor::from_slice(&[1f32])));

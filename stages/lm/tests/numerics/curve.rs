@@ -1,7 +1,7 @@
 //! Fifty steps of SFT beside transformers: same model, same rows in the same order, same optimiser.
 //!
-//! The curve was written in double precision (`make.py`) and is met in double precision; `double.rs` says why, and what is
-//! claimed of single precision.
+//! The curve was written in double precision (`make.py`) and is met in double precision; `double.rs` says why, and what
+//! is claimed of single precision.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Training in double precision and plain operations, which the product's steps in single precision are held to.
 //!
-//! Two processors add in another order, and training lets the last bits grow: after fifty steps at a high learning rate a
-//! router chooses otherwise, and no bound on a free run holds everywhere. In double precision what grows stays below
+//! Two processors add in another order, and training lets the last bits grow: after fifty steps at a high learning rate
+//! a router chooses otherwise, and no bound on a free run holds everywhere. In double precision what grows stays below
 //! 1e-12. So a whole curve is claimed in double precision, and in single precision each step of it, from the state that
 //! double precision has reached.
 
@@ -74,10 +74,11 @@ impl Follower {
 
     /// Takes `exact`'s next step from where it stands, and holds loss, gradients, norm and weights to its own.
     ///
-    /// Bounds are ten times the worst that was seen of these models under seven settings of libtorch, oneDNN and MKL, from
-    /// SSE to AVX-512: 2.1e-7 of the loss, 2.0e-6 of the norm, 9.3e-6 of a gradient. A gradient that all but cancels is held
-    /// to a hundredth of the whole one. AdamW divides by the root of the square: where a gradient is near zero, its
-    /// sign is rounding, and the first step has no mean to outweigh it (6e-4 of the way, 2e-5 from the second on).
+    /// Bounds are ten times the worst that was seen of these models under seven settings of libtorch, oneDNN and MKL,
+    /// from SSE to AVX-512: 2.1e-7 of the loss, 2.0e-6 of the norm, 9.3e-6 of a gradient. A gradient that all but
+    /// cancels is held to a hundredth of the whole one. AdamW divides by the root of the square: where a gradient is
+    /// near zero, its sign is rounding, and the first step has no mean to outweigh it (6e-4 of the way, 2e-5 from the
+    /// second on).
     pub(crate) fn follow(&mut self, exact: &mut Training, rows: &Rows, what: &str) -> (f64, f64) {
         self.model.copy_weights_from(&exact.model);
         self.optimiser.restore(&exact.state()).expect("the same parameters");

@@ -1,4 +1,5 @@
-//! The GPU's path beside the CPU's, on the simulated GPU (`simulated-gpu`) or a real one: models, gradients, tokens, steps.
+//! The GPU's path beside the CPU's, on the simulated GPU (`simulated-gpu`) or a real one: models, gradients, tokens,
+//! steps.
 //!
 //! libtorch asks for GPUs once in the life of a process, so each test here runs itself again in one of its own.
 
@@ -83,7 +84,8 @@ fn models_and_gradients_are_those_of_the_cpu() {
     });
 }
 
-/// With every form of step recorded, replayed, and left for another as rows end; only a mixture of experts is never recorded.
+/// Every shape bucket is recorded, replayed, and left for another as rows end; only a mixture of experts is never
+/// recorded.
 #[test]
 fn tokens_are_those_of_the_cpu() {
     let report = on_gpu("tokens_are_those_of_the_cpu", || {
@@ -140,8 +142,8 @@ fn training_follows_the_cpu() {
 
 /// In 16 bits the flash kernels take packed rows as they are; in single precision rows are padded.
 #[test]
-fn packed_rows_need_no_padding_in_brain_floats() {
-    let report = on_gpu("packed_rows_need_no_padding_in_brain_floats", || {
+fn packed_rows_need_no_padding_in_bf16() {
+    let report = on_gpu("packed_rows_need_no_padding_in_bf16", || {
         let shape = Shape { head_dim: Some(16), ..TINY };
         let windows = json!({ "use_sliding_window": true, "sliding_window": 7, "max_window_layers": 1 });
         for (name, keys) in [("qwen2", json!({})), ("qwen2", windows), ("llama", json!({})), ("qwen3", json!({}))] {
@@ -161,7 +163,8 @@ fn packed_rows_need_no_padding_in_brain_floats() {
     assert!(report.is_none_or(|report| report["flash"] == (1 + 2) * 2 * 4));
 }
 
-/// Shapes that our own kernels take: widths of sixteen bytes' worth; one to eight query heads to a key head, wide and narrow ones.
+/// Shapes that our own kernels take: widths of sixteen bytes' worth; one to eight query heads to a key head, wide and
+/// narrow ones.
 fn suited() -> Vec<(&'static str, Shape, Value)> {
     let shape = Shape { vocab_size: 304, hidden_size: 64, intermediate_size: 80, head_dim: Some(16), ..TINY };
     let heads = |query, key_value, dim| Shape {
@@ -218,10 +221,10 @@ fn our_kernels_do_what_the_cpu_s_do() {
     }
 }
 
-/// In brain floats, beside the same weights in single precision.
+/// In bf16, beside the same weights in single precision.
 #[test]
-fn our_kernels_round_no_worse_than_brain_floats_must() {
-    let report = on_gpu("our_kernels_round_no_worse_than_brain_floats_must", || {
+fn our_kernels_round_no_worse_than_bf16_must() {
+    let report = on_gpu("our_kernels_round_no_worse_than_bf16_must", || {
         for (name, shape, keys) in suited() {
             let half = tiny_with(name, &shape, &keys).in_dtype(Kind::BFloat16);
             let single = half.deep_copy().in_dtype(Kind::Float);
@@ -319,7 +322,7 @@ fn what_cuda_refuses_is_refused() {
             return;
         }
         let unwritten = Tensor::empty([5], there).isnan().all().to_device(Device::Cpu);
-        assert!(bool::try_from(unwritten).expect("one truth value"), "memory that nobody wrote holds NaN");
+        assert!(bool::try_from(unwritten).expect("one truth value"), "unwritten memory holds NaN");
     });
 }
 

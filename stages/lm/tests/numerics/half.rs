@@ -1,11 +1,11 @@
-//! Brain floats: near single precision, with gradients, moments and masters in it.
+//! bf16: near single precision, with gradients, moments and masters in it.
 
 use lm::{AdamW, AdamWOptions, Kind, Model, Request, Sampling, Tensor, clip_grad_norm, generate, head, zero_grad};
 
 use crate::architectures::all;
 use crate::{add_sft_gradients, gradient, rows, sft_loss};
 
-/// The model in brain floats, and in single precision with the same, rounded, weights.
+/// The model in bf16, and in single precision with the same, rounded, weights.
 fn pair(model: Model) -> (Model, Model) {
     let half = model.in_dtype(Kind::BFloat16);
     let single = half.deep_copy().in_dtype(Kind::Float);
@@ -49,7 +49,7 @@ fn small_steps_are_not_lost() {
             .map(|_| {
                 let loss = sft_loss(model, &packed);
                 clip_grad_norm(model.parameters(), 1.0).expect("gradients");
-                // A fiftieth of a brain float's spacing near 1/8: without masters nothing would move.
+                // A fiftieth of bf16's spacing near 1/8: without masters nothing would move.
                 optimiser.step(2e-5).expect("matching shapes");
                 zero_grad(model.parameters()).expect("leaves");
                 loss
@@ -70,7 +70,7 @@ fn gradients_add_up_in_single_precision() {
     sft_loss(&half, &packed);
     let once: Vec<Tensor> = half.parameters().iter().map(|(_, parameter)| gradient(parameter).copy()).collect();
     add_sft_gradients(&half, &packed, 1.0 / 512.0, false);
-    // A sum in brain floats would round a 512th away.
+    // A sum in bf16 would round a 512th away.
     for ((name, parameter), once) in half.parameters().iter().zip(&once) {
         let differs = relative(&gradient(parameter), &(once * (1.0 + 1.0 / 512.0)));
         assert!(differs < 5e-4, "{name}: {differs}");

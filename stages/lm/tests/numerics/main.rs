@@ -1,10 +1,10 @@
 //! Numerical tests of the crate's public face: models against a second implementation, gradients, sampling, training.
 //!
-//! Everything runs on one thread of the CPU, from fixed seeds; `gpu` runs the GPU's path on a simulated one. Each claim holds
-//! on every processor: equal bits within one process; against stored numbers, double precision or single steps from it;
-//! tokens, where noise far above rounding leaves them alone ([`shaken`]). Bounds of single precision are between two and a
-//! half and twenty times the worst that was seen under seven settings of libtorch, oneDNN and MKL, from SSE to AVX-512,
-//! among which the worst itself differs by a third.
+//! Everything runs on one thread of the CPU, from fixed seeds; `gpu` runs the GPU's path on a simulated one. Each claim
+//! holds on every processor: equal bits within one process; against stored numbers, double precision or single steps
+//! from it; tokens, where noise far above rounding leaves them alone ([`shaken`]). Bounds of single precision are
+//! between two and a half and twenty times the worst that was seen under seven settings of libtorch, oneDNN and MKL,
+//! from SSE to AVX-512, among which the worst itself differs by a third.
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
 
@@ -82,8 +82,8 @@ pub(crate) fn in_double(model: &Model) -> Model {
 
 /// A copy whose weights are off by up to a millionth of themselves, some ten times what single precision rounds.
 ///
-/// What a test claims of tokens it claims of these as well: a token that noise tips over is one that another processor's
-/// order of addition could tip over, and belongs in no test.
+/// What a test claims of tokens it claims of these as well: a token that noise tips over is one that another
+/// processor's order of addition could tip over, and belongs in no test.
 pub(crate) fn shaken(model: &Model, seed: u64) -> Model {
     let copy = model.deep_copy();
     let _guard = lm::no_grad_guard();
@@ -110,8 +110,7 @@ pub(crate) fn sft_loss(model: &Model, rows: &Rows) -> f64 {
 /// Adds `weight` times the gradients of one batch of SFT to the parameters', and returns as much of the loss.
 pub(crate) fn add_sft_gradients(model: &Model, rows: &Rows, weight: f64, recompute: bool) -> f64 {
     let predictions = rows.predictions();
-    let on_device = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(model.device());
-    let (positions, targets) = (on_device(&predictions.positions), on_device(&predictions.targets));
+    let (positions, targets) = predictions.to_device(model.device());
     let scale = weight / predictions.targets.len() as f64;
     let pass = model.pass(rows, recompute);
     let hidden = pass.hidden().index_select(0, &positions);

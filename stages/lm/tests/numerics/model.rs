@@ -73,16 +73,15 @@ fn chunked_backward_is_backward_through_all_logits() {
         let (model, whole) = (tiny("qwen2", &shape), tiny("qwen2", &shape));
         let packed = rows(&[9, 4, 14], 19);
         let predictions = packed.predictions();
-        let (positions, targets) =
-            (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
+        let (positions, targets) = predictions.to_device(Device::Cpu);
         let weights = (Tensor::arange(targets.size()[0], (Kind::Float, Device::Cpu)) * 0.9).cos();
         let temperature = 0.7;
 
         let hidden = model.hidden(&packed).index_select(0, &positions);
         let mut seen = Vec::new();
-        let loss = head::backward(&model, &hidden, &targets, temperature, 7, |logps, range| {
-            seen.push(range.clone());
-            -(logps * weights.narrow(0, range.start as i64, range.len() as i64)).sum(Kind::Float)
+        let loss = head::backward(&model, &hidden, &targets, temperature, 7, |logps, chunk| {
+            seen.push(chunk.tokens.clone());
+            -(logps * chunk.of(&weights)).sum(Kind::Float)
         });
         assert_eq!(seen, [0..7, 7..14, 14..21, 21..24]);
 
@@ -105,8 +104,8 @@ fn a_loss_without_gradient_still_counts() {
     let predictions = packed.predictions();
     let hidden = model.hidden(&packed).index_select(0, &Tensor::from_slice(&predictions.positions));
     let targets = Tensor::from_slice(&predictions.targets);
-    let loss = head::backward(&model, &hidden, &targets, 1.0, 2, |logps, range| {
-        if range.start == 0 { logps.sum(Kind::Float) } else { Tensor::from(2.5f32) }
+    let loss = head::backward(&model, &hidden, &targets, 1.0, 2, |logps, chunk| {
+        if chunk.tokens.start == 0 { logps.sum(Kind::Float) } else { Tensor::from(2.5f32) }
     });
     let first = head::logprobs(&model, &hidden, &targets, 1.0, 8).narrow(0, 0, 2).sum(Kind::Double).double_value(&[]);
     assert!((loss - first - 5.0).abs() < 1e-5);

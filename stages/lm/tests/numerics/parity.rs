@@ -4,11 +4,11 @@
 //! `ids` and `lengths` (integers: packed rows), `logits` ([n, v], in packed order), `greedy` ([rows, k]: the next k
 //! likeliest tokens of each row), `loss` (the mean over all predictions) and `grad.NAME` of every parameter.
 //!
-//! All is of double precision, loss apart written in single, and met in double precision as closely as that allows: this is
-//! where an error of the maths shows. Single precision must come within [`SINGLE`], some ten times the worst that was seen
-//! under seven settings of libtorch, oneDNN and MKL. The tokens must be exact in both: `make.py` takes only rows whose likeliest tokens
-//! are four times the bound of logits apart, and whose routers choose as clearly, so exact tokens follow from the
-//! bound, on any processor.
+//! All is of double precision, loss apart written in single, and met in double precision as closely as that allows:
+//! this is where an error of the maths shows. Single precision must come within [`SINGLE`], some ten times the worst
+//! that was seen under seven settings of libtorch, oneDNN and MKL. The tokens must be exact in both: `make.py` takes
+//! only rows whose likeliest tokens are four times the bound of logits apart, and whose routers choose as clearly, so
+//! exact tokens follow from the bound, on any processor.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Training passes: what is computed anew on the way back is what was computed before.
+//! Training passes: what is recomputed in the backward pass is what was computed before.
 
 use lm::{Kind, Rows, Tensor};
 

@@ -26,7 +26,7 @@ const GOLDEN: [f64; 10] = [
 
 fn train(model: &Model, rows: &Rows, steps: usize) -> Vec<f64> {
     let predictions = rows.predictions();
-    let (positions, targets) = (Tensor::from_slice(&predictions.positions), Tensor::from_slice(&predictions.targets));
+    let (positions, targets) = predictions.to_device(model.device());
     let scale = 1.0 / predictions.targets.len() as f64;
     let mut optimiser = AdamW::new(model.parameters(), AdamWOptions { weight_decay: 0.01, ..AdamWOptions::default() });
     let step = |_| {

@@ -2,7 +2,7 @@
 //!
 //! A list is an array, a struct an object, a dictionary what it stands for; a number that is none (NaN) is no value, and
 //! bytes are text where they are UTF-8. What has no such form (times, maps) becomes an empty object, which no reader
-//! takes for text: such a column may be there as long as nobody asks for it.
+//! takes for text: such a column may be there as long as no field names it.
 
 use std::fmt;
 use std::fs::File;

@@ -130,7 +130,7 @@ fn plain<'a>(dir: &Path, name: &'a str) -> Result<&'a str, Error> {
     Err(Error::Dataset { path: dir.to_owned(), reason: format!("`{name}` is no plain name of a file beside it") })
 }
 
-/// Collects the data files below `dir`, relative to `root`; hidden ones are somebody's caches.
+/// Collects the data files below `dir`, relative to `root`; hidden ones are caches of other tools.
 fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let failed = |reason: String| Error::Dataset { path: dir.to_owned(), reason };
     // Links are followed, and may go round.

@@ -225,7 +225,7 @@ fn a_file_with_a_wrong_byte_never_ends_the_process() {
         let mut bytes = fs_err::read(fixture("questions").join(name)).unwrap();
         for at in (0..bytes.len()).step_by(11) {
             bytes[at] ^= 0x55;
-            // What is wrong may be a letter of a text, which nobody can tell.
+            // The wrong byte may be a letter of a text: then it cannot be told.
             if let Err(message) = of_bytes("x", &bytes, questions()) {
                 assert!(message.starts_with("`x`"), "{name} {at}: {message}");
             }

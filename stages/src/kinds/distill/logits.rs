@@ -19,7 +19,7 @@ use engine::stage::{Context, Input, Outcome, StageError};
 use lm::{Kind, Model, Tensor, head, loss};
 use text::Chat;
 
-use super::{HEAD_CHUNK, Params};
+use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary, load_model};
 use crate::device::set_up;
 use crate::training::rows::{Order, micro_batches, pack};
@@ -92,9 +92,9 @@ impl FromLogits<'_> {
         let (packed, starts) = pack(rows.iter().map(|row| &self.data.rows[*row]));
         let predictions = packed.predictions_from(&starts);
         let on_device = |tensor: Tensor| tensor.to_device(self.model.device());
-        let (positions, targets) = (&predictions.positions, on_device(Tensor::from_slice(&predictions.targets)));
+        let (positions, targets) = predictions.to_device(self.model.device());
         let pass = self.model.pass(&packed, self.params.training.optimisation.gradient_checkpointing);
-        let hidden_nd = pass.hidden().index_select(0, &on_device(Tensor::from_slice(positions)));
+        let hidden_nd = pass.hidden().index_select(0, &positions);
         let (tokens_nk, teacher_nk) = self.data.likeliest(rows)?;
         let (tokens_nk, teacher_nk) = (on_device(tokens_nk), loss::tempered(&on_device(teacher_nk), temperature));
         sums.loss += head::backward_distributions(
@@ -102,15 +102,15 @@ impl FromLogits<'_> {
             &hidden_nd,
             self.model.config.vocab_size,
             1.0,
-            HEAD_CHUNK,
-            |log_probs_cv, range| {
-                let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
-                let student_ck = loss::tempered(&loss::with_rest(log_probs_cv, &part(&tokens_nk)), temperature);
-                let kl = loss::divergence(&part(&teacher_nk), &student_ck).sum(Kind::Float);
+            head::DISTRIBUTIONS_CHUNK,
+            |log_probs_cv, chunk| {
+                let student_ck = loss::tempered(&loss::with_rest(log_probs_cv, &chunk.of(&tokens_nk)), temperature);
+                let kl = loss::divergence(&chunk.of(&teacher_nk), &student_ck).sum(Kind::Float);
                 sums.kl += kl.double_value(&[]);
                 let mut total = kl * (temperature.powi(2) * (1.0 - text_weight));
                 if text_weight > 0.0 {
-                    let cross_entropy = -log_probs_cv.gather(1, &part(&targets).unsqueeze(1), false).sum(Kind::Float);
+                    let cross_entropy =
+                        -log_probs_cv.gather(1, &chunk.of(&targets).unsqueeze(1), false).sum(Kind::Float);
                     sums.cross_entropy += cross_entropy.double_value(&[]);
                     total += cross_entropy * text_weight;
                 }
@@ -133,7 +133,7 @@ impl Objective for FromLogits<'_> {
             model: self.model,
             tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
             recompute: self.params.training.optimisation.gradient_checkpointing,
-            logits: (HEAD_CHUNK, 6),
+            logits: (head::DISTRIBUTIONS_CHUNK, 6),
             sampling: 0,
         }
     }

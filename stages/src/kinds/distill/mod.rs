@@ -21,9 +21,6 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 use crate::training::{FineTuning, fine_tune};
 
-/// Hidden states that meet the vocabulary at a time; smaller than elsewhere, as several distributions are held at once.
-const HEAD_CHUNK: usize = 1_024;
-
 /// The kind.
 pub struct Distill;
 

@@ -18,7 +18,7 @@ use lm::generate::{Completion, Request};
 use lm::{Kind, Model, Tensor, footprint, head, loss, no_grad_guard};
 use text::Chat;
 
-use super::{Divergence, HEAD_CHUNK, Params};
+use super::{Divergence, Params};
 use crate::artifacts::TokenRow;
 use crate::artifacts::{Vocabulary, load_model};
 use crate::device::set_up;
@@ -152,11 +152,9 @@ impl OnPolicy<'_> {
         let (temperature, vocab) = (self.params.temperature, self.vocab);
         let (packed, starts) = pack(sampled.iter().map(|sampled| &sampled.row));
         let predictions = packed.predictions_from(&starts);
-        let on_device = |tensor: Tensor| tensor.to_device(self.model.device());
-        let positions = on_device(Tensor::from_slice(&predictions.positions));
-        let targets = on_device(Tensor::from_slice(&predictions.targets));
+        let (positions, targets) = predictions.to_device(self.model.device());
         let logps: Vec<f32> = sampled.iter().flat_map(|sampled| sampled.logps.iter().copied()).collect();
-        let logps = on_device(Tensor::from_slice(&logps));
+        let logps = Tensor::from_slice(&logps).to_device(self.model.device());
         let teacher_nd = {
             let _guard = no_grad_guard();
             self.teacher.hidden(&packed).index_select(0, &positions)
@@ -168,15 +166,14 @@ impl OnPolicy<'_> {
             &hidden_nd,
             vocab,
             temperature,
-            HEAD_CHUNK,
-            |student_cv, range| {
-                let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
+            head::DISTRIBUTIONS_CHUNK,
+            |student_cv, chunk| {
                 let teacher_cv = {
                     let _guard = no_grad_guard();
-                    head::distributions(&self.teacher, &part(&teacher_nd), vocab, temperature)
+                    head::distributions(&self.teacher, &chunk.of(&teacher_nd), vocab, temperature)
                 };
-                let chosen = student_cv.detach().gather(1, &part(&targets).unsqueeze(1), false).squeeze_dim(1);
-                sums.agreement.add(&chosen, &part(&logps));
+                let chosen = student_cv.detach().gather(1, &chunk.of(&targets).unsqueeze(1), false).squeeze_dim(1);
+                sums.agreement.add(&chosen, &chunk.of(&logps));
                 let kl = match self.params.divergence {
                     Divergence::Reverse => loss::divergence(student_cv, &teacher_cv),
                     Divergence::Forward => loss::divergence(&teacher_cv, student_cv),
@@ -209,7 +206,7 @@ impl Objective for OnPolicy<'_> {
             model: self.model,
             tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
             recompute: self.params.training.optimisation.gradient_checkpointing,
-            logits: (HEAD_CHUNK, 8),
+            logits: (head::DISTRIBUTIONS_CHUNK, 8),
             sampling: footprint::cache(self.model, side_by_side, row),
         }
     }

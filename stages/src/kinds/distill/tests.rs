@@ -88,7 +88,7 @@ impl School {
         attempt
     }
 
-    /// KL(teacher ‖ student) of a model per completion token of samples that nobody was trained on, and KL(student ‖ teacher).
+    /// KL(teacher ‖ student) of a model per completion token of samples that no model was trained on, and KL(student ‖ teacher).
     fn distances(&self, student: &Path) -> (f64, f64) {
         let _guard = no_grad_guard();
         let chat = Chat::load(student).unwrap();

@@ -109,7 +109,7 @@ impl Progress {
             grade: Some(SampleGrade {
                 correct: (question.row.verify != Verify::None).then_some(grade.correct),
                 format: grade.format_ok,
-                // Rounded: nobody reads more digits.
+                // Rounded: more digits carry no information.
                 language: language.map(|share| (share * 1e4).round() / 1e4),
                 tokens: drawn.num_tokens,
             }),

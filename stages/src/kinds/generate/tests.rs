@@ -88,7 +88,7 @@ fn completions_go_through_the_filters_in_order() {
 }
 
 #[test]
-fn brain_floats_where_they_are_asked_for() {
+fn bf16_where_they_are_asked_for() {
     let place = Place::new();
     let attempt = place.attempt("a", json!({ "dtype": "bfloat16", "completions": 1, "keep": [] }));
     done(well(attempt.run::<Generate>()));

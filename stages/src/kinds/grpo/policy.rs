@@ -19,9 +19,6 @@ use crate::sampling::{Question, questions};
 use crate::training::rows::{Order, micro_batches};
 use crate::training::{Metrics, Objective, Workload, copy_into};
 
-/// Hidden states that meet the vocabulary at a time, which bounds the logits.
-const HEAD_CHUNK: usize = 4_096;
-
 pub(super) struct Policy<'a> {
     ctx: &'a Context,
     params: &'a Params,
@@ -143,23 +140,22 @@ impl<'a> Policy<'a> {
         let reference_logps = self.reference.as_ref().map(|reference| {
             let _guard = no_grad_guard();
             let hidden_nd = reference.hidden(&batch.rows).index_select(0, &batch.positions);
-            head::logprobs(reference, &hidden_nd, &batch.targets, params.temperature, HEAD_CHUNK)
+            head::logprobs(reference, &hidden_nd, &batch.targets, params.temperature, head::CHUNK)
         });
         let pass = self.model.pass(&batch.rows, params.optimisation.gradient_checkpointing);
         let hidden_nd = pass.hidden().index_select(0, &batch.positions);
         sums.loss +=
-            head::backward(&self.model, &hidden_nd, &batch.targets, params.temperature, HEAD_CHUNK, |logps, range| {
-                let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
-                let (old, advantages, weights) =
-                    (part(&batch.old_logps), part(&batch.advantages), part(&batch.weights));
+            head::backward(&self.model, &hidden_nd, &batch.targets, params.temperature, head::CHUNK, |logps, chunk| {
+                let (advantages, weights) = (chunk.of(&batch.advantages), chunk.of(&batch.weights));
+                let sampled = chunk.of(&batch.old_logps);
                 let detached = logps.detach();
                 // On policy the ratio is 1 by definition; the sampler's rounding must not make it otherwise.
-                let old = if is_on_policy { detached.shallow_clone() } else { old };
-                sums.add(&detached, &part(&batch.old_logps), params);
-                let surrogate = loss::clipped_surrogate(logps, &old, &advantages, params.clip_low, params.clip_high);
+                let old = if is_on_policy { &detached } else { &sampled };
+                sums.add(&detached, &sampled, params);
+                let surrogate = loss::clipped_surrogate(logps, old, &advantages, params.clip_low, params.clip_high);
                 let objective = match &reference_logps {
                     Some(reference) => {
-                        let k3 = loss::k3(logps, &part(reference));
+                        let k3 = loss::k3(logps, &chunk.of(reference));
                         sums.kl += k3.sum(Kind::Float).double_value(&[]);
                         surrogate - k3 * params.kl
                     }
@@ -226,7 +222,7 @@ impl Objective for Policy<'_> {
             model,
             tokens: row.max(params.micro_batch_tokens.min(rollouts * row)),
             recompute: params.optimisation.gradient_checkpointing,
-            logits: (HEAD_CHUNK, 2),
+            logits: (head::CHUNK, 2),
             sampling: footprint::cache(model, side_by_side, row),
         }
     }

@@ -137,11 +137,12 @@ impl MicroBatch {
             weights.extend(std::iter::repeat_n(weight(rollout) as f32, tokens));
         }
         let predictions = rows.predictions_from(&starts);
+        let (positions, targets) = predictions.to_device(device);
         let floats = |values: &[f32]| Tensor::from_slice(values).to_device(device);
         Self {
             rows,
-            positions: Tensor::from_slice(&predictions.positions).to_device(device),
-            targets: Tensor::from_slice(&predictions.targets).to_device(device),
+            positions,
+            targets,
             old_logps: floats(&old),
             advantages: floats(&advantages),
             weights: floats(&weights),

@@ -80,7 +80,7 @@ pub(super) struct Judgements<'a> {
     pub(super) model: &'a RewardModel,
     pub(super) rows: &'a [Judgement],
     pub(super) order: Order,
-    /// Whether activations are computed anew on the way back.
+    /// Whether the backward pass computes activations again.
     pub(super) recompute: bool,
 }
 

@@ -243,7 +243,7 @@ fn what_is_frozen_stays_and_the_rest_learns_and_resumes() {
 }
 
 #[test]
-fn brain_floats_follow_single_precision_and_resume_to_the_same_bytes() {
+fn bf16_follow_single_precision_and_resume_to_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&dir, 10);
     config["dtype"] = json!("bfloat16");

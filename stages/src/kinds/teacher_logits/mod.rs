@@ -31,9 +31,6 @@ use crate::device::set_up;
 use crate::limits;
 use crate::training::rows::{micro_batches, pack, read_all, tokenise};
 
-/// Hidden states that meet the vocabulary at a time, which bounds the logits.
-const HEAD_CHUNK: usize = 1_024;
-
 /// Micro-batches' worth of tokens in a shard: large enough for few files, small enough to lose little by a stop.
 const SHARD_MICRO_BATCHES: usize = 8;
 
@@ -233,7 +230,7 @@ impl Teacher<'_> {
                 Tensor::from_slice(&packed.predictions_from(&starts).positions).to_device(self.model.device());
             let hidden_nd = self.model.hidden(&packed).index_select(0, &positions);
             let (top_ids_nk, log_probs_nk) =
-                head::top_k(&self.model, &hidden_nd, self.vocab, self.params.top_k as i64, HEAD_CHUNK);
+                head::top_k(&self.model, &hidden_nd, self.vocab, self.params.top_k as i64, head::DISTRIBUTIONS_CHUNK);
             let (top_ids_nk, log_probs_nk) =
                 (top_ids_nk.to_device(lm::Device::Cpu), log_probs_nk.to_device(lm::Device::Cpu));
             let mut place = 0;

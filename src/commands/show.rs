@@ -1,0 +1,324 @@
+//! `r1flow show`: looks inside a stage, one of its outputs, or a digest. What is damaged is told of, and the rest
+//! shown.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use engine::history::History;
+use engine::run;
+use serde_json::Value;
+use store::{Digest, Member, OutputRecord, Record, Store};
+
+use crate::arguments::{Global, NameArgs};
+use crate::exit::{Advice, Status};
+use crate::loading::find_store;
+use crate::pieces::{Piece, Pieces};
+use crate::results::{Asked, Found, Look, Named, find, not_fresh, unfinished};
+use crate::ui::{self, Sparkline, Style, Table, bytes, count, duration};
+use crate::views::curve::{each_step, number};
+use crate::views::output::{Tensor, Tensors, tensors};
+use crate::views::stage::{Unfinished, inputs, unfinished as unfinished_view};
+
+/// Metrics that are drawn; a file with more is no curve of ours.
+const DRAWN: usize = 1_000;
+
+/// Bytes of a curve that are printed at once.
+const AT_ONCE: usize = 1 << 16;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// `stage`, `stage.output`, `inputs.name` of one from a hub, or `b3:…`.
+    #[arg(value_name = "WHAT")]
+    what: String,
+    /// Rows of a data set to print.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    rows: usize,
+    #[command(flatten)]
+    names: NameArgs,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    let store = find_store(global)?;
+    if let Some(name) = args.what.strip_prefix("inputs.") {
+        return show_input(global, &store, name, &args.names);
+    }
+    let asked = Asked { command: "show", what: &args.what, tail: "" };
+    let look = Look { global, store: &store, args: &args.names, asked };
+    match find(&look, &args.what)? {
+        Found::Output(digest) => show_output(global, &store, &digest, args.rows),
+        Found::Stage(named) => match (&named.record, unfinished(&store, &named)?) {
+            (Some(record), _) => show_record(global, &store, &named.stage, record),
+            (None, Some(history)) => show_unfinished(global, &store, &named, &history),
+            (None, None) => Err(not_fresh(&look, &named)?),
+        },
+    }
+}
+
+/// Shows what an input from a hub was in the newest run of its workflow that read it.
+fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Result<Status> {
+    let wanted = args.workflow.as_ref().map(fs_err::canonicalize).transpose()?;
+    let wanted = wanted.map(|file| run::file_name(store, &file));
+    let found = inputs(store, name, wanted.as_deref())?;
+    let Some(newest) = found.first() else {
+        return Err(anyhow!(
+            "no run has read an input `{name}` from a hub; what an input is made of, the workflow says"
+        ));
+    };
+    if found.iter().any(|other| other.version != newest.version) {
+        let told: String = found.iter().flat_map(|found| ["\n  `", &found.file, "`: ", &found.version]).collect();
+        let help = format!("say which: `r1flow show inputs.{name} --workflow FILE`");
+        return Err(Advice::new(format!("`inputs.{name}` is not the same in every workflow{told}"), help).into());
+    }
+    if global.json {
+        ui::print_json(newest)?;
+        return Ok(Status::Done);
+    }
+    ui::line(&format!("{} is {}", ui::styled(name, Style::Strong), newest.version));
+    ui::line(&format!("  in the newest run that read it, {} of workflow {}", newest.run, newest.workflow));
+    Ok(Status::Done)
+}
+
+/// Shows how far the last attempt at a stage has come that has no result.
+fn show_unfinished(global: &Global, store: &Store, named: &Named, history: &History) -> Result<Status> {
+    let unfinished = unfinished_view(store, history, &named.stage);
+    let metrics = run::stage_metrics(&store.runs_dir().join(&history.id), &named.stage);
+    let with_curve = |with: fn(fs_err::File) -> Result<()>| match outside::open(&metrics) {
+        Ok(file) => with(file),
+        // It is made with the first step.
+        Err(_) => Ok(()),
+    };
+    if global.json {
+        let head = serde_json::to_string(&unfinished)?;
+        ui::json(&format!("{{\n  \"unfinished\": {head},\n  \"curve\": ["));
+        with_curve(print_curve)?;
+        ui::json("]\n}\n");
+        return Ok(Status::Done);
+    }
+    let Unfinished { run, workflow, stage: state } = &unfinished;
+    let kind = state.kind.as_deref().unwrap_or("?");
+    let stage = ui::styled(&named.stage, Style::Strong);
+    ui::line(&format!("{stage} ({kind}), {} in run {run} of workflow {workflow}", <&str>::from(state.state)));
+    if let Some(message) = &state.message {
+        ui::line(&format!("  {message}"));
+    }
+    if let Some(step) = state.step {
+        ui::line(&format!("  at step {step}"));
+    }
+    with_curve(draw_curve)
+        .or_else(|error| {
+            ui::note(&format!("its curve cannot be read: {error:#}"));
+            Ok(())
+        })
+        .map(|()| Status::Done)
+}
+
+fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> Result<Status> {
+    if global.json {
+        let told = serde_json::to_string_pretty(record)?.replace('\n', "\n  ");
+        ui::json(&format!("{{\n  \"record\": {told},\n  \"curve\": ["));
+        with_curve(store, record, print_curve);
+        ui::json("]\n}\n");
+        return Ok(Status::Done);
+    }
+    ui::line(&format!(
+        "{} ({}), {} in workflow {}",
+        ui::styled(stage, Style::Strong),
+        record.kind,
+        record.finished,
+        record.workflow
+    ));
+    ui::line(&format!("  fingerprint {}", record.fingerprint));
+    ui::line(&format!(
+        "  {} of work, {} of CPU, {} steps in the last attempt",
+        duration(record.seconds),
+        duration(record.cpu_seconds),
+        record.steps
+    ));
+    if let Some(processor) = &record.processor {
+        ui::line(&format!("  on {processor}"));
+    }
+    let (lists, plain): (Vec<_>, Vec<_>) = record.summary.iter().partition(|(_, value)| is_list_of_tables(value));
+    for (key, value) in plain {
+        ui::line(&format!("  {key}: {}", short(value)));
+    }
+    for (_, value) in lists {
+        ui::table(&table_of(value));
+    }
+    let mut table = Table::new(["output", "type", "size", "digest"]);
+    for (name, OutputRecord { artifact, digest, bytes: size, .. }) in &record.outputs {
+        table.push(vec![name.clone(), artifact.clone(), bytes(*size), digest.to_string()]);
+    }
+    ui::table(&table);
+    with_curve(store, record, draw_curve);
+    Ok(Status::Done)
+}
+
+fn is_list_of_tables(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_object))
+}
+
+/// One row for each table of a list, the columns as the first has them.
+fn table_of(list: &Value) -> Table {
+    let rows: Vec<&serde_json::Map<String, Value>> =
+        list.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+    let columns: Vec<&str> = rows.first().into_iter().flat_map(|row| row.keys()).map(String::as_str).collect();
+    let mut table = Table::new(columns.iter().copied());
+    for row in rows {
+        table.push(columns.iter().map(|column| row.get(*column).map_or_else(String::new, short)).collect());
+    }
+    table
+}
+
+fn short(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() => format!("{number:.4}"),
+        _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
+}
+
+/// Opens a record's curve for `read`. One that is damaged or gone is told of: the record is as good without.
+fn with_curve(store: &Store, record: &Record, read: fn(fs_err::File) -> Result<()>) {
+    let Some(metrics) = &record.metrics else { return };
+    let read = store.open_checked(metrics).map_err(anyhow::Error::from).and_then(read);
+    if let Err(error) = read.context("the curve cannot be shown") {
+        ui::note(&format!("{error:#}"));
+    }
+}
+
+/// Draws a curve as a table, a metric a row.
+fn draw_curve(file: impl Read) -> Result<()> {
+    let mut curves: BTreeMap<String, Sparkline> = BTreeMap::new();
+    let spoilt = each_step(file, |_, step| {
+        for (name, value) in step.metrics {
+            if let Some(curve) = curves.get_mut(&name) {
+                curve.add(number(&value));
+            } else if curves.len() < DRAWN {
+                curves.insert(name, Sparkline::of(number(&value)));
+            }
+        }
+        while_read()
+    })?;
+    note_spoilt(spoilt);
+    if curves.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(["metric", "first", "last", "curve"]);
+    for (name, curve) in curves {
+        table.push(vec![name, format!("{:.4}", curve.first), format!("{:.4}", curve.last), curve.draw()]);
+    }
+    ui::table(&table);
+    Ok(())
+}
+
+/// Prints a curve as the elements of a JSON array, a step a line.
+fn print_curve(file: impl Read) -> Result<()> {
+    let mut written = String::new();
+    let mut is_empty = true;
+    let read = each_step(file, |line, _| {
+        written.push_str(if is_empty { "\n    " } else { ",\n    " });
+        written.push_str(&String::from_utf8_lossy(line));
+        is_empty = false;
+        if written.len() > AT_ONCE {
+            ui::json(&written);
+            written.clear();
+        }
+        while_read()
+    });
+    written.push_str(if is_empty { "" } else { "\n  " });
+    ui::json(&written);
+    note_spoilt(read?);
+    Ok(())
+}
+
+/// Goes on while the result is read.
+fn while_read() -> ControlFlow<()> {
+    if ui::has_reader() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+fn note_spoilt(spoilt: usize) {
+    if spoilt > 0 {
+        let are = if spoilt == 1 { "is" } else { "are" };
+        ui::note(&format!("{} of the curve {are} torn or no step, and left out", count(spoilt, "line")));
+    }
+}
+
+/// Shows a tree of the store.
+fn show_output(global: &Global, store: &Store, digest: &Digest, rows: usize) -> Result<Status> {
+    let tree = store.tree(digest)?;
+    if global.json {
+        ui::print_json(&tree)?;
+        return Ok(Status::Done);
+    }
+    let mut table = Table::new(["file", "size", "digest"]);
+    for member in &tree.members {
+        table.push(vec![member.path.to_string(), bytes(member.size), member.digest.to_string()]);
+    }
+    ui::table(&table);
+    // A teacher's logits may have thousands of shards, one like the other.
+    let are_alike = tree.members.iter().any(|member| member.path == "logits.json");
+    let is_shard = |member: &&Member| are_alike && member.path.ends_with(".safetensors");
+    let first = tree.members.iter().find(is_shard);
+    for member in tree.members.iter().filter(|member| !is_shard(member)).chain(first) {
+        if let Err(error) = show_member(store, member, rows) {
+            ui::note(&format!("`{}` cannot be shown: {error:#}", member.path));
+        }
+    }
+    Ok(Status::Done)
+}
+
+fn show_member(store: &Store, member: &Member, rows: usize) -> Result<()> {
+    let extension = Path::new(&member.path).extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    match (extension, member.path.as_str()) {
+        ("jsonl", _) => show_rows(store, member, rows),
+        (_, "report.json" | "config.json" | "logits.json") => {
+            let mut lines = Pieces::of(store.open_checked(&member.digest)?);
+            ui::line(&format!("\n{}", member.path));
+            while let Some(piece) = lines.next()?.filter(|_| ui::has_reader()) {
+                print_piece(&piece);
+            }
+            Ok(())
+        }
+        ("safetensors", _) => show_tensors(store, member),
+        _ => Ok(()),
+    }
+}
+
+fn show_rows(store: &Store, member: &Member, rows: usize) -> Result<()> {
+    let mut lines = Pieces::of(store.open_checked(&member.digest)?);
+    let mut count = 0;
+    while let Some(piece) = lines.next()? {
+        count += usize::from(piece.is_last);
+    }
+    ui::line(&format!("\n{}: {}", member.path, ui::count(count, "row")));
+    let mut lines = Pieces::of(store.open_checked(&member.digest)?);
+    let mut shown = 0;
+    while shown < rows && ui::has_reader() {
+        let Some(piece) = lines.next()? else { break };
+        print_piece(&piece);
+        shown += usize::from(piece.is_last);
+    }
+    Ok(())
+}
+
+/// Prints a line of data: its bytes as they are, but for a terminal.
+fn print_piece(piece: &Piece<'_>) {
+    ui::data(piece.bytes);
+    if piece.is_last {
+        ui::raw("\n");
+    }
+}
+
+fn show_tensors(store: &Store, member: &Member) -> Result<()> {
+    let mut file = store.open_checked(&member.digest)?;
+    let Tensors { parameters, tensors } = tensors(&mut file).ok_or_else(|| anyhow!("it is no safetensors file"))?;
+    let mut table = Table::new(["tensor", "dtype", "shape"]);
+    for Tensor { name, dtype, shape } in tensors {
+        table.push(vec![name, dtype, format!("{shape:?}")]);
+    }
+    ui::line(&format!("\n{}: {parameters} parameters", member.path));
+    ui::table(&table);
+    Ok(())
+}

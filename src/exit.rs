@@ -1,0 +1,66 @@
+//! How a command ends: with a [`Status`] and its exit code, or with an error, which may carry advice.
+
+use std::fmt;
+
+use anyhow::anyhow;
+
+/// How a command ended without an error. Each has an exit code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// All is well.
+    Done,
+    /// A stage failed, whatever was interrupted besides.
+    StageFailed,
+    /// The user can fix it, and has been told how.
+    Refused,
+    /// A signal ended it before all was done; the next call goes on from a checkpoint.
+    Interrupted,
+}
+
+impl Status {
+    /// Returns the exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::StageFailed => 1,
+            Self::Refused => 2,
+            Self::Interrupted => 3,
+        }
+    }
+}
+
+/// What `--help` says of exit codes and signals.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a stage failed; 2 you can fix it; 3 interrupted, the next call goes on from a checkpoint; 101 a bug.
+Signals: INT, TERM, HUP, USR1 and USR2 ask running stages for a checkpoint, then for their end. A second INT or TERM ends at once.";
+
+/// An error with what to do about it.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    message: String,
+    /// What to do.
+    pub(crate) help: String,
+}
+
+impl Advice {
+    /// Returns an error with this help.
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: help.into() }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Advice {}
+
+/// Says that a name is none of `known`, and which of those may be meant.
+pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> anyhow::Error {
+    match engine::diagnostic::suggest(name, known) {
+        Some(help) => anyhow!("there is no {what} `{name}`: {help}"),
+        None => anyhow!("there is no {what} `{name}`"),
+    }
+}

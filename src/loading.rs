@@ -1,0 +1,133 @@
+//! Loads what a command works on: the worker and its kinds, the workflow, the store.
+//!
+//! A workflow's mistakes are shown here. A command that gets no workflow ends without a word more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use engine::kind::{KeySpec, Kinds};
+use engine::mistakes;
+use engine::select::{self, NoStage, Selection};
+use engine::worker::ask;
+use engine::worker::cache::CacheDir;
+use engine::workflow::{Loaded, StageName, Workflow, load};
+use serde_json::Value;
+use store::Store;
+
+use crate::arguments::{Global, WorkflowArgs};
+use crate::exit::no_such;
+use crate::{diagnostic, fetching, hub};
+
+/// Returns the worker's program.
+pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
+    if let Some(worker) = &global.worker {
+        return fs_err::canonicalize(worker).context("the worker that `--worker` or R1FLOW_WORKER names is not there");
+    }
+    let beside = std::env::current_exe()?.with_file_name("r1flow-worker");
+    fs_err::canonicalize(&beside).map_err(|_| {
+        anyhow!(
+            "there is no worker at `{}`: build it with `cargo build --release`, or name one with --worker",
+            beside.display()
+        )
+    })
+}
+
+/// Returns what the worker can run.
+pub(crate) fn load_kinds(global: &Global) -> Result<Kinds> {
+    let list = ask::kinds(&worker(global)?, &cache_dir())?;
+    Ok(Kinds::parse(list)?)
+}
+
+/// Returns the keys that an action of this kind is without where they have their default; none if no worker can tell.
+pub(crate) fn omitted(global: &Global, action: &Value) -> BTreeMap<String, KeySpec> {
+    load_kinds(global).unwrap_or_default().omitted(action)
+}
+
+/// Returns where answers of workers are kept: nowhere, if no variable names a folder of the user's.
+pub(crate) fn cache_dir() -> CacheDir {
+    // As the specification of these folders has it, what is relative does not count.
+    let base = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = base("XDG_CACHE_HOME").or_else(|| base("HOME").map(|home| home.join(".cache")));
+    base.map_or_else(CacheDir::none, |base| CacheDir::at(base.join("r1flow")))
+}
+
+/// Loads a workflow. If it has mistakes, they are shown and nothing is returned.
+///
+/// It lives as long as the process: dropping a thousand stages at the end takes longer than many a command.
+pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<&'static Workflow>> {
+    Ok(load_from(global, args, &global.store)?.workflow.map(|workflow| kept(workflow, args)))
+}
+
+/// Loads a workflow and asks the worker about the stages that `select` names. Mistakes of either sort are shown, and
+/// then nothing is returned.
+pub(crate) fn load_checked(
+    global: &Global,
+    args: &WorkflowArgs,
+    select: impl FnOnce(&Workflow) -> Result<BTreeSet<StageName>>,
+) -> Result<Option<&'static Workflow>> {
+    let mut loaded = load_from(global, args, &global.store)?;
+    let Some(workflow) = loaded.workflow.take().map(|workflow| kept(workflow, args)) else { return Ok(None) };
+    loaded.diagnostics = mistakes::diagnostics((&worker(global)?, &cache_dir()), workflow, &select(workflow)?)?;
+    if loaded.diagnostics.is_empty() {
+        return Ok(Some(workflow));
+    }
+    diagnostic::show(global, &loaded);
+    Ok(None)
+}
+
+/// Does the same as [`load_workflow`], and first fetches what `selection` reads of hubs and is not here. What cannot be
+/// fetched is shown as a mistake.
+pub(crate) fn load_fetched(
+    global: &Global,
+    args: &WorkflowArgs,
+    selection: &Selection,
+) -> Result<Option<&'static Workflow>> {
+    let mut loaded = load_from(global, args, &global.store)?;
+    if let Some(workflow) = &loaded.workflow {
+        let read: BTreeSet<String> =
+            select::inputs(workflow, selection).map_err(no_stage)?.into_iter().map(str::to_owned).collect();
+        fetching::fetch_missing(global, &mut loaded, &read)?;
+    }
+    Ok(loaded.workflow.map(|workflow| kept(workflow, args)))
+}
+
+fn kept(workflow: Workflow, args: &WorkflowArgs) -> &'static Workflow {
+    Box::leak(Box::new(workflow.on(&args.device)))
+}
+
+/// Loads a workflow with what `store` has fetched for it, and shows its mistakes.
+pub(crate) fn load_from(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
+    let loaded = load_quietly(global, args, store)?;
+    if !loaded.diagnostics.is_empty() {
+        diagnostic::show(global, &loaded);
+    }
+    Ok(loaded)
+}
+
+/// Does the same as [`load_from`], but shows no mistakes.
+pub(crate) fn load_quietly(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
+    if !args.file.is_file() {
+        return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
+    }
+    let kinds = load_kinds(global)?;
+    let mut loaded = load(&args.file, &args.sets, &kinds)?;
+    if let Some(workflow) = &mut loaded.workflow {
+        workflow.fetched_inputs(|_, input| hub::find(store, &input.id));
+    }
+    Ok(loaded)
+}
+
+/// Opens the store for reading.
+pub(crate) fn find_store(global: &Global) -> Result<Store> {
+    let none = || {
+        let path = global.store.display();
+        anyhow!("there is no store at `{path}`: run `r1flow apply` here first, or name another with --store")
+    };
+    Store::find(&global.store)?.ok_or_else(none)
+}
+
+/// Says which stages there are where the user named one that is not there.
+pub(crate) fn no_stage(error: NoStage) -> anyhow::Error {
+    no_such("stage", &error.name, error.known.iter().map(String::as_str))
+}

@@ -1,0 +1,118 @@
+//! What a workflow's file says of a stage as it stands.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use engine::history;
+use engine::past::{Standing, standing};
+use engine::run;
+use store::{Digest, Source, Store};
+
+use super::look::{Look, Named};
+use super::typed::{typed_file, typed_sets};
+use crate::arguments::WorkflowArgs;
+use crate::loading::load_quietly;
+use crate::ui;
+
+/// What has become of a workflow that has had the stage.
+pub(super) enum Standpoint {
+    /// Its file is not there.
+    Gone,
+    /// What a name means cannot be told.
+    Unclear(String),
+    /// It has no such stage now.
+    Lacks(Vec<String>),
+    Stands(Box<Named>),
+    /// Results of several devices; which is meant is for the user to say.
+    Devices(Vec<Named>),
+}
+
+/// Returns what has become of a stage in a workflow's file.
+pub(super) fn standpoint(look: &Look, file: &Path, name: &str) -> Result<Standpoint> {
+    if !file.is_file() {
+        return Ok(Standpoint::Gone);
+    }
+    let (devices, last) = devices(look, file, name)?;
+    let mut standings = Vec::new();
+    for device in devices {
+        match stands(look, file, &look.args.sets, &device, name)? {
+            Standpoint::Stands(named) => standings.push(*named),
+            other => return Ok(other),
+        }
+    }
+    let mut fresh: BTreeMap<Option<Digest>, Named> = BTreeMap::new();
+    for named in standings.iter().filter(|named| named.record.is_some()) {
+        fresh.entry(named.fingerprint).or_insert_with(|| named.clone());
+    }
+    if fresh.len() > 1 {
+        return Ok(Standpoint::Devices(fresh.into_values().collect()));
+    }
+    let is_last = |named: &Named| named.source.as_ref().is_some_and(|source| source.device == last);
+    let found = fresh.into_values().next().or_else(|| standings.iter().find(|named| is_last(named)).cloned());
+    Ok(Standpoint::Stands(Box::new(found.unwrap_or_else(|| standings.swap_remove(0)))))
+}
+
+/// Returns the devices on which a workflow may have made a stage, one for each backend, and the last of them. What
+/// computes is no matter of the file: where it has been said once only, that is meant.
+fn devices(look: &Look, file: &Path, stage: &str) -> Result<(Vec<String>, String)> {
+    if let Some(device) = &look.args.device {
+        return Ok((vec![device.clone()], device.clone()));
+    }
+    let file = run::file_name(look.store, &fs_err::canonicalize(file)?);
+    let backend = |device: &str| device.split(':').next().unwrap_or_default().to_owned();
+    let mut all = BTreeMap::from([("cpu".to_owned(), "cpu".to_owned())]);
+    let records = look.store.records_of_stage(stage)?;
+    let told = records.into_iter().map(|record| record.source).filter(|source| source.file == file);
+    let last_run = last_run(look.store, &file)?;
+    // The first word of each stays: the newest.
+    let mut said: Vec<String> = last_run.into_iter().chain(told).map(|source| source.device).collect();
+    said.retain(|device| !device.is_empty());
+    let last = said.first().cloned().unwrap_or_else(|| "cpu".to_owned());
+    for device in said {
+        all.entry(backend(&device)).or_insert(device);
+    }
+    let last = all.get(&backend(&last)).cloned().unwrap_or(last);
+    Ok((all.into_values().collect(), last))
+}
+
+/// Returns what the newest run of a workflow was made with.
+pub(super) fn last_run(store: &Store, file: &str) -> Result<Option<Source>> {
+    // No stage has this name: of all others nothing is read.
+    for history in history::newest_first_about(store, "")? {
+        if let Some(begun) = history.begun().filter(|begun| begun.file == file) {
+            let (sets, device) = (begun.sets.to_vec(), begun.device.to_owned());
+            return Ok(Some(Source { file: file.to_owned(), sets, device }));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns what a stage is in a file as it stands, with these values and on this device.
+pub(super) fn stands(look: &Look, file: &Path, sets: &[String], device: &str, name: &str) -> Result<Standpoint> {
+    let args = WorkflowArgs { file: file.to_owned(), sets: sets.to_vec(), device: device.to_owned() };
+    let loaded = load_quietly(look.global, &args, &look.global.store)?;
+    let count = loaded.diagnostics.len();
+    let Some(workflow) = loaded.workflow else {
+        let shown = typed_file(file);
+        let sets = typed_sets(sets);
+        let mistakes = ui::count(count, "mistake");
+        return Ok(Standpoint::Unclear(format!("it has {mistakes}: `r1flow check {shown}{sets}` shows them")));
+    };
+    let workflow = workflow.on(device);
+    let standing = match standing(&workflow, look.store, name) {
+        Ok(Some(standing)) => standing,
+        Ok(None) => {
+            return Ok(Standpoint::Lacks(workflow.graph.node_weights().map(|stage| stage.name.to_string()).collect()));
+        }
+        Err(error) => return Ok(Standpoint::Unclear(error.to_string())),
+    };
+    let Standing { action, record } = standing;
+    Ok(Standpoint::Stands(Box::new(Named {
+        stage: name.to_owned(),
+        source: Some(run::source(look.store, &workflow)),
+        document: action.as_ref().map(|action| action.document.clone()),
+        fingerprint: action.map(|action| action.fingerprint()),
+        record,
+    })))
+}

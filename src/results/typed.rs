@@ -1,0 +1,46 @@
+//! Words as a shell takes them: what the user is told to type.
+
+use std::path::Path;
+
+use store::Source;
+
+use crate::ui;
+
+/// Returns a file as it can be typed here.
+pub(crate) fn typed_file(path: &Path) -> String {
+    typed(&ui::short_path(path))
+}
+
+/// Returns `--set` arguments as they can be typed.
+pub(super) fn typed_sets(sets: &[String]) -> String {
+    sets.iter().flat_map(|set| [" --set ".to_owned(), typed(set)]).collect()
+}
+
+/// Returns the arguments that a result was made with, its file aside.
+pub(super) fn typed_source(source: &Source) -> String {
+    let device = Some(source.device.as_str()).filter(|device| !matches!(*device, "" | "cpu"));
+    let device = device.map_or_else(String::new, |device| format!(" --device {}", typed(device)));
+    format!("{}{device}", typed_sets(&source.sets))
+}
+
+/// Returns a word as a shell takes it.
+pub(super) fn typed(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%~".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_can_be_typed() {
+        for (word, expected) in [("a.steps=80", "a.steps=80"), ("a.text=it's", r"'a.text=it'\''s'"), ("", "''")] {
+            assert_eq!(typed(word), expected);
+        }
+    }
+}

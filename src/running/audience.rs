@@ -1,0 +1,163 @@
+//! Shows what happens in a run, in a thread of its own: a terminal that stands still, or a reader that does not read,
+//! holds up neither the stages nor Ctrl-C.
+//!
+//! What waits to be shown is bounded. Of progress that comes faster than it can be shown some is left out; all else is
+//! shown. The thread takes all that waits at once: ten thousand fresh stages must not wake it ten thousand times.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use engine::event::Event;
+
+use crate::ui::{self, Progress};
+
+/// Events that wait to be shown, at most.
+const WAITING: usize = 4_096;
+
+/// What a run is shown to: a terminal, or the reader of its JSON.
+pub(crate) struct Audience {
+    speaker: Speaker,
+    thread: JoinHandle<()>,
+}
+
+/// A way to speak to them.
+#[derive(Clone)]
+pub(crate) struct Speaker {
+    queue: Arc<Queue>,
+    json: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    said: Mutex<Said>,
+    /// There is something to show.
+    more: Condvar,
+    /// There is room for more.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    what: Vec<What>,
+    is_over: bool,
+    is_awaited: bool,
+}
+
+enum What {
+    Event(Event),
+    /// A stage is fresh. Where no JSON is wanted only their number is shown, so their names need not be copied.
+    Fresh,
+    Note(&'static str),
+}
+
+impl Audience {
+    /// Begins to show; events as JSON if `json`.
+    pub(crate) fn begin(json: bool) -> Self {
+        let speaker = Speaker { queue: Arc::default(), json };
+        let queue = Arc::clone(&speaker.queue);
+        Self { speaker, thread: std::thread::spawn(move || show(&queue, json)) }
+    }
+
+    pub(crate) fn speaker(&self) -> Speaker {
+        self.speaker.clone()
+    }
+
+    /// Waits until all that was said is shown.
+    pub(crate) fn end(self) {
+        self.speaker.queue.said().is_over = true;
+        self.speaker.queue.more.notify_one();
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Speaker {
+    pub(crate) fn event(&self, event: &Event) {
+        let is_progress = matches!(event, Event::Progress { .. });
+        let is_counted = !self.json && matches!(event, Event::Fresh { .. });
+        let what = if is_counted { What::Fresh } else { What::Event(event.clone()) };
+        self.queue.say(what, !is_progress);
+    }
+
+    pub(crate) fn note(&self, text: &'static str) {
+        self.queue.say(What::Note(text), false);
+    }
+}
+
+impl Queue {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says something; where there is no room, it waits for some if it `must` be shown.
+    fn say(&self, what: What, must: bool) {
+        let mut said = self.said();
+        while said.what.len() >= WAITING && must {
+            said = self.room.wait(said).unwrap_or_else(PoisonError::into_inner);
+        }
+        if said.what.len() < WAITING {
+            said.what.push(what);
+        }
+        if std::mem::take(&mut said.is_awaited) {
+            self.more.notify_one();
+        }
+    }
+
+    /// Waits for something to show, and takes all of it; nothing at the end.
+    fn take(&self) -> Vec<What> {
+        let mut said = self.said();
+        while said.what.is_empty() && !said.is_over {
+            said.is_awaited = true;
+            said = self.more.wait(said).unwrap_or_else(PoisonError::into_inner);
+        }
+        let taken = std::mem::take(&mut said.what);
+        self.room.notify_all();
+        taken
+    }
+}
+
+fn show(queue: &Queue, json: bool) {
+    let mut progress = Progress::begin(json);
+    loop {
+        let said = queue.take();
+        if said.is_empty() {
+            return;
+        }
+        for what in said {
+            match what {
+                What::Event(event) => progress.show(&event),
+                What::Fresh => progress.count_fresh(),
+                What::Note(text) => ui::note(text),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_finds_no_room_only_progress_is_left_out() {
+        let queue = Queue::default();
+        let progress = |step| Event::Progress {
+            stage: "a".to_owned(),
+            step,
+            total: 1,
+            unit: "step".to_owned(),
+            metrics: [].into(),
+        };
+        for step in 0..2 * WAITING as u64 {
+            queue.say(What::Event(progress(step)), false);
+        }
+        std::thread::scope(|scope| {
+            let end = scope.spawn(|| queue.say(What::Event(Event::Waiting { stage: "a".to_owned() }), true));
+            let steps = queue.take();
+            assert_eq!(steps.len(), WAITING);
+            end.join().unwrap();
+            let last = queue.take();
+            assert!(matches!(last.as_slice(), [What::Event(Event::Waiting { .. })]));
+        });
+    }
+}

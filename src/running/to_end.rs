@@ -1,0 +1,43 @@
+//! A run from its first event to its last.
+
+use anyhow::Result;
+use engine::options::Halt;
+use engine::schedule::Error;
+use tokio::sync::watch;
+
+use super::audience::{Audience, Speaker};
+use super::signals::listen;
+use crate::loading::no_stage;
+
+/// Runs something to its end while signals are heard and what happens is shown.
+pub(crate) fn to_end<T>(
+    halt: watch::Sender<Halt>,
+    audience: Audience,
+    run: impl AsyncFnOnce(Speaker) -> T,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let speaker = audience.speaker();
+    let done = runtime.block_on(async {
+        let for_notes = speaker.clone();
+        let interrupts = tokio::spawn(listen(halt, move |text| for_notes.note(text)));
+        let done = run(speaker).await;
+        interrupts.abort();
+        done
+    });
+    // A large file that is still read is not waited for: the user did not want that.
+    runtime.shutdown_background();
+    audience.end();
+    Ok(done)
+}
+
+/// Says what the user can do about a run that cannot go on.
+pub(crate) fn explained(error: Error) -> anyhow::Error {
+    match error {
+        Error::NoStage(error) => no_stage(error),
+        Error::TooMuch(error) => {
+            let help = format!("lower `run.needs.{0}`, or say what there is: `--pool {0}=N`", error.pool);
+            anyhow::Error::new(error).context(help)
+        }
+        other => anyhow::Error::new(other).context("the run cannot go on"),
+    }
+}

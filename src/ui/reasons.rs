@@ -1,0 +1,34 @@
+//! What a plan says of a stage, in words.
+
+use engine::dirty::DirtyReason;
+use engine::plan::Status;
+use serde_json::Value;
+
+/// Returns the word for what would happen to a stage; all are of one width.
+pub(crate) fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Fresh => "fresh ",
+        Status::Dirty => "dirty ",
+        Status::Extend { .. } => "extend",
+        Status::Maybe => "maybe ",
+    }
+}
+
+/// Says a reason in a few words.
+pub(crate) fn reason(reason: &DirtyReason) -> String {
+    let shown = |value: &Option<Value>| match value {
+        None => "nothing".to_owned(),
+        Some(Value::Null) => "none".to_owned(),
+        Some(value) => value.to_string(),
+    };
+    match reason {
+        DirtyReason::New => "has not run yet".to_owned(),
+        DirtyReason::Changed { key, old, new } => format!("`{key}` {} → {}", shown(old), shown(new)),
+        DirtyReason::Content { key, .. } => format!("`{key}` has other content"),
+        DirtyReason::Version { old, new } => format!("its kind went from version {old} to {new}"),
+        DirtyReason::Upstream { stage } => format!("after `{stage}`"),
+        DirtyReason::NotFetched { input } => format!("`{input}` is not fetched yet"),
+        DirtyReason::OutputsMissing => "its outputs are gone".to_owned(),
+        DirtyReason::Forced => "forced".to_owned(),
+    }
+}

@@ -1,0 +1,134 @@
+//! Causal attention of packed rows over themselves: training, log-probs, rewards, prompts.
+//!
+//! The kernels take packed rows as they are. libtorch's attention wants a grid: rows of unequal length are padded for
+//! it. Shapes: n tokens, c = (h + 2g) d channels of queries, keys and values; b rows, t tokens of the longest.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use tch::{Device, Kind, Tensor};
+
+use super::kernels::cpu_takes;
+use crate::heads::Heads;
+use crate::shim::{cpu, cuda};
+
+/// The longest row, in tokens, that the CPU kernels take: they beat libtorch's attention by half at 512 tokens and by a
+/// quarter at 1,024 (heads of 16 and 64, one thread), and were not measured beyond.
+const CPU_LONGEST: i64 = 2048;
+
+/// The widest head of the flash kernels.
+const FLASH_WIDEST: i64 = 256;
+
+/// Where rows lie among packed tokens.
+pub(crate) struct Layout {
+    lengths: Vec<i64>,
+    max_length: i64,
+    /// Where rows begin, and the number of tokens at its end; in the type that the device's kernels read.
+    starts: Tensor,
+    padding: OnceCell<Option<Padding>>,
+    /// Each token's position in its row.
+    pub(crate) positions_n: Tensor,
+}
+
+/// Indices between packed rows and a padded grid.
+struct Padding {
+    /// For each cell of the [b, t] grid the packed token that it holds. Padding holds the row's first token: any finite
+    /// value will do, as causal order hides it from the real tokens before it.
+    to: Tensor,
+    from: Tensor,
+}
+
+impl Padding {
+    /// Returns nothing where all rows are equally long.
+    fn new(lengths: &[i64], max_length: i64, device: Device) -> Option<Self> {
+        if lengths.iter().all(|length| *length == max_length) {
+            return None;
+        }
+        let (mut to, mut from, mut start) = (Vec::new(), Vec::new(), 0);
+        for (row, length) in lengths.iter().enumerate() {
+            to.extend((0..max_length).map(|t| if t < *length { start + t } else { start }));
+            from.extend((0..*length).map(|t| row as i64 * max_length + t));
+            start += length;
+        }
+        let tensor = |indices: &[i64]| Tensor::from_slice(indices).to_device(device);
+        Some(Self { to: tensor(&to), from: tensor(&from) })
+    }
+}
+
+impl Layout {
+    /// Lays out rows of these lengths.
+    pub(crate) fn new(lengths: &[i64], device: Device) -> Self {
+        let max_length = lengths.iter().copied().max().unwrap_or(0);
+        let positions: Vec<i64> = lengths.iter().flat_map(|length| 0..*length).collect();
+        let ends = lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        let starts: Vec<i64> = std::iter::once(0).chain(ends).collect();
+        let starts = Tensor::from_slice(&starts);
+        Self {
+            lengths: lengths.to_vec(),
+            max_length,
+            starts: if device == Device::Cpu { starts } else { starts.to_kind(Kind::Int).to_device(device) },
+            padding: OnceCell::new(),
+            positions_n: Tensor::from_slice(&positions).to_device(device),
+        }
+    }
+}
+
+/// Returns the causal attention of every row over itself: [n, c], rotated, to [n, h d].
+pub(crate) fn packed_attention(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
+    if cpu_takes(qkv_nc) && layout.max_length <= CPU_LONGEST {
+        return cpu::row_attention(qkv_nc, &layout.starts, heads).expect("the rows are those of the tokens");
+    }
+    flash(qkv_nc, layout, heads).unwrap_or_else(|| padded(qkv_nc, layout, heads))
+}
+
+/// The flash kernels (Dao 2023): on a GPU, in 16 bits. Returns nothing where they do not take these heads, or this GPU.
+fn flash(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Option<Tensor> {
+    /// The GPUs that are too old for them.
+    static REFUSED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+    let Device::Cuda(index) = qkv_nc.device() else { return None };
+    let is_half = matches!(qkv_nc.kind(), Kind::BFloat16 | Kind::Half);
+    let refused = || REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_half || heads.dim % 8 != 0 || heads.dim > FLASH_WIDEST || refused().contains(&index) {
+        return None;
+    }
+    match cuda::flash_attention(qkv_nc, &layout.starts, layout.max_length, heads) {
+        Ok(out_nc) => Some(out_nc),
+        Err(error) => {
+            // Too little memory is no refusal, and padded rows want more of it.
+            assert!(!error.is_out_of_memory, "{error}");
+            tracing::warn!("rows are padded for attention, for the flash kernels refuse them: {error}");
+            refused().insert(index);
+            None
+        }
+    }
+}
+
+/// libtorch's attention over a grid of padded rows.
+fn padded(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
+    let (num_rows, length) = (layout.lengths.len() as i64, layout.max_length);
+    let padding =
+        layout.padding.get_or_init(|| Padding::new(&layout.lengths, length, layout.positions_n.device())).as_ref();
+    let padded = padding.map_or_else(|| qkv_nc.shallow_clone(), |padding| qkv_nc.index_select(0, &padding.to));
+    let (q, k, v) = heads.split(&padded);
+    let grid = |x: &Tensor, count: i64| x.view([num_rows, length, count, heads.dim]).transpose(1, 2);
+    let q_bhtd = grid(&q, heads.query);
+    let k_bhtd = heads.repeat(&grid(&k, heads.key_value));
+    let v_bhtd = heads.repeat(&grid(&v, heads.key_value));
+    // A window that covers the longest row hides nothing.
+    let mask = heads.window.filter(|window| *window < length).map(|window| band(length, window, qkv_nc.device()));
+    let (is_causal, mask) = (mask.is_none(), mask.as_ref());
+    let out = Tensor::scaled_dot_product_attention(&q_bhtd, &k_bhtd, &v_bhtd, mask, 0.0, is_causal, None, false);
+    let out = out.transpose(1, 2).reshape([num_rows * length, heads.query * heads.dim]);
+    padding.map_or_else(|| out.shallow_clone(), |padding| out.index_select(0, &padding.from))
+}
+
+/// Says which tokens each of `length` sees: itself and the `window - 1` before it.
+fn band(length: i64, window: i64, device: Device) -> Tensor {
+    let ones = Tensor::ones([length, length], (Kind::Bool, device));
+    ones.tril(0).triu(1 - window)
+}

@@ -1,0 +1,109 @@
+//! Drawing tokens from logits with given uniform numbers.
+//!
+//! A token is drawn by inverting the cumulative distribution: the first token whose cumulated probability exceeds the
+//! uniform number. The kernels know no top-p and no top-k. Shapes: r rows, v vocabulary.
+
+use tch::{Kind, Tensor};
+
+use super::kernels::{cpu_takes, gpu_takes};
+use super::log_softmax;
+use crate::shim::{cpu, cuda};
+
+/// How a token is chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Draw {
+    /// The likeliest; its ln p is that of temperature 1.
+    Greedy,
+    /// At random, by its probability.
+    Random {
+        /// Divides the logits.
+        temperature: f64,
+        /// Keeps the likeliest tokens that together reach this probability; 1 keeps all.
+        top_p: f64,
+        /// Keeps this many of the likeliest tokens; 0 keeps all.
+        top_k: i64,
+    },
+}
+
+impl Draw {
+    /// Whether some tokens of the vocabulary cannot be drawn.
+    fn truncates(self, vocabulary: i64) -> bool {
+        match self {
+            Self::Greedy => false,
+            Self::Random { top_p, top_k, .. } => top_p < 1.0 || (top_k > 0 && top_k < vocabulary),
+        }
+    }
+
+    fn temperature(self) -> f64 {
+        match self {
+            Self::Greedy => 1.0,
+            Self::Random { temperature, .. } => temperature,
+        }
+    }
+}
+
+/// Draws one token for each row and returns it with its log-probability.
+pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw) -> Vec<(i64, f32)> {
+    if cpu_takes(logits_rv) && !draw.truncates(logits_rv.size()[1]) {
+        let (scale, is_greedy) = (1.0 / draw.temperature(), draw == Draw::Greedy);
+        return cpu::sample(logits_rv, scale, is_greedy, uniforms).expect("one uniform number for each row");
+    }
+    let uniforms: Vec<f64> = uniforms.iter().copied().map(f64::from).collect();
+    let uniforms_r = Tensor::from_slice(&uniforms).to_device(logits_rv.device());
+    read_drawn(&sample_on_device(logits_rv, &uniforms_r, draw))
+}
+
+/// Draws a token for each row by its uniform number, in double precision, without a host sync: tokens and their
+/// log-probabilities, [r, 2] in double precision.
+pub(crate) fn sample_on_device(logits_rv: &Tensor, uniforms_r: &Tensor, draw: Draw) -> Tensor {
+    let vocabulary = logits_rv.size()[1];
+    if gpu_takes(logits_rv, &[vocabulary]) && !draw.truncates(vocabulary) {
+        let uniforms_r = if draw == Draw::Greedy { None } else { Some(uniforms_r) };
+        return cuda::sample(logits_rv, uniforms_r, 1.0 / draw.temperature()).expect("one uniform number for each row");
+    }
+    general(logits_rv, &uniforms_r.to_kind(Kind::Float).unsqueeze(1), draw)
+}
+
+/// Sampling in libtorch's operations, for every device and type, top-p and top-k.
+fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, draw: Draw) -> Tensor {
+    let log_probs_rv = log_softmax(logits_rv, draw.temperature());
+    let tokens_r1 = match draw {
+        Draw::Greedy => log_probs_rv.argmax(-1, true),
+        Draw::Random { top_p, top_k, .. } if draw.truncates(log_probs_rv.size()[1]) => {
+            truncated(&log_probs_rv.exp(), uniforms_r1, top_p, top_k)
+        }
+        Draw::Random { .. } => invert(&log_probs_rv.exp(), uniforms_r1),
+    };
+    let chosen_r1 = log_probs_rv.gather(1, &tokens_r1, false);
+    Tensor::cat(&[tokens_r1.to_kind(Kind::Double), chosen_r1.to_kind(Kind::Double)], 1)
+}
+
+/// Brings to the host, in one copy, what [`sample_on_device`] has drawn.
+pub(crate) fn read_drawn(drawn_r2: &Tensor) -> Vec<(i64, f32)> {
+    let mut values = vec![0f64; drawn_r2.numel()];
+    drawn_r2.copy_data(&mut values, drawn_r2.numel());
+    values.chunks_exact(2).map(|pair| (pair[0] as i64, pair[1] as f32)).collect()
+}
+
+/// Draws among the likeliest tokens, by top-p and top-k.
+fn truncated(probs_rv: &Tensor, uniforms_r1: &Tensor, top_p: f64, top_k: i64) -> Tensor {
+    let vocabulary = probs_rv.size()[1];
+    let (sorted_rv, order_rv) = probs_rv.sort_stable(true, -1, true);
+    // A token stays while those before it have not yet reached top_p: the first always does.
+    let before_rv = sorted_rv.cumsum(-1, Kind::Float) - &sorted_rv;
+    let kept_rv = sorted_rv.masked_fill(&before_rv.ge(top_p), 0.0);
+    if top_k > 0 && top_k < vocabulary {
+        let _ = kept_rv.narrow(1, top_k, vocabulary - top_k).zero_();
+    }
+    order_rv.gather(1, &invert(&kept_rv, uniforms_r1), false)
+}
+
+/// The index of the first entry of each row at which the cumulated weight exceeds the uniform share of the total.
+fn invert(weights_rv: &Tensor, uniforms_r1: &Tensor) -> Tensor {
+    let cumulated_rv = weights_rv.cumsum(-1, Kind::Float);
+    let total_r1 = cumulated_rv.narrow(1, weights_rv.size()[1] - 1, 1);
+    let index_r1 = (uniforms_r1 * &total_r1).searchsorted(&cumulated_rv, false, true, "right", None::<Tensor>);
+    // Where rounding made the product the total itself, the last entry that has any weight.
+    let last_r1 = cumulated_rv.lt_tensor(&total_r1).sum_dim_intlist(-1, true, Kind::Int64);
+    index_r1.minimum(&last_r1)
+}
