@@ -4,7 +4,8 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated install setup
+.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated
+.PHONY: habits install wheel check-wheel setup
 
 setup:
 	sh scripts/setup
@@ -52,6 +53,10 @@ lint: build check-generated
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
+# Spelling, licences and duplicates of crates, the workflows below `.github/`: seconds, and no compiler.
+habits:
+	scripts/habits
+
 # The schema for editors and the reference of kinds come from the worker's own types, that of commands from clap's.
 GENERATED = --write workflows/schema.json --reference docs/kinds.md --cli docs/cli.md
 generate: build
@@ -72,3 +77,14 @@ install: build
 	$(R1FLOW) completions zsh >$(PREFIX)/share/zsh/site-functions/_r1flow
 	$(R1FLOW) completions fish >$(PREFIX)/share/fish/vendor_completions.d/r1flow.fish
 	@echo "installed in $(PREFIX)/bin; is that on your PATH?"
+
+# `pip install dist/r1flow-*.whl` (docs/install.md). Its worker, which suits only a Python environment, is left in
+# `target/`, so the checkout's own is put back, whether it went well or not.
+wheel: build
+	tools=$$(sh scripts/tools) || exit 1; \
+	"$$tools/maturin" build --release --locked --out dist; status=$$?; \
+	$(CARGO) build --release --locked && exit $$status
+
+# The wheel in an empty place, with libtorch where pip would put it.
+check-wheel: wheel
+	python3 scripts/check_wheel.py dist/r1flow-*.whl

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [file, worker, store] = arguments.as_slice() else { return Err("usage: embed WORKFLOW WORKER STORE".into()) };
-    let worker = std::fs::canonicalize(worker)?;
+    let worker = fs_err::canonicalize(worker)?;
     let mut out = std::io::stdout().lock();
 
     // A folder of your own makes the second start quicker.

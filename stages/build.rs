@@ -1,5 +1,7 @@
 //! Lets this package's tests find libtorch when they run: torch-sys knows where it lies.
 
+#![expect(clippy::disallowed_methods, reason = "Cargo speaks to build scripts in variables")]
+
 use std::env;
 use std::io::Write;
 

@@ -145,7 +145,7 @@ mod tests {
         run.record(&[Event::Waiting { stage: name.clone() }]).unwrap();
         fs_err::write(stage_log(run.dir(), &name), b"").unwrap();
         fs_err::write(stage_metrics(run.dir(), &name), b"").unwrap();
-        assert!(std::fs::write(stage_metrics(run.dir(), &format!("{name}a")), b"").is_err(), "one more does not");
+        assert!(fs_err::write(stage_metrics(run.dir(), &format!("{name}a")), b"").is_err(), "one more does not");
         // As many attempts as no engine makes.
         assert!(limits::STAGE_NAME + "-9999999999999".len() <= limits::FILE_NAME);
         drop(store.new_attempt_dir(&name).unwrap());

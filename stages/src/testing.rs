@@ -131,7 +131,7 @@ impl Attempt {
 
     /// Makes the same with `rows` that are known already.
     pub(crate) fn with_rows<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>, rows: Vec<PathBuf>) -> Self {
-        std::fs::create_dir_all(dir).expect("the folder can be made");
+        fs_err::create_dir_all(dir).expect("the folder can be made");
         let request = RunRequest {
             protocol: PROTOCOL,
             kind: S::KIND.to_owned(),
@@ -197,6 +197,6 @@ impl Attempt {
 
     /// Reads a file of an output.
     pub(crate) fn output(&self, path: &str) -> String {
-        std::fs::read_to_string(self.dir.join(format!("output-{path}"))).expect("the output is there")
+        fs_err::read_to_string(self.dir.join(format!("output-{path}"))).expect("the output is there")
     }
 }

@@ -161,7 +161,7 @@ mod tests {
         let root = Root::open(dir.path()).unwrap();
         check(&root).unwrap();
         for (text, found) in [("version = 999\n", "999"), ("", "unknown"), ("version=3", "unknown")] {
-            std::fs::write(dir.path().join("format.toml"), text).unwrap();
+            fs_err::write(dir.path().join("format.toml"), text).unwrap();
             let error = check(&root).unwrap_err().to_string();
             assert!(error.contains(&format!("format {found}")), "{error}");
         }

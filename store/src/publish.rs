@@ -50,7 +50,7 @@ pub(crate) fn read_only_mode() -> u32 {
 
 /// Reads the umask; asking the kernel would change it for a moment, also for other threads.
 fn umask() -> u32 {
-    let told = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let told = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let told = told.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
     told.unwrap_or_else(|| {
         let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

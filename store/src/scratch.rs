@@ -249,7 +249,7 @@ mod tests {
             while !sweep.is_finished() {
                 // Looked at first: a lock that is taken before the sweep has begun only keeps it away.
                 let is_begun = fs_err::read_dir(&folder).map_or(0, Iterator::count) < FILES;
-                let is_taken = File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok());
+                let is_taken = fs_err::File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok());
                 taken_late += usize::from(is_begun && is_taken && lock.exists());
             }
             taken_late

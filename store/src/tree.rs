@@ -94,7 +94,7 @@ impl Store {
         is_intact: impl Fn(&Digest) -> bool,
     ) -> bool {
         let is_there = |digest: &Digest, size: Option<u64>| {
-            std::fs::symlink_metadata(self.object_path(digest)).is_ok_and(|found| {
+            fs_err::symlink_metadata(self.object_path(digest)).is_ok_and(|found| {
                 let is_untouched = found.permissions().readonly();
                 found.is_file() && size.is_none_or(|size| found.len() == size) && (is_untouched || is_intact(digest))
             })

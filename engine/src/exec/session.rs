@@ -179,7 +179,7 @@ pub(crate) fn what_is_left(pipe: RawFd) -> Vec<u8> {
 
 /// Reads user and system time from `/proc/PID/stat` (fields 14 and 15, in clock ticks).
 fn cpu_seconds(pid: u32) -> Option<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
     // SAFETY: sysconf has no preconditions.

@@ -285,7 +285,7 @@ impl Context {
         StageError: From<E>,
     {
         let folder = self.request.dir.join(sort);
-        std::fs::create_dir_all(&folder)?;
+        fs_err::create_dir_all(&folder)?;
         // One that fails is gone: the next may be at the same step.
         let partial = Made::folder(folder.join(format!("{step}.partial")))?;
         let whole = folder.join(step.to_string());

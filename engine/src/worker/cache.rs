@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(cache.read("kinds", "kinds of y"), None);
         assert_eq!(cache.read("kinds", "kinds of"), None);
         assert_eq!((mode(&folder), mode(&folder.join("kinds"))), (0o700, 0o600));
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(&folder).unwrap().count(), 1);
         CacheDir::none().write("kinds", "kinds of x", b"");
         assert_eq!(CacheDir::none().read("kinds", "kinds of x"), None);
     }
@@ -170,12 +170,12 @@ mod tests {
         let cache = CacheDir::at(dir.path());
         cache.write("kinds", "q", b"a");
         for unsafe_mode in [0o770, 0o702, 0o1777] {
-            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(unsafe_mode)).unwrap();
+            fs_err::set_permissions(dir.path(), std::fs::Permissions::from_mode(unsafe_mode)).unwrap();
             assert_eq!(cache.read("kinds", "q"), None, "{unsafe_mode:o}");
             cache.write("checked", "q", b"a");
             assert!(!dir.path().join("checked").exists(), "{unsafe_mode:o}");
         }
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        fs_err::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(cache.read("kinds", "q").unwrap(), b"a");
     }
 
@@ -186,13 +186,13 @@ mod tests {
         let cache = CacheDir::at(&folder);
         cache.write("kinds", "q", b"a");
         let other = dir.path().join("other");
-        std::fs::rename(folder.join("kinds"), &other).unwrap();
+        fs_err::rename(folder.join("kinds"), &other).unwrap();
         symlink(&other, folder.join("kinds")).unwrap();
         assert_eq!(cache.read("kinds", "q"), None);
-        let theirs = std::fs::read(&other).unwrap();
+        let theirs = fs_err::read(&other).unwrap();
         // A name is replaced, not what it leads to.
         cache.write("kinds", "q", b"b");
         assert_eq!(cache.read("kinds", "q").unwrap(), b"b");
-        assert_eq!(std::fs::read(&other).unwrap(), theirs);
+        assert_eq!(fs_err::read(&other).unwrap(), theirs);
     }
 }

@@ -57,10 +57,10 @@ pub(crate) fn tell(status: std::io::Result<ExitStatus>, witness: Witness) -> (St
 /// Returns how often the kernel has killed for want of memory: by its own count, and by that of our group.
 fn kills() -> u64 {
     let count = |path: &str| -> Option<u64> {
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = fs_err::read_to_string(path).ok()?;
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     };
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = fs_err::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let of_groups = groups.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;

@@ -5,6 +5,7 @@ pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
 
 /// Asks the kernel to kill this process when its engine ends, however it ends, and exits if it has ended already.
 #[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "a worker has its engine's number before it has read anything")]
 pub(crate) fn die_with_engine() {
     // SAFETY: a plain system call.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {

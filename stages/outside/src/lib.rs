@@ -93,7 +93,7 @@ fn text(path: &Path, file: &File, most: u64, help: &'static str) -> Result<Strin
 }
 
 fn refusal(path: &Path, error: std::io::Error) -> Error {
-    match std::fs::metadata(path).ok().and_then(|data| sort(data.file_type())) {
+    match fs_err::metadata(path).ok().and_then(|data| sort(data.file_type())) {
         Some(what) => Error::NotAFile { path: path.to_owned(), what },
         None => Error::Io(named(path, error)),
     }

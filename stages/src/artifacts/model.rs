@@ -88,7 +88,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         tiny_model(dir.path());
         spoil(dir.path());
-        std::fs::write(dir.path().join("prompts.jsonl"), "{\"prompt\": \"1+1=?\"}\n").unwrap();
+        fs_err::write(dir.path().join("prompts.jsonl"), "{\"prompt\": \"1+1=?\"}\n").unwrap();
         let prompts = reference::<engine::artifact::Prompts>("inputs.p", &dir.path().join("prompts.jsonl"));
         let mut keys = json!({ "model": reference::<ModelMarker>("inputs.m", dir.path()), "prompts": [prompts] });
         let told =

@@ -11,7 +11,7 @@ struct Folder(tempfile::TempDir);
 impl Folder {
     fn with(file: &str, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(file), text).unwrap();
+        fs_err::write(folder.path().join(file), text).unwrap();
         Self(folder)
     }
 
@@ -193,7 +193,7 @@ fn what_is_written_is_read_back() {
     }];
     write_prompts(folder.path(), &prompts).unwrap();
     assert_eq!(read_prompts(&input("a.prompts", folder.path(), json!({}))).unwrap(), prompts);
-    let text = std::fs::read_to_string(folder.path().join("prompts.jsonl")).unwrap();
+    let text = fs_err::read_to_string(folder.path().join("prompts.jsonl")).unwrap();
     let line = r#"{"id":"a-1","prompt":"1+1=?\n\"x\"","answer":"2","verify":"number","task":"sums","language":"en"}"#;
     assert_eq!(text, format!("{line}\n"), "one object a line, keys in order, no source");
 

@@ -2,7 +2,6 @@
 //!
 //! A file is read by a child process, [`child`], which tells what it said and the most memory that it held.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +11,7 @@ use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatc
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use engine::artifact as mark;
+use fs_err::File;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use serde_json::json;
@@ -26,6 +26,7 @@ const MEMORY: u64 = 400 << 20;
 /// Reads a file with low limits, in a process of its own.
 #[test]
 #[ignore = "a part of the tests beside it"]
+#[expect(clippy::disallowed_methods, reason = "a test starts this with a variable of its own")]
 fn child() {
     let Some(file) = std::env::var_os(FILE) else { return };
     let keys = json!({ "row-mib": 1, "total-mib": 64 });
@@ -100,10 +101,10 @@ fn a_file_that_wants_too_much_gives_its_error_in_little_memory() {
     hole(&at("hole.jsonl"), "{\"prompt\": \"a\"}\n{\"prompt\": \"");
     hole(&at("hole.json"), "[{\"prompt\": \"a\"}, {\"prompt\": \"");
     hole(&at("hole.csv"), "prompt\na\n");
-    std::fs::write(at("long-cell.csv"), format!("prompt,b\nx,y\n\"{}\",z\n", "y\n".repeat(1 << 20))).unwrap();
-    std::fs::write(at("wide.csv"), (0..=20_000).map(|at| at.to_string()).collect::<Vec<_>>().join(",")).unwrap();
-    std::fs::write(at("element.json"), format!("[{{\"prompt\": \"{}\"}}]", "y".repeat(2 << 20))).unwrap();
-    std::fs::write(at("deep.jsonl"), format!("{{\"prompt\": {}", "[".repeat(500_000))).unwrap();
+    fs_err::write(at("long-cell.csv"), format!("prompt,b\nx,y\n\"{}\",z\n", "y\n".repeat(1 << 20))).unwrap();
+    fs_err::write(at("wide.csv"), (0..=20_000).map(|at| at.to_string()).collect::<Vec<_>>().join(",")).unwrap();
+    fs_err::write(at("element.json"), format!("[{{\"prompt\": \"{}\"}}]", "y".repeat(2 << 20))).unwrap();
+    fs_err::write(at("deep.jsonl"), format!("{{\"prompt\": {}", "[".repeat(500_000))).unwrap();
     parquet(&at("repeated.parquet"), &repeated());
     arrow(&at("repeated.arrow"), &repeated());
     let options = RecordBatchOptions::new().with_row_count(Some(1 << 40));
@@ -149,11 +150,11 @@ fn columns_with_spoilt_bytes_do_not_end_the_process() {
     for (name, write) in [("x.parquet", parquet as fn(&Path, &RecordBatch)), ("x.arrow", arrow)] {
         let path = dir.path().join(name);
         write(&path, &batch);
-        let whole = std::fs::read(&path).unwrap();
+        let whole = fs_err::read(&path).unwrap();
         for at in 8..whole.len() {
             let mut spoilt = whole.clone();
             spoilt[at] = if at % 2 == 0 { 0xff } else { spoilt[at] ^ 0x40 };
-            std::fs::write(&path, &spoilt).unwrap();
+            fs_err::write(&path, &spoilt).unwrap();
             let keys = json!({ "row-mib": 1, "total-mib": 64 });
             let _ = read_prompts(&input::<mark::Prompts>("inputs.it", &path, keys));
         }

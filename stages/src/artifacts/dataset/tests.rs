@@ -13,7 +13,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(fixture(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs_err::read_dir(fixture(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -25,7 +25,7 @@ fn prompts(path: &Path, import: Value) -> Result<String, String> {
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.display()), ""))?;
     let out = tempfile::tempdir().unwrap();
     write_prompts(out.path(), &rows).unwrap();
-    Ok(std::fs::read_to_string(out.path().join("prompts.jsonl")).unwrap())
+    Ok(fs_err::read_to_string(out.path().join("prompts.jsonl")).unwrap())
 }
 
 fn questions() -> Value {
@@ -58,7 +58,7 @@ fn chats_are_the_same_in_every_format() {
         let rows = read_samples(&input::<mark::Samples>("inputs.it", file, json!({ "answer-after": "####" }))).unwrap();
         let out = tempfile::tempdir().unwrap();
         write_samples(out.path(), &rows).unwrap();
-        std::fs::read_to_string(out.path().join("samples.jsonl")).unwrap()
+        fs_err::read_to_string(out.path().join("samples.jsonl")).unwrap()
     };
     let expected = read(&fixture("chats/rows.jsonl"));
     assert!(
@@ -108,8 +108,8 @@ fn folder(names: &[&str], import: Value) -> Result<String, String> {
     let root = tempfile::tempdir().unwrap();
     for name in names {
         let path = root.path().join("d").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, format!("{{\"prompt\": \"{name}\"}}\n")).unwrap();
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, format!("{{\"prompt\": \"{name}\"}}\n")).unwrap();
     }
     prompts(&root.path().join("d"), import)
 }
@@ -162,7 +162,7 @@ fn files_without_a_split_are_one_and_come_by_name() {
 /// Reads `bytes` as the file `name`.
 fn of_bytes(name: &str, bytes: &[u8], import: Value) -> Result<String, String> {
     let root = tempfile::tempdir().unwrap();
-    std::fs::write(root.path().join(name), bytes).unwrap();
+    fs_err::write(root.path().join(name), bytes).unwrap();
     prompts(&root.path().join(name), import)
 }
 
@@ -204,7 +204,7 @@ fn a_file_cut_anywhere_is_an_error_and_never_fewer_rows() {
     for name in
         ["snappy.parquet", "zstd.parquet", "file.arrow", "lz4.feather", "rows.jsonl.gz", "rows.jsonl.zst", "array.json"]
     {
-        let whole = std::fs::read(fixture("questions").join(name)).unwrap();
+        let whole = fs_err::read(fixture("questions").join(name)).unwrap();
         for length in (8..whole.len()).step_by(5) {
             let result = of_bytes("x", &whole[..length], questions());
             let padding = name == "array.json" && whole[length..].trim_ascii().is_empty();
@@ -214,7 +214,7 @@ fn a_file_cut_anywhere_is_an_error_and_never_fewer_rows() {
             );
         }
     }
-    let whole = std::fs::read(fixture("questions/stream.arrow")).unwrap();
+    let whole = fs_err::read(fixture("questions/stream.arrow")).unwrap();
     let message = of_bytes("x", &whole[..whole.len() - 100], questions()).unwrap_err();
     assert!(message.starts_with("`x` from row 5 on cannot be read: "), "{message}");
 }
@@ -222,7 +222,7 @@ fn a_file_cut_anywhere_is_an_error_and_never_fewer_rows() {
 #[test]
 fn a_file_with_a_wrong_byte_never_ends_the_process() {
     for name in ["snappy.parquet", "file.arrow", "stream.arrow", "zstd.feather"] {
-        let mut bytes = std::fs::read(fixture("questions").join(name)).unwrap();
+        let mut bytes = fs_err::read(fixture("questions").join(name)).unwrap();
         for at in (0..bytes.len()).step_by(11) {
             bytes[at] ^= 0x55;
             // The wrong byte may be a letter of a text: then it cannot be told.
@@ -239,7 +239,7 @@ fn chats_may_be_text_in_a_cell() {
     let cell = r#""[{""role"": ""user"", ""content"": ""x""}, {""role"": ""assistant"", ""content"": ""y""}]""#;
     let read = |text: String| {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("x"), text).unwrap();
+        fs_err::write(root.path().join("x"), text).unwrap();
         read_samples(&input::<mark::Samples>("inputs.it", &root.path().join("x"), json!({}))).map_err(|e| e.to_string())
     };
     let rows = read(format!("messages\n{cell}\n")).unwrap();
@@ -247,7 +247,7 @@ fn chats_may_be_text_in_a_cell() {
     let message = read("messages\nhello\n".to_owned()).unwrap_err();
     assert!(message.contains("line 2: `messages` is text, expected a list of messages in JSON"), "{message}");
     let root = tempfile::tempdir().unwrap();
-    std::fs::write(root.path().join("x"), "prompt,completion,label\na,b,True\n").unwrap();
+    fs_err::write(root.path().join("x"), "prompt,completion,label\na,b,True\n").unwrap();
     let rows = read_preferences(&input::<mark::Preferences>("inputs.it", &root.path().join("x"), json!({})));
     assert!(rows.is_ok(), "{rows:?}");
 }

@@ -184,7 +184,7 @@ fn hostile_input_costs_nothing() {
 
 fn problem_set(name: &str) -> Option<Vec<serde_json::Value>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = fs_err::read_to_string(path).ok()?;
     Some(text.lines().map(|line| serde_json::from_str(line).expect("a problem set is JSON lines")).collect())
 }
 
