@@ -80,7 +80,7 @@ fn main() -> Result<(), Failure> {
     // What cannot be done as meant would spoil a figure in silence.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let peak = peak()?;
-    let device = lm::setup(0, "cuda:0")?;
+    let device = lm::setup(0, lm::Device::Cuda(0))?;
     let is_named = |name: &str| arguments.iter().any(|argument| argument == name);
     let cases: Vec<&Case> = CASES.iter().filter(|case| is_named(case.name)).collect();
     let cases = if cases.is_empty() { CASES[..2].iter().collect() } else { cases };

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let program = std::env::current_exe()?;
     {
-        let device = lm::setup(0, "cpu")?;
+        let device = lm::setup(0, lm::Device::Cpu)?;
         Model::init(Config::new("llama", &shape(gib))?, 1, device).save(dir.path())?;
     }
     let size = std::fs::metadata(dir.path().join("model.safetensors"))?.len() as f64;
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Loads a folder, and prints seconds and the peak in bytes.
 fn load(dir: &Path, dtype: Kind) -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
-    let device = lm::setup(0, "cpu")?;
+    let device = lm::setup(0, lm::Device::Cpu)?;
     let model = Model::load(dir, &Options { device, dtype })?;
     let sum: f64 = model.parameters().iter().map(|(_, weight)| weight.sum(Kind::Float).double_value(&[])).sum();
     if !sum.is_finite() {

@@ -65,7 +65,7 @@ fn main() -> Result<(), Failure> {
 
 /// Our side.
 fn sample(dir: &Path, threads: usize, batch: usize, prompt: usize, tokens: usize) -> Result<(), Failure> {
-    let device = lm::setup(threads, "cpu")?;
+    let device = lm::setup(threads, lm::Device::Cpu)?;
     let model = Model::load(dir, &Options { device, ..Options::default() })?;
     let vocabulary = model.config.vocab_size;
     let row = |i: i64| (0..prompt as i64).map(|t| (i * 31 + t * t * 7 + 3) % vocabulary).collect();

@@ -73,7 +73,7 @@ fn compare(case: &Case, dir: &Path, ours: &str, theirs: &str, threads: usize) ->
 
 /// Our side.
 fn take_steps(dir: &Path, dtype: &str, threads: usize, num_rows: usize, length: usize) -> Result<(), Failure> {
-    let device = lm::setup(threads, "cpu")?;
+    let device = lm::setup(threads, lm::Device::Cpu)?;
     let dtype = if dtype == "bfloat16" { Kind::BFloat16 } else { Kind::Float };
     let model = Model::load(dir, &Options { device, dtype })?;
     let (vocabulary, length) = (model.config.vocab_size, length as i64);

@@ -10,7 +10,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lm::{Kind, Model, Options, Request, Rows, Sampling, generate, head, no_grad_guard};
+use lm::{Device, Kind, Model, Options, Request, Rows, Sampling, generate, head, no_grad_guard};
 use serde_json::{Value, json};
 
 /// Hidden states that meet the vocabulary at a time.
@@ -20,7 +20,7 @@ struct Arguments {
     model: PathBuf,
     generate: usize,
     dtype: Kind,
-    device: String,
+    device: Device,
 }
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments = parse(std::env::args().skip(1))?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let device = lm::setup(threads, &arguments.device)?;
+    let device = lm::setup(threads, arguments.device)?;
     let model = Model::load(&arguments.model, &Options { device, dtype: arguments.dtype })?;
     let mut out = std::io::stdout().lock();
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
@@ -58,12 +58,20 @@ fn run() -> Result<(), Box<dyn Error>> {
 fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let usage = "usage: logprobs MODEL_DIR [--generate N] [--dtype float32|bfloat16] [--device cpu|cuda:N]";
     let mut model = None;
-    let mut arguments = Arguments { model: PathBuf::new(), generate: 0, dtype: Kind::Float, device: "cpu".to_owned() };
+    let mut arguments = Arguments { model: PathBuf::new(), generate: 0, dtype: Kind::Float, device: Device::Cpu };
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("`{argument}` needs a value; {usage}"));
         match argument.as_str() {
             "--generate" => arguments.generate = value()?.parse().map_err(|_| "`--generate` takes a whole number")?,
-            "--device" => arguments.device = value()?,
+            "--device" => {
+                arguments.device = match value()?.as_str() {
+                    "cpu" => Device::Cpu,
+                    gpu => {
+                        let index = gpu.strip_prefix("cuda:").and_then(|index| index.parse().ok());
+                        Device::Cuda(index.ok_or_else(|| format!("`--device {gpu}` is neither cpu nor cuda:N"))?)
+                    }
+                }
+            }
             "--dtype" => {
                 arguments.dtype = match value()?.as_str() {
                     "float32" => Kind::Float,
@@ -96,7 +104,7 @@ fn logprobs(model: &Model, ids: &[i64]) -> Vec<f32> {
     let (positions, targets) = predictions.to_device(model.device());
     let hidden_nd = model.hidden(&rows).index_select(0, &positions);
     let logprobs = head::logprobs(model, &hidden_nd, &targets, 1.0, HEAD_CHUNK);
-    Vec::try_from(logprobs.to_kind(Kind::Float).to_device(lm::Device::Cpu)).expect("one number a token")
+    Vec::try_from(logprobs.to_kind(Kind::Float).to_device(Device::Cpu)).expect("one number a token")
 }
 
 fn greedy(model: &Model, ids: &[i64], count: usize) -> Result<Vec<i64>, Box<dyn Error>> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use engine::placement::Device;
 use engine::select::Selection;
 
 /// Options of every command.
@@ -46,8 +47,8 @@ pub(crate) struct WorkflowArgs {
     #[arg(long = "set", value_name = "STAGE.KEY=VALUE")]
     pub(crate) sets: Vec<String>,
     /// Where tensors live: `cpu`, `cuda` (a GPU of its own for each stage), or `cuda:N` for all.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
+    #[arg(long, default_value_t)]
+    pub(crate) device: Device,
 }
 
 /// Which stages a command is about; each option may be repeated and takes stages or families.
@@ -103,5 +104,5 @@ pub(crate) struct NameArgs {
     pub(crate) sets: Vec<String>,
     /// Where tensors lived; wherever that was unless given.
     #[arg(long)]
-    pub(crate) device: Option<String>,
+    pub(crate) device: Option<Device>,
 }

@@ -93,7 +93,7 @@ pub(crate) fn load_fetched(
 }
 
 fn kept(workflow: Workflow, args: &WorkflowArgs) -> &'static Workflow {
-    Box::leak(Box::new(workflow.on(&args.device)))
+    Box::leak(Box::new(workflow.on(args.device)))
 }
 
 /// Loads a workflow with what `store` has fetched for it, and shows its mistakes.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use engine::placement::Device;
 use engine::plan::Plan;
 use engine::select::Selection;
 use engine::workflow::Workflow;
@@ -23,7 +24,7 @@ pub(crate) struct SavedPlan {
     /// The workflow file, absolute.
     file: PathBuf,
     sets: Vec<String>,
-    device: String,
+    device: Device,
     pub(crate) selection: Selection,
     pub(crate) plan: Plan,
 }
@@ -44,14 +45,14 @@ impl SavedPlan {
                 saved.r1flow_plan
             );
         }
-        if !args.sets.is_empty() || args.device != "cpu" || selection.selection() != Selection::default() {
+        if !args.sets.is_empty() || args.device != Device::Cpu || selection.selection() != Selection::default() {
             bail!("`{name}` says what to run and how: leave out `--set`, `--device` and names of stages");
         }
         Ok(Some(saved))
     }
 
     pub(crate) fn workflow_args(&self) -> WorkflowArgs {
-        WorkflowArgs { file: self.file.clone(), sets: self.sets.clone(), device: self.device.clone() }
+        WorkflowArgs { file: self.file.clone(), sets: self.sets.clone(), device: self.device }
     }
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn save(
         r1flow_plan: FORMAT,
         file: workflow.file.clone(),
         sets: args.sets.clone(),
-        device: args.device.clone(),
+        device: args.device,
         selection,
         plan: plan.clone(),
     };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::Digest;
 
+use crate::placement::Device;
+
 /// The version of the events on disk: a reader skips lines of a version or kind that it does not know.
 ///
 /// 2: each line ends with a checksum of itself, a run tells its `--set` and `--device`, an attempt its fingerprint.
@@ -24,7 +26,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sets: Vec<String>,
         /// Its `--device`.
-        device: String,
+        device: Device,
         /// Stages in the graph.
         stages: usize,
         /// The engine's process.

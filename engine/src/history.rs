@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use store::{Digest, Store, is_sealed};
 
 use crate::event::{Entry, Event, VERSION};
+use crate::placement::Device;
 
 /// What is left of a run's history.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +35,7 @@ pub struct Begun<'a> {
     /// Its `--set` arguments.
     pub sets: &'a [String],
     /// Its `--device`.
-    pub device: &'a str,
+    pub device: Device,
     /// The engine's process.
     pub pid: u32,
     /// Inputs that came from a hub, and what each stood for.
@@ -46,7 +47,7 @@ impl History {
     pub fn begun(&self) -> Option<Begun<'_>> {
         self.entries.iter().find_map(|entry| match &entry.event {
             Event::RunStarted { workflow, file, sets, device, pid, inputs, .. } => {
-                Some(Begun { workflow, file, sets, device, pid: *pid, inputs })
+                Some(Begun { workflow, file, sets, device: *device, pid: *pid, inputs })
             }
             _ => None,
         })

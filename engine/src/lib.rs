@@ -25,6 +25,7 @@ pub mod exec;
 mod failure;
 pub mod history;
 pub mod options;
+pub mod placement;
 pub mod pools;
 pub mod run;
 pub mod schedule;

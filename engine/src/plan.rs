@@ -248,7 +248,7 @@ impl Planner<'_> {
             row.known_rows = Some(store.rows(&key)?.iter().map(|part| part.rows).sum()).filter(|rows| *rows > 0);
         }
         let done = if let Status::Extend { from, .. } = row.status { from } else { 0 };
-        let gpus = needs(stage, &workflow.device, 1).get(GPUS).copied().unwrap_or(0);
+        let gpus = needs(stage, 1).get(GPUS).copied().unwrap_or(0);
         let memory = self.memory()?;
         row.forecast = Some(memory.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?.into());
         row.reasons.extend(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::placement::{Device, Placement};
 use crate::workflow::{StageDecl, Workflow};
 
 /// CPU cores; a stage has as many threads.
@@ -44,6 +45,11 @@ pub(crate) struct Lent {
 }
 
 impl Lent {
+    /// Returns what a stage computes on whose device is `device`.
+    pub(crate) fn placement(&self, device: Device) -> Placement {
+        Placement::alone(device, self.gpus.len())
+    }
+
     pub(crate) fn threads(&self) -> usize {
         self.needs.get(CORES).map_or(1, |cores| usize::try_from(*cores).unwrap_or(usize::MAX)).max(1)
     }
@@ -60,7 +66,7 @@ impl Pools {
     /// Fails when a stage could never start.
     pub(crate) fn check(&self, workflow: &Workflow, threads: usize) -> Result<(), TooMuch> {
         for stage in workflow.graph.node_weights() {
-            for (pool, needs) in needs(stage, &workflow.device, threads) {
+            for (pool, needs) in needs(stage, threads) {
                 let has = self.free.get(&pool).copied().unwrap_or(0);
                 if needs > has {
                     return Err(TooMuch { stage: stage.name.to_string(), pool, needs, has });
@@ -92,10 +98,10 @@ impl Pools {
 }
 
 /// Returns what a stage takes of each pool: by its own word, else `threads` cores and, on `cuda`, one GPU.
-pub(crate) fn needs(stage: &StageDecl, device: &str, threads: usize) -> BTreeMap<String, u64> {
+pub(crate) fn needs(stage: &StageDecl, threads: usize) -> BTreeMap<String, u64> {
     let mut needs = stage.run.needs.clone();
     needs.entry(CORES.to_owned()).or_insert(threads as u64);
-    if device == "cuda" && stage.backend.is_some() {
+    if stage.device == Device::Cuda(None) {
         needs.entry(GPUS.to_owned()).or_insert(1);
     }
     needs

@@ -101,7 +101,7 @@ pub fn now() -> String {
 /// Returns how a workflow can be named again.
 pub fn source(store: &Store, workflow: &Workflow) -> Source {
     let Workflow { file, sets, device, .. } = workflow;
-    Source { file: file_name(store, file), sets: sets.clone(), device: device.clone() }
+    Source { file: file_name(store, file), sets: sets.clone(), device: device.to_string() }
 }
 
 /// Returns a workflow's file as the history has it: relative to the folder that holds the store where it lies below it,

@@ -136,13 +136,13 @@ async fn again(
     on_event: &mut impl FnMut(&Event),
 ) -> Result<(Outcome, Option<(String, String)>), Error> {
     let (workflow, stage) = (past.workflow, &past.workflow.graph[node]);
-    let needs = needs(stage, &workflow.device, options.threads);
+    let needs = needs(stage, options.threads);
     let lent = Pools::new(&options.pools, &options.gpus).lend(&needs).unwrap_or_default();
     let inputs = inputs(workflow, stage, |reference| past.digest(reference).expect("a fresh stage's inputs are known"));
     let folder = past.store.new_attempt_dir("verify")?;
     fs_err::create_dir(run::stages_dir(folder.path()))?;
     let stops = segment.to.iter().map(|(step, _)| *step).collect();
-    let machine = machine(workflow, stage, &lent, stops, options);
+    let machine = machine(stage, &lent, stops, options);
     let decided = (Arc::clone(action), record.fingerprint);
     let source = run::source(past.store, workflow);
     let job =

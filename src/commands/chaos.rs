@@ -138,7 +138,7 @@ fn start(global: &Global, args: &Args, store: &Path) -> Result<Child> {
         .arg("--worker")
         .arg(worker(global)?)
         .arg("--device")
-        .arg(&args.workflow.device);
+        .arg(args.workflow.device.to_string());
     for set in &args.workflow.sets {
         command.arg("--set").arg(set);
     }
@@ -243,7 +243,7 @@ fn stat(pid: u32) -> Option<(String, u32)> {
 /// Returns the digest of every output, by `stage.output`.
 fn digests(global: &Global, args: &Args, store: &Path) -> Result<BTreeMap<String, Digest>> {
     let loaded = load_from(global, &args.workflow, store)?;
-    let workflow = loaded.workflow.ok_or_else(|| anyhow!("the workflow changed meanwhile"))?.on(&args.workflow.device);
+    let workflow = loaded.workflow.ok_or_else(|| anyhow!("the workflow changed meanwhile"))?.on(args.workflow.device);
     let store = Store::find(store)?.ok_or_else(|| anyhow!("there is no store at `{}`", store.display()))?;
     let records = fresh_records(&workflow, &store)?;
     let outputs = records.iter().flat_map(|(stage, record)| {

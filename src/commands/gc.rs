@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use engine::diagnostic::quoted;
 use engine::past::reach;
+use engine::placement::Device;
 use engine::workflow::StageName;
 use store::{Alive, Keep, Store};
 
@@ -34,8 +35,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     only: Vec<PathBuf>,
     /// Where the tensors of those workflows live; what was computed elsewhere goes.
-    #[arg(long, default_value = "cpu", requires = "only")]
-    device: String,
+    #[arg(long, default_value_t, requires = "only")]
+    device: Device,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
@@ -71,7 +72,7 @@ fn alive(global: &Global, args: &Args, store: &Store) -> Result<Option<Alive>> {
     }
     let mut alive = Alive::default();
     for file in &args.only {
-        let source = WorkflowArgs { file: file.clone(), sets: Vec::new(), device: args.device.clone() };
+        let source = WorkflowArgs { file: file.clone(), sets: Vec::new(), device: args.device };
         let Some(workflow) = load_workflow(global, &source)? else { return Ok(None) };
         let reach = reach(workflow, store)?;
         if !reach.stale.is_empty() {

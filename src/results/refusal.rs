@@ -52,10 +52,11 @@ fn last_with_result(look: &Look, path: &Path, file: &str, stage: &str) -> Result
     let told = look.store.records_of_stage(stage)?;
     let told = told.into_iter().map(|record| record.source).filter(|source| source.file == file);
     for source in last_run(look.store, file)?.into_iter().chain(told).take(LISTED) {
-        if source.sets == look.args.sets && look.args.device.as_ref().is_none_or(|device| *device == source.device) {
+        if source.sets == look.args.sets && look.args.device.is_none_or(|device| device.to_string() == source.device) {
             continue;
         }
-        if let Standpoint::Stands(named) = stands(look, path, &source.sets, &source.device, stage)?
+        if let Standpoint::Stands(named) =
+            stands(look, path, &source.sets, source.device.parse().unwrap_or_default(), stage)?
             && named.record.is_some()
         {
             return Ok(Some(source));

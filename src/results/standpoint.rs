@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use engine::history;
 use engine::past::{Standing, standing};
+use engine::placement::Device;
 use engine::run;
 use store::{Digest, Source, Store};
 
@@ -36,7 +37,7 @@ pub(super) fn standpoint(look: &Look, file: &Path, name: &str) -> Result<Standpo
     let (devices, last) = devices(look, file, name)?;
     let mut standings = Vec::new();
     for device in devices {
-        match stands(look, file, &look.args.sets, &device, name)? {
+        match stands(look, file, &look.args.sets, device, name)? {
             Standpoint::Stands(named) => standings.push(*named),
             other => return Ok(other),
         }
@@ -48,31 +49,28 @@ pub(super) fn standpoint(look: &Look, file: &Path, name: &str) -> Result<Standpo
     if fresh.len() > 1 {
         return Ok(Standpoint::Devices(fresh.into_values().collect()));
     }
-    let is_last = |named: &Named| named.source.as_ref().is_some_and(|source| source.device == last);
+    let is_last = |named: &Named| named.source.as_ref().is_some_and(|source| source.device == last.to_string());
     let found = fresh.into_values().next().or_else(|| standings.iter().find(|named| is_last(named)).cloned());
     Ok(Standpoint::Stands(Box::new(found.unwrap_or_else(|| standings.swap_remove(0)))))
 }
 
 /// Returns the devices on which a workflow may have made a stage, one for each backend, and the last of them. What
 /// computes is no matter of the file: where it has been said once only, that is meant.
-fn devices(look: &Look, file: &Path, stage: &str) -> Result<(Vec<String>, String)> {
-    if let Some(device) = &look.args.device {
-        return Ok((vec![device.clone()], device.clone()));
+fn devices(look: &Look, file: &Path, stage: &str) -> Result<(Vec<Device>, Device)> {
+    if let Some(device) = look.args.device {
+        return Ok((vec![device], device));
     }
     let file = run::file_name(look.store, &fs_err::canonicalize(file)?);
-    let backend = |device: &str| device.split(':').next().unwrap_or_default().to_owned();
-    let mut all = BTreeMap::from([("cpu".to_owned(), "cpu".to_owned())]);
+    let mut all = BTreeMap::from([(Device::Cpu.backend(), Device::Cpu)]);
     let records = look.store.records_of_stage(stage)?;
     let told = records.into_iter().map(|record| record.source).filter(|source| source.file == file);
-    let last_run = last_run(look.store, &file)?;
-    // The first word of each stays: the newest.
-    let mut said: Vec<String> = last_run.into_iter().chain(told).map(|source| source.device).collect();
-    said.retain(|device| !device.is_empty());
-    let last = said.first().cloned().unwrap_or_else(|| "cpu".to_owned());
-    for device in said {
-        all.entry(backend(&device)).or_insert(device);
+    let sources = last_run(look.store, &file)?.into_iter().chain(told);
+    // Newest first. Records of older programs name no device.
+    let named: Vec<Device> = sources.filter_map(|source| source.device.parse().ok()).collect();
+    for device in &named {
+        all.entry(device.backend()).or_insert(*device);
     }
-    let last = all.get(&backend(&last)).cloned().unwrap_or(last);
+    let last = named.first().map_or(Device::Cpu, |last| all[&last.backend()]);
     Ok((all.into_values().collect(), last))
 }
 
@@ -81,7 +79,7 @@ pub(super) fn last_run(store: &Store, file: &str) -> Result<Option<Source>> {
     // No stage has this name: of all others nothing is read.
     for history in history::newest_first_about(store, "")? {
         if let Some(begun) = history.begun().filter(|begun| begun.file == file) {
-            let (sets, device) = (begun.sets.to_vec(), begun.device.to_owned());
+            let (sets, device) = (begun.sets.to_vec(), begun.device.to_string());
             return Ok(Some(Source { file: file.to_owned(), sets, device }));
         }
     }
@@ -89,8 +87,8 @@ pub(super) fn last_run(store: &Store, file: &str) -> Result<Option<Source>> {
 }
 
 /// Returns what a stage is in a file as it stands, with these values and on this device.
-pub(super) fn stands(look: &Look, file: &Path, sets: &[String], device: &str, name: &str) -> Result<Standpoint> {
-    let args = WorkflowArgs { file: file.to_owned(), sets: sets.to_vec(), device: device.to_owned() };
+pub(super) fn stands(look: &Look, file: &Path, sets: &[String], device: Device, name: &str) -> Result<Standpoint> {
+    let args = WorkflowArgs { file: file.to_owned(), sets: sets.to_vec(), device };
     let loaded = load_quietly(look.global, &args, &look.global.store)?;
     let count = loaded.diagnostics.len();
     let Some(workflow) = loaded.workflow else {

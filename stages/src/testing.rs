@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use engine::artifact::Artifact;
+use engine::placement::Placement;
 use engine::stage::{Context, Input, Outcome, Stage, StageError, kind};
 use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Resume, RunRequest};
 use serde_json::{Value, json};
@@ -141,7 +142,7 @@ impl Attempt {
             config: config.as_object().expect("keys are a table").clone(),
             machine: Machine {
                 threads: 1,
-                device: "cpu".to_owned(),
+                placement: Placement::default(),
                 checkpoint_seconds: 1e9,
                 checkpoint_steps: None,
                 checkpoint_at: Vec::new(),

@@ -57,9 +57,9 @@ pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Val
     let mut text = Canonical::with(artifacts.collect());
     // The keys of the document in their order.
     text.raw("{");
-    if let Some(backend) = &stage.backend {
+    if let Some(backend) = stage.device.backend() {
         text.raw("\"backend\":");
-        text.plain(backend);
+        text.plain(&backend);
         text.raw(",");
     }
     text.raw("\"kind\":");
@@ -83,7 +83,7 @@ impl Action {
         }
         let (extents, rows) = (of_role(Role::Extent).cloned().collect(), of_role(Role::Rows).cloned().collect());
         let mut document = json!({ "kind": stage.kind, "version": stage.version, "params": params });
-        if let Some(backend) = &stage.backend {
+        if let Some(backend) = stage.device.backend() {
             document["backend"] = json!(backend);
         }
         Self { document, extents, rows }
@@ -246,6 +246,7 @@ mod tests {
     use super::*;
     use crate::artifact::ArtifactType;
     use crate::diagnostic::{Place, Sources};
+    use crate::placement::Device;
     use crate::workflow::{RunOptions, StageName, Target};
 
     fn stage(config: Value) -> StageDecl {
@@ -266,7 +267,7 @@ mod tests {
             outputs: BTreeMap::new().into(),
             origins: Vec::new(),
             run: RunOptions::default().into(),
-            backend: None,
+            device: Device::Cpu,
             uses_tensors: true,
         }
     }
@@ -353,8 +354,8 @@ mod tests {
         let import = Map::from_iter([("limit".to_owned(), json!(3)), ("fields".to_owned(), json!({"a": "model"}))]);
         let resolve =
             |reference: &Reference| artifact(ArtifactType::Model, &Digest::of(reference.pointer.as_bytes()), &import);
-        for backend in [None, Some("cuda".to_owned())] {
-            stage.backend = backend;
+        for device in [Device::Cpu, Device::Cuda(None)] {
+            stage.device = device;
             let action = Action::of(&stage, resolve);
             assert!(!action.document.to_string().contains("inputs."), "{}", action.document);
             assert_eq!(fingerprint(&stage, resolve), action.fingerprint());
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn the_backend_counts_where_it_is_not_the_cpu() {
         let on_cpu = stage(json!({ "model": "inputs.base" }));
-        let on_gpu = StageDecl { backend: Some("cuda".to_owned()), ..on_cpu.clone() };
+        let on_gpu = StageDecl { device: Device::Cuda(Some(1)), ..on_cpu.clone() };
         let [cpu, gpu] = [&on_cpu, &on_gpu].map(|stage| Action::of(stage, |_| Value::Null));
         assert_ne!(cpu.fingerprint(), gpu.fingerprint());
         assert_eq!(cpu.document.get("backend"), None);

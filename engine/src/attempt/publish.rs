@@ -84,7 +84,7 @@ impl Attempt<'_> {
             seconds: self.before.seconds + self.begun.elapsed().as_secs_f64(),
             cpu_seconds: self.before.cpu_seconds + cpu_seconds,
             steps: self.curve.last_step.saturating_sub(self.before.step),
-            device: self.job.machine.device.clone(),
+            device: self.job.machine.placement.to_string(),
             threads: self.job.machine.threads,
             processor: self.processors(),
             finished: String::new(),

@@ -51,23 +51,11 @@ pub(crate) fn inputs(
 }
 
 /// Returns what a stage is lent.
-pub(crate) fn machine(
-    workflow: &Workflow,
-    stage: &StageDecl,
-    lent: &Lent,
-    checkpoint_at: Vec<u64>,
-    options: &Options,
-) -> Machine {
+pub(crate) fn machine(stage: &StageDecl, lent: &Lent, checkpoint_at: Vec<u64>, options: &Options) -> Machine {
     let seconds = stage.run.checkpoint_every.map_or(CHECKPOINT_SECONDS, |every| every.as_secs_f64());
-    let device = match (&stage.backend, workflow.device.as_str()) {
-        (None, _) => "cpu",
-        // It sees its own GPUs only.
-        (Some(_), "cuda") => "cuda:0",
-        (Some(_), pinned) => pinned,
-    };
     Machine {
         threads: lent.threads(),
-        device: device.to_owned(),
+        placement: lent.placement(stage.device),
         checkpoint_seconds: seconds,
         checkpoint_steps: stage.run.checkpoint_steps,
         checkpoint_at,

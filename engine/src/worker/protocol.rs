@@ -3,7 +3,7 @@
 //! ```text
 //! engine                                   worker (`r1flow-worker run`)
 //!   {"run": {protocol, kind, config, …}} ──▶
-//!                                        ◀── {"hello": {"protocol": 2, "pid": 7}}
+//!                                        ◀── {"hello": {"protocol": 3, "pid": 7}}
 //!                                        ◀── {"progress": {"step": 3, "total": 60, "metrics": {…}}}   any number
 //!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
 //!                                        ◀── {"rows": {"step": 640, "rows": 2560, "dir": "…/rows/640"}}  any number
@@ -23,8 +23,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::placement::Placement;
+
 /// The version of the protocol; engine and worker must agree on it.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// A line from the engine to the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,8 +93,8 @@ impl InputArtifact {
 pub struct Machine {
     /// CPU threads.
     pub threads: usize,
-    /// `cpu` or `cuda:N`.
-    pub device: String,
+    /// What it computes on.
+    pub placement: Placement,
     /// Seconds of work between two checkpoints.
     pub checkpoint_seconds: f64,
     /// Steps between two checkpoints, if given; whichever comes first.

@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Place, Sources, tidy};
 use crate::kind::{KeySpec, Kinds, Role};
+use crate::placement::Device;
 use hub::{Fetched, HubId, HubInput};
 
 /// The name of a stage: `zero`, or `distill/small` for a variant of a family.
@@ -50,7 +51,7 @@ pub struct Workflow {
     /// The `--set` arguments that it was loaded with.
     pub sets: Vec<String>,
     /// Where tensors live: `cpu` unless [`Workflow::on`] says otherwise.
-    pub device: String,
+    pub device: Device,
     /// Entries of `[inputs]` by name.
     pub inputs: BTreeMap<String, InputDecl>,
     /// Stages, with an edge from producer to consumer; nodes are in topological order of their indices.
@@ -124,8 +125,8 @@ pub struct StageDecl {
     pub origins: Vec<(String, Origin)>,
     /// How to run it; one value for all stages that do not say otherwise.
     pub run: Arc<RunOptions>,
-    /// What computes, where it changes bits: absent for the CPU, and for kinds without tensors.
-    pub backend: Option<String>,
+    /// What computes: the CPU for kinds without tensors. Its backend is part of the fingerprint.
+    pub device: Device,
     /// Whether its outputs depend on what computes.
     pub uses_tensors: bool,
 }
@@ -151,12 +152,11 @@ impl Workflow {
     /// Has the stages compute on `device` (`cpu`, `cuda`, `cuda:N`): another backend gives other bits, so it is part of
     /// their fingerprints. A stage that needs no GPU by its own word, `needs = { gpus = 0 }`, stays on the CPU.
     #[must_use]
-    pub fn on(mut self, device: &str) -> Self {
-        device.clone_into(&mut self.device);
+    pub fn on(mut self, device: Device) -> Self {
+        self.device = device;
         for stage in self.graph.node_weights_mut() {
-            let backend = device.split(':').next().filter(|backend| *backend != "cpu");
-            let backend = backend.filter(|_| stage.uses_tensors && stage.run.needs.get("gpus") != Some(&0));
-            stage.backend = backend.map(str::to_owned);
+            let wants_gpu = stage.uses_tensors && stage.run.needs.get("gpus") != Some(&0);
+            stage.device = if wants_gpu { device } else { Device::Cpu };
         }
         self
     }
@@ -315,7 +315,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             roles,
             omitted,
             outputs,
-            backend: None,
+            device: Device::Cpu,
             uses_tensors: kind.spec.uses_tensors,
             run: match &draft.run {
                 None => Arc::clone(&run),
@@ -329,7 +329,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let graph = link::link(stages, &inputs, &broken, &mut diagnostics);
     tidy(&mut diagnostics);
     let file = fs_err::canonicalize(file)?;
-    let (sets, device) = (sets.to_vec(), "cpu".to_owned());
+    let (sets, device) = (sets.to_vec(), Device::Cpu);
     let workflow = diagnostics.is_empty().then_some(Workflow { name, file, sets, device, inputs, graph });
     Ok(Loaded { workflow, diagnostics, sources })
 }

@@ -37,7 +37,7 @@ const SMALL: Shape = Shape {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::args().nth(1).map_or(Ok(1), |text| text.parse())?;
-    let device = lm::setup(threads, "cpu")?;
+    let device = lm::setup(threads, lm::Device::Cpu)?;
     let only = std::env::args().nth(2);
     for (name, shape, batches, runs) in [("toy", &TOY, &[1, 64, 256][..], 15), ("small", &SMALL, &[1, 64][..], 3)] {
         if only.as_ref().is_some_and(|only| only != name) {

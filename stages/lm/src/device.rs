@@ -19,20 +19,17 @@ pub const TORCH_LIB_VARIABLE: &str = "R1FLOW_TORCH_LIB";
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The name is none of `auto`, `cpu`, `cuda`, `cuda:<n>`.
-    #[error("unknown device `{0}`; known: auto, cpu, cuda, cuda:<n>")]
-    Unknown(String),
     /// There is no such GPU.
     #[error(
-        "device `{name}` is not there: {found} CUDA device(s) found with {}",
+        "device `cuda:{index}` is not there: {found} CUDA device(s) found with {}",
         library.as_ref().map_or_else(
             || format!("no `libtorch_cuda.so`; help: `scripts/setup` fetches it where there is a driver, or {TORCH_LIB_VARIABLE} names its folder"),
             |path| format!("`{}`", path.display())
         )
     )]
     Absent {
-        /// The device asked for.
-        name: String,
+        /// The index of the GPU asked for.
+        index: usize,
         /// How many there are.
         found: i64,
         /// The library that was loaded to look for it.
@@ -66,38 +63,28 @@ impl Default for Options {
     }
 }
 
-/// Sets torch's threads (0 leaves its own choice) and returns the device: `auto`, `cpu`, `cuda` or `cuda:<n>`.
+/// Sets torch's threads (0 leaves its own choice), makes sure that the device is there, and returns it.
 ///
 /// On a GPU, operations are made deterministic. Call it once, before any other function of this crate.
-pub fn setup(threads: usize, device: &str) -> Result<Device, Error> {
+pub fn setup(threads: usize, device: Device) -> Result<Device, Error> {
     keep_freed_memory();
     if threads > 0 {
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     }
-    let index = match device {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" | "cuda" => 0,
-        other => other
-            .strip_prefix("cuda:")
-            .and_then(|index| index.parse::<usize>().ok())
-            .ok_or_else(|| Error::Unknown(other.to_owned()))?,
-    };
+    let Device::Cuda(index) = device else { return Ok(device) };
     let library = load_cuda()?;
     let found = Cuda::device_count();
     if index as i64 >= found {
-        if device == "auto" {
-            return Ok(Device::Cpu);
-        }
-        return Err(Error::Absent { name: device.to_owned(), found, library });
+        return Err(Error::Absent { index, found, library });
     }
     shim::torch::set_deterministic(true)?;
-    Ok(Device::Cuda(index))
+    Ok(device)
 }
 
 /// Says in a line what GPUs there are, by which library, and whether the kernels compile for the first. Call it instead
 /// of [`setup`].
 pub fn survey() -> Result<String, Error> {
-    let device = setup(0, "cuda")?;
+    let device = setup(0, Device::Cuda(0))?;
     let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
     let is_compiled = matches!(device, Device::Cuda(index) if cuda::has_kernels(index));
     let kernels = if is_compiled { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
@@ -175,10 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_named_as_in_torch() {
-        assert_eq!(setup(1, "cpu").expect("the CPU is always there"), Device::Cpu);
-        assert!(matches!(setup(1, "gpu"), Err(Error::Unknown(name)) if name == "gpu"));
-        assert!(matches!(setup(1, "cuda:x"), Err(Error::Unknown(_))));
-        assert!(matches!(setup(1, "cuda:999"), Err(Error::Absent { .. })));
+    fn a_gpu_that_is_not_there_is_refused() {
+        assert_eq!(setup(1, Device::Cpu).expect("the CPU is always there"), Device::Cpu);
+        assert!(matches!(setup(1, Device::Cuda(999)), Err(Error::Absent { index: 999, .. })));
     }
 }

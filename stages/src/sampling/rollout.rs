@@ -8,7 +8,7 @@ use lm::{Kind, Model, Tensor, no_grad_guard};
 use text::Chat;
 
 use super::{Question, sample_seed};
-use crate::training::Metrics;
+use crate::training::{Metrics, Tally};
 
 /// How completions are drawn.
 pub(crate) struct Draws {
@@ -100,6 +100,9 @@ impl Truncation {
     }
 }
 
+/// The metric of [`Agreement`] that has a limit.
+const MEAN_DIFFERENCE: &str = "sampling/sampling_logp_difference/mean";
+
 /// How far the sampler's log-probs are from those of the forward pass that trains on its tokens.
 #[derive(Default)]
 pub(crate) struct Agreement {
@@ -117,12 +120,15 @@ impl Agreement {
         self.max = self.max.max(difference.max().double_value(&[]));
     }
 
-    /// Adds the measurements, and fails where the mean is above `limit`.
-    pub(crate) fn measure(&self, metrics: &mut Metrics, limit: f64) -> Result<(), StageError> {
-        let mean = self.difference / self.tokens.max(1.0);
-        metrics.insert("sampling/sampling_logp_difference/mean".to_owned(), mean);
-        metrics.insert("sampling/sampling_logp_difference/max".to_owned(), self.max);
-        if mean > limit {
+    /// Adds the measurements.
+    pub(crate) fn measure(&self, tally: &mut Tally) {
+        tally.mean(MEAN_DIFFERENCE, self.difference, self.tokens);
+        tally.most_of("sampling/sampling_logp_difference/max", [self.max]);
+    }
+
+    /// Fails where the mean difference of a step is above `limit`.
+    pub(crate) fn check(metrics: &Metrics, limit: f64) -> Result<(), StageError> {
+        if let Some(mean) = metrics.get(MEAN_DIFFERENCE).filter(|mean| **mean > limit) {
             return Err(StageError::new(format!(
                 "sampler and trainer disagree: their log-probs differ by {mean:.4} a token"
             ))

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Metrics, Objective, Optimisation, Workload};
+use super::{Counts, Metrics, Objective, Optimisation, Tally, Workload};
 use crate::limits;
 
 /// Adapters in the place of full training.
@@ -65,6 +65,8 @@ pub(super) struct Adapted<'a, O> {
 }
 
 impl<O: Objective> Objective for Adapted<'_, O> {
+    type Batch = O::Batch;
+
     fn parameters(&self) -> &[(String, Tensor)] {
         &self.adapters.parameters
     }
@@ -78,9 +80,17 @@ impl<O: Objective> Objective for Adapted<'_, O> {
         self.inner.workload()
     }
 
-    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+    fn batch(&mut self, step: u64) -> Result<(O::Batch, Counts), StageError> {
         self.adapters.merge();
-        self.inner.accumulate(step)
+        self.inner.batch(step)
+    }
+
+    fn accumulate(&self, batch: &O::Batch, whole: Counts) -> Result<Tally, StageError> {
+        self.inner.accumulate(batch, whole)
+    }
+
+    fn check(&self, metrics: &Metrics) -> Result<(), StageError> {
+        self.inner.check(metrics)
     }
 
     fn save(&self, dir: &Path) -> Result<(), StageError> {

@@ -52,7 +52,6 @@ impl Expected {
         let activations = footprint::activations(config, dtype, tokens, recompute);
         let fragmentation = if device == Device::Cpu { (activations as f64 * FRAGMENTATION) as u64 } else { 0 };
         let workspace = if device == Device::Cpu && dtype != Kind::Float { BF16_WORKSPACE } else { 0 };
-        memory::reset_peak(device)?;
         let mut terms = vec![
             ("model and data", memory::used(device)?.now),
             ("optimiser", (8 + master) * trained),
@@ -67,6 +66,11 @@ impl Expected {
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
         terms.push(("sampling", sampling.saturating_sub(pass)));
         Ok(Self { device, terms })
+    }
+
+    /// Begins to look at the peak.
+    pub(super) fn begin(&self) -> Result<(), StageError> {
+        Ok(memory::reset_peak(self.device)?)
     }
 
     fn total(&self) -> u64 {

@@ -18,6 +18,7 @@ mod memory;
 mod optimisation;
 pub(crate) mod rows;
 mod supervised;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +26,7 @@ use std::time::Instant;
 
 use engine::stage::{Context, StageError};
 use lm::checkpoint::{load_tensors, save_tensors};
-use lm::{AdamW, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
+use lm::{AdamW, Group, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
 pub(crate) use export::{export, shown};
@@ -37,12 +38,17 @@ use memory::Expected;
 pub use memory::Workload;
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;
-
-/// Measurements of a step by TRL's names.
-pub type Metrics = BTreeMap<String, f64>;
+pub use tally::{Counts, Metrics, Tally, deviation};
 
 /// What is trained, and towards what.
+///
+/// A step has two phases. [`batch`](Objective::batch) says how large this rank's part of the batch is, and
+/// [`accumulate`](Objective::accumulate) divides by the sizes of the whole batch, so an objective never knows how many
+/// ranks there are.
 pub trait Objective {
+    /// This rank's part of a step's batch.
+    type Batch;
+
     /// Returns the parameters, sorted by name.
     fn parameters(&self) -> &[(String, Tensor)];
 
@@ -54,8 +60,17 @@ pub trait Objective {
     /// Returns the size of its largest pass.
     fn workload(&self) -> Workload<'_>;
 
-    /// Adds the gradients of update `step` (from 0) to the parameters, and returns its measurements.
-    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError>;
+    /// Draws or samples the batch of update `step` (from 0), and counts it.
+    fn batch(&mut self, step: u64) -> Result<(Self::Batch, Counts), StageError>;
+
+    /// Adds the gradients of a batch to the parameters, and returns what was measured. The loss is divided by `whole`,
+    /// the counts of all ranks together.
+    fn accumulate(&self, batch: &Self::Batch, whole: Counts) -> Result<Tally, StageError>;
+
+    /// Fails where the measurements of a step say that its gradients are not to be used.
+    fn check(&self, _metrics: &Metrics) -> Result<(), StageError> {
+        Ok(())
+    }
 
     /// Writes what the next step reads beyond parameters and optimiser; [`restore`](Objective::restore) reads it.
     fn save(&self, _dir: &Path) -> Result<(), StageError> {
@@ -132,8 +147,10 @@ fn train_parameters(
     let Training { steps, lr, optimisation, .. } = *training;
     let schedule = optimisation.schedule(lr)?;
     let trained = optimisation.trained(objective.parameters())?;
+    let group = Group::Alone;
     let memory = Expected::of(objective, optimisation)?;
     memory.tell(ctx)?;
+    memory.begin()?;
     let mut optimiser = AdamW::new(&trained, optimisation.adamw());
     let mut metrics = Metrics::new();
     let mut done = 0;
@@ -144,7 +161,10 @@ fn train_parameters(
     }
     while done < steps {
         let begin = Instant::now();
-        metrics = objective.accumulate(done)?;
+        let (batch, own) = objective.batch(done)?;
+        metrics = objective.accumulate(&batch, own.over(&group))?.over(&group);
+        group.sum_gradients(&trained);
+        objective.check(&metrics)?;
         let lr = schedule.lr(done);
         let norm = update(&trained, &mut optimiser, optimisation.max_grad_norm, lr)?;
         guard(done, &metrics, norm)?;

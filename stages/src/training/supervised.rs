@@ -7,7 +7,7 @@ use engine::stage::StageError;
 use lm::{Model, Tensor, head};
 
 use super::rows::{Order, micro_batches, pack};
-use super::{Metrics, Objective, Workload};
+use super::{Counts, Objective, Tally, Workload};
 use crate::artifacts::TokenRow;
 
 /// A model that learns rows by heart, and hopefully more.
@@ -21,6 +21,9 @@ pub(crate) struct Supervised<'a> {
 }
 
 impl Objective for Supervised<'_> {
+    /// Indices of rows.
+    type Batch = Vec<usize>;
+
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
     }
@@ -36,9 +39,15 @@ impl Objective for Supervised<'_> {
         }
     }
 
-    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
-        let batch: Vec<&TokenRow> = self.order.batch(step).into_iter().map(|index| &self.rows[index]).collect();
-        let num_targets: usize = batch.iter().map(|row| row.num_targets()).sum();
+    fn batch(&mut self, step: u64) -> Result<(Vec<usize>, Counts), StageError> {
+        let batch = self.order.batch(step);
+        let tokens = batch.iter().map(|index| self.rows[*index].num_targets()).sum::<usize>() as f64;
+        let counts = Counts { rows: batch.len() as f64, tokens };
+        Ok((batch, counts))
+    }
+
+    fn accumulate(&self, batch: &Vec<usize>, whole: Counts) -> Result<Tally, StageError> {
+        let batch: Vec<&TokenRow> = batch.iter().map(|index| &self.rows[*index]).collect();
         let lengths: Vec<usize> = batch.iter().map(|row| row.ids.len()).collect();
         let mut loss = 0.0;
         for indices in micro_batches(&lengths, self.micro_batch_tokens) {
@@ -47,13 +56,15 @@ impl Objective for Supervised<'_> {
             let (positions, targets) = predictions.to_device(self.model.device());
             let pass = self.model.pass(&rows, self.recompute);
             let hidden_nd = pass.hidden().index_select(0, &positions);
-            let weight = 1.0 / num_targets.max(1) as f64;
+            let weight = 1.0 / whole.tokens.max(1.0);
             loss += head::backward(self.model, &hidden_nd, &targets, 1.0, head::CHUNK, |logps, _| {
                 -logps.sum(lm::Kind::Float) * weight
             });
             pass.backward();
         }
-        let num_tokens: usize = lengths.iter().sum();
-        Ok(Metrics::from([("loss".to_owned(), loss), ("num_tokens".to_owned(), num_tokens as f64)]))
+        let mut tally = Tally::default();
+        tally.sum("loss", loss);
+        tally.sum("num_tokens", lengths.iter().sum::<usize>() as f64);
+        Ok(tally)
     }
 }

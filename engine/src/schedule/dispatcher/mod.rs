@@ -144,12 +144,12 @@ impl<'a> Dispatcher<'a> {
 
     pub(super) fn begin(&mut self) {
         self.summary.run.clone_from(&self.run_id);
-        let store::Source { file, sets, device } = source(self.store, self.workflow);
+        let store::Source { file, sets, .. } = source(self.store, self.workflow);
         self.tell(Event::RunStarted {
             workflow: self.workflow.name.clone(),
             file,
             sets,
-            device,
+            device: self.workflow.device,
             stages: self.selected.wanted.len(),
             pid: std::process::id(),
             inputs: self
@@ -317,7 +317,7 @@ impl<'a> Dispatcher<'a> {
             None => {
                 let stage = &self.workflow.graph[node];
                 let action = Action::of(stage, |reference| self.resolve(reference));
-                let needs = needs(stage, &self.workflow.device, self.options.threads);
+                let needs = needs(stage, self.options.threads);
                 self.queue.push(node, action.into(), fingerprint, needs);
             }
         }
@@ -344,7 +344,7 @@ impl<'a> Dispatcher<'a> {
     fn launch(&mut self, start: Start) {
         let Start { node, action, fingerprint, checkpoint_at, lent } = start;
         let stage = &self.workflow.graph[node];
-        let machine = machine(self.workflow, stage, &lent, checkpoint_at, self.options);
+        let machine = machine(stage, &lent, checkpoint_at, self.options);
         let inputs = inputs(self.workflow, stage, |reference| self.digest(reference));
         let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
         let decided = (action, fingerprint);

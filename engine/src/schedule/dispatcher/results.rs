@@ -44,7 +44,7 @@ impl Dispatcher<'_> {
         self.slots = self.attempts.len();
         let message = format!("{}; waits until another stage has ended", failure.message);
         self.tell(Event::Note { stage: job.stage.name.to_string(), level: "warn".to_owned(), message });
-        let needs = needs(&job.stage, &self.workflow.device, self.options.threads);
+        let needs = needs(&job.stage, self.options.threads);
         self.queue.push(node, Arc::clone(&job.action), job.fingerprint, needs);
     }
 

@@ -23,7 +23,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn load(name: &str, dtype: Kind) -> Model {
-    lm::setup(1, "cpu").expect("the CPU is always there");
+    lm::setup(1, lm::Device::Cpu).expect("the CPU is always there");
     Model::load(&fixture(name), &Options { device: Device::Cpu, dtype }).expect("transformers wrote it")
 }
 

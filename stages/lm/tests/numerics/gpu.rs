@@ -20,7 +20,7 @@ use crate::{TINY, add_sft_gradients, assert_close, gradient, rows, sft_loss, sha
 fn elsewhere(name: &str, report: &Path) -> Option<Output> {
     let folder = simulated_gpu::folder();
     if std::env::var_os(TORCH_LIB_VARIABLE).is_some_and(|value| folder == Path::new(&value)) {
-        assert_eq!(lm::setup(1, "cuda:0").expect("a GPU"), Device::Cuda(0));
+        assert_eq!(lm::setup(1, lm::Device::Cuda(0)).expect("a GPU"), Device::Cuda(0));
         return None;
     }
     let mut command = Command::new(std::env::current_exe().expect("a test is a program"));

@@ -50,7 +50,7 @@ pub(crate) fn tiny(model_type: &str, shape: &Shape) -> Model {
 
 /// A tiny model whose `config.json` has further keys.
 pub(crate) fn tiny_with(model_type: &str, shape: &Shape, keys: &Value) -> Model {
-    let device = lm::setup(1, "cpu").expect("the CPU is always there");
+    let device = lm::setup(1, lm::Device::Cpu).expect("the CPU is always there");
     let model = Model::init(config_with(model_type, shape, keys).expect("a valid shape"), 7, device);
     // Norms and biases away from 1 and 0, so that a forgotten one shows.
     let _guard = lm::no_grad_guard();

@@ -41,7 +41,7 @@ fn train(model: &Model, rows: &Rows, steps: usize) -> Vec<f64> {
 }
 
 fn fresh() -> Model {
-    let device = lm::setup(1, "cpu").expect("the CPU is always there");
+    let device = lm::setup(1, lm::Device::Cpu).expect("the CPU is always there");
     Model::init(Config::new("qwen2", &TINY).expect("a valid shape"), 42, device)
 }
 

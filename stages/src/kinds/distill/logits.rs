@@ -23,7 +23,7 @@ use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary, load_model};
 use crate::device::set_up;
 use crate::training::rows::{Order, micro_batches, pack};
-use crate::training::{Metrics, Objective, Workload, train_rows};
+use crate::training::{Counts, Objective, Tally, Workload, train_rows};
 
 /// Trains the student on `logits`, and writes output `model`.
 pub(super) fn learn(
@@ -123,6 +123,9 @@ impl FromLogits<'_> {
 }
 
 impl Objective for FromLogits<'_> {
+    /// Indices of rows.
+    type Batch = Vec<usize>;
+
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
     }
@@ -138,24 +141,29 @@ impl Objective for FromLogits<'_> {
         }
     }
 
-    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+    fn batch(&mut self, step: u64) -> Result<(Vec<usize>, Counts), StageError> {
         let batch = self.order.batch(step);
-        let row = |row: &usize| &self.data.rows[*row];
-        let num_targets = batch.iter().map(|at| row(at).num_targets()).sum::<usize>().max(1) as f64;
-        let lengths: Vec<usize> = batch.iter().map(|at| row(at).ids.len()).collect();
+        let tokens = batch.iter().map(|index| self.data.rows[*index].num_targets()).sum::<usize>() as f64;
+        let counts = Counts { rows: batch.len() as f64, tokens };
+        Ok((batch, counts))
+    }
+
+    fn accumulate(&self, batch: &Vec<usize>, whole: Counts) -> Result<Tally, StageError> {
+        let lengths: Vec<usize> = batch.iter().map(|index| self.data.rows[*index].ids.len()).collect();
+        let weight = 1.0 / whole.tokens.max(1.0);
         let mut sums = Sums::default();
         for indices in micro_batches(&lengths, self.params.training.micro_batch_tokens) {
             let rows: Vec<usize> = indices.into_iter().map(|index| batch[index]).collect();
-            self.backward(&rows, 1.0 / num_targets, &mut sums)?;
+            self.backward(&rows, weight, &mut sums)?;
         }
-        let mut metrics = Metrics::from([
-            ("loss".to_owned(), sums.loss),
-            ("kl".to_owned(), sums.kl / num_targets),
-            ("num_tokens".to_owned(), lengths.iter().sum::<usize>() as f64),
-        ]);
+        let num_targets = batch.iter().map(|index| self.data.rows[*index].num_targets()).sum::<usize>() as f64;
+        let mut tally = Tally::default();
+        tally.sum("loss", sums.loss);
+        tally.mean("kl", sums.kl, num_targets);
+        tally.sum("num_tokens", lengths.iter().sum::<usize>() as f64);
         if self.params.text_weight > 0.0 {
-            metrics.insert("cross_entropy".to_owned(), sums.cross_entropy / num_targets);
+            tally.mean("cross_entropy", sums.cross_entropy, num_targets);
         }
-        Ok(metrics)
+        Ok(tally)
     }
 }

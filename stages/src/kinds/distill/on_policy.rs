@@ -25,7 +25,7 @@ use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sampling::{Question, questions};
 use crate::training::rows::{Order, micro_batches, pack};
-use crate::training::{Metrics, Objective, Workload, train_rows};
+use crate::training::{Counts, Metrics, Objective, Tally, Workload, train_rows};
 
 /// Trains the student on its own completions of `prompts`, and writes output `model`.
 pub(super) fn learn(
@@ -187,6 +187,11 @@ impl OnPolicy<'_> {
     }
 }
 
+/// Returns how many tokens were sampled.
+fn num_tokens(sampled: &[Sampled]) -> f64 {
+    sampled.iter().map(|sampled| sampled.logps.len()).sum::<usize>() as f64
+}
+
 fn joined(asked: Request, came: Completion) -> Sampled {
     let start = asked.prompt.len();
     let ids = [asked.prompt, came.ids].concat();
@@ -194,6 +199,8 @@ fn joined(asked: Request, came: Completion) -> Sampled {
 }
 
 impl Objective for OnPolicy<'_> {
+    type Batch = Vec<Sampled>;
+
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
     }
@@ -211,25 +218,30 @@ impl Objective for OnPolicy<'_> {
         }
     }
 
-    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
+    fn batch(&mut self, step: u64) -> Result<(Vec<Sampled>, Counts), StageError> {
         let sampled = self.sample(step)?;
-        let (num_rows, num_targets) =
-            (sampled.len() as f64, sampled.iter().map(|sampled| sampled.logps.len()).sum::<usize>() as f64);
+        let counts = Counts { rows: sampled.len() as f64, tokens: num_tokens(&sampled) };
+        Ok((sampled, counts))
+    }
+
+    fn accumulate(&self, sampled: &Vec<Sampled>, whole: Counts) -> Result<Tally, StageError> {
         let lengths: Vec<usize> = sampled.iter().map(|sampled| sampled.row.ids.len()).collect();
         let mut sums = Sums::default();
         for indices in micro_batches(&lengths, self.params.training.micro_batch_tokens) {
             let rows: Vec<&Sampled> = indices.into_iter().map(|index| &sampled[index]).collect();
-            self.backward(&rows, 1.0 / num_targets, &mut sums);
+            self.backward(&rows, 1.0 / whole.tokens, &mut sums);
         }
-        let clipped = sampled.iter().filter(|sampled| !sampled.finished).count() as f64;
-        let mut metrics = Metrics::from([
-            ("loss".to_owned(), sums.loss),
-            ("kl".to_owned(), sums.kl / num_targets),
-            ("completions/mean_length".to_owned(), num_targets / num_rows),
-            ("completions/clipped_ratio".to_owned(), clipped / num_rows),
-            ("num_tokens".to_owned(), lengths.iter().sum::<usize>() as f64),
-        ]);
-        sums.agreement.measure(&mut metrics, self.params.max_logp_difference)?;
-        Ok(metrics)
+        let mut tally = Tally::default();
+        tally.sum("loss", sums.loss);
+        tally.mean("kl", sums.kl, num_tokens(sampled));
+        tally.mean_of("completions/mean_length", sampled.iter().map(|sampled| sampled.logps.len() as f64));
+        tally.share_of("completions/clipped_ratio", sampled.iter().map(|sampled| !sampled.finished));
+        tally.sum("num_tokens", lengths.iter().sum::<usize>() as f64);
+        sums.agreement.measure(&mut tally);
+        Ok(tally)
+    }
+
+    fn check(&self, metrics: &Metrics) -> Result<(), StageError> {
+        Agreement::check(metrics, self.params.max_logp_difference)
     }
 }

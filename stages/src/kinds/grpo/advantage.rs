@@ -1,6 +1,7 @@
 //! Advantages: each reward relative to its group (DeepSeek-R1, equation 3).
 
 use super::Scale;
+use crate::training::deviation;
 
 /// Keeps a group of almost equal rewards from being blown up.
 const EPSILON: f64 = 1e-4;
@@ -25,15 +26,6 @@ pub(super) fn advantages(rewards: &[f64], group_size: usize, scale: Scale) -> Ve
 /// Returns whether all rewards of a group are equal, so that it teaches nothing.
 pub(super) fn has_one_value(group: &[f64]) -> bool {
     group.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 1e-9)
-}
-
-/// Sample standard deviation (n − 1), as TRL and the paper's code have it.
-pub(super) fn deviation(values: &[f64]) -> f64 {
-    if values.len() < 2 {
-        return 0.0;
-    }
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
 }
 
 #[cfg(test)]

@@ -1,54 +1,42 @@
 //! What is measured of rollouts, by TRL's names, and the guards that make a silent failure loud.
 
+use std::collections::BTreeSet;
+
 use engine::stage::Context;
 
 use super::Params;
-use super::advantage::{deviation, has_one_value};
+use super::advantage::has_one_value;
 use super::rollout::Rollout;
 use crate::sampling::Truncation;
-use crate::training::Metrics;
+use crate::training::{Tally, deviation};
 
 /// Rollouts in a row without any signal after which a person is told.
 const DULL_ROLLOUTS: u32 = 5;
 
-/// Returns the measurements of a minibatch.
-pub(super) fn measure(rollouts: &[Rollout], group_size: usize) -> Metrics {
-    let mut metrics = Metrics::new();
-    let mut put = |name: &str, value: Option<f64>| {
-        if let Some(value) = value {
-            metrics.insert(name.to_owned(), value);
-        }
-    };
+/// Adds the measurements of a minibatch.
+pub(super) fn measure(rollouts: &[Rollout], group_size: usize, tally: &mut Tally) {
     let rewards: Vec<f64> = rollouts.iter().map(|rollout| rollout.reward).collect();
     let groups = || rewards.chunks(group_size);
-    put("reward", mean(rewards.iter().copied()));
-    put("reward_std", mean(groups().map(deviation)));
-    put("frac_reward_zero_std", mean(groups().map(|group| f64::from(u8::from(has_one_value(group))))));
+    tally.mean_of("reward", rewards.iter().copied());
+    tally.mean_of("reward_std", groups().map(deviation));
+    tally.share_of("frac_reward_zero_std", groups().map(has_one_value));
     let lengths = || rollouts.iter().map(|rollout| rollout.completion_ids.len() as f64);
-    put("completions/mean_length", mean(lengths()));
-    put("completions/min_length", lengths().reduce(f64::min));
-    put("completions/max_length", lengths().reduce(f64::max));
-    put("completions/clipped_ratio", mean(rollouts.iter().map(|rollout| f64::from(u8::from(!rollout.finished)))));
-    put("num_tokens", Some(rollouts.iter().map(|r| (r.prompt_ids.len() + r.completion_ids.len()) as f64).sum()));
-    put("accuracy", share(rollouts.iter().filter_map(|rollout| rollout.correct)));
-    put("format", share(rollouts.iter().filter_map(|rollout| rollout.format_ok)));
-    put("thinking/mean_tokens", mean(rollouts.iter().filter_map(|rollout| Some(rollout.thinking_tokens? as f64))));
-    let names: std::collections::BTreeSet<&String> = rollouts.iter().flat_map(|rollout| rollout.parts.keys()).collect();
+    tally.mean_of("completions/mean_length", lengths());
+    tally.least_of("completions/min_length", lengths());
+    tally.most_of("completions/max_length", lengths());
+    tally.share_of("completions/clipped_ratio", rollouts.iter().map(|rollout| !rollout.finished));
+    let num_tokens = rollouts.iter().map(|rollout| rollout.prompt_ids.len() + rollout.completion_ids.len());
+    tally.sum("num_tokens", num_tokens.sum::<usize>() as f64);
+    tally.share_of("accuracy", rollouts.iter().filter_map(|rollout| rollout.correct));
+    tally.share_of("format", rollouts.iter().filter_map(|rollout| rollout.format_ok));
+    let thoughts = rollouts.iter().filter_map(|rollout| rollout.thinking_tokens);
+    tally.mean_of("thinking/mean_tokens", thoughts.map(|tokens| tokens as f64));
+    let names: BTreeSet<&String> = rollouts.iter().flat_map(|rollout| rollout.parts.keys()).collect();
     for name in names {
         let scores = || rollouts.iter().filter_map(|rollout| rollout.parts.get(name).copied());
-        put(&format!("rewards/{name}/mean"), mean(scores()));
-        put(&format!("rewards/{name}/std"), Some(deviation(&scores().collect::<Vec<_>>())));
+        tally.mean_of(format!("rewards/{name}/mean"), scores());
+        tally.deviation_of(format!("rewards/{name}/std"), scores());
     }
-    metrics
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0_usize, 0.0), |(count, sum), value| (count + 1, sum + value));
-    (count > 0).then(|| sum / count as f64)
-}
-
-fn share(claims: impl Iterator<Item = bool>) -> Option<f64> {
-    mean(claims.map(|claim| f64::from(u8::from(claim))))
 }
 
 /// Watches for training that goes on and learns nothing. Each warning is given once.

@@ -11,9 +11,11 @@
 //! sampler and trainer are one engine (their difference is measured at every rollout and guarded).
 
 mod advantage;
+mod learner;
 mod measure;
 mod policy;
 mod rollout;
+mod sampler;
 #[cfg(test)]
 mod tests;
 

@@ -1,18 +1,9 @@
-//! Rollouts: prompts in, scored groups out. What a rollout holds is all that its updates read, so it goes into the
-//! checkpoint whole.
+//! A rollout: a completion with its reward. It holds all that its updates read, so it goes into the checkpoint whole.
 
 use std::collections::BTreeMap;
 
-use engine::stage::StageError;
-use lm::{Model, Tensor};
+use lm::Tensor;
 use serde::{Deserialize, Serialize};
-use text::Chat;
-
-use super::Params;
-use super::advantage::advantages;
-use crate::rewards::{RewardBreakdown, Scored, Scorer};
-use crate::sampling::Question;
-use crate::sampling::{Draws, draw};
 
 /// A completion with all that was measured of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,77 +26,6 @@ pub(super) struct Rollout {
     pub(super) format_ok: Option<bool>,
     pub(super) thinking_tokens: Option<usize>,
     pub(super) gold_unparsed: bool,
-}
-
-/// Samples and scores a group for each of `chosen`.
-#[expect(clippy::too_many_arguments, reason = "each is a different thing, used once")]
-pub(super) fn roll_out(
-    model: &Model,
-    chat: &Chat,
-    scorer: &Scorer,
-    questions: &[Question],
-    chosen: &[usize],
-    params: &Params,
-    rollout: u64,
-    step: u64,
-) -> Result<Vec<Rollout>, StageError> {
-    let draws = Draws {
-        seed: params.seed,
-        temperature: params.temperature,
-        max_tokens: params.max_tokens,
-        group_size: params.group_size,
-        side_by_side: params.sampling_batch,
-    };
-    let (requests, drawn) = draw(model, chat, questions, chosen, &draws, rollout)?;
-    // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
-    let opening = chat.opening();
-    let texts: Vec<String> =
-        drawn.iter().map(|completion| format!("{opening}{}", chat.completion_text(&completion.ids))).collect();
-    let of_question = |row: usize| chosen[row / params.group_size];
-    let scored: Vec<Scored<'_>> = drawn
-        .iter()
-        .enumerate()
-        .map(|(row, completion)| Scored {
-            prompt: &questions[of_question(row)].row,
-            completion: &texts[row],
-            finished: completion.finished,
-            num_tokens: completion.ids.len(),
-        })
-        .collect();
-    let breakdowns = scorer.score(step, &scored)?;
-    let rewards: Vec<f64> = breakdowns.iter().map(|breakdown| breakdown.total).collect();
-    let advantages = advantages(&rewards, params.group_size, params.scale);
-    let mut rollouts = Vec::with_capacity(drawn.len());
-    for (row, (completion, breakdown)) in drawn.into_iter().zip(breakdowns).enumerate() {
-        let question = of_question(row);
-        let asks_for_thought = questions[question].row.verify.wants_thought();
-        let thinking_tokens = thinking_tokens(chat, &breakdown, asks_for_thought)?;
-        rollouts.push(Rollout {
-            question,
-            prompt_ids: requests[row].prompt.clone(),
-            completion_ids: completion.ids,
-            logps: completion.logprobs,
-            finished: completion.finished,
-            completion: texts[row].clone(),
-            reward: breakdown.total,
-            parts: breakdown.parts.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect(),
-            advantage: advantages[row],
-            correct: breakdown.grade.verdict.map(|_| breakdown.grade.correct),
-            format_ok: asks_for_thought.then_some(breakdown.grade.format_ok),
-            thinking_tokens,
-            gold_unparsed: breakdown.grade.gold_unparsed(),
-        });
-    }
-    Ok(rollouts)
-}
-
-/// Length of the thought where one was asked for; 0 where it is not well formed.
-fn thinking_tokens(chat: &Chat, breakdown: &RewardBreakdown, asked: bool) -> Result<Option<usize>, StageError> {
-    match &breakdown.grade {
-        _ if !asked => Ok(None),
-        grade if grade.format_ok => Ok(Some(chat.tokenizer.encode(grade.reasoning.as_deref().unwrap_or(""))?.len())),
-        _ => Ok(Some(0)),
-    }
 }
 
 /// A minibatch in tensors, micro-batch by micro-batch.

@@ -9,7 +9,7 @@ use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
 use crate::rewards::{Reads, judged_ids};
 use crate::training::rows::Order;
-use crate::training::{Metrics, Objective, Workload};
+use crate::training::{Counts, Objective, Tally, Workload};
 
 /// A judgement in tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,9 @@ pub(super) struct Judgements<'a> {
 }
 
 impl Objective for Judgements<'_> {
+    /// Indices of judgements.
+    type Batch = Vec<usize>;
+
     fn parameters(&self) -> &[(String, Tensor)] {
         self.model.parameters()
     }
@@ -103,20 +106,27 @@ impl Objective for Judgements<'_> {
         }
     }
 
-    fn accumulate(&mut self, step: u64) -> Result<Metrics, StageError> {
-        let batch: Vec<&Judgement> = self.order.batch(step).into_iter().map(|index| &self.rows[index]).collect();
+    fn batch(&mut self, step: u64) -> Result<(Vec<usize>, Counts), StageError> {
+        let batch = self.order.batch(step);
+        // A judgement has one score, whatever its length.
+        let counts = Counts { rows: batch.len() as f64, tokens: 0.0 };
+        Ok((batch, counts))
+    }
+
+    fn accumulate(&self, batch: &Vec<usize>, whole: Counts) -> Result<Tally, StageError> {
+        let batch: Vec<&Judgement> = batch.iter().map(|index| &self.rows[*index]).collect();
         let (rows, labels) = pack(&batch);
         let pass = self.model.pass(&rows, self.recompute);
         let (losses, margins) = judge(&self.model.scores_of(&rows, pass.hidden()), &labels);
-        let loss = losses.mean(Kind::Float);
+        let loss = losses.sum(Kind::Float) / whole.rows;
         loss.backward();
         pass.backward();
-        let right = margins.gt(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
-        Ok(Metrics::from([
-            ("loss".to_owned(), loss.double_value(&[])),
-            ("accuracy".to_owned(), right),
-            ("margin".to_owned(), margins.mean(Kind::Float).double_value(&[])),
-        ]))
+        let right = margins.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[]);
+        let mut tally = Tally::default();
+        tally.sum("loss", loss.double_value(&[]));
+        tally.mean("accuracy", right, batch.len() as f64);
+        tally.mean("margin", margins.sum(Kind::Float).double_value(&[]), batch.len() as f64);
+        Ok(tally)
     }
 }
 

@@ -1,0 +1,178 @@
+//! The sampling half of a policy: it draws groups of completions, scores them, and keeps the rollouts until the last
+//! update that learns from them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use engine::stage::{Context, StageError};
+use lm::Model;
+use serde::{Deserialize, Serialize};
+use text::Chat;
+
+use super::advantage::advantages;
+use super::measure::Watch;
+use super::rollout::Rollout;
+use super::{Inputs, Params};
+use crate::rewards::{RewardBreakdown, Scored, Scorer};
+use crate::sampling::{Draws, Question, draw, fitting, questions};
+use crate::training::rows::Order;
+
+/// Samples rollouts from the weights of the moment.
+pub(super) struct RolloutSampler<'a> {
+    ctx: &'a Context,
+    params: &'a Params,
+    pub(super) chat: Chat,
+    scorer: Scorer,
+    questions: Vec<Question>,
+    /// In tokens.
+    pub(super) longest_prompt: usize,
+    order: Order,
+    state: State,
+    watch: Watch,
+}
+
+/// What the next step reads beyond weights: it goes into the checkpoint.
+#[derive(Default, Serialize, Deserialize)]
+struct State {
+    /// Rollouts in flight.
+    rollouts: Vec<Rollout>,
+    /// Lines of output `rollouts` so far.
+    kept: Vec<KeptRollout>,
+}
+
+/// A line of output `rollouts`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct KeptRollout {
+    prompt: String,
+    completion: String,
+    step: u64,
+    reward: f64,
+    parts: BTreeMap<String, f64>,
+    advantage: f64,
+}
+
+impl<'a> RolloutSampler<'a> {
+    pub(super) fn load(
+        ctx: &'a Context,
+        inputs: &Inputs,
+        params: &'a Params,
+        model: &Model,
+    ) -> Result<Self, StageError> {
+        let chat = Chat::load(inputs.model.path())?;
+        let positions = model.config.max_position_embeddings;
+        let room = format!("the model's {positions} positions");
+        let (questions, longest_prompt) = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;
+        let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
+        Ok(Self {
+            ctx,
+            params,
+            chat,
+            scorer: params.rewards.load(model.device())?,
+            order: Order::new(params.seed, questions.len(), per_rollout),
+            questions,
+            longest_prompt,
+            state: State::default(),
+            watch: Watch::default(),
+        })
+    }
+
+    /// Returns rollouts in flight.
+    pub(super) fn rollouts(&self, range: &Range<usize>) -> &[Rollout] {
+        &self.state.rollouts[range.clone()]
+    }
+
+    /// Returns the lines of output `rollouts` so far.
+    pub(super) fn kept(&self) -> &[KeptRollout] {
+        &self.state.kept
+    }
+
+    /// Replaces the rollouts in flight by those of `model` after `step` updates.
+    pub(super) fn roll_out(&mut self, model: &Model, step: u64) -> Result<(), StageError> {
+        let rollout = step / self.params.updates_per_rollout;
+        let chosen = self.order.batch(rollout);
+        self.state.rollouts = self.sample(model, &chosen, rollout, step)?;
+        let kept = self.state.rollouts.iter().take(self.params.keep_groups * self.params.group_size);
+        self.state.kept.extend(kept.map(|rollout| KeptRollout {
+            prompt: self.questions[rollout.question].row.prompt.clone(),
+            completion: rollout.completion.clone(),
+            step,
+            reward: rollout.reward,
+            parts: rollout.parts.clone(),
+            advantage: rollout.advantage,
+        }));
+        self.watch.look(self.ctx, self.params, &self.state.rollouts);
+        Ok(())
+    }
+
+    /// Samples and scores a group for each of `chosen`; `rollout` is the number of the rollout.
+    fn sample(&self, model: &Model, chosen: &[usize], rollout: u64, step: u64) -> Result<Vec<Rollout>, StageError> {
+        let (params, chat) = (self.params, &self.chat);
+        let draws = Draws {
+            seed: params.seed,
+            temperature: params.temperature,
+            max_tokens: params.max_tokens,
+            group_size: params.group_size,
+            side_by_side: params.sampling_batch,
+        };
+        let (requests, drawn) = draw(model, chat, &self.questions, chosen, &draws, rollout)?;
+        // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
+        let opening = chat.opening();
+        let texts: Vec<String> =
+            drawn.iter().map(|completion| format!("{opening}{}", chat.completion_text(&completion.ids))).collect();
+        let of_question = |row: usize| chosen[row / params.group_size];
+        let scored: Vec<Scored<'_>> = drawn
+            .iter()
+            .enumerate()
+            .map(|(row, completion)| Scored {
+                prompt: &self.questions[of_question(row)].row,
+                completion: &texts[row],
+                finished: completion.finished,
+                num_tokens: completion.ids.len(),
+            })
+            .collect();
+        let breakdowns = self.scorer.score(step, &scored)?;
+        let rewards: Vec<f64> = breakdowns.iter().map(|breakdown| breakdown.total).collect();
+        let advantages = advantages(&rewards, params.group_size, params.scale);
+        let mut rollouts = Vec::with_capacity(drawn.len());
+        for (row, (completion, breakdown)) in drawn.into_iter().zip(breakdowns).enumerate() {
+            let question = of_question(row);
+            let asks_for_thought = self.questions[question].row.verify.wants_thought();
+            let thinking_tokens = thinking_tokens(chat, &breakdown, asks_for_thought)?;
+            rollouts.push(Rollout {
+                question,
+                prompt_ids: requests[row].prompt.clone(),
+                completion_ids: completion.ids,
+                logps: completion.logprobs,
+                finished: completion.finished,
+                completion: texts[row].clone(),
+                reward: breakdown.total,
+                parts: breakdown.parts.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect(),
+                advantage: advantages[row],
+                correct: breakdown.grade.verdict.map(|_| breakdown.grade.correct),
+                format_ok: asks_for_thought.then_some(breakdown.grade.format_ok),
+                thinking_tokens,
+                gold_unparsed: breakdown.grade.gold_unparsed(),
+            });
+        }
+        Ok(rollouts)
+    }
+
+    pub(super) fn save(&self, dir: &Path) -> Result<(), StageError> {
+        Ok(fs_err::write(dir.join("rollouts.json"), serde_json::to_vec(&self.state)?)?)
+    }
+
+    pub(super) fn restore(&mut self, dir: &Path) -> Result<(), StageError> {
+        self.state = serde_json::from_slice(&fs_err::read(dir.join("rollouts.json"))?)?;
+        Ok(())
+    }
+}
+
+/// Length of the thought where one was asked for; 0 where it is not well formed.
+fn thinking_tokens(chat: &Chat, breakdown: &RewardBreakdown, asked: bool) -> Result<Option<usize>, StageError> {
+    match &breakdown.grade {
+        _ if !asked => Ok(None),
+        grade if grade.format_ok => Ok(Some(chat.tokenizer.encode(grade.reasoning.as_deref().unwrap_or(""))?.len())),
+        _ => Ok(Some(0)),
+    }
+}
