@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use engine::artifact::{ArtifactType, Samples};
-use engine::stage::serve::serve;
+use engine::stage::serve::Worker;
 use engine::stage::{Context, Input, Kind, Outcome, Stage, StageError, kind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use serde_json::{Map, json};
 const KINDS: &[Kind] = &[kind::<WriteText>(), kind::<Join>(), kind::<Count>(), kind::<Draw>()];
 
 fn main() -> ExitCode {
-    serve(KINDS)
+    Worker::new(KINDS).serve()
 }
 
 /// Writes a text.

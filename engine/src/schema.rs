@@ -13,7 +13,7 @@ pub fn editor_schema(kinds: &Kinds) -> Value {
     let extends = "A workflow to build on, relative to this file: tables merge, lists are replaced.";
     properties.insert("extends".to_owned(), json!({ "type": "string", "description": extends }));
     properties.insert("run".to_owned(), run());
-    properties.insert("inputs".to_owned(), inputs());
+    properties.insert("inputs".to_owned(), inputs(kinds));
     let mut defaults = Map::new();
     for kind in kinds.iter() {
         let name = &kind.spec.kind;
@@ -84,9 +84,15 @@ fn of_type(ty: &KeyType) -> Value {
         KeyType::Text => json!({ "type": "string" }),
         KeyType::OneOf(words) => json!({ "type": "string", "enum": words }),
         KeyType::Reference(_) => json!({ "type": "string", "pattern": r"^[a-z0-9-]+(/[a-z0-9/-]+)?\.[a-z0-9-]+$" }),
-        KeyType::List(of, None) => json!({ "type": "array", "items": of_type(of) }),
-        KeyType::List(of, Some(length)) => {
-            json!({ "type": "array", "items": of_type(of), "minItems": length, "maxItems": length })
+        KeyType::List(of, length) => {
+            let mut schema = json!({ "type": "array", "items": of_type(of) });
+            if length.least > 0 {
+                schema["minItems"] = json!(length.least);
+            }
+            if let Some(most) = length.most {
+                schema["maxItems"] = json!(most);
+            }
+            schema
         }
         KeyType::Table(keys) => table(keys.iter(), Map::new()),
         KeyType::MapOf(of) => json!({ "type": "object", "additionalProperties": of_type(of) }),
@@ -118,26 +124,15 @@ fn run() -> Value {
     })
 }
 
-fn inputs() -> Value {
+fn inputs(kinds: &Kinds) -> Value {
     let mut properties = Map::new();
     for artifact in ArtifactType::ALL {
         let about = format!("Path of {artifact}, relative to this file, or `hf:org/name@revision`.");
         properties.insert(artifact.name().to_owned(), json!({ "type": "string", "description": about }));
     }
-    let field = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
-    properties.extend([
-        ("digest".to_owned(), json!({ "type": "string", "pattern": "^b3:[0-9a-f]{64}$", "description": "Pins the content." })),
-        ("fields".to_owned(), json!({ "type": "object", "additionalProperties": field, "description": "Our field to yours." })),
-        ("answer-after".to_owned(), json!({ "type": "string", "description": "The gold answer follows this mark." })),
-        ("split".to_owned(), json!({ "type": "string", "description": "Which split of a dataset's folder, if it has several." })),
-        ("limit".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Read at most so many rows." })),
-        ("skip".to_owned(), json!({ "type": "integer", "minimum": 0, "description": "Leave out the first rows." })),
-        ("row-mib".to_owned(), json!({ "type": "integer", "minimum": 1, "description": "Most MiB of a row, 16 unless given." })),
-        ("total-mib".to_owned(), json!({ "type": "integer", "minimum": 1, "description": "Most MiB of all rows, unpacked; 8192, or half of the machine's memory, unless given." })),
-        ("allow-non-finite".to_owned(), json!({ "type": "boolean", "description": "Takes a model with weights that are infinite or no numbers." })),
-        ("verify".to_owned(), json!({ "type": "string", "enum": ["number", "choice", "exact", "none"], "description": "How answers are checked." })),
-        ("language".to_owned(), json!({ "type": "string", "description": "Language of the thought, `en` unless given." })),
-    ]);
+    let digest = json!({ "type": "string", "pattern": "^b3:[0-9a-f]{64}$", "description": "Pins the content." });
+    properties.insert("digest".to_owned(), digest);
+    properties.extend(kinds.imports().iter().map(|(name, import)| (name.clone(), key(&import.spec))));
     json!({
         "type": "object",
         "description": "Files and folders from outside, hashed by content.",

@@ -1,6 +1,9 @@
 //! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin. Asked for `gpus` it tells what
 //! it finds.
 
+use engine::stage::serve::Worker;
+use stages::artifacts::Import;
+
 fn main() -> std::process::ExitCode {
     // Its stderr is the stage's log.
     tracing_subscriber::fmt()
@@ -14,5 +17,6 @@ fn main() -> std::process::ExitCode {
     if std::env::args().nth(1).as_deref() == Some("gpus") {
         return stages::tell_gpus();
     }
-    engine::stage::serve::serve_on(stages::KINDS, || Some(stages::processor()))
+    let worker = Worker::new(stages::KINDS).with_imports::<Import>().with_processor(|| Some(stages::processor()));
+    worker.serve()
 }

@@ -2,11 +2,14 @@
 
 pub mod artifacts;
 mod device;
+pub mod grading;
 pub mod kinds;
 pub mod limits;
+pub mod loading;
 pub mod rewards;
 mod sampling;
 pub mod training;
+pub mod verifiers;
 
 #[cfg(test)]
 mod testing;

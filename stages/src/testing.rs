@@ -10,6 +10,10 @@ use engine::stage::{Context, Input, Outcome, Stage, StageError, kind};
 use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Resume, RunRequest};
 use serde_json::{Value, json};
 
+use crate::artifacts::PromptRow;
+use crate::grading::{Answer, Grade, Grader};
+use crate::loading::Loading;
+
 /// Returns a resolved reference to `path`.
 pub(crate) fn artifact<A: Artifact>(name: &str, path: &Path, import: Value) -> InputArtifact {
     InputArtifact {
@@ -29,6 +33,17 @@ pub(crate) fn input<A: Artifact>(name: &str, path: &Path, import: Value) -> Inpu
 /// Returns the reference to `path` as it stands in a stage's resolved keys.
 pub(crate) fn reference<A: Artifact>(name: &str, path: &Path) -> Value {
     serde_json::to_value(artifact::<A>(name, path, json!({}))).expect("it is plain data")
+}
+
+/// Returns what rewards and verifiers are loaded with on a CPU.
+pub(crate) fn loading(folder: &Path) -> Loading<'_> {
+    Loading { device: lm::Device::Cpu, folder, threads: 1, seed: 0 }
+}
+
+/// Returns the grade of a completion that ended by itself.
+pub(crate) fn graded(prompt: &PromptRow, completion: &str) -> Grade {
+    let grader = well(Grader::load([prompt], &loading(Path::new("."))));
+    well(grader.grade(&[Answer { prompt, completion, finished: true }])).remove(0)
 }
 
 /// Returns the message of an error, and fails where there is none.

@@ -16,7 +16,7 @@
 //! | the names of upstream stages | the same data by another name are the same data; it also gives early cutoff |
 //! | comments, order, spelling of a number (`400`, `4e2`, `400.0`), the layer a value came from | meaning, not text |
 //! | neutral keys, `run`, threads, which GPU, store, clock, host, environment | how, not what |
-//! | import keys that only refuse (`row-mib`, `total-mib`, `allow-non-finite`) | what is read is the same |
+//! | import keys of role `neutral` (`row-mib`, `total-mib`, `allow-non-finite`) | they only refuse: what is read is the same |
 //! | keys that have no use beside the others (`x-when`) | they are not read |
 //! | keys with `x-omit-default` that have their default | a key that a later version adds moves nothing |
 //! | modification times and owners of inputs | a touch or a checkout changes no byte |
@@ -185,19 +185,11 @@ pub(crate) fn placeholder(stage: &str, output: &str) -> Value {
 /// Returns what stands for an artifact in an action.
 pub fn artifact(kind: crate::artifact::ArtifactType, digest: &Digest, import: &Map<String, Value>) -> Value {
     let mut document = json!({ "artifact": kind.name(), "digest": digest });
-    let import: Map<_, _> = import
-        .iter()
-        .filter(|(key, _)| !REFUSING.contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
     if !import.is_empty() {
-        document["import"] = Value::Object(import);
+        document["import"] = Value::Object(import.clone());
     }
     document
 }
-
-/// Import keys that decide whether an input is read, and not what is read.
-const REFUSING: [&str; 3] = ["row-mib", "total-mib", "allow-non-finite"];
 
 fn from_steps(document: &Value) -> Vec<u64> {
     match document {
@@ -316,15 +308,6 @@ mod tests {
         let [one, two] = [b"1", b"2"].map(|bytes| artifact(ArtifactType::Samples, &Digest::of(bytes), &Map::new()));
         assert_eq!(shape_of(one.clone()), shape_of(two));
         assert_ne!(shape_of(one), shape_of(Value::Null));
-    }
-
-    #[test]
-    fn import_keys_that_only_refuse_are_left_out() {
-        let of = |import: Value| artifact(ArtifactType::Prompts, &Digest::of(b"m"), import.as_object().unwrap());
-        let plain = of(json!({}));
-        assert_eq!(of(json!({ "row-mib": 32, "total-mib": 64, "allow-non-finite": true })), plain);
-        assert_eq!(of(json!({ "row-mib": 32, "limit": 3 })), of(json!({ "limit": 3 })));
-        assert_ne!(of(json!({ "limit": 3 })), plain);
     }
 
     #[test]

@@ -91,6 +91,22 @@ pub enum Role {
     Rows,
 }
 
+/// How many items a list may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Length {
+    /// The least.
+    pub least: usize,
+    /// The most.
+    pub most: Option<usize>,
+}
+
+impl Length {
+    /// Returns whether a list of `length` items is allowed.
+    pub fn fits(self, length: usize) -> bool {
+        length >= self.least && self.most.is_none_or(|most| length <= most)
+    }
+}
+
 /// What a key takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyType {
@@ -116,8 +132,8 @@ pub enum KeyType {
     OneOf(Vec<String>),
     /// A reference to an artifact.
     Reference(ArtifactType),
-    /// A list, perhaps of a fixed length.
-    List(Box<KeyType>, Option<usize>),
+    /// A list of a length within bounds.
+    List(Box<KeyType>, Length),
     /// A table of known keys; others are mistakes.
     Table(BTreeMap<String, KeySpec>),
     /// A table of any keys.
@@ -146,8 +162,10 @@ impl fmt::Display for KeyType {
             Self::Text => f.write_str("text"),
             Self::OneOf(words) => write!(f, "one of {}", crate::diagnostic::quoted(words)),
             Self::Reference(artifact) => write!(f, "a reference to {artifact}"),
-            Self::List(of, None) => write!(f, "a list of {}", of.several()),
-            Self::List(of, Some(length)) => write!(f, "a list of {length}: {of}"),
+            Self::List(of, Length { least, most: Some(most) }) if least == most => write!(f, "a list of {most}: {of}"),
+            Self::List(of, Length { least: 0, most: None }) => write!(f, "a list of {}", of.several()),
+            Self::List(of, Length { least, most: None }) => write!(f, "a list of at least {least}: {of}"),
+            Self::List(of, Length { least, most: Some(most) }) => write!(f, "a list of {least} to {most}: {of}"),
             Self::Table(_) => f.write_str("a table"),
             Self::MapOf(of) => write!(f, "a table of {}", of.several()),
             Self::AnyOf(types) => {

@@ -12,6 +12,7 @@
 //! | `"x-default-by": {"task": {"sums": "clean"}}` | its default depends on the value of the key `task` beside it |
 //! | `"x-short": "weight"` | a value that is no table stands for a table with this key |
 //! | `"x-omit-default": true` | the action is without it where it has its default |
+//! | `"x-inputs": ["prompts"]` | of an import key: the types of input that it is for |
 //!
 //! Every key is required, has a default, or may be null; null is then its default. A default is part of the action,
 //! written or not. So writing it out reruns nothing, and a default that changes in the code reruns what it changes. Where
@@ -31,7 +32,7 @@ use serde_json::Value;
 
 use crate::artifact::ArtifactType;
 
-pub use key::{DefaultBy, KeySpec, KeyType, Role, When};
+pub use key::{DefaultBy, KeySpec, KeyType, Length, Role, When};
 
 /// The answer of `r1flow-worker kinds`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct KindList {
     pub protocol: u32,
     /// What it can run.
     pub kinds: Vec<KindSpec>,
+    /// JSON schema of the import keys: how an input is read, beside its type. Absent where there are none.
+    #[serde(default)]
+    pub imports: Value,
 }
 
 /// A stage kind, described.
@@ -81,15 +85,27 @@ impl KindInfo {
     }
 }
 
-/// The kinds that a workflow may use.
+/// An import key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportKey {
+    /// What it takes. It is no part of an action where it has its default.
+    pub spec: KeySpec,
+    /// The types of input that it is for.
+    pub inputs: Vec<ArtifactType>,
+}
+
+/// The kinds that a workflow may use, and the keys of its inputs.
 #[derive(Clone, Debug, Default)]
-pub struct Kinds(BTreeMap<String, KindInfo>);
+pub struct Kinds {
+    kinds: BTreeMap<String, KindInfo>,
+    imports: BTreeMap<String, ImportKey>,
+}
 
 /// A worker's description that the engine cannot use.
 #[derive(Debug, thiserror::Error)]
-#[error("kind `{kind}`, key `{key}`: {reason}")]
+#[error("{of}, key `{key}`: {reason}")]
 pub struct Error {
-    kind: String,
+    of: String,
     key: String,
     reason: String,
 }
@@ -106,23 +122,30 @@ impl Kinds {
     pub fn parse(list: KindList) -> Result<Self, Error> {
         let mut kinds = BTreeMap::new();
         for spec in list.kinds {
-            let mistake = |(key, reason)| Error { kind: spec.kind.clone(), key, reason };
+            let mistake = |(key, reason)| Error { of: format!("kind `{}`", spec.kind), key, reason };
             let mut keys = parse::properties(&spec.inputs).map_err(mistake)?;
             keys.extend(parse::properties(&spec.params).map_err(mistake)?);
             parse::check_beside(&keys).map_err(mistake)?;
             if let Some(output) = spec.outputs.keys().find(|output| !names_a_folder(output)) {
-                let (kind, key) = (spec.kind.clone(), output.clone());
+                let (of, key) = (format!("kind `{}`", spec.kind), output.clone());
                 let reason = format!("an output names a folder: no `/`, and at most {LONGEST_OUTPUT} bytes");
-                return Err(Error { kind, key, reason });
+                return Err(Error { of, key, reason });
             }
             kinds.insert(spec.kind.clone(), KindInfo { spec, keys });
         }
-        Ok(Self(kinds))
+        let imports =
+            parse::imports(&list.imports).map_err(|(key, reason)| Error { of: "inputs".to_owned(), key, reason })?;
+        Ok(Self { kinds, imports })
     }
 
     /// Returns a kind.
     pub fn get(&self, name: &str) -> Option<&KindInfo> {
-        self.0.get(name)
+        self.kinds.get(name)
+    }
+
+    /// Returns the import keys: how an input is read, beside its type.
+    pub fn imports(&self) -> &BTreeMap<String, ImportKey> {
+        &self.imports
     }
 
     /// Returns what [`diff`](crate::dirty::diff) needs to know of an action's kind; nothing of one that is unknown.
@@ -132,11 +155,11 @@ impl Kinds {
 
     /// Returns all kinds, by name.
     pub fn iter(&self) -> impl Iterator<Item = &KindInfo> {
-        self.0.values()
+        self.kinds.values()
     }
 
     /// Returns the names of all kinds.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.kinds.keys().map(String::as_str)
     }
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::key::{DefaultBy, KeySpec, KeyType, Role, When};
+use super::ImportKey;
+use super::key::{DefaultBy, KeySpec, KeyType, Length, Role, When};
 
 /// A key, and why the engine cannot use it.
 pub(super) type Mistake = (String, String);
@@ -22,6 +23,26 @@ pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, Mi
         keys.insert(name.clone(), spec);
     }
     Ok(keys)
+}
+
+/// Parses the schema of import keys: each may be absent, and names the types of input that it is for.
+pub(super) fn imports(schema: &Value) -> Result<BTreeMap<String, ImportKey>, Mistake> {
+    let mut imports = BTreeMap::new();
+    for (name, spec) in properties(schema)? {
+        let types = strings(&schema["properties"][&name]["x-inputs"]).map(str::parse);
+        let inputs = types.collect::<Result<Vec<_>, ()>>().unwrap_or_default();
+        let reason = match spec.role {
+            _ if inputs.is_empty() => "`x-inputs` names no types of input that it is for",
+            _ if spec.default.is_none() => "an import key has a default, or may be null",
+            Role::Result | Role::Neutral => {
+                imports.insert(name, ImportKey { spec, inputs });
+                continue;
+            }
+            Role::Extent | Role::Rows => "the `x-role` of an import key is `result` or `neutral`",
+        };
+        return Err((name, reason.to_owned()));
+    }
+    Ok(imports)
 }
 
 fn key(property: &Value, is_in_list: bool) -> Result<KeySpec, String> {
@@ -140,8 +161,9 @@ fn parse(schema: &Value) -> Result<KeyType, String> {
         Some("number") => Ok(KeyType::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() }),
         Some("string") => Ok(KeyType::Text),
         Some("array") => {
-            let length = schema["minItems"].as_u64().filter(|min| schema["maxItems"].as_u64() == Some(*min));
-            Ok(KeyType::List(Box::new(parse(&schema["items"])?), length.map(|length| length as usize)))
+            let bound = |name: &str| schema[name].as_u64().map(|bound| bound as usize);
+            let length = Length { least: bound("minItems").unwrap_or(0), most: bound("maxItems") };
+            Ok(KeyType::List(Box::new(parse(&schema["items"])?), length))
         }
         Some("object") if schema["additionalProperties"].is_object() && schema.get("properties").is_none() => {
             Ok(KeyType::MapOf(Box::new(parse(&schema["additionalProperties"])?)))
@@ -211,6 +233,7 @@ mod tests {
                 json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }),
                 "a list of 2: a number",
             ),
+            (json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }), "a list of at least 1: text"),
             (
                 json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }),
                 "a table of prompts",
@@ -254,6 +277,23 @@ mod tests {
         assert_eq!(default(json!({ "type": ["integer", "null"] })), Some(Value::Null));
         assert_eq!(default(json!({ "type": ["integer", "null"], "default": 3 })), Some(json!(3)));
         assert_eq!(default(json!({ "type": "integer", "x-required": true, "default": 3 })), None);
+    }
+
+    #[test]
+    fn an_import_key_says_which_inputs_it_is_for() {
+        let parsed = |key: Value| imports(&json!({ "properties": { "limit": key } }));
+        let good = json!({ "type": ["integer", "null"], "x-inputs": ["prompts", "samples"], "x-role": "neutral" });
+        let found = parsed(good).unwrap().remove("limit").unwrap();
+        assert_eq!((found.inputs.len(), found.spec.role, found.spec.default), (2, Role::Neutral, Some(Value::Null)));
+        for (bad, expected) in [
+            (json!({ "type": ["integer", "null"] }), "`x-inputs` names no types"),
+            (json!({ "type": ["integer", "null"], "x-inputs": ["prompt"] }), "`x-inputs` names no types"),
+            (json!({ "type": "integer", "x-required": true, "x-inputs": ["prompts"] }), "an import key has a default"),
+            (json!({ "type": ["integer", "null"], "x-inputs": ["prompts"], "x-role": "rows" }), "the `x-role`"),
+        ] {
+            let (key, reason) = parsed(bad.clone()).unwrap_err();
+            assert!(key == "limit" && reason.starts_with(expected), "{bad}: {reason}");
+        }
     }
 
     /// Returns what is told of keys that stand side by side.

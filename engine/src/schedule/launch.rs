@@ -15,10 +15,21 @@ use crate::workflow::{Reference, StageDecl, Target, Workflow};
 /// Time between checkpoints where the workflow does not say.
 const CHECKPOINT_SECONDS: f64 = 600.0;
 
-/// Returns the import keys of what a reference points at.
+/// Returns the import keys of what a reference points at that are part of an action.
 pub(crate) fn import(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
     match &reference.target {
         Target::Input(name) => workflow.inputs[name].import.clone(),
+        Target::Output { .. } => Map::new(),
+    }
+}
+
+/// Returns the import keys of what a reference points at, as the worker gets them.
+fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
+    match &reference.target {
+        Target::Input(name) => {
+            let input = &workflow.inputs[name];
+            input.import.clone().into_iter().chain(input.neutral.clone()).collect()
+        }
         Target::Output { .. } => Map::new(),
     }
 }
@@ -43,7 +54,7 @@ pub(crate) fn inputs(
             artifact: reference.artifact,
             digest: digest.to_string(),
             path,
-            import: import(workflow, reference),
+            import: all_imports(workflow, reference),
         };
         (reference.pointer.clone(), artifact, source)
     });

@@ -323,21 +323,22 @@ pub struct Kind {
 
 /// Describes a stage kind from its types.
 fn spec<S: Stage>() -> KindSpec {
-    // Subschemas are inlined: a reader, ours or an editor's, needs no resolver.
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let inputs = settings.clone().into_generator().into_root_schema_for::<S::Inputs>();
-    let params = settings.into_generator().into_root_schema_for::<S::Params>();
-    let json = |schema| serde_json::to_value(schema).expect("a schema is JSON");
     KindSpec {
         kind: S::KIND.to_owned(),
         version: S::VERSION,
         history: S::HISTORY.iter().map(|change| (*change).to_owned()).collect(),
         uses_tensors: S::USES_TENSORS,
         doc: S::DOC.to_owned(),
-        inputs: json(inputs),
-        params: json(params),
+        inputs: schema::<S::Inputs>(),
+        params: schema::<S::Params>(),
         outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
     }
+}
+
+/// Describes a type. Subschemas are inlined: a reader, ours or an editor's, needs no resolver.
+fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Makes the table row of a stage kind.

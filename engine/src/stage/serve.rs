@@ -1,4 +1,4 @@
-//! The worker's end: `serve(KINDS)` is a worker's whole `main`.
+//! The worker's end: `Worker::new(KINDS).serve()` is a worker's whole `main`.
 //!
 //! `kinds` prints what the worker can do, `check` says what is wrong with the keys of stages; `run` reads one request from
 //! stdin, runs it, and answers on stdout. First of all stdout is moved away ([`claim_stdout`]): what a library prints there
@@ -12,7 +12,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Context, Kind, Outcome, StageError};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use super::{Context, Kind, Outcome, StageError, schema};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
 use crate::worker::engine::{die_with_engine, leave_signals_to_engine};
@@ -21,31 +24,59 @@ use crate::worker::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRe
 /// Signs of life within the time that the engine waits for one.
 const BEATS: f64 = 6.0;
 
-/// Serves `kinds` as the process's arguments ask, and returns the exit code.
-pub fn serve(kinds: &[Kind]) -> ExitCode {
-    serve_on(kinds, || None)
+/// A worker: what it can run, and what the engine has to know of it.
+pub struct Worker {
+    kinds: &'static [Kind],
+    imports: fn() -> Value,
+    processor: fn() -> Option<String>,
 }
 
-/// Does the same, and tells the engine what `processor` says: the instruction sets, and what chooses among them, where
-/// another processor may give other bits. It is asked once, before a stage runs.
-pub fn serve_on(kinds: &[Kind], processor: fn() -> Option<String>) -> ExitCode {
-    let stdout = match claim_stdout() {
-        Ok(stdout) => stdout,
-        Err(error) => {
-            complain(&format!("there is no stdout: {error}"));
-            return ExitCode::from(2);
+impl Worker {
+    /// Makes a worker of `kinds`, whose inputs have no import keys.
+    pub const fn new(kinds: &'static [Kind]) -> Self {
+        Self { kinds, imports: || json!({}), processor: || None }
+    }
+
+    /// Takes the keys of `I` as those by which inputs say how they are read.
+    #[must_use]
+    pub const fn with_imports<I: JsonSchema>(mut self) -> Self {
+        self.imports = schema::<I>;
+        self
+    }
+
+    /// Tells the engine what `processor` returns: the instruction sets, and what chooses among them, where another
+    /// processor may give other bits. It is called once, before a stage runs.
+    #[must_use]
+    pub const fn with_processor(mut self, processor: fn() -> Option<String>) -> Self {
+        self.processor = processor;
+        self
+    }
+
+    /// Does what the process's arguments ask for, and returns the exit code.
+    pub fn serve(&self) -> ExitCode {
+        let stdout = match claim_stdout() {
+            Ok(stdout) => stdout,
+            Err(error) => {
+                complain(&format!("there is no stdout: {error}"));
+                return ExitCode::from(2);
+            }
+        };
+        match std::env::args().nth(1).as_deref() {
+            Some("kinds") => answer(&self.list(), stdout),
+            Some("check") => check_all(self.kinds, stdout),
+            Some("run") => run_one(self.kinds, stdout, self.processor),
+            _ => {
+                complain(
+                    "usage: r1flow-worker kinds | check | run    (for the engine: the last two read requests from stdin)",
+                );
+                ExitCode::from(2)
+            }
         }
-    };
-    match std::env::args().nth(1).as_deref() {
-        Some("kinds") => print_kinds(kinds, stdout),
-        Some("check") => check_all(kinds, stdout),
-        Some("run") => run_one(kinds, stdout, processor),
-        _ => {
-            complain(
-                "usage: r1flow-worker kinds | check | run    (for the engine: the last two read requests from stdin)",
-            );
-            ExitCode::from(2)
-        }
+    }
+
+    fn list(&self) -> KindList {
+        let kinds = self.kinds.iter().map(|kind| (kind.spec)()).collect();
+        KindList { protocol: PROTOCOL, kinds, imports: (self.imports)() }
     }
 }
 
@@ -68,11 +99,6 @@ fn claim_stdout() -> std::io::Result<File> {
 
 fn complain(message: &str) {
     let _ = writeln!(std::io::stderr(), "{message}");
-}
-
-fn print_kinds(kinds: &[Kind], stdout: File) -> ExitCode {
-    let list = KindList { protocol: PROTOCOL, kinds: kinds.iter().map(|kind| (kind.spec)()).collect() };
-    answer(&list, stdout)
 }
 
 /// Prints what is asked for as one line.

@@ -3,39 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::Map;
 
-use super::check::plain;
+use super::check;
 use super::hub::{HubId, HubInput, PREFIX};
 use super::tree::{Entry, Node, Value};
 use super::{InputDecl, InputSource};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Sources, suggest};
-use crate::limits;
-
-const ROWS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples, ArtifactType::Preferences];
-const MODELS: &[ArtifactType] = &[ArtifactType::Model, ArtifactType::RewardModel];
-const ANSWERS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples];
-const QUESTIONS: &[ArtifactType] = &[ArtifactType::Prompts];
-/// How rows are read, with the types that have a use for it; these keys reach the stage that reads the input, and its
-/// fingerprint, except for those that only refuse an input (`action.rs`).
-const IMPORT_KEYS: [(&str, &[ArtifactType]); 10] = [
-    ("fields", ROWS),
-    ("split", ROWS),
-    ("limit", ROWS),
-    ("skip", ROWS),
-    ("row-mib", ROWS),
-    ("total-mib", ROWS),
-    ("allow-non-finite", MODELS),
-    ("answer-after", ANSWERS),
-    ("verify", QUESTIONS),
-    ("language", QUESTIONS),
-];
-const VERIFY: [&str; 4] = ["number", "choice", "exact", "none"];
+use crate::kind::{ImportKey, Kinds, Role};
 
 /// Checks the table of inputs.
 pub(super) fn inputs(
     node: Option<Node>,
+    kinds: &Kinds,
     sources: &Sources,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, InputDecl> {
@@ -46,14 +27,19 @@ pub(super) fn inputs(
     };
     let mut found = BTreeMap::new();
     for entry in table.0 {
-        if let Some(input) = input(&entry, sources, diagnostics) {
+        if let Some(input) = input(&entry, kinds.imports(), sources, diagnostics) {
             found.insert(entry.key, input);
         }
     }
     found
 }
 
-fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Option<InputDecl> {
+fn input(
+    entry: &Entry,
+    imports: &BTreeMap<String, ImportKey>,
+    sources: &Sources,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<InputDecl> {
     let example = "for example `{ prompts = \"data/math.jsonl\" }`";
     let Some(table) = entry.node.table() else {
         let message = format!("input `{}` is not a table", entry.key);
@@ -62,7 +48,7 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
     };
     let mut decl: Option<InputDecl> = None;
     let mut pin = None;
-    let mut import = Map::new();
+    let (mut import, mut neutral) = (Map::new(), Map::new());
     let before = diagnostics.len();
     for key in &table.0 {
         if let Ok(artifact) = key.key.parse::<ArtifactType>() {
@@ -74,13 +60,13 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
             }
         } else if key.key == "digest" {
             pin = digest(key, diagnostics);
-        } else if IMPORT_KEYS.iter().any(|(name, _)| *name == key.key) {
-            check_import(key, diagnostics);
+        } else if let Some(ImportKey { spec, .. }) = imports.get(&key.key) {
             // Written or not, the default is one thing.
-            let value = Some(plain(&key.node)).filter(|value| !is_default(&key.key, value));
-            import.extend(value.map(|value| (key.key.clone(), value)));
+            let value = check::import(key, spec, diagnostics).filter(|value| spec.default.as_ref() != Some(value));
+            let keys = if spec.role == Role::Neutral { &mut neutral } else { &mut import };
+            keys.extend(value.map(|value| (key.key.clone(), value)));
         } else {
-            let known = ArtifactType::ALL.map(ArtifactType::name).into_iter().chain(IMPORT_KEYS.map(|(name, _)| name));
+            let known = ArtifactType::ALL.map(ArtifactType::name).into_iter().chain(imports.keys().map(String::as_str));
             let help = suggest(&key.key, known.chain(["digest"]));
             let message = format!("unknown key `{}` in input `{}`", key.key, entry.key);
             diagnostics.push(Diagnostic::new(&key.key_place, message, "not a key of inputs").with_optional_help(help));
@@ -91,16 +77,21 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
         diagnostics.push(Diagnostic::new(&entry.node.place, message, "which artifact is it?").with_help(example));
     }
     let decl = decl?;
-    table.0.iter().for_each(|key| check_use(key, decl.artifact, diagnostics));
-    Some(InputDecl { pin, import, ..decl })
+    table.0.iter().for_each(|key| check_use(key, imports, decl.artifact, diagnostics));
+    Some(InputDecl { pin, import, neutral, ..decl })
 }
 
 /// A key without effect is a mistake: its author expects one.
-fn check_use(key: &Entry, artifact: ArtifactType, diagnostics: &mut Vec<Diagnostic>) {
-    let Some((name, types)) = IMPORT_KEYS.iter().find(|(name, _)| *name == key.key) else { return };
-    if !types.contains(&artifact) {
-        let message = format!("`{name}` has no use for an input of type {artifact}");
-        let types = types.iter().map(|artifact| artifact.name()).collect::<Vec<_>>().join(", ");
+fn check_use(
+    key: &Entry,
+    imports: &BTreeMap<String, ImportKey>,
+    artifact: ArtifactType,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Some(ImportKey { inputs, .. }) = imports.get(&key.key) else { return };
+    if !inputs.contains(&artifact) {
+        let message = format!("`{}` has no use for an input of type {artifact}", key.key);
+        let types = inputs.iter().map(|artifact| artifact.name()).collect::<Vec<_>>().join(", ");
         let help = format!("it is for {types}");
         diagnostics.push(Diagnostic::new(&key.key_place, message, "would be ignored").with_help(help));
     }
@@ -117,7 +108,7 @@ fn source_of(
         diagnostics.push(Diagnostic::new(&key.node.place, message, key.node.value.sort()));
         return None;
     };
-    let decl = |source| InputDecl { artifact, source, pin: None, import: Map::new() };
+    let decl = |source| InputDecl { artifact, source, pin: None, import: Map::new(), neutral: Map::new() };
     if let Some(id) = text.strip_prefix(PREFIX) {
         return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
     }
@@ -153,41 +144,4 @@ fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     let message = "`digest` is `b3:` and 64 hex digits";
     diagnostics.push(Diagnostic::new(&key.node.place, message, "not a digest").with_help("`b3sum FILE` prints them"));
     None
-}
-
-/// Returns whether an import key says what its absence says.
-fn is_default(key: &str, value: &Json) -> bool {
-    match key {
-        "skip" => *value == json!(0),
-        "fields" => *value == json!({}),
-        "allow-non-finite" => *value == json!(false),
-        _ => false,
-    }
-}
-
-fn check_import(key: &Entry, diagnostics: &mut Vec<Diagnostic>) {
-    let is_text = |node: &Node| node.text().is_some();
-    let is_texts =
-        |node: &Node| matches!(&node.value, Value::List(items) if !items.is_empty() && items.iter().all(is_text));
-    let (fits, expected) = match key.key.as_str() {
-        "allow-non-finite" => (matches!(key.node.value, Value::Bool(_)), "true or false"),
-        "row-mib" | "total-mib" => {
-            (matches!(key.node.value, Value::Integer(1..=limits::MIB)), "a whole number of MiB, from 1 to 16777216")
-        }
-        "limit" | "skip" => (matches!(key.node.value, Value::Integer(0..)), "a whole number, 0 or more"),
-        "verify" => {
-            (key.node.text().is_some_and(|text| VERIFY.contains(&text)), "one of `number`, `choice`, `exact`, `none`")
-        }
-        "fields" => (
-            key.node
-                .table()
-                .is_some_and(|table| table.0.iter().all(|entry| is_text(&entry.node) || is_texts(&entry.node))),
-            "a table of our fields to yours, for example `{ prompt = \"question\" }`",
-        ),
-        _ => (is_text(&key.node), "text"),
-    };
-    if !fits {
-        let message = format!("`{}` is {expected}", key.key);
-        diagnostics.push(Diagnostic::new(&key.node.place, message, key.node.value.sort()));
-    }
 }

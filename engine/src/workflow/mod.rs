@@ -67,8 +67,10 @@ pub struct InputDecl {
     pub source: InputSource,
     /// A pinned digest, `b3:…`.
     pub pin: Option<String>,
-    /// How rows are read: `fields`, `answer-after`, `limit`, `skip`. Part of the fingerprint of each stage that reads it.
+    /// How rows are read, by the import keys of the worker. Part of the fingerprint of each stage that reads it.
     pub import: Map<String, Value>,
+    /// Import keys of role `neutral`: whether it is read, and not what is read. No part of a fingerprint.
+    pub neutral: Map<String, Value>,
 }
 
 /// Where an input comes from.
@@ -295,7 +297,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         .and_then(|node| node.table())
         .map(|table| table.0.iter().map(|entry| entry.key.clone()).collect())
         .unwrap_or_default();
-    let inputs = inputs::inputs(rest.inputs, &sources, &mut diagnostics);
+    let inputs = inputs::inputs(rest.inputs, kinds, &sources, &mut diagnostics);
     let run = Arc::new(check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics));
     let mut stages = Vec::with_capacity(drafts.len());
     let mut shared = HashMap::new();

@@ -184,6 +184,14 @@ fn import_keys_with_their_defaults_are_left_out() {
 }
 
 #[test]
+fn import_keys_that_only_refuse_are_no_part_of_an_action() {
+    let plain = well("every-layer.toml", &[]).inputs["math"].clone();
+    let raised = well("every-layer.toml", &["inputs.math.row-mib=32"]).inputs["math"].clone();
+    assert_eq!(raised.import, plain.import);
+    assert_eq!((raised.neutral["row-mib"].clone(), plain.neutral.len()), (32.into(), 0));
+}
+
+#[test]
 fn set_is_checked_like_a_file() {
     let check = |set: &str| rendered(&load(&folder("valid/every-layer.toml"), &[set.to_owned()], &kinds()).unwrap());
     let misspelt = "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  stesp  <- not a parameter of grpo\n  help: did you mean `steps`?\n";

@@ -1,36 +1,51 @@
-//! How the rows of a user's own dataset are read: the `import` keys of an input, parsed once.
+//! How the rows of a user's own dataset are read: the keys of an input beside its type. The worker describes them to the
+//! engine (`r1flow-worker kinds`), which checks them in a workflow and hands them on as an input's `import`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use engine::limits::MIB;
 use engine::stage::Input;
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Error, Verify};
+use super::Error;
+use crate::verifiers::Verify;
 
-/// The `import` keys of an input; all are absent for what a stage wrote.
-#[derive(Debug, Default, Deserialize)]
+/// The keys of an input. What a stage wrote has none of them. `x-inputs` names the types that a key is for.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Import {
-    /// Our field → the user's.
+pub struct Import {
+    /// Our field to yours, or to several of yours, whose texts are joined by a space.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) fields: BTreeMap<String, FieldNames>,
-    /// The gold answer is what follows the last of these marks.
-    pub(super) answer_after: Option<String>,
-    /// Which split of a folder is read; absent where it has one.
+    /// Which split of a dataset's folder, if it has several.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) split: Option<String>,
-    /// Rows left out at the beginning.
-    pub(super) skip: usize,
-    /// Most rows to read after those.
+    /// Read at most so many rows.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) limit: Option<usize>,
-    /// Most MiB of a row, and of all rows; absent for the usual.
+    /// Leave out the first rows.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) skip: usize,
+    /// Most MiB of a row, 16 unless given.
+    #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) row_mib: Option<u64>,
+    /// Most MiB of all rows, unpacked; 8192, or half of the machine's memory, unless given.
+    #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) total_mib: Option<u64>,
-    /// How answers are checked.
+    /// The gold answer is what follows the last of these marks.
+    #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
+    pub(super) answer_after: Option<String>,
+    /// How answers are checked, where the rows do not say.
+    #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) verify: Option<Verify>,
-    /// The language that a thought should keep to.
+    /// Language of the thought, `en` unless given.
+    #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) language: Option<String>,
+    /// Takes a model with weights that are infinite or no numbers.
+    #[schemars(extend("x-role" = "neutral", "x-inputs" = ["model", "reward-model"]))]
+    pub(super) allow_non_finite: bool,
 }
 
 impl Import {
@@ -40,32 +55,20 @@ impl Import {
     }
 }
 
-/// One or several fields of the user's; the texts of several are joined by a space.
-#[derive(Debug)]
-pub(super) struct FieldNames(pub(super) Vec<String>);
+/// One or several fields of the user's.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged, expecting = "the name of a field, or a list of names")]
+pub(super) enum FieldNames {
+    One(String),
+    Several(#[schemars(length(min = 1))] Vec<String>),
+}
 
-impl<'de> Deserialize<'de> for FieldNames {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = FieldNames;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a field, or a list of names")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<FieldNames, E> {
-                Ok(FieldNames(vec![name.to_owned()]))
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<FieldNames, S::Error> {
-                let mut names = Vec::new();
-                while let Some(name) = list.next_element()? {
-                    names.push(name);
-                }
-                Ok(FieldNames(names))
-            }
-        }
-        deserializer.deserialize_any(Names)
+impl FieldNames {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        };
+        names.iter().map(String::as_str)
     }
 }

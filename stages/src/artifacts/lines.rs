@@ -85,7 +85,7 @@ impl Row<'_> {
             let messages = self.messages(name)?;
             return messages.map(|messages| text_of(&messages, name, "messages")).transpose();
         };
-        let texts = mapped.0.iter().map(|field| match self.fields.get(field) {
+        let texts = mapped.iter().map(|field| match self.fields.get(field) {
             None | Some(Value::Null) => Err(self.missing(field)),
             Some(value) => text_of(value, name, field),
         });

@@ -26,9 +26,10 @@ mod tokens;
 use std::path::PathBuf;
 
 pub use dataset::Place;
+pub use import::Import;
 pub use model::Dtype;
 pub use preferences::{PreferenceRow, read_preferences, write_preferences};
-pub use prompts::{PromptRow, Verify, read_prompts, write_prompts};
+pub use prompts::{PromptRow, read_prompts, write_prompts};
 pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 

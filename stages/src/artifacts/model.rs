@@ -6,6 +6,8 @@ use lm::{Device, Kind, Model, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Import;
+
 /// The element type of weights and activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -48,9 +50,6 @@ pub(crate) fn load_model(
     Ok(model)
 }
 
-/// The key of an input by which weights that are no finite numbers pass.
-const ALLOW: &str = "allow-non-finite";
-
 /// Refuses weights that are infinite or no numbers, by name: all that is computed with them would be none either, hours
 /// later. Where the input's keys let them pass, that is what to tell.
 pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option<String>, StageError> {
@@ -58,11 +57,11 @@ pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option
     let others = if rest.is_empty() { String::new() } else { format!(", as do {} tensors more", rest.len()) };
     let name = input.name();
     let message = format!("`{name}`: `{first}` holds {count} weights that are infinite or no numbers{others}");
-    if input.artifact.import.get(ALLOW) == Some(&serde_json::Value::Bool(true)) {
+    if Import::of(input)?.allow_non_finite {
         return Ok(Some(message));
     }
     Err(StageError::new(message).with_help(format!(
-        "take a checkpoint from before it broke; if they are meant, say `{ALLOW} = true` where the input is declared"
+        "take a checkpoint from before it broke; if they are meant, say `allow-non-finite = true` where the input is declared"
     )))
 }
 
@@ -72,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::kinds::generate::Generate;
-    use crate::testing::{Attempt, input, message, reference, tiny_model, tiny_reward_model};
+    use crate::testing::{Attempt, input, loading, message, reference, tiny_model, tiny_reward_model};
 
     /// Puts what is no number into the second weight of a model's folder.
     fn spoil(dir: &std::path::Path) {
@@ -107,7 +106,7 @@ mod tests {
         tiny_reward_model(dir.path());
         spoil(dir.path());
         let judge = input::<engine::artifact::RewardModel>("inputs.r", dir.path(), json!({}));
-        let judge = crate::rewards::Judge::load(&judge, crate::rewards::Reads::Answer, Device::Cpu);
+        let judge = crate::rewards::Judge::load(&judge, crate::rewards::Reads::Answer, &loading(dir.path()));
         assert!(message(judge).contains("holds 3 weights"));
     }
 }

@@ -4,35 +4,13 @@ use std::path::Path;
 
 use engine::artifact::Prompts;
 use engine::stage::Input;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::lines::{Row, read_rows, split_gold, write_lines};
+use crate::verifiers::Verify;
 
 const FILE: &str = "prompts.jsonl";
-
-/// How an answer is checked against the gold one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verify {
-    /// As an exact number; a thought and tags are expected.
-    Number,
-    /// As the letter of an option; a thought and tags are expected.
-    Choice,
-    /// As the same text, without tags.
-    Exact,
-    /// Not at all: there is no gold answer.
-    #[default]
-    None,
-}
-
-impl Verify {
-    /// Returns whether the row asks for a thought and an answer in tags.
-    pub fn wants_thought(self) -> bool {
-        matches!(self, Self::Number | Self::Choice)
-    }
-}
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,10 +53,10 @@ fn parse(row: &Row<'_>, source: &str) -> Result<PromptRow, String> {
         (Some(verify), _) => verify,
         (None, Some(value)) => Verify::deserialize(value).map_err(|error| format!("`verify`: {error}"))?,
         // Most data with answers are sums and word problems; gold that is no number is counted and never rewarded.
-        (None, None) if answer.is_some() => Verify::Number,
-        (None, None) => Verify::None,
+        (None, None) if answer.is_some() => Verify::NUMBER,
+        (None, None) => Verify::NONE,
     };
-    if verify != Verify::None && answer.is_none() {
+    if verify.is_checked() && answer.is_none() {
         return Err(
             "no field `answer`, which `verify` needs: map yours with `fields`, or say `verify = \"none\"`".to_owned()
         );

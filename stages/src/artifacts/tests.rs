@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::input;
+use crate::verifiers::Verify;
 
 struct Folder(tempfile::TempDir);
 
@@ -35,29 +36,29 @@ fn row(prompt: &str, answer: Option<&str>, verify: Verify) -> (String, Option<St
 #[test]
 fn prompts_are_read_through_the_import_map() {
     let table = [
-        (r#"{"prompt": "1+1"}"#, json!({}), row("1+1", None, Verify::None)),
-        (r#"{"prompt": "1+1", "answer": 2}"#, json!({}), row("1+1", Some("2"), Verify::Number)),
-        (r#"{"prompt": "a?", "answer": "b", "verify": "exact"}"#, json!({}), row("a?", Some("b"), Verify::Exact)),
-        (r#"{"prompt": "a?", "answer": "B"}"#, json!({ "verify": "choice" }), row("a?", Some("B"), Verify::Choice)),
+        (r#"{"prompt": "1+1"}"#, json!({}), row("1+1", None, Verify::NONE)),
+        (r#"{"prompt": "1+1", "answer": 2}"#, json!({}), row("1+1", Some("2"), Verify::NUMBER)),
+        (r#"{"prompt": "a?", "answer": "b", "verify": "exact"}"#, json!({}), row("a?", Some("b"), Verify::EXACT)),
+        (r#"{"prompt": "a?", "answer": "B"}"#, json!({ "verify": "choice" }), row("a?", Some("B"), Verify::CHOICE)),
         (
             r#"{"question": "How many?", "answer": "4 and 5 are nine.\n#### 9"}"#,
             json!({ "fields": { "prompt": "question" }, "answer-after": "####" }),
-            row("How many?", Some("9"), Verify::Number),
+            row("How many?", Some("9"), Verify::NUMBER),
         ),
         (
             r#"{"Body": "Ann has 2.", "Question": "How many?", "Answer": 2.0}"#,
             json!({ "fields": { "prompt": ["Body", "Question"], "answer": "Answer" } }),
-            row("Ann has 2. How many?", Some("2.0"), Verify::Number),
+            row("Ann has 2. How many?", Some("2.0"), Verify::NUMBER),
         ),
         (
             r#"{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}, {"role": "user", "content": "z"}]}"#,
             json!({}),
-            row("z", None, Verify::None),
+            row("z", None, Verify::NONE),
         ),
         (
             r#"{"chat": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#,
             json!({ "fields": { "prompt": "chat" } }),
-            row("x", None, Verify::None),
+            row("x", None, Verify::NONE),
         ),
     ];
     for (text, import, expected) in table {
@@ -186,7 +187,7 @@ fn what_is_written_is_read_back() {
         id: "a-1".to_owned(),
         prompt: "1+1=?\n\"x\"".to_owned(),
         answer: Some("2".to_owned()),
-        verify: Verify::Number,
+        verify: Verify::NUMBER,
         task: Some("sums".to_owned()),
         language: Some("en".to_owned()),
         source: "a.prompts".to_owned(),

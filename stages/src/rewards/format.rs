@@ -4,10 +4,10 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 
 use super::table::{Keys, RewardKind};
 use super::{Reward, per_row};
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Format>(
     "format",
@@ -20,7 +20,7 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Format>(
 struct Format {}
 
 impl Keys for Format {
-    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(|row| {
             let asked = row.scored.prompt.verify.wants_thought();
             asked.then_some(f64::from(u8::from(row.grade.format_ok)))

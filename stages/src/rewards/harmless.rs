@@ -5,11 +5,11 @@ use engine::artifact::RewardModel;
 use engine::stage::{Input, StageError};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 
 use super::Reward;
 use super::judge::{Judge, Preference, Reads};
 use super::table::{Keys, RewardKind};
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Harmless>(
     "harmless",
@@ -32,8 +32,8 @@ fn completion() -> Reads {
 }
 
 impl Keys for Harmless {
-    fn load(self, device: Device) -> Result<Box<dyn Reward>, StageError> {
-        let judge = Judge::load(&self.model, self.reads, device)?;
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        let judge = Judge::load(&self.model, self.reads, loading)?;
         Ok(Box::new(Preference { judge, not_for: "helpful" }))
     }
 }

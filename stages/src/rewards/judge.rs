@@ -9,6 +9,7 @@ use text::Chat;
 
 use super::{Graded, Reward};
 use crate::artifacts::check_numbers;
+use crate::loading::Loading;
 
 /// Tokens that go through the model at once; logits are one number a row, so this bounds activations alone.
 const TOKENS_PER_BATCH: usize = 16_384;
@@ -43,8 +44,8 @@ pub struct Judge {
 
 impl Judge {
     /// Loads the reward model and its tokenizer.
-    pub fn load(input: &Input<RewardModel>, reads: Reads, device: Device) -> Result<Self, StageError> {
-        let options = lm::Options { device, ..lm::Options::default() };
+    pub fn load(input: &Input<RewardModel>, reads: Reads, loading: &Loading<'_>) -> Result<Self, StageError> {
+        let options = lm::Options { device: loading.device, ..lm::Options::default() };
         let model = lm::reward::RewardModel::load(input.path(), &options)?;
         if let Some(warning) = check_numbers(input, model.network())? {
             tracing::warn!("{warning}");

@@ -7,11 +7,12 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 
 use super::table::{Keys, RewardKind};
-use super::{Grade, Graded, Reward, per_row};
+use super::{Graded, Reward, per_row};
 use crate::artifacts::PromptRow;
+use crate::grading::Grade;
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Language>(
     "language",
@@ -24,7 +25,7 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Language>(
 struct Language {}
 
 impl Keys for Language {
-    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(score))
     }
 }

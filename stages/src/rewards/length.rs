@@ -4,10 +4,10 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 
 use super::table::{Keys, RewardKind};
 use super::{Reward, per_row};
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Length>(
     "length",
@@ -32,7 +32,7 @@ fn default_buffer() -> f64 {
 }
 
 impl Keys for Length {
-    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         let max = self.max_tokens as f64;
         let buffer = max * self.buffer;
         Ok(per_row(move |row| Some(soft_overlong(row.scored.num_tokens as f64, max, buffer))))

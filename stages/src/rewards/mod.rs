@@ -12,7 +12,7 @@
 //! A reward is a file with its keys and a `score`, and a row of [`REWARDS`]. The total is the weighted sum of the parts
 //! that apply (R1 v2, equations 4 and 8 to 10); a part that does not apply to a row is absent and counts 0.
 
-pub mod accuracy;
+mod accuracy;
 mod format;
 mod harmless;
 mod helpful;
@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use engine::stage::StageError;
 
 use crate::artifacts::PromptRow;
-pub use accuracy::{Grade, grade};
+use crate::grading::{Answer, Grade, Grader};
 pub use judge::{Judge, Reads, judged_ids};
 pub(crate) use language::thought_consistency;
 use table::RewardKind;
@@ -100,6 +100,7 @@ pub struct RewardBreakdown {
 
 /// Rewards that are loaded and ready to score.
 pub struct Scorer {
+    grader: Grader,
     rules: Vec<Rule>,
 }
 
@@ -115,10 +116,13 @@ struct Rule {
 impl Scorer {
     /// Scores completions that were sampled after `step` updates.
     pub fn score(&self, step: u64, rows: &[Scored<'_>]) -> Result<Vec<RewardBreakdown>, StageError> {
-        let graded: Vec<Graded<'_>> = rows
+        let answers: Vec<Answer<'_>> = rows
             .iter()
-            .map(|row| Graded { scored: *row, grade: grade(row.prompt, row.completion, row.finished) })
+            .map(|row| Answer { prompt: row.prompt, completion: row.completion, finished: row.finished })
             .collect();
+        let grades = self.grader.grade(&answers)?;
+        let graded: Vec<Graded<'_>> =
+            rows.iter().zip(grades).map(|(row, grade)| Graded { scored: *row, grade }).collect();
         let mut parts = vec![BTreeMap::new(); rows.len()];
         let mut totals = vec![0.0; rows.len()];
         for rule in self.rules.iter().filter(|rule| step >= rule.from_step) {

@@ -11,11 +11,11 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 use text::math::Verdict;
 
 use super::table::{Keys, RewardKind};
 use super::{Graded, Reward, per_row};
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Overconfidence>(
     "overconfidence",
@@ -38,7 +38,7 @@ impl Default for Overconfidence {
 }
 
 impl Keys for Overconfidence {
-    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(move |row| score(row, self.hedge_cost)))
     }
 }

@@ -5,10 +5,10 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 
 use super::table::{Keys, RewardKind};
 use super::{Graded, Reward, per_row};
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Reflection>(
     "reflection",
@@ -34,7 +34,7 @@ impl Default for Reflection {
 }
 
 impl Keys for Reflection {
-    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(move |row| score(row, self.cap)))
     }
 }

@@ -4,10 +4,10 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Device;
 
 use super::table::{Keys, RewardKind};
 use super::{Reward, per_row};
+use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind =
     RewardKind::of::<Repetition>("repetition", "-1 for a completion that repeats itself over and over, else 0.");
@@ -18,7 +18,7 @@ pub(super) const REWARD: RewardKind =
 struct Repetition {}
 
 impl Keys for Repetition {
-    fn load(self, _: Device) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(|row| {
             let repeats = text::readable::has_repetition(row.scored.completion);
             Some(if repeats { -1.0 } else { 0.0 })

@@ -12,10 +12,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-use tch::Device;
 
 use super::{REWARDS, Reward, Rule, Scorer};
+use crate::grading::Grader;
 use crate::limits;
+use crate::loading::Loading;
 
 /// A row of [`REWARDS`].
 pub(super) struct RewardKind {
@@ -23,7 +24,7 @@ pub(super) struct RewardKind {
     doc: &'static str,
     schema: fn(&mut SchemaGenerator) -> Schema,
     check: fn(&Value) -> Result<(), serde_json::Error>,
-    load: fn(&Value, Device) -> Loaded,
+    load: fn(&Value, &Loading<'_>) -> Loaded,
 }
 
 type Loaded = Result<Box<dyn Reward>, StageError>;
@@ -31,7 +32,7 @@ type Loaded = Result<Box<dyn Reward>, StageError>;
 /// The keys of a reward's own.
 pub(super) trait Keys: DeserializeOwned + JsonSchema {
     /// Makes the reward ready to score.
-    fn load(self, device: Device) -> Loaded;
+    fn load(self, loading: &Loading<'_>) -> Loaded;
 }
 
 impl RewardKind {
@@ -41,7 +42,7 @@ impl RewardKind {
             doc,
             schema: K::json_schema,
             check: |keys| K::deserialize(keys).map(|_| ()),
-            load: |keys, device| K::deserialize(keys)?.load(device),
+            load: |keys, loading| K::deserialize(keys)?.load(loading),
         }
     }
 
@@ -107,8 +108,8 @@ impl Rewards {
         Ok(())
     }
 
-    /// Loads every reward, reward models included, onto `device`.
-    pub fn load(&self, device: Device) -> Result<Scorer, StageError> {
+    /// Loads every reward, reward models included; `grader` knows the prompts that will be scored.
+    pub fn load(&self, grader: Grader, loading: &Loading<'_>) -> Result<Scorer, StageError> {
         let rules = self.0.iter().map(|entry| {
             let kind = kind(entry.name).expect("parsing found the row");
             Ok(Rule {
@@ -116,10 +117,10 @@ impl Rewards {
                 weight: entry.shared.weight,
                 on: entry.shared.on.iter().map(|set| set.name().to_owned()).collect(),
                 from_step: entry.shared.from_step,
-                reward: (kind.load)(&entry.own, device)?,
+                reward: (kind.load)(&entry.own, loading)?,
             })
         });
-        Ok(Scorer { rules: rules.collect::<Result<_, StageError>>()? })
+        Ok(Scorer { grader, rules: rules.collect::<Result<_, StageError>>()? })
     }
 }
 

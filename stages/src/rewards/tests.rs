@@ -3,17 +3,16 @@
 use engine::artifact as mark;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
-use tch::Device;
 
 use super::*;
-use crate::artifacts::Verify;
-use crate::testing::{artifact, message, reference, well};
+use crate::testing::{artifact, loading, message, reference, well};
+use crate::verifiers::Verify;
 
 fn prompt(verify: Verify, answer: &str) -> PromptRow {
     PromptRow {
         id: "0".to_owned(),
         prompt: "8-8+1+2+4=?".to_owned(),
-        answer: (verify != Verify::None).then(|| answer.to_owned()),
+        answer: (verify != Verify::NONE).then(|| answer.to_owned()),
         verify,
         task: None,
         language: Some("en".to_owned()),
@@ -27,7 +26,9 @@ fn rewards(table: Value) -> Rewards {
 
 /// Scores one completion of `prompt` by the rewards of `table`, after `step` updates.
 fn breakdown(table: &Value, step: u64, prompt: &PromptRow, completion: &str, finished: bool) -> RewardBreakdown {
-    let scorer = well(rewards(table.clone()).load(Device::Cpu));
+    let loading = loading(std::path::Path::new("."));
+    let grader = well(Grader::load([prompt], &loading));
+    let scorer = well(rewards(table.clone()).load(grader, &loading));
     let row = Scored { prompt, completion, finished, num_tokens: completion.chars().count() };
     well(scorer.score(step, &[row])).remove(0)
 }
@@ -35,7 +36,7 @@ fn breakdown(table: &Value, step: u64, prompt: &PromptRow, completion: &str, fin
 /// Checks the part of one reward for completions of a number prompt with gold answer 7.
 fn check(reward: &'static str, keys: Value, cases: &[(&str, bool, f64)]) {
     for (completion, finished, expected) in cases {
-        let got = breakdown(&json!({ reward: keys }), 0, &prompt(Verify::Number, "7"), completion, *finished);
+        let got = breakdown(&json!({ reward: keys }), 0, &prompt(Verify::NUMBER, "7"), completion, *finished);
         assert_eq!(got.parts.get(reward), Some(expected), "{reward} of {completion:?}, finished: {finished}");
     }
 }
@@ -68,14 +69,14 @@ fn accuracy_wants_the_right_answer_in_well_formed_tags() {
 fn accuracy_of_other_prompts() {
     let accuracy = json!({ "accuracy": 1.0 });
     for (verify, gold, completion, expected) in [
-        (Verify::Exact, "cba", "cba", Some(1.0)),
-        (Verify::Exact, "cba", " cba\n", Some(1.0)),
-        (Verify::Exact, "cba", "cbb", Some(0.0)),
-        (Verify::Exact, "cba", "<think></think><answer>cba</answer>", Some(0.0)),
-        (Verify::Choice, "B", "<think>x</think><answer>B</answer>", Some(1.0)),
-        (Verify::Choice, "B", "<think>x</think><answer>C</answer>", Some(0.0)),
-        (Verify::Choice, "B", "B", Some(0.0)),
-        (Verify::None, "", "anything", None),
+        (Verify::EXACT, "cba", "cba", Some(1.0)),
+        (Verify::EXACT, "cba", " cba\n", Some(1.0)),
+        (Verify::EXACT, "cba", "cbb", Some(0.0)),
+        (Verify::EXACT, "cba", "<think></think><answer>cba</answer>", Some(0.0)),
+        (Verify::CHOICE, "B", "<think>x</think><answer>B</answer>", Some(1.0)),
+        (Verify::CHOICE, "B", "<think>x</think><answer>C</answer>", Some(0.0)),
+        (Verify::CHOICE, "B", "B", Some(0.0)),
+        (Verify::NONE, "", "anything", None),
     ] {
         let got = breakdown(&accuracy, 0, &prompt(verify, gold), completion, true);
         assert_eq!(got.parts.get("accuracy").copied(), expected, "{verify:?} {completion}");
@@ -88,7 +89,7 @@ fn gold_that_does_not_parse_fails_closed_and_shows() {
         let got = breakdown(
             &json!({ "accuracy": 1.0, "overconfidence": 1.0 }),
             0,
-            &prompt(Verify::Number, "paris"),
+            &prompt(Verify::NUMBER, "paris"),
             completion,
             true,
         );
@@ -112,7 +113,7 @@ fn format_wants_one_thought_and_one_answer() {
             ("7", true, 0.0),
         ],
     );
-    let bare = breakdown(&json!({ "format": 1.0 }), 0, &prompt(Verify::Exact, "cba"), "cba", true);
+    let bare = breakdown(&json!({ "format": 1.0 }), 0, &prompt(Verify::EXACT, "cba"), "cba", true);
     assert!(bare.parts.is_empty(), "a bare answer has no format");
 }
 
@@ -129,7 +130,7 @@ fn language_is_the_share_of_words_of_the_thought() {
             ("7", true, 1.0),
         ],
     );
-    let bare = breakdown(&json!({ "language": 1.0 }), 0, &prompt(Verify::Exact, "chien"), "chien", true);
+    let bare = breakdown(&json!({ "language": 1.0 }), 0, &prompt(Verify::EXACT, "chien"), "chien", true);
     assert!(bare.parts.is_empty(), "a translation may be in another language");
 }
 
@@ -190,7 +191,7 @@ fn the_total_is_the_weighted_sum_of_what_applies() {
         "repetition": { "on": [other] },
         "language": null,
     });
-    let prompt = prompt(Verify::Number, "7");
+    let prompt = prompt(Verify::NUMBER, "7");
     let early = breakdown(&table, 9, &prompt, GOOD, true);
     assert_eq!((early.total, early.parts), (0.25, BTreeMap::from([("format", 1.0)])));
     let late = breakdown(&table, 10, &prompt, GOOD, true);

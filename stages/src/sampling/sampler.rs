@@ -3,7 +3,7 @@
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
 use lm::generate::{Request, Sampling, generate};
-use lm::{Kind, Model};
+use lm::{Device, Kind, Model};
 use text::Chat;
 
 use super::questions::Question;
@@ -52,6 +52,11 @@ impl Sampler {
         let chat = Chat::load(input.path())?;
         let opening = chat.opening();
         Ok(Self { model, chat, opening, batch_size })
+    }
+
+    /// Returns the device of the model.
+    pub(crate) fn device(&self) -> Device {
+        self.model.device()
     }
 
     /// Returns settings that know what ends a completion.

@@ -39,6 +39,12 @@ pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Che
     Checked { config, references: checker.references }
 }
 
+/// Checks the value of an import key, which holds no references.
+pub(super) fn import(entry: &Entry, spec: &KeySpec, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
+    let mut checker = Checker { kind: "inputs", pointer: String::new(), references: Vec::new(), diagnostics };
+    checker.value(&entry.node, &spec.ty, &entry.key)
+}
+
 /// What a table belongs to.
 #[derive(Clone, Copy)]
 enum Owner<'a> {
@@ -135,7 +141,7 @@ impl Checker<'_> {
                 Some(json!(text))
             }
             (KeyType::List(of, length), Value::List(items)) => {
-                if length.is_some_and(|length| length != items.len()) {
+                if !length.fits(items.len()) {
                     return self.mismatch(node, ty, key);
                 }
                 let items = items.iter().enumerate();

@@ -12,11 +12,12 @@ use text::Chat;
 
 use super::Distill;
 use crate::artifacts::TokenRow;
-use crate::artifacts::{PromptRow, SampleRow, Verify, write_prompts, write_samples};
+use crate::artifacts::{PromptRow, SampleRow, write_prompts, write_samples};
 use crate::kinds::sft::Sft;
 use crate::kinds::teacher_logits::TeacherLogits;
 use crate::testing::{Attempt, NOISES, message, reference, shake, tiny_model, well};
 use crate::training::rows::pack;
+use crate::verifiers::Verify;
 
 /// Losses of five seeded steps on the CPU by each method; see `sft`'s tests for when they may change.
 const GOLDEN_LOGITS: [f64; 5] = [4.525_677, 4.418_244, 3.523_248, 3.116_750, 2.745_570];
@@ -133,7 +134,7 @@ fn prompt(n: usize) -> PromptRow {
         id: n.to_string(),
         prompt: format!("{n}+1=?"),
         answer: None,
-        verify: Verify::None,
+        verify: Verify::NONE,
         task: None,
         language: None,
         source: String::new(),

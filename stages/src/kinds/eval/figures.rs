@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::marks::{Mark, Marks};
-use crate::artifacts::{Column, PromptRow, Verify};
+use crate::artifacts::{Column, PromptRow};
 
 /// A prompt with what is found about its completions.
 pub(super) type Measured<'a> = (&'a PromptRow, &'a Marks);
@@ -66,7 +66,7 @@ impl Figures {
 
 /// Computes the figures of a suite.
 pub(super) fn figures(rows: &[Measured<'_>]) -> Figures {
-    let checkable: Vec<Measured<'_>> = rows.iter().copied().filter(|row| row.0.verify != Verify::None).collect();
+    let checkable: Vec<Measured<'_>> = rows.iter().copied().filter(|row| row.0.verify.is_checked()).collect();
     let asking: Vec<Measured<'_>> = rows.iter().copied().filter(|row| row.0.verify.wants_thought()).collect();
     let per_prompt: Vec<f64> =
         checkable.iter().filter_map(|(_, marks)| mean(marks.sampled.iter().map(|mark| claim(mark.correct)))).collect();

@@ -1,12 +1,13 @@
 //! What is found about one completion.
 
-use engine::stage::{Context, StageError};
+use engine::stage::StageError;
 use text::math::Verdict;
 
 use super::Inputs;
-use crate::artifacts::{PromptRow, Verify};
-use crate::device::set_up;
-use crate::rewards::{Judge, Reads, grade, thought_consistency};
+use crate::artifacts::PromptRow;
+use crate::grading::{Answer, Grade, Grader};
+use crate::loading::Loading;
+use crate::rewards::{Judge, Reads, thought_consistency};
 use crate::sampling::{Drawn, Sampler};
 
 /// What is found about the completions of one prompt.
@@ -44,8 +45,9 @@ pub(super) struct Mark {
     pub(super) harmless: Option<f64>,
 }
 
-/// The reward models, where there are any.
+/// What judges completions: the verifiers, and the reward models where there are any.
 pub(super) struct Judges {
+    grader: Grader,
     helpful: Option<Judge>,
     harmless: Option<Judge>,
 }
@@ -54,11 +56,16 @@ pub(super) struct Judges {
 type Row<'a> = (&'a PromptRow, &'a Drawn);
 
 impl Judges {
-    pub(super) fn load(ctx: &Context, inputs: &Inputs) -> Result<Self, StageError> {
-        let device = set_up(ctx)?;
+    pub(super) fn load<'a>(
+        inputs: &Inputs,
+        prompts: impl IntoIterator<Item = &'a PromptRow>,
+        loading: &Loading<'_>,
+    ) -> Result<Self, StageError> {
         // As R1's rewards: helpfulness is about the answer, harm may lie anywhere.
-        let load = |input: &Option<_>, reads| input.as_ref().map(|input| Judge::load(input, reads, device)).transpose();
+        let load =
+            |input: &Option<_>, reads| input.as_ref().map(|input| Judge::load(input, reads, loading)).transpose();
         Ok(Self {
+            grader: Grader::load(prompts, loading)?,
             helpful: load(&inputs.helpful, Reads::Answer)?,
             harmless: load(&inputs.harmless, Reads::Completion)?,
         })
@@ -66,7 +73,11 @@ impl Judges {
 
     /// Marks each row.
     pub(super) fn marks(&self, sampler: &Sampler, rows: &[Row<'_>]) -> Result<Vec<Mark>, StageError> {
-        let mut marks = rows.iter().map(|row| mark(sampler, row)).collect::<Result<Vec<_>, _>>()?;
+        let answers =
+            rows.iter().map(|(prompt, drawn)| Answer { prompt, completion: &drawn.text, finished: drawn.finished });
+        let grades = self.grader.grade(&answers.collect::<Vec<_>>())?;
+        let marks = rows.iter().zip(&grades).map(|(row, grade)| mark(sampler, row, grade));
+        let mut marks = marks.collect::<Result<Vec<_>, _>>()?;
         for (index, score) in judged(self.helpful.as_ref(), rows, "harmless")? {
             marks[index].helpful = Some(score);
         }
@@ -80,7 +91,7 @@ impl Judges {
 /// Returns row index and probability for the rows that `judge` is for.
 fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<(usize, f64)>, StageError> {
     let Some(judge) = judge else { return Ok(Vec::new()) };
-    let is_for = |row: &Row<'_>| row.0.verify == Verify::None && row.0.task.as_deref() != Some(not_for);
+    let is_for = |row: &Row<'_>| !row.0.verify.is_checked() && row.0.task.as_deref() != Some(not_for);
     let indices: Vec<usize> = (0..rows.len()).filter(|index| is_for(&rows[*index])).collect();
     let texts: Vec<_> =
         indices.iter().map(|index| (rows[*index].0.prompt.as_str(), rows[*index].1.text.as_str())).collect();
@@ -88,8 +99,7 @@ fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<
     Ok(indices.into_iter().zip(probabilities.into_iter().map(rounded)).collect())
 }
 
-fn mark(sampler: &Sampler, (prompt, drawn): &Row<'_>) -> Result<Mark, StageError> {
-    let grade = grade(prompt, &drawn.text, drawn.finished);
+fn mark(sampler: &Sampler, (prompt, drawn): &Row<'_>, grade: &Grade) -> Result<Mark, StageError> {
     let thinking_tokens = match &grade.reasoning {
         Some(reasoning) if grade.format_ok => sampler.chat.tokenizer.encode(reasoning)?.len(),
         _ => 0,
@@ -104,13 +114,10 @@ fn mark(sampler: &Sampler, (prompt, drawn): &Row<'_>) -> Result<Mark, StageError
         gold_unparsed: grade.gold_unparsed(),
         tokens: drawn.num_tokens,
         thinking_tokens,
-        language: thought_consistency(prompt, &grade, &drawn.text).map(rounded),
+        language: thought_consistency(prompt, grade, &drawn.text).map(rounded),
         helpful: None,
         harmless: None,
-        vote: match prompt.verify {
-            Verify::Number => text::math::extract(&grade.answer).unwrap_or_else(|| grade.answer.clone()),
-            _ => grade.answer.clone(),
-        },
+        vote: prompt.verify.vote(&grade.answer),
     })
 }
 

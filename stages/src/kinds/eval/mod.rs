@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::limits;
+use crate::loading::Loading;
 use crate::sampling::{KeptRows, Question, Sampler, questions};
 use marks::{Judges, Mark, Marks};
 
@@ -115,7 +116,8 @@ impl Stage for Eval {
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let asked = suites(&inputs, &params)?;
         let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
-        let judges = Judges::load(ctx, &inputs)?;
+        let loading = Loading::of(ctx, sampler.device(), params.seed);
+        let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
         let chunk = (4 * params.batch_size).div_ceil(params.completions);

@@ -6,14 +6,15 @@ use tempfile::TempDir;
 
 use super::figures::{figures, row};
 use super::*;
-use crate::artifacts::{PromptRow, Verify, write_prompts};
+use crate::artifacts::{PromptRow, write_prompts};
 use crate::testing::{Attempt, message, reference, tiny_model, tiny_reward_model, well};
+use crate::verifiers::Verify;
 
 fn prompt(index: usize, verify: Verify, task: Option<&str>) -> PromptRow {
     PromptRow {
         id: index.to_string(),
         prompt: format!("{index}+1=?"),
-        answer: (verify != Verify::None).then(|| (index + 1).to_string()),
+        answer: (verify != Verify::NONE).then(|| (index + 1).to_string()),
         verify,
         task: task.map(str::to_owned),
         language: None,
@@ -29,10 +30,10 @@ impl Place {
         tiny_model(&place.path().join("model"));
         tiny_reward_model(&place.path().join("reward-model"));
         let write = |name: &str, rows: Vec<PromptRow>| write_prompts(&place.path().join(name), &rows).unwrap();
-        write("sums", (0..10).map(|index| prompt(index, Verify::Number, None)).collect());
-        write("general", (0..5).map(|index| prompt(index, Verify::Exact, None)).collect());
+        write("sums", (0..10).map(|index| prompt(index, Verify::NUMBER, None)).collect());
+        write("general", (0..5).map(|index| prompt(index, Verify::EXACT, None)).collect());
         let task = |index: usize| Some(if index.is_multiple_of(2) { "helpful" } else { "harmless" });
-        write("chat", (0..6).map(|index| prompt(index, Verify::None, task(index))).collect());
+        write("chat", (0..6).map(|index| prompt(index, Verify::NONE, task(index))).collect());
         Self(place)
     }
 
@@ -134,7 +135,7 @@ fn figures_are_what_they_are_called() {
     let first =
         Marks { sampled: vec![mark("1", true), mark("1", true), cut, sure.clone()], greedy: Some(mark("1", true)) };
     let second = Marks { sampled: vec![sure.clone(), sure, hedged, mark("2", true)], greedy: Some(mark("3", false)) };
-    let prompts = [prompt(0, Verify::Number, None), prompt(1, Verify::Number, None)];
+    let prompts = [prompt(0, Verify::NUMBER, None), prompt(1, Verify::NUMBER, None)];
     let sums = figures(&[(&prompts[0], &first), (&prompts[1], &second)]);
     let map = sums.to_map();
     for (figure, expected) in [
@@ -162,7 +163,7 @@ fn figures_are_what_they_are_called() {
             .to_vec(),
         greedy: None,
     };
-    let asked = prompt(0, Verify::None, None);
+    let asked = prompt(0, Verify::NONE, None);
     let chat = figures(&[(&asked, &chat)]);
     let columns = row(&BTreeMap::from([("chat".to_owned(), chat), ("sums".to_owned(), sums)]));
     let columns: Vec<_> = columns.iter().map(|column| (column.column.as_str(), column.value)).collect();

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Params;
-use crate::artifacts::Verify;
-use crate::rewards::{Grade, thought_consistency};
+use crate::grading::Grade;
+use crate::rewards::thought_consistency;
 use crate::sampling::{Drawn, Question};
 
 /// Least share of words in the prompt's language: names and symbols are no mixture.
@@ -54,7 +54,7 @@ impl Keep {
     ) -> bool {
         match self {
             Self::Correct => grade.correct,
-            Self::Format if question.row.verify == Verify::Exact => grade.reasoning.is_none(),
+            Self::Format if question.row.verify.is_bare() => grade.reasoning.is_none(),
             Self::Format => grade.format_ok,
             Self::OneLanguage => {
                 thought_consistency(&question.row, grade, &drawn.text).is_none_or(|share| share >= ONE_LANGUAGE)

@@ -19,7 +19,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::artifacts::{Dtype, read_samples, write_samples};
+use crate::grading::{Answer, Grade, Grader};
 use crate::limits;
+use crate::loading::Loading;
 use crate::sampling::{Drawn, KeptRows, Question, Sampler, questions, shuffle};
 use exemplars::Exemplars;
 pub use keep::Keep;
@@ -125,6 +127,8 @@ impl Stage for Generate {
             None => None,
         };
         let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
+        let loading = Loading::of(ctx, sampler.device(), params.seed);
+        let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
         // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.
@@ -132,8 +136,9 @@ impl Stage for Generate {
         while progress.rows < asked.len() && !progress.is_full(&params) {
             let end = (progress.rows + chunk).min(asked.len());
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
-            let drawn = sample_chunk(&sampler, &asked[progress.rows..end], exemplars.as_ref(), &mut rows, &params)?;
-            for (question, completions) in asked[progress.rows..end].iter().zip(&drawn) {
+            let chunk = &asked[progress.rows..end];
+            let drawn = sample_chunk(&sampler, chunk, exemplars.as_ref(), &mut rows, &params)?;
+            for (question, completions) in chunk.iter().zip(&graded(&grader, chunk, drawn)?) {
                 progress.take(question, completions, &params);
             }
             progress.rows = end;
@@ -181,6 +186,15 @@ fn sample_chunk(
     }
     let mut drawn = rows.complete(&requests, &sampling, |missing| sampler.sample(missing, &sampling))?.into_iter();
     Ok(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect())
+}
+
+/// Grades the completions of each question.
+fn graded(grader: &Grader, asked: &[Question], drawn: Vec<Vec<Drawn>>) -> Result<Vec<Vec<(Drawn, Grade)>>, StageError> {
+    let rows = asked.iter().zip(&drawn).flat_map(|(question, drawn)| drawn.iter().map(|drawn| (&question.row, drawn)));
+    let answers: Vec<Answer<'_>> =
+        rows.map(|(prompt, drawn)| Answer { prompt, completion: &drawn.text, finished: drawn.finished }).collect();
+    let mut grades = grader.grade(&answers)?.into_iter();
+    Ok(drawn.into_iter().map(|drawn| drawn.into_iter().zip(grades.by_ref()).collect()).collect())
 }
 
 #[cfg(test)]

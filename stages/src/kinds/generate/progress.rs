@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Params;
-use crate::artifacts::{SampleGrade, SampleRow, Verify};
-use crate::rewards::{grade, thought_consistency};
+use crate::artifacts::{SampleGrade, SampleRow};
+use crate::grading::Grade;
+use crate::rewards::thought_consistency;
 use crate::sampling::{Drawn, Question};
 
 /// Rows done and what came of them.
@@ -59,19 +60,19 @@ impl Progress {
 
     /// Puts the completions of one prompt through the filters. What comes after the last sample of `limit` is not even
     /// counted, so that counts do not depend on how much was sampled at once.
-    pub(super) fn take(&mut self, question: &Question, completions: &[Drawn], params: &Params) {
+    pub(super) fn take(&mut self, question: &Question, completions: &[(Drawn, Grade)], params: &Params) {
         if self.is_full(params) {
             return;
         }
         self.counts.prompts += 1;
         self.counts.too_long += usize::from(completions.is_empty());
         let mut kept_of_prompt = 0;
-        for drawn in completions {
+        for (drawn, grade) in completions {
             if self.is_full(params) {
                 return;
             }
             self.counts.completions += 1;
-            if let Some(sample) = self.filtered(question, drawn, params, kept_of_prompt) {
+            if let Some(sample) = self.filtered(question, (drawn, grade), params, kept_of_prompt) {
                 self.seen.insert(digest(&sample.prompt, &sample.completion));
                 self.kept.push(sample);
                 kept_of_prompt += 1;
@@ -82,16 +83,15 @@ impl Progress {
     fn filtered(
         &mut self,
         question: &Question,
-        drawn: &Drawn,
+        (drawn, grade): (&Drawn, &Grade),
         params: &Params,
         kept_of_prompt: usize,
     ) -> Option<SampleRow> {
-        let grade = grade(&question.row, &drawn.text, drawn.finished);
         self.counts.gold_unparsed += usize::from(grade.gold_unparsed());
         let is_new = !self.seen.contains(&digest(&question.row.prompt, &drawn.text));
         // A completion that was cut off would teach to stop in the middle, an empty one to say nothing.
         let finished = std::iter::once(drawn.finished && !drawn.text.trim().is_empty());
-        let chosen = params.keep.iter().map(|keep| keep.passes(question, drawn, &grade, params, is_new));
+        let chosen = params.keep.iter().map(|keep| keep.passes(question, drawn, grade, params, is_new));
         let room = params.per_prompt_limit.map(|most| kept_of_prompt < most);
         for (filter, passes) in self.counts.filters.iter_mut().zip(finished.chain(chosen).chain(room)) {
             filter.entered += 1;
@@ -100,14 +100,14 @@ impl Progress {
             }
             filter.passed += 1;
         }
-        let language = thought_consistency(&question.row, &grade, &drawn.text);
+        let language = thought_consistency(&question.row, grade, &drawn.text);
         Some(SampleRow {
             prompt: question.row.prompt.clone(),
             completion: drawn.text.clone(),
             answer: question.row.answer.clone(),
             source: Some(question.source.clone()),
             grade: Some(SampleGrade {
-                correct: (question.row.verify != Verify::None).then_some(grade.correct),
+                correct: question.row.verify.is_checked().then_some(grade.correct),
                 format: grade.format_ok,
                 // Rounded: more digits carry no information.
                 language: language.map(|share| (share * 1e4).round() / 1e4),

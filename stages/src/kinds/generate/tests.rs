@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::artifacts::{PromptRow, SampleRow, Verify, write_prompts};
+use crate::artifacts::{PromptRow, SampleRow, write_prompts};
 use crate::sampling::sample_seed;
-use crate::testing::{Attempt, message, reference, tiny_model, well};
+use crate::testing::{Attempt, graded, message, reference, tiny_model, well};
+use crate::verifiers::Verify;
 
 struct Place(TempDir);
 
@@ -21,7 +22,7 @@ impl Place {
                 id: index.to_string(),
                 prompt: format!("{}+1=?", index % 20),
                 answer: Some((index % 20 + 1).to_string()),
-                verify: Verify::Number,
+                verify: Verify::NUMBER,
                 task: None,
                 language: None,
                 source: String::new(),
@@ -138,7 +139,7 @@ fn only_what_is_not_known_is_sampled() {
         id: id.to_string(),
         prompt,
         answer: None,
-        verify: Verify::None,
+        verify: Verify::NONE,
         task: None,
         language: None,
         source: String::new(),
@@ -240,25 +241,25 @@ fn each_filter_tells_good_from_bad() {
     let good = "<think>3+4=7</think><answer>7</answer>";
     let long = format!("<think>{}</think><answer>7</answer>", "so on. ".repeat(40));
     for (keep, verify, answer, completion, expected) in [
-        (Keep::Correct, Verify::Number, "7", good, true),
-        (Keep::Correct, Verify::Number, "8", good, false),
-        (Keep::Correct, Verify::None, "7", good, false),
-        (Keep::Correct, Verify::Exact, "7", "7", true),
-        (Keep::Format, Verify::Number, "7", good, true),
-        (Keep::Format, Verify::Number, "7", "7", false),
-        (Keep::Format, Verify::Exact, "7", "7", true),
-        (Keep::Format, Verify::Exact, "7", good, false),
-        (Keep::OneLanguage, Verify::Number, "7", good, true),
-        (Keep::OneLanguage, Verify::Number, "7", "<think>3+4得7</think><answer>7</answer>", false),
-        (Keep::OneLanguage, Verify::Exact, "chien", "chien", true),
-        (Keep::Readable, Verify::Number, "7", good, true),
-        (Keep::Readable, Verify::Number, "7", long.as_str(), false),
-        (Keep::ShortEnough, Verify::Number, "7", good, true),
-        (Keep::ShortEnough, Verify::Number, "7", long.as_str(), false),
+        (Keep::Correct, Verify::NUMBER, "7", good, true),
+        (Keep::Correct, Verify::NUMBER, "8", good, false),
+        (Keep::Correct, Verify::NONE, "7", good, false),
+        (Keep::Correct, Verify::EXACT, "7", "7", true),
+        (Keep::Format, Verify::NUMBER, "7", good, true),
+        (Keep::Format, Verify::NUMBER, "7", "7", false),
+        (Keep::Format, Verify::EXACT, "7", "7", true),
+        (Keep::Format, Verify::EXACT, "7", good, false),
+        (Keep::OneLanguage, Verify::NUMBER, "7", good, true),
+        (Keep::OneLanguage, Verify::NUMBER, "7", "<think>3+4得7</think><answer>7</answer>", false),
+        (Keep::OneLanguage, Verify::EXACT, "chien", "chien", true),
+        (Keep::Readable, Verify::NUMBER, "7", good, true),
+        (Keep::Readable, Verify::NUMBER, "7", long.as_str(), false),
+        (Keep::ShortEnough, Verify::NUMBER, "7", good, true),
+        (Keep::ShortEnough, Verify::NUMBER, "7", long.as_str(), false),
     ] {
         let question = question(verify, answer);
         let drawn = Drawn { text: completion.to_owned(), finished: true, num_tokens: completion.len() };
-        let grade = crate::rewards::grade(&question.row, completion, true);
+        let grade = graded(&question.row, completion);
         let passes = keep.passes(&question, &drawn, &grade, &params, true);
         assert_eq!(passes, expected, "{} of {completion}", keep.name());
     }
@@ -271,7 +272,7 @@ fn prompts_without_room_are_counted_and_left_out() {
         id: id.to_owned(),
         prompt,
         answer: Some("2".to_owned()),
-        verify: Verify::Number,
+        verify: Verify::NUMBER,
         task: None,
         language: None,
         source: String::new(),

@@ -14,6 +14,8 @@ use super::advantage::advantages;
 use super::measure::Watch;
 use super::rollout::Rollout;
 use super::{Inputs, Params};
+use crate::grading::Grader;
+use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
 use crate::sampling::{Draws, Question, draw, fitting, questions};
 use crate::training::rows::Order;
@@ -64,11 +66,13 @@ impl<'a> RolloutSampler<'a> {
         let room = format!("the model's {positions} positions");
         let (questions, longest_prompt) = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
+        let loading = Loading::of(ctx, model.device(), params.seed);
+        let grader = Grader::load(questions.iter().map(|question| &question.row), &loading)?;
         Ok(Self {
             ctx,
             params,
             chat,
-            scorer: params.rewards.load(model.device())?,
+            scorer: params.rewards.load(grader, &loading)?,
             order: Order::new(params.seed, questions.len(), per_rollout),
             questions,
             longest_prompt,

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Grpo;
-use crate::artifacts::{PromptRow, Verify, write_prompts};
+use crate::artifacts::{PromptRow, write_prompts};
 use crate::testing::{Attempt, NOISES, message, reference, shake, tiny_model, tiny_model_of, well};
+use crate::verifiers::Verify;
 
 /// Rewards and losses of five seeded steps on the CPU; see `sft`'s tests for when they may change.
 const GOLDEN: [(f64, f64); 5] = [
@@ -26,7 +27,7 @@ fn config(dir: &TempDir, changes: &Value) -> Value {
         id: n.to_string(),
         prompt: format!("{n}"),
         answer: Some("7".to_owned()),
-        verify: Verify::Exact,
+        verify: Verify::EXACT,
         task: None,
         language: None,
         source: String::new(),

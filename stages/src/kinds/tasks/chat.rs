@@ -13,7 +13,8 @@ use engine::stage::StageError;
 
 use super::draw::Draw;
 use super::{Params, Rows, Split, Task, Topic};
-use crate::artifacts::{PreferenceRow, PromptRow, SampleRow, Verify};
+use crate::artifacts::{PreferenceRow, PromptRow, SampleRow};
+use crate::verifiers::Verify;
 
 pub(super) const TASK: Task = Task { name: "chat", styles: &["mixed", "pairwise", "pointwise"], check, make };
 
@@ -104,7 +105,7 @@ impl Exchange {
             id: format!("chat-{index}"),
             prompt: self.prompt.clone(),
             answer: None,
-            verify: Verify::None,
+            verify: Verify::NONE,
             task: Some(task.to_owned()),
             language: None,
             source: String::new(),

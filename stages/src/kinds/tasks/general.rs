@@ -14,7 +14,8 @@ use engine::stage::StageError;
 
 use super::draw::Draw;
 use super::{Params, Rows, Split, Task};
-use crate::artifacts::{PromptRow, SampleRow, Verify};
+use crate::artifacts::{PromptRow, SampleRow};
+use crate::verifiers::Verify;
 
 pub(super) const TASK: Task =
     Task { name: "general", styles: &["clean", "noisy"], check: |params| shares(params).map(|_| ()), make };
@@ -52,7 +53,7 @@ fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageErro
             id: format!("general-{index}"),
             prompt: question,
             answer: Some(answer),
-            verify: Verify::Exact,
+            verify: Verify::EXACT,
             task: Some(family.to_owned()),
             language: None,
             source: String::new(),

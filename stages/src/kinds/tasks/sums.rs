@@ -15,7 +15,8 @@ use engine::stage::StageError;
 use super::draw::Draw;
 use super::messy::Mix;
 use super::{Params, Rows, Split, Task};
-use crate::artifacts::{PromptRow, SampleRow, Verify};
+use crate::artifacts::{PromptRow, SampleRow};
+use crate::verifiers::Verify;
 
 pub(super) const TASK: Task = Task {
     name: "sums",
@@ -54,7 +55,7 @@ fn prompt_row(index: usize, problem: &Problem) -> PromptRow {
         id: format!("sums-{index}"),
         prompt: problem.question(),
         answer: Some(problem.total().to_string()),
-        verify: Verify::Number,
+        verify: Verify::NUMBER,
         task: Some("sums".to_owned()),
         language: Some("en".to_owned()),
         source: String::new(),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::*;
-use crate::artifacts::Verify;
+use crate::testing::graded;
+use crate::verifiers::Verify;
 
 fn params(json: serde_json::Value) -> Params {
     serde_json::from_value(json).unwrap()
@@ -169,7 +170,7 @@ fn worked_answers_are_correct_by_the_rewards_own_rule() {
         for split in ["train", "test"] {
             let rows = rows(json!({ "task": task, "style": style, "split": split, "count": 500 }));
             for (prompt, sample) in rows.prompts.iter().zip(&rows.samples) {
-                let grade = crate::rewards::grade(prompt, &sample.completion, true);
+                let grade = graded(prompt, &sample.completion);
                 assert!(grade.correct && !grade.gold_unparsed(), "{sample:?}: {grade:?}");
                 assert_eq!(grade.format_ok, prompt.verify.wants_thought(), "{sample:?}");
                 assert!(!grade.hedged, "{sample:?}");
@@ -181,13 +182,9 @@ fn worked_answers_are_correct_by_the_rewards_own_rule() {
 #[test]
 fn messy_answers_are_graded_as_their_manner_says() {
     let rows = rows(json!({ "style": "messy", "count": 20_000 }));
-    let graded: Vec<_> = rows
-        .prompts
-        .iter()
-        .zip(&rows.samples)
-        .map(|(prompt, sample)| crate::rewards::grade(prompt, &sample.completion, true))
-        .collect();
-    let share = |claim: &dyn Fn(&crate::rewards::Grade) -> bool| {
+    let graded: Vec<_> =
+        rows.prompts.iter().zip(&rows.samples).map(|(prompt, sample)| graded(prompt, &sample.completion)).collect();
+    let share = |claim: &dyn Fn(&crate::grading::Grade) -> bool| {
         graded.iter().filter(|grade| claim(grade)).count() as f64 / graded.len() as f64
     };
     let format = share(&|grade| grade.format_ok);
@@ -225,7 +222,7 @@ fn a_messy_mixture_has_the_shares_it_promises() {
 fn chat_shares_and_labels_follow_the_topic() {
     let rows = rows(json!({ "task": "chat", "topics": ["harmless"], "refusal-share": 1.0, "count": 200 }));
     assert!(rows.samples.iter().all(|row| row.completion.contains("not")), "only refusals");
-    assert!(rows.prompts.iter().all(|row| row.task.as_deref() == Some("harmless") && row.verify == Verify::None));
+    assert!(rows.prompts.iter().all(|row| row.task.as_deref() == Some("harmless") && row.verify == Verify::NONE));
 
     let labels = super::make(&params(json!({ "task": "chat", "style": "pointwise", "count": 400 })));
     for row in labels.map_err(|error| error.message).unwrap().preferences {
