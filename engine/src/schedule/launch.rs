@@ -1,4 +1,4 @@
-//! From a stage that may start to an attempt: what it reads, where it writes, what the machine lends it.
+//! Makes the job of an attempt for a stage that may start: what it reads, where it writes, which resources it gets.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use crate::run::{stage_log, stage_metrics};
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
-/// Time between checkpoints where the workflow does not say.
+/// Default of `run.checkpoint-every`, in seconds.
 const CHECKPOINT_SECONDS: f64 = 600.0;
 
-/// Returns the import keys of what a reference points at.
+/// Returns the import keys of the input that a reference points at; none for the output of a stage.
 pub(crate) fn import(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
     match &reference.target {
         Target::Input(name) => workflow.inputs[name].import.clone(),
@@ -23,7 +23,7 @@ pub(crate) fn import(workflow: &Workflow, reference: &Reference) -> Map<String, 
     }
 }
 
-/// Returns what a stage reads: where each reference stands, what it is, where its bytes are.
+/// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are.
 pub(crate) fn inputs(
     workflow: &Workflow,
     stage: &StageDecl,
@@ -50,7 +50,7 @@ pub(crate) fn inputs(
     inputs.collect()
 }
 
-/// Returns what a stage is lent.
+/// Returns the resources of an attempt, and when it writes checkpoints.
 pub(crate) fn machine(
     workflow: &Workflow,
     stage: &StageDecl,
@@ -61,7 +61,7 @@ pub(crate) fn machine(
     let seconds = stage.run.checkpoint_every.map_or(CHECKPOINT_SECONDS, |every| every.as_secs_f64());
     let device = match (&stage.backend, workflow.device.as_str()) {
         (None, _) => "cpu",
-        // It sees its own GPUs only.
+        // The worker sees only its own GPUs, so the first of them is number 0.
         (Some(_), "cuda") => "cuda:0",
         (Some(_), pinned) => pinned,
     };

@@ -1,4 +1,4 @@
-//! `[inputs]`: what comes from outside, `{ <type> = "path", … }` or `{ <type> = "hf:org/name@revision", … }`.
+//! `[inputs]`: artifacts from outside, `{ <type> = "path", … }` or `{ <type> = "hf:org/name@revision", … }`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,8 +17,8 @@ const ROWS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples, Ar
 const MODELS: &[ArtifactType] = &[ArtifactType::Model, ArtifactType::RewardModel];
 const ANSWERS: &[ArtifactType] = &[ArtifactType::Prompts, ArtifactType::Samples];
 const QUESTIONS: &[ArtifactType] = &[ArtifactType::Prompts];
-/// How rows are read, with the types that have a use for it; these keys reach the stage that reads the input, and its
-/// fingerprint, except for those that only refuse an input (`action.rs`).
+/// Keys that say how an input is read, with the types that each applies to. They are passed to the stage that reads the
+/// input, and are part of its fingerprint, except those that only reject an input (`action/mod.rs`).
 const IMPORT_KEYS: [(&str, &[ArtifactType]); 10] = [
     ("fields", ROWS),
     ("split", ROWS),
@@ -76,7 +76,7 @@ fn input(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) ->
             pin = digest(key, diagnostics);
         } else if IMPORT_KEYS.iter().any(|(name, _)| *name == key.key) {
             check_import(key, diagnostics);
-            // Written or not, the default is one thing.
+            // A default gives the same fingerprint whether it is written or not.
             let value = Some(plain(&key.node)).filter(|value| !is_default(&key.key, value));
             import.extend(value.map(|value| (key.key.clone(), value)));
         } else {
@@ -121,7 +121,7 @@ fn source_of(
     if let Some(id) = text.strip_prefix(PREFIX) {
         return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
     }
-    // Relative to the file that wrote it; what `--set` says, to the current folder.
+    // A path is relative to the file that it is written in; a path from `--set` is relative to the current folder.
     let base = sources.get(key.node.place.source).name.parent().unwrap_or(Path::new(""));
     if let Ok(path) = fs_err::canonicalize(base.join(text)) {
         return Some(decl(InputSource::Path(path)));
@@ -155,7 +155,7 @@ fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
     None
 }
 
-/// Returns whether an import key says what its absence says.
+/// Returns whether an import key has its default.
 fn is_default(key: &str, value: &Json) -> bool {
     match key {
         "skip" => *value == json!(0),
