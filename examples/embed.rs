@@ -1,8 +1,8 @@
-//! The engine as a library: loads a workflow, says what would run, runs it, and lists what came of it.
+//! The engine as a library: loads a workflow, prints what would run, runs it, and lists the outputs.
 //!
 //!     cargo run --release -p r1flow-engine --example embed -- WORKFLOW WORKER STORE
 //!
-//! `r1flow` itself does no more than this, with better manners.
+//! `r1flow` itself does the same, with better messages and more options.
 
 use std::error::Error;
 use std::io::Write;
@@ -28,9 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let worker = fs_err::canonicalize(worker)?;
     let mut out = std::io::stdout().lock();
 
-    // A folder of your own makes the second start quicker.
+    // A cache folder makes the second start quicker.
     let cache_dir = CacheDir::none();
-    // What the worker can do decides what a workflow may say.
+    // The worker's kinds decide what a workflow may contain.
     let kinds = Kinds::parse(ask::kinds(&worker, &cache_dir)?)?;
     let loaded = load(Path::new(file), &[], &kinds)?;
     for mistake in &loaded.diagnostics {
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out, "plan: {} is {:?}", row.stage, row.status)?;
     }
 
-    // Sending `Halt::Stop` asks every running stage for a checkpoint and for its end.
+    // Sending `Halt::Stop` asks every running stage to save a checkpoint and end.
     let (_sender, halt) = watch::channel(Halt::Run);
     let options = Options {
         worker,

@@ -1,9 +1,9 @@
-//! Walks a model: for each JSON line `{"ids": [...]}` on standard input, prints the log-probability of every token from the
-//! second on (natural logarithm, computed and printed in single precision) and, if asked, the greedy continuation.
+//! Walks a model: for each JSON line `{"ids": [...]}` on standard input, prints the log-probability of every token from
+//! the second on (natural logarithm, computed and printed in single precision) and, if asked, the greedy continuation.
 //!
 //!     cargo run --release -p r1flow-lm --example logprobs -- MODEL_DIR [--generate N] [--dtype float32|bfloat16] [--device cpu]
 //!
-//! It is how one checks a port: compare its lines with what Python gives for the same ids.
+//! Use it to check a port of a model: compare its lines with Python's for the same ids.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use lm::{Device, Kind, Model, Options, Request, Rows, Sampling, generate, head, no_grad_guard};
 use serde_json::{Value, json};
 
-/// Hidden states that meet the vocabulary at a time.
+/// Hidden states that are multiplied with the vocabulary matrix at a time.
 const HEAD_CHUNK: usize = 1_024;
 
 struct Arguments {

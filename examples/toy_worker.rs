@@ -1,5 +1,5 @@
-//! A worker without libtorch: four kinds that copy text, count, and draw. The tests of engine and command line run on it, and it
-//! shows all that a worker of one's own needs.
+//! A worker without libtorch: four kinds that write and join text, count, and draw. The tests of the engine and the
+//! command line use it, and it shows everything that your own worker needs.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -98,7 +98,7 @@ impl Stage for Join {
     }
 }
 
-/// Counts, with a state that depends on every step: what training is to the engine.
+/// Counts, with a state that depends on every step: to the engine it is like training.
 struct Count;
 
 #[derive(Deserialize, JsonSchema)]
@@ -220,7 +220,7 @@ impl Stage for Count {
     }
 }
 
-/// Gives each line a number, and keeps it as a row: what sampling is to the engine.
+/// Gives each line a number, and keeps it as a row: to the engine it is like sampling.
 struct Draw;
 
 #[derive(Deserialize, JsonSchema)]
@@ -233,7 +233,7 @@ struct DrawInputs {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct DrawParams {
-    /// Mixed into every number: the model, so to say.
+    /// Mixed into every number, in the place of a model.
     salt: u64,
     /// Keeps even numbers only.
     #[schemars(extend("x-role" = "rows"))]

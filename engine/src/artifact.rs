@@ -1,7 +1,7 @@
 //! The types of artifact that stages exchange.
 //!
-//! An artifact is an immutable, typed output: a file or a folder whose layout its type fixes. The engine
-//! knows the names and checks that edges fit; readers and writers live with the stages.
+//! An artifact is an immutable, typed output: a file or a folder whose layout its type fixes. The engine has the names
+//! and checks that references have the right type; readers and writers are in `stages`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ pub enum ArtifactType {
     Preferences,
     /// A model with a scalar head: an HF folder with `score.weight`.
     RewardModel,
-    /// What a teacher finds likely at every token of samples: safetensors shards with `logits.json`.
+    /// A teacher's likeliest tokens at every token of samples, with log-probs: safetensors shards with `logits.json`.
     Logits,
     /// Measurements: `report.json`.
     Report,
@@ -61,12 +61,12 @@ impl FromStr for ArtifactType {
     }
 }
 
-/// How the names of data files end, in what is read of data sets …
+/// File extensions that are read from data sets.
 pub const DATA_FORMATS: [&str; 9] = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "ipc"];
-/// … and what may follow where they are packed.
+/// Extensions of compressed files, which may follow.
 const PACKED: [&str; 2] = ["gz", "zst"];
 
-/// Returns the last words of a file's name that tell its format, `jsonl.gz` for example; none if it holds no data.
+/// Returns the extensions that name a data file's format, for example `jsonl.gz`; `None` for other files.
 pub fn data_format(name: &str) -> Option<&str> {
     let unpacked = name.rsplit_once('.').filter(|(_, end)| PACKED.contains(end)).map_or(name, |(rest, _)| rest);
     let (stem, end) = unpacked.rsplit_once('.')?;
@@ -75,7 +75,7 @@ pub fn data_format(name: &str) -> Option<&str> {
 
 /// A marker for an artifact type, the `A` of [`Input<A>`](crate::stage::Input).
 pub trait Artifact {
-    /// The type that the marker stands for.
+    /// The artifact type that the marker represents.
     const TYPE: ArtifactType;
 }
 

@@ -1,10 +1,11 @@
-//! A stage's `metrics.jsonl`: a line a step, in the run's folder for people to look at, copied from there into the store.
+//! A stage's `metrics.jsonl`: one line per step, in the run's folder for people to read, copied from there into the
+//! store.
 //!
 //! ```text
 //! {"step": 3, "metrics": {"loss": 0.25, "reward": null}}
 //! ```
-//! A number that is none, NaN or an infinity, is `null`: JSON has no other word for it. Nothing is kept in memory but lines
-//! that are not written yet, and those not for long.
+//! NaN and infinities are written as `null`, because JSON cannot represent them. Only lines that are not written yet
+//! are in memory, and those not for long.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,17 +16,18 @@ use serde_json::json;
 
 use crate::blocking::off_thread;
 
-/// Bytes of lines that wait to be written, at most.
+/// Bytes of waiting lines after which they are written.
 const WAITING: usize = 1 << 16;
 
-/// Time that a line waits, at most.
+/// Longest time that a line waits.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The curve of a running stage.
 #[derive(Debug)]
 pub(crate) struct Curve {
     path: PathBuf,
-    /// Bytes in the file that are the curve's: before the first line there may be others, of an attempt that failed.
+    /// Bytes of the file that belong to the curve. A write cuts off bytes after these, which a failed attempt may have
+    /// left.
     len: u64,
     waiting: Vec<u8>,
     written: Option<Instant>,
@@ -33,17 +35,17 @@ pub(crate) struct Curve {
 }
 
 impl Curve {
-    /// Begins a curve; its file is made when there is something to say.
+    /// Begins a curve; its file is created with the first line.
     pub(crate) fn begin(path: PathBuf) -> Self {
         Self { path, len: 0, waiting: Vec::new(), written: None, last_step: 0 }
     }
 
-    /// Goes on with a file whose first `len` bytes earlier attempts have written.
+    /// Continues a file whose first `len` bytes were written by earlier attempts.
     pub(crate) fn go_on(path: PathBuf, len: u64) -> Self {
         Self { len, ..Self::begin(path) }
     }
 
-    /// Returns its file, and how much of that is the curve.
+    /// Returns the file, and how many of its bytes belong to the curve.
     pub(crate) fn file(&self) -> (&Path, u64) {
         (&self.path, self.len)
     }
@@ -55,13 +57,13 @@ impl Curve {
         Ok(())
     }
 
-    /// Returns whether lines have waited long enough.
+    /// Returns whether waiting lines should be written now.
     pub(crate) fn is_due(&self) -> bool {
         let has_paused = self.written.is_none_or(|written| written.elapsed() >= PAUSE);
         self.waiting.len() >= WAITING || has_paused && !self.waiting.is_empty()
     }
 
-    /// Writes what waits.
+    /// Writes the waiting lines.
     pub(crate) async fn write(&mut self) -> std::io::Result<()> {
         if self.waiting.is_empty() {
             return Ok(());

@@ -33,7 +33,8 @@ impl Sources {
     }
 }
 
-/// A range of bytes in a source. Each key and each value has one, so it is small: of a file of 4 GiB places are wrong.
+/// A range of bytes in a source. Every key and every value has one, so offsets are 32 bits: in files of 4 GiB or more
+/// they are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The source.
@@ -61,7 +62,7 @@ pub struct Diagnostic {
     pub place: Place,
     /// What is wrong.
     pub message: String,
-    /// What stands there, in a few words.
+    /// What is at that place, in a few words.
     pub label: String,
     /// What to do about it.
     pub help: Option<String>,
@@ -88,7 +89,7 @@ impl Diagnostic {
     }
 }
 
-/// Sorts diagnostics by place and leaves one for each: a mistake in a family shows up once per variant.
+/// Sorts diagnostics by place and keeps one per place: a mistake in a family is found once per variant.
 pub(crate) fn tidy(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|one, two| one.place.cmp(&two.place));
     diagnostics.dedup_by(|later, earlier| later.place == earlier.place);

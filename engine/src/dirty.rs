@@ -38,12 +38,12 @@ pub enum DirtyReason {
         /// Now.
         new: u64,
     },
-    /// A stage before it has to run and may give other bytes.
+    /// An upstream stage must run and may give other bytes.
     Upstream {
         /// That stage.
         stage: String,
     },
-    /// An input lies on a hub, and its content is not known here.
+    /// An input from a hub has not been fetched, so its content is not known.
     NotFetched {
         /// Its id.
         input: String,
@@ -54,8 +54,8 @@ pub enum DirtyReason {
     Forced,
 }
 
-/// Returns what differs between the action of the last run and the new one, two documents of one kind. A key that a
-/// document is without because it has its default (`omitted`) has that default here.
+/// Returns the differences between the action of the last run and the new one, two documents of one kind. Keys that a
+/// document omits at their default (`omitted`) are compared by that default.
 pub fn diff(old: &Value, new: &Value, omitted: &BTreeMap<String, KeySpec>) -> Vec<DirtyReason> {
     let mut reasons = Vec::new();
     let version = |document: &Value| document["version"].as_u64().unwrap_or(0);
@@ -80,7 +80,7 @@ pub fn diff(old: &Value, new: &Value, omitted: &BTreeMap<String, KeySpec>) -> Ve
     reasons
 }
 
-/// Puts back the defaults that a table is without.
+/// Inserts the defaults that a table omits.
 fn restore(table: &mut Map<String, Value>, omitted: &BTreeMap<String, KeySpec>) {
     for (key, spec) in omitted {
         if let Some(value) = table.get_mut(key) {
@@ -105,7 +105,7 @@ fn restore_in(value: &mut Value, ty: &KeyType) {
     }
 }
 
-/// Compares two values of a key. Tables are compared member by member, and a table with none as if that one were empty.
+/// Compares two values of a key. Tables are compared member by member, and an absent table counts as empty.
 fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Vec<DirtyReason>) {
     let (old_members, new_members) = (members(old), members(new));
     let is_absent = |value: Option<&Value>| value.is_none_or(Value::is_null);
@@ -119,7 +119,7 @@ fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Ve
     let later = new_members.keys().filter(|name| !old_members.contains_key(*name));
     for name in old_members.keys().chain(later) {
         let (old, new) = (old_members.get(name).copied(), new_members.get(name).copied());
-        // That a table which comes or goes lacks something is no news.
+        // A member that is null in a table that is added or removed is not a change.
         if !(is_one_sided && is_absent(old) && is_absent(new)) {
             let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             compare(&below, old, new, reasons);
@@ -153,7 +153,7 @@ fn change(key: &str, old: Option<&Value>, new: Option<&Value>) -> Option<DirtyRe
     })
 }
 
-/// Returns whether two values are one: 400 and 400.0 are one number.
+/// Returns whether two values are equal, where 400 equals 400.0.
 pub(crate) fn same(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Number(old), Value::Number(new)) => old.as_f64() == new.as_f64(),
@@ -249,7 +249,7 @@ mod tests {
                 json!({ "rewards": { "fluency": { "weight": 2 } } }),
                 "rewards.fluency.weight nothing -> 2",
             ),
-            // Where it has no use it has no value either.
+            // A key without effect has no value either.
             (
                 json!({ "method": "text" }),
                 json!({ "method": "logits", "top": 9 }),

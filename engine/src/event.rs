@@ -1,4 +1,5 @@
-//! Events: what happens in a run, as data. The history on disk and the lines on a terminal are made of the same.
+//! Events: what happens in a run, as data. The history on disk and the lines on a terminal are made from the same
+//! events.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use crate::placement::Device;
 
 /// The version of the events on disk: a reader skips lines of a version or kind that it does not know.
 ///
-/// 2: each line ends with a checksum of itself, a run tells its `--set` and `--device`, an attempt its fingerprint.
+/// 2: each line ends with a checksum of itself, the start of a run has its `--set` and `--device`, the start of an
+/// attempt its fingerprint.
 pub const VERSION: u32 = 2;
 
 /// Something that happened.
@@ -20,7 +22,7 @@ pub enum Event {
     RunStarted {
         /// The workflow's name.
         workflow: String,
-        /// Its file: relative to the folder that holds the store where it lies below it, else absolute.
+        /// Its file: relative to the folder that contains the store if it is below that folder, else absolute.
         file: String,
         /// Its `--set` arguments.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -31,7 +33,7 @@ pub enum Event {
         stages: usize,
         /// The engine's process.
         pid: u32,
-        /// Inputs that came from a hub: the id of each, and the commit that it stood for.
+        /// Inputs from a hub, by name: the id and the commit that it resolved to.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         inputs: BTreeMap<String, String>,
     },
@@ -42,7 +44,7 @@ pub enum Event {
         /// Its fingerprint.
         fingerprint: Digest,
     },
-    /// Another process computes the same; this one waits for it.
+    /// Another process works on the same stage, or on steps that this stage shares; this process waits for it.
     Waiting {
         /// The stage.
         stage: String,
@@ -57,7 +59,7 @@ pub enum Event {
         fingerprint: Digest,
         /// 1 for the first.
         attempt: u32,
-        /// Steps that a checkpoint has done already.
+        /// Steps of the checkpoint that it resumes from.
         resumed_from: Option<u64>,
     },
     /// A step is done. Not kept in the history: the stage's `metrics.jsonl` has it.
@@ -70,7 +72,7 @@ pub enum Event {
         total: u64,
         /// `step` or `row`.
         unit: String,
-        /// Measurements; what is no number is `null` in JSON.
+        /// Measurements; NaN and infinities are `null` in JSON.
         #[serde(deserialize_with = "numbers")]
         metrics: BTreeMap<String, f64>,
     },
@@ -116,14 +118,14 @@ pub enum Event {
         message: String,
         /// What to do about it.
         help: Option<String>,
-        /// Where its log lies.
+        /// The path of its log.
         log: Option<String>,
     },
-    /// A stage before it failed or was stopped.
+    /// An upstream stage failed or was stopped.
     Blocked {
         /// The stage.
         stage: String,
-        /// The stage before it.
+        /// The upstream stage.
         by: String,
     },
     /// A stage was asked to stop and did; its checkpoint is in the store.
@@ -160,7 +162,7 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// Reads metrics, where null stands for what is no number.
+/// Deserialises metrics; null becomes NaN.
 pub(crate) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
     let numbers = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
     Ok(numbers.into_iter().map(|(name, number)| (name, number.unwrap_or(f64::NAN))).collect())

@@ -1,4 +1,4 @@
-//! Why an attempt has failed, and what its end says of another one.
+//! Why an attempt has failed, and whether another one may succeed.
 
 use std::error::Error;
 
@@ -7,14 +7,14 @@ use std::error::Error;
 pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// Whether another attempt may fare better: the worker died or hung, it did not refuse.
+    /// Whether another attempt may succeed: the worker died or hung, rather than reported a failure.
     pub(crate) may_retry: bool,
-    /// Whether it was for want of file descriptors: there will be some when another stage has ended.
+    /// Whether file descriptors ran out: some become free when another stage ends.
     pub(crate) is_starved: bool,
 }
 
 impl Failure {
-    /// Makes one without advice.
+    /// Makes a failure without advice.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }

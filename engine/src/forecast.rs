@@ -1,4 +1,4 @@
-//! What a stage that must run will cost, by what the store remembers of earlier runs.
+//! Forecasts what a stage that must run will cost, from the records of earlier runs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,15 +15,15 @@ use crate::workflow::StageDecl;
 pub struct Forecast {
     /// Wall time in seconds.
     pub seconds: Option<f64>,
-    /// GPUs times hours; absent also where none is used.
+    /// GPUs times hours; absent also if no GPU is used.
     pub gpu_hours: Option<f64>,
     /// Bytes of its outputs.
     pub bytes: Option<u64>,
-    /// What the figures rest on.
+    /// What the figures are based on.
     pub confidence: Confidence,
 }
 
-/// What a forecast rests on.
+/// What a forecast is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
@@ -37,11 +37,11 @@ pub enum Confidence {
     High,
 }
 
-/// What the store remembers.
+/// The records of earlier runs.
 #[derive(Debug)]
 pub(crate) struct Memory {
     by_stage: HashMap<String, Vec<Record>>,
-    /// By kind, the shapes of what has run; filled when first asked for.
+    /// Shapes of the actions that have run, by kind; filled on first use.
     shapes: HashMap<String, HashSet<Digest>>,
 }
 
@@ -50,15 +50,15 @@ impl Memory {
         Ok(Self { by_stage: store.records_by_stage()?, shapes: HashMap::new() })
     }
 
-    /// Returns the newest record of a stage of this name, of this workflow if there is one: a variant of a workflow is told
-    /// how it differs from it.
+    /// Returns the newest record of a stage of this name and kind: of this workflow, else of any, so that a variant of
+    /// a workflow shows how it differs from the original.
     pub(crate) fn last(&self, stage: &StageDecl, workflow: &str) -> Option<&Record> {
         let past = self.by_stage.get(&stage.name.0).map(Vec::as_slice).unwrap_or_default();
         let of_kind = || past.iter().filter(|record| record.kind == stage.kind);
         of_kind().find(|record| record.workflow == workflow).or_else(|| of_kind().next())
     }
 
-    /// Returns whether a stage of the kind has run with the same keys, on whatever artifacts.
+    /// Returns whether a stage of the kind has run with the same keys, whatever its input artifacts were.
     pub(crate) fn has_run_with(&mut self, store: &Store, action: &Action) -> Result<bool, store::Error> {
         let kind = action.document["kind"].as_str().unwrap_or_default();
         if !self.shapes.contains_key(kind) {
@@ -93,7 +93,7 @@ impl Memory {
         Ok(Forecast { seconds, gpu_hours, bytes, confidence })
     }
 
-    /// The medians of the kind's other stages.
+    /// Returns the medians of all stages of the kind.
     fn by_kind(
         &self,
         store: &Store,
@@ -114,7 +114,8 @@ impl Memory {
     }
 }
 
-/// By a record's speed: a stage that goes on pays for the steps that are left, one with more steps for more.
+/// Returns a record's wall time, scaled from its number of steps to the number that is left to do. Without an extent
+/// key it is the record's time.
 fn scaled(store: &Store, record: &Record, action: &Action, done: u64) -> Result<Option<f64>, store::Error> {
     let before = store.action(&record.fingerprint)?.and_then(|document| action.extent_in(&document));
     let (Some(before), Some(now)) = (before, action.extent()) else { return Ok(Some(record.seconds)) };

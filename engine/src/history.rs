@@ -1,7 +1,7 @@
-//! The history of runs, as it is read. It is a help, never the truth: whatever of it is missing, torn or no history at
-//! all costs what it would have told, and no error.
+//! Reads the history of runs. The history is a help and never authoritative: what is missing or damaged is skipped,
+//! without an error.
 //!
-//! A line counts if its seal holds and its version is known. [`crate::run`] writes.
+//! A line counts if its seal is right and its version is known. [`crate::run`] writes the history.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -12,16 +12,16 @@ use store::{Digest, Store, is_sealed};
 use crate::event::{Entry, Event, VERSION};
 use crate::placement::Device;
 
-/// What is left of a run's history.
+/// The readable part of a run's history.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// The run's id.
     pub id: String,
     /// Its events, in order.
     pub entries: Vec<Entry>,
-    /// Lines that are torn, altered, or of another version.
+    /// Number of damaged lines; a last line that was cut off does not count.
     pub spoilt: usize,
-    /// Why there is nothing to read, where that is so.
+    /// Why the history could not be read, if so.
     pub trouble: Option<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct History {
 pub struct Begun<'a> {
     /// The workflow's name.
     pub workflow: &'a str,
-    /// Its file, as [`crate::run::file_name`] says.
+    /// Its file, in the form of [`crate::run::file_name`].
     pub file: &'a str,
     /// Its `--set` arguments.
     pub sets: &'a [String],
@@ -38,12 +38,12 @@ pub struct Begun<'a> {
     pub device: Device,
     /// The engine's process.
     pub pid: u32,
-    /// Inputs that came from a hub, and what each stood for.
+    /// Inputs from a hub, by name: the id and the commit that it resolved to.
     pub inputs: &'a BTreeMap<String, String>,
 }
 
 impl History {
-    /// Returns how the run began, if its history still tells.
+    /// Returns how the run began, if that event can be read.
     pub fn begun(&self) -> Option<Begun<'_>> {
         self.entries.iter().find_map(|entry| match &entry.event {
             Event::RunStarted { workflow, file, sets, device, pid, inputs, .. } => {
@@ -58,7 +58,7 @@ impl History {
         self.begun().is_some_and(|begun| begun.file == file)
     }
 
-    /// Returns the fingerprint of a stage's last attempt in it.
+    /// Returns the fingerprint of a stage's last attempt in this run.
     pub fn attempted(&self, stage: &str) -> Option<Digest> {
         self.entries.iter().rev().find_map(|entry| match &entry.event {
             Event::Started { stage: of, fingerprint, .. } if of == stage => Some(*fingerprint),
@@ -66,7 +66,7 @@ impl History {
         })
     }
 
-    /// Returns the fingerprint under which a stage was done in it, or found fresh.
+    /// Returns the fingerprint under which this run completed a stage or found it fresh.
     pub fn settled(&self, stage: &str) -> Option<Digest> {
         self.entries.iter().rev().find_map(|entry| match &entry.event {
             Event::Fresh { stage: of, fingerprint } | Event::Done { stage: of, fingerprint, .. } if of == stage => {
@@ -77,7 +77,7 @@ impl History {
     }
 }
 
-/// Returns the ids of all runs, oldest first. A plain file with the name of a run counts: something was there.
+/// Returns the ids of all runs, oldest first. A plain file with the name of a run is listed as well.
 pub fn list(store: &Store) -> std::io::Result<Vec<String>> {
     let folder = match fs_err::read_dir(store.runs_dir()) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
@@ -95,25 +95,25 @@ pub fn list(store: &Store) -> std::io::Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Returns the number that a run's id begins with; 0 for those of older programs, which had none.
+/// Returns the number that a run's id begins with; 0 for ids of older versions, which have none.
 pub fn number(id: &str) -> u64 {
     let number = id.split_once('-').map_or("", |(number, _)| number);
     let is_number = (6..=15).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { number.parse().unwrap_or(0) } else { 0 }
 }
 
-/// Returns where a run's folder has its events.
+/// Returns the file of events in a run's folder.
 pub(crate) fn events_file(run: &Path) -> PathBuf {
     run.join("events.jsonl")
 }
 
-/// Returns what is left of the history of every run, newest first; each is read when it is asked for.
+/// Returns the readable history of every run, newest first; each is read when the iterator reaches it.
 pub fn newest_first(store: &Store) -> std::io::Result<impl Iterator<Item = History>> {
     Ok(list(store)?.into_iter().rev().map(|id| read(store, &id)))
 }
 
-/// Does the same as [`newest_first`] for what the runs tell of themselves and of one stage; ten thousand others cost a
-/// look.
+/// Does the same as [`newest_first`], with only the events of one stage and of the runs themselves. Lines of other
+/// stages are skipped without parsing them.
 pub fn newest_first_about<'a>(
     store: &'a Store,
     stage: &'a str,
@@ -121,7 +121,7 @@ pub fn newest_first_about<'a>(
     Ok(list(store)?.into_iter().rev().map(move |id| read_about(store, &id, stage)))
 }
 
-/// Returns what is left of a run's history about itself and about one stage.
+/// Returns the readable history of a run, with only the events of one stage and of the run itself.
 pub fn read_about(store: &Store, id: &str, stage: &str) -> History {
     const OF_A_STAGE: &[u8] = b"\"stage\":";
     let wanted = [OF_A_STAGE, &serde_json::to_vec(stage).unwrap_or_default()].concat();
@@ -129,7 +129,7 @@ pub fn read_about(store: &Store, id: &str, stage: &str) -> History {
     read_lines(store, id, |line| has(line, &wanted) || !has(line, OF_A_STAGE))
 }
 
-/// Returns what is left of a run's history.
+/// Returns the readable history of a run.
 pub fn read(store: &Store, id: &str) -> History {
     read_lines(store, id, |_| true)
 }
@@ -140,7 +140,7 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
         Ok(bytes) => {
             for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && is_wanted(line)) {
                 if is_sealed(id, line) {
-                    // One that says what this program does not know is passed over.
+                    // Events of an unknown version or kind are skipped.
                     let entry = serde_json::from_slice::<Entry>(line).ok();
                     history.entries.extend(entry.filter(|entry| entry.v == VERSION));
                 } else if !is_cut(id, line, &bytes) {
@@ -153,12 +153,13 @@ fn read_lines(store: &Store, id: &str, is_wanted: impl Fn(&[u8]) -> bool) -> His
     history
 }
 
-/// Returns whether a line is the last one, cut off by a kill or a power cut: it lacks its end, and not the line break alone.
+/// Returns whether a line is the last one and was cut off by a kill or a power cut. A whole line whose line break was
+/// altered does not count.
 fn is_cut(id: &str, line: &[u8], file: &[u8]) -> bool {
     file.ends_with(line) && !is_sealed(id, &line[..line.len() - 1])
 }
 
-/// Reads a file, and waits for no pipe.
+/// Reads a file; does not block on a named pipe.
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     outside::open(path)?.read_to_end(&mut bytes)?;

@@ -1,7 +1,8 @@
-//! Mistakes that only a worker can see: keys that contradict each other, or what this kind makes of them.
+//! Mistakes that only a worker can find: keys that contradict each other, or that the kind does not accept.
 //!
-//! A stage that cannot run must not be found out after hours of work before it, so the worker is asked about every stage that
-//! is not fresh before the first one starts. Skipped where all is fresh: it may start a worker process.
+//! A stage that cannot run must not be found only after hours of upstream work. So the worker checks every stage that
+//! is not fresh before the first one starts. This is skipped if all stages are fresh, because it may start a worker
+//! process.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::worker::cache::CacheDir;
 use crate::worker::protocol::{CheckRequest, InputArtifact, Refusal};
 use crate::workflow::{StageDecl, StageName, Workflow};
 
-/// Asks a worker, which remembers answers in a folder, about stages, and returns those that could not run, with the reasons.
+/// Asks a worker about stages, and returns those that could not run, with the reasons. Answers are cached in a folder.
 pub fn refusals(
     (worker, cache_dir): (&Path, &CacheDir),
     workflow: &Workflow,
@@ -29,7 +30,7 @@ pub fn refusals(
     Ok(stages.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect())
 }
 
-/// Returns what is to be asked of a worker, and about which stages.
+/// Returns the stages to ask a worker about, and a request for each.
 pub(crate) fn requests(workflow: &Workflow, asked: &BTreeSet<StageName>) -> (Vec<NodeIndex>, Vec<CheckRequest>) {
     let stages = asked_about(workflow, asked);
     let requests = stages.iter().map(|node| request(&workflow.graph[*node])).collect();
@@ -40,7 +41,7 @@ fn asked_about(workflow: &Workflow, asked: &BTreeSet<StageName>) -> Vec<NodeInde
     workflow.graph.node_indices().filter(|node| asked.contains(&workflow.graph[*node].name)).collect()
 }
 
-/// Does the same, and returns the reasons as mistakes in the file.
+/// Does the same as [`refusals`], and returns the reasons as mistakes in the file.
 pub fn diagnostics(
     worker: (&Path, &CacheDir),
     workflow: &Workflow,

@@ -1,4 +1,4 @@
-//! How to run: where, side by side with how many others, and what the user asks of what runs.
+//! Options of a run: where workers run, how many at once, and how the user stops them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,12 +15,12 @@ use crate::worker::cache::CacheDir;
 /// What a user may ask of running attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Halt {
-    /// Go on.
+    /// Keep running.
     #[default]
     Run,
-    /// Save a checkpoint and leave.
+    /// Save a checkpoint and exit.
     Stop,
-    /// Leave at once.
+    /// Exit at once.
     Kill,
 }
 
@@ -29,25 +29,25 @@ pub enum Halt {
 pub struct Options {
     /// The worker's program.
     pub worker: PathBuf,
-    /// Where answers of workers are remembered.
+    /// The cache for answers of workers.
     pub cache_dir: CacheDir,
     /// Where workers run.
     pub executor: &'static dyn Executor,
-    /// Attempts side by side.
+    /// Most attempts at once.
     pub slots: usize,
     /// CPU threads of a stage that does not say how many cores it needs.
     pub threads: usize,
-    /// What there is of each pool, GPUs aside.
+    /// The size of each pool, GPUs aside.
     pub pools: BTreeMap<String, u64>,
-    /// GPUs to lend, by the names that CUDA knows them by.
+    /// GPUs to lend, by CUDA's names.
     pub gpus: Vec<String>,
     /// What to bring up to date.
     pub selection: Selection,
-    /// Start nothing new once a stage has failed; else what does not need it goes on.
+    /// Start nothing new once a stage has failed; otherwise stages that do not need it still run.
     pub fail_fast: bool,
     /// Time without a sign of life after which a worker counts as hung.
     pub silence: Duration,
-    /// What must not stand in a log or a message; masked there.
+    /// Values that must not appear in a log or a message; they are masked there.
     pub secrets: Arc<Secrets>,
     /// Changed by the caller, for example at Ctrl-C.
     pub halt: watch::Receiver<Halt>,

@@ -1,4 +1,4 @@
-//! What has been done of a workflow as it stands: its fresh stages, with the actions and records behind them.
+//! The fresh stages of a workflow as it is now, with their actions and records.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::select::reached;
 use crate::trajectory::prefixes;
 use crate::workflow::{Reference, StageName, Target, Workflow};
 
-/// What a workflow reaches of a store.
+/// What a workflow can use of a store.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
-    /// Records of its stages, checkpoints that they can be continued from, rows that need not be sampled again.
+    /// Records of its stages, checkpoints that they can resume from, rows that need not be sampled again.
     pub alive: Alive,
     /// Stages that are not fresh: what they will need is unknown.
     pub stale: Vec<StageName>,
 }
 
-/// Returns what a workflow as it stands reaches of a store.
+/// Returns what a workflow as it is now can use of a store.
 pub fn reach(workflow: &Workflow, store: &Store) -> Result<Reach, plan::Error> {
     let past = Past::read(workflow, store)?;
     let mut reach = Reach::default();
@@ -40,17 +40,17 @@ pub fn reach(workflow: &Workflow, store: &Store) -> Result<Reach, plan::Error> {
     Ok(reach)
 }
 
-/// What a stage is as its workflow stands.
+/// The action and record of a stage, under its workflow as it is now.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// The document that decides it, and its fingerprint; nothing where a stage before it is not fresh.
+    /// Its action; `None` if an upstream stage is not fresh.
     pub action: Option<Arc<Action>>,
-    /// The record of its result; nothing where it is not fresh.
+    /// The record of its result; `None` if it is not fresh.
     pub record: Option<Record>,
 }
 
-/// Returns what a stage is as its workflow stands; nothing where the workflow has no such stage. Only inputs that it rests
-/// on are read.
+/// Returns the action and record of a stage, under its workflow as it is now; `None` if the workflow has no such stage.
+/// Reads only inputs that the stage depends on.
 pub fn standing(workflow: &Workflow, store: &Store, stage: &str) -> Result<Option<Standing>, plan::Error> {
     let Some(node) = workflow.graph.node_indices().find(|node| workflow.graph[*node].name.0 == stage) else {
         return Ok(None);
@@ -70,13 +70,13 @@ pub fn standing(workflow: &Workflow, store: &Store, stage: &str) -> Result<Optio
     Ok(Some(Standing { action, record }))
 }
 
-/// What is fresh, and by which actions.
+/// The fresh stages of a workflow.
 pub(crate) struct Past<'a> {
     pub(crate) workflow: &'a Workflow,
     pub(crate) store: &'a Store,
     inputs: BTreeMap<String, Digest>,
     nodes: HashMap<&'a str, NodeIndex>,
-    /// Of the stages that are fresh.
+    /// Actions and records of the fresh stages.
     pub(crate) records: HashMap<NodeIndex, (Arc<Action>, Record)>,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Past<'a> {
         Self::of(workflow, store, hash_inputs(workflow, store)?)
     }
 
-    /// Does the same where the digests of the inputs are known.
+    /// Does the same as `read`, with digests of the inputs that are known already.
     pub(crate) fn of(
         workflow: &'a Workflow,
         store: &'a Store,
@@ -94,7 +94,7 @@ impl<'a> Past<'a> {
         Self::among(workflow, store, &workflow.graph.node_indices().collect(), inputs)
     }
 
-    /// Returns what is fresh of some stages, among them all that each rests on.
+    /// Finds the fresh ones of `stages`, which include everything upstream of each.
     fn among(
         workflow: &'a Workflow,
         store: &'a Store,
@@ -103,7 +103,7 @@ impl<'a> Past<'a> {
     ) -> Result<Self, plan::Error> {
         let nodes = workflow.graph.node_indices().map(|node| (workflow.graph[node].name.0.as_str(), node)).collect();
         let mut past = Self { workflow, store, inputs, nodes, records: HashMap::new() };
-        // In topological order.
+        // Nodes are in topological order, so upstream stages come first.
         for node in stages.iter().copied() {
             let Some(action) = past.action(node) else { continue };
             if let Some(record) = store.record(&action.fingerprint())?.filter(|record| store.outputs_are_whole(record))
@@ -114,7 +114,7 @@ impl<'a> Past<'a> {
         Ok(past)
     }
 
-    /// Returns the action of a stage, unless one before it is not fresh.
+    /// Returns the action of a stage; `None` if an upstream stage is not fresh.
     fn action(&self, node: NodeIndex) -> Option<Action> {
         let stage = &self.workflow.graph[node];
         if stage.references.iter().any(|reference| self.digest(reference).is_none()) {
@@ -126,7 +126,7 @@ impl<'a> Past<'a> {
         }))
     }
 
-    /// Returns the digest of what a reference points at, unless its stage is not fresh.
+    /// Returns the digest of what a reference points at; `None` if its stage is not fresh.
     pub(crate) fn digest(&self, reference: &Reference) -> Option<Digest> {
         match &reference.target {
             Target::Input(name) => self.inputs.get(name).copied(),

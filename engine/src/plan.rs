@@ -1,7 +1,7 @@
 //! The plan: for each stage, whether it is fresh, and if not, why.
 //!
-//! It promises no more than can be known before running: a stage below one that must run is `maybe`, for its input may
-//! come out identical (early cutoff), unless its own keys have values now that it never ran with.
+//! It promises no more than can be known before running. A stage downstream of one that must run is `maybe`, because
+//! its input may turn out identical (early cutoff), unless its own keys have values that it never ran with.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use crate::workflow::{Reference, StageDecl, Target, Workflow};
 /// Why a plan cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store refused.
+    /// The store returned an error.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A stage that the user named is not there.
+    /// A stage that the user named does not exist.
     #[error(transparent)]
     NoStage(#[from] NoStage),
     /// An input's content is not what the workflow pins.
@@ -70,18 +70,19 @@ pub struct Row {
     pub status: Status,
     /// Why, where it is not fresh.
     pub reasons: Vec<DirtyReason>,
-    /// Digest of all that decides it as far as it is known now: names stand for outputs that are yet to be made.
+    /// Digest of everything that decides it, as far as it is known now: outputs that do not exist yet count by their
+    /// names.
     pub key: Digest,
-    /// Its fingerprint, where everything before it is fresh.
+    /// Its fingerprint, if everything upstream is fresh.
     pub fingerprint: Option<Digest>,
-    /// Rows that an earlier run has sampled from the same model, of which it takes those that it needs.
+    /// Number of rows that earlier runs have sampled from the same model; the stage reuses those that it needs.
     pub known_rows: Option<u64>,
-    /// What it is expected to cost, where it is not fresh.
+    /// What it is expected to cost, if it is not fresh.
     pub forecast: Option<Box<Forecast>>,
 }
 
 impl Row {
-    /// Returns whether another plan says the same of the stage; what it may cost aside.
+    /// Returns whether another plan decides the same for the stage; reasons, known rows and forecast may differ.
     pub fn agrees_with(&self, other: &Self) -> bool {
         let decided = |row: &Self| (row.stage.clone(), row.kind.clone(), row.status, row.key, row.fingerprint);
         decided(self) == decided(other)
@@ -100,10 +101,10 @@ pub enum Status {
     Extend {
         /// Steps that are already done.
         from: u64,
-        /// Steps in all, where an extent key says so.
+        /// Steps in all, if the kind has an extent key.
         to: Option<u64>,
     },
-    /// A stage before it must run; it runs only if that gives other bytes.
+    /// An upstream stage must run; this stage runs only if that gives other bytes.
     Maybe,
 }
 
@@ -114,15 +115,15 @@ impl Plan {
     }
 }
 
-/// Returns the digests of the workflow's inputs, as far as they have been fetched.
+/// Returns the digests of the workflow's inputs, except those that have not been fetched.
 pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
     hash_each(to_hash(workflow), store)
 }
 
-/// An input that is here: its name, its path, and the digest that the workflow pins.
+/// An input that is on this machine: its name, its path, and the digest that the workflow pins.
 pub(crate) type ToHash = (String, PathBuf, Option<String>);
 
-/// Returns the inputs that are here.
+/// Returns the inputs that are on this machine.
 pub(crate) fn to_hash(workflow: &Workflow) -> Vec<ToHash> {
     let inputs = workflow.inputs.iter();
     inputs.filter_map(|(name, input)| Some((name.clone(), input.path()?.to_owned(), input.pin.clone()))).collect()
@@ -137,7 +138,7 @@ pub(crate) fn hash_some_inputs(
     hash_each(to_hash(workflow).into_iter().filter(|(name, ..)| names.contains(name.as_str())).collect(), store)
 }
 
-/// Returns their digests. Reads every byte that is not remembered, and blocks the thread meanwhile.
+/// Returns the digests of inputs. Reads every file whose digest is not cached, and blocks the thread meanwhile.
 pub(crate) fn hash_each(inputs: Vec<ToHash>, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
     let digests = inputs.into_iter().map(|(name, path, pinned)| {
         let found = store.hash_path(&path)?;
@@ -149,7 +150,7 @@ pub(crate) fn hash_each(inputs: Vec<ToHash>, store: &Store) -> Result<BTreeMap<S
     digests.collect()
 }
 
-/// Fails unless all that a selection reads of hubs has been fetched.
+/// Fails unless every hub input that a selection reads has been fetched.
 pub fn check_fetched(workflow: &Workflow, selection: &Selection) -> Result<(), Error> {
     let missing = |name: &str| workflow.inputs[name].unfetched().map(|id| (name.to_owned(), id.clone()));
     match inputs(workflow, selection)?.into_iter().find_map(missing) {
@@ -158,7 +159,7 @@ pub fn check_fetched(workflow: &Workflow, selection: &Selection) -> Result<(), E
     }
 }
 
-/// Plans an `apply` of a selection of stages; what they need from elsewhere has rows, too, unless it is fresh.
+/// Plans an `apply` of a selection of stages. Other stages that these need also have rows, unless they are fresh.
 pub fn plan(workflow: &Workflow, store: &Store, selection: &Selection) -> Result<Plan, Error> {
     let mut planner = Planner {
         workflow,
@@ -186,7 +187,7 @@ struct Planner<'a> {
     selected: Selected,
     /// Outputs of fresh stages, by stage and output name.
     known: HashMap<(&'a str, &'a str), Digest>,
-    /// Read at most once a plan, and only if something is not fresh.
+    /// Read at most once per plan, and only if a stage is not fresh.
     memory: Option<Memory>,
 }
 
@@ -195,6 +196,7 @@ impl Planner<'_> {
         let (workflow, store) = (self.workflow, self.store);
         let stage = &workflow.graph[node];
         let upstream = self.unknown_upstream(node);
+        // Outputs that do not exist yet and inputs that are not fetched are hashed as placeholders.
         let resolve = |planner: &Self, reference: &Reference| match &reference.target {
             Target::Output { stage, output } => {
                 planner.resolve(reference).unwrap_or_else(|| placeholder(&stage.0, output))
@@ -297,7 +299,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What would differ even if every stage before this one came out as last time.
+    /// Returns the differences that remain if every upstream stage gives the same outputs as last time.
     fn own_changes(&self, stage: &StageDecl, last: &Record) -> Result<Vec<DirtyReason>, Error> {
         let Some(old) = self.store.action(&last.fingerprint)? else { return Ok(vec![DirtyReason::New]) };
         let new = Action::of(stage, |reference| {

@@ -1,21 +1,21 @@
-//! Pools: what the machine has of each thing that stages take while they run.
+//! Pools: the machine's resources that stages take while they run.
 //!
-//! `cores`, `memory-gib` and `gpus` are known by name: a stage gets as many threads as cores, and GPUs of its own. Any
-//! other pool is the user's, say a licence, and is only counted.
+//! `cores`, `memory-gib` and `gpus` are built in: a stage gets as many threads as cores, and GPUs of its own. Any other
+//! pool is defined by the user, for example for a licence, and is only counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::placement::{Device, Placement};
 use crate::workflow::{StageDecl, Workflow};
 
-/// CPU cores; a stage has as many threads.
+/// CPU cores; a stage gets as many threads.
 pub const CORES: &str = "cores";
-/// Memory in GiB: what stages say that they need, not what they take.
+/// Memory in GiB, as stages declare it; what they really use is not measured.
 pub const MEMORY: &str = "memory-gib";
 /// GPUs, each lent to one stage at a time.
 pub const GPUS: &str = "gpus";
 
-/// A stage needs more than there is.
+/// A stage needs more of a pool than there is.
 #[derive(Debug, thiserror::Error)]
 #[error("stage `{stage}` needs {needs} of the pool `{pool}`, which has {has}")]
 pub struct TooMuch {
@@ -29,15 +29,15 @@ pub struct TooMuch {
     pub has: u64,
 }
 
-/// What is free.
+/// The free part of each pool.
 #[derive(Debug)]
 pub(crate) struct Pools {
     free: BTreeMap<String, u64>,
-    /// Names of GPUs, as CUDA knows them, by the order in which they are lent.
+    /// Free GPUs by CUDA's names, in the order in which they are lent.
     gpus: BTreeSet<(usize, String)>,
 }
 
-/// What a stage has while it runs.
+/// What a running stage has taken from the pools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lent {
     needs: BTreeMap<String, u64>,
@@ -56,14 +56,14 @@ impl Lent {
 }
 
 impl Pools {
-    /// Makes pools of `total`; GPUs are those named.
+    /// Makes pools of the sizes in `total`, and one of the named GPUs.
     pub(crate) fn new(total: &BTreeMap<String, u64>, gpus: &[String]) -> Self {
         let mut free = total.clone();
         free.insert(GPUS.to_owned(), gpus.len() as u64);
         Self { free, gpus: gpus.iter().cloned().enumerate().collect() }
     }
 
-    /// Fails when a stage could never start.
+    /// Fails if a stage could never start, because it needs more than a pool has.
     pub(crate) fn check(&self, workflow: &Workflow, threads: usize) -> Result<(), TooMuch> {
         for stage in workflow.graph.node_weights() {
             for (pool, needs) in needs(stage, threads) {
@@ -97,7 +97,7 @@ impl Pools {
     }
 }
 
-/// Returns what a stage takes of each pool: by its own word, else `threads` cores and, on `cuda`, one GPU.
+/// Returns what a stage takes of each pool: its own `needs`, else `threads` cores and, on `cuda`, one GPU.
 pub(crate) fn needs(stage: &StageDecl, threads: usize) -> BTreeMap<String, u64> {
     let mut needs = stage.run.needs.clone();
     needs.entry(CORES.to_owned()).or_insert(threads as u64);

@@ -5,8 +5,8 @@
 //! ├── events.jsonl                      one event a line, sealed under the run's id
 //! └── stages/student~qwen.{log, metrics.jsonl}
 //! ```
-//! An id begins with the number after the largest that was there: runs sort by it, for a clock may go back. Two runs
-//! that begin at once may share a number; then the rest of their ids decides.
+//! An id begins with the largest number so far plus one. Runs are sorted by that number, because a clock may go back.
+//! Two runs that begin at once may share a number; then the rest of their ids decides.
 
 use std::hash::{BuildHasher, Hasher};
 use std::io::{BufWriter, Write};
@@ -29,7 +29,7 @@ pub struct Run {
     /// Its id.
     pub id: String,
     dir: PathBuf,
-    /// Made with the first event: a run that is refused leaves nothing.
+    /// Created with the first event, so that a rejected run leaves nothing on disk.
     events: Option<BufWriter<fs_err::File>>,
 }
 
@@ -52,8 +52,8 @@ impl Run {
         Ok(Self { id, dir, events: None })
     }
 
-    /// Appends events that have just happened; readers see them after [`Run::flush`]. Progress is not kept: a stage's
-    /// metrics have it.
+    /// Appends events that have just happened; readers see them after [`Run::flush`]. Progress is not kept, because it
+    /// is in the stage's metrics.
     pub fn record(&mut self, events: &[Event]) -> std::io::Result<()> {
         let time = now();
         let mut line = Vec::new();
@@ -67,12 +67,12 @@ impl Run {
         Ok(())
     }
 
-    /// Writes what is recorded, in one go: thousands of fresh stages are one write.
+    /// Writes recorded events to the file. They are buffered, so thousands of fresh stages take few writes.
     pub fn flush(&mut self) -> std::io::Result<()> {
         self.events.as_mut().map_or(Ok(()), Write::flush)
     }
 
-    /// Returns its folder.
+    /// Returns the run's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -88,45 +88,45 @@ impl Run {
     }
 }
 
-/// Tells two runs apart that begin in one moment, process numbers of containers notwithstanding.
+/// Returns random bits, to tell apart two runs that begin at the same moment; process ids repeat across containers.
 fn drawn() -> u16 {
     std::collections::hash_map::RandomState::new().build_hasher().finish() as u16
 }
 
-/// Returns the time of day, RFC 3339 in UTC.
+/// Returns the current time, RFC 3339 in UTC.
 pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// Returns how a workflow can be named again.
+/// Returns the file, `--set` arguments and device from which a workflow can be loaded again.
 pub fn source(store: &Store, workflow: &Workflow) -> Source {
     let Workflow { file, sets, device, .. } = workflow;
     Source { file: file_name(store, file), sets: sets.clone(), device: device.to_string() }
 }
 
-/// Returns a workflow's file as the history has it: relative to the folder that holds the store where it lies below it,
-/// for then it moves with it; else absolute.
+/// Returns a workflow's file as it is written to the history. A file below the folder that contains the store is
+/// relative to that folder, so that both can be moved; any other is absolute.
 pub fn file_name(store: &Store, file: &Path) -> String {
     let home = store.root().parent();
     home.and_then(|home| file.strip_prefix(home).ok()).unwrap_or(file).display().to_string()
 }
 
-/// Returns where a workflow's file lies by [`file_name`].
+/// Returns the path of a workflow's file from its [`file_name`].
 pub fn file_path(store: &Store, name: &str) -> PathBuf {
     store.root().parent().unwrap_or(Path::new("/")).join(name)
 }
 
-/// Returns where a run's folder has what is kept of its stages.
+/// Returns the folder of the stages' files in a run's folder.
 pub(crate) fn stages_dir(run: &Path) -> PathBuf {
     run.join("stages")
 }
 
-/// Returns where a stage's worker wrote its stderr during a run.
+/// Returns the path of a stage's log in a run's folder.
 pub fn stage_log(run: &Path, stage: &str) -> PathBuf {
     stages_dir(run).join(format!("{}{LOG}", stage.replace('/', "~")))
 }
 
-/// Returns where a stage's curve of a run is.
+/// Returns the path of a stage's curve in a run's folder.
 pub fn stage_metrics(run: &Path, stage: &str) -> PathBuf {
     stages_dir(run).join(format!("{}{METRICS}", stage.replace('/', "~")))
 }
@@ -146,7 +146,7 @@ mod tests {
         fs_err::write(stage_log(run.dir(), &name), b"").unwrap();
         fs_err::write(stage_metrics(run.dir(), &name), b"").unwrap();
         assert!(fs_err::write(stage_metrics(run.dir(), &format!("{name}a")), b"").is_err(), "one more does not");
-        // As many attempts as no engine makes.
+        // More attempts than any engine makes.
         assert!(limits::STAGE_NAME + "-9999999999999".len() <= limits::FILE_NAME);
         drop(store.new_attempt_dir(&name).unwrap());
     }

@@ -60,7 +60,7 @@ fn key(spec: &KeySpec) -> Value {
     if !spec.doc.is_empty() {
         schema["description"] = json!(spec.manual());
     }
-    // TOML has no null: what is none is not written.
+    // TOML has no null, so a default of null is not written.
     if let Some(default) = spec.default.as_ref().filter(|default| !default.is_null()) {
         schema["default"] = default.clone();
     }

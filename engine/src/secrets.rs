@@ -1,27 +1,27 @@
-//! Secrets: values of the environment that must reach neither a log nor a message.
+//! Secrets: values of environment variables that must not appear in a log or a message.
 //!
-//! What counts as one is told by its name: a variable that ends in TOKEN, KEY, SECRET or PASSWORD, with a value of eight
-//! characters or more. Where a worker writes the value there stands `[masked NAME]`, also when it came in two parts
-//! ([`Stream`]). A value that is written otherwise, in base64 or with escapes, is not recognised.
+//! A variable is a secret if its name ends in TOKEN, KEY, SECRET or PASSWORD and its value has eight characters or
+//! more. In a worker's output the value is replaced by `[masked NAME]`, even if it arrives in two parts ([`Stream`]).
+//! An encoded value, in base64 or with escapes, is not recognised.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use serde_json::Value;
 
-/// How names of such variables end.
+/// How the names of secret variables end.
 const ENDINGS: [&str; 4] = ["TOKEN", "KEY", "SECRET", "PASSWORD"];
 
-/// A shorter value stands in too many texts by chance.
+/// Fewest characters of a secret: a shorter value is in too many texts by chance.
 const SHORTEST: usize = 8;
 
-/// Variables that are for the hub alone: no worker is given them.
+/// Variables for access to the hub, which are removed from the environment of every worker.
 pub const WITHHELD: [&str; 4] = ["HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"];
 
 /// The secrets of an environment.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
-    /// The longest value first: one may be part of another.
+    /// Longest value first, because one may be part of another.
     values: Vec<Secret>,
 }
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secrets {
-    /// Returns those of these variables that are secrets by their names.
+    /// Returns the secrets among environment variables.
     pub fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut values = Vec::new();
         for (name, value) in variables {
@@ -53,7 +53,7 @@ impl Secrets {
         Self { values }
     }
 
-    /// Returns a text with a mask in the place of each secret.
+    /// Returns a text with each secret replaced by its mask.
     pub fn mask(&self, text: &str) -> String {
         if self.values.is_empty() {
             return text.to_owned();
@@ -69,7 +69,7 @@ impl Secrets {
         out
     }
 
-    /// Does the same with every text in a value, names of members as well.
+    /// Does the same with every string in a JSON value, names of members as well.
     pub(crate) fn mask_value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.mask(&text)),
@@ -85,21 +85,21 @@ impl Secrets {
         self.values.iter().find(|secret| bytes.starts_with(&secret.value))
     }
 
-    /// Returns whether a secret may begin with these bytes, which are the last that have come.
+    /// Returns whether these bytes, the last so far, may be the beginning of a secret.
     fn may_begin(&self, bytes: &[u8]) -> bool {
         self.values.iter().any(|secret| secret.value.len() > bytes.len() && secret.value.starts_with(bytes))
     }
 }
 
-/// A stream of bytes that comes in parts.
+/// Masks a stream of bytes that arrives in parts.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// The end of what has come, where a secret may begin in it.
+    /// The last bytes so far, held back while they may be the beginning of a secret.
     held: Vec<u8>,
 }
 
 impl Stream {
-    /// Appends to `out` what is certain after more bytes have come.
+    /// Takes more bytes. Appends to `out` everything before a possible beginning of a secret.
     pub(crate) fn push(&mut self, secrets: &Secrets, bytes: &[u8], out: &mut Vec<u8>) {
         if secrets.values.is_empty() {
             return out.extend_from_slice(bytes);
@@ -111,13 +111,14 @@ impl Stream {
         self.held.drain(..at);
     }
 
-    /// Appends what was held, for nothing more will come.
+    /// Appends the bytes held back, at the end of the stream.
     pub(crate) fn finish(&mut self, secrets: &Secrets, out: &mut Vec<u8>) {
         self.copy(secrets, out, |_| true, |_| false);
         self.held.clear();
     }
 
-    /// Appends what is held up to where `waits`, and returns where that is.
+    /// Appends the held bytes, masked, up to the first position where both `begins` and `waits` are true. Returns that
+    /// position.
     fn copy(
         &self,
         secrets: &Secrets,
@@ -131,7 +132,7 @@ impl Stream {
             if !begins(rest) {
                 at += 1;
             } else if waits(rest) {
-                // Held even where a shorter one is whole: with what comes it may be the longer one.
+                // Held back even if a shorter secret is complete here: with more bytes it may be a longer one.
                 break;
             } else if let Some(secret) = secrets.at(rest) {
                 out.extend_from_slice(&self.held[copied..at]);

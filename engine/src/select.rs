@@ -1,9 +1,9 @@
 //! Which stages a command is about: all, or those that the user names.
 //!
-//! | asked for | stages | what they need from elsewhere |
+//! | selection | stages | other stages that they need |
 //! |---|---|---|
 //! | nothing | all | |
-//! | `until` | these | is brought up to date, too |
+//! | `until` | these | are brought up to date, too |
 //! | `from` | these and all that follow | must be fresh |
 //! | `only` | these | must be fresh |
 
@@ -29,13 +29,13 @@ pub struct Selection {
     pub force: Vec<String>,
 }
 
-/// A stage that the user named is not there.
+/// A stage that the user named does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("the workflow has no stage `{name}`")]
 pub struct NoStage {
     /// What was asked for.
     pub name: String,
-    /// Names that would do.
+    /// Names of the stages that exist.
     pub known: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct NoStage {
 pub(crate) struct Selected {
     /// To be brought up to date.
     pub(crate) wanted: BTreeSet<NodeIndex>,
-    /// Needed by those, and taken as they are.
+    /// Needed by those, and not run: they must be fresh.
     pub(crate) given: BTreeSet<NodeIndex>,
     /// To run even if they are fresh.
     pub(crate) forced: BTreeSet<NodeIndex>,
@@ -61,7 +61,7 @@ pub fn inputs<'a>(workflow: &'a Workflow, selection: &Selection) -> Result<BTree
     Ok(inputs.collect())
 }
 
-/// Finds the stages of a selection.
+/// Returns the stages of a selection.
 pub(crate) fn select(workflow: &Workflow, selection: &Selection) -> Result<Selected, NoStage> {
     let mut wanted: BTreeSet<NodeIndex> = workflow.graph.node_indices().collect();
     if !selection.until.is_empty() {

@@ -1,7 +1,7 @@
 //! Trajectories: training as a chain of segments between checkpoints.
 //!
-//! Checkpoints are kept under (prefix fingerprint, step). The prefix at step n differs from the one at n + 1 only where a
-//! `from-step` lies between them, so an action has few of them, and each is a folder whose names are the steps.
+//! Checkpoints are kept under (prefix fingerprint, step). The prefixes at steps n and n + 1 differ only if a
+//! `from-step` is n. So an action has few prefixes, and each is a folder whose entries are named by their steps.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,12 +10,12 @@ use store::{CheckpointRecord, Digest, Store};
 
 use crate::action::Action;
 
-/// A stretch of a stage that can be run again and compared.
+/// Steps of a stage that can be run again and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Steps done before it: 0, or those of a checkpoint that is kept.
     pub from: u64,
-    /// The step at its end, and the digest of the training state there; nothing where it ends with the stage.
+    /// The step at its end, and the digest of the training state there; `None` if it ends with the stage.
     pub to: Option<(u64, Digest)>,
 }
 
@@ -26,12 +26,12 @@ impl Segment {
     }
 }
 
-/// Returns the most steps that a checkpoint in the store has done of an action.
+/// Returns the steps of the furthest checkpoint in the store that an action can resume from.
 pub fn resumable(store: &Store, action: &Action) -> Result<Option<u64>, store::Error> {
     Ok(find_checkpoint(store, action, u64::MAX)?.map(|checkpoint| checkpoint.step))
 }
 
-/// Returns the largest usable checkpoint of an action that has at most `most` steps.
+/// Returns the furthest usable checkpoint of an action with at most `most` steps.
 pub fn find_checkpoint(store: &Store, action: &Action, most: u64) -> Result<Option<CheckpointRecord>, store::Error> {
     for (key, steps) in prefixes(action, most).into_iter().rev() {
         for step in store.checkpoint_steps(&key)?.into_iter().rev().filter(|step| steps.contains(step)) {
@@ -44,7 +44,7 @@ pub fn find_checkpoint(store: &Store, action: &Action, most: u64) -> Result<Opti
 }
 
 /// Returns the segments of an action that can be run again: one from its beginning and one from each checkpoint that is
-/// kept, to the next step of which the state is on record.
+/// kept, to the next step whose state is on record.
 pub fn segments(store: &Store, action: &Action) -> Result<Vec<Segment>, store::Error> {
     let (mut starts, mut states) = (vec![0], BTreeMap::new());
     for (key, steps) in prefixes(action, u64::MAX) {
@@ -53,7 +53,7 @@ pub fn segments(store: &Store, action: &Action) -> Result<Vec<Segment>, store::E
             starts.extend(store.checkpoint(&key, step)?.map(|_| step));
         }
     }
-    // After the last step there are the outputs to compare.
+    // A segment to the last step is compared by its outputs, not by a state.
     let end = action.extent().unwrap_or(0);
     states.retain(|step, _| *step < end);
     starts.retain(|start| *start < end.max(1));
@@ -61,7 +61,7 @@ pub fn segments(store: &Store, action: &Action) -> Result<Vec<Segment>, store::E
     Ok(starts.into_iter().map(|from| Segment { from, to: next(from) }).collect())
 }
 
-/// Returns the prefix fingerprints of an action for up to `most` steps, each with the steps that it is the key of.
+/// Returns the prefix fingerprints of an action for up to `most` steps, each with the range of steps that it covers.
 pub(crate) fn prefixes(action: &Action, most: u64) -> Vec<(Digest, RangeInclusive<u64>)> {
     let limit = action.extent().unwrap_or(u64::MAX).min(most);
     let mut bounds = action.from_steps();

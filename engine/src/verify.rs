@@ -1,8 +1,8 @@
-//! Running stages again to see whether they give the same bytes.
+//! Runs stages again to see whether they give the same bytes.
 //!
-//! Of a stage that trains segments are drawn, each from a checkpoint that is kept (or the beginning) to the next step of
-//! which the state is on record (or the end), so a verification costs a segment and not the whole; a stage without
-//! checkpoints is one segment. Nothing that is made is kept.
+//! For a stage that trains, segments are drawn at random. Each goes from a checkpoint that is kept (or the beginning)
+//! to the next step whose state is on record (or the end), so a verification costs a segment and not the whole stage. A
+//! stage without checkpoints is one segment. The outputs of a verification are not kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,32 +28,32 @@ use crate::select::select;
 use crate::trajectory::{Segment, segments};
 use crate::workflow::Workflow;
 
-/// What came of running a stage again.
+/// The result of running a segment of a stage again.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// The stage.
     pub stage: String,
     /// Steps done before the segment.
     pub from: u64,
-    /// The step that it ends with; nothing where it ends with the stage.
+    /// The step that it ends with; `None` if it ends with the stage.
     pub to: Option<u64>,
     /// Wall time.
     pub seconds: f64,
-    /// Whether it gave the same.
+    /// Whether it gave the same bytes.
     pub outcome: Outcome,
-    /// What it was made on and what it ran on now, where these are two: other instruction sets may give other bits.
+    /// The processor on record and the processor now, if they differ: other instruction sets may give other bits.
     pub processors: Option<(String, String)>,
 }
 
-/// Whether a stage gave the same again.
+/// Whether a segment gave the same bytes again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every output, or the training state, has the digest on record.
     Same,
-    /// These have others: name, digest on record, digest now.
+    /// These differ: name, digest on record, digest now.
     Differs(Vec<(String, Digest, Digest)>),
-    /// The user did not want to wait for it.
+    /// The user stopped the verification.
     Stopped,
     /// It is not fresh, so there is nothing to compare with.
     NotFresh,
@@ -64,9 +64,9 @@ pub enum Outcome {
 /// Which segments are run again.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw {
-    /// The most of one stage.
+    /// Most segments of one stage.
     pub segments: usize,
-    /// Another one draws others.
+    /// Another seed draws other segments.
     pub seed: u64,
 }
 
@@ -81,7 +81,7 @@ impl Draw {
     }
 }
 
-/// Runs drawn segments of the stages of the selection again, one after the other. `on_event` sees what happens meanwhile.
+/// Runs drawn segments of the selected stages again, one after the other. `on_event` receives events meanwhile.
 pub async fn verify(
     workflow: &Workflow,
     store: &Store,
@@ -158,7 +158,7 @@ async fn again(
             }
         }
     };
-    // What the attempt told last.
+    // The last events of the attempt.
     while let Ok(event) = receiver.try_recv() {
         on_event(&event);
     }

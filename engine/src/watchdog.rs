@@ -1,8 +1,8 @@
-//! The watchdog: when an attempt has taken too long, has not got on, or is not heard of.
+//! The watchdog: detects an attempt that takes too long, makes no progress, or is silent.
 //!
-//! Time is counted in small ticks that the engine has lived through. Where it was away, stopped by Ctrl-Z, frozen with its
-//! container, asleep with the laptop, or late on a busy machine, one tick counts in the place of all that it missed: its own
-//! absence is not the worker's silence. After a longer one the worker has its whole time again to be heard of.
+//! Time is counted in small ticks while the engine runs. If the engine itself was stopped (by Ctrl-Z, a frozen
+//! container, a sleeping laptop) or is late on a busy machine, one tick counts in place of all that it missed: its own
+//! absence is not the worker's silence. After a longer absence the worker has its whole time again to send a message.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use crate::failure::Failure;
 use crate::worker::protocol::FromWorker;
 use crate::workflow::RunOptions;
 
-/// Far enough for an attempt without a limit.
+/// Used as the limit of an attempt without one.
 const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Ticks within the shortest limit.
 const TICKS: u32 = 20;
 
-/// Ticks after which the next one counts as late.
+/// A tick that comes after more than this many intervals is late.
 const LATE: u32 = 3;
 
-/// An absence after which a worker has its whole time again.
+/// Absence of the engine after which a worker has its whole time again.
 const AWAY: Duration = Duration::from_secs(2);
 
 /// Watches one attempt.
@@ -28,9 +28,9 @@ pub(crate) struct Watchdog {
     timeout: Duration,
     progress_timeout: Duration,
     silence: Duration,
-    /// When the engine was last seen to live.
+    /// When the last tick was counted.
     seen: Instant,
-    /// Time lived since the attempt began, since it last got on, since it was last heard of.
+    /// Counted time since the attempt began, since its last progress, and since its last message.
     taken: Duration,
     stuck: Duration,
     silent: Duration,
@@ -55,7 +55,7 @@ impl Watchdog {
         (shortest / TICKS).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 
-    /// Takes note of a message.
+    /// Notes a message. Every message ends the silence; all but `alive` and notes also count as progress.
     pub(crate) fn hear(&mut self, message: &FromWorker) {
         self.silent = Duration::ZERO;
         if !matches!(message, FromWorker::Alive | FromWorker::Note { .. }) {
@@ -63,7 +63,7 @@ impl Watchdog {
         }
     }
 
-    /// Counts a tick, and says what is wrong, if anything is.
+    /// Counts a tick, and returns a failure if a limit is exceeded.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Failure> {
         let (passed, pace) = (now.saturating_duration_since(self.seen), self.pace());
         self.seen = now;
@@ -113,7 +113,7 @@ mod tests {
             Self(Watchdog::new(run, Duration::from_mins(1), now), now)
         }
 
-        /// Lives through some seconds, and returns after how many of them something was wrong.
+        /// Ticks for some seconds, and returns after how many of them a limit was exceeded.
         fn live(&mut self, seconds: u32) -> Option<(u32, String)> {
             (1..=seconds).find_map(|second| {
                 self.1 += SECOND;

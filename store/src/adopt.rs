@@ -1,7 +1,7 @@
-//! Single files that grow beside the store, logs and curves: into it and out of it at bounded memory.
+//! Single files that grow beside the store, logs and curves: moved into it and out of it with bounded memory.
 //!
-//! A file that is complete is linked, so that its bytes lie on the disk once; of one that still grows the first
-//! bytes are copied.
+//! A complete file is hard-linked, so that its bytes are on the disk once; of a file that still grows, the first bytes
+//! are copied.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,12 +15,12 @@ use crate::layout;
 use crate::path::below;
 use crate::publish::Unsynced;
 
-/// Bytes that are in memory at once.
+/// Bytes in memory at once.
 const CHUNK: usize = 1 << 18;
 
 impl Store {
-    /// Stores a file that will not be written again: linked where the file system can, copied elsewhere. Both names are
-    /// read-only from then on. Durably only once what is returned has been synced.
+    /// Stores a file that will not be written again, by a hard link if the file system allows it, else by a copy. A
+    /// linked file is read-only from then on. It is durable only once the returned [`Unsynced`] has been synced.
     pub fn link_in(&self, file: &Path) -> Result<(Digest, Unsynced)> {
         let draft = self.scratch_name("draft")?;
         let inside = below(self.root.path(), file);
@@ -32,8 +32,8 @@ impl Store {
         Ok((digest, Unsynced::of(&self.root, [layout::object(&digest)])))
     }
 
-    /// Stores a copy of a file's first `len` bytes, or of all where there are fewer. Durably only once what is returned has
-    /// been synced.
+    /// Stores a copy of a file's first `len` bytes, or of all if there are fewer. It is durable only once the returned
+    /// [`Unsynced`] has been synced.
     pub fn copy_in(&self, file: &Path, len: u64) -> Result<(Digest, Unsynced)> {
         let draft = self.scratch_name("draft")?;
         let mut copy = self.root.create_new(&draft)?;
@@ -42,8 +42,8 @@ impl Store {
         Ok((digest, Unsynced::of(&self.root, [layout::object(&digest)])))
     }
 
-    /// Copies an object to the file `to`, which is replaced, and returns its length. Fails, with the object moved aside,
-    /// where the bytes are not those of the name.
+    /// Copies an object to the file `to`, which is overwritten, and returns its length. Fails if the bytes do not match
+    /// the name; the object is then moved to quarantine.
     pub fn copy_out(&self, digest: &Digest, to: &Path) -> Result<u64> {
         let mut copy = fs_err::File::create(to)?;
         let (found, len) = stream(self.open_object(digest)?, u64::MAX, |bytes| copy.write_all(bytes))?;
@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// Reads the first `len` bytes of a file, and returns their digest and number.
+/// Calls `take` with the first `len` bytes of a file, chunk by chunk, and returns their digest and number.
 fn stream(file: File, len: u64, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<(Digest, u64)> {
     let (mut hasher, mut read) = (blake3::Hasher::new(), 0);
     let mut file = file.take(len);

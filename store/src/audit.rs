@@ -1,9 +1,9 @@
-//! The audit: every stored byte is read, whatever workflow it belongs to.
+//! The audit: reads every stored byte, whichever workflow it belongs to.
 //!
-//! Objects against their names, lines of the journal against their checksums, checkpoints and rows against their seals
-//! and their trees. Damaged objects are moved aside, so that no later command uses them. No damage is what is missing
-//! because a collection was told to remove it (`Keep::only`), and half an object that nothing refers to: a power cut may
-//! leave one of work that had not been said to be done.
+//! It compares objects with their names, lines of the journal with their checksums, and checkpoints and rows with their
+//! seals and trees. Damaged objects are moved to quarantine, so that no later command uses them. Two things are not
+//! damage: objects that a collection was told to remove (`Keep::only`), and half an object that nothing refers to,
+//! because a power cut may leave one of unacknowledged work.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -19,16 +19,16 @@ use crate::layout::{self, digest_of};
 use crate::record::{self, OutputRecord};
 use crate::rows::RowsRecord;
 
-/// What an audit has found.
+/// The result of an audit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Audit {
     /// Objects read.
     pub objects: usize,
-    /// Their bytes.
+    /// Bytes of these objects.
     pub bytes: u64,
     /// Records, checkpoints and parts of rows read.
     pub entries: usize,
-    /// What is not as it was written.
+    /// Everything that is not as it was written.
     pub damaged: Vec<Damage>,
     /// Stages whose outputs were damaged, each as `workflow: stage`: the next `apply` runs them again.
     pub stages: BTreeSet<String>,
@@ -37,14 +37,14 @@ pub struct Audit {
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// Where, relative to the store.
+    /// Its path, relative to the store.
     pub path: PathBuf,
     /// What is wrong, in a few words.
     pub what: String,
 }
 
 impl Store {
-    /// Reads every byte that is stored. `on_object` is told the bytes of each object that has been read.
+    /// Reads every stored byte. Calls `on_object` with the size of each object after reading it.
     pub fn audit(&self, mut on_object: impl FnMut(u64)) -> Result<Audit> {
         let mut audit = Audit::default();
         let mut bad = BTreeMap::new();
@@ -64,7 +64,7 @@ impl Store {
                         audit.objects += 1;
                         audit.bytes += size;
                     }
-                    // A collection beside this has removed it.
+                    // A collection has removed it meanwhile.
                     Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => {
                         bad.insert(digest, (path, error.to_string()));
@@ -113,7 +113,7 @@ impl Store {
         for start in self.journal.torn()?.into_iter().chain(unread) {
             audit.push(layout::journal().to_owned(), &format!("the line at byte {start} is torn or altered"));
         }
-        // Read last: a collection that is at work beside this notes what it removes first.
+        // Read last, because a collection that runs meanwhile lists objects before it removes them.
         let collected = if missing.is_empty() { HashSet::new() } else { self.collected()? };
         for (digest, stages) in missing.into_iter().filter(|(digest, _)| !collected.contains(digest)) {
             audit.push(layout::object(&digest), "it is missing");
@@ -154,7 +154,7 @@ impl Store {
         audit: &mut Audit,
     ) -> Result<()> {
         let Some(value) = self.sealed::<T>(&path)? else {
-            // Unless it has just been retired.
+            // If the file is gone, it has just been retired.
             if self.root.stat(&path)?.is_some() {
                 audit.push(path, "it is torn or altered");
             }

@@ -1,11 +1,11 @@
 //! Checkpoints: resumable training state, kept under (prefix fingerprint, step).
 //!
-//! One that is no longer kept leaves its digest, so that training can be run again and compared at that step.
+//! A checkpoint that is no longer kept leaves its digest, so that training can be run again and compared at that step.
 //!
 //! ```text
 //! checkpoints/ab/<62 hex>/<n>.json            step, tree, meta, sealed
 //! checkpoints/ab/<62 hex>/<n>.digest          {"digest": …}, sealed
-//! checkpoints/ab/<62 hex>/<n>.wish-<process>  a stage of that process waits and wants to go on from `n` or before
+//! checkpoints/ab/<62 hex>/<n>.wish-<process>  a stage of that process waits and wants to resume from `n` or before
 //! ```
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,30 +26,30 @@ use crate::{Store, layout};
 pub struct CheckpointRecord {
     /// Steps done.
     pub step: u64,
-    /// Its folder.
+    /// The tree of its folder.
     pub tree: TreeRef,
-    /// What the engine wants to know of it: seconds so far, the curve so far.
+    /// Data of the engine: seconds so far, the curve so far.
     pub meta: Value,
 }
 
-/// The state at a step of which the checkpoint is no longer kept.
+/// The training state after a step whose checkpoint is no longer kept.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Retired {
     digest: Digest,
 }
 
 impl Store {
-    /// Stores a checkpoint of `step` steps under `key`; its tree must be stored before.
+    /// Stores a checkpoint after `step` steps under `key`, durably; its tree must be stored already.
     pub fn put_checkpoint(&self, key: &Digest, step: u64, tree: &TreeRef, meta: Value) -> Result<()> {
         self.put_sealed(&checkpoint_file(key, step), &CheckpointRecord { step, tree: *tree, meta })
     }
 
-    /// Returns the steps of which there are checkpoints under `key`, ascending.
+    /// Returns the steps that have a checkpoint under `key`, ascending.
     pub fn checkpoint_steps(&self, key: &Digest) -> Result<Vec<u64>> {
         self.steps_with(key, ".json")
     }
 
-    /// Returns the digest of the training state after each step of which there is or was a checkpoint under `key`.
+    /// Returns the digest of the training state after each step that has or had a checkpoint under `key`.
     pub fn checkpoint_digests(&self, key: &Digest) -> Result<BTreeMap<u64, Digest>> {
         let mut digests = BTreeMap::new();
         for step in self.steps_with(key, ".digest")? {
@@ -73,14 +73,15 @@ impl Store {
         Ok(steps)
     }
 
-    /// Returns a checkpoint if it is there and whole.
+    /// Returns a checkpoint if it exists and all its objects are present.
     pub fn checkpoint(&self, key: &Digest, step: u64) -> Result<Option<CheckpointRecord>> {
         let record = self.sealed::<CheckpointRecord>(&checkpoint_file(key, step))?;
         Ok(record.filter(|record| record.step == step && self.is_whole(&record.tree.digest)))
     }
 
-    /// Forgets a checkpoint but for its digest, and removes the objects that nothing else refers to. The caller must not hold
-    /// the store: this waits until no process does. One that another process has retired before is left alone.
+    /// Replaces a checkpoint by its digest, and removes the objects that nothing else refers to. The caller must not
+    /// hold the store, because this waits until no process does. Does nothing if another process has retired the
+    /// checkpoint before.
     pub fn retire_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
         let _alone = self.alone()?;
         let Some(bytes) = self.root.read_if_there(&checkpoint_file(key, step))? else { return Ok(()) };
@@ -90,7 +91,7 @@ impl Store {
         self.collect_among(&objects)
     }
 
-    /// Leaves of a checkpoint its digest alone; the objects stay.
+    /// Replaces a checkpoint by its digest; its objects stay.
     pub(crate) fn forget_checkpoint(&self, key: &Digest, step: u64) -> Result<()> {
         let path = checkpoint_file(key, step);
         if let Some(record) = self.sealed::<CheckpointRecord>(&path)? {
@@ -99,13 +100,13 @@ impl Store {
         self.root.remove_file(&path).map(drop)
     }
 
-    /// Writes a small file with a check of itself and its name, durably.
+    /// Writes a small sealed file, durably.
     pub(crate) fn put_sealed(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(value).map_err(|source| Error::Encode { path: path.to_owned(), source })?;
         self.replace(path, &seal(&path.to_string_lossy(), bytes))
     }
 
-    /// Returns what a small file says, nothing if it is not there or not as it was written.
+    /// Returns the content of a small sealed file, or `None` if it is missing or damaged.
     pub(crate) fn sealed<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
         let bytes = self.root.read_if_there(path)?;
         let bytes = bytes.filter(|bytes| {

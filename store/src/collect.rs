@@ -1,10 +1,10 @@
-//! Collection: objects that nothing refers to any more are removed.
+//! Collection: removal of objects that nothing refers to any more.
 //!
-//! What a record, a checkpoint or rows refer to stays; nothing else is an artifact. A caller that knows which of those are
-//! still of use may let the others go as well ([`Keep::only`]): their lines stay in the journal, which is never rewritten,
-//! and say what there was, but without its outputs a record counts as absent. An object comes before what refers to it, so
-//! the process that makes one holds the store from before the object until after the reference ([`Store::hold`]), and a
-//! collection works only while no process does.
+//! Objects that a record, a checkpoint or rows refer to are kept. A caller that knows which of these are still needed
+//! may have the others removed as well ([`Keep::only`]): their lines stay in the journal, which is never rewritten, but
+//! a record without its outputs counts as absent. An object is made before its reference. So a process holds the store
+//! from before it makes an object until it has made the reference ([`Store::hold`]), and a collection runs only while
+//! no process holds it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -25,22 +25,22 @@ pub(crate) use marks::Marks;
 #[path = "marks.rs"]
 mod marks;
 
-/// The right to make objects that nothing refers to yet, until dropped; any number at a time.
+/// A shared lock under which objects without a reference may be made; released when dropped.
 #[derive(Debug)]
 pub struct Hold {
     _file: File,
 }
 
-/// What a collection leaves of what is referred to.
+/// Which of the referenced objects a collection keeps.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
-    /// The newest checkpoints of each trajectory; all unless given. Of the others the digests stay.
+    /// How many of the newest checkpoints under each key are kept; all if `None`. The digests of the others stay.
     pub checkpoints: Option<usize>,
-    /// What alone is of use; everything unless given.
+    /// What is still needed; everything if `None`.
     pub only: Option<Alive>,
 }
 
-/// Some of what a store holds.
+/// The records, checkpoints and rows that are still needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alive {
     /// Fingerprints of records.
@@ -58,13 +58,13 @@ pub struct Collected {
     pub records: usize,
     /// Number of checkpoints.
     pub checkpoints: usize,
-    /// Number of objects.
+    /// Number of objects that nothing else refers to.
     pub objects: usize,
-    /// Their bytes.
+    /// Bytes of these objects.
     pub bytes: u64,
 }
 
-/// What a collection would remove: how much, which checkpoints are forgotten, which objects nothing refers to then.
+/// What a collection would remove: how much, the forgotten checkpoints, and the objects that nothing refers to then.
 struct Collectable {
     collected: Collected,
     forgotten: HashSet<(Digest, u64)>,
@@ -72,16 +72,16 @@ struct Collectable {
 }
 
 impl Store {
-    /// Keeps objects from being collected. Waits while a collection is at work, and blocks the thread meanwhile.
+    /// Keeps objects from being collected until the result is dropped. Blocks the thread while a collection is running.
     pub fn hold(&self) -> Result<Hold> {
         let file = self.collection_lock()?;
         self.collection_locked(file.lock_shared())?;
         Ok(Hold { _file: file })
     }
 
-    /// Forgets the checkpoints and rows that are not to be kept, then removes every object that nothing refers to. Returns
-    /// how much that was. Waits while any process holds the store, and blocks the thread meanwhile. With [`Keep::only`] it
-    /// refuses where another process is at work, which may have found fresh what is to go.
+    /// Forgets the checkpoints and rows that are not to be kept, then removes every object that nothing refers to.
+    /// Returns how much was removed. Blocks the thread while any process holds the store. With [`Keep::only`] it fails
+    /// if another process is at work, because that process may rely on results that would be removed.
     pub fn collect(&self, keep: &Keep) -> Result<Collected> {
         let _alone = self.alone()?;
         if keep.only.is_some() && self.is_in_use()? {
@@ -100,7 +100,7 @@ impl Store {
         Ok(collected)
     }
 
-    /// Returns what [`Store::collect`] would remove, and removes nothing. It also reads a store that cannot be written to.
+    /// Returns what [`Store::collect`] would remove, and removes nothing. Works on a read-only store, too.
     pub fn would_collect(&self, keep: &Keep) -> Result<Collected> {
         let _alone = match self.alone() {
             Err(Error::Io(error)) if is_read_only(&error) => None,
@@ -126,7 +126,7 @@ impl Store {
         Ok(Collectable { collected, forgotten, objects })
     }
 
-    /// Removes what processes that were killed have left beside the store's files: drafts, a spoilt index, wishes.
+    /// Removes what killed processes have left beside the store's files: drafts, a damaged index, wishes.
     fn sweep_drafts(&self) -> Result<()> {
         let is_draft = |name: &str| {
             (name.starts_with("format.toml-") || name.starts_with("digests.")) || name.starts_with("index-")
@@ -141,7 +141,8 @@ impl Store {
         self.sweep_wishes()
     }
 
-    /// Removes those of these objects that nothing refers to. The caller has the store alone.
+    /// Removes those of `candidates` that nothing refers to. The caller must have the exclusive lock
+    /// ([`Store::alone`]).
     pub(crate) fn collect_among(&self, candidates: &HashSet<Digest>) -> Result<()> {
         for digest in self.marks.unused_among(self, candidates)? {
             self.root.remove_file(&layout::object(&digest))?;
@@ -162,7 +163,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Returns the number of whole records, beside those that are to be kept, that need an object which is not in `used`.
+    /// Returns the number of records that now have all outputs and would lose one: they are not in `only`, and an
+    /// output's digest is not in `used`.
     fn losers(&self, only: &Alive, used: &HashSet<Digest>) -> Result<usize> {
         let loses = |record: &Record| {
             let mut outputs = record.outputs.values();
@@ -172,8 +174,8 @@ impl Store {
         Ok(records.filter(loses).count())
     }
 
-    /// Returns every object that something refers to, but for the `forgotten` checkpoints and what is not among `only`. Of
-    /// any record the log and the curve stay.
+    /// Returns every object that something refers to, except for the `forgotten` checkpoints and what is not in `only`.
+    /// Logs and curves of all records are kept.
     pub(crate) fn used(&self, forgotten: &HashSet<(Digest, u64)>, only: Option<&Alive>) -> Result<HashSet<Digest>> {
         let mut used = HashSet::new();
         self.journal.each_from(0, |line| match only.zip(decode(line)) {
@@ -198,7 +200,7 @@ impl Store {
         Ok(used)
     }
 
-    /// Returns the digests under which a fanned-out folder of the store holds something.
+    /// Returns the digests of all entries in a fanned-out folder of the store.
     pub(crate) fn keys(&self, folder: &Path) -> Result<Vec<Digest>> {
         let mut keys = Vec::new();
         for (prefix, sort) in self.root.entries(folder)? {
@@ -209,7 +211,7 @@ impl Store {
         Ok(keys)
     }
 
-    /// Adds what a checkpoint or a part of rows names, and what its tree names.
+    /// Adds the digests in a checkpoint's or a part of rows' file to `used`, and the members of its tree.
     pub(crate) fn mark(&self, reference: &[u8], used: &mut HashSet<Digest>) {
         for digest in named_in(&String::from_utf8_lossy(reference)) {
             used.insert(digest);
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
     use crate::rows::RowsRecord;
 
-    /// Stores a folder with these files, each of its own name's bytes.
+    /// Stores a folder with these files, each with its own name as content.
     fn tree(store: &Store, files: &[&str]) -> crate::TreeRef {
         let attempt = store.new_attempt_dir("a").unwrap();
         for file in files {
@@ -352,7 +354,7 @@ mod tests {
         assert_eq!(digests.keys().copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(digests[&1], first.digest);
 
-        // The same of a whole store, where the number that stays is the user's.
+        // The same for a collection of the whole store, for which the user gives the number of checkpoints that stay.
         let third = tree(&store, &["frozen", "three"]);
         store.put_checkpoint(&key, 3, &third, Value::Null).unwrap();
         let newest = Keep { checkpoints: Some(1), only: None };
@@ -372,7 +374,7 @@ mod tests {
         let orphan = store.put_bytes(b"orphan").unwrap();
         std::thread::scope(|scope| {
             let collection = scope.spawn(|| store.collect(&Keep::default()).unwrap());
-            // A second holder is let in as long as the first has not gone.
+            // A second holder gets in while the first is still there.
             drop(store.hold().unwrap());
             store
                 .put_checkpoint(&Digest::of(b"key"), 1, &tree(&store, &["late"]), json!({ "metrics": orphan }))

@@ -1,6 +1,7 @@
-//! Which objects that records name a collection was told to remove.
+//! The list of objects that records name and that a collection was told to remove.
 //!
-//! They stand in `collected`, a digest a line, before they go. An audit tells them by it from objects that were lost.
+//! Their digests are written to `collected`, one per line, before they are removed, so that an audit does not report
+//! them as lost.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read};
@@ -11,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::{Store, layout};
 
 impl Store {
-    /// Notes which objects that records name are about to be removed, so that an audit can tell them from lost ones. What has
-    /// been made again since is noted no more.
+    /// Adds those of `objects` that records name to the list, before they are removed. Objects that have been made
+    /// again are dropped from it.
     pub(crate) fn note_collected(&self, objects: &[Digest]) -> Result<()> {
         let known = self.collected()?;
         let mut noted: HashSet<Digest> = known.iter().filter(|digest| !self.has(digest)).copied().collect();

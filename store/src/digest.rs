@@ -1,4 +1,4 @@
-//! `Digest`: the BLAKE3 hash by which everything is named.
+//! `Digest`: the BLAKE3 hash that names everything in a store.
 
 use std::fmt;
 use std::ops::Deref;
@@ -22,12 +22,12 @@ impl Digest {
         self.digits().to_owned()
     }
 
-    /// Returns the same, on the stack.
+    /// Returns the 64 hex digits, on the stack.
     pub(crate) fn digits(&self) -> impl Deref<Target = str> + use<> {
         blake3::Hash::from_bytes(self.0).to_hex()
     }
 
-    /// Returns the first 12 hex digits, for people.
+    /// Returns the first 12 hex digits, for display.
     pub fn short(&self) -> String {
         let mut hex = self.hex();
         hex.truncate(12);
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Reads a digest from text without a copy of it.
+/// Deserialises a digest from text without copying the text.
 struct DigestText;
 
 impl Visitor<'_> for DigestText {

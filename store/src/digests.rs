@@ -1,11 +1,11 @@
-//! The stat cache: what the digest of a large file was when its identity was last seen.
+//! The stat cache: digests of large files by their identity (path, inode, length, times).
 //!
 //! ```text
 //! digests    <check, 16 hex> <identity, 64 hex> <digest, 64 hex> \n
 //! ```
-//! Every process may append a line, and all read what the others have found: a plan beside an `apply` hashes nothing
-//! again. A line that is torn or spoilt does not match its check and counts as absent; the file may be deleted at any
-//! moment. When it has grown large its older half goes.
+//! Every process may append a line and reads the lines of the others: a `plan` beside an `apply` hashes nothing again.
+//! A torn or damaged line does not match its check and counts as absent. The file may be deleted at any moment. When it
+//! grows too large, its older half is dropped.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -20,7 +20,7 @@ use crate::root::Root;
 const CHECK: usize = 16;
 const HEX: usize = 64;
 const LINE: usize = CHECK + 1 + HEX + 1 + HEX + 1;
-/// Some hundred thousand files.
+/// Enough for some hundred thousand files.
 const MOST_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, Default)]
@@ -29,9 +29,9 @@ pub(crate) struct Digests(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     by_identity: HashMap<Digest, Digest>,
-    /// Bytes of the file that have been read.
+    /// Bytes of the cache's file that have been read.
     read: u64,
-    /// Which file that was.
+    /// The inode of that file: it changes when the older half is dropped.
     inode: u64,
 }
 
@@ -80,9 +80,9 @@ fn append(root: &Root, identity: &Digest, digest: &Digest) -> Result<()> {
     }
     let rest = format!("{} {}\n", &*identity.digits(), &*digest.digits());
     let check = &Digest::of(rest.as_bytes()).hex()[..CHECK];
-    // A line that was torn is filled up, so that lines keep their places.
+    // A torn line is filled up with line breaks, so that every line begins at a multiple of `LINE`.
     let torn = "\n".repeat((LINE - len as usize % LINE) % LINE);
-    // One write: lines of two processes do not mix.
+    // One write, so that the lines of two processes do not mix.
     Ok(file.write_all(format!("{torn}{check} {rest}").as_bytes())?)
 }
 
@@ -129,7 +129,7 @@ mod tests {
             fs_err::write(&path, &spoilt).unwrap();
             assert_eq!(Digests::default().get(&root, &a), None, "{at}");
         }
-        // Behind half a line the next one is found.
+        // A line that follows half a line is found.
         fs_err::write(&path, &whole[..whole.len() / 2]).unwrap();
         one.put(&root, &b, &c);
         let third = Digests::default();

@@ -10,10 +10,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refused; the path is in the text.
+    /// A call to the file system failed; the path is in the text.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// Made by another version of r1flow.
+    /// The store has another format.
     #[error(
         "the store at `{root}` has format {found}, this program reads format {known}: use the program that made it, \
          or another folder with --store"
@@ -21,9 +21,9 @@ pub enum Error {
     Format {
         /// The store.
         root: PathBuf,
-        /// Its version.
+        /// Its format.
         found: String,
-        /// Ours.
+        /// The format of this program.
         known: u32,
     },
     /// An object's bytes do not match its name.
@@ -31,10 +31,10 @@ pub enum Error {
     Corrupt {
         /// The object.
         digest: Digest,
-        /// Where it lies now; it could not be moved where the store is read-only.
+        /// Where it was moved; `None` if the store is read-only.
         quarantine: Option<PathBuf>,
     },
-    /// A manifest is not one.
+    /// An object that is not a manifest.
     #[error("object {digest} is not a tree: {reason}")]
     NotATree {
         /// The object.
@@ -42,7 +42,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file name that a manifest cannot hold.
+    /// A file that a tree cannot hold.
     #[error("`{path}` cannot be stored: {reason}")]
     Unstorable {
         /// The file.
@@ -58,25 +58,25 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
-    /// A link where the store makes a file or a folder.
+    /// A link in the place of a file or folder that the store makes.
     #[error("`{path}` is a link, and a store follows none of its own: put what it leads to in its place")]
     Link {
         /// The link.
         path: PathBuf,
     },
-    /// Results that are referred to are to be removed while another process may be using them.
+    /// A collection would remove results while another process may be using them.
     #[error("an apply is at work on this store, and may need what is to go: wait for its end, or stop it")]
     InUse,
-    /// A pipe, a device, a folder where the store makes a file.
+    /// A pipe, a device or a folder in the place of a file.
     #[error("`{path}` is not a file")]
     NotAFile {
         /// Its path.
         path: PathBuf,
     },
-    /// A file of the user's that is none.
+    /// A path given by the user that is not a regular file.
     #[error(transparent)]
     Refused(outside::Error),
-    /// A path that a worker or another program named, and that lies elsewhere.
+    /// A path, named by a worker or another program, outside the folder where it must be.
     #[error("`{path}` does not lie inside `{folder}`")]
     Outside {
         /// The path.
@@ -84,7 +84,7 @@ pub enum Error {
         /// Where it should be.
         folder: PathBuf,
     },
-    /// A file of the store's own that is far larger than any that it makes.
+    /// A file of the store that is far larger than any that it makes.
     #[error("`{path}` is larger than {most} bytes, more than the store ever writes there")]
     TooLarge {
         /// The file.
@@ -98,7 +98,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A file that for the most part was never written.
+    /// A file that is mostly holes.
     #[error("`{path}` is not whole: {holes} of its {len} bytes were never written (is it still being downloaded?)")]
     Holes {
         /// The file.
@@ -108,7 +108,7 @@ pub enum Error {
         /// Its length.
         len: u64,
     },
-    /// A destination of an export that cannot be one.
+    /// A path to which nothing can be exported.
     #[error("`{path}` cannot be exported to: {reason}")]
     Destination {
         /// The destination.
@@ -124,7 +124,7 @@ pub enum Error {
     NoLocks {
         /// The lock's file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }

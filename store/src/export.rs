@@ -1,7 +1,7 @@
-//! Export: a copy of a tree as a folder of the user's own.
+//! Export: a copy of a tree as a folder that belongs to the user.
 //!
-//! The folder is there whole or not at all, every byte is checked, and nothing that was there before is touched: the
-//! destination must be a new name, and a draft is made beside it under a name of this call's own.
+//! The folder appears complete or not at all, every byte is checked, and no existing file is touched: the destination
+//! must be a new name, and the copy is first made beside it under a unique name.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ impl Store {
         let dest = self.destination(dest)?;
         let parents = Made::parents(&dest)?;
         let draft = Made::folder(dest.with_file_name(format!(".r1flow-{}", unique())))?;
-        // The folder that holds the members is inside: the draft itself exists already.
+        // The members go into a folder inside the draft, because `lay_out` must make its folder itself.
         let whole = draft.path().join("export");
         self.lay_out(digest, &whole, |member, target| {
             let copy = self.copy_to_new(&member.digest, target)?;
@@ -36,7 +36,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns a destination with a last name that nothing has yet, outside the store.
+    /// Returns the destination's path; fails if it exists, has no last name, or is inside the store.
     fn destination(&self, dest: &Path) -> Result<PathBuf> {
         let refuse = |reason| Err(Error::Destination { path: dest.to_owned(), reason });
         let Some(name) = dest.file_name() else { return refuse("name a new folder: it must not exist yet") };
@@ -52,11 +52,11 @@ impl Store {
     }
 }
 
-/// Renames a folder to a name that nothing has; an empty folder that has come there since is not replaced either.
+/// Renames a folder to a name that must not exist; not even an empty folder that was made there meanwhile is replaced.
 fn rename_new(from: &Path, to: &Path) -> Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        // A file system that cannot tell: look first.
+        // The file system does not support `NOREPLACE`: check first.
         Err(Errno::INVAL | Errno::NOSYS) if to.symlink_metadata().is_err() => Ok(fs_err::rename(from, to)?),
         Err(errno) => Err(named(errno.into(), "create", to).into()),
     }

@@ -1,12 +1,13 @@
-//! Digests of files, with a cache by stat for what is large.
+//! Digests of files, with a cache by stat for large ones.
 //!
-//! Files are read, not mapped: one that is cut short meanwhile gives an error and no signal. Large ones are read and
-//! hashed on all cores, each a subtree of BLAKE3's tree at a time.
+//! Files are read, not memory-mapped: one that is truncated meanwhile gives an error, not a signal. Large files are
+//! read and hashed on all cores, one subtree of BLAKE3's tree at a time on each.
 //!
-//! **What the cache promises.** A file that was looked at before counts as unchanged while device, inode, length and both
-//! times are the same. It is remembered only when its last change is two seconds old and no process has it open for
-//! writing; where the system does not tell that, its dirty pages are written first, so that a later write through a
-//! mapping sets the time. What it cannot notice is a change below the file system, say of a disk image.
+//! **What the cache promises.** A file that was hashed before counts as unchanged while its path, device, inode,
+//! length, mtime and ctime are the same. Its digest is remembered only if its last change is more than two seconds old
+//! and no process has it open for writing. If the system cannot tell, dirty pages are flushed first, so that a later
+//! write through a mapping changes the times. The cache cannot notice a change below the file system, such as one of a
+//! disk image.
 
 use std::cell::RefCell;
 use std::fs::{File, Metadata};
@@ -25,24 +26,24 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::root::named;
 
-/// Below this size hashing is cheaper than opening the cache.
+/// Size in bytes below which hashing is cheaper than opening the cache.
 const WORTH_REMEMBERING: u64 = 1 << 20;
-/// A file changed this recently may change again within the clock's resolution, so it is not remembered.
+/// A file that changed more recently may change again within the clock's resolution, so it is not remembered.
 const SETTLED: Duration = Duration::from_secs(2);
 /// Bytes that a core reads and hashes at a time: they stay in its cache.
 const PIECE: u64 = 1 << 20;
-/// Of Linux; the libc crate does not name it.
+/// Linux's constant, which the libc crate lacks.
 const F_SETSIG: libc::c_int = 10;
-/// A file of this size that is mostly holes is one that was laid out and never filled.
+/// From this size on, a file of mostly holes is refused: it was allocated and never filled.
 const MAY_HAVE_HOLES: u64 = 1 << 30;
 
-/// Opens a file for reading, links followed; what is no file is refused at once.
+/// Opens a regular file for reading, following links. Anything else is refused without blocking.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
     Ok(outside::open(path)?.into_parts().0)
 }
 
 impl Store {
-    /// Returns the digest of an open file, from the cache if it is large and nothing has changed.
+    /// Returns the digest of an open file, from the cache if the file is large and unchanged.
     pub(crate) fn hash_large(&self, file: &File, path: &Path) -> Result<Digest> {
         let metadata = file.metadata()?;
         if metadata.len() < WORTH_REMEMBERING {
@@ -75,7 +76,7 @@ pub(crate) fn hash_file(file: &File, path: &Path) -> Result<Digest> {
         let (left, right) = rayon::join(|| subtree(file, path, 0, left), || subtree(file, path, left, len - left));
         merge_subtrees_root(&left?, &right?, Mode::Hash)
     };
-    // One that grows is not whole yet.
+    // A file that grows is not complete yet.
     if file.metadata()?.len() == len { Ok(digest.into()) } else { Err(Error::Changed { path: path.to_owned() }) }
 }
 
@@ -123,14 +124,14 @@ fn read_piece(file: &File, path: &Path, start: u64, len: u64, hasher: &mut blake
     })
 }
 
-/// Refuses a file of which most was never written: hashing terabytes of zeros takes hours.
+/// Refuses a file that is mostly holes: hashing terabytes of zeros takes hours.
 fn check_holes(file: &File, metadata: &Metadata, path: &Path) -> Result<()> {
     let len = metadata.len();
     if len < MAY_HAVE_HOLES || metadata.blocks() >= len / 512 {
         return Ok(());
     }
     let (mut at, mut holes) = (0, 0);
-    // A file system that does not tell holes reports one at the end.
+    // A file system that does not report holes reports a single one, at the end.
     while at < len {
         let Ok(hole) = rustix::fs::seek(file, SeekFrom::Hole(at)) else { break };
         let data = rustix::fs::seek(file, SeekFrom::Data(hole)).unwrap_or(len);
@@ -143,12 +144,13 @@ fn check_holes(file: &File, metadata: &Metadata, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether no process can write to the file through what it has open, a mapping included. A lease is granted only
-/// then; where none can be had, dirty pages are written, so that the next write through a mapping sets the file's time.
+/// Returns whether no process has the file open for writing or mapped as writable. The kernel grants a read lease only
+/// then. Where leases do not exist, dirty pages are flushed, so that the next write through a mapping changes the
+/// file's times.
 fn is_closed_to_writers(file: &File) -> bool {
     // SAFETY: a plain system call on an open descriptor.
     let control = |command: libc::c_int, with: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), command, with) };
-    // A writer that comes while the lease is held sends a signal, which by default would end the process.
+    // A writer that opens the file during the lease causes a signal. The default signal would end the process.
     if control(F_SETSIG, libc::SIGURG) == 0 && control(libc::F_SETLEASE, libc::F_RDLCK) == 0 {
         control(libc::F_SETLEASE, libc::F_UNLCK);
         return true;
@@ -157,7 +159,7 @@ fn is_closed_to_writers(file: &File) -> bool {
     !is_open_for_writing && rustix::fs::fsync(file.as_fd()).is_ok()
 }
 
-/// What would differ if the file had been written again.
+/// Returns a digest of what would differ if the file had been written again: its stat, and its path.
 fn identity(path: &Path, metadata: &Metadata) -> Digest {
     let mut identity = Vec::new();
     for number in [metadata.dev(), metadata.ino(), metadata.len()] {
@@ -170,7 +172,7 @@ fn identity(path: &Path, metadata: &Metadata) -> Digest {
     Digest::of(&identity)
 }
 
-/// Returns all bytes of a file of at most `most` bytes.
+/// Returns all bytes of a file; fails if it has more than `most`.
 pub(crate) fn read_at_most(file: &File, path: &Path, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| named(error, "read", path))?;

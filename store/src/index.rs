@@ -1,8 +1,8 @@
 //! sled as a derived index: records by stage.
 //!
-//! It is never the truth. It opens when first asked for something; when it cannot (another process holds it, or it is
-//! damaged, and then sled may panic) everything still works from the files, only slower. A damaged index is removed
-//! and built anew: it holds nothing that the journal does not.
+//! The index is never the truth. It is opened at first use. If that fails (another process has it, or it is damaged,
+//! and then sled may panic), everything still works from the files, only slower. A damaged index is removed and
+//! rebuilt: it holds nothing that the journal does not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,19 +16,19 @@ use crate::{layout, publish};
 /// The trees of the index.
 #[derive(Debug)]
 pub(crate) struct Open {
-    /// There until it is dropped.
+    /// Always `Some` until it is dropped.
     sled: Option<Sled>,
 }
 
 #[derive(Debug)]
 struct Sled {
     db: sled::Db,
-    /// `stage \0 finished \0 place in the journal` → empty; the empty key → bytes of the journal that it covers, and
+    /// `stage \0 finished \0 offset in the journal` → empty; the empty key → bytes of the journal that it covers, and
     /// the number of entries.
     stages: sled::Tree,
 }
 
-/// An index that opens itself when needed.
+/// An index that is opened at first use.
 #[derive(Debug)]
 pub(crate) struct Index {
     root: Arc<Root>,
@@ -40,14 +40,14 @@ impl Index {
         Self { root, open: OnceLock::new() }
     }
 
-    /// Returns the index, or nothing when it cannot be had now.
+    /// Returns the index, or `None` if it cannot be opened now.
     pub(crate) fn get(&self) -> Option<&Open> {
         self.open.get_or_init(|| open_or_rebuild(&self.root)).as_ref()
     }
 }
 
 impl Open {
-    /// Asks sled for something. What it cannot do it reports as an error or by a panic, and both cost the index alone.
+    /// Runs a query on sled. A failure of sled, whether an error or a panic, is returned as text.
     pub(crate) fn ask<T>(&self, question: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, String> {
         guarded(|| question(&self.sled.as_ref().expect("it is not dropped").stages))
     }
@@ -73,7 +73,7 @@ fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
 
 fn open_or_rebuild(root: &Root) -> Option<Open> {
     let path = root.path().join(layout::index());
-    // sled follows links: one that another program put there could lead it to any file.
+    // sled follows links: one that another program put there could point to any file.
     let has_links =
         |folder: &Path| crate::Result::Ok(root.entries(folder)?.iter().any(|(_, sort)| *sort == FileType::Symlink));
     let opened = match has_links(layout::index()) {
@@ -90,7 +90,7 @@ fn open_or_rebuild(root: &Root) -> Option<Open> {
         Err(Failure::Busy) => None,
         Err(Failure::Damaged(reason)) => {
             tracing::warn!(reason, "the index is damaged and is built anew");
-            // Only a process that is killed in between leaves it to the next `gc`.
+            // If the process is killed between these lines, the next `gc` removes it.
             let aside = Path::new("quarantine").join(format!("index-{}", publish::unique()));
             root.rename(layout::index(), &aside).ok()?;
             root.remove_tree(&aside).ok()?;
@@ -118,8 +118,8 @@ fn try_open(path: &Path) -> Result<Open, Failure> {
     }
 }
 
-/// Returns whether the index cannot be had for a reason that is no damage: another process has it (sled says so in the text
-/// of an I/O error), or nothing can be written here.
+/// Returns whether an error means no damage: another process has the index (sled reports this in the text of an I/O
+/// error), or the disk cannot be written to.
 fn is_elsewhere(error: &sled::Error) -> bool {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
     let sled::Error::Io(io) = error else { return false };

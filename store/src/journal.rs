@@ -1,11 +1,11 @@
-//! The journal of records: one append-only file, a line for each stage that was ever done.
+//! The journal of records: one append-only file with a line for each stage that was ever finished.
 //!
 //! ```text
 //! <checksum of the rest, 64 hex> <fingerprint, 64 hex> <record, JSON> \t <action, JSON> \n
 //! ```
-//! A line is written at once; nothing is ever rewritten. A line that was cut off or edited does not match its
-//! checksum and counts as absent; the next line begins on a line of its own. Only places of lines are kept in memory:
-//! a line is read when it is asked for, with some that follow, for they are asked for next.
+//! A line is written by one call, and nothing is ever rewritten. A line that was cut off or edited does not match its
+//! checksum and counts as absent; the next append first ends it. Only the positions of lines are kept in memory: a line
+//! is read on request, with some that follow it, because these are usually requested next.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,16 +24,16 @@ use crate::root::{Root, named};
 const HEX: usize = 64;
 /// Where the record begins in a line.
 const BODY: usize = 2 * (HEX + 1);
-/// Bytes that are read at once: some twenty lines, and hardly dearer than one where the next is asked for elsewhere.
+/// Bytes that are read at once: some twenty lines, at hardly more cost than one.
 const WINDOW: usize = 1 << 14;
 
-/// What ends a line that a kill or a power cut has left unfinished, written by the next process that appends.
+/// The end of a line that a kill or a power cut left unfinished, written by the next process that appends.
 const CUT: &[u8] = b" cut\n";
 
-/// A longer line is none of ours: a record of a hundred thousand files takes a sixth of this.
+/// Longest possible line: a record of a hundred thousand files takes a sixth of this.
 const MOST_LINE: usize = 128 << 20;
 
-/// The file, with what has been seen of it.
+/// The journal's file, with the positions of the lines seen so far.
 #[derive(Debug)]
 pub(crate) struct Journal {
     root: Arc<Root>,
@@ -43,16 +43,16 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Seen {
     file: Option<File>,
-    /// Bytes that have been looked through: whole lines only.
+    /// Bytes that have been scanned: whole lines only.
     end: u64,
     lines: Vec<Place>,
-    /// Where lines begin that are not even a line by their looks.
+    /// Offsets of lines that do not even have a line's form.
     torn: Vec<u64>,
     /// The last line of each fingerprint.
     newest: HashMap<Digest, usize>,
-    /// Whether this process has appended since.
+    /// Whether this process has appended since the last scan.
     has_more: bool,
-    /// What was read last, and where it begins in the file.
+    /// The bytes that were read last; `window_start` is their offset in the file.
     window: Vec<u8>,
     window_start: u64,
 }
@@ -61,7 +61,7 @@ struct Seen {
 struct Place {
     start: u64,
     len: usize,
-    /// The line before it of the same fingerprint.
+    /// Index of the previous line with the same fingerprint.
     previous: Option<usize>,
 }
 
@@ -81,8 +81,8 @@ impl Journal {
         Self { root, seen: Mutex::default() }
     }
 
-    /// Appends a line; durably once what is returned has been synced. `record` and `action` are JSON without line breaks or
-    /// tabs.
+    /// Appends a line, which is durable once the returned [`Unsynced`] has been synced. `record` and `action` are JSON
+    /// without line breaks or tabs.
     pub(crate) fn append(&self, fingerprint: &Digest, record: &[u8], action: &[u8]) -> Result<Unsynced> {
         let mut rest = fingerprint.digits().as_bytes().to_owned();
         for part in [b" ", record, b"\t", action] {
@@ -94,7 +94,7 @@ impl Journal {
         line.push(b'\n');
         let mut file = self.root.append(layout::journal())?;
         let path = self.root.path().join(layout::journal());
-        // Held until the file is closed: two writers on a network file system would mix their lines.
+        // Locked until the file is closed: two writers on a network file system would mix their lines.
         locked(file.lock(), &path)?;
         let len = file.metadata()?.len();
         let mut last = [b'\n'];
@@ -109,14 +109,15 @@ impl Journal {
         Ok(Unsynced::of(&self.root, [layout::journal().to_owned()]))
     }
 
-    /// Returns what `look` finds first in the whole lines of a fingerprint, newest first.
+    /// Calls `look` with the whole lines of a fingerprint, newest first, and returns the first result that is not
+    /// `None`.
     pub(crate) fn find<T>(
         &self,
         fingerprint: &Digest,
         mut look: impl FnMut(Line<'_>) -> Option<T>,
     ) -> Result<Option<T>> {
         let mut seen = self.open()?;
-        // What is known is as good as what others may have appended since: equal actions give equal records.
+        // A known line is as good as one that others may have appended since: equal actions give equal records.
         if seen.has_more || !seen.newest.contains_key(fingerprint) {
             seen.catch_up()?;
         }
@@ -131,7 +132,8 @@ impl Journal {
         Ok(None)
     }
 
-    /// Calls `take` with every whole line that begins at `start` or later, oldest first, and returns the end.
+    /// Calls `take` with every whole line that begins at `start` or later, oldest first, and returns the end of the
+    /// last line scanned.
     pub(crate) fn each_from(&self, start: u64, mut take: impl FnMut(Line<'_>)) -> Result<u64> {
         let mut seen = self.look()?;
         let first = seen.lines.partition_point(|place| place.start < start);
@@ -142,7 +144,7 @@ impl Journal {
         Ok(seen.end)
     }
 
-    /// Returns what `look` finds in the line that begins at `start`, if there is one and it is whole.
+    /// Returns the result of `look` for the line that begins at `start`, if there is one and it is whole.
     pub(crate) fn find_at<T>(&self, start: u64, look: impl FnOnce(Line<'_>) -> Option<T>) -> Result<Option<T>> {
         let mut seen = self.look()?;
         match seen.lines.binary_search_by_key(&start, |place| place.start) {
@@ -154,8 +156,9 @@ impl Journal {
         }
     }
 
-    /// Returns where the lines begin that do not match their checksums. Those that were cut off are none of them: nothing
-    /// had been said of them. A last line without its end is one that lacks more than the line break.
+    /// Returns the offsets of lines that do not match their checksums. Lines that were cut off are not damage, because
+    /// they were never acknowledged. A last line without a line break counts as cut off, unless it is whole but for
+    /// another byte in the line break's place.
     pub(crate) fn torn(&self) -> Result<Vec<u64>> {
         let mut seen = self.look()?;
         let mut torn = seen.torn.clone();
@@ -174,7 +177,7 @@ impl Journal {
         self.look().map(drop)
     }
 
-    /// Looks through what has been appended since the last time, by any process.
+    /// Scans what any process has appended since the last scan.
     fn look(&self) -> Result<MutexGuard<'_, Seen>> {
         let mut seen = self.open()?;
         seen.catch_up()?;
@@ -210,7 +213,7 @@ impl Seen {
         loop {
             line.clear();
             let len = read_line(&mut reader, &mut line)?;
-            // What has no end yet is looked at again next time.
+            // A line without its end is scanned again next time.
             let Some(len) = len else { return Ok(()) };
             if line.ends_with(CUT) {
                 tracing::debug!(at = self.end, "a line of the journal was cut off and counts as absent");
@@ -226,7 +229,7 @@ impl Seen {
         }
     }
 
-    /// Returns whether the file ends with a whole line and something else where its line break was.
+    /// Returns whether the file ends with a whole line and another byte in place of its line break.
     fn has_altered_end(&self) -> Result<bool> {
         let Some(file) = &self.file else { return Ok(false) };
         let mut reader = BufReader::new(file);
@@ -240,7 +243,7 @@ impl Seen {
         let Some(file) = &self.file else { return Ok(None) };
         let window_end = self.window_start + self.window.len() as u64;
         if place.start < self.window_start || place.start + place.len as u64 > window_end {
-            // Empty until it is read: a read that fails must leave nothing that could be believed.
+            // The window stays empty until it is read: a failed read must not leave bytes that could pass for a line.
             let mut window = std::mem::take(&mut self.window);
             window.resize(place.len.max(WINDOW).min((self.end - place.start) as usize), 0);
             file.read_exact_at(&mut window, place.start)?;
@@ -255,8 +258,8 @@ impl Seen {
     }
 }
 
-/// Reads a line, of which at most [`MOST_LINE`] bytes are kept, and returns its length with the line break; nothing where the
-/// file ends first.
+/// Reads a line into `line`, which keeps at most [`MOST_LINE`] bytes of it, and returns its length with the line break;
+/// `None` if the file ends first.
 fn read_line(reader: &mut BufReader<&File>, line: &mut Vec<u8>) -> Result<Option<u64>> {
     let mut len = 0;
     loop {
@@ -270,7 +273,7 @@ fn read_line(reader: &mut BufReader<&File>, line: &mut Vec<u8>) -> Result<Option
     }
 }
 
-/// Takes a line apart if its checksum holds.
+/// Parses a line, if its checksum matches.
 fn parse(line: &[u8], start: u64) -> Option<Line<'_>> {
     let (checksum, rest) = line.split_at_checked(HEX + 1)?;
     let is_whole = checksum[..HEX] == *Digest::of(rest).digits().as_bytes() && checksum[HEX] == b' ';
@@ -279,7 +282,7 @@ fn parse(line: &[u8], start: u64) -> Option<Line<'_>> {
     Some(Line { record, action, start })
 }
 
-/// Reads the fingerprint out of a line, without a look at the rest.
+/// Returns the fingerprint in a line without checking the rest.
 fn fingerprint(line: &[u8]) -> Option<Digest> {
     let hex = std::str::from_utf8(line.get(HEX + 1..BODY - 1)?).ok()?;
     Digest::from_hex(hex)
@@ -364,7 +367,7 @@ mod tests {
     fn lines_are_found_wherever_they_stand_to_one_another() {
         let dir = tempfile::tempdir().unwrap();
         let journal = journal_in(dir.path());
-        // Many to a window, one that fills it, one that is larger.
+        // Many lines in one window, a line that fills it, and one that is larger.
         let lens = (0..40).map(|at| at * 100).chain([WINDOW, 3 * WINDOW]).chain((0..40).map(|at| at * 50));
         let records: Vec<String> = lens.map(|len| "x".repeat(len)).collect();
         let key = |at: usize| Digest::of(&at.to_le_bytes());

@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 use crate::publish;
 use crate::root::{Root, sync_folder};
 
-/// Raised when an older program could misread what a newer one writes.
+/// Raised when an older program could misread the files of a newer one.
 const FORMAT: u32 = 3;
 const FORMAT_FILE: &str = "format.toml";
-/// What the store itself makes: none of these may be a link. `hub/` is filled by the command line and may be one.
+/// Files and folders that the store itself makes; none may be a link. The command line fills `hub/`, which may be a
+/// link.
 const OWN: [&str; 12] = [
     FORMAT_FILE,
     "objects",
@@ -28,7 +29,7 @@ const OWN: [&str; 12] = [
     "index",
 ];
 
-/// Makes a store where there is none, durably: once this returns, no power cut leaves a folder that is half a store.
+/// Makes a store, durably, unless there is one: once this returns, no power cut leaves half a store.
 pub(crate) fn create(path: &Path) -> Result<()> {
     if exists(path) {
         return Ok(());
@@ -52,7 +53,7 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.join(FORMAT_FILE).symlink_metadata().is_ok()
 }
 
-/// Fails unless this program can read the store, and nothing of its own is a link.
+/// Fails if this program cannot read the store's format, or if anything that the store makes is a link.
 pub(crate) fn check(root: &Root) -> Result<()> {
     check_links(root)?;
     let text = root.read_if_there(FORMAT_FILE.as_ref())?.unwrap_or_default();
@@ -81,7 +82,7 @@ fn fanned(folder: &str, digest: &Digest) -> PathBuf {
     path
 }
 
-/// Returns the digest that a path in a fanned-out folder stands for.
+/// Returns the digest of a path in a fanned-out folder.
 pub(crate) fn digest_of(inside: &Path) -> Option<Digest> {
     let folder = inside.parent()?.file_name()?.to_str()?;
     Digest::from_hex(&format!("{folder}{}", inside.file_name()?.to_str()?))

@@ -1,26 +1,26 @@
 //! A content-addressed store of artifacts, checkpoints and the records that connect them to actions.
 //!
 //! **Files are the truth.** Objects are immutable, read-only, named by the BLAKE3 of their bytes, and published by
-//! write, fsync, rename, fsync of the folder: a reader sees a whole object or none. sled keeps an index that may be
-//! deleted at any moment; that changes speed only.
+//! rename, so a reader sees a whole object or none; they are synced afterwards ([`Unsynced`]). sled keeps an index that
+//! may be deleted at any moment; that changes speed only.
 //!
 //! ```text
 //! .r1flow/
-//! ├── format.toml                       version of this layout; an unknown one is refused
+//! ├── format.toml                       version of this layout; any other is refused
 //! ├── objects/ab/<62 hex>               bytes, read-only; trees (manifests of folders) are objects too
-//! ├── records.jsonl                     a line for each stage done: fingerprint → action and outputs, checksummed
+//! ├── records.jsonl                     a line for each finished stage: fingerprint → action and outputs, checksummed
 //! ├── collected                         objects that records name and `gc --only` has removed
 //! ├── checkpoints/ab/<62 hex>/<n>.json  prefix fingerprint, step → tree; `<n>.digest` once it is no longer kept
 //! ├── rows/ab/<62 hex>/<62 hex>.json    row key → parts of a growing set of rows
-//! ├── attempts/<process>/               where its workers write, and its own drafts; swept when it is gone
+//! ├── attempts/<process>/               where a process and its workers write; removed after the process has ended
 //! ├── runs/<id>/                        history, kept by the engine
-//! ├── locks/{stages, collection}        one process computes a fingerprint; objects are being removed
+//! ├── locks/{stages, collection}        locks of fingerprints and trails; of making and removing objects
 //! ├── quarantine/                       objects whose bytes did not match their name
 //! ├── digests                           digests of large files by stat
 //! └── index/                            sled: records by stage
 //! ```
-//! Any of these but `format.toml` may be missing: an empty folder is made when it is needed. None may be a link.
-//! What this crate does not know: workflows, kinds, and when something is out of date.
+//! Any of these except `format.toml` may be missing: a folder is made when it is needed. None may be a link. This crate
+//! does not know workflows, kinds, or when a stage is out of date.
 
 mod adopt;
 mod audit;
@@ -89,13 +89,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `root`, and makes it when there is none.
+    /// Opens the store at `root`, and makes it if there is none.
     pub fn open(root: &Path) -> Result<Self> {
         layout::create(root)?;
         Self::at(root)
     }
 
-    /// Opens the store at `root` if there is one.
+    /// Opens the store at `root`, or returns `None` if there is none.
     pub fn find(root: &Path) -> Result<Option<Self>> {
         if layout::exists(root) { Self::at(root).map(Some) } else { Ok(None) }
     }

@@ -1,8 +1,8 @@
-//! One process computes a fingerprint; the others wait and take its record.
+//! One process computes a fingerprint; the others wait and use its record.
 //!
-//! All lock one file, each fingerprint its own byte of it, far beyond the end: no file is made or left behind. The locks are
-//! those of an open file, so they die with their process, and two threads exclude each other, too. Stages that train the
-//! same first steps share a *trail*: one process at a time works on it, and the others go on from its checkpoints.
+//! Each fingerprint locks a byte of one file, far beyond its end, so no file per lock is made or left behind. They are
+//! open-file-description locks: they end with their process, and two threads exclude each other, too. Stages that train
+//! the same first steps share a *trail*: one process at a time works on it, and the others resume from its checkpoints.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,23 +15,24 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::{Store, layout};
 
-/// The right to compute a fingerprint or to work on a trail, until dropped.
+/// An exclusive lock on a fingerprint or a trail; released when dropped.
 #[derive(Debug)]
 pub struct StageLock {
     _file: File,
 }
 
-/// The trails that stages of this process are at: they share the lock, for the engine itself keeps them apart.
+/// The trails that this process has locked. Its stages share the lock of a trail, because the engine itself keeps them
+/// apart.
 #[derive(Debug, Default)]
 pub(crate) struct Trails(Mutex<HashMap<Digest, Weak<StageLock>>>);
 
 impl Store {
-    /// Takes the lock of a fingerprint, or returns nothing when another has it.
+    /// Takes the lock of a fingerprint, or returns `None` if another thread or process has it.
     pub fn try_lock_stage(&self, fingerprint: &Digest) -> Result<Option<StageLock>> {
         self.lock_byte(fingerprint)
     }
 
-    /// Takes the lock of a trail, or returns nothing when another process has it.
+    /// Takes the lock of a trail, or returns `None` if another process has it.
     pub fn try_lock_trail(&self, trail: &Digest) -> Result<Option<Arc<StageLock>>> {
         let mut trails = self.trails.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = trails.get(trail).and_then(Weak::upgrade) {
@@ -45,7 +46,7 @@ impl Store {
 
     fn lock_byte(&self, name: &Digest) -> Result<Option<StageLock>> {
         let file = self.root.append(layout::stage_locks())?;
-        // SAFETY: zeros are a lock of nothing.
+        // SAFETY: all zeros is a valid `flock`.
         let mut range: libc::flock = unsafe { std::mem::zeroed() };
         range.l_type = libc::F_WRLCK as libc::c_short;
         range.l_whence = libc::SEEK_SET as libc::c_short;
@@ -66,7 +67,7 @@ impl Store {
     }
 }
 
-/// Says which lock could not be had, and why that may be.
+/// Adds the lock's path to an error, and reports a file system without locks as such.
 pub(crate) fn locked<T>(result: io::Result<T>, path: &Path) -> Result<T> {
     result.map_err(|error| lock_error(error, path))
 }
@@ -80,7 +81,8 @@ pub(crate) fn lock_error(source: io::Error, path: &Path) -> Error {
     }
 }
 
-/// Returns a fingerprint's byte, from the first 62 bits of the digest. Two that share one would only wait for each other.
+/// Returns the byte to lock, from the first 62 bits of the digest. Two fingerprints with the same byte would only wait
+/// for each other.
 fn byte_of(fingerprint: &Digest) -> i64 {
     let first = &fingerprint.digits()[..16];
     (u64::from_str_radix(first, 16).expect("a digest is hex") >> 2).cast_signed()

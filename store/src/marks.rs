@@ -1,6 +1,6 @@
-//! What is known to be referred to: lines of the journal and manifests never change, so each is read once by a process.
+//! A cache of references: lines of the journal and manifests never change, so each process reads each of them once.
 //!
-//! With that a checkpoint is retired without another look at the whole journal.
+//! So retiring a checkpoint does not read the whole journal again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,8 @@ struct Named {
 }
 
 impl Marks {
-    /// Returns the members of a tree, none of what is no tree or damaged: its owner counts as absent.
+    /// Returns the members of a tree; none if it is not a tree or is damaged, for then what refers to it counts as
+    /// absent.
     pub(crate) fn members(&self, store: &Store, digest: &Digest) -> Arc<[Digest]> {
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(members) = trees.get(digest) {
@@ -37,7 +38,7 @@ impl Marks {
         members
     }
 
-    /// Returns those of these objects that no record, checkpoint or rows refer to.
+    /// Returns those of `candidates` that no record, checkpoint or rows refer to.
     pub(super) fn unused_among(&self, store: &Store, candidates: &HashSet<Digest>) -> Result<HashSet<Digest>> {
         let mut named = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let Named { covered, by_records } = &mut *named;

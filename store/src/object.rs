@@ -12,11 +12,11 @@ use crate::hash::{hash_file, read_at_most};
 use crate::publish::{Unsynced, read_only_mode};
 use crate::{Store, layout};
 
-/// What is read whole is smaller: manifests, reports, curves, configurations.
+/// Limit for objects that are read whole: manifests, reports, curves, configurations.
 const MOST_BYTES: u64 = 1 << 30;
 
 impl Store {
-    /// Returns where an object lies, present or not.
+    /// Returns the path of an object, present or not.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
         self.root.path().join(layout::object(digest))
     }
@@ -33,7 +33,8 @@ impl Store {
         Ok(digest)
     }
 
-    /// Stores `bytes`; like [`Store::move_in`], durably only once what is returned has been synced.
+    /// Stores `bytes`. As with [`Store::move_in`], they are durable only once the returned [`Unsynced`] has been
+    /// synced.
     pub fn write_in(&self, bytes: &[u8]) -> Result<(Digest, Unsynced)> {
         let digest = Digest::of(bytes);
         if !self.is_intact(&digest)? {
@@ -43,7 +44,7 @@ impl Store {
         Ok((digest, Unsynced::of(&self.root, [layout::object(&digest)])))
     }
 
-    /// Returns an object's bytes, verified, of at most 1 GiB; larger ones are for [`Store::open_checked`].
+    /// Returns an object's bytes, verified; fails above 1 GiB, for which there is [`Store::open_checked`].
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
         let file = self.open_object(digest)?;
         let bytes = read_at_most(&file, &self.object_path(digest), MOST_BYTES)?;
@@ -54,13 +55,13 @@ impl Store {
         self.root.open_file(&layout::object(digest))
     }
 
-    /// Moves a damaged object aside and returns what to say of it.
+    /// Moves a damaged object to quarantine and returns the error that reports it.
     pub(crate) fn corrupt(&self, digest: &Digest) -> Result<Error> {
         Ok(Error::Corrupt { digest: *digest, quarantine: self.quarantine(digest)? })
     }
 
-    /// Returns whether an object is present with the bytes of its name; one with others, or what is no file, is moved
-    /// aside. Large objects are hashed again only when something about the file has changed.
+    /// Returns whether an object is present and its bytes match its name. One that does not match, or is not a file, is
+    /// moved to quarantine. Large objects are hashed again only if their stat has changed.
     pub(crate) fn is_intact(&self, digest: &Digest) -> Result<bool> {
         let Some(found) = self.root.stat(&layout::object(digest))? else { return Ok(false) };
         let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
@@ -75,19 +76,20 @@ impl Store {
         Ok(hash(self, &self.open_object(digest)?, &self.object_path(digest))? == *digest)
     }
 
-    /// Returns where the object lies now; nothing where the store cannot be written to.
+    /// Moves an object to quarantine and returns its path there; `None` if the store is read-only.
     fn quarantine(&self, digest: &Digest) -> Result<Option<PathBuf>> {
         use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
         let aside = layout::quarantine(digest);
         match self.root.rename(&layout::object(digest), &aside) {
             Err(Error::Io(error)) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => Ok(None),
-            // Another process has seen it first.
+            // If it is gone, another process has moved it first.
             Err(Error::Io(error)) if error.kind() != NotFound => Err(error.into()),
             _ => Ok(Some(self.root.path().join(aside))),
         }
     }
 
-    /// Gives a draft its name; the caller syncs it. What has the name already stays, unless it was damaged.
+    /// Renames a draft to its object's path; the caller syncs it. An intact object of that name stays, and the draft is
+    /// removed.
     pub(crate) fn name_object(&self, draft: &Path, digest: &Digest) -> Result<()> {
         if self.is_intact(digest)? {
             return self.root.remove_file(draft).map(drop);
@@ -96,12 +98,12 @@ impl Store {
         self.root.rename(draft, &layout::object(digest))
     }
 
-    /// Fails, with the object moved aside, unless it has the bytes of its name.
+    /// Fails unless an object's bytes match its name; a damaged one is moved to quarantine.
     pub(crate) fn check_object(&self, digest: &Digest) -> Result<()> {
         if self.has_its_bytes(digest, Store::hash_large)? { Ok(()) } else { Err(self.corrupt(digest)?) }
     }
 
-    /// Does the same as [`Store::check_object`] without trust in what is remembered of large files.
+    /// Does the same as [`Store::check_object`], but reads large files even if the stat cache has their digests.
     pub(crate) fn check_bytes(&self, digest: &Digest) -> Result<()> {
         let hash = |_: &Self, file: &File, path: &Path| hash_file(file, path);
         if self.has_its_bytes(digest, hash)? { Ok(()) } else { Err(self.corrupt(digest)?) }

@@ -1,7 +1,7 @@
-//! Names that come from bytes: relative paths that cannot leave the folder they are relative to.
+//! Paths from outside: relative paths that cannot leave the folder they are relative to.
 //!
-//! A manifest may have been written by another program, a worker may say anything. Text becomes a [`MemberPath`] once,
-//! where it is read; what holds one need not look again.
+//! Another program may have written a manifest, and a worker may send any text. Text becomes a [`MemberPath`] once,
+//! where it is read; code that has one needs no further check.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,12 +10,12 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-/// A path of a file inside a folder: relative, with `/` between names, none of them empty, `.` or `..`.
+/// A path of a file inside a folder: relative, with `/` between names, none of which is empty, `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MemberPath(String);
 
-/// The text is not such a path.
+/// The text is not a path inside a folder.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not a path inside a folder", .0.escape_debug())]
 pub struct NotInside(pub String);
@@ -80,7 +80,7 @@ impl fmt::Display for MemberPath {
     }
 }
 
-/// Returns `path` relative to `folder`, if it lies strictly below it by its names alone.
+/// Returns `path` relative to `folder` if it is strictly below it, judged by names alone.
 pub(crate) fn below<'a>(folder: &Path, path: &'a Path) -> Option<&'a Path> {
     let inside = path.strip_prefix(folder).ok()?;
     let mut names = inside.components().peekable();

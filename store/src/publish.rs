@@ -1,8 +1,9 @@
-//! Publication: how a file gets its final name so that no reader and no power cut ever sees half of it.
+//! Publication: how a file gets its final name, so that no reader sees half of it, even after a power cut.
 //!
-//! A reader sees whole files because a file is renamed when it is whole. A power cut is another matter: it can take what
-//! was not synced ([`Unsynced`]), so what refers to a file checks that the file is there, and how long it is. Measured on
-//! ext4 under simulated power cuts, each step left out loses acknowledged objects; together they lost none.
+//! A reader sees whole files because a file is renamed when it is complete. A power cut can take files that were not
+//! synced ([`Unsynced`]), so code that follows a reference checks that the file exists and has the right length. Under
+//! simulated power cuts on ext4, leaving out any of the syncs below lost acknowledged objects; with all of them none
+//! was lost.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -16,7 +17,7 @@ use crate::Store;
 use crate::error::{Error, Result};
 use crate::root::Root;
 
-/// Files that are synced at the same time.
+/// Number of files that are synced in parallel.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Returns a name that no other thread or process uses.
@@ -27,7 +28,7 @@ pub fn unique() -> String {
 }
 
 impl Store {
-    /// Publishes a small file in one step, durably; what had its name gives way.
+    /// Publishes a small file atomically and durably, replacing the one that has its name.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let draft = self.draft(bytes)?;
         self.root.rename(&draft, path)?;
@@ -42,13 +43,13 @@ impl Store {
     }
 }
 
-/// Returns the mode of a file that is never written again: readable by all that the user's umask lets in.
+/// Returns the mode of a file that is never written again: read-only, for everyone that the user's umask allows.
 pub(crate) fn read_only_mode() -> u32 {
     static UMASK: OnceLock<u32> = OnceLock::new();
     0o444 & !*UMASK.get_or_init(umask)
 }
 
-/// Reads the umask; asking the kernel would change it for a moment, also for other threads.
+/// Reads the umask from `/proc`: `umask(2)` would change it for a moment, also for other threads.
 fn umask() -> u32 {
     let told = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let told = told.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("Umask:")?.trim(), 8).ok());
@@ -59,7 +60,7 @@ fn umask() -> u32 {
     })
 }
 
-/// Files of a store with their final names that a power cut may still take.
+/// Files of a store that have their final names, but that a power cut may still take.
 #[derive(Debug, Default)]
 #[must_use = "a power cut may take these until they are synced"]
 pub struct Unsynced {
@@ -80,16 +81,16 @@ impl Unsynced {
         Self { root: Some(Arc::clone(root)), files: files.into_iter().collect() }
     }
 
-    /// Adds the files of another, of the same store.
+    /// Adds the files of `other`, which must be of the same store.
     pub fn extend(&mut self, other: Self) {
         self.root = self.root.take().or(other.root);
         self.files.extend(other.files);
     }
 
-    /// Makes files and names durable, also those that another process was first to write: its own sync may be yet to come.
+    /// Makes files and names durable, including those that another process wrote first and may not have synced yet.
     pub fn sync(self) -> Result<()> {
         let Some(root) = self.root else { return Ok(()) };
-        // A folder may be as new as the file in it, and so may all above it: `checkpoints/ab/<key>/<n>.json`.
+        // The folders above a file may be new, too: `checkpoints/ab/<key>/<n>.json`.
         let folders: BTreeSet<&Path> = self.files.iter().flat_map(|file| file.ancestors().skip(1)).collect();
         sync_each(&self.files.iter().map(PathBuf::as_path).collect::<Vec<_>>(), |file| {
             Ok(root.open_file(file)?.sync_all()?)
@@ -99,7 +100,8 @@ impl Unsynced {
     }
 }
 
-/// Syncs files or folders, some side by side: it is waiting for the disk for the most part, which finishes several at once.
+/// Syncs files or folders, several in parallel: most of the time is waiting for the disk, which completes several at
+/// once.
 fn sync_each(paths: &[&Path], sync: impl Fn(&Path) -> Result<()> + Sync) -> Result<()> {
     let in_turn = |paths: &[&Path]| paths.iter().try_for_each(|path| unless_gone(sync(path)));
     if paths.len() < SIDE_BY_SIDE {
@@ -113,7 +115,7 @@ fn sync_each(paths: &[&Path], sync: impl Fn(&Path) -> Result<()> + Sync) -> Resu
     })
 }
 
-/// What has been removed or moved aside since has nothing to lose.
+/// Ignores a file that was removed or moved since: there is nothing left to sync.
 fn unless_gone(synced: Result<()>) -> Result<()> {
     match synced {
         Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -1,7 +1,7 @@
-//! Records: what a stage made, beside the action that decided it.
+//! Records: what a stage made, stored with its action.
 //!
-//! Both stand in one line of the journal. A second record of the same fingerprint with other outputs means that the
-//! stage is not deterministic: the first stays in force, the other is kept after it and marked.
+//! Both are in one line of the journal. A second record of the same fingerprint with other outputs means that the stage
+//! is not deterministic: the first stays valid, the second is kept and marked.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -17,12 +17,12 @@ use crate::journal::Line;
 use crate::publish::Unsynced;
 use crate::tree::Member;
 
-/// Where a record comes from: how its workflow can be named again. Not part of any fingerprint.
+/// The arguments that name a record's workflow again. Not part of any fingerprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Source {
-    /// The workflow's file: relative to the folder that holds the store where it lies below it, else absolute; empty in
-    /// records of older programs.
+    /// The workflow's file: relative to the folder that holds the store if it is below that folder, else absolute;
+    /// empty in records of older programs.
     pub file: String,
     /// Its `--set` arguments.
     pub sets: Vec<String>,
@@ -35,40 +35,40 @@ pub struct Source {
 pub struct Record {
     /// The action's digest.
     pub fingerprint: Digest,
-    /// The workflow that ran it first.
+    /// The workflow that ran the stage first.
     pub workflow: String,
     /// The stage's name there.
     pub stage: String,
-    /// The file of that workflow, and what was said beside it.
+    /// The file of that workflow, and the arguments given with it.
     #[serde(default)]
     pub source: Source,
-    /// Its kind.
+    /// The stage's kind.
     pub kind: String,
     /// Outputs by name.
     pub outputs: BTreeMap<String, OutputRecord>,
-    /// Counts and means worth showing.
+    /// Counts and means to show.
     pub summary: Map<String, Value>,
     /// The curve: an object of JSON lines, one a step.
     pub metrics: Option<Digest>,
     /// The worker's log.
     pub log: Option<Digest>,
-    /// Wall time of all attempts and segments that made it.
+    /// Wall-clock seconds of all attempts and segments that made it.
     pub seconds: f64,
-    /// CPU time of the same.
+    /// CPU seconds of these.
     pub cpu_seconds: f64,
     /// Steps that the last attempt ran.
     pub steps: u64,
-    /// Where tensors lived: `cpu` or `cuda:N`.
+    /// The device of its tensors: `cpu` or `cuda:N`.
     pub device: String,
     /// CPU threads.
     pub threads: usize,
-    /// The processor by its instruction sets, and what chose among them, in the worker's words: another one may give other
-    /// bits. Nothing where the worker does not tell, and in records of older programs.
+    /// The processor's instruction sets, and which of them were used, as the worker reports them: other instructions
+    /// may give other bits. `None` if the worker does not report them, and in records of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processor: Option<String>,
-    /// When, RFC 3339 in UTC.
+    /// When the stage finished, RFC 3339 in UTC.
     pub finished: String,
-    /// False when the same action has given other outputs, too.
+    /// False if the same action gave other outputs before.
     pub deterministic: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct OutputRecord {
     pub digest: Digest,
     /// Bytes of all members.
     pub bytes: u64,
-    /// The tree's members: whether they are present can be told without reading the tree.
+    /// The tree's members, so that checking their presence needs no reading of the tree.
     pub members: Vec<Member>,
 }
 
@@ -89,13 +89,14 @@ pub struct OutputRecord {
 pub type Outputs = Vec<(String, Digest)>;
 
 impl Store {
-    /// Stores a record with the action behind it, durably. What it names must be stored before.
+    /// Stores a record with its action, durably. The objects that it names must be stored already.
     pub fn put_record(&self, record: &Record, action: &Value) -> Result<()> {
         self.write_record(record, action)?.sync()
     }
 
-    /// Stores a record; durably only once what is returned, and what the record names, has been synced. A power cut before
-    /// that may leave a record of objects that are not there, which counts as none: [`Store::outputs_are_whole`] looks.
+    /// Stores a record. It is durable only once the returned [`Unsynced`] and the objects that it names have been
+    /// synced. A power cut before that may leave a record whose objects are missing; it counts as absent
+    /// ([`Store::outputs_are_whole`]).
     pub fn write_record(&self, record: &Record, action: &Value) -> Result<Unsynced> {
         let mut record = record.clone();
         if let Some(first) = self.record(&record.fingerprint)?
@@ -110,27 +111,28 @@ impl Store {
         self.journal.append(&record.fingerprint, &line, &serde_json::to_vec(action).map_err(encode)?)
     }
 
-    /// Returns the document of an action that a record was made by.
+    /// Returns the action document of a fingerprint that has a record.
     pub fn action(&self, fingerprint: &Digest) -> Result<Option<Value>> {
         self.journal.find(fingerprint, |line| serde_json::from_str(line.action).ok())
     }
 
-    /// Returns the record of a fingerprint that is in force. One that does not match its checksum counts as absent.
+    /// Returns the valid record of a fingerprint, the newest that is marked deterministic. A line with a wrong checksum
+    /// counts as absent.
     pub fn record(&self, fingerprint: &Digest) -> Result<Option<Record>> {
         self.journal.find(fingerprint, |line| decode(line).filter(|record| record.deterministic))
     }
 
-    /// Looks through the whole journal, so that no later question has to.
+    /// Scans the whole journal, so that later calls need not.
     pub fn look_through_journal(&self) -> Result<()> {
         self.journal.look_through()
     }
 
-    /// Returns the digest of each output of the record that is in force, if every one is present: the stage is fresh.
+    /// Returns the outputs of a fingerprint's valid record if all are present, which means that the stage is fresh.
     pub fn fresh_outputs(&self, fingerprint: &Digest) -> Result<Option<Outputs>> {
         self.outputs_if_present(fingerprint, |digest| self.is_intact(digest).unwrap_or(false))
     }
 
-    /// Returns the same as far as it can be told without reading an object, however large.
+    /// Does the same as [`Store::fresh_outputs`] without reading any object, and may therefore be unsure.
     pub fn glance(&self, fingerprint: &Digest) -> Result<Glance> {
         let is_sure = Cell::new(true);
         let outputs = self.outputs_if_present(fingerprint, |_| {
@@ -144,7 +146,7 @@ impl Store {
         })
     }
 
-    /// `is_intact` is asked about objects that may have been written to.
+    /// `is_intact` decides about objects that are not read-only.
     fn outputs_if_present(&self, fingerprint: &Digest, is_intact: impl Fn(&Digest) -> bool) -> Result<Option<Outputs>> {
         let decode =
             |line: Line<'_>| serde_json::from_str(line.record).ok().filter(|brief: &Brief| brief.deterministic);
@@ -163,8 +165,8 @@ impl Store {
         record.outputs.values().all(|output| self.is_present(&output.digest, &output.members))
     }
 
-    /// Returns the records that were made under a stage's name, of whatever workflow, the last of the journal first: a
-    /// clock may go back, the journal does not.
+    /// Returns the records that were made under a stage's name in any workflow, in the journal's order from the last
+    /// on, because a clock may go back.
     pub fn records_of_stage(&self, stage: &str) -> Result<Vec<Record>> {
         let mut found: Vec<Record> = match self.index.get() {
             Some(open) => self.indexed(open, stage)?,
@@ -174,7 +176,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Returns every record by the name of its stage, the last of the journal first.
+    /// Returns every record by the name of its stage, each list in the journal's order from the last on.
     pub fn records_by_stage(&self) -> Result<HashMap<String, Vec<Record>>> {
         let mut by_stage: HashMap<_, Vec<Record>> = HashMap::new();
         for record in self.all_records()? {
@@ -193,7 +195,8 @@ impl Store {
         Ok(records)
     }
 
-    /// Asks the index for the records of a stage, after it has seen the end of the journal; all are read where it fails.
+    /// Returns the records of a stage by the index, which is first brought up to date. If the index fails, all records
+    /// are read.
     fn indexed(&self, open: &Open, stage: &str) -> Result<Vec<Record>> {
         let starts = match self.catch_up(open)? {
             Ok(()) => starts_of(open, stage),
@@ -213,7 +216,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Brings the index up to the journal's end. One that has lost entries, which sled does not tell, is begun anew.
+    /// Brings the index up to the journal's end. An index that has lost entries, which sled does not report, is
+    /// rebuilt.
     fn catch_up(&self, open: &Open) -> Result<std::result::Result<(), String>> {
         let (mut covered, mut count) = match open.ask(covered) {
             Ok(known) => known,
@@ -235,8 +239,8 @@ impl Store {
     }
 }
 
-/// Returns the bytes of the journal that the index covers, and its entries; zeros after it has been emptied because entries
-/// are missing.
+/// Returns how many bytes of the journal the index covers, and its number of entries. If entries are missing, empties
+/// the index and returns zeros.
 fn covered(stages: &sled::Tree) -> sled::Result<(u64, u64)> {
     let number = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let noted = stages.get(COVERED)?.and_then(|bytes| Some((number(&bytes, 0)?, number(&bytes, 8)?)));
@@ -246,7 +250,7 @@ fn covered(stages: &sled::Tree) -> sled::Result<(u64, u64)> {
     }
 }
 
-/// Returns where the lines begin that records of a stage are in, the first of the journal first.
+/// Returns the byte offsets of the lines with a stage's records, in the journal's order.
 fn starts_of(open: &Open, stage: &str) -> std::result::Result<Vec<u64>, String> {
     let prefix = format!("{stage}\0");
     let start = |key: &[u8]| {
@@ -257,31 +261,31 @@ fn starts_of(open: &Open, stage: &str) -> std::result::Result<Vec<u64>, String> 
         let keys = stages.scan_prefix(prefix.as_bytes()).keys();
         let starts = keys.filter_map(|key| key.map(|key| start(&key)).transpose());
         let mut starts = starts.collect::<sled::Result<Vec<u64>>>()?;
-        // In the journal's order: a clock may go back.
+        // Keys are sorted by time, but a clock may go back.
         starts.sort_unstable();
         Ok(starts)
     })
 }
 
-/// No stage has an empty name.
+/// The key of the covered bytes: no stage has an empty name.
 const COVERED: &[u8] = b"";
 
 pub(crate) fn decode(line: Line<'_>) -> Option<Record> {
     serde_json::from_str(line.record).ok()
 }
 
-/// What [`Store::glance`] tells of a stage.
+/// The result of [`Store::glance`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Glance {
-    /// It is fresh; the digests of its outputs.
+    /// The stage is fresh; these are its outputs.
     Fresh(Outputs),
-    /// It must run.
+    /// The stage must run.
     Stale,
-    /// [`Store::fresh_outputs`] must tell: an object may have been written to, and has to be read.
+    /// Only [`Store::fresh_outputs`] can decide: an object is not read-only, so its bytes must be checked.
     Unsure,
 }
 
-/// The little of a [`Record`] that tells whether a stage is fresh: the rest is passed over where it is read.
+/// The part of a [`Record`] that decides whether a stage is fresh; parsing skips the rest.
 #[derive(Deserialize)]
 struct Brief {
     outputs: BTreeMap<String, BriefOutput>,

@@ -1,8 +1,8 @@
-//! Removal: the only module of the project that removes files and folders, and the rules by which it may.
+//! Removal: the only module of the project that removes files and folders, and its rules.
 //!
-//! 1. **A clean-up removes only a name that this very call has created.** [`Made`] is that name: it comes from a call that
-//!    fails when the name is taken, and goes when it is dropped unless it is kept.
-//! 2. **Inside a store** only paths that the store itself forms are removed, without following a link ([`Root`]).
+//! 1. **A clean-up removes only a name that this very call has created.** [`Made`] is such a name: making it fails if
+//!    the name is taken, and dropping it removes the file or folder unless it was kept.
+//! 2. **Inside a store** only paths that the store itself builds are removed, without following a link ([`Root`]).
 //!
 //! `clippy.toml` bans the calls everywhere else.
 #![expect(clippy::disallowed_methods, reason = "this module is the one that keeps the rule")]
@@ -28,9 +28,9 @@ pub struct Made {
 #[derive(Clone, Copy, Debug)]
 enum Sort {
     File,
-    /// With all in it.
+    /// With everything in it.
     Folder,
-    /// Only while it is empty: others may have come to use it.
+    /// Only if it is empty: another process may be using it by now.
     Parent,
 }
 
@@ -41,13 +41,13 @@ impl Made {
         Ok(Self { path: Some(path), sort: Sort::Folder })
     }
 
-    /// Makes an empty file and opens it for reading and writing. Fails if the name is taken, also by a link.
+    /// Makes an empty file and opens it for reading and writing. Fails if the name is taken, even by a link.
     pub fn file(path: PathBuf) -> io::Result<(fs_err::File, Self)> {
         let file = fs_err::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         Ok((file, Self { path: Some(path), sort: Sort::File }))
     }
 
-    /// Makes the folders that are missing for `path` to be made in, the uppermost first.
+    /// Makes the missing parent folders of `path`, and returns them with the innermost first.
     pub(crate) fn parents(path: &Path) -> io::Result<Vec<Self>> {
         let above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
         let missing: Vec<&Path> = above.take_while(|folder| folder.symlink_metadata().is_err()).collect();
@@ -63,7 +63,7 @@ impl Made {
         Ok(made)
     }
 
-    /// Returns where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         self.path.as_deref().expect("it has a path until it is dropped or kept")
     }
@@ -74,14 +74,14 @@ impl Made {
         fs_err::create_dir(self.path())
     }
 
-    /// Lets it stay under another name; a file that has that name gives way.
+    /// Keeps it under another name, replacing a file of that name.
     pub fn keep_as(self, path: &Path) -> io::Result<()> {
         fs_err::rename(self.path(), path)?;
         self.keep();
         Ok(())
     }
 
-    /// Lets it stay.
+    /// Keeps it.
     pub fn keep(mut self) {
         self.path = None;
     }
@@ -121,7 +121,7 @@ impl Root {
         }
     }
 
-    /// Removes a folder and all in it, or a file; links are removed, not followed.
+    /// Removes a folder with everything in it, or a file; links are removed, not followed.
     pub(crate) fn remove_tree(&self, inside: &Path) -> Result<()> {
         match self.folder(split(inside).0) {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -129,13 +129,13 @@ impl Root {
         }
     }
 
-    /// Removes a name of an open folder, with all below it.
+    /// Removes an entry of an open folder, with everything below it.
     fn remove_from(&self, folder: &OwnedFd, inside: &Path) -> Result<()> {
         let failed = |errno: Errno| Err(named(errno.into(), "remove", &self.path().join(inside)).into());
         let name = split(inside).1;
         match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            // What a folder answers: Linux says the one, POSIX the other.
+            // It is a folder: Linux reports `EISDIR`, POSIX specifies `EPERM`.
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(errno) => return failed(errno),
         }

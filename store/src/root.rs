@@ -1,8 +1,8 @@
-//! The folder of a store: every file that the store itself reads, makes, moves or removes goes through here.
+//! The folder of a store: the store reads, makes, moves and removes its own files only through this module.
 //!
-//! Paths are relative and resolved without following a link: a store that another program made cannot lead outside
-//! itself. The folder given by the user may be a link, and so may `hub/`, which is not the store's own. The kernel
-//! resolves at one go (`openat2`); where it cannot, names are opened one by one.
+//! Paths are relative and are resolved without following links, so a store that another program made cannot lead
+//! outside itself. The folder given by the user may be a link, and so may `hub/`, which the store does not make. The
+//! kernel resolves a path in one call (`openat2`); if it cannot, names are opened one by one.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,16 +17,16 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-/// Files of the store's own that are read whole, manifests and the like, are smaller.
+/// Limit for files of the store that are read whole, such as checkpoint records: all real ones are smaller.
 const MOST_BYTES: u64 = 256 << 20;
 pub(crate) const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY);
 
-/// An open folder that nothing below it leads out of.
+/// An open folder, below which paths cannot lead outside.
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
     fd: OwnedFd,
-    /// Whether this process has made the folder's own name durable.
+    /// Whether this process has made the folder's own name durable, by an fsync of its parent folder.
     is_named: AtomicBool,
 }
 
@@ -44,13 +44,13 @@ impl Root {
         &self.path
     }
 
-    /// Opens a file for reading. What is no file is refused at once: a pipe would wait for a writer.
+    /// Opens a regular file for reading. Anything else is refused without blocking: a pipe would wait for a writer.
     pub(crate) fn open_file(&self, inside: &Path) -> Result<File> {
         let file = File::from(self.resolve(inside, OFlags::RDONLY | OFlags::NONBLOCK)?);
         if file.metadata()?.is_file() { Ok(file) } else { Err(Error::NotAFile { path: self.path.join(inside) }) }
     }
 
-    /// Returns the bytes of a small file, nothing if it is not there.
+    /// Returns the bytes of a small file, or `None` if it does not exist.
     pub(crate) fn read_if_there(&self, inside: &Path) -> Result<Option<Vec<u8>>> {
         let file = match self.open_file(inside) {
             Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -66,19 +66,19 @@ impl Root {
         Ok(Some(bytes))
     }
 
-    /// Opens a file to append to, and makes it if need be.
+    /// Opens a file to append to, and makes it if it is missing.
     pub(crate) fn append(&self, inside: &Path) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
         let file = File::from(self.make(inside, flags)?);
         if file.metadata()?.is_file() { Ok(file) } else { Err(Error::NotAFile { path: self.path.join(inside) }) }
     }
 
-    /// Makes a file that is not there yet.
+    /// Makes a file, which must not exist yet.
     pub(crate) fn create_new(&self, inside: &Path) -> Result<File> {
         Ok(File::from(self.make(inside, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?))
     }
 
-    /// Makes a file of these bytes that is not there yet.
+    /// Makes a file with these bytes, which must not exist yet.
     pub(crate) fn write_new(&self, inside: &Path, bytes: &[u8]) -> Result<File> {
         let mut file = self.create_new(inside)?;
         file.write_all(bytes).map_err(|error| named(error, "write", &self.path.join(inside)))?;
@@ -93,7 +93,7 @@ impl Root {
         self.resolve(inside, FOLDER)
     }
 
-    /// Opens a folder, and makes it and those above it if need be.
+    /// Opens a folder, and makes it and its parents if they are missing.
     pub(crate) fn make_folder(&self, inside: &Path) -> Result<OwnedFd> {
         match self.folder(inside) {
             Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => {}
@@ -102,13 +102,13 @@ impl Root {
         let (above, name) = split(inside);
         let made = rustix::fs::mkdirat(self.make_folder(above)?, name, Mode::from_raw_mode(0o777));
         match made {
-            // Another process may have come first.
+            // Another process may have made it first.
             Ok(()) | Err(Errno::EXIST) => self.folder(inside),
             Err(errno) => Err(named(errno.into(), "create", &self.path.join(inside)).into()),
         }
     }
 
-    /// Makes a folder that is not there yet.
+    /// Makes a folder, which must not exist yet.
     pub(crate) fn make_new_folder(&self, inside: &Path) -> Result<()> {
         let (above, name) = split(inside);
         rustix::fs::mkdirat(self.make_folder(above)?, name, Mode::from_raw_mode(0o777))
@@ -121,7 +121,8 @@ impl Root {
             .map_err(|errno| named(errno.into(), "sync", &self.path.join(inside)).into())
     }
 
-    /// Makes the name of the root itself durable, once in a process: another one may have made it a moment ago.
+    /// Makes the name of the root itself durable, once per process: another process may have made the root a moment
+    /// ago.
     pub(crate) fn sync_above(&self) -> Result<()> {
         if !self.is_named.load(Ordering::Relaxed) {
             self.path.ancestors().skip(1).take(2).try_for_each(sync_folder)?;
@@ -130,7 +131,7 @@ impl Root {
         Ok(())
     }
 
-    /// Gives a file another name; what has that name gives way. The folder of the new name is made if need be.
+    /// Renames a file, replacing what has the new name. Makes the folder of the new name if it is missing.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let ((from_above, from_name), (to_above, to_name)) = (split(from), split(to));
         let (from_folder, to_folder) = (self.folder(from_above)?, self.make_folder(to_above)?);
@@ -138,7 +139,7 @@ impl Root {
             .map_err(|errno| named(errno.into(), "rename", &self.path.join(from)).into())
     }
 
-    /// Gives a file a second name that is not taken yet.
+    /// Makes a hard link to a file, under a name that must not exist yet.
     pub(crate) fn link(&self, from: &Path, to: &Path) -> Result<()> {
         let ((from_above, from_name), (to_above, to_name)) = (split(from), split(to));
         let (from_folder, to_folder) = (self.folder(from_above)?, self.make_folder(to_above)?);
@@ -146,7 +147,7 @@ impl Root {
             .map_err(|errno| named(errno.into(), "link", &self.path.join(from)).into())
     }
 
-    /// Returns the names in a folder with their types, nothing if it is not there.
+    /// Returns the paths and types of a folder's entries; none if the folder does not exist.
     pub(crate) fn entries(&self, inside: &Path) -> Result<Vec<(PathBuf, FileType)>> {
         let folder = match self.folder(inside) {
             Err(Error::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -155,7 +156,7 @@ impl Root {
         names(&folder, inside).map_err(|error| named(error, "list", &self.path.join(inside)).into())
     }
 
-    /// Returns what a name stands for, not following it if it is a link; nothing if it is not there.
+    /// Returns the stat of a path, of the link itself if it is one, or `None` if it does not exist.
     pub(crate) fn stat(&self, inside: &Path) -> Result<Option<rustix::fs::Stat>> {
         let (above, name) = split(inside);
         let folder = match self.folder(above) {
@@ -179,14 +180,14 @@ impl Root {
         }
     }
 
-    /// Opens what a path stands for, without following a link anywhere.
+    /// Opens a path without following a link anywhere in it.
     fn resolve(&self, inside: &Path, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() };
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let opened = rustix::fs::openat2(&self.fd, inside, flags, mode, beneath);
         let opened = match opened {
-            // An old kernel, or a sandbox that does not know the call; a rename elsewhere at this very moment.
+            // An old kernel, a sandbox without this call, or a rename elsewhere at the same moment.
             Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => self.walk(inside, flags, mode),
             opened => opened,
         };
@@ -209,7 +210,7 @@ impl Root {
 
     fn refusal(&self, inside: &Path, errno: Errno) -> Error {
         let path = self.path.join(inside);
-        // The first name that is a link; a folder that is one is reported as no folder.
+        // Finds the first name that is a link. For a link in place of a folder the kernel reports `NOTDIR`.
         let link = matches!(errno, Errno::LOOP | Errno::NOTDIR).then(|| {
             let mut names: Vec<&Path> = inside.ancestors().collect();
             names.reverse();
@@ -228,7 +229,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     Ok(fs_err::File::open(folder)?.sync_all()?)
 }
 
-/// Returns what is in an open folder, with the paths that it has below the root.
+/// Returns the entries of an open folder with their paths below the root, and their types.
 pub(crate) fn names(folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
     let mut found = Vec::new();
     for entry in rustix::fs::Dir::read_from(folder)? {
@@ -250,12 +251,12 @@ pub(crate) fn names(folder: &OwnedFd, inside: &Path) -> io::Result<Vec<(PathBuf,
     Ok(found)
 }
 
-/// Splits a path into the folder and the last name.
+/// Splits a path into its folder and its last name.
 pub(crate) fn split(inside: &Path) -> (&Path, &OsStr) {
     (inside.parent().unwrap_or(Path::new("")), inside.file_name().unwrap_or_default())
 }
 
-/// Says which path an error is about; the system's own error stays behind it.
+/// Adds the operation and the path to an error, and keeps the system's error as its source.
 pub(crate) fn named(source: io::Error, verb: &'static str, path: &Path) -> io::Error {
     io::Error::new(source.kind(), Named { source, verb, path: path.to_owned() })
 }

@@ -1,9 +1,9 @@
-//! Rows: parts of a set that only grows, kept under the key of what made them.
+//! Rows: a set that only grows, stored in parts under its row key.
 //!
 //! ```text
 //! rows/ab/<62 hex>/<digest of the part>.json    → tree, number of rows, sealed
 //! ```
-//! What a row is, and how it is found in a part, its kind knows.
+//! The stage's kind decides what a row is, and how it is found in a part.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,19 +15,19 @@ use crate::{Store, layout};
 /// A stored part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsRecord {
-    /// Its folder.
+    /// The tree of its folder.
     pub tree: TreeRef,
-    /// Rows in it.
+    /// Number of its rows.
     pub rows: u64,
 }
 
 impl Store {
-    /// Adds a part to the rows under `key`, durably; its tree must be stored before.
+    /// Adds a part to the rows under `key`, durably; its tree must be stored already.
     pub fn put_rows(&self, key: &Digest, part: &RowsRecord) -> Result<()> {
         self.put_sealed(&layout::rows(key).join(format!("{}.json", part.tree.digest.hex())), part)
     }
 
-    /// Returns the parts under `key` that are whole, in no particular order.
+    /// Returns the parts under `key` whose objects are all present, in no particular order.
     pub fn rows(&self, key: &Digest) -> Result<Vec<RowsRecord>> {
         let mut parts = Vec::new();
         for (part, _) in self.root.entries(&layout::rows(key))? {

@@ -1,11 +1,11 @@
-//! Scratch: what one process writes before it has a final name, all of it in a folder of that process.
+//! Scratch: one folder per process for files that have no final name yet.
 //!
 //! ```text
-//! attempts/<unique>.lock          flocked by a process for as long as it lives
-//! attempts/<unique>/zero-3/       where one of its workers writes
-//! attempts/<unique>/draft-4       a file on its way to its name
+//! attempts/<unique>.lock          locked (flock) by a process for as long as it lives
+//! attempts/<unique>/zero-3/       the folder of an attempt, where a worker writes
+//! attempts/<unique>/draft-4       a file before it has its final name
 //! ```
-//! A lock that can be taken has no owner, so the folder beside it is rubbish of a process that was killed.
+//! A lock that can be taken has no owner, so its folder was left by a killed process and may be removed.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -25,7 +25,7 @@ use crate::{Store, layout, publish};
 
 const LOCK: &str = "lock";
 
-/// The scratch folder of one process; nothing on disk before the first file.
+/// The scratch folder of one process; it is made with the first file.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     owned: OnceLock<Owned>,
@@ -78,8 +78,8 @@ impl Store {
         Ok(AttemptDir { path: self.root.path().join(&inside), root: Arc::clone(&self.root), inside })
     }
 
-    /// Removes a folder or file that a worker has made inside one of this process's attempts. What does not lie there, by its
-    /// name or through a link, is refused.
+    /// Removes a folder or file that a worker has made inside one of this process's attempts. Fails if the path is
+    /// elsewhere, by its name or through a link.
     pub fn discard(&self, path: &Path) -> Result<()> {
         let folder = self.scratch.owned.get().map(|owned| self.root.path().join(&owned.folder));
         let inside = folder.as_ref().and_then(|folder| below(folder, path));
@@ -90,15 +90,16 @@ impl Store {
         self.root.remove_tree(below(self.root.path(), path).expect("the scratch folder lies in the store"))
     }
 
-    /// Returns a path in this process's own folder that nothing has yet.
+    /// Returns a new path in this process's own folder.
     pub(crate) fn scratch_name(&self, name: &str) -> Result<PathBuf> {
         let folder = &self.owned_scratch()?.folder;
         let number = self.scratch.count.fetch_add(1, Ordering::Relaxed);
         Ok(folder.join(format!("{name}-{number}")))
     }
 
-    /// Lets others see that this process is at work, before it looks at what there is: from now on no collection takes results
-    /// that are referred to ([`crate::Keep::only`]). Waits while one is at work, and blocks the thread meanwhile.
+    /// Announces that this process is at work, which it must do before it looks for existing results: from then on no
+    /// collection removes results that are referred to ([`crate::Keep::only`]). Blocks the thread while a collection is
+    /// running.
     pub fn announce(&self) -> Result<()> {
         let _hold = self.hold()?;
         self.owned_scratch().map(drop)
@@ -109,7 +110,7 @@ impl Store {
             return Ok(owned);
         }
         let made = self.own_scratch()?;
-        // Of two threads the second removes its own again.
+        // If two threads made a folder, the second's is removed again when dropped.
         Ok(self.scratch.owned.get_or_init(|| made))
     }
 
@@ -119,7 +120,7 @@ impl Store {
             let lock = lock_of(&folder);
             let file = self.root.create_new(&lock)?;
             locked(file.lock(), &self.root.path().join(&lock))?;
-            // Before it was locked, another process may have taken it for rubbish.
+            // Before it was locked, a sweep of another process may have removed it.
             let found = self.root.stat(&lock)?;
             if found.is_some_and(|found| file.metadata().is_ok_and(|mine| mine.ino() == found.st_ino)) {
                 self.root.make_new_folder(&folder)?;
@@ -132,8 +133,8 @@ impl Store {
     pub fn sweep_attempts(&self) -> Result<usize> {
         let mut swept = 0;
         for folder in self.scratch_folders()? {
-            // The lock is held until the folder is gone: a process that has made this lock a moment ago and waits for it then
-            // sees that it was removed.
+            // The lock is held until the folder is gone: a process that has just made this lock file and waits for the
+            // lock then sees that the file was removed.
             let _held = match self.owner(&folder)? {
                 Owner::Lives => continue,
                 Owner::Killed(lock) => Some(lock),
@@ -156,12 +157,12 @@ impl Store {
         Ok(false)
     }
 
-    /// Returns whether the process with this folder of scratch lives.
+    /// Returns whether the process with this scratch folder is alive.
     pub(crate) fn lives(&self, process: &str) -> Result<bool> {
         Ok(matches!(self.owner(&layout::attempts().join(process))?, Owner::Lives))
     }
 
-    /// Returns the folders of all processes, those included of which only the lock or only the folder is there.
+    /// Returns the scratch folders of all processes, including those that only have a lock or only a folder.
     fn scratch_folders(&self) -> Result<BTreeSet<PathBuf>> {
         let folder_of = |(path, file_type): (PathBuf, FileType)| {
             let is_lock = path.extension().is_some_and(|extension| extension == LOCK);
@@ -184,12 +185,12 @@ impl Store {
     }
 }
 
-/// Whose a folder of scratch is.
+/// The owner of a scratch folder.
 enum Owner {
     Lives,
-    /// A process that was killed; its lock is held until this is dropped.
+    /// A killed process; its lock is held until this is dropped.
     Killed(File),
-    /// There is no lock. It is made before the folder and removed after it.
+    /// There is no lock, which is made before the folder and removed after it.
     None,
 }
 
@@ -197,7 +198,7 @@ fn lock_of(folder: &Path) -> PathBuf {
     folder.with_added_extension(LOCK)
 }
 
-/// Removes folder, then lock: a lock without a folder is swept again.
+/// Removes the folder, then the lock: a lock without a folder is found by the next sweep.
 fn remove(root: &Root, folder: &Path) -> Result<()> {
     root.remove_tree(folder)?;
     root.remove_file(&lock_of(folder)).map(drop)
@@ -230,8 +231,8 @@ mod tests {
         assert_eq!(fs_err::read_dir(attempts).unwrap().count(), 0);
     }
 
-    /// A process that begins makes its lock, takes it and then makes its folder. One that could take it from a sweep that is at
-    /// work would lose the folder.
+    /// A new process makes its lock file, takes the lock, then makes its folder. If it could take the lock during a
+    /// sweep, it would lose the folder.
     #[test]
     fn a_lock_is_held_until_its_folder_is_gone() {
         const FILES: usize = 2_000;
@@ -247,7 +248,7 @@ mod tests {
             let sweep = scope.spawn(|| store.sweep_attempts().unwrap());
             let mut taken_late = 0;
             while !sweep.is_finished() {
-                // Looked at first: a lock that is taken before the sweep has begun only keeps it away.
+                // Checked first: a lock that is taken before the sweep begins only makes the sweep skip it.
                 let is_begun = fs_err::read_dir(&folder).map_or(0, Iterator::count) < FILES;
                 let is_taken = fs_err::File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok());
                 taken_late += usize::from(is_begun && is_taken && lock.exists());

@@ -1,10 +1,10 @@
-//! Seals: a small file of JSON carries a checksum of itself and of its own name.
+//! Seals: a small JSON file contains a checksum of its content and its own name.
 //!
 //! ```text
 //! {"step":4,"tree":{…},"check":"<16 hex>"}
 //! ```
-//! The check is the beginning of the BLAKE3 hash of the name, a zero byte, and the object without the check. A flipped bit,
-//! half a file, or a file in another one's place does not match and counts as absent.
+//! The check is the first 16 hex digits of the BLAKE3 hash of the name, a zero byte, and the object without the check.
+//! A file with a flipped bit, a truncated one, or one in the place of another does not match and counts as absent.
 
 use crate::digest::Digest;
 
@@ -12,7 +12,7 @@ const HEX: usize = 16;
 const BEFORE: &[u8] = b",\"check\":\"";
 const AFTER: &[u8] = b"\"}";
 
-/// Adds the check to an object of JSON that has at least one key.
+/// Returns a JSON object, which must have at least one key, with the check added as its last key.
 pub fn seal(name: &str, mut object: Vec<u8>) -> Vec<u8> {
     object.pop();
     let check = check(name, &object);
@@ -22,7 +22,7 @@ pub fn seal(name: &str, mut object: Vec<u8>) -> Vec<u8> {
     object
 }
 
-/// Returns whether the object, which may end with a line break, is as it was written under this name.
+/// Returns whether an object, which may end with a line break, is unchanged since it was sealed under this name.
 pub fn is_sealed(name: &str, bytes: &[u8]) -> bool {
     let parts = || {
         let rest = bytes.trim_ascii_end().strip_suffix(AFTER)?;
@@ -32,9 +32,9 @@ pub fn is_sealed(name: &str, bytes: &[u8]) -> bool {
     parts().is_some_and(|(object, found)| *found == check(name, object))
 }
 
-/// The object lacks its closing brace, here as in the file.
+/// Returns the check of an object without its closing brace, as it is in the file before the check.
 fn check(name: &str, open: &[u8]) -> [u8; HEX] {
-    // One buffer: for so few bytes a hasher's own state is most of the work.
+    // One buffer: for so few bytes, setting up an incremental hasher would be most of the work.
     let digest = Digest::of(&[name.as_bytes(), &[0], open].concat());
     *digest.digits().as_bytes().first_chunk().expect("a digest has more digits")
 }

@@ -1,14 +1,14 @@
-//! Objects as streams: checked, then read piece by piece, whatever their size.
+//! Objects as streams, for any size: checked, then read piece by piece.
 //!
-//! What [`Store::read`] returns is in memory, and right. Here the bytes are checked first and read afterwards: an object
-//! is never written to once it has its name.
+//! [`Store::read`] checks the bytes that it returns in memory. Here the bytes are checked first and read afterwards,
+//! which is safe because an object is never written to once it has its name.
 
 use crate::error::Result;
 use crate::{Digest, Store};
 
 impl Store {
-    /// Opens an object for reading, after every byte of it has been compared with its name. One that is damaged is an
-    /// error, and is moved aside.
+    /// Opens an object for reading, after checking that its bytes match its name. Fails if it is damaged, and moves it
+    /// to quarantine.
     pub fn open_checked(&self, digest: &Digest) -> Result<fs_err::File> {
         self.check_bytes(digest)?;
         Ok(fs_err::File::from_parts(self.open_object(digest)?, self.object_path(digest)))

@@ -31,9 +31,9 @@ pub struct Tree {
 pub struct Member {
     /// Path relative to the folder.
     pub path: MemberPath,
-    /// Its bytes.
+    /// The digest of its bytes.
     pub digest: Digest,
-    /// Their number.
+    /// Its length in bytes.
     pub size: u64,
 }
 
@@ -73,20 +73,19 @@ impl Store {
         Ok(tree)
     }
 
-    /// Returns whether a tree's manifest and every member are present with the right size. The bytes of an object that may
-    /// be written to are read again: it may have been changed.
+    /// Returns whether a tree's manifest and all members are present with the right sizes. An object that is not
+    /// read-only is hashed again, because it may have been changed.
     pub fn is_whole(&self, digest: &Digest) -> bool {
         self.tree(digest).is_ok_and(|tree| self.is_present(digest, &tree.members))
     }
 
-    /// Returns the same of a tree whose members are known.
+    /// Does the same as [`Store::is_whole`] for a tree whose members are known.
     pub(crate) fn is_present(&self, digest: &Digest, members: &[Member]) -> bool {
         let is_intact = |digest: &Digest| self.is_intact(digest).unwrap_or(false);
         self.are_present(digest, members.iter().map(|member| (member.digest, member.size)), is_intact)
     }
 
-    /// Returns the same where only digests and sizes of the members are known. `is_intact` is asked about objects that may
-    /// have been written to.
+    /// Does the same from digests and sizes of the members. `is_intact` decides about objects that are not read-only.
     pub(crate) fn are_present(
         &self,
         manifest: &Digest,
@@ -102,14 +101,14 @@ impl Store {
         is_there(manifest, None) && members.all(|(digest, size)| is_there(&digest, Some(size)))
     }
 
-    /// Reads every byte of a tree, and fails at the first object that is missing or not what its name says; a damaged one is
-    /// moved aside.
+    /// Reads every byte of a tree, and fails at the first object that is missing or does not match its name; a damaged
+    /// one is moved to quarantine.
     pub fn check_tree(&self, digest: &Digest) -> Result<()> {
         self.tree(digest)?.members.iter().try_for_each(|member| self.check_bytes(&member.digest))
     }
 
-    /// Returns the digest of an input: a file's bytes, or a folder's tree without what is hidden in it (names that begin
-    /// with a dot). Path, times, owner and mode do not enter it. What is neither file nor folder is refused.
+    /// Returns the digest of an input: of a file's bytes, or of a folder's tree without hidden files and folders (names
+    /// that begin with a dot). Path, times, owner and mode have no influence. Anything but a file or folder is refused.
     pub fn hash_path(&self, path: &Path) -> Result<Digest> {
         self.hash(path, Skip::Hidden)
     }
@@ -121,7 +120,7 @@ impl Store {
 
     fn hash(&self, path: &Path, skip: Skip) -> Result<Digest> {
         if fs_err::metadata(path)?.is_dir() {
-            // Members are hashed one by one, so that large ones come from the cache.
+            // Members are hashed one by one, so that digests of large ones come from the cache.
             return Ok(scan_with(path, skip, |file, path| self.hash_large(file, path))?.reference().digest);
         }
         self.hash_large(&open_file(path)?, path)
@@ -134,9 +133,9 @@ impl Store {
         Ok(tree.reference())
     }
 
-    /// Moves a folder's files, which a worker has written inside its attempt, into the store. What the folder only links to
-    /// is copied, and stays where it is. Readers see all of it at once, but a power cut may take it until what is returned
-    /// beside the tree has been synced.
+    /// Moves a folder's files, which a worker has written inside its attempt, into the store. Files that the folder
+    /// only links to are copied. Readers see all of the tree at once, but a power cut may take it until the returned
+    /// [`Unsynced`] has been synced.
     pub fn move_in(&self, dir: &Path) -> Result<(Tree, Unsynced)> {
         let mut members = Vec::new();
         for found in walk(dir, Skip::Nothing)? {
@@ -148,13 +147,13 @@ impl Store {
             members.push(Member { path: found.inside, digest, size });
         }
         let tree = Tree { members };
-        // The manifest comes last: when it can be read every member is there.
+        // The manifest comes last: when it can be read, every member is there.
         let (_, mut unsynced) = self.write_in(&tree.encode())?;
         unsynced.extend(Unsynced::of(&self.root, tree.members.iter().map(|member| layout::object(&member.digest))));
         Ok((tree, unsynced))
     }
 
-    /// Returns a file inside the store that has these bytes and that no other name leads to: the file itself, or a copy.
+    /// Returns the path of a file inside the store with these bytes and no other name: the file itself, or a copy.
     pub(crate) fn own_file(&self, found: &Found) -> Result<PathBuf> {
         if let Some(inside) = below(self.root.path(), &found.path).filter(|_| !found.is_linked)
             && self.root.stat(inside)?.is_some_and(|stat| stat.st_nlink == 1)
@@ -167,7 +166,8 @@ impl Store {
         Ok(draft)
     }
 
-    /// Lays a tree out as the folder `dest`, which must not exist, with read-only files whose bytes have been checked.
+    /// Lays a tree out as the folder `dest`, which must not exist: read-only files, linked if possible, whose bytes
+    /// have been checked.
     pub fn materialise(&self, digest: &Digest, dest: &Path) -> Result<()> {
         self.lay_out(digest, dest, |member, target| {
             self.check_object(&member.digest)?;
@@ -179,7 +179,7 @@ impl Store {
         })
     }
 
-    /// Copies an object to a file that is not there yet, and returns that.
+    /// Copies an object to a file, which must not exist yet, and returns the open file.
     pub(crate) fn copy_to_new(&self, digest: &Digest, target: &Path) -> Result<File> {
         let mut options = fs_err::OpenOptions::new();
         let mut copy = options.read(true).write(true).create_new(true).open(target)?.into_parts().0;
@@ -187,7 +187,7 @@ impl Store {
         Ok(copy)
     }
 
-    /// Makes the folder `dest` and those of a tree in it, and calls `put` with each member and where it belongs.
+    /// Makes the folder `dest` with a tree's folders in it, and calls `put` with each member and its path there.
     pub(crate) fn lay_out(
         &self,
         digest: &Digest,
@@ -207,7 +207,7 @@ impl Store {
     }
 }
 
-/// Returns the tree of a folder without storing it; `hash` names the members.
+/// Returns the tree of a folder without storing it; `hash` computes the digests of its members.
 pub(crate) fn scan_with(dir: &Path, skip: Skip, hash: impl Fn(&File, &Path) -> Result<Digest>) -> Result<Tree> {
     let members = walk(dir, skip)?.into_iter().map(|found| {
         let file = open_file(&found.path)?;

@@ -1,4 +1,4 @@
-//! The files below a folder, links followed, each with the name that it has in a manifest.
+//! The files below a folder, following links, each with its path in a manifest.
 
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use crate::path::MemberPath;
 /// What a walk leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
-    /// It finds all.
+    /// Finds everything.
     Nothing,
     /// Files and folders whose names begin with a dot: `.git`, `.DS_Store`, `.cache`.
     Hidden,
@@ -22,7 +22,7 @@ pub(crate) enum Skip {
 pub(crate) struct Found {
     pub(crate) path: PathBuf,
     pub(crate) inside: MemberPath,
-    /// Whether it was reached through a link, or is one.
+    /// Whether it is a link, or was reached through one.
     pub(crate) is_linked: bool,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn walk(dir: &Path, skip: Skip) -> Result<Vec<Found>> {
 
 struct Walk {
     skip: Skip,
-    /// Device and inode of the folders that the walk is in.
+    /// Device and inode of the folders from the top to the current one.
     above: Vec<(u64, u64)>,
     found: Vec<Found>,
 }

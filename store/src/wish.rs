@@ -1,7 +1,7 @@
-//! Wishes: a stage that waits for another process to leave its trail says how far it will go.
+//! Wishes: a stage that waits until another process leaves its trail announces how many steps it needs.
 //!
-//! Checkpoints are retired as training goes on. A stage with fewer steps that waits meanwhile could go on from one of
-//! them; its wish keeps the newest that it can use. A wish counts while the process that made it lives.
+//! Checkpoints are retired as training continues. A waiting stage with fewer steps could resume from one of them; its
+//! wish keeps the newest that it can use. A wish counts as long as the process that made it lives.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::{Store, layout};
 
 const MARK: &str = ".wish-";
 
-/// A wish for the newest checkpoint up to a step, until dropped.
+/// A wish for the newest checkpoint up to a step; withdrawn when dropped.
 #[derive(Debug)]
 pub struct Wish {
     root: Arc<Root>,
@@ -31,7 +31,7 @@ impl Drop for Wish {
 impl Store {
     /// Asks every process to keep the newest checkpoint of at most `step` steps under `key`.
     pub fn wish(&self, key: &Digest, step: u64) -> Result<Wish> {
-        // The path of a draft names this process and is given out once.
+        // A scratch name contains this process's name and is unique.
         let unique = self.scratch_name("wish")?;
         let mut names = unique.components().skip(1).map(|name| name.as_os_str().to_string_lossy());
         let (process, number) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
@@ -40,7 +40,7 @@ impl Store {
         Ok(Wish { root: Arc::clone(&self.root), file })
     }
 
-    /// Returns the steps of the checkpoints under `key` that processes which live have asked for.
+    /// Returns the steps of the checkpoints under `key` that living processes have wished for.
     pub fn wished_checkpoints(&self, key: &Digest) -> Result<Vec<u64>> {
         let mut wished = Vec::new();
         for (file, _) in self.root.entries(&layout::checkpoints(key))? {
@@ -68,7 +68,7 @@ impl Store {
     }
 }
 
-/// Reads the step and the process out of a wish's name.
+/// Returns the step and the process in the name of a wish's file.
 fn parse(file: &Path) -> Option<(u64, String)> {
     let (step, rest) = file.file_name()?.to_str()?.split_once(MARK)?;
     let (process, _) = rest.split_once('~')?;

@@ -1,7 +1,7 @@
 //! The canonical text of an action: sorted keys, no white space, one spelling for each number.
 //!
-//! It can be written from a stage's config with artifacts in place of references, so that an action need not be made to
-//! be named.
+//! It can be written straight from a stage's config, with artifacts in place of references: hashing an action does not
+//! require building it.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,12 +16,12 @@ pub(super) fn digest(document: &Value) -> Digest {
     text.digest()
 }
 
-/// A canonical text that is being written.
+/// A canonical text under construction.
 pub(super) struct Canonical<'a> {
     out: Vec<u8>,
-    /// What stands at which places instead of the references there, by JSON pointer.
+    /// Artifacts to write in place of references, each with the JSON pointer of its reference.
     artifacts: Vec<(&'a str, Value)>,
-    /// The place that is being written; kept only if something stands instead somewhere.
+    /// JSON pointer of the value being written; maintained only while `artifacts` is not empty.
     pointer: String,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Canonical<'a> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes a value that is no float.
+    /// Writes a value that contains no float.
     pub(super) fn plain<T: Serialize + ?Sized>(&mut self, value: &T) {
         write_plain(value, &mut self.out);
     }
@@ -62,7 +62,7 @@ impl<'a> Canonical<'a> {
         }
     }
 
-    /// Writes an object, sorted.
+    /// Writes an object, sorted by key.
     pub(super) fn object<'b>(&mut self, entries: impl Iterator<Item = (&'b String, &'b Value)>) {
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
@@ -78,7 +78,7 @@ impl<'a> Canonical<'a> {
         self.out.push(b'}');
     }
 
-    /// Writes a member of an object or array, or what stands in its place.
+    /// Writes a member of an object or array, or the artifact that replaces it.
     fn member(&mut self, key: &str, value: &Value) {
         if self.artifacts.is_empty() {
             return self.value(value);
@@ -87,7 +87,7 @@ impl<'a> Canonical<'a> {
         push_step(&mut self.pointer, key);
         match self.artifacts.iter().position(|(pointer, _)| *pointer == self.pointer) {
             Some(at) => {
-                // Nothing stands inside an artifact.
+                // An artifact contains no references.
                 let artifacts = std::mem::take(&mut self.artifacts);
                 self.value(&artifacts[at].1);
                 self.artifacts = artifacts;

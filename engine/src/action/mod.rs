@@ -6,30 +6,31 @@
 //! | In | Why |
 //! |---|---|
 //! | the kind and its version | other code, other bytes |
-//! | every result and extent key, with defaults, null for none | a changed default is a change; one written out is not |
+//! | result, extent, rows keys with defaults, null for none | a changed default is a change; one written out is not |
 //! | the backend, where it is not the CPU and the kind uses tensors | other bits |
-//! | digests of what references point at, with the import keys of an input | content decides, and how rows are read |
+//! | digests of referenced artifacts, with the import keys of an input | content decides, and how rows are read |
 //!
 //! | Out | Why |
 //! |---|---|
-//! | the stage's name, the workflow's, the file's place | a rename changes no byte |
-//! | the names of upstream stages | the same data by another name are the same data; it also gives early cutoff |
+//! | the stage's name, the workflow's, the file's path | a rename changes no byte |
+//! | the names of upstream stages | the same data under another name is the same data; this also gives early cutoff |
 //! | comments, order, spelling of a number (`400`, `4e2`, `400.0`), the layer a value came from | meaning, not text |
 //! | neutral keys, `run`, threads, which GPU, store, clock, host, environment | how, not what |
-//! | import keys of role `neutral` (`row-mib`, `total-mib`, `allow-non-finite`) | they only refuse: what is read is the same |
-//! | keys that have no use beside the others (`x-when`) | they are not read |
-//! | keys with `x-omit-default` that have their default | a key that a later version adds moves nothing |
+//! | import keys of role `neutral` (`row-mib`, `total-mib`, `allow-non-finite`) | they only reject an input: what is read is the same |
+//! | keys without effect beside the other keys (`x-when`) | they are not read |
+//! | keys with `x-omit-default` at their default | adding a key in a later version changes no fingerprint |
 //! | modification times and owners of inputs | a touch or a checkout changes no byte |
 //!
 //! The fingerprint is the BLAKE3 of the canonical JSON: sorted keys, no white space, one spelling for each number. The
 //! document itself is stored, so that a later plan can say which value changed.
 //!
 //! **Prefix fingerprints.** A checkpoint of `n` steps is kept under the fingerprint of the action without its extent
-//! keys and without every table whose `from-step` is `n` or more: those updates have not happened yet. It is also
-//! without the keys that are null: a reward that has not begun is the same as no reward.
+//! keys and without every table whose `from-step` is `n` or more: those updates have not happened yet. Null keys are
+//! left out as well: a reward that has not begun is the same as no reward.
 //!
-//! **Row keys.** Sampled rows are kept under the action without the keys that say which rows, and what becomes of each:
-//! what is left, the model above all, is what a completion depends on beside its own prompt and seed.
+//! **Row keys.** Sampled rows are kept under the action without its keys of role `rows`, which select the rows and say
+//! what is done with each. A completion depends on the rest of the action, above all on the model, and on its own
+//! prompt and seed.
 
 mod canonical;
 
@@ -51,11 +52,12 @@ pub struct Action {
     rows: Vec<String>,
 }
 
-/// Returns the fingerprint of a stage's action. Hashes without building the [`Action`]: a fresh stage needs only the fingerprint.
+/// Returns the fingerprint of a stage's action. Hashes without building the [`Action`]: a fresh stage needs only the
+/// fingerprint.
 pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Digest {
     let artifacts = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
     let mut text = Canonical::with(artifacts.collect());
-    // The keys of the document in their order.
+    // The document's keys, in sorted order.
     text.raw("{");
     if let Some(backend) = stage.device.backend() {
         text.raw("\"backend\":");
@@ -73,7 +75,7 @@ pub fn fingerprint(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Val
 }
 
 impl Action {
-    /// Makes a stage's action; `resolve` gives what stands for each reference (see [`artifact`]).
+    /// Builds a stage's action; `resolve` returns the value that replaces each reference (see [`artifact`]).
     pub fn of(stage: &StageDecl, mut resolve: impl FnMut(&Reference) -> Value) -> Self {
         let resolved = stage.references.iter().map(|reference| (reference.pointer.as_str(), resolve(reference)));
         let mut params = stage.config_with(resolved);
@@ -98,7 +100,7 @@ impl Action {
     pub fn prefix_fingerprint(&self, step: u64) -> Digest {
         let mut document = self.without(&self.extents);
         drop_later(&mut document, step);
-        // Apart from fingerprints: a prefix is never the key of a record.
+        // The wrapper keeps prefixes apart from fingerprints: a prefix is never the key of a record.
         digest(&json!({ "prefix": document }))
     }
 
@@ -114,9 +116,10 @@ impl Action {
         found
     }
 
-    /// Returns for how many steps this action and another do the same; 0 where they never do, and the whole where they are
-    /// one action.
+    /// Returns how many of their first steps this action and another have in common: 0 if none, all of them if the
+    /// actions are equal.
     pub fn shared_steps(&self, other: &Self) -> u64 {
+        // Shared steps end at a `from-step`, or where one of the actions ends.
         let both = [self, other];
         let mut ends: Vec<u64> = both.iter().flat_map(|action| action.from_steps()).collect();
         ends.extend(both.iter().map(|action| action.extent().unwrap_or(u64::MAX)));
@@ -127,7 +130,7 @@ impl Action {
         ends.into_iter().find(|end| self.prefix_fingerprint(*end) == other.prefix_fingerprint(*end)).unwrap_or(0)
     }
 
-    /// Returns the steps at which something begins, ascending.
+    /// Returns all `from-step` values, ascending and without duplicates.
     pub fn from_steps(&self) -> Vec<u64> {
         let mut steps = from_steps(&self.document);
         steps.sort_unstable();
@@ -145,23 +148,23 @@ impl Action {
         document
     }
 
-    /// Returns the number of steps that the extent key asks for, if there is one.
+    /// Returns the value of the extent key, in steps, if there is one.
     pub fn extent(&self) -> Option<u64> {
         self.extent_in(&self.document)
     }
 
-    /// Returns the same of another document of this kind.
+    /// Returns the value of the extent key in another document of this kind.
     pub fn extent_in(&self, document: &Value) -> Option<u64> {
         self.extents.iter().find_map(|key| document["params"][key].as_u64())
     }
 }
 
-/// Returns the digest of a document without its artifacts, and without what stands for those that are yet to be made.
+/// Returns the digest of a document without its artifacts and placeholders: equal for actions with the same keys.
 pub(crate) fn shape(document: &Value) -> Digest {
     fn forget(value: &mut Value) {
         match value {
             Value::Object(entries) if entries.contains_key("artifact") || entries.contains_key(PLACEHOLDER) => {
-                // Not null: that says that there is none.
+                // An empty object, not null: null means that there is no artifact.
                 entries.clear();
             }
             Value::Object(entries) => entries.values_mut().for_each(forget),
@@ -174,15 +177,15 @@ pub(crate) fn shape(document: &Value) -> Digest {
     digest(&document)
 }
 
-/// Marks what stands for an artifact that is yet to be made.
+/// The key that marks a placeholder.
 const PLACEHOLDER: &str = "to-be-made";
 
-/// Returns what stands for an artifact that is yet to be made.
+/// Returns the placeholder for an artifact whose content is not known yet.
 pub(crate) fn placeholder(stage: &str, output: &str) -> Value {
     json!({ PLACEHOLDER: format!("{stage}.{output}") })
 }
 
-/// Returns what stands for an artifact in an action.
+/// Returns the value that represents an artifact in an action: its type, digest, and import keys if it is an input.
 pub fn artifact(kind: crate::artifact::ArtifactType, digest: &Digest, import: &Map<String, Value>) -> Value {
     let mut document = json!({ "artifact": kind.name(), "digest": digest });
     if !import.is_empty() {
@@ -362,6 +365,6 @@ mod tests {
         assert_eq!(fingerprint.to_string(), GOLDEN);
     }
 
-    /// A release that moves this reruns everything that anybody has: it changes on purpose or not at all.
+    /// A release that changes this fingerprint reruns every stage of every user, so it changes only on purpose.
     const GOLDEN: &str = "b3:e6b1642df3dd91886520902f6dfe2c66bad16e59373241b381cc0c2b8f3d2212";
 }

@@ -1,7 +1,7 @@
-//! The conversation with one worker: what it says is heard until it is over, whatever else it does.
+//! Follows one worker: reads its messages and acts on them until the attempt is over.
 //!
-//! A final message ends it, or its death, or the watchdog, or a user who does not want to wait. Everything a worker says is
-//! taken with care: paths must lie in the attempt's own folder, texts are masked, lengths are bounded.
+//! A final message ends an attempt, or the worker's death, the watchdog, or the user. Messages are not trusted: paths
+//! must be inside the attempt's own folder, secrets in texts are masked, lengths are bounded.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -25,24 +25,24 @@ use crate::watchdog::Watchdog;
 use crate::worker::death;
 use crate::worker::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
 
-/// Time within which a signal that is sent to all processes has reached all of them.
+/// Time allowed for a signal that is sent to all processes to reach every one of them.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// How a worker left that did not fail.
+/// How a worker ended that did not fail.
 pub(super) enum Left {
     Done(Box<Record>, Unsynced),
     Verified(BTreeMap<String, Digest>),
     Stopped(u64),
 }
 
-/// What ended the conversation.
+/// What ended an attempt.
 enum Over {
     Done {
         outputs: BTreeMap<String, PathBuf>,
         summary: Map<String, Value>,
         cpu_seconds: f64,
     },
-    /// The checkpoint that was to be compared.
+    /// The checkpoint that a verification compares.
     Reached(PathBuf),
     Stopped(u64),
     Died(std::io::Result<ExitStatus>),
@@ -70,7 +70,7 @@ impl Attempt<'_> {
             .await;
         worker.say(&ToWorker::Run(Box::new(request)));
         let over = self.follow(&mut worker, &log).await;
-        // What it has started must not live on, and it has nothing left to do.
+        // The worker has nothing left to do, and processes that it started must not outlive it.
         worker.kill().await;
         let (last_words, trouble) = log.finish().await;
         if let Some(error) = trouble {
@@ -106,7 +106,8 @@ impl Attempt<'_> {
                         watchdog.hear(&message);
                         let over = tokio::select! {
                             over = self.take(message, worker) => over?,
-                            // What is being moved into the store counts for nothing before the whole of it is there.
+                            // Safe to cancel: what is being moved into the store does not count until all of it is
+                            // there.
                             Ok(_) = killed.wait_for(|halt| *halt == Halt::Kill) => Some(Over::Stopped(self.before.step)),
                         };
                         if let Some(over) = over {
@@ -159,7 +160,7 @@ impl Attempt<'_> {
                 let message = secrets.mask(&message);
                 self.note(&level, message).await;
             }
-            // What is made only to be compared is not kept.
+            // A verification keeps neither checkpoints nor rows.
             FromWorker::Checkpoint { step, dir } if self.verified().is_some_and(|segment| segment.ends_at(step)) => {
                 return Ok(Some(Over::Reached(dir)));
             }
@@ -195,8 +196,8 @@ impl Attempt<'_> {
         if let Purpose::Verify(segment) = self.job.purpose { Some(segment) } else { None }
     }
 
-    /// Returns whether the engine has been asked for the end as well, or will be at once: a batch system sends its signal to
-    /// every process, and not every worker leaves that to its engine.
+    /// Returns whether the engine has been asked to stop as well, or is within [`AT_ONCE`]. A batch system sends its
+    /// signal to every process, and a worker by another author may die of it.
     async fn is_asked_to_end(&self) -> bool {
         let mut halt = self.options.halt.clone();
         let asked = timeout(AT_ONCE, halt.wait_for(|halt| *halt != Halt::Run)).await;
@@ -212,8 +213,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns a folder that a worker names, without links, if it lies in the attempt's own, `root`, whose path has none: what a worker names is moved, and
-/// may be removed.
+/// Returns the canonical path of a folder that a worker names. An error unless it is inside `root`, the canonical path
+/// of the attempt's folder, because named folders are moved and may be removed.
 pub(super) fn own(root: &Path, dir: &Path) -> Result<PathBuf, Failure> {
     let found = fs_err::canonicalize(root.join(dir))?;
     if found.starts_with(root) && found != root {
@@ -229,7 +230,7 @@ fn was_asked_to_end(status: ExitStatus) -> bool {
     status.signal().is_some_and(|signal| signals.contains(&signal))
 }
 
-/// A worker that closed its end without a final message.
+/// Returns the failure of a worker that died without a final message.
 fn died(status: std::io::Result<ExitStatus>, witness: death::Witness, last_words: &str) -> Failure {
     let (mut message, help) = death::tell(status, witness);
     if !last_words.is_empty() {
@@ -238,7 +239,7 @@ fn died(status: std::io::Result<ExitStatus>, witness: death::Witness, last_words
     Failure { help: Some(help), may_retry: true, ..Failure::new(message) }
 }
 
-/// A worker that closed its stdout and lives on.
+/// Returns the failure of a worker that closed its stdout but is still running.
 fn closed(failure: Failure) -> Failure {
     let message = format!("the worker closed its stdout without a final message, and lived on: {}", failure.message);
     let help = Some("something in the stage has closed descriptor 1; the process was ended".to_owned());

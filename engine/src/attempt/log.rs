@@ -1,11 +1,11 @@
-//! A worker's log: what it writes to stderr, and noise from its stdout, drained by a task of its own into the run's folder.
+//! A worker's log: its stderr, and noise from its stdout, written to the run's folder by a task of its own.
 //!
 //! ```text
 //! <the first 8 MiB> [r1flow: N bytes are left out here …] <the last 8 MiB>
 //! ```
-//! `run.log-mib` keeps more, or less, than 8 of each. Secrets are masked on the way ([`crate::secrets`]). What has been written so far is in the file at any moment; while the
-//! log grows its end may be twice as long, for the middle is taken out in one go. The last words are in memory as well: they
-//! are told when a worker dies.
+//! `run.log-mib` sets another size than 8. Secrets are masked on the way ([`crate::secrets`]). Output is in the file as
+//! soon as it has been read. While the log grows, its end may be twice as long, because the middle is removed in large
+//! cuts. The last lines are also in memory, for the message if the worker dies.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,28 +24,28 @@ use crate::exec::session::{CHUNK, what_is_left};
 use crate::secrets::{Secrets, Stream};
 use crate::worker::understand::cut;
 
-/// MiB that a log keeps of its beginning, and of its end, unless the workflow says how many.
+/// Default of `run.log-mib`: MiB that a log keeps of its beginning, and as many of its end.
 const KEPT_MIB: u64 = 8;
 
-/// More bytes than the line in the place of the middle has: less than that is not worth taking out.
+/// More bytes than the line that replaces the middle has: removing less than this is not worth it.
 const MARK: u64 = 256;
 
-/// Bytes that are moved at once where the middle of a log is taken out.
+/// Bytes moved at a time when the middle of a log is removed.
 const PART: usize = 1 << 16;
 
-/// Bytes of last words in memory.
+/// Bytes of the log's end that are kept in memory.
 const WORDS: usize = 1 << 14;
 
-/// Lines of them that are told.
+/// Lines of that end that a failure quotes.
 const QUOTED_LINES: usize = 5;
 
-/// Bytes of such a line, at most.
+/// Most bytes of a quoted line.
 const QUOTED: usize = 1_000;
 
-/// Parts of noise that wait to be written, at most.
+/// Most lines of noise that wait to be written.
 const WAITING: usize = 64;
 
-/// The log of a worker that runs.
+/// The log of a running worker.
 pub(super) struct Log {
     noise: mpsc::Sender<Vec<u8>>,
     dead: oneshot::Sender<()>,
@@ -53,7 +53,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Appends to the log of a stage what comes out of `stderr`.
+    /// Starts the task that appends `stderr` to the log of a stage.
     pub(super) fn follow(job: &Job, stderr: ChildStderr, secrets: &Arc<Secrets>) -> std::io::Result<Self> {
         let kept = job.stage.run.log_mib.unwrap_or(KEPT_MIB) << 20;
         let written = Written::open(&job.log, Arc::clone(secrets), kept)?;
@@ -63,14 +63,14 @@ impl Log {
         Ok(Self { noise, dead, task })
     }
 
-    /// Adds a line that is none of stderr's.
+    /// Adds a line that did not come from stderr.
     pub(super) async fn add(&self, mut line: Vec<u8>) {
         line.push(b'\n');
-        // A log that cannot be written is told of at the end.
+        // If the log cannot be written, `finish` returns the error.
         let _ = self.noise.send(line).await;
     }
 
-    /// Takes what a dead worker has left, and returns its last words, and why the file does not have all of it if it has not.
+    /// Reads what a dead worker has left in its pipe. Returns the last lines, and the error if the file is incomplete.
     pub(super) async fn finish(self) -> (String, Option<std::io::Error>) {
         drop(self.noise);
         let _ = self.dead.send(());
@@ -79,7 +79,8 @@ impl Log {
     }
 }
 
-/// Writes what comes, until the worker is dead and its pipe is empty: others may hold that open.
+/// Writes output until the worker is dead and its pipe is empty. It does not wait for the end of the pipe, because
+/// other processes may hold the pipe open.
 async fn drain(
     mut written: Written,
     mut stderr: ChildStderr,
@@ -125,18 +126,18 @@ struct Written {
     file: File,
     secrets: Arc<Secrets>,
     stderr: Stream,
-    /// Lines that are none of stderr's and wait for the end of one.
+    /// Lines from elsewhere, which wait until a line of stderr has ended.
     noise: Vec<u8>,
-    /// Where this attempt's part begins: others may have been before it.
+    /// Where this attempt's part begins, after those of earlier attempts.
     start: u64,
-    /// Where the end of the log begins, which may be cut.
+    /// Where the part begins that may be cut.
     tail: u64,
     end: u64,
-    /// Bytes kept of the beginning, and of the end.
+    /// Bytes kept of the beginning, and as many of the end.
     kept: u64,
     left_out: u64,
     words: VecDeque<u8>,
-    /// Why nothing more is written: the worker goes on nevertheless.
+    /// The error after which nothing more is written; the worker keeps running.
     trouble: Option<std::io::Error>,
 }
 
@@ -178,8 +179,8 @@ impl Written {
         self.words.drain(..self.words.len().saturating_sub(WORDS));
     }
 
-    /// Adds the noise that waits behind the last whole line, for it must not part a line of stderr; one without an end makes
-    /// it wait, but not for ever.
+    /// Inserts waiting noise after the last whole line, so that it does not split a line of stderr. A line without an
+    /// end makes it wait, but not forever.
     fn add_noise(&mut self, bytes: &mut Vec<u8>, is_over: bool) {
         let line_start = match bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => Some(end + 1),
@@ -200,12 +201,12 @@ impl Written {
         if self.end > self.tail + most { self.cut() } else { Ok(()) }
     }
 
-    /// Takes out the middle: what stays of the end is moved up, a part at a time.
+    /// Removes the middle: the end that stays is moved forward in the file, a chunk at a time.
     fn cut(&mut self) -> std::io::Result<()> {
         let mut chunk = vec![0; PART.min(self.kept as usize)];
         let mut from = self.end - self.kept;
         self.file.read_exact_at(&mut chunk, from)?;
-        // The end begins with a line, if there is one near.
+        // Let the end begin with a whole line, if a line break is near.
         from += chunk.iter().position(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
         self.left_out += from - self.tail;
         let text = format!(
@@ -228,11 +229,11 @@ impl Written {
         self.file.set_len(self.end)
     }
 
-    /// Returns the last lines, whatever bytes they are of.
+    /// Returns the last lines, with invalid UTF-8 replaced.
     fn last_words(&self) -> String {
         let words: Vec<u8> = self.words.iter().copied().collect();
         let text = String::from_utf8_lossy(&words);
-        // Of a line that was written over again and again the last state.
+        // Of a line that is rewritten with `\r`, such as a progress bar, keep the last state.
         let states = text.lines().map(|line| line.trim_end().rsplit('\r').next().unwrap_or_default());
         let lines: Vec<&str> = states.filter(|line| !line.is_empty()).collect();
         let last = lines[lines.len().saturating_sub(QUOTED_LINES)..].iter();

@@ -1,4 +1,4 @@
-//! One attempt at a stage: from a fingerprint without a record to a record, or to a reason why not.
+//! One attempt at a stage: it ends with a record for the stage's fingerprint, or with the reason why there is none.
 //!
 //! ```text
 //! attempts/zero-…/
@@ -6,11 +6,11 @@
 //! ├── checkpoints/<n>/     moved into the store as they come
 //! └── output-<name>/       moved into the store at the end; then the record is written
 //! ```
-//! Nobody else writes there, and nothing in it counts until it is in the store: a worker that outlives its engine can
-//! spoil nothing. What a killed engine leaves there the next `apply` sweeps away.
+//! No other process writes to this folder, and nothing in it counts until it is in the store, so a worker that outlives
+//! its engine can do no damage. The next `apply` removes the folders that a killed engine left.
 //!
-//! [`prepare`] lays out what the worker reads, [`follow`] listens to it, [`publish`] takes what it has made, [`log`] what it
-//! writes besides.
+//! [`prepare`] lays out what the worker reads, [`follow`] reads its messages, [`publish`] moves its outputs into the
+//! store, and [`log`] keeps its stderr.
 
 mod follow;
 mod log;
@@ -40,23 +40,24 @@ use prepare::{Prepared, Spent, prepare};
 use teller::Teller;
 pub(crate) use teller::WAITING;
 
-/// What the training state at the end of a segment is called among digests of outputs.
+/// Name of the training state at the end of a segment, among digests of outputs.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
-/// What an attempt needs to know.
+/// Everything that an attempt needs.
 pub(crate) struct Job {
     pub(crate) workflow: String,
-    /// How the workflow can be named again.
+    /// The file, `--set` arguments and device from which the workflow can be loaded again.
     pub(crate) source: Origin,
     pub(crate) stage: StageDecl,
     pub(crate) action: Arc<Action>,
     pub(crate) fingerprint: Digest,
-    /// Each reference with what it points at: a path for inputs, a tree of the store otherwise.
+    /// The JSON pointer of each reference, with its artifact: a path for workflow inputs, a tree in the store
+    /// otherwise.
     pub(crate) inputs: Vec<(String, InputArtifact, Source)>,
     pub(crate) machine: Machine,
-    /// GPUs that it may see.
+    /// GPUs that the worker may see.
     pub(crate) gpus: Vec<String>,
-    /// Where the log of this run goes, and the curve.
+    /// Files of this run for the log and the curve.
     pub(crate) log: PathBuf,
     pub(crate) metrics: PathBuf,
     pub(crate) purpose: Purpose,
@@ -65,11 +66,11 @@ pub(crate) struct Job {
 /// What an attempt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To bring the stage up to date, from wherever an earlier attempt got to.
+    /// Bring the stage up to date, from the newest checkpoint of earlier attempts.
     Make,
-    /// To make it anew, whatever there is.
+    /// Run the stage from its beginning, whatever the store has.
     Forced,
-    /// To see whether a part of it gives the same bytes again; keeps nothing.
+    /// Run a segment again to see whether it gives the same bytes; keeps nothing.
     Verify(Segment),
 }
 
@@ -82,33 +83,33 @@ pub(crate) enum Source {
     Tree(Digest),
 }
 
-/// What an attempt made. It is in the store and recorded; a power cut may still take it.
+/// The result of an attempt. It is recorded in the store but not synced, so a power cut may still lose it.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) record: Record,
     /// Wall time of this attempt.
     pub(crate) seconds: f64,
     unsynced: Unsynced,
-    /// Kept as long: removing it takes time, which no stage should wait for.
+    /// Removed with the sync, because removing it takes time and no stage should wait for it.
     dir: AttemptDir,
 }
 
 impl Made {
-    /// Makes all of them durable and tidies up. Blocks the thread.
+    /// Makes all results durable and removes their attempts' folders. Blocks the thread.
     pub(crate) fn sync(all: Vec<Self>) -> Result<(), store::Error> {
         let (unsynced, _dirs): (Vec<_>, Vec<_>) = all.into_iter().map(|made| (made.unsynced, made.dir)).unzip();
         unsynced.into_iter().collect::<Unsynced>().sync()
     }
 }
 
-/// What came of running a part of a stage again.
+/// The result of running a segment again.
 #[derive(Debug)]
 pub(crate) struct Again {
-    /// The steps of the checkpoint that it went on from.
+    /// The steps of the checkpoint that it resumed from.
     pub(crate) from: u64,
     /// Digests of the outputs, or of the [`CHECKPOINT`].
     pub(crate) digests: BTreeMap<String, Digest>,
-    /// What it ran on, as the worker tells.
+    /// The processor that it ran on, as the worker reports it.
     pub(crate) processor: Option<String>,
 }
 
@@ -118,10 +119,10 @@ pub(crate) enum Ended {
     Done(Box<Made>),
     /// For [`Purpose::Verify`].
     Verified(Again),
-    /// Another process was at the same, and its result is taken.
+    /// Another process ran the same stage, and its result is used.
     Shared(Outputs),
     Stopped(u64),
-    /// The user wanted the end before a worker was at it; what earlier attempts have kept is as it was.
+    /// The user stopped the run before a worker had started; checkpoints of earlier attempts are unchanged.
     NotBegun,
     Failed(Failure),
 }
@@ -139,7 +140,7 @@ pub(crate) async fn attempt(
     let (for_job, for_store) = (Arc::clone(job), store.clone());
     let prepared = tokio::select! {
         prepared = off_thread(move || prepare(&for_job, &for_store)) => prepared,
-        // Nothing has begun: there is no checkpoint to wait for.
+        // No worker has started, so there is no checkpoint to wait for.
         Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::NotBegun,
     };
     let Prepared { dir, request, before, curve, witness } = match prepared {
@@ -160,7 +161,7 @@ pub(crate) async fn attempt(
         Ok(Left::Stopped(step)) => Ended::Stopped(step),
         Err(failure) => Ended::Failed(failure),
     };
-    // What is left in it counts for nothing, and may be much.
+    // Nothing left in the folder counts, and removing it may take long.
     off_thread(move || drop(dir)).await;
     ended
 }

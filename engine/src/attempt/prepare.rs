@@ -1,6 +1,6 @@
-//! What an attempt begins with: inputs, the newest checkpoint, and rows that are known, laid out in its folder.
+//! Prepares an attempt: lays out inputs, the newest checkpoint, and known rows in its folder.
 //!
-//! Bytes are checked as they are laid out, which may read gigabytes: all of it is done off the engine's thread.
+//! Bytes are verified as they are laid out, which may read gigabytes, so all of this runs off the engine's thread.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::trajectory::find_checkpoint;
 use crate::worker::death::Witness;
 use crate::worker::protocol::{PROTOCOL, Resume, RunRequest};
 
-/// What an attempt begins with.
+/// A prepared attempt: its folder, and the request to the worker.
 pub(super) struct Prepared {
     pub(super) dir: AttemptDir,
     pub(super) request: RunRequest,
@@ -21,17 +21,17 @@ pub(super) struct Prepared {
     pub(super) witness: Witness,
 }
 
-/// Spent on a stage by earlier attempts, as its checkpoint tells.
+/// Time and steps that earlier attempts spent on a stage, read from the checkpoint's metadata.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spent {
     pub(super) seconds: f64,
     pub(super) cpu_seconds: f64,
     pub(super) step: u64,
-    /// What they ran on.
+    /// The processors that they ran on.
     pub(super) processor: Option<String>,
 }
 
-/// Lays out inputs and the newest checkpoint, and says what to do. Blocks the thread.
+/// Lays out inputs, the newest checkpoint and known rows, and returns the request to the worker. Blocks the thread.
 pub(super) fn prepare(job: &Job, store: &Store) -> Result<Prepared, Failure> {
     let dir = store.new_attempt_dir(&job.stage.name.0)?;
     let mut artifacts = Vec::with_capacity(job.inputs.len());
@@ -65,7 +65,7 @@ pub(super) fn prepare(job: &Job, store: &Store) -> Result<Prepared, Failure> {
     Ok(Prepared { dir, request, before, curve, witness: Witness::begin() })
 }
 
-/// Lays out the rows that are known already, if the stage keeps any.
+/// Lays out rows that were sampled before, if the stage keeps rows, and returns their folders.
 fn known_rows(job: &Job, store: &Store, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Some(key) = job.action.row_key().filter(|_| job.purpose == Purpose::Make) else {
         return Ok(Vec::new());
@@ -92,13 +92,13 @@ fn resume(job: &Job, store: &Store, dir: &Path) -> Result<Option<(Spent, Curve, 
         Purpose::Forced => 0,
         Purpose::Verify(segment) => segment.from,
     };
-    // Else another process, further on, could take it away before it is laid out.
+    // Without this hold, another process that is further along could remove the checkpoint before it is laid out.
     let _hold = store.hold()?;
     let (checkpoint, dir) = loop {
         let Some(checkpoint) = find_checkpoint(store, &job.action, most)? else { return Ok(None) };
         let dir = dir.join(format!("resume-{}", checkpoint.step));
         match store.materialise(&checkpoint.tree.digest, &dir) {
-            // It counts as absent now. A segment that is verified has no other beginning.
+            // The damaged checkpoint counts as absent now: try an older one. A verified segment has no other beginning.
             Err(error) if is_aside(&error) && job.purpose == Purpose::Make => {
                 tracing::warn!(%error, stage = %job.stage.name, "the checkpoint of step {} is lost", checkpoint.step);
             }
@@ -123,7 +123,8 @@ fn is_aside(error: &store::Error) -> bool {
     matches!(error, store::Error::Corrupt { quarantine: Some(_), .. })
 }
 
-/// The curve so far belongs to the stage, whichever process ran it. One that is damaged costs its beginning, not the training.
+/// Returns the stage's curve up to the checkpoint, whichever process wrote it. If it is damaged, the curve begins at
+/// the checkpoint, and training is not affected.
 fn curve_so_far(job: &Job, store: &Store, checkpoint: &CheckpointRecord) -> Curve {
     let digest = checkpoint.meta["metrics"].as_str().and_then(|digest| digest.parse().ok());
     let begin = || Curve::begin(job.metrics.clone());

@@ -1,4 +1,4 @@
-//! What an attempt hands to the store: rows and checkpoints as they come, outputs at the end.
+//! Moves what an attempt makes into the store: rows and checkpoints as they come, outputs at the end.
 //!
 //! Hashing and syncing gigabytes takes seconds, so all of it is done off the engine's thread.
 
@@ -14,7 +14,7 @@ use super::{Attempt, Failure, Job, Source};
 use crate::blocking::off_thread;
 use crate::run::now;
 
-/// Checkpoints kept of a stage unless it says otherwise: enough to survive one that turns out bad.
+/// Default of `run.keep-checkpoints`: enough to survive one bad checkpoint.
 const KEPT_CHECKPOINTS: usize = 2;
 
 impl Attempt<'_> {
@@ -100,7 +100,7 @@ impl Attempt<'_> {
         .await
     }
 
-    /// Returns the digests of outputs that are not kept.
+    /// Returns the digests of outputs without moving them into the store.
     pub(super) async fn hash(&self, outputs: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Digest>, Failure> {
         let names = self.job.stage.outputs.keys();
         let paths = names.map(|name| Ok((name.clone(), written(&self.root, outputs, name)?)));
@@ -109,7 +109,7 @@ impl Attempt<'_> {
         off_thread(move || paths.into_iter().map(|(name, path)| Ok((name, store.hash_output(&path)?))).collect()).await
     }
 
-    /// Returns what the whole stage ran on: more than one thing where it was resumed elsewhere.
+    /// Returns the processors that the whole stage ran on: more than one if it was resumed on another.
     fn processors(&self) -> Option<String> {
         match (&self.before.processor, &self.processor) {
             (Some(before), Some(now)) if !before.ends_with(now) => Some(format!("{before}, then {now}")),
@@ -152,7 +152,7 @@ fn move_in(
     Ok((record, unsynced))
 }
 
-/// An input that changed while the stage read it makes the result worthless.
+/// Fails if an input changed while the stage was reading it, because that makes the result worthless.
 fn check_inputs(job: &Job, store: &Store) -> Result<(), Failure> {
     for (_, artifact, source) in &job.inputs {
         if matches!(source, Source::Path) && store.hash_path(&artifact.path)?.to_string() != artifact.digest {
@@ -174,7 +174,7 @@ fn retire_old_checkpoints(
 ) -> Result<(), store::Error> {
     let steps = store.checkpoint_steps(key)?;
     let wished = store.wished_checkpoints(key)?;
-    // Where others want to go on from stays for them.
+    // Checkpoints that other stages or processes want to resume from are kept.
     let older = steps.iter().filter(|old| **old < step && !wanted.contains(old) && !wished.contains(old));
     let superfluous = older.rev().skip(kept.saturating_sub(1));
     superfluous.copied().try_for_each(|old| store.retire_checkpoint(key, old))

@@ -1,13 +1,13 @@
-//! Tells the engine's loop what happens in an attempt.
+//! Sends the events of an attempt to the engine's loop.
 //!
-//! The channel is bounded. Where the reader falls behind, say at a terminal that stands still, of a stage's progress the newest is
-//! told later and the rest never; anything else waits, and the worker with it.
+//! The channel is bounded. If the reader falls behind, for example because the terminal is paused, only the newest
+//! progress event of a stage is kept and sent later. Any other event waits for room, and the worker waits with it.
 
 use tokio::sync::mpsc;
 
 use crate::event::Event;
 
-/// Events that wait to be heard, at most.
+/// Most events that wait in the channel.
 pub(crate) const WAITING: usize = 1_024;
 
 pub(super) struct Teller {
@@ -20,23 +20,23 @@ impl Teller {
         Self { events, late: None }
     }
 
-    /// Tells of progress, now or when there is room.
+    /// Sends a progress event, now or once there is room.
     pub(super) fn progress(&mut self, event: Event) {
         self.late = match self.events.try_send(event) {
             Err(mpsc::error::TrySendError::Full(event)) => Some(event),
-            // It is closed only when the run is over.
+            // The channel is closed only when the run is over.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
         };
     }
 
-    /// Tells of progress that had no room.
+    /// Sends the progress event that had no room.
     pub(super) fn catch_up(&mut self) {
         if let Some(event) = self.late.take() {
             self.progress(event);
         }
     }
 
-    /// Tells of anything else, after what was before it.
+    /// Sends any other event, after the progress event that had no room.
     pub(super) async fn tell(&mut self, event: Event) {
         for event in self.late.take().into_iter().chain([event]) {
             let _ = self.events.send(event).await;

@@ -1,9 +1,10 @@
-//! The keeper: a process beside the engine that ends what workers leave behind when the engine is killed.
+//! The keeper: a process beside the engine that kills what workers leave behind when the engine is killed.
 //!
-//! The kernel kills a worker when its engine dies, but not what the worker itself has started: a sandbox, a helper. Those
-//! are in the worker's process group. While the engine lives, it kills the group of a worker that has ended, however it
-//! has ended. The keeper hears over a pipe which groups there are, and kills them at the end of the pipe, which comes when
-//! the engine is gone. It is a few lines of shell, so that it costs next to no memory and the engine no fork.
+//! The kernel kills a worker when its engine dies, but not the processes that the worker started, such as a sandbox.
+//! Those are in the worker's process group. A live engine kills the group of every worker that has ended. The keeper
+//! does so for a dead engine: it reads from a pipe which groups there are, and kills them when the pipe ends, because
+//! then the engine is gone. It is a few lines of shell, so it needs next to no memory, and the engine need not fork
+//! itself.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,11 +12,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
-/// What the keeper goes by among processes.
+/// The keeper's name in process lists.
 pub const KEEPER: &str = "r1flow-keeper";
 
-/// Reads `+ GROUP` and `- GROUP`, and kills at the end what has come and not gone. Signals of a terminal or a batch system are
-/// not for it.
+/// Reads `+ GROUP` and `- GROUP`. At the end of its input it kills the groups that were added and not removed. It
+/// ignores signals of a terminal or a batch system.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM USR1 USR2
 while read -r sign group; do
@@ -27,21 +28,21 @@ done
 for group in $groups; do kill -KILL "-$group"; done
 "#;
 
-/// One for all engines of this process.
+/// The keeper, shared by all engines of this process.
 static KEPT: Mutex<Kept> = Mutex::new(Kept::new());
 
 struct Kept {
-    /// Groups that there are.
+    /// Groups of running workers.
     groups: BTreeSet<u32>,
     keeper: Option<(Child, ChildStdin)>,
 }
 
-/// The process group of a worker, which is killed when this is dropped, or by the keeper.
+/// The process group of a worker. Dropping this value kills the group; if the engine is killed, the keeper does.
 #[derive(Debug)]
 pub(crate) struct Group(u32);
 
 impl Group {
-    /// Takes charge of the group that a process leads.
+    /// Registers the group that a process leads.
     pub(crate) fn led_by(pid: u32) -> Self {
         let mut kept = kept();
         kept.groups.insert(pid);
@@ -67,7 +68,7 @@ impl Kept {
         Self { groups: BTreeSet::new(), keeper: None }
     }
 
-    /// Tells the keeper of a change; one that is not there yet, or not any more, is told all that there is.
+    /// Sends a change to the keeper. A keeper that is not running is started with all groups.
     fn tell(&mut self, change: &str) {
         if let Some((_, pipe)) = &mut self.keeper {
             if pipe.write_all(change.as_bytes()).is_ok() {
@@ -89,14 +90,14 @@ impl Kept {
     /// Ends the keeper.
     fn rest(&mut self) {
         if let Some((mut keeper, _)) = self.keeper.take() {
-            // One that is gone already need not be killed.
+            // An error means that it has ended already.
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
     }
 }
 
-/// Ends the keeper where there is nothing to keep: at the end of a run, for an orderly engine leaves no process.
+/// Ends the keeper if no worker is running. Called at the end of a run, so that the engine leaves no process behind.
 pub(crate) fn rest() {
     let mut kept = kept();
     if kept.groups.is_empty() {
@@ -108,7 +109,7 @@ fn kept() -> MutexGuard<'static, Kept> {
     KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Starts a keeper, and tells it what there is.
+/// Starts a keeper, and sends it all groups.
 fn start(groups: &BTreeSet<u32>) -> std::io::Result<(Child, ChildStdin)> {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", SCRIPT, KEEPER]).current_dir("/").env_clear().process_group(0);

@@ -15,8 +15,8 @@ pub struct Local;
 impl Executor for Local {
     fn start(&self, launch: &Launch<'_>) -> std::io::Result<Session> {
         let threads = launch.threads.to_string();
-        // Nothing of ours runs between fork and exec, so that the engine's memory need not be copied: that it must end with
-        // the engine a worker itself asks of the kernel, first of all.
+        // No hook runs between fork and exec, so the engine's memory need not be copied. Instead the worker itself,
+        // first of all, asks the kernel to kill it when the engine dies.
         let mut command = Command::new(launch.worker);
         command
             .arg("run")
@@ -25,7 +25,7 @@ impl Executor for Local {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            // A group of its own: a Ctrl-C at the terminal reaches the engine alone, which asks for a checkpoint.
+            // In a process group of its own, so that Ctrl-C reaches only the engine, which then requests a checkpoint.
             .process_group(0)
             .envs([("OMP_NUM_THREADS", &threads), ("MKL_NUM_THREADS", &threads)])
             // Threads that spin while they wait made a busy machine ten times slower.

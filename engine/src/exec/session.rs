@@ -1,7 +1,7 @@
-//! A session: what the engine says to the worker of an attempt, and hears of it, until the worker has ended.
+//! A session: the engine's connection to the worker of an attempt, until the worker has ended.
 //!
-//! Today it leads one process; the engine need not know of how many. Saying something never waits: a worker that does not
-//! read can still be heard and killed.
+//! Today it leads one process; the engine need not know how many. Sending never blocks: a worker that does not read its
+//! stdin can still be read from and killed.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -18,18 +18,18 @@ use crate::worker::lines::Lines;
 use crate::worker::protocol::{FromWorker, ToWorker};
 use crate::worker::understand::understand;
 
-/// Bytes that are read at once.
+/// Most bytes of one read.
 pub(crate) const CHUNK: usize = 1 << 16;
 
-/// The most that can be in a pipe when its writer is dead; what comes after is from others that hold it open.
+/// Most bytes that a pipe can hold when its writer is dead; more bytes are from other processes that hold it open.
 const PIPE: usize = 1 << 20;
 
-/// A worker that runs.
+/// A running worker.
 pub struct Session {
     child: Child,
-    /// Until a log follows it.
+    /// `None` once a log has taken it.
     stderr: Option<ChildStderr>,
-    /// Until the worker has ended.
+    /// `None` once the worker has ended.
     group: Option<Group>,
     say: mpsc::UnboundedSender<Vec<u8>>,
     stdout: ChildStdout,
@@ -40,24 +40,24 @@ pub struct Session {
     chunk: Vec<u8>,
 }
 
-/// What a worker said.
+/// What was read from a worker.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Message(FromWorker),
-    /// What is not of the protocol, say of a library that prints.
+    /// Output that is not of the protocol, for example of a library that prints.
     Noise(Vec<u8>),
-    /// It has closed its end, and may live on.
+    /// The worker has closed its stdout, and may still be running.
     End,
-    /// It lives no more.
+    /// The worker has exited.
     Death(std::io::Result<ExitStatus>),
 }
 
 impl Session {
-    /// Leads a process that has just been started with pipes on stdin, stdout and stderr.
+    /// Makes a session with a process that has just been started with pipes on stdin, stdout and stderr.
     ///
     /// # Panics
     ///
-    /// If one of the three is no pipe, or outside a tokio runtime.
+    /// If one of the three is not a pipe, or outside a tokio runtime.
     pub fn lead(mut child: Child) -> Self {
         let group = child.id().map(Group::led_by);
         let stdin = child.stdin.take().expect("the executor pipes stdin");
@@ -79,19 +79,19 @@ impl Session {
         }
     }
 
-    /// Returns what the worker writes to stderr, once.
+    /// Returns the worker's stderr. Can be called once.
     pub(crate) fn take_stderr(&mut self) -> ChildStderr {
         self.stderr.take().expect("one log follows it")
     }
 
-    /// Says something. A worker that has just ended is told of by its end.
+    /// Sends a message. If the worker has just ended there is no error here: [`Self::hear`] returns its end.
     pub(crate) fn say(&self, message: &ToWorker) {
         let mut line = serde_json::to_vec(message).expect("messages are plain data");
         line.push(b'\n');
         let _ = self.say.send(line);
     }
 
-    /// Waits for what comes next. Safe to drop and call again.
+    /// Waits for the next output, or the worker's end. Cancel safe: it can be dropped and called again.
     pub(crate) async fn hear(&mut self) -> std::io::Result<Heard> {
         loop {
             if let Some(heard) = self.heard.pop_front() {
@@ -118,7 +118,7 @@ impl Session {
                     0 => self.finish(),
                     number => self.lines.push(&self.chunk[..number]),
                 },
-                // What it has started could hold its end open for ever.
+                // Does not wait for the end of stdout: a process that the worker started could hold it open forever.
                 _ = self.child.wait(), if self.group.is_some() => {
                     self.group = None;
                     let rest = what_is_left(self.stdout.as_raw_fd());
@@ -140,19 +140,20 @@ impl Session {
         status
     }
 
-    /// Kills the worker and all that it started.
+    /// Kills the worker and the processes that it started.
     pub(crate) async fn kill(&mut self) {
         self.group = None;
         let _ = self.child.wait().await;
     }
 
-    /// Returns the CPU seconds that the worker has spent so far, where the system tells.
+    /// Returns the CPU seconds that the worker has used so far; 0 if the system does not report them.
     pub(crate) fn spent(&self) -> f64 {
         self.child.id().and_then(cpu_seconds).unwrap_or(0.0)
     }
 }
 
-/// Writes what is to be said, and holds stdin open until nothing more will be: its end tells a worker that the engine is gone.
+/// Writes messages to stdin, and keeps stdin open until the session is dropped: the end of stdin tells a worker that
+/// the engine is gone.
 async fn write(mut stdin: ChildStdin, mut said: mpsc::UnboundedReceiver<Vec<u8>>) {
     while let Some(line) = said.recv().await {
         if stdin.write_all(&line).await.is_err() {
@@ -161,7 +162,7 @@ async fn write(mut stdin: ChildStdin, mut said: mpsc::UnboundedReceiver<Vec<u8>>
     }
 }
 
-/// Reads what is in a pipe whose writer is dead, without a wait for others that hold it open.
+/// Reads what is left in a pipe whose writer is dead, without waiting for other processes that hold it open.
 pub(crate) fn what_is_left(pipe: RawFd) -> Vec<u8> {
     // SAFETY: the caller's pipe is open, and is not closed here.
     let mut file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(pipe) });
@@ -170,7 +171,7 @@ pub(crate) fn what_is_left(pipe: RawFd) -> Vec<u8> {
         match file.read(&mut chunk) {
             Ok(number) if number > 0 => left.extend_from_slice(&chunk[..number]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // The end, or nothing for now: tokio's pipes do not block.
+            // End of file, or no data yet: tokio's pipes are non-blocking.
             Ok(_) | Err(_) => break,
         }
     }

@@ -1,4 +1,4 @@
-//! The keys of a kind, as the language's checks see them; `parse.rs` makes them of JSON schemas.
+//! The keys of a kind, as the checks of workflows use them; `parse.rs` reads them from JSON schemas.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,33 +15,33 @@ pub struct KeySpec {
     pub doc: String,
     /// What it takes.
     pub ty: KeyType,
-    /// Its value where none is given, null for none; absent where it must be given, or where `default_by` says more.
+    /// Its value if none is given; null means that there is none. Absent if the key is required or has `default_by`.
     pub default: Option<Value>,
-    /// The same, where it depends on another key.
+    /// Its default, if that depends on another key.
     pub default_by: Option<DefaultBy>,
-    /// Whether it must be given, where it has a use.
+    /// Whether it must be given wherever it has an effect.
     pub required: bool,
     /// What it means for the result.
     pub role: Role,
-    /// Where it has a use; absent for everywhere.
+    /// The condition under which it has an effect; absent for always.
     pub when: Option<When>,
-    /// Whether the action is without it where it has its default.
+    /// Whether the action omits it at its default.
     pub omits_default: bool,
-    /// The key that a value which is no table stands for: `accuracy = 1.0` is `accuracy = { weight = 1.0 }`.
+    /// The key of its table that a plain value sets: `accuracy = 1.0` is `accuracy = { weight = 1.0 }`.
     pub short: Option<String>,
 }
 
-/// A default that depends on the word that another key of the same table has.
+/// A default that depends on the value of another key of the same table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DefaultBy {
     /// The other key.
     pub key: String,
-    /// The default for each of its words.
+    /// The default for each value of that key.
     pub values: BTreeMap<String, Value>,
 }
 
-/// Where a key has a use: while another key of its table has one of these values. Elsewhere it is a mistake, and its
-/// default is not filled in.
+/// The condition under which a key has an effect: another key of its table has one of these values. Otherwise giving
+/// the key is a mistake, and its default is not filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct When {
     /// The other key.
@@ -65,13 +65,13 @@ impl fmt::Display for When {
 }
 
 impl KeySpec {
-    /// Returns its value where none is given, beside other keys with these words.
+    /// Returns its default; `word` returns the value of another key of the same table.
     pub fn default_beside(&self, word: impl FnOnce(&str) -> Option<String>) -> Option<Value> {
         let by = || self.default_by.as_ref().and_then(|by| by.values.get(&word(&by.key)?));
         self.default.as_ref().or_else(by).cloned()
     }
 
-    /// Returns its manual with the condition under which it has a use.
+    /// Returns its manual with the condition under which it has an effect.
     pub fn manual(&self) -> String {
         self.when.as_ref().map_or_else(|| self.doc.clone(), |when| format!("For {when}. {}", self.doc))
     }
@@ -87,7 +87,7 @@ pub enum Role {
     Neutral,
     /// How far to go: hashed, but left out of a checkpoint's key.
     Extent,
-    /// Which rows, and what becomes of each: hashed, but left out of the key under which rows are kept.
+    /// Which rows, and what is done with each: hashed, but left out of the key under which rows are kept.
     Rows,
 }
 
@@ -143,7 +143,7 @@ pub enum KeyType {
 }
 
 impl KeyType {
-    /// Returns how a list or a table of these is told: `a list of samples`, not `a list of a reference to samples`.
+    /// Returns the plural for messages: `a list of samples`, not `a list of a reference to samples`.
     fn several(&self) -> String {
         match self {
             Self::Reference(artifact) if artifact.name().ends_with('s') => artifact.name().to_owned(),
@@ -176,7 +176,7 @@ impl fmt::Display for KeyType {
     }
 }
 
-/// Returns the keys that an action may be without, and those with tables that have such keys.
+/// Returns the keys that an action may omit, and the keys whose tables have such keys.
 pub(super) fn omitted(keys: &BTreeMap<String, KeySpec>) -> BTreeMap<String, KeySpec> {
     fn has_omitted(ty: &KeyType) -> bool {
         match ty {

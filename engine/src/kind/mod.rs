@@ -1,26 +1,26 @@
-//! What the engine knows of stage kinds: data, learnt from `r1flow-worker kinds`.
+//! Stage kinds as the engine sees them: data, read from `r1flow-worker kinds`.
 //!
 //! A worker describes each kind by two JSON schemas, as schemars derives them. [`Kinds`] parses them once into
-//! [`KeySpec`]s, the only form that the language's checks see. Beside what JSON schema knows, a key may have marks:
+//! [`KeySpec`]s, the only form that the checks of workflows use. Besides plain JSON schema, a key may have marks:
 //!
 //! | Mark | Meaning |
 //! |---|---|
-//! | `"x-artifact": "model"` | here stands a reference to an artifact of this type |
+//! | `"x-artifact": "model"` | the value is a reference to an artifact of this type |
 //! | `"x-role": "neutral"` | what the key means for the result: `result` (unless given), `neutral`, `extent`, `rows` |
-//! | `"x-required": true` | it must be given where it has a use, though the schema does not list it as required |
-//! | `"x-when": {"method": ["logits"]}` | it has a use only where the key `method` beside it is `logits` |
+//! | `"x-required": true` | it must be given where it has an effect, though the schema does not list it as required |
+//! | `"x-when": {"method": ["logits"]}` | it has an effect only if the key `method` beside it is `logits` |
 //! | `"x-default-by": {"task": {"sums": "clean"}}` | its default depends on the value of the key `task` beside it |
-//! | `"x-short": "weight"` | a value that is no table stands for a table with this key |
-//! | `"x-omit-default": true` | the action is without it where it has its default |
+//! | `"x-short": "weight"` | a value that is not a table means a table with this key |
+//! | `"x-omit-default": true` | the action omits it at its default |
 //! | `"x-inputs": ["prompts"]` | of an import key: the types of input that it is for |
 //!
 //! Every key is required, has a default, or may be null; null is then its default. A default is part of the action,
-//! written or not. So writing it out reruns nothing, and a default that changes in the code reruns what it changes. Where
-//! a key has no use it is no part of the action, and a mistake in a workflow.
+//! written or not. So writing it out reruns nothing, and changing a default in the code reruns what it changes. A key
+//! without effect is not part of the action, and a mistake in a workflow.
 //!
-//! A key that a later version adds to a kind would rerun everything of that kind. If its default keeps the old
-//! behaviour, it has `x-omit-default`, and moves no fingerprint. Such a default may change only together with the kind's
-//! version.
+//! A key that a later version adds to a kind would rerun every stage of that kind. If its default keeps the old
+//! behaviour, it has `x-omit-default`, and changes no fingerprint. Such a default may change only together with the
+//! kind's version.
 
 mod key;
 mod parse;
@@ -46,17 +46,17 @@ pub struct KindList {
     pub imports: Value,
 }
 
-/// A stage kind, described.
+/// The description of a stage kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KindSpec {
     /// Its name.
     pub kind: String,
     /// Its version, part of every fingerprint.
     pub version: u32,
-    /// What each version changed, the first first.
+    /// What each version changed, oldest first.
     #[serde(default)]
     pub history: Vec<String>,
-    /// Whether its outputs depend on what computes: the CPU's bits are not a GPU's.
+    /// Whether its outputs depend on the backend: a CPU and a GPU give different bits.
     #[serde(default)]
     pub uses_tensors: bool,
     /// One or two sentences.
@@ -74,12 +74,12 @@ pub struct KindSpec {
 pub struct KindInfo {
     /// As the worker described it.
     pub spec: KindSpec,
-    /// Keys of inputs and parameters by name: in a workflow they stand side by side.
+    /// Keys of inputs and parameters by name: in a workflow they are in one table.
     pub keys: BTreeMap<String, KeySpec>,
 }
 
 impl KindInfo {
-    /// Returns the keys that an action may be without, and those with tables that have such keys.
+    /// Returns the keys that an action may omit, and the keys whose tables have such keys.
     pub fn omitted(&self) -> BTreeMap<String, KeySpec> {
         key::omitted(&self.keys)
     }
@@ -110,7 +110,7 @@ pub struct Error {
     reason: String,
 }
 
-/// Bytes of an output's name: `output-` stands before it where a worker writes.
+/// Most bytes of an output's name; the worker's folder for it is named `output-` and the name.
 const LONGEST_OUTPUT: usize = 240;
 
 fn names_a_folder(output: &str) -> bool {
@@ -148,7 +148,8 @@ impl Kinds {
         &self.imports
     }
 
-    /// Returns what [`diff`](crate::dirty::diff) needs to know of an action's kind; nothing of one that is unknown.
+    /// Returns the keys that an action may omit, for [`diff`](crate::dirty::diff); none if the action's kind is
+    /// unknown.
     pub fn omitted(&self, action: &Value) -> BTreeMap<String, KeySpec> {
         action["kind"].as_str().and_then(|kind| self.get(kind)).map(KindInfo::omitted).unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! JSON schemas to keys: the subset that schemars emits for a kind's structs, with the marks of [`super`].
 //!
-//! What the absence of a key means is part of every fingerprint. So each key must be given, have a default, or may be
-//! null, and a mark that would go unheard is an error.
+//! What the absence of a key means is part of every fingerprint. So each key is required, has a default, or may be
+//! null. A mark that would have no effect is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ pub(super) fn imports(schema: &Value) -> Result<BTreeMap<String, ImportKey>, Mis
 }
 
 fn key(property: &Value, is_in_list: bool) -> Result<KeySpec, String> {
-    // What has no use everywhere cannot be in the schema's own list, nor can what serde would give a default.
+    // The schema's own list cannot have keys that have an effect only sometimes, nor keys that serde gives a default.
     let required = is_in_list || property["x-required"] == true;
     let default_by = parse_default_by(&property["x-default-by"]);
     let default = match property.get("default").filter(|default| !default.is_null()) {
@@ -82,7 +82,7 @@ fn key(property: &Value, is_in_list: bool) -> Result<KeySpec, String> {
     }
 }
 
-/// Checks what the keys of one table say of each other.
+/// Checks the marks in which keys of one table refer to each other.
 pub(super) fn check_beside(keys: &BTreeMap<String, KeySpec>) -> Result<(), Mistake> {
     for (name, spec) in keys {
         let mistake = |reason: String| Err((name.clone(), reason));
@@ -100,7 +100,7 @@ pub(super) fn check_beside(keys: &BTreeMap<String, KeySpec>) -> Result<(), Mista
     Ok(())
 }
 
-/// Returns whether a table needs no key but `short`, which it has.
+/// Returns whether a table has the key `short` and requires no other.
 fn is_enough(short: &str, ty: &KeyType) -> bool {
     match ty {
         KeyType::Table(keys) => {
@@ -128,7 +128,7 @@ fn parse_default_by(mark: &Value) -> Option<DefaultBy> {
     Some(DefaultBy { key: key.clone(), values: values.collect() })
 }
 
-/// Returns whether a key may be null, which is what its absence stands for.
+/// Returns whether a key may be null, which is then its default.
 fn is_nullable(schema: &Value) -> bool {
     let members = ["anyOf", "oneOf"].into_iter().filter_map(|union| schema[union].as_array()).flatten();
     schema["type"] == "null" || strings(&schema["type"]).any(|name| name == "null") || { members }.any(is_nullable)
@@ -184,7 +184,7 @@ fn table(schema: &Value) -> Result<KeyType, Mistake> {
     }
 }
 
-/// A union with null is an option; one of single words is an enumeration with a doc for each.
+/// Parses a union. With null it is an optional value; one of single words is an enumeration with a doc for each.
 fn parse_union(members: &[Value]) -> Result<KeyType, String> {
     let mut types = Vec::new();
     let mut words = Vec::new();
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// Returns what is told of keys that stand side by side.
+    /// Returns the error for keys of one table, if there is one.
     fn refused(keys: &Value) -> Option<String> {
         let found = properties(&json!({ "properties": keys })).and_then(|keys| check_beside(&keys));
         found.err().map(|(key, reason)| format!("{key}: {reason}"))

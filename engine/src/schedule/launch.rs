@@ -1,4 +1,4 @@
-//! From a stage that may start to an attempt: what it reads, where it writes, what the machine lends it.
+//! Makes the job of an attempt for a stage that may start: what it reads, where it writes, which resources it gets.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::run::{stage_log, stage_metrics};
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
-/// Time between checkpoints where the workflow does not say.
+/// Default of `run.checkpoint-every`, in seconds.
 const CHECKPOINT_SECONDS: f64 = 600.0;
 
 /// Returns the import keys of what a reference points at that are part of an action.
@@ -34,7 +34,7 @@ fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, serde_
     }
 }
 
-/// Returns what a stage reads: where each reference stands, what it is, where its bytes are.
+/// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are.
 pub(crate) fn inputs(
     workflow: &Workflow,
     stage: &StageDecl,

@@ -1,7 +1,7 @@
-//! Looks into the store and questions to the worker, off the engine's thread: what is fresh, what could not run, from where
-//! training can go on.
+//! Queries to the store and to the worker, off the engine's thread: which stages are fresh, which could not run, and
+//! from which step training can resume.
 //!
-//! One at a time, and what it finds is acted on by the dispatcher alone.
+//! One query runs at a time, and only the dispatcher acts on its result.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::worker::ask;
 use crate::worker::cache::CacheDir;
 use crate::worker::protocol::{CheckRequest, Refusal};
 
-/// What a look has found.
+/// The result of a query.
 pub(super) enum Found {
-    /// Of stages with their fingerprints, the outputs of those that are fresh.
+    /// Stages with their fingerprints, and their outputs if they are fresh.
     Fresh(Vec<(NodeIndex, Digest, Option<Outputs>)>),
     /// Stages that could not run, and why.
     Refused(Vec<(NodeIndex, Refusal)>),
-    /// The steps that checkpoints have done of stages.
+    /// Stages, and the steps of the checkpoint that each can resume from.
     Resumable(Vec<(NodeIndex, Option<u64>)>),
 }
 
-/// The look that is under way, if any.
+/// The query that is running, if any.
 #[derive(Default)]
 pub(super) struct Looks {
     looks: JoinSet<Result<Found, Error>>,
-    /// Stages of which it is to tell whether they are fresh.
+    /// Stages that the running query checks for freshness.
     unsettled: Vec<NodeIndex>,
 }
 
@@ -40,20 +40,21 @@ impl Looks {
         self.looks.is_empty()
     }
 
-    /// Waits for it no longer, however long it may take, and returns the stages that it leaves unsettled.
+    /// Stops waiting for the running query, however long it may take, and returns the stages that it leaves unsettled.
     pub(super) fn abandon(&mut self) -> Vec<NodeIndex> {
         self.looks.detach_all();
         std::mem::take(&mut self.unsettled)
     }
 
-    /// Waits for what is found; nothing where no look is under way. Safe to drop and call again.
+    /// Waits for the result of the running query; `None` if there is none. Cancel safe: it can be dropped and called
+    /// again.
     pub(super) async fn next(&mut self) -> Option<Result<Found, Error>> {
         let found = self.looks.join_next().await?;
         self.unsettled.clear();
         Some(found.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
     }
 
-    /// Looks which of these stages are fresh.
+    /// Starts a query: which of these stages are fresh?
     pub(super) fn fresh(&mut self, store: Store, stages: Vec<(NodeIndex, Digest)>) {
         self.unsettled = stages.iter().map(|(node, _)| *node).collect();
         self.looks.spawn_blocking(move || {
@@ -63,7 +64,7 @@ impl Looks {
         });
     }
 
-    /// Asks the worker which of these stages could not run.
+    /// Starts a query to the worker: which of these stages could not run?
     pub(super) fn refused(
         &mut self,
         (worker, cache_dir): (PathBuf, CacheDir),
@@ -77,7 +78,7 @@ impl Looks {
         });
     }
 
-    /// Looks from where these stages could go on.
+    /// Starts a query: from which step can each of these stages resume?
     pub(super) fn resumable(&mut self, store: Store, stages: Vec<(NodeIndex, Arc<Action>)>) {
         self.looks.spawn_blocking(move || {
             let look = |(node, action): (NodeIndex, Arc<Action>)| Ok((node, resumable(&store, &action)?));

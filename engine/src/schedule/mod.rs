@@ -1,7 +1,7 @@
-//! Applying a workflow: one loop over one channel of events, and as many attempts side by side as there are slots.
+//! Applies a workflow: one loop over one channel of events, and as many attempts at once as there are slots.
 //!
-//! [`dispatcher`] decides what must run, [`queue`] what may start, [`retry`] sees one stage through its attempts. All of it is
-//! one thread, on which nothing takes long: see [`crate::blocking`].
+//! [`dispatcher`] decides what must run, [`queue`] what may start, and [`retry`] runs the attempts of one stage. All of
+//! it is on one thread, on which nothing takes long: see [`crate::blocking`].
 
 mod dispatcher;
 pub(crate) mod launch;
@@ -27,22 +27,22 @@ use crate::select::NoStage;
 use crate::workflow::Workflow;
 use dispatcher::{Dispatcher, Wanted};
 
-/// Why an apply cannot go on.
+/// Why an apply cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The plan cannot be made.
     #[error(transparent)]
     Plan(#[from] plan::Error),
-    /// The store refused.
+    /// The store returned an error.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The run's history cannot be written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A stage that the user named is not there.
+    /// A stage that the user named does not exist.
     #[error(transparent)]
     NoStage(#[from] NoStage),
-    /// The worker cannot be asked about the stages.
+    /// The worker cannot check the stages.
     #[error(transparent)]
     Worker(#[from] crate::worker::ask::Error),
     /// A stage needs more than the machine has.
@@ -50,7 +50,7 @@ pub enum Error {
     TooMuch(#[from] TooMuch),
 }
 
-/// What came of an apply.
+/// The result of an apply.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The run's id.
@@ -61,16 +61,16 @@ pub struct Summary {
     pub fresh: Vec<String>,
     /// Stages that failed, and why.
     pub failed: Vec<(String, String)>,
-    /// Stages that were stopped, or that wait for one that was or failed.
+    /// Stages that were stopped or not started, for example because an upstream stage failed.
     pub left: Vec<String>,
-    /// Fingerprints of what is done, by stage: the store has their records.
+    /// Fingerprints of the stages that ran or were fresh, by name; the store has their records.
     pub done: HashMap<String, Digest>,
     /// Wall time in seconds.
     pub seconds: f64,
 }
 
-/// Brings a workflow up to date. `on_event` sees everything that happens, in order; of steps that come faster than it can
-/// see them, some.
+/// Brings a workflow up to date. `on_event` receives every event, in order; if steps are faster than it is, some
+/// progress events are skipped.
 pub async fn apply(
     workflow: &Workflow,
     store: &Store,
@@ -84,14 +84,14 @@ pub async fn apply(
         return Ok(Summary { left, seconds: begun.elapsed().as_secs_f64(), ..Summary::default() });
     };
     let (sender, mut receiver) = mpsc::channel(WAITING);
-    // What is refused leaves no run behind.
+    // Begun only after the checks, so that a rejected apply leaves no run behind.
     let mut run = Run::begin(store)?;
     let mut dispatcher = Dispatcher::new((workflow, store, options), wanted, inputs, &run, sender);
     dispatcher.begin();
     let mut first = None;
     loop {
         dispatcher.advance()?;
-        // Events come before the ends of attempts that sent them.
+        // The events of an attempt are handled before its end.
         let mut events: Vec<Event> = first.take().into_iter().collect();
         while let Ok(event) = receiver.try_recv() {
             events.push(event);
@@ -120,8 +120,8 @@ pub async fn apply(
     Ok(summary)
 }
 
-/// Sweeps away what killed engines have left, lets others see this one, and returns the digests of the workflow's inputs; nothing where the user does
-/// not want to wait for them.
+/// Removes what killed engines have left, announces this engine to other processes, and returns the digests of the
+/// workflow's inputs; `None` if the user stops the run before these are known.
 pub(crate) async fn look_at_inputs(
     workflow: &Workflow,
     store: &Store,
@@ -139,10 +139,10 @@ pub(crate) async fn look_at_inputs(
     }
 }
 
-/// Records what has happened, and says it.
+/// Writes events to the history, then passes them to `on_event`.
 fn tell(events: &[Event], run: &mut Run, on_event: &mut impl FnMut(&Event)) -> std::io::Result<()> {
     run.record(events)?;
-    // On the disk before anybody hears of it.
+    // Events are in the file before anyone sees them.
     run.flush()?;
     events.iter().for_each(on_event);
     Ok(())

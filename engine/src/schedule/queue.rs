@@ -1,8 +1,8 @@
 //! The queue: stages that must run, and which of them may start now.
 //!
-//! A stage starts when the pools have what it needs and when no running stage is at work that it could go on from: two
-//! variants that do the same for 300 steps do it once, and the second waits for the first one's checkpoint. What the store
-//! has of it the dispatcher looks up ([`Queue::questions`]).
+//! A stage starts when the pools have what it needs and no running stage does work that it could resume from. Two
+//! variants that share their first 300 steps run these once: the second waits for the first one's checkpoint. The
+//! dispatcher looks up which checkpoints the store has ([`Queue::questions`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -18,20 +18,20 @@ use crate::pools::{Lent, Pools};
 pub(super) struct Queue {
     waiting: BTreeMap<NodeIndex, Queued>,
     running: HashMap<NodeIndex, Running>,
-    /// Stages, waiting or running, that may have work in common.
+    /// Waiting and running stages by trail: those of one trail may have work in common.
     by_trail: HashMap<Digest, BTreeSet<NodeIndex>>,
     pools: Pools,
-    /// The steps that checkpoints in the store have done of stages that wait, as far as that has been looked up.
+    /// Steps of the checkpoint that a waiting stage can resume from, for stages that have been looked up.
     resumable: HashMap<NodeIndex, Option<u64>>,
     questions: BTreeSet<NodeIndex>,
 }
 
-/// What there is to wait for before a stage starts.
+/// What a stage should wait for before it starts.
 enum Worth {
     Nothing,
-    /// This one, which runs.
+    /// This running stage.
     Waiting(NodeIndex),
-    /// A look into the store.
+    /// A query to the store.
     Asking,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Queued {
     pub(super) action: Arc<Action>,
     pub(super) fingerprint: Digest,
     pub(super) needs: BTreeMap<String, u64>,
-    /// Whom it waits for, as far as it has been told.
+    /// The stage that it waits for, if that has been reported.
     told: Option<NodeIndex>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Start {
     pub(super) node: NodeIndex,
     pub(super) action: Arc<Action>,
     pub(super) fingerprint: Digest,
-    /// Steps after which others want a checkpoint.
+    /// Steps after which a checkpoint is needed in any case.
     pub(super) checkpoint_at: Vec<u64>,
     pub(super) lent: Lent,
 }
@@ -97,14 +97,15 @@ impl Queue {
         }
     }
 
-    /// Removes the first stage that has not started.
+    /// Removes the first stage that has not started, and returns it.
     pub(super) fn pop(&mut self) -> Option<NodeIndex> {
         let (node, queued) = self.waiting.pop_first()?;
         self.forget(node, &queued.action);
         Some(node)
     }
 
-    /// Returns the first stage that may start, which then runs; `held` is told who has begun to wait for whom.
+    /// Returns the first stage that may start, and counts it as running. Calls `held` with each stage that begins to
+    /// wait, and with the running stage that it waits for.
     pub(super) fn start(&mut self, mut held: impl FnMut(NodeIndex, NodeIndex)) -> Option<Start> {
         let mut next = self.waiting.keys().next().copied();
         while let Some(node) = next {
@@ -137,23 +138,23 @@ impl Queue {
         None
     }
 
-    /// Returns the stages of which it must be known from where they could go on, before they start.
+    /// Returns the stages that cannot start before the checkpoint that they can resume from has been looked up.
     pub(super) fn questions(&mut self) -> Vec<(NodeIndex, Arc<Action>)> {
         let asked = std::mem::take(&mut self.questions).into_iter();
         asked.filter_map(|node| Some((node, Arc::clone(&self.waiting.get(&node)?.action)))).collect()
     }
 
-    /// Takes note of the steps that checkpoints in the store have done of a stage.
+    /// Notes the steps of the checkpoint that a stage can resume from.
     pub(super) fn answer(&mut self, node: NodeIndex, resumable: Option<u64>) {
         self.resumable.insert(node, resumable);
     }
 
-    /// Forgets the answers: the store has other checkpoints now.
+    /// Forgets the answers, because the store has other checkpoints now.
     pub(super) fn ask_anew(&mut self) {
         self.resumable.clear();
     }
 
-    /// Takes back what a stage had.
+    /// Removes a running stage, and takes back what it had from the pools.
     pub(super) fn ended(&mut self, node: NodeIndex) {
         self.ask_anew();
         if let Some(running) = self.running.remove(&node) {
@@ -177,16 +178,19 @@ impl Queue {
         nodes.filter(move |other| *other != node)
     }
 
-    /// Returns whether a running stage is at work which this one would do again.
+    /// Returns whether a running stage does work that this stage would do again.
     fn worth_waiting_for(&self, node: NodeIndex, action: &Action) -> Worth {
         for by in self.others(node, action) {
             let Some(other) = self.running.get(&by) else { continue };
+            // The same action, or rows from the same artifacts under the same row key.
             if action.document == other.action.document
                 || !action.row_sources().is_disjoint(&other.action.row_sources())
             {
                 return Worth::Waiting(by);
             }
             let shared = action.shared_steps(&other.action);
+            // Shared steps help only if the other stage keeps a checkpoint at their end, and the store has none that is
+            // as far.
             let will_be_kept = other.checkpoint_at.contains(&shared) || other.action.extent() == Some(shared);
             if shared > 0 && will_be_kept {
                 match self.resumable.get(&node) {
@@ -199,7 +203,8 @@ impl Queue {
         Worth::Nothing
     }
 
-    /// Steps where something begins, by this stage's own word, and where it parts from one that waits.
+    /// Returns the steps after which this stage must save a checkpoint: its own `from-step`s, and the steps where it
+    /// parts from a waiting stage.
     fn wanted_checkpoints(&self, node: NodeIndex, action: &Action) -> Vec<u64> {
         let waiting = self.others(node, action).filter_map(|other| self.waiting.get(&other));
         let mut steps: Vec<u64> = waiting.map(|other| action.shared_steps(&other.action)).collect();
@@ -211,7 +216,7 @@ impl Queue {
     }
 }
 
-/// Two actions have work in common only if this is the same.
+/// Returns an action's trail: two actions can have work in common only if their trails are equal.
 pub(super) fn trail(action: &Action) -> Digest {
     action.row_key().unwrap_or_else(|| action.prefix_fingerprint(1))
 }

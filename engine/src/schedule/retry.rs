@@ -1,4 +1,4 @@
-//! One stage through its attempts: the lock of its fingerprint, retries with growing pauses.
+//! Runs the attempts of one stage: takes its locks, and retries with growing pauses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +16,19 @@ use crate::failure::Failure;
 /// Pause before the second attempt; it doubles from then on.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// Time between two looks at a lock that another process has.
+/// Time between two tries to take a lock that another process has.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Attempts a stage until it is done, stopped, or out of retries; another process's result is taken if it comes first.
+/// Attempts a stage until it is done, stopped, or out of retries. If another process completes it first, that result is
+/// used.
 pub(super) async fn work(job: &Arc<Job>, store: &Store, options: &Options, events: &mpsc::Sender<Event>) -> Ended {
     let mut halt = options.halt.clone();
     let locked = tokio::select! {
         locked = lock(job, store, events) => locked,
-        // Another process may be at it for hours.
+        // Another process may hold the lock for hours.
         Ok(_) = halt.wait_for(|halt| *halt != Halt::Run) => return Ended::NotBegun,
     };
-    // Held until what is done is recorded.
+    // Held until the result is recorded.
     let _locks = match locked {
         Ok(Err(outputs)) => return Ended::Shared(outputs),
         Ok(Ok(locks)) => locks,
@@ -52,14 +53,14 @@ pub(super) async fn work(job: &Arc<Job>, store: &Store, options: &Options, event
     unreachable!("the loop ends by returning")
 }
 
-/// What a stage holds while it runs, until what is done is recorded.
+/// The locks of a running stage, held until its result is recorded.
 struct Locks {
     _fingerprint: StageLock,
     _trail: Arc<StageLock>,
 }
 
-/// Takes the locks of a stage: of its fingerprint, then, unless another process has made the outputs meanwhile, of the trail
-/// that it shares with others. Where one has to be waited for it says so.
+/// Takes the locks of a stage: first of its fingerprint, then of the trail that it shares with other stages. Returns
+/// the outputs instead if another process has made them meanwhile. Sends an event if it must wait for a lock.
 async fn lock(
     job: &Arc<Job>,
     store: &Store,
@@ -86,7 +87,7 @@ async fn lock(
     let trail = if let Some(lock) = store.try_lock_trail(&trail)? {
         lock
     } else {
-        // What the other process keeps meanwhile is worth going on from.
+        // The wish keeps the other process's newest checkpoint, so that this stage can resume from it.
         let steps = job.action.extent();
         let _wish = steps.map(|steps| store.wish(&job.action.prefix_fingerprint(steps), steps)).transpose()?;
         wait(job, events, || store.try_lock_trail(&trail)).await?
@@ -94,8 +95,8 @@ async fn lock(
     Ok(Ok(Locks { _fingerprint: fingerprint, _trail: trail }))
 }
 
-/// Says that a stage waits for another process, and looks now and then whether that is done. No thread waits meanwhile, so
-/// a run that is to stop need not wait.
+/// Reports that a stage waits for another process, and tries to take the lock now and then. No thread blocks meanwhile,
+/// so a run can be stopped at once.
 async fn wait<T>(
     job: &Job,
     events: &mpsc::Sender<Event>,

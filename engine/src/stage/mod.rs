@@ -1,8 +1,8 @@
-//! All that the author of a stage kind sees: [`Stage`], [`Context`], [`Input`].
+//! All that the author of a stage kind needs: [`Stage`], [`Context`], [`Input`].
 //!
-//! A kind is two structs and a function. `Inputs` holds what the user must or may point at (references),
-//! `Params` what has a default; both derive their JSON schema, and their field docs are the manual. In the
-//! workflow file the keys of both stand side by side in one table.
+//! A kind is two structs and a function. `Inputs` holds references to artifacts, `Params` holds values with a default.
+//! Both derive their JSON schema, and their field docs are the manual. In the workflow file the keys of both are in one
+//! table.
 
 pub mod serve;
 
@@ -29,24 +29,24 @@ use crate::worker::protocol::{FromWorker, InputArtifact, Machine, Resume, RunReq
 pub trait Stage {
     /// Its name in workflow files.
     const KIND: &'static str;
-    /// A line for each version, the first first: one is added whenever the same action would give other bytes.
+    /// One line for each version, oldest first. A line is added whenever the same action would give other bytes.
     const HISTORY: &'static [&'static str];
     /// The version, part of every fingerprint.
     const VERSION: u32 = Self::HISTORY.len() as u32;
-    /// Whether outputs depend on what computes: the CPU's bits are not a GPU's.
+    /// Whether outputs depend on the backend: a CPU and a GPU give different bits.
     const USES_TENSORS: bool = true;
     /// One or two sentences for `r1flow kinds`.
     const DOC: &'static str;
-    /// What it makes: name and type.
+    /// Its outputs: name and type.
     const OUTPUTS: &'static [(&'static str, ArtifactType)];
     /// References: required unless `Option` or a list with a default.
     type Inputs: DeserializeOwned + JsonSchema;
-    /// Everything with a default, from one visible `impl Default`; a type must be `Serialize` for the schema to have
-    /// its default. `None` means that there is none, never a value that the code fills in.
+    /// Everything with a default, from one visible `impl Default`. A type must be `Serialize` for the schema to have
+    /// its default. `None` means that there is no value, never a default that the code fills in.
     type Params: DeserializeOwned + JsonSchema;
 
-    /// Refuses keys that contradict each other. It is asked before any stage of a workflow starts, when no input is there yet
-    /// (an [`Input`] has a name and nothing to read), and again before [`run`](Stage::run), which may rely on it.
+    /// Refuses keys that contradict each other. It is called before any stage of a workflow starts, when inputs do not
+    /// exist yet (an [`Input`] has a name but no path), and again before [`run`](Stage::run), which may rely on it.
     fn check(_inputs: &Self::Inputs, _params: &Self::Params) -> Result<(), StageError> {
         Ok(())
     }
@@ -58,7 +58,7 @@ pub trait Stage {
 /// How an attempt ended well.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Every output lies in its [`Context::output`] place; the map is shown to people.
+    /// Every output is in its [`Context::output`] folder; the map is a summary for people.
     Done(Map<String, Value>),
     /// The engine asked for a stop, and a checkpoint of this many steps was sent.
     Stopped(u64),
@@ -87,7 +87,7 @@ impl StageError {
     }
 }
 
-// StageError itself is no `std::error::Error`, so that `?` takes every error.
+// `StageError` does not implement `std::error::Error`, so that `?` converts every error.
 impl<E: std::error::Error> From<E> for StageError {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
@@ -106,7 +106,7 @@ impl<E: std::error::Error> From<E> for StageError {
 /// A reference to an artifact of type `A`, resolved: a path to read, and what it is.
 #[derive(Clone, Debug)]
 pub struct Input<A> {
-    /// Where it lies, its digest, and how rows are to be read.
+    /// Its path, its digest, and how rows are to be read.
     pub artifact: InputArtifact,
     marker: PhantomData<A>,
 }
@@ -122,13 +122,13 @@ impl<A> Input<A> {
         &self.artifact.path
     }
 
-    /// Returns the reference as the workflow wrote it.
+    /// Returns the reference as written in the workflow.
     pub fn name(&self) -> &str {
         &self.artifact.name
     }
 }
 
-// The default of a list of references says so in the schema.
+// Needed so that the schema has the default of a list of references.
 impl<A> Serialize for Input<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.artifact.serialize(serializer)
@@ -155,7 +155,7 @@ impl<A: Artifact> JsonSchema for Input<A> {
     }
 }
 
-/// What an attempt may ask of the engine.
+/// A stage's access to the engine during an attempt.
 pub struct Context {
     request: RunRequest,
     stop: AtomicBool,
@@ -180,7 +180,7 @@ impl Context {
         &self.request.stage
     }
 
-    /// Returns what the machine lends.
+    /// Returns the resources that the attempt may use.
     pub fn machine(&self) -> &Machine {
         &self.request.machine
     }
@@ -200,22 +200,22 @@ impl Context {
         &self.request.dir
     }
 
-    /// Returns the folder that output `name` is to be written to; it is not there yet.
+    /// Returns the folder that output `name` is to be written to; it does not exist yet.
     pub fn output(&self, name: &str) -> PathBuf {
         self.request.dir.join(format!("output-{name}"))
     }
 
-    /// Says that a step is done.
+    /// Reports that a step is done.
     pub fn progress(&self, step: u64, total: u64, unit: &str, metrics: BTreeMap<String, f64>) {
         self.send(&FromWorker::Progress { step, total, unit: unit.to_owned(), metrics });
     }
 
-    /// Tells people something that matters.
+    /// Sends a note to the user.
     pub fn note(&self, message: impl Into<String>) {
         self.send(&FromWorker::Note { level: "info".to_owned(), message: message.into() });
     }
 
-    /// Warns people.
+    /// Sends a warning to the user.
     pub fn warn(&self, message: impl Into<String>) {
         self.send(&FromWorker::Note { level: "warn".to_owned(), message: message.into() });
     }
@@ -225,12 +225,12 @@ impl Context {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Asks for a stop; the protocol's reader calls it, and so may a test.
+    /// Requests a stop. The protocol's reader calls this, and so may a test.
     pub fn request_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a checkpoint is due after `step` steps: by time, by count, at a step that another stage wants to go on
+    /// Returns whether a checkpoint is due after `step` steps: by time, by count, at a step that another stage resumes
     /// from, or because of a stop.
     pub fn checkpoint_due(&self, step: u64) -> bool {
         let (time, at) = *self.last_checkpoint.lock().expect("no holder panics");
@@ -241,7 +241,7 @@ impl Context {
             || machine.checkpoint_at.contains(&step)
     }
 
-    /// Returns folders of rows that this stage, or another with the same row key, has sent with
+    /// Returns folders of rows that this stage, or another stage with the same row key, has sent with
     /// [`keep_rows`](Context::keep_rows), oldest first.
     pub fn known_rows(&self) -> &[PathBuf] {
         &self.request.rows
@@ -286,7 +286,7 @@ impl Context {
     {
         let folder = self.request.dir.join(sort);
         fs_err::create_dir_all(&folder)?;
-        // One that fails is gone: the next may be at the same step.
+        // If `write` fails, the partial folder is removed, because the next one may be at the same step.
         let partial = Made::folder(folder.join(format!("{step}.partial")))?;
         let whole = folder.join(step.to_string());
         write(partial.path())?;
@@ -294,7 +294,7 @@ impl Context {
         Ok(whole)
     }
 
-    /// Sends a line; a closed pipe means that the engine is gone, and the work has no use.
+    /// Sends a line. Exits the process if the pipe is closed, because the engine is gone and the work has no use.
     pub(crate) fn send(&self, message: &FromWorker) {
         let mut line = serde_json::to_string(message).expect("messages are plain data");
         line.push('\n');
@@ -315,7 +315,7 @@ pub struct Kind {
     pub outputs: &'static [(&'static str, ArtifactType)],
     /// Describes the kind.
     pub spec: fn() -> KindSpec,
-    /// Looks at the keys of a stage.
+    /// Checks the keys of a stage.
     pub check: fn(&Map<String, Value>) -> Result<(), StageError>,
     /// Runs an attempt of it.
     pub run: fn(&Context) -> Result<Outcome, StageError>,

@@ -1,8 +1,8 @@
 //! The worker's end: `Worker::new(KINDS).serve()` is a worker's whole `main`.
 //!
-//! `kinds` prints what the worker can do, `check` says what is wrong with the keys of stages; `run` reads one request from
-//! stdin, runs it, and answers on stdout. First of all stdout is moved away ([`claim_stdout`]): what a library prints there
-//! goes to stderr, which is the log.
+//! `kinds` prints the worker's kinds, `check` prints what is wrong with the keys of stages, and `run` reads one request
+//! from stdin, runs it, and answers on stdout. First of all stdout is redirected ([`claim_stdout`]): what a library
+//! prints there goes to stderr, which is the log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +21,7 @@ use crate::kind::KindList;
 use crate::worker::engine::{die_with_engine, leave_signals_to_engine};
 use crate::worker::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 
-/// Signs of life within the time that the engine waits for one.
+/// Number of `alive` messages within the time that the engine waits for one.
 const BEATS: f64 = 6.0;
 
 /// A worker: what it can run, and what the engine has to know of it.
@@ -80,15 +80,15 @@ impl Worker {
     }
 }
 
-/// Takes stdout for the protocol alone, out of reach of libraries and of other programs that the stage may start, and has
-/// descriptor 1 lead to stderr.
+/// Returns a copy of stdout for the protocol alone, out of reach of libraries and of other programs that the stage may
+/// start. Redirects descriptor 1 to stderr.
 fn claim_stdout() -> std::io::Result<File> {
     // SAFETY: plain system calls; the copy has no other owner.
     let copy = unsafe { libc::fcntl(1, libc::F_DUPFD_CLOEXEC, 3) };
     if copy < 0 {
         return Err(std::io::Error::last_os_error());
     }
-    // SAFETY: as above. Without a stderr stdout leads nowhere, too.
+    // SAFETY: as above. Without a stderr, descriptor 1 is closed, too.
     unsafe {
         if libc::dup2(2, 1) < 0 {
             libc::close(1);
@@ -184,8 +184,8 @@ fn read_request(stdin: &mut impl BufRead) -> Result<RunRequest, String> {
     }
 }
 
-/// Beside the stage, follows stdin: a stop request, or the end, which means that the engine is gone. Says now and then that
-/// the process is there, whatever the stage does.
+/// Starts a thread beside the stage that reads stdin: a stop request, or the end, which means that the engine is gone.
+/// It also sends `alive` now and then, whatever the stage does.
 fn attend(mut stdin: BufReader<File>, ctx: Arc<Context>) {
     let pause = Duration::from_secs_f64(ctx.machine().silence_seconds / BEATS);
     std::thread::spawn(move || {
@@ -194,7 +194,7 @@ fn attend(mut stdin: BufReader<File>, ctx: Arc<Context>) {
             let left = beat_at.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 ctx.send(&FromWorker::Alive);
-                // From now: a process that was stopped for an hour has nothing to make up for.
+                // Counted from now, so that a process that was stopped for an hour does not send a burst.
                 beat_at = Instant::now() + pause;
             } else if !stdin.buffer().is_empty() || is_readable(stdin.get_ref(), left) {
                 let mut line = String::new();
@@ -208,12 +208,12 @@ fn attend(mut stdin: BufReader<File>, ctx: Arc<Context>) {
     });
 }
 
-/// Waits until there is something to read, the end included, or time is up.
+/// Waits until there is something to read, end of file included, or the time is up. Returns whether there is.
 fn is_readable(file: &File, time: Duration) -> bool {
     let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // Rounded up, so that less than a millisecond is no busy loop.
+    // Rounded up, so that less than a millisecond does not become a busy loop.
     let milliseconds = i32::try_from(time.as_millis() + 1).unwrap_or(i32::MAX);
-    // SAFETY: one place, which outlives the call.
+    // SAFETY: one `pollfd`, which outlives the call.
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) > 0 }
 }
 

@@ -1,6 +1,6 @@
-//! What the engine asks a worker before anything runs: its kinds, and whether it could run stages with such keys.
+//! Queries to a worker before anything runs: its kinds, and whether it could run stages with given keys.
 //!
-//! A question costs a start of libtorch, so answers are kept (`cache.rs`) for as long as the program is the same.
+//! Each query starts libtorch, so answers are cached (`cache.rs`) for as long as the program is the same.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -18,13 +18,13 @@ use super::protocol::{CheckRequest, PROTOCOL, Refusal};
 use crate::kind::KindList;
 use crate::secrets::WITHHELD;
 
-/// The argument for questions about keys.
+/// The worker's command that checks keys.
 const CHECK: &str = "check";
 
-/// Stages of which it is remembered that they may run; those that were asked about long ago are asked about again.
+/// Most stages that are cached as able to run; the oldest are dropped and checked again.
 const MOST_REMEMBERED: usize = 20_000;
 
-/// Why a worker cannot be asked.
+/// Why a query to a worker failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such program, or it cannot be started.
@@ -40,10 +40,10 @@ pub enum Error {
     Failed {
         /// The program and its argument.
         asked: String,
-        /// Its last words.
+        /// What it wrote to stderr.
         stderr: String,
     },
-    /// It is no worker, or one of another version.
+    /// It is not a worker, or one of another version.
     #[error("the answer of `{asked}` is not understood: {reason}")]
     Answer {
         /// The program and its argument.
@@ -53,7 +53,7 @@ pub enum Error {
     },
 }
 
-/// Returns what a worker can do, from a cache when the program is the one that was asked before.
+/// Returns a worker's kinds, from the cache if the program is the same as before.
 pub fn kinds(worker: &Path, cache_dir: &CacheDir) -> Result<KindList, Error> {
     let asked = Asked::of("kinds", worker)?;
     if let Some(text) = cache_dir.read(&asked.name, &asked.question)
@@ -70,8 +70,8 @@ pub fn kinds(worker: &Path, cache_dir: &CacheDir) -> Result<KindList, Error> {
     Ok(list)
 }
 
-/// Returns what is wrong with the keys of stages by the worker's word, in their order, nothing for a stage that may run.
-/// What the same program has found right before it is not asked again.
+/// Returns what the worker finds wrong with the keys of each stage, in order; `None` for a stage that may run. Keys
+/// that the same program has accepted before are not checked again.
 pub fn check(
     worker: &Path,
     cache_dir: &CacheDir,
@@ -112,7 +112,7 @@ pub fn check(
     Ok(refusals)
 }
 
-/// Starts the worker with one argument, says something, and returns its answer, as text and parsed.
+/// Starts the worker with one argument, writes to its stdin with `say`, and returns its answer, as text and parsed.
 fn ask<T: DeserializeOwned>(
     worker: &Path,
     argument: &str,
@@ -130,11 +130,11 @@ fn ask<T: DeserializeOwned>(
         command.env_remove(variable);
     }
     if argument == CHECK {
-        // It dies with the engine, which alone hears a Ctrl-C at the terminal.
+        // Ctrl-C at the terminal then reaches only the engine, and the worker dies with it.
         command.process_group(0);
     }
     let mut child = command.spawn().map_err(start)?;
-    // It answers at the end, so it cannot be stuck with its answer; one that hangs up says why.
+    // No deadlock: the worker reads all of stdin before it answers. If the write fails, the worker's exit says why.
     let said = say(child.stdin.take().expect("it is piped"));
     let output = child.wait_with_output().map_err(start)?;
     let asked = || format!("{} {argument}", worker.display());
@@ -147,7 +147,7 @@ fn ask<T: DeserializeOwned>(
     Ok((output.stdout, parsed))
 }
 
-/// A question to a program, and the file in which the answer is kept: one for each program that lies somewhere.
+/// A question to a program, and the cache's file for the answer: one for each path of a program.
 struct Asked {
     name: String,
     /// Differs when the program has been built again.

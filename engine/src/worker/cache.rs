@@ -1,13 +1,12 @@
-//! Answers of workers, kept in a folder of the user's own.
+//! A cache for answers of workers, in a folder of the user's own.
 //!
 //! ```text
-//! r1flow answer 1 b3:<64 hex>      of all that follows
-//! <what was asked of whom>
+//! r1flow answer 1 b3:<64 hex>      digest of all that follows
+//! <the question, and the program that was asked>
 //! <the answer>
 //! ```
-//! An answer is believed if it has its checksum, answers just this question, and lies where only the user can write.
-//! The idea to know: all of this is for speed. Where there is no folder, or one that others can write to, the worker is
-//! asked each time.
+//! An answer is used if its checksum is right, its question is the same, and only the user can write to the folder. The
+//! cache is only for speed: without a folder, or with one that others can write to, the worker is asked each time.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -18,34 +17,34 @@ use std::sync::Once;
 use store::{Digest, Made, unique};
 
 const HEAD: &str = "r1flow answer 1";
-/// In bytes; a worker says less of its kinds.
+/// Most bytes that are read; a worker's answer is shorter.
 const LONGEST: u64 = 64 << 20;
 
-/// A folder of the user's own for answers of workers, or none.
+/// The cache's folder, or none.
 #[derive(Clone, Debug)]
 pub struct CacheDir(Option<PathBuf>);
 
 impl CacheDir {
-    /// A folder, which is made for the user alone when it is first needed. It is not used while it belongs to
-    /// another user or others can write to it.
+    /// Returns a cache in a folder, which is created for the user alone when first needed. It is not used while it
+    /// belongs to another user or others can write to it.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self(Some(folder.into()))
     }
 
-    /// Nothing is kept.
+    /// Returns a cache that keeps nothing.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Returns the answer to a question, if it is kept under `name`. Both are one line.
+    /// Returns the answer to a question, if it is kept under `name`. Name and question are one line each.
     pub(super) fn read(&self, name: &str, question: &str) -> Option<Vec<u8>> {
         let folder = self.0.as_ref()?;
-        // Mostly nothing is there yet.
+        // Mostly the error is that nothing is cached yet.
         let text = read(folder, name).map_err(|error| tell(&error)).ok()?;
         answer(&text, question).map(<[u8]>::to_vec)
     }
 
-    /// Keeps the answer to a question; without that everything works.
+    /// Keeps the answer to a question. A failure is only logged.
     pub(super) fn write(&self, name: &str, question: &str, answer: &[u8]) {
         let Some(folder) = &self.0 else { return };
         if let Err(error) = write(folder, name, &framed(question, answer)) {
@@ -68,7 +67,7 @@ fn framed(question: &str, answer: &[u8]) -> Vec<u8> {
     [format!("{HEAD} {}\n", Digest::of(&rest)).as_bytes(), &rest].concat()
 }
 
-/// Returns what a text says, if it is whole and about this question.
+/// Returns the answer in a cached text, if the text is whole and for this question.
 fn answer<'a>(text: &'a [u8], question: &str) -> Option<&'a [u8]> {
     let rest = text.strip_prefix(HEAD.as_bytes())?.strip_prefix(b" ")?;
     let at = rest.iter().position(|byte| *byte == b'\n')?;
@@ -96,7 +95,7 @@ fn write(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     draft.keep_as(&folder.join(name))
 }
 
-/// Opens a file of the user's; no link is followed and nothing is waited for.
+/// Opens a file that belongs to the user, without following links and without blocking.
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -190,7 +189,7 @@ mod tests {
         symlink(&other, folder.join("kinds")).unwrap();
         assert_eq!(cache.read("kinds", "q"), None);
         let theirs = fs_err::read(&other).unwrap();
-        // A name is replaced, not what it leads to.
+        // The link is replaced, not its target.
         cache.write("kinds", "q", b"b");
         assert_eq!(cache.read("kinds", "q").unwrap(), b"b");
         assert_eq!(fs_err::read(&other).unwrap(), theirs);

@@ -1,16 +1,17 @@
-//! How a worker ended that did not say how: killed for memory, crashed in a native library, gone without a word.
+//! Explains how a worker ended without a final message: killed for lack of memory, crashed in a native library, or
+//! exited.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// What the kernel had killed for want of memory when a worker began.
+/// The number of processes that the kernel had killed for lack of memory when a worker began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Witness {
     kills: u64,
 }
 
 impl Witness {
-    /// Looks at what the kernel has killed so far, here and in this group of processes.
+    /// Reads the number so far, on this machine and in this cgroup.
     pub(crate) fn begin() -> Self {
         Self { kills: kills() }
     }
@@ -20,7 +21,7 @@ impl Witness {
     }
 }
 
-/// Says how a worker ended, and what to do about it.
+/// Returns how a worker ended, and what to do about it.
 pub(crate) fn tell(status: std::io::Result<ExitStatus>, witness: Witness) -> (String, String) {
     let status = match status {
         Ok(status) => status,
@@ -54,7 +55,7 @@ pub(crate) fn tell(status: std::io::Result<ExitStatus>, witness: Witness) -> (St
     (format!("the worker died: {status}"), help.to_owned())
 }
 
-/// Returns how often the kernel has killed for want of memory: by its own count, and by that of our group.
+/// Returns how often the kernel has killed for lack of memory: its own count plus that of our cgroup.
 fn kills() -> u64 {
     let count = |path: &str| -> Option<u64> {
         let text = fs_err::read_to_string(path).ok()?;

@@ -1,9 +1,9 @@
-//! What ties a worker to its engine.
+//! Ties a worker to its engine.
 
-/// Names the engine's process to its workers.
+/// The environment variable that gives workers the engine's process id.
 pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
 
-/// Asks the kernel to kill this process when its engine ends, however it ends, and exits if it has ended already.
+/// Asks the kernel to kill this process when its engine ends, and exits if it has ended already.
 #[cfg(target_os = "linux")]
 #[expect(clippy::disallowed_methods, reason = "a worker has its engine's number before it has read anything")]
 pub(crate) fn die_with_engine() {
@@ -11,7 +11,8 @@ pub(crate) fn die_with_engine() {
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
         tracing::warn!("the kernel will not end this worker with its engine: the end of stdin must do");
     }
-    // By hand a worker has no engine; below a profiler the engine is not its parent.
+    // From a variable, not the parent's id: under a profiler the engine is not the parent. A worker started by hand has
+    // no engine.
     let engine = std::env::var(ENGINE).ok().and_then(|engine| engine.parse().ok());
     // SAFETY: signal 0 only asks whether the process is there.
     if engine.is_some_and(|engine| unsafe { libc::kill(engine, 0) } != 0) {
@@ -19,12 +20,12 @@ pub(crate) fn die_with_engine() {
     }
 }
 
-/// Elsewhere the end of stdin tells the worker that the engine is gone.
+/// Does nothing: on other systems only the end of stdin tells the worker that the engine is gone.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn die_with_engine() {}
 
-/// Leaves signals that ask for the end to the engine, which asks for a checkpoint first: a batch system or a service manager
-/// sends them to every process. What the stage starts does not inherit that.
+/// Ignores signals that request an end and leaves them to the engine, which requests a checkpoint first: a batch system
+/// or a service manager sends them to every process. Processes that the stage starts do not inherit this.
 pub(crate) fn leave_signals_to_engine() {
     extern "C" fn nothing(_: libc::c_int) {}
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {

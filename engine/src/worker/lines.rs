@@ -1,31 +1,31 @@
-//! Lines of bytes out of what a worker writes to its stdout, at bounded memory.
+//! Splits a worker's stdout into lines, in bounded memory.
 //!
-//! A line may be anything: it need not be UTF-8, and it need not end. Of one that is longer than [`LONGEST`] the beginning is
-//! kept for the log and the end for a message that may stand there.
+//! A line may be anything: it need not be UTF-8, and it need not end. Of a line longer than [`LONGEST`], the beginning
+//! is kept for the log, and the end because it may be a message.
 
 use std::collections::VecDeque;
 
 /// The longest line that is kept whole, in bytes.
 pub(crate) const LONGEST: usize = 8 << 20;
 
-/// What is kept of the beginning of a longer one.
+/// Bytes that are kept of the beginning of a longer line.
 const BEGINNING: usize = 1 << 16;
 
-/// What is kept of its end.
+/// Bytes that are kept of the end of a longer line.
 const END: usize = 1 << 20;
 
-/// A line without its end.
+/// A line without its line break.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Of a line that was too long, what it began with.
+    /// The beginning of a line that was too long; empty otherwise.
     pub(crate) beginning: Vec<u8>,
-    /// Bytes after the beginning that are lost.
+    /// Number of bytes after the beginning that are lost.
     pub(crate) lost: u64,
-    /// The rest, mostly all of it.
+    /// The rest of the line: all of it, unless it was too long.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Takes bytes as they come, and gives lines.
+/// Takes bytes as they come, and returns lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     whole: VecDeque<Line>,
@@ -33,7 +33,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes what has come.
+    /// Takes more bytes.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.extend(&bytes[..end]);
@@ -43,7 +43,7 @@ impl Lines {
         self.extend(bytes);
     }
 
-    /// Takes note that nothing more will come: what has no end is a line, too.
+    /// Ends the input: bytes without a line break are a line, too.
     pub(crate) fn finish(&mut self) {
         let last = std::mem::take(&mut self.current);
         if last != Line::default() {

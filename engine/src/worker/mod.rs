@@ -1,4 +1,4 @@
-//! The worker protocol, and the engine's end of it; [`crate::stage::serve`] is the other one.
+//! The worker protocol, and the engine's end of it; [`crate::stage::serve`] is the worker's end.
 
 pub mod ask;
 pub mod cache;

@@ -1,4 +1,4 @@
-//! What engine and worker say to each other: one JSON object a line, over the worker's stdin and stdout.
+//! The protocol of engine and worker: one JSON value per line, over the worker's stdin and stdout.
 //!
 //! ```text
 //! engine                                   worker (`r1flow-worker run`)
@@ -8,14 +8,13 @@
 //!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
 //!                                        ◀── {"rows": {"step": 640, "rows": 2560, "dir": "…/rows/640"}}  any number
 //!                                        ◀── "alive"                                             now and then
-//!   {"stop": null}                       ──▶ checkpoint, then leave
+//!   "stop"                               ──▶ checkpoint, then exit
 //!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
 //! ```
-//! Both take a line of another sort for noise and go on. What a worker prints to its stdout besides ends in its log.
-//! The worker's stderr is its log. When stdin ends the engine is gone, and the worker leaves at once: a stage
-//! never outlives its engine. Two other commands answer and end: `r1flow-worker kinds` prints a
-//! [`KindList`](crate::kind::KindList), and `r1flow-worker check` reads a [`CheckRequest`] a line and prints, in their order,
-//! what is wrong with each, a list of [`Refusal`] or null.
+//! Both ignore any other line. The worker's stderr is its log, and so are other lines on its stdout. When stdin ends
+//! the engine is gone, and the worker exits at once: a stage never outlives its engine. Two other commands print one
+//! answer and exit. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList). `r1flow-worker check` reads one
+//! [`CheckRequest`] per line, and prints a list that has a [`Refusal`] or null for each, in order.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,7 +33,7 @@ pub const PROTOCOL: u32 = 3;
 pub enum ToWorker {
     /// The first line: what to do.
     Run(Box<RunRequest>),
-    /// Save a checkpoint as soon as possible and leave.
+    /// Save a checkpoint as soon as possible and exit.
     Stop,
 }
 
@@ -63,7 +62,7 @@ pub struct RunRequest {
     pub rows: Vec<PathBuf>,
 }
 
-/// What a reference in `config` becomes: where the artifact lies, and which it is.
+/// What a reference in `config` becomes: which artifact it is, and its path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct InputArtifact {
@@ -81,13 +80,13 @@ pub struct InputArtifact {
 }
 
 impl InputArtifact {
-    /// Returns what stands for the reference in a request.
+    /// Returns the JSON value that replaces the reference in a request.
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("an artifact is plain data")
     }
 }
 
-/// What the engine lends to an attempt.
+/// The resources of an attempt, and when it writes checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Machine {
@@ -99,10 +98,10 @@ pub struct Machine {
     pub checkpoint_seconds: f64,
     /// Steps between two checkpoints, if given; whichever comes first.
     pub checkpoint_steps: Option<u64>,
-    /// Steps after which a checkpoint is wanted in any case: others go on from there.
+    /// Steps after which a checkpoint is needed in any case, because other stages resume from there.
     #[serde(default)]
     pub checkpoint_at: Vec<u64>,
-    /// Seconds within which the worker must be heard of; [`FromWorker::Alive`] will do.
+    /// Seconds within which the worker must send a message; [`FromWorker::Alive`] is enough.
     pub silence_seconds: f64,
 }
 
@@ -116,7 +115,7 @@ pub struct Resume {
     pub dir: PathBuf,
 }
 
-/// The keys of a stage, to be looked at before it may start.
+/// The keys of a stage, to be checked before it may start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CheckRequest {
@@ -148,7 +147,7 @@ pub enum FromWorker {
         protocol: u32,
         /// Its process.
         pid: u32,
-        /// The processor by its instruction sets, and what chooses among them, where that can change bits.
+        /// The processor's instruction sets, and the settings that choose among them, if they can change bits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         processor: Option<String>,
     },
@@ -160,28 +159,28 @@ pub enum FromWorker {
         total: u64,
         /// What a step is: `step`, `row`.
         unit: String,
-        /// Measurements of this step by TRL's names (`loss`, `reward`, `completions/mean_length`, …). What is no number, NaN or
-        /// an infinity, is `null`; the engine also takes the words that Python writes.
+        /// Measurements of this step by TRL's names (`loss`, `reward`, `completions/mean_length`, …). NaN and
+        /// infinities are `null`; the engine also takes the words that Python writes for them.
         #[serde(deserialize_with = "crate::event::numbers")]
         metrics: BTreeMap<String, f64>,
     },
-    /// A checkpoint is whole in `dir`; the engine takes the folder over.
+    /// A complete checkpoint is in `dir`; the engine takes over the folder.
     Checkpoint {
         /// Steps done.
         step: u64,
         /// Its folder inside the attempt's.
         dir: PathBuf,
     },
-    /// New rows are whole in `dir`; the engine takes the folder over.
+    /// New rows are complete in `dir`; the engine takes over the folder.
     Rows {
         /// Rows done by this attempt, known ones included.
         step: u64,
         /// Rows in the folder.
         rows: u64,
-        /// It lies inside the attempt's.
+        /// Their folder inside the attempt's.
         dir: PathBuf,
     },
-    /// The process is there, whatever the stage does.
+    /// The process is alive, whatever the stage does.
     Alive,
     /// Something a person should read.
     Note {

@@ -1,8 +1,8 @@
-//! What a line of a worker means: a message, noise, or noise with a message behind it.
+//! Parses a line of a worker: a message, noise, or noise with a message behind it.
 //!
-//! Workers of other people's making print to stdout what is none of the protocol's: progress bars without an end of the line,
-//! texts in Latin-1, numbers that JSON has no word for. Of such a line the message is taken and the rest goes to the log. And
-//! a message is bounded ([`bounded`]): what a worker says is kept in histories and records.
+//! Workers by other authors print to stdout what is not of the protocol: progress bars without a line break, Latin-1
+//! text, numbers that JSON cannot represent. The message in such a line is used, and the rest goes to the log. The size
+//! of a message is bounded ([`bounded`]), because messages are kept in histories and records.
 //!
 //! | of a message | most |
 //! |---|---|
@@ -19,25 +19,25 @@ use serde_json::{Map, Value, json};
 use super::lines::Line;
 use super::protocol::FromWorker;
 
-/// Bytes of a text, at most.
+/// Most bytes of a text.
 const TEXT: usize = 16 << 10;
 
-/// Bytes of a name, at most.
+/// Most bytes of a name.
 const NAME: usize = 200;
 
-/// Metrics of a step, at most.
+/// Most metrics of a step.
 const METRICS: usize = 1_000;
 
-/// Bytes of a summary, at most.
+/// Most bytes of a summary.
 const SUMMARY: usize = 1 << 20;
 
-/// Places in a line where a message may begin that are looked at, at most.
+/// Most positions in a line that are tried as the beginning of a message.
 const PLACES: usize = 64;
 
-/// What messages with something in them begin with.
+/// Names of the messages that are JSON objects.
 const KINDS: [&str; 8] = ["hello", "progress", "checkpoint", "rows", "note", "done", "stopped", "failed"];
 
-/// Takes a line apart: what is noise, and the message at its end.
+/// Splits a line into noise and the message at its end.
 pub(crate) fn understand(line: Line) -> (Vec<u8>, Option<FromWorker>) {
     let Line { mut beginning, lost, bytes } = line;
     let (start, message) = match message_in(&bytes) {
@@ -45,7 +45,7 @@ pub(crate) fn understand(line: Line) -> (Vec<u8>, Option<FromWorker>) {
         None => (bytes.len(), None),
     };
     if lost > 0 {
-        // The end of so long a line is noise like what is lost.
+        // What is left of so long a line before the message counts as left out, too.
         let lost = lost + start as u64;
         beginning.extend_from_slice(format!(" [{lost} bytes of this line are left out]").as_bytes());
         return (beginning, message);
@@ -71,6 +71,7 @@ fn message_in(bytes: &[u8]) -> Option<(usize, FromWorker)> {
         let name = rest.strip_prefix(b"\"").unwrap_or_default();
         end[*at] == b'{' && KINDS.iter().any(|kind| name.starts_with(kind.as_bytes()))
     };
+    // A message that is quoted in another does not parse, because the outer one continues after it.
     let mut places = (0..end.len()).rev().filter(begins).take(PLACES);
     places.find_map(|at| parse(&end[at..]).map(|message| (at, message)))
 }
@@ -82,7 +83,7 @@ fn parse(bytes: &[u8]) -> Option<FromWorker> {
     }
 }
 
-/// Puts null in the place of NaN and the infinities, as Python's JSON spells them, unless there are none.
+/// Replaces NaN and the infinities, as Python's JSON spells them, by null; `None` if there are none.
 fn without_nan(bytes: &[u8]) -> Option<Vec<u8>> {
     const NAMES: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     let mut out = Vec::with_capacity(bytes.len());
@@ -107,7 +108,7 @@ fn without_nan(bytes: &[u8]) -> Option<Vec<u8>> {
     (copied > 0).then_some(out)
 }
 
-/// Cuts what is too long.
+/// Shortens what is too long in a message.
 fn bounded(message: FromWorker) -> FromWorker {
     match message {
         FromWorker::Progress { step, total, unit, mut metrics } => {
@@ -139,7 +140,7 @@ fn bounded_summary(summary: Map<String, Value>) -> Map<String, Value> {
     Map::from_iter([("summary".to_owned(), json!(about))])
 }
 
-/// Returns a text's first bytes, and how many are left out.
+/// Cuts a text to `most` bytes, and appends how many are left out.
 pub(crate) fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
         let (len, kept) = (text.len(), text.floor_char_boundary(most));

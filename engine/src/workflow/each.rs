@@ -1,4 +1,4 @@
-//! Stages: `[kind.name]` tables with `[defaults]` below them, and `each` expanded.
+//! Makes stages from `[kind.name]` tables: puts them on top of `[defaults]`, and expands `each`.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ impl Draft<'_> {
     }
 }
 
-/// Everything but stages.
+/// The parts of a workflow that are not stages.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     pub(super) name: Option<Node>,
@@ -74,7 +74,8 @@ pub(super) fn expand<'a>(
     for set in &sets {
         expansion.apply_set(set);
     }
-    // TOML groups tables by kind; people wrote them in the order of the recipe. What is extended was read last, and comes first.
+    // The TOML tree groups tables by kind; this restores the order of the file. Extended files were read last, and come
+    // first.
     expansion.drafts.sort_by_key(|draft| (std::cmp::Reverse(draft.place.source), draft.place.span().start));
     (rest, expansion.drafts)
 }
@@ -105,7 +106,8 @@ impl<'a> Expansion<'a, '_> {
         self.defaults = table;
     }
 
-    /// Values are checked where a stage takes them; a name must be right even if no stage does.
+    /// Checks the names in the defaults of a kind, even if no stage uses them. Values are checked with the stages that
+    /// use them.
     fn check_defaults_of(&mut self, entry: &Entry) {
         let Some(kind) = self.kinds.get(&entry.key) else {
             let message = format!("unknown kind `{}` in `defaults`", entry.key);
@@ -204,7 +206,7 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// Returns whether there is room for another stage, and says once where there is none.
+    /// Returns whether there is room for another stage; reports once that there is none.
     fn has_room(&mut self, place: &Place) -> bool {
         let has_room = self.drafts.len() < limits::STAGES;
         if !has_room && !std::mem::replace(&mut self.is_full, true) {
@@ -237,7 +239,7 @@ impl<'a> Expansion<'a, '_> {
         self.drafts.push(draft);
     }
 
-    /// Expands `each = ["zero", "student"]`: a variant for each stage, and for each member of a family.
+    /// Expands `each = ["zero", "student"]`: one variant for each stage named, and for each member of a family.
     fn follow(&mut self) {
         for (family, followed) in std::mem::take(&mut self.followers) {
             for node in followed {
@@ -293,6 +295,7 @@ impl<'a> Expansion<'a, '_> {
         for draft in self.drafts.iter_mut().filter(|draft| is_meant(draft)) {
             let table = set.table_from(1);
             if set.path[1] == "run" {
+                // `run` is not among the stage's keys: wrap it in a table, merge, and unwrap it again.
                 let run = Table(vec![Entry {
                     key: "run".to_owned(),
                     key_place: set.place().clone(),
@@ -312,7 +315,7 @@ impl<'a> Expansion<'a, '_> {
     }
 }
 
-/// A stage's name is a file's: that of its log, its curve, the folder of an attempt.
+/// Reports a name that is too long for the files named after it: the log, the curve, the folder of an attempt.
 fn too_long(draft: &Draft<'_>) -> Diagnostic {
     let name = &draft.name.0;
     let end = name.floor_char_boundary(40);
@@ -323,7 +326,7 @@ fn too_long(draft: &Draft<'_>) -> Diagnostic {
     Diagnostic::new(&draft.place, message, label).with_help(help)
 }
 
-/// Notes where keys have their values from: a later layer counts.
+/// Notes the layer that keys have their values from; the last note for a key counts.
 fn mark(origins: &mut Vec<(String, Origin)>, keys: &Table, origin: Origin) {
     origins.reserve_exact(keys.0.len());
     origins.extend(keys.0.iter().map(|entry| (entry.key.clone(), origin)));
@@ -334,7 +337,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_plain) && text != "inputs" && text != "each"
 }
 
-/// Puts the followed stage in the place of `each` in references.
+/// Replaces `each` in references by the followed stage.
 fn replace_each(table: &mut Table, name: &str) {
     for entry in &mut table.0 {
         replace_in(&mut entry.node, name);

@@ -1,6 +1,6 @@
-//! Ids of what lies on the Hugging Face hub: `hf:org/name@revision/folder`.
+//! Ids of content on the Hugging Face hub: `hf:org/name@revision/folder`.
 //!
-//! An id says where content comes from and is never hashed. This file reads ids; fetching is the caller's business.
+//! An id says where content comes from and is never hashed. This file parses ids; the caller fetches the content.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,24 +8,24 @@ use std::path::PathBuf;
 use crate::artifact::ArtifactType;
 use crate::diagnostic::Place;
 
-/// What an id begins with, in the place of a path.
+/// The beginning of an id, which tells it from a path.
 pub const PREFIX: &str = "hf:";
 const MAIN: &str = "main";
-/// Bytes that the name of a file has for a revision, with `%2F` for each slash.
+/// Most bytes of a revision, with `%2F` for each slash, because it is part of a file's name.
 const LONGEST_REVISION: usize = 240;
-/// The same for a folder, which has a commit before it.
+/// The same for a folder; the file's name has a commit before it.
 const LONGEST_FOLDER: usize = 190;
 
 /// A repository of the hub, or a folder or file in it, at a revision.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HubId {
-    /// Whether it is among the data sets; else it is among the models.
+    /// Whether it is a data set; otherwise it is a model.
     pub is_dataset: bool,
     /// `org/name`.
     pub name: String,
     /// A branch, a tag or a commit.
     pub revision: String,
-    /// A folder or a file in it, with `/`; empty for all of it.
+    /// The path of a folder or file in it, with `/`; empty for the whole repository.
     pub folder: String,
 }
 
@@ -34,7 +34,7 @@ pub struct HubId {
 pub struct HubInput {
     /// Its id.
     pub id: HubId,
-    /// Where the workflow says so.
+    /// Its place in the workflow file.
     pub place: Place,
     /// What has been fetched of it.
     pub fetched: Option<Fetched>,
@@ -43,21 +43,22 @@ pub struct HubInput {
 /// What has been fetched of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// The commit that the revision stood for.
+    /// The commit that the revision resolved to.
     pub commit: String,
     /// The file or folder to read, absolute.
     pub path: PathBuf,
 }
 
 impl HubInput {
-    /// Returns the id and the commit that it stands for; none if nothing has been fetched.
+    /// Returns the id and the commit that it resolved to; `None` if nothing has been fetched.
     pub fn version(&self) -> Option<String> {
         Some(format!("{} at {}", self.id, self.fetched.as_ref()?.commit))
     }
 }
 
 impl HubId {
-    /// Reads what follows [`PREFIX`]; `artifact` tells models from data sets. An error says what is wrong, in a few words.
+    /// Parses what follows [`PREFIX`]; `artifact` decides between models and data sets. The error says what is wrong,
+    /// in a few words.
     pub fn parse(text: &str, artifact: ArtifactType) -> Result<Self, String> {
         let is_dataset = match artifact {
             ArtifactType::Model | ArtifactType::RewardModel => false,
@@ -87,7 +88,7 @@ impl HubId {
         if !folder.is_empty() && !folder.split('/').all(is_plain) {
             return Err(format!("`{folder}` is no folder of a repository"));
         }
-        // Both name files, beside a commit and the name of a draft.
+        // Both become parts of file names, together with a commit and the suffix of a draft.
         let is_long = |text: &str, most: usize| text.replace('/', "%2F").len() > most;
         if is_long(&revision, LONGEST_REVISION) {
             return Err(format!("its revision has more than {LONGEST_REVISION} bytes"));
@@ -98,7 +99,7 @@ impl HubId {
         Ok(Self { is_dataset, name: name.to_owned(), revision, folder: folder.to_owned() })
     }
 
-    /// Returns whether its revision is a commit, which never stands for anything else.
+    /// Returns whether its revision is a commit, which always resolves to the same content.
     pub fn is_commit(&self) -> bool {
         self.revision.len() == 40 && self.revision.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
@@ -111,14 +112,15 @@ impl fmt::Display for HubId {
     }
 }
 
-/// Cuts `main/folder`; the hub's own references, `refs/convert/parquet` and `refs/pr/1`, have slashes in them.
+/// Splits `main/folder` into revision and folder. The hub's own references, `refs/convert/parquet` and `refs/pr/1`,
+/// contain slashes.
 fn split_revision(text: &str) -> (&str, &str) {
     let is_reference = text.starts_with("refs/convert/") || text.starts_with("refs/pr/");
     let end = text.match_indices('/').map(|(at, _)| at).nth(if is_reference { 2 } else { 0 });
     end.map_or((text, ""), |end| (&text[..end], &text[end + 1..]))
 }
 
-/// The hub's rule for names.
+/// Returns whether a text follows the hub's rule for names.
 fn is_name(text: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=96).contains(&text.len())

@@ -1,4 +1,4 @@
-//! `[inputs]`: what comes from outside, `{ <type> = "path", … }` or `{ <type> = "hf:org/name@revision", … }`.
+//! `[inputs]`: artifacts from outside, `{ <type> = "path", … }` or `{ <type> = "hf:org/name@revision", … }`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,7 +61,7 @@ fn input(
         } else if key.key == "digest" {
             pin = digest(key, diagnostics);
         } else if let Some(ImportKey { spec, .. }) = imports.get(&key.key) {
-            // Written or not, the default is one thing.
+            // A default gives the same fingerprint whether it is written or not.
             let value = check::import(key, spec, diagnostics).filter(|value| spec.default.as_ref() != Some(value));
             let keys = if spec.role == Role::Neutral { &mut neutral } else { &mut import };
             keys.extend(value.map(|value| (key.key.clone(), value)));
@@ -112,7 +112,7 @@ fn source_of(
     if let Some(id) = text.strip_prefix(PREFIX) {
         return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
     }
-    // Relative to the file that wrote it; what `--set` says, to the current folder.
+    // A path is relative to the file that it is written in; a path from `--set` is relative to the current folder.
     let base = sources.get(key.node.place.source).name.parent().unwrap_or(Path::new(""));
     if let Ok(path) = fs_err::canonicalize(base.join(text)) {
         return Some(decl(InputSource::Path(path)));

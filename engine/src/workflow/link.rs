@@ -1,4 +1,4 @@
-//! References to edges: every reference finds its stage or input, types agree, and the graph has no cycle.
+//! Turns references into edges: checks that each names a stage or input of the right type, and that there is no cycle.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -56,12 +56,12 @@ struct Linker<'a> {
     stages: &'a [Unlinked],
     index: &'a HashMap<&'a str, usize>,
     inputs: &'a BTreeMap<String, InputDecl>,
-    /// Names that exist but could not be read: references to them are no mistakes of their own.
+    /// Names that exist but could not be read: references to them are not reported as further mistakes.
     broken: &'a [String],
 }
 
 impl Linker<'_> {
-    /// `Err(None)` stands for a mistake that is told elsewhere.
+    /// Returns what a reference points at. `Err(None)` is a mistake that is reported elsewhere.
     fn target(&self, written: &Written) -> Result<Target, Option<Diagnostic>> {
         let text = written.text.as_str();
         let Some((stage, output)) = text.rsplit_once('.') else {
@@ -127,7 +127,7 @@ impl Linker<'_> {
         Err(Some(Diagnostic::new(&written.place, message, label).with_help(help)))
     }
 
-    /// Lists what could stand in a reference's place.
+    /// Lists what a reference of this type could name.
     fn fitting(&self, written: &Written) -> String {
         let inputs = self.inputs.iter().filter(|(_, input)| input.artifact == written.artifact);
         let inputs = inputs.map(|(name, _)| format!("inputs.{name}"));
@@ -177,6 +177,7 @@ fn cycle(edges: &[Vec<(usize, Place)>], stages: &[Unlinked], missing: &[usize]) 
     let on_cycle = |at: &usize| missing[*at] > 0;
     let mut path: Vec<usize> = (0..edges.len()).find(on_cycle).into_iter().collect();
     loop {
+        // Each stage left over needs another one, so following needs leads into a cycle.
         let last = *path.last().expect("a stage is left over");
         let (next, place) =
             edges[last].iter().find(|(need, _)| on_cycle(need)).expect("a left-over stage needs another");

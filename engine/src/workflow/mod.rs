@@ -54,7 +54,7 @@ pub struct Workflow {
     pub device: Device,
     /// Entries of `[inputs]` by name.
     pub inputs: BTreeMap<String, InputDecl>,
-    /// Stages, with an edge from producer to consumer; nodes are in topological order of their indices.
+    /// Stages, with an edge from producer to consumer; node indices are in topological order.
     pub graph: DiGraph<StageDecl, ()>,
 }
 
@@ -111,21 +111,21 @@ pub struct StageDecl {
     pub kind: String,
     /// The kind's version.
     pub version: u32,
-    /// Every key of the kind that has a use here, defaults filled in, null for none; references still as written. Keys
-    /// with `omits_default` that have their default are absent.
+    /// Every key of the kind that has an effect here, defaults filled in, null for none; references still as written.
+    /// Keys with `omits_default` are absent at their default.
     pub config: Map<String, Value>,
-    /// Where references stand in `config`.
+    /// The references in `config`.
     pub references: Vec<Reference>,
-    /// Keys that are not of role [`Role::Result`]; one table for all stages of the kind.
+    /// Keys whose role is not [`Role::Result`]; one table for all stages of the kind.
     pub roles: Arc<BTreeMap<String, Role>>,
-    /// Keys that are absent where they have their default, and keys whose tables have such keys; one table for all
-    /// stages of the kind.
+    /// Keys that are absent at their default, and keys whose tables have such keys; one table for all stages of the
+    /// kind.
     pub omitted: Arc<BTreeMap<String, KeySpec>>,
     /// Output name → type; one table for all stages of the kind.
     pub outputs: Arc<BTreeMap<String, ArtifactType>>,
-    /// Keys that have not their kind's default, with the layers that gave them a value, the topmost last.
+    /// Keys that a layer gave a value, with that layer; the topmost layer is last.
     pub origins: Vec<(String, Origin)>,
-    /// How to run it; one value for all stages that do not say otherwise.
+    /// How to run it; one value for all stages without a `run` table.
     pub run: Arc<RunOptions>,
     /// What computes: the CPU for kinds without tensors. Its backend is part of the fingerprint.
     pub device: Device,
@@ -134,12 +134,12 @@ pub struct StageDecl {
 }
 
 impl StageDecl {
-    /// Returns where the value of a key came from, unless it is its kind's default.
+    /// Returns the layer that gave a key its value; `None` if it has its kind's default.
     pub fn origin(&self, key: &str) -> Option<Origin> {
         self.origins.iter().rev().find(|(given, _)| given == key).map(|(_, origin)| *origin)
     }
 
-    /// Returns the keys with what stands for each reference in its place: a JSON pointer, and a value.
+    /// Returns the config with references replaced: `values` has the JSON pointer of each, and the value to put there.
     pub(crate) fn config_with<'a>(&self, values: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
         let mut config = Value::Object(self.config.clone());
         for (pointer, value) in values {
@@ -151,8 +151,8 @@ impl StageDecl {
 }
 
 impl Workflow {
-    /// Has the stages compute on `device` (`cpu`, `cuda`, `cuda:N`): another backend gives other bits, so it is part of
-    /// their fingerprints. A stage that needs no GPU by its own word, `needs = { gpus = 0 }`, stays on the CPU.
+    /// Sets the device of the stages (`cpu`, `cuda`, `cuda:N`). Another backend gives other bits, so it is part of
+    /// their fingerprints. A stage with `needs = { gpus = 0 }` stays on the CPU.
     #[must_use]
     pub fn on(mut self, device: Device) -> Self {
         self.device = device;
@@ -171,7 +171,7 @@ impl Workflow {
         })
     }
 
-    /// Calls `find` with each input that comes from a hub, and takes note of what has been fetched of it.
+    /// Calls `find` with each input that comes from a hub, and notes what it returns as fetched.
     pub fn fetched_inputs(&mut self, mut find: impl FnMut(&str, &HubInput) -> Option<Fetched>) {
         for (name, input) in &mut self.inputs {
             if let InputSource::Hub(input) = &mut input.source {
@@ -248,9 +248,9 @@ pub struct RunOptions {
     pub checkpoint_every: Option<Duration>,
     /// Steps (or rows) between two checkpoints; whichever comes first.
     pub checkpoint_steps: Option<u64>,
-    /// Newest checkpoints that stay; older ones make room.
+    /// Number of newest checkpoints that are kept.
     pub keep_checkpoints: Option<usize>,
-    /// MiB that a log keeps of its beginning, and of its end.
+    /// MiB that a log keeps of its beginning, and as many of its end.
     pub log_mib: Option<u64>,
     /// Time after which an attempt is stopped and counted as failed.
     pub timeout: Option<Duration>,
@@ -262,7 +262,7 @@ pub struct RunOptions {
     pub needs: BTreeMap<String, u64>,
 }
 
-/// What came of loading a file.
+/// The result of loading a file.
 #[derive(Debug)]
 pub struct Loaded {
     /// The workflow, if there is no mistake in it.
@@ -279,7 +279,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let mut diagnostics = Vec::new();
     let layers = overlay::read(file, sets, &mut sources, &mut diagnostics)?;
     if !diagnostics.is_empty() {
-        // Half a file has mistakes that the whole one has not.
+        // A file that was read only in part would show mistakes that the whole file does not have.
         return Ok(Loaded { workflow: None, diagnostics, sources });
     }
     let (rest, drafts) = each::expand(layers, kinds, &mut diagnostics);
@@ -326,7 +326,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         };
         stages.push(link::Unlinked { stage, written: checked.references });
     }
-    // References to inputs that are declared but broken are no mistakes of their own.
+    // References to inputs that are declared but broken are not reported as further mistakes.
     let broken: Vec<String> = declared.into_iter().filter(|input| !inputs.contains_key(input)).collect();
     let graph = link::link(stages, &inputs, &broken, &mut diagnostics);
     tidy(&mut diagnostics);

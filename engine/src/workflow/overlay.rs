@@ -1,4 +1,4 @@
-//! Layers: `extends`, the file, and `--set`, as one table.
+//! Reads the layers of a workflow: `extends` and the file as one table, and the `--set` arguments.
 
 use std::path::{Path, PathBuf};
 
@@ -20,12 +20,12 @@ pub(super) struct Layers {
 pub(super) struct Set {
     /// Dotted path; a stage's name is its first part.
     pub(super) path: Vec<String>,
-    /// Where each part of the path stands.
+    /// The place of each part of the path.
     places: Vec<Place>,
     pub(super) node: Node,
 }
 
-/// Reads a file with all that it extends, and the arguments.
+/// Reads a file with all files that it extends, and the `--set` arguments.
 pub(super) fn read(
     file: &Path,
     arguments: &[String],
@@ -97,12 +97,12 @@ fn base_file(file: &Path, extends: &Entry, above: &[PathBuf], diagnostics: &mut 
 }
 
 impl Set {
-    /// Where the name that comes first stands.
+    /// Returns the place of the first part, which is a name.
     pub(super) fn place(&self) -> &Place {
         &self.places[0]
     }
 
-    /// Returns the value as a table from the given part of the path on.
+    /// Returns the value, nested in tables for the path from the given part on.
     pub(super) fn table_from(&self, part: usize) -> Table {
         let mut parts = self.path[part..].iter().zip(&self.places[part..]).rev();
         let entry =

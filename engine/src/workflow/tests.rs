@@ -1,4 +1,4 @@
-//! The language on small files: `tests/workflows/{valid,invalid}` and texts made here.
+//! Tests of the workflow language on small files: `tests/workflows/{valid,invalid}` and texts made here.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -232,14 +232,14 @@ fn a_name_is_no_longer_than_a_files_may_be() {
     assert_eq!(refused(format!("[tasks.{long}]\ncount = 1\n")), []);
     let told = format!("the name `{}…` has {} bytes", &long[..40], long.len() + 1);
     assert_eq!(refused(format!("[tasks.{long}n]\ncount = 1\n")), [(told.clone(), long.len() + 1)]);
-    // Of a variant all of it counts.
+    // The whole name of a variant counts.
     let family = &long[..long.len() - 2];
     assert_eq!(refused(format!("[tasks.{family}]\ncount = 1\n[tasks.{family}.each.n]\n")), []);
     assert_eq!(
         refused(format!("[tasks.{family}]\ncount = 1\n[tasks.{family}.each.nn]\n")),
         [(told.clone(), family.len())]
     );
-    // And so does an input's that `each` follows.
+    // So does the name of an input that `each` follows.
     let input = format!("[inputs]\n{family} = {{ samples = \"w.toml\" }}\n");
     let follows = |name: &str| format!("{input}[tasks.{name}]\ncount = 1\neach = [\"inputs.{family}\"]\n");
     assert_eq!(refused(follows("n")), []);

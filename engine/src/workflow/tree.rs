@@ -1,4 +1,4 @@
-//! TOML as a tree in which every key and value knows its place.
+//! TOML as a tree in which every key and value has its place.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// Returns plain JSON as if it stood at a place; what is null is absent.
+    /// Returns JSON as a node at a place; members that are null are left out.
     pub(super) fn of(json: &Json, place: &Place) -> Self {
         let value = match json {
             Json::Null => Value::Table(Table::default()),
@@ -126,7 +126,7 @@ impl Entry {
     }
 }
 
-/// Parses a text; a mistake of syntax ends up in `diagnostics`, and what could be read is returned.
+/// Parses a text. Mistakes of syntax are added to `diagnostics`, and what could be read is returned.
 pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostics: &mut Vec<Diagnostic>) -> Table {
     let id = sources.add(name, text);
     let text = &sources.get(id).text;
@@ -139,7 +139,7 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
     convert_table(id, table.into_inner())
 }
 
-/// Parses the value of `--set key=value`: as TOML if it is, else as bare text.
+/// Parses the value of `--set key=value`: as TOML if it is valid TOML, else as bare text.
 pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) -> Node {
     let id = sources.add(Path::new("--set"), argument.to_owned());
     let place = Place::new(id, range_in(argument, value));
@@ -147,13 +147,13 @@ pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) ->
     Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &place), place }
 }
 
-/// Returns where `part`, a piece of `text` itself, stands in it.
+/// Returns the range of `part` in `text`, which it must be a slice of.
 pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
     start..start + part.len()
 }
 
-/// Moves every place of a value to `place`: parts of an argument are too small to point at.
+/// Sets every place in a value to `place`: parts of an argument are too small to point at.
 fn everywhere(value: Value, place: &Place) -> Value {
     let node = |node: Node| Node { place: place.clone(), value: everywhere(node.value, place) };
     match value {
@@ -169,7 +169,7 @@ fn everywhere(value: Value, place: &Place) -> Value {
     }
 }
 
-/// Takes a table apart as it goes: a large one is never there twice.
+/// Consumes the table while converting it, so that a large one is never in memory twice.
 fn convert_table(id: SourceId, table: DeTable<'_>) -> Table {
     let entry = |(key, value): (Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)| Entry {
         key_place: Place::new(id, key.span()),

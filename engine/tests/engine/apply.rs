@@ -223,7 +223,7 @@ fn a_stage_that_hangs_is_ended_and_tried_again() {
     let sets = ["c.steps=6", "c.hang-at=3", "c.run.progress-timeout=1s"];
     let summary = sandbox.apply(CHAIN, &sets);
     assert!(summary.failed[0].1.contains("`progress-timeout`, 1 s"), "{:?}", summary.failed);
-    // It has a checkpoint of three steps, and hangs at none that is left.
+    // It has a checkpoint of three steps, and does not hang at a later step.
     let again = sandbox.apply(CHAIN, &sets);
     assert_eq!(again.records["c"].steps, 3, "{:?}", again.failed);
 }
@@ -251,7 +251,7 @@ fn a_worker_that_is_not_heard_of_is_ended_and_tried_again() {
     assert_eq!(summary.records["c"].summary["steps"], 6);
 }
 
-/// Stops the sandbox's workers that count: they are there, and say nothing.
+/// Stops the sandbox's workers of the stage `c`: they are alive, but send nothing.
 fn stop_workers(sandbox: &Sandbox) {
     let me = std::process::id().to_string();
     for entry in fs_err::read_dir("/proc").unwrap() {

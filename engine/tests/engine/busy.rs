@@ -1,4 +1,4 @@
-//! An engine that has much to do: what takes long holds up nothing else, and what cannot start yet waits.
+//! A busy engine: long work delays nothing else, and a stage that cannot start yet waits.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ fn while_a_stage_is_laid_out_the_others_are_listened_to_and_the_user_is_heard() 
         &workflow,
         |_| {},
         |event, halt| match event {
-            // As a large file on a slow disk: what a stage goes on from is not laid out during a collection.
+            // Behaves like a large file on a slow disk: a checkpoint is not laid out during a collection.
             Event::Done { stage, .. } if stage == "short" => {
                 let file = File::options().append(true).open(sandbox.store.root().join("locks/collection")).unwrap();
                 file.lock().unwrap();
@@ -59,7 +59,7 @@ fn while_a_stage_is_laid_out_the_others_are_listened_to_and_the_user_is_heard() 
     assert_eq!(sorted(&summary.left), ["long", "starts"]);
 }
 
-/// Finds no file descriptor for a second worker beside the first.
+/// An executor that has no file descriptor for the second start.
 struct Starved {
     starts: AtomicUsize,
 }
@@ -109,7 +109,7 @@ fn what_is_refused_or_given_up_before_it_begins_leaves_no_run() {
     options.selection.until = vec!["b".to_owned()];
     sender.send(Halt::Stop).unwrap();
     let summary = applied(&workflow, &options).unwrap();
-    // Where the inputs were looked at first, a run has begun, and nothing in it.
+    // If the inputs were hashed before the stop was seen, a run has begun, with no stage in it.
     assert_eq!(sorted(&summary.left), ["a", "b"]);
     assert!(summary.ran.is_empty() && summary.failed.is_empty());
 }

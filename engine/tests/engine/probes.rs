@@ -1,6 +1,6 @@
 //! The probes by which workflow engines are compared (touch, reformat, revert, kill, …): after each, what ran.
 //!
-//! The table is published: `docs/guarantees.md` holds it row by row, and this test holds the page to what it sees.
+//! The table is published in `docs/guarantees.md`, and this test checks that the page has the rows that it sees.
 
 use std::fmt::Write;
 use std::fs::{FileTimes, Permissions};
@@ -29,7 +29,7 @@ steps = 4
 text = \"other\"
 ";
 
-/// What is done, and what the next apply is expected to run.
+/// The name of a probe, what it does, and what the next apply is expected to run.
 type Probe = (&'static str, fn(&Sandbox) -> Applied, &'static [&'static str]);
 
 const PROBES: [Probe; 17] = [
@@ -117,7 +117,7 @@ fn moved(sandbox: &Sandbox) -> Applied {
     sandbox.apply_in(&elsewhere, WORKFLOW, &[])
 }
 
-/// A crash of the worker stands for the death of both: the engine only ever learns of checkpoints.
+/// A crash of the worker represents the death of both, because the engine keeps nothing but checkpoints.
 fn killed(sandbox: &Sandbox) -> Applied {
     let file = sandbox.dir.path().join("crashed");
     let crash = format!("c.crash-once={{ at = 3, file = {:?} }}", file.display().to_string());
@@ -140,7 +140,7 @@ fn fresh() -> Sandbox {
     sandbox
 }
 
-/// What ran, with the steps where a count did part of its work.
+/// Returns what ran, with the number of steps if a `count` stage did only part of its work.
 fn told(summary: &Applied) -> Vec<String> {
     let told = sorted(&summary.ran).into_iter().map(|stage| {
         let record = &summary.records[stage];
@@ -183,7 +183,7 @@ fn a_spoilt_input_of_a_stage_is_never_used() {
     let path = object(&sandbox, "b", "samples");
     let mut bytes = fs_err::read(&path).unwrap();
     bytes[0] ^= 1;
-    // Same size, same mode: only a look at the bytes can tell.
+    // Same size, same mode: only reading the bytes shows the difference.
     fs_err::remove_file(&path).unwrap();
     fs_err::write(&path, bytes).unwrap();
     fs_err::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();

@@ -1,4 +1,4 @@
-//! Random workflows under random edits: what ran is what the plan allowed, and every output is that of a fresh store.
+//! Random workflows under random edits: only what the plan allowed runs, and every output equals that of a fresh store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -30,12 +30,12 @@ impl Random {
 struct Stage {
     name: usize,
     kind: &'static str,
-    /// Stages before it, by place.
+    /// Indices of the stages that it reads.
     data: Vec<usize>,
     keys: BTreeMap<&'static str, String>,
 }
 
-/// Stages in an order in which each comes after what it needs.
+/// Stages in topological order.
 #[derive(Clone, Debug)]
 struct Draft(Vec<Stage>);
 
@@ -106,7 +106,7 @@ impl Draft {
 }
 
 impl Stage {
-    /// Gives a key a value, perhaps the one that it has. Values are few, so that actions meet again.
+    /// Gives a key a value, perhaps the one that it has. There are few values, so that the same actions come up again.
     fn change(&mut self, random: &mut Random) {
         let (key, value) = match (self.kind, random.below(4)) {
             ("write" | "join", 0) => ("lower", random.chance(50).to_string()),
@@ -133,7 +133,7 @@ fn check_run(plan: &Plan, summary: &Applied, context: &str) {
     let ran: BTreeSet<&str> = summary.ran.iter().map(String::as_str).collect();
     for row in &plan.rows {
         let (stage, record) = (row.stage.as_str(), &summary.records[&row.stage]);
-        // Another stage with the same action may have been first.
+        // Another stage with the same action may have run first.
         let by_another = || {
             summary.ran.iter().any(|other| other != stage && summary.records[other].fingerprint == record.fingerprint)
         };

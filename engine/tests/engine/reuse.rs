@@ -1,4 +1,4 @@
-//! Reuse below stages: steps that two variants share, steps where a key begins, rows.
+//! Reuse of parts of stages: steps that two variants share, steps before a key begins, rows.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use engine::event::Event;
 
 use super::support::{Sandbox, sorted};
 
-/// Returns the steps that each stage ran, by what was recorded; what was fresh or another's ran none.
+/// Returns the steps that each stage ran, from its record; stages that were fresh or shared are left out.
 fn steps(sandbox: &Sandbox, workflow: &str, sets: &[&str]) -> BTreeMap<String, u64> {
     let summary = sandbox.apply(workflow, sets);
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);
@@ -17,7 +17,7 @@ fn digest(sandbox: &Sandbox, workflow: &str, sets: &[&str], stage: &str) -> Stri
     sandbox.apply(workflow, sets).records[stage].outputs["model"].digest.to_string()
 }
 
-/// No checkpoint but those that another stage asks for.
+/// No checkpoints except those that another stage needs.
 const SPARSE: &str = "checkpoint-steps = 1_000_000\n";
 
 #[test]
@@ -62,7 +62,7 @@ fn variants_do_what_they_share_once() {
         },
     );
     let steps: u64 = summary.ran.iter().map(|stage| summary.records[stage].steps).sum();
-    // Thirty in common, ten of each of two, thirty more of the one without a later salt.
+    // Thirty steps in common, ten more for each of two variants, thirty more for the one without a later salt.
     assert_eq!(steps, 30 + 10 + 10 + 30, "{:?}", summary.ran);
     assert_eq!(sorted(&summary.fresh), ["c/same"]);
     assert!(notes.iter().any(|note| note.starts_with("c/two waits for `c/one`")), "{notes:?}");

@@ -1,4 +1,4 @@
-//! Workers of other people's making: what they print besides, how they die, what they hold open, what they ask for.
+//! Workers by other authors: noise on stdout, deaths, pipes held open, paths outside their folder.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use engine::verify::{Draw, Outcome, verify};
 
 use super::support::{Applied, Sandbox};
 
-/// What every such worker begins with: it answers for the toy worker, and of a stage it writes the output.
+/// The beginning of every such worker: it passes other commands to the toy worker, and writes the stage's output.
 const BEGINNING: &str = r#"#!/bin/sh
 [ "$1" = run ] || exec TOY "$@"
 read -r request
@@ -24,7 +24,7 @@ echo '{"hello":{"protocol":3,"pid":1}}'
 finish() { printf '{"done":{"outputs":{"samples":"%s/output-samples"},"summary":{"said":"%s"}}}\n' "$dir" "$1"; }
 "#;
 
-/// What came of one stage on a worker that does `what`.
+/// The result of one stage on a worker that does `what`.
 struct Rough {
     sandbox: Sandbox,
     applied: Applied,

@@ -27,7 +27,7 @@ pub(crate) struct Sandbox {
     pub(crate) worker: PathBuf,
 }
 
-/// What came of an apply, with the records of what is done.
+/// The result of an apply, with the records of completed and fresh stages.
 pub(crate) struct Applied {
     summary: Summary,
     pub(crate) records: BTreeMap<String, Record>,
@@ -109,7 +109,7 @@ impl Sandbox {
         Applied { summary, records }
     }
 
-    /// Applies a workflow that lies in another folder.
+    /// Applies a workflow that is in another folder.
     pub(crate) fn apply_in(&self, dir: &Path, text: &str, sets: &[&str]) -> Applied {
         self.apply_with(&self.workflow_in(dir, text, sets), |_| {}, |_, _| {})
     }

@@ -1,14 +1,16 @@
-//! The dispatcher: which stages are settled, which may start.
+//! The dispatcher: decides which stages are settled and which may start.
 //!
-//! Just before a stage starts, its action is made from the digests that its inputs really have. A record under that
-//! fingerprint ends the matter, so a stage that ran again and gave the same bytes stops the wave there.
+//! Just before a stage starts, its action is made from the digests that its inputs really have. If there is a record
+//! under that fingerprint, the stage is fresh. So a stage that ran again and gave the same bytes causes no further runs
+//! (early cutoff).
 //!
 //! ```text
 //! waiting ─ all before it are done ─▶ ready ─▶ fresh ─────────────────────────────▶ done
-//!                                       └────▶ queued ─ a slot is free ─▶ running ─▶ done | left, with all that follows
+//!                                       └────▶ queued ─ a slot is free ─▶ running ─▶ done | left, with all downstream
 //! ```
-//! Every stage and every edge is looked at once, so the work is linear in the workflow. All of it is bookkeeping and glances:
-//! what reads objects or asks the worker is done elsewhere ([`Looks`]), and what runs is listened to meanwhile.
+//! Every stage and every edge is visited once, so the work is linear in the size of the workflow. All of it is
+//! bookkeeping and quick lookups. Queries that read objects or ask the worker run elsewhere ([`Looks`]), while events
+//! of running attempts are handled.
 
 mod results;
 
@@ -39,23 +41,23 @@ use crate::run::{Run, source};
 use crate::select::{Selected, select};
 use crate::workflow::{Reference, Target, Workflow};
 
-/// Time for which results gather while other stages run: one sync then makes all of them durable.
+/// Time for which results are gathered while other stages run, so that one sync makes all of them durable.
 const GATHERING: Duration = Duration::from_millis(50);
 
-/// Stages that are looked at before anything is said of them.
+/// Most stages that are looked up before their events are reported.
 const AT_A_TIME: usize = 500;
 
-/// Time that glances at so many stages may take: on most disks it is a tenth of this.
+/// Time that quick lookups of so many stages may take; most disks need a tenth of it.
 const GLANCING: Duration = Duration::from_millis(50);
 
-/// What is to be brought up to date, where nothing stands in the way of a start.
+/// What is to be brought up to date, checked before a run begins.
 pub(super) struct Wanted {
     pub(super) selected: Selected,
     pools: Pools,
 }
 
 impl Wanted {
-    /// Refuses what cannot be done, before a run has begun.
+    /// Returns an error if the selection, hub inputs or pools do not allow the run.
     pub(super) fn of(workflow: &Workflow, options: &Options) -> Result<Self, Error> {
         let selected = select(workflow, &options.selection)?;
         check_fetched(workflow, &options.selection)?;
@@ -75,27 +77,27 @@ pub(super) struct Dispatcher<'a> {
     inputs: BTreeMap<String, Digest>,
     nodes: HashMap<&'a str, NodeIndex>,
     selected: Selected,
-    /// Stages that wait for others, with how many.
+    /// Stages that wait for upstream stages, with the number of these.
     waiting: HashMap<NodeIndex, usize>,
     ready: BTreeSet<NodeIndex>,
     /// Stages waiting to run, and running ones.
     queue: Queue,
     looks: Looks,
-    /// Whether the store is too slow for glances at it between two events.
+    /// Whether the store is too slow for quick lookups on this thread.
     is_slow: bool,
-    /// Whether the worker has been asked whether it could run what is not fresh.
+    /// Whether the worker has been asked about the stages that are not fresh.
     has_asked: bool,
     /// Outputs of stages that are done.
     done: HashMap<NodeIndex, Outputs>,
     attempts: JoinSet<(NodeIndex, Arc<Job>, Ended)>,
-    /// Attempts side by side: fewer than the user's where there are not descriptors enough.
+    /// Most attempts at once: fewer than the user allows if there are not enough file descriptors.
     slots: usize,
-    /// Results that are yet to be synced, and when that must begin.
+    /// Results that have yet to be synced, and when the sync must begin.
     unsynced: Vec<Made>,
     sync_at: Instant,
-    /// Results on their way to the disk, while the stages after them already run.
+    /// Syncs under way, while the stages downstream already run.
     syncs: JoinSet<Result<(), store::Error>>,
-    /// What attempts tell, and what is to be told of them.
+    /// The channel for events of attempts, and the dispatcher's own events that have yet to be reported.
     events: mpsc::Sender<Event>,
     told: Vec<Event>,
     summary: Summary,
@@ -109,7 +111,7 @@ impl<'a> Dispatcher<'a> {
         run: &Run,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        // Whatever one of these needs is one of these, too.
+        // Everything upstream of these stages is among them, so each incoming edge counts.
         let before = |node| workflow.graph.neighbors_directed(node, Direction::Incoming).count();
         let nodes = selected.wanted.iter().chain(&selected.given).copied();
         let num_stages = selected.wanted.len() + selected.given.len();
@@ -160,26 +162,27 @@ impl<'a> Dispatcher<'a> {
         });
     }
 
-    /// Returns what is to be told, once.
+    /// Takes the dispatcher's own events.
     pub(super) fn told(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.told)
     }
 
-    /// Takes note of what attempts have told.
+    /// Handles an event of an attempt: after a new checkpoint, old answers about checkpoints are stale.
     pub(super) fn hear(&mut self, event: &Event) {
         if matches!(event, Event::Checkpoint { .. }) {
             self.queue.ask_anew();
         }
     }
 
-    /// Goes on as far as it can without a wait: looks which stages whose inputs are known are fresh, some at a time, for what
-    /// is said of ten thousand need not be in memory at once; then starts attempts while there are slots.
+    /// Does everything that can be done without waiting. First it looks up which of the stages with known inputs are
+    /// fresh, [`AT_A_TIME`] at once, so that the events of ten thousand stages are not in memory together. Then it
+    /// starts attempts while there are slots.
     pub(super) fn advance(&mut self) -> Result<(), Error> {
         let is_halted = *self.options.halt.borrow() != Halt::Run;
         if is_halted || self.options.fail_fast && !self.summary.failed.is_empty() {
             self.leave_all();
         }
-        // What starts must know of all that waits: two stages may have work in common.
+        // Nothing starts before all ready stages are queued, because two of them may have work in common.
         if !self.looks.is_empty() {
             return Ok(());
         }
@@ -210,7 +213,7 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// Settles what a glance tells, with what becomes ready by it, and has the rest looked at elsewhere.
+    /// Settles the stages that a quick lookup decides, and those that become ready by it. Starts a query for the rest.
     fn look_at_ready(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
         let mut unsure = Vec::new();
@@ -230,7 +233,7 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// Asks the worker, before the first stage starts, about all that is not fresh.
+    /// Asks the worker about all stages that are not fresh, before the first one starts.
     fn ask_worker(&mut self) {
         let not_fresh = self.selected.wanted.iter().filter(|node| !self.done.contains_key(node));
         let not_fresh = not_fresh.map(|node| self.workflow.graph[*node].name.clone()).collect();
@@ -257,12 +260,13 @@ impl<'a> Dispatcher<'a> {
         self.attempts.is_empty() && self.unsynced.is_empty() && self.syncs.is_empty() && self.looks.is_empty()
     }
 
-    /// Returns whether there is more to do without a wait.
+    /// Returns whether there is more to do without waiting.
     pub(super) fn has_more(&self) -> bool {
         self.looks.is_empty() && !self.ready.is_empty()
     }
 
-    /// Waits until an attempt has ended, a look has found something, or a result is on the disk. Safe to drop and call again.
+    /// Waits until an attempt has ended, a query has a result, or a sync is complete. Cancel safe: it can be dropped
+    /// and called again.
     pub(super) async fn wait_for_an_end(&mut self) -> Result<(), Error> {
         if self.attempts.is_empty() && self.looks.is_empty() {
             self.sync();
@@ -333,7 +337,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Sends what has gathered to the disk.
+    /// Starts a sync of the gathered results.
     fn sync(&mut self) {
         if !self.unsynced.is_empty() {
             let all = std::mem::take(&mut self.unsynced);
@@ -359,7 +363,7 @@ impl<'a> Dispatcher<'a> {
 }
 
 impl Drop for Dispatcher<'_> {
-    /// What is recorded goes to the disk even where the run cannot go on.
+    /// Syncs what is recorded, even if the run ends with an error.
     fn drop(&mut self) {
         if let Err(error) = Made::sync(std::mem::take(&mut self.unsynced)) {
             tracing::warn!(%error, "a power cut may take what has just been recorded");

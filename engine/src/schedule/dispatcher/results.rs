@@ -1,4 +1,4 @@
-//! What becomes of a stage and of all that waits for it: done, failed, refused, left.
+//! Handles the end of a stage (done, failed, refused, left), and what follows for stages that wait for it.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// A start that found no file descriptor waits for another stage to end.
+    /// Queues a stage again that found no free file descriptor at its start; it waits for another stage to end.
     pub(super) fn put_back(&mut self, node: NodeIndex, job: &Job, failure: Failure) {
         self.slots = self.attempts.len();
         let message = format!("{}; waits until another stage has ended", failure.message);
@@ -48,7 +48,7 @@ impl Dispatcher<'_> {
         self.queue.push(node, Arc::clone(&job.action), job.fingerprint, needs);
     }
 
-    /// A stage that is needed, out of date, and not asked for.
+    /// Fails a stage that is needed and out of date, but not selected.
     pub(super) fn refuse(&mut self, node: NodeIndex) {
         let stage = self.name(node);
         let message = "it is out of date, and not among the stages that were asked for".to_owned();
@@ -63,7 +63,7 @@ impl Dispatcher<'_> {
     }
 
     pub(super) fn take_fresh(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Outputs) {
-        // What is only needed is not spoken of.
+        // A stage that is needed but not selected is not reported.
         if self.selected.wanted.contains(&node) {
             self.tell(Event::Fresh { stage: self.name(node), fingerprint });
             self.summary.fresh.push(self.name(node));
@@ -84,7 +84,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Gives up a stage, and all that waits for it.
+    /// Gives up a stage, and all stages that wait for it.
     pub(super) fn leave(&mut self, node: NodeIndex) {
         self.summary.left.push(self.name(node));
         self.block_after(node);
@@ -107,7 +107,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Lets what follows a result begin while that goes to the disk.
+    /// Takes a new result. Downstream stages may start while it is still being synced.
     pub(super) fn take_made(&mut self, node: NodeIndex, made: Made) {
         let record = &made.record;
         let (fingerprint, outputs) = (record.fingerprint, record.outputs.iter());
@@ -121,7 +121,7 @@ impl Dispatcher<'_> {
         self.take(node, fingerprint, outputs);
     }
 
-    /// Where a stage could not run none does, for the file must change.
+    /// If one stage could not run, no stage runs, because the file must be changed first.
     pub(super) fn refuse_all(&mut self, refusals: Vec<(NodeIndex, Refusal)>) {
         let has_mistakes = !refusals.is_empty();
         for (node, _) in &refusals {
@@ -137,7 +137,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Starts nothing any more.
+    /// Gives up every stage that has not started.
     pub(super) fn leave_all(&mut self) {
         while let Some(node) = self.queue.pop() {
             self.leave(node);

@@ -1,4 +1,4 @@
-//! The keys that a table leaves out: their defaults, which are part of the action, and what must not be left out.
+//! Keys that a table leaves out: fills in their defaults, which are part of the action, and reports missing keys.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::dirty::same;
 use crate::kind::{KeySpec, When};
 use crate::workflow::tree::{Entry, Node, Table};
 
-/// A table of a workflow: as written, its keys, and its values checked so far.
+/// A table of a workflow: as written, the keys of its kind, and its values checked so far.
 struct Beside<'a> {
     table: &'a Table,
     keys: &'a BTreeMap<String, KeySpec>,
     config: &'a Map<String, Json>,
 }
 
-/// A value on which another key depends is itself a mistake: nothing is said of that key.
+/// The value that another key depends on is itself a mistake, so nothing is reported for the other key.
 struct Mistaken;
 
 impl Beside<'_> {
-    /// Returns the word that a key has, given or by default.
+    /// Returns the text value of a key, given or by default.
     fn word(&self, key: &str) -> Result<Option<String>, Mistaken> {
         if self.table.get(key).is_some() {
             let word = self.config.get(key).and_then(Json::as_str);
@@ -38,7 +38,7 @@ impl Beside<'_> {
 }
 
 impl Checker<'_> {
-    /// Fills in defaults, and tells what is missing and what has no use.
+    /// Fills in defaults, and reports missing keys and keys without effect.
     pub(super) fn complete(
         &mut self,
         table: &Table,
@@ -64,7 +64,7 @@ impl Checker<'_> {
             let Ok(default) = beside.default(spec) else { continue };
             match default.map(|default| self.whole(key, spec, default, place)) {
                 Some(default) if spec.omits_default => {
-                    // Others may still ask what it is.
+                    // Removed only after the loop, because other keys may depend on it.
                     omitted.extend(config.get(key).is_some_and(|value| same(value, &default)).then_some(key));
                 }
                 Some(default) if entry.is_none() => {
@@ -84,7 +84,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Fills in the defaults of the tables in a default: it is what the same value is where it is written.
+    /// Fills in the defaults of tables in a default, so that it equals the same value written out.
     fn whole(&mut self, key: &str, spec: &KeySpec, default: Json, place: &Place) -> Json {
         if !default.is_object() {
             return default;

@@ -1,4 +1,4 @@
-//! Keys against their types: each value becomes plain JSON, each reference is noted with its place.
+//! Checks keys against their types: each value becomes plain JSON, each reference is collected with its place.
 
 mod defaults;
 
@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
 use crate::kind::{KeySpec, KeyType, KindInfo, Role};
 use crate::limits;
 
-/// A stage's config, and where references stand in it.
+/// A stage's config, and the references in it.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub(super) config: Map<String, Json>,
@@ -54,7 +54,7 @@ enum Owner<'a> {
 
 struct Checker<'a> {
     kind: &'a str,
-    /// The place in the config that is being checked.
+    /// The JSON pointer of the value that is being checked.
     pointer: String,
     references: Vec<Written>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -83,7 +83,7 @@ impl Checker<'_> {
         config
     }
 
-    /// Does something one step further down.
+    /// Runs `check` with `key` appended to the pointer.
     fn at<T>(&mut self, key: &str, check: impl FnOnce(&mut Self) -> T) -> T {
         let above = self.pointer.len();
         push_step(&mut self.pointer, key);
@@ -144,6 +144,7 @@ impl Checker<'_> {
                 if !length.fits(items.len()) {
                     return self.mismatch(node, ty, key);
                 }
+                // All items are checked before the first failure counts, so that every mistake is reported.
                 let items = items.iter().enumerate();
                 let items =
                     items.map(|(index, item)| self.at(&index.to_string(), |checker| checker.value(item, of, key)));
@@ -178,7 +179,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the table that a short form stands for, so that both are one action.
+/// Returns the table that a short form means, so that both give the same action.
 fn written_out<'a>(node: &'a Node, spec: &KeySpec) -> Cow<'a, Node> {
     let Some(short) = spec.short.as_ref().filter(|_| node.table().is_none() && has_shape(&spec.ty, &node.value)) else {
         return Cow::Borrowed(node);
@@ -208,7 +209,7 @@ fn has_shape(ty: &KeyType, value: &Value) -> bool {
     }
 }
 
-/// 400.0 is a whole number.
+/// Returns a whole number; 400.0 counts as one.
 fn whole(value: &Value) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
@@ -226,7 +227,7 @@ fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// Returns a value without its places.
+/// Returns a value as JSON, without its places.
 pub(super) fn plain(node: &Node) -> Json {
     match &node.value {
         Value::Bool(claim) => json!(claim),
@@ -240,7 +241,7 @@ pub(super) fn plain(node: &Node) -> Json {
     }
 }
 
-/// Returns the keys of a kind that are not results.
+/// Returns the keys of a kind whose role is not `result`.
 pub(super) fn roles(kind: &KindInfo) -> BTreeMap<String, Role> {
     let others = kind.keys.iter().filter(|(_, spec)| spec.role != Role::Result);
     others.map(|(key, spec)| (key.clone(), spec.role)).collect()
@@ -257,7 +258,7 @@ const RUN_KEYS: [&str; 8] = [
     "needs",
 ];
 
-/// Checks the keys of a `run` table on top of `base`.
+/// Parses a `run` table; keys that it lacks have their values in `base`.
 pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
     let mut options = base.clone();
     let Some(node) = node else { return options };
@@ -290,7 +291,7 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
     options
 }
 
-/// Parses what a stage takes of each pool. Which pools there are the machine knows, not the file.
+/// Parses what a stage takes of each pool. Names are not checked, because the pools are those of the machine.
 fn needs(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
     let Some(table) = entry.node.table() else {
         let help = "for example `needs = { cores = 4, memory-gib = 16, gpus = 1 }`";
