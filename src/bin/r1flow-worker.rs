@@ -1,5 +1,5 @@
-//! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin. Asked for `gpus` it tells what
-//! it finds.
+//! The worker: runs one attempt at a stage with libtorch, on the engine's commands from stdin. `r1flow-worker gpus`
+//! prints the GPUs that it finds.
 
 fn main() -> std::process::ExitCode {
     // Its stderr is the stage's log.

@@ -1,4 +1,4 @@
-//! What is made of the command line itself: completions, man pages and `docs/cli.md`.
+//! What is generated from the command line itself: completions, man pages and `docs/cli.md`.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::support::Sandbox;
 fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = sandbox.ok(&["--help"]);
     let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    // Lines that go on with a description are indented further.
+    // Lines that continue a description are indented further.
     let lines = list.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
     let names = lines.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     let names: Vec<String> = names.map(str::to_owned).collect();
