@@ -17,7 +17,7 @@ test: build
 	$(CARGO) test --release --locked --workspace
 	$(MAKE) learn
 
-# The default workflow, whole, against what the README says that it learns: minutes.
+# Runs the whole default workflow, and checks that it learns what `docs/results.md` says: minutes.
 learn: build
 	$(CARGO) test --release --locked --workspace --test main -- --ignored
 
@@ -25,7 +25,7 @@ learn: build
 faults: build toy
 	scripts/faults --every 25
 
-# The same of damaged files, of many programs on one store, and of power cuts (these as root): some minutes.
+# The same with damaged files, with many programs on one store, and with power cuts (as root): some minutes.
 trials: faults
 	scripts/flips --number 24
 	scripts/soak --seconds 20
@@ -34,9 +34,10 @@ trials: faults
 toy: setup
 	$(CARGO) build --release --locked --workspace --example toy_worker
 
-# The numeric tests as other processors compute, by the switches of libtorch, oneDNN and MKL. Of eight that were tried these
-# two bound the rest: AVX2 is most desktops and AMD's servers before Zen 4, where a bound has failed that held with AVX-512;
-# no vectors beyond SSE is what a processor can have at the least, and rounds most unlike the others (no fused products).
+# The numeric tests as on other processors, by switches of libtorch, oneDNN and MKL. Of eight settings that were tried,
+# these two bound the rest. Most desktops have AVX2, as do AMD's servers before Zen 4; a bound that held with AVX-512
+# failed there. SSE alone is the least that a processor has, and its rounding differs most from the others (no fused
+# multiply-add).
 AVX2 = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2
 OLDEST = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
 NUMERIC = sft grpo distill pretrain reward_model teacher_logits eval generate training loss rope linear optim attention
@@ -53,11 +54,11 @@ lint: build check-generated
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-# Spelling, licences and duplicates of crates, the workflows below `.github/`: seconds, and no compiler.
+# Spelling, licences and duplicates of crates, the workflows below `.github/`: seconds, without a compiler.
 habits:
 	scripts/habits
 
-# The schema for editors and the reference of kinds come from the worker's own types, that of commands from clap's.
+# The schema and the reference of kinds are generated from the worker's types, the reference of commands from clap's.
 GENERATED = --write workflows/schema.json --reference docs/kinds.md --cli docs/cli.md
 generate: build
 	$(R1FLOW) schema $(GENERATED)
@@ -65,8 +66,8 @@ generate: build
 check-generated: build
 	$(R1FLOW) schema $(GENERATED) --check
 
-# Both programs side by side; the worker finds libtorch where it was built against. Man pages and completions lie where
-# systems look for those of packages.
+# Installs both programs in one folder; the worker finds the libtorch that it was built with. Man pages and completions
+# go where systems look for those of packages.
 COMPLETIONS = $(addprefix $(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 install: build
 	install -d $(PREFIX)/bin
@@ -78,13 +79,13 @@ install: build
 	$(R1FLOW) completions fish >$(PREFIX)/share/fish/vendor_completions.d/r1flow.fish
 	@echo "installed in $(PREFIX)/bin; is that on your PATH?"
 
-# `pip install dist/r1flow-*.whl` (docs/install.md). Its worker, which suits only a Python environment, is left in
-# `target/`, so the checkout's own is put back, whether it went well or not.
+# For `pip install dist/r1flow-*.whl` (docs/install.md). The build leaves a worker in `target/` that only works in a
+# Python environment, so the checkout's own worker is built again, even after a failure.
 wheel: build
 	tools=$$(sh scripts/tools) || exit 1; \
 	"$$tools/maturin" build --release --locked --out dist; status=$$?; \
 	$(CARGO) build --release --locked && exit $$status
 
-# The wheel in an empty place, with libtorch where pip would put it.
+# Tests the wheel in a fresh environment, with libtorch where pip would put it.
 check-wheel: wheel
 	python3 scripts/check_wheel.py dist/r1flow-*.whl

@@ -1,12 +1,13 @@
-//! What the engine costs: plan and no-op apply of n fresh stages, beside make and ninja in the same run, and what a stage
-//! costs above starting its process.
+//! What the engine costs: plan and no-op apply of n fresh stages, compared with make and ninja in the same run, and the
+//! overhead of a stage over starting its process.
 //!
 //!     cargo bench --bench engine [-- N …]          sizes, 10 100 1000 10000 unless given
 //!
-//! Each figure is the median of several runs, lowest and highest beside it: wall and CPU milliseconds of the whole
-//! command, start of the process included, and the peak of its memory. The stages are chains of ten that copy text; make
-//! and ninja get the same graph with `cp`. A tool that is not installed is left out. The second table runs each graph
-//! from nothing, one stage at a time, beside a shell loop that starts the worker's program as often and writes nothing.
+//! Each figure is the median of several runs, with the lowest and the highest: wall and CPU milliseconds of the whole
+//! command, including the start of the process, and its peak memory. The stages are chains of ten that copy text; make
+//! and ninja get the same graph with `cp`. A tool that is not installed is skipped. The second table runs each graph in
+//! a new store, one stage at a time, and compares it with a shell loop that starts the worker as often and writes
+//! nothing.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,7 +18,7 @@ use std::time::Instant;
 const RUNS: usize = 15;
 const CHAIN: usize = 10;
 
-/// The most stages of the second table: one by one, more take minutes.
+/// The most stages in the second table; more would take minutes, one at a time.
 const MOST_RUN: usize = 1_000;
 
 fn main() {
@@ -51,8 +52,8 @@ fn main() {
     }
 }
 
-/// Returns a row of the second table. Each run has a store of its own: where many files have just been deleted, an ext4
-/// without a journal takes a millisecond more for every one that is made.
+/// Returns a row of the second table. Each run has a store of its own, because after many deletions an ext4 without a
+/// journal needs a millisecond more to create each file.
 fn overhead(dir: &Path, size: usize) -> String {
     let begin = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
@@ -76,7 +77,7 @@ fn overhead(dir: &Path, size: usize) -> String {
     format!("| {size} | {ours:.2} | {shell:.2} | {:.2} |", ours - shell)
 }
 
-/// Returns the least, the median and the most.
+/// Returns the minimum, the median and the maximum.
 fn spread(samples: &[Cost], of: impl Fn(&Cost) -> f64) -> [f64; 3] {
     let mut values: Vec<f64> = samples.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
@@ -87,7 +88,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Writes one graph three times: chains of ten stages, each copying what is before it.
+/// Writes one graph for the three tools: chains of ten stages, each of which copies the output of the one before.
 fn write_graphs(dir: &Path, size: usize) {
     let (mut workflow, mut make, mut ninja) =
         (String::new(), "all:".to_owned(), "rule cp\n command = cp $in $out\n".to_owned());
@@ -142,7 +143,7 @@ struct Cost {
     peak: f64,
 }
 
-/// Runs a command; nothing where it is not there or fails.
+/// Runs a command; returns `None` if it is not installed or fails.
 fn run(command: &mut Command) -> Option<Cost> {
     let begun = Instant::now();
     let child = command.spawn().ok()?;

@@ -3,8 +3,9 @@
     python gpu.py SIZE DTYPE LENGTH RECOMPUTE     a step of SFT: 16,384 tokens in rows of LENGTH
     python gpu.py SIZE sampling BATCH             `generate`: 512 tokens after a prompt of 32
 
-SIZE is 0.5B or 1.5B; DTYPE is bfloat16 (weights, moments and all) or autocast (bfloat16 products over float32 weights);
-RECOMPUTE is 0 or 1. Prints the median, the lowest and the highest rate of five turns, or two of sampling, and the peak of memory.
+SIZE is 0.5B or 1.5B; DTYPE is bfloat16 (weights, moments and all) or autocast (bfloat16 matmuls over float32 weights);
+RECOMPUTE is 0 or 1. Prints the median, the lowest and the highest rate of five turns, or two of sampling, and the peak
+memory.
 """
 
 import statistics
@@ -29,7 +30,7 @@ def build(size, dtype):
 
 
 def measure(name, amount, work, turns=5):
-    """Prints the rates of some turns of `work`, after one that warms up."""
+    """Prints the rates of some turns of `work`, after a turn that warms up."""
     seconds = []
     for _ in range(1 + turns):
         torch.cuda.synchronize()

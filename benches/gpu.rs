@@ -1,15 +1,16 @@
-//! What a GPU is made to do: SFT in tokens a second and as a share of its peak (MFU), sampling as a share of its memory's speed.
+//! How well a GPU is used: SFT in tokens a second and as a share of peak FLOPs (MFU), sampling as a share of memory
+//! bandwidth.
 //!
 //!     cargo bench -p r1flow-lm --bench gpu [-- 0.5B 1.5B sampling 4096 16384 recomputed …]
 //!
-//! Shapes of Qwen2.5 with random weights, in bf16 with float32 masters, 16,384 tokens a step in rows of 4,096 and 16,384;
-//! sampling of 512 tokens in batches of 1, 64 and 256. A figure is the median of five turns, the lowest and highest beside it.
-//! `gpu.py` does the same with transformers.
+//! Shapes of Qwen2.5 with random weights, in bf16 with float32 master weights. SFT takes 16,384 tokens a step in rows
+//! of 4,096 or 16,384; sampling takes 512 tokens in batches of 1, 64 and 256. A figure is the median of five turns,
+//! with the lowest and the highest. `gpu.py` does the same with transformers.
 //!
-//! MFU counts 6 FLOPs a weight and token, and 6 l h d t for the products of causal attention (l layers, h heads of d
-//! channels, t tokens of a row), without what is recomputed; the bound on sampling is the time to read weights and cache
-//! once a step. `R1FLOW_BENCH_GPU=TFLOPS,TB_PER_S` says what the card has (989,3.35 unless given: an H100 SXM).
-//! `rehearsal` is a toy, which runs on the simulated GPU too.
+//! MFU counts 6 FLOPs for each weight and token, and 6 l h d t for each token in the matmuls of causal attention (l
+//! layers, h heads of d channels, t tokens of a row), without recomputation. The bound on sampling is the time to read
+//! the weights and the KV cache once a step. `R1FLOW_BENCH_GPU=TFLOPS,TB_PER_S` gives the card's peak rates (989,3.35
+//! unless given: an H100 SXM). `rehearsal` is a toy that also runs on the simulated GPU.
 
 use std::error::Error;
 use std::io::Write;
@@ -23,10 +24,10 @@ use lm::{
 
 type Failure = Box<dyn Error>;
 
-/// Says what the card can do.
+/// The variable that gives the card's peak rates.
 const GPU: &str = "R1FLOW_BENCH_GPU";
 
-/// Turns that count; one more before them warms up.
+/// Turns that are measured, after one that warms up.
 const TURNS: usize = 5;
 
 struct Case {
@@ -69,7 +70,7 @@ const CASES: &[Case] = &[
     Case { name: "rehearsal", shape: TOY, tokens: 128, lengths: &[64, 128], sampled: 40, batches: &[1, 4] },
 ];
 
-/// What the card has at most.
+/// The card's peak rates.
 struct Peak {
     flops: f64,
     bytes_a_second: f64,
@@ -77,7 +78,7 @@ struct Peak {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    // What cannot be done as meant would spoil a figure in silence.
+    // Shows warnings, because a silent fallback would spoil a figure.
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let peak = peak()?;
     let device = lm::setup(0, lm::Device::Cuda(0))?;
@@ -159,7 +160,7 @@ fn sample(model: &Model, case: &Case, batch: usize, peak: &Peak) -> Result<(), F
     Ok(())
 }
 
-/// Seconds of each turn that counts, in ascending order.
+/// Returns the seconds of each measured turn, in ascending order.
 fn measure(mut work: impl FnMut() -> Result<(), Failure>) -> Result<Vec<f64>, Failure> {
     work()?;
     let mut seconds = Vec::new();
@@ -177,7 +178,7 @@ fn rates(seconds: &[f64], tokens: f64) -> String {
     format!("{:.0} ({:.0}-{:.0})", rate(seconds[TURNS / 2]), rate(seconds[TURNS - 1]), rate(seconds[0]))
 }
 
-/// Waits until the GPU is through.
+/// Waits until the GPU has finished.
 fn wait(device: Device) {
     if let Device::Cuda(index) = device {
         lm::tch::Cuda::synchronize(index as i64);

@@ -1,10 +1,10 @@
-//! What it costs to load a checkpoint: seconds, and the peak of the process beside the file's size.
+//! What it costs to load a checkpoint: seconds, and the peak memory of the process compared with the file's size.
 //!
 //!     cargo bench -p r1flow-lm --bench load [-- GIB]          size of the file, 3 unless given
 //!
-//! Writes a model of random weights in single precision to a temporary folder, then loads it in processes of their own, in
-//! turns: as it is, and as bf16. Loading ends when every weight has been read once more, from where it will be used.
-//! The file has just been written, so it comes from the page cache if memory allows.
+//! Writes a model of random weights in single precision to a temporary folder, then loads it in separate processes,
+//! first as it is and then as bf16. The time includes reading every loaded weight once. The file has just been written,
+//! so it comes from the page cache if memory allows.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Loads a folder, and prints seconds and the peak in bytes.
+/// Loads a folder, and prints the seconds and the peak memory in bytes.
 fn load(dir: &Path, dtype: Kind) -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let device = lm::setup(0, lm::Device::Cpu)?;
@@ -67,7 +67,7 @@ fn load(dir: &Path, dtype: Kind) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the sizes of a model whose weights take about so much in single precision.
+/// Returns the shape of a model whose weights take about `gib` GiB in single precision.
 fn shape(gib: f64) -> Shape {
     let (hidden_size, intermediate_size, vocab_size) = (2_048, 5_632, 16_384);
     let layer = 4 * hidden_size * hidden_size + 3 * hidden_size * intermediate_size;

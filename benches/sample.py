@@ -2,8 +2,8 @@
 
     python sample.py MODEL_DIR THREADS BATCH PROMPT TOKENS
 
-Reads a number from each line of standard input, samples a batch as often, each row TOKENS tokens after a prompt of PROMPT, and
-prints the cost as one line of JSON.
+Reads a number from each line of standard input, samples a batch that many times (each row TOKENS tokens after a prompt
+of PROMPT), and prints the cost as one line of JSON.
 """
 
 import json

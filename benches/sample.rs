@@ -1,10 +1,11 @@
-//! What sampling costs beside `generate` of Hugging Face transformers: same model, prompts, length and threads, in one run.
+//! What sampling costs, compared with `generate` of Hugging Face transformers: same model, prompts, length and threads,
+//! in one run.
 //!
 //!     R1FLOW_BENCH_PYTHON=VENV/bin/python cargo bench -p r1flow-lm --bench sample [-- tiny|small … 1|64 …]
 //!
-//! Distinct prompts of 32 tokens, 128 tokens each at temperature 1, none of which ends a completion, in single precision. "CPU"
-//! divides by the processor time of the process, "wall" by the clock. Without the variable only our side runs. The
-//! packages: torch 2.11.0, transformers 5.23.0.
+//! Prompts are distinct and have 32 tokens. Each completion has 128 tokens at temperature 1, and no token ends it. All
+//! is in single precision. "Ratio wall" compares wall times, "ratio CPU" the processor times of the processes. Without
+//! the variable only our side runs. The packages: torch 2.11.0, transformers 5.23.0.
 
 mod beside;
 
@@ -63,7 +64,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Our side.
+/// Runs our side.
 fn sample(dir: &Path, threads: usize, batch: usize, prompt: usize, tokens: usize) -> Result<(), Failure> {
     let device = lm::setup(threads, lm::Device::Cpu)?;
     let model = Model::load(dir, &Options { device, ..Options::default() })?;

@@ -2,8 +2,8 @@
 
     python sft.py MODEL_DIR DTYPE THREADS ROWS LENGTH
 
-DTYPE is float32, bfloat16 (weights, moments and all) or autocast (bfloat16 products over float32 weights). Reads a number
-of steps from each line of standard input, takes them, and prints their cost as one line of JSON.
+DTYPE is float32, bfloat16 (weights, moments and all) or autocast (bfloat16 matmuls over float32 weights). Reads a
+number of steps from each line of standard input, takes them, and prints their cost as one line of JSON.
 """
 
 import json

@@ -1,11 +1,12 @@
-//! What a step of SFT costs beside Hugging Face transformers: same model, rows, type and threads, in one run.
+//! What a step of SFT costs, compared with Hugging Face transformers: same model, rows, type and threads, in one run.
 //!
-//!     R1FLOW_BENCH_PYTHON=VENV/bin/python cargo bench -p r1flow-lm --bench sft [-- tiny|small|medium … float32|bfloat16|autocast …]
+//!     R1FLOW_BENCH_PYTHON=VENV/bin/python cargo bench -p r1flow-lm --bench sft \
+//!         [-- tiny|small|medium … float32|bfloat16|autocast …]
 //!
-//! Every token but a row's first is learnt, gradients are clipped, AdamW is
-//! fused. "CPU" divides by the processor time of the process, "wall" by the clock. In bfloat16 transformers keeps weights
-//! and moments in bfloat16 or, as `autocast`, the weights in float32; ours keeps float32 masters.
-//! Without the variable only our side runs. The packages: torch 2.11.0, transformers 5.23.0.
+//! Every token but a row's first has a loss, gradients are clipped, AdamW is fused. "Ratio wall" compares wall times,
+//! "ratio CPU" the processor times of the processes. In bfloat16 transformers keeps weights and moments in bfloat16 or,
+//! as `autocast`, the weights in float32; ours keeps float32 master weights. Without the variable only our side runs.
+//! The packages: torch 2.11.0, transformers 5.23.0.
 
 mod beside;
 
@@ -27,7 +28,7 @@ const CASES: &[Case] = &[
     Case { name: "small", shape: SMALL, rows: 8, length: 128, steps: 3 },
     Case { name: "medium", shape: MEDIUM, rows: 2, length: 128, steps: 2 },
 ];
-/// What both sides calculate in, ours first.
+/// The types in which both sides compute, ours first.
 const TYPES: &[(&str, &str)] = &[("float32", "float32"), ("bfloat16", "bfloat16"), ("bfloat16", "autocast")];
 
 fn main() -> Result<(), Failure> {
@@ -41,7 +42,7 @@ fn main() -> Result<(), Failure> {
     say("|---|---|---|---|---|---|---|---|");
     let models: Vec<&str> = CASES.iter().map(|case| case.name).collect();
     let types: Vec<&str> = TYPES.iter().map(|(_, theirs)| *theirs).collect();
-    // Names of models choose among models, names of types among types.
+    // Names of models select among the models, names of types among the types.
     let is_chosen = |name: &str, among: &[&str]| {
         let mut named = arguments.iter().filter(|argument| among.contains(&argument.as_str())).peekable();
         named.peek().is_none() || named.any(|argument| argument == name)
@@ -71,7 +72,7 @@ fn compare(case: &Case, dir: &Path, ours: &str, theirs: &str, threads: usize) ->
     Ok(())
 }
 
-/// Our side.
+/// Runs our side.
 fn take_steps(dir: &Path, dtype: &str, threads: usize, num_rows: usize, length: usize) -> Result<(), Failure> {
     let device = lm::setup(threads, lm::Device::Cpu)?;
     let dtype = if dtype == "bfloat16" { Kind::BFloat16 } else { Kind::Float };

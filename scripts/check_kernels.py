@@ -1,7 +1,7 @@
-"""Compiles the GPU's kernels by NVRTC, which needs no card: `python3 scripts/check_kernels.py LIBNVRTC [ARCHITECTURE...]`.
+"""Compiles the GPU kernels with NVRTC, without a GPU: `python3 scripts/check_kernels.py LIBNVRTC [ARCHITECTURE...]`.
 
-LIBNVRTC is a `libnvrtc.so.13` with its `libnvrtc-builtins` where the loader finds it (LD_LIBRARY_PATH); architectures are
-numbers, 80 90 100 unless given. What does not compile is printed; the exit status tells.
+LIBNVRTC is a `libnvrtc.so.13` whose `libnvrtc-builtins` the loader finds (LD_LIBRARY_PATH). Architectures are numbers;
+80 90 100 unless given. Prints NVRTC's log for kernels that do not compile, and exits with 1 if there are any.
 """
 
 import ctypes
@@ -13,14 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent / "stages/lm"
 
 
 def source():
-    """Returns the kernels as `kernels.rs` puts them together."""
+    """Returns the source of the kernels, as `kernels.rs` puts it together."""
     names = re.search(r"FILES: .* = &\[(.*?)\]", (ROOT / "kernels.rs").read_text()).group(1)
     files = [ROOT / "shim/cuda/kernels" / f"{name}.cu" for name in re.findall(r'"(\w+)"', names)]
     return "\n".join(file.read_text() for file in files)
 
 
 def compile_for(nvrtc, text, options):
-    """Returns NVRTC's log where it refuses, or nothing."""
+    """Returns NVRTC's log if it refuses the source, else None."""
     program = ctypes.c_void_p()
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
     given = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])

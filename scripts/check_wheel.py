@@ -1,7 +1,7 @@
-"""Installs a wheel where nothing else of this project is, and runs it there: `check_wheel.py WHEEL...`.
+"""Installs a wheel in a fresh environment outside of the checkout, and runs it there: `check_wheel.py WHEEL...`.
 
-The place is a fresh environment, with the libraries of `scripts/libtorch` where pip would put those of `torch`, so
-nothing large is installed. A broken libtorch of an older Python beside it has to be left alone. Knows nothing of CUDA.
+The environment has the libraries of `scripts/libtorch` where pip would put those of `torch`, so nothing large is
+installed. It also has a broken libtorch of an older Python, which the worker must ignore. CUDA is not tested.
 """
 
 import importlib.util
@@ -53,7 +53,7 @@ def main(wheel):
 
 
 def libraries():
-    """Returns the folder of libtorch's libraries that this checkout is built against."""
+    """Returns the folder of the libtorch libraries that this checkout is built with."""
     told = subprocess.run(["sh", SCRIPTS / "libtorch"], capture_output=True, text=True, check=True).stdout
     key, value = told.strip().split("=", 1)
     if key == "LIBTORCH":
@@ -75,7 +75,7 @@ def check_contents(wheel):
 
 
 def check_lookup(bin):
-    """The newest Python comes first, and no folder of the machine that built it is looked in."""
+    """Checks that the newest Python comes first, and that no folder of the build machine is searched."""
     told = subprocess.run(["readelf", "-d", bin / "r1flow-worker"], capture_output=True, text=True, check=True).stdout
     (folders,) = re.findall(r"(?:RUNPATH|RPATH).*\[(.*)\]", told)
     pythons = re.fullmatch(r"(?::?\$ORIGIN/\.\./lib/python3\.\d+t?/site-packages/torch/lib)+", folders)
@@ -85,7 +85,7 @@ def check_lookup(bin):
 
 
 def start(bin, folder, *words):
-    # Nothing of the caller's: neither a LIBTORCH nor a folder of libraries.
+    # Without the caller's LIBTORCH and library paths.
     environment = {"PATH": os.environ["PATH"], "HOME": folder}
     return subprocess.run([bin / "r1flow", *words], cwd=folder, env=environment, capture_output=True, text=True)
 

@@ -1,14 +1,14 @@
-"""Answers for one fault: the nth call of a sort, counted over all threads and processes of a command, fails or kills
-its process. Does not judge what follows. Linux on x86-64.
+"""Injects one fault: the nth call of a sort, counted over all threads and processes of a command, fails or kills its
+process. Does not judge what follows. Linux on x86-64.
 
-The one idea: `strace -e inject=…:when=N` counts for each thread by itself, so that one run has many faults and the nth
-call of a quiet thread is never reached. A seccomp filter stops a command at the calls of one sort alone, and they are
-counted here.
+The one idea: `strace -e inject=…:when=N` counts the calls of each thread separately, so one run would have many faults,
+and the nth call of a quiet thread would never be reached. Here a seccomp filter stops a command at the calls of one
+sort only, and this program counts them over all threads.
 """
 import ctypes, errno, os, platform, signal, struct, time
 from dataclasses import dataclass
 
-# Number of a call, and where its path or descriptor is: an argument's register, and whether it is a path.
+# By number of a system call: the register that holds its path or descriptor, and whether it is a path.
 RDI, RSI, RDX, R10, RAX, CALL = 14, 13, 12, 7, 10, 15
 CALLS = {
     "write": {1: (RDI, 0), 18: (RDI, 0), 20: (RDI, 0), 296: (RDI, 0), 40: (RDI, 0), 326: (RDX, 0)},
@@ -20,7 +20,7 @@ CALLS = {
     "link": {86: (RDI, 1), 265: (RSI, 1), 88: (RDI, 1), 266: (RDI, 1)},
     "truncate": {76: (RDI, 1), 77: (RDI, 0), 285: (RDI, 0)},
 }
-ERRORS = {"fsync": errno.EIO, "unlink": errno.EIO}  # of the others: no space
+ERRORS = {"fsync": errno.EIO, "unlink": errno.EIO}  # the others fail with ENOSPC
 PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_SEIZE, PTRACE_LISTEN = 7, 12, 13, 0x4206, 0x4208
 FOLLOW = 0x02 | 0x04 | 0x08 | 0x80 | 0x100000  # fork, vfork, clone, seccomp; all die with the tracer
 EVENT_SECCOMP, EVENT_STOP, WALL = 7, 128, 0x40000000
@@ -33,7 +33,7 @@ libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 @dataclass
 class Outcome:
     code: object  # an exit status, less than 0 for a signal, or "stuck"
-    hit: str  # the call that was made to fail; empty when there were fewer
+    hit: str  # the call with the fault; empty if there were fewer calls
     left: int  # processes that outlived the command by ten seconds
 
 
@@ -42,7 +42,7 @@ def is_possible():
 
 
 def run(argv, env, cwd, said, sort, nth, action, timeout):
-    """Runs a command to its end with a fault at its `nth` call of a sort. What it says goes to the file `said`."""
+    """Runs a command to its end with a fault at its `nth` call of a sort. Its output goes to the file `said`."""
     child, gate = start(argv, env, cwd, said, CALLS[sort])
     outcome, counted, alive = Outcome(None, "", 0), 0, {child}
     if libc.ptrace(PTRACE_SEIZE, child, None, FOLLOW) != 0:
@@ -53,7 +53,7 @@ def run(argv, env, cwd, said, sort, nth, action, timeout):
     while True:
         try:
             pid, status = wait(deadline)
-        except ChildProcessError:  # a process that was being forked when its maker died is waited for, too
+        except ChildProcessError:  # none is left, not even one that was being forked when its parent died
             break
         if pid == 0:
             outcome.left, outcome.code = (len(alive), outcome.code) if outcome.code is not None else (0, "stuck")
@@ -78,7 +78,7 @@ def run(argv, env, cwd, said, sort, nth, action, timeout):
 
 
 def start(argv, env, cwd, said, numbers):
-    """Returns a child that runs the command once the gate is closed."""
+    """Starts a child that runs the command once the gate is closed; returns its id and the gate."""
     waits, gate = os.pipe()
     child = os.fork()
     if child:
@@ -97,13 +97,13 @@ def start(argv, env, cwd, said, numbers):
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
     filter = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code)))
     os.read(waits, 1)
-    libc.prctl(38, 1, 0, 0, 0)  # no new privileges, which a filter asks for
+    libc.prctl(38, 1, 0, 0, 0)  # no new privileges, as a filter requires
     libc.prctl(22, 2, ctypes.addressof(filter), 0, 0)
     os.execve(argv[0], argv, env)
 
 
 def wait(deadline):
-    """Returns the next process that stopped or ended, or 0 when the time is over."""
+    """Returns the next process that stopped or ended, or 0 after the deadline."""
     pause = 0.0001
     while time.monotonic() < deadline:
         pid, status = os.waitpid(-1, WALL | os.WNOHANG)
@@ -134,7 +134,7 @@ def registers(pid):
 
 
 def is_of(sort, pid):
-    """Returns whether a stopped call counts: a write to a file, an open that may make one."""
+    """Returns whether a stopped call counts: of writes only those to files, of opens only those that may create one."""
     regs = registers(pid)
     if sort == "write":
         descriptor = regs[CALLS[sort][regs[CALL]][0]]
@@ -177,5 +177,5 @@ def memory(pid, address, length):
         bytes.seek(address)
         try:
             return bytes.read(length)
-        except OSError:  # runs into the next page, which is not there
+        except OSError:  # it reaches into the next page, which is not mapped
             return bytes.read(4096 - address % 4096)

@@ -1,9 +1,9 @@
 """Builds a folder with a part of libtorch from PyPI's wheels: `fetch_libtorch.py VERSION TARGET cpu|cuda`.
 
-`cpu` keeps what a build needs, the headers and the CPU libraries; `cuda` what a GPU needs beside them, CUDA's libraries and
-libtorch's for it, laid out as in a Python: they find each other by that. A wheel's own RECORD tells the SHA-256 of each file,
-and pip has checked the wheel against the index. Two starts at once take turns; one that was interrupted leaves only a
-temporary folder, which the next start removes.
+`cpu` keeps what a build needs: the headers and the CPU libraries. `cuda` keeps what a GPU needs besides: the libraries
+of CUDA, and those of libtorch for it, laid out as in a Python environment, because they find each other by that layout.
+Each file has its SHA-256 in the wheel's RECORD, and pip has checked the wheel against the index. Two starts at once
+take turns. An interrupted start leaves only a temporary folder, which the next start removes.
 """
 
 import base64
@@ -31,14 +31,14 @@ def main(version, target, part):
         if (target / "build-version").exists():
             return
         if target.exists():
-            # Only what is whole gets this name here, so this is somebody else's.
+            # This script gives only a complete folder this name, so another program made this one.
             sys.exit(f"error: `{target}` is there and is not whole\nhelp: move it out of the way")
         for leftover in target.parent.glob("libtorch-partial-*"):
             shutil.rmtree(leftover)
         partial = pathlib.Path(tempfile.mkdtemp(prefix="libtorch-partial-", dir=target.parent))
         build = {"cpu": build_cpu, "cuda": build_cuda}[part]
         build(version, partial / "wheels", partial / "root")
-        # Written last: a folder without it is not whole.
+        # Written last: a folder without it is incomplete.
         (partial / "root" / "build-version").write_text(version + "\n")
         os.rename(partial / "root", target)
         shutil.rmtree(partial)
@@ -76,20 +76,20 @@ def build_cuda(version, wheels, root):
 
 
 def gpu_member(name):
-    """Returns where a library of the torch wheel that the CPU folder lacks belongs, or nothing."""
+    """Returns the path for a library of the torch wheel that the CPU folder lacks; None for any other file."""
     stem = name.removeprefix("torch/lib/").split(".")[0]
     is_library = name.startswith("torch/lib/lib") and ".so" in name and "/" not in name.removeprefix("torch/lib/")
     return name if is_library and stem not in LIBRARIES | PYTHON_ONLY else None
 
 
 def torch_member(name, is_linux_x86):
-    """Returns where a file of the torch wheel belongs, or nothing."""
+    """Returns the path for a file of the torch wheel; None if it is not needed."""
     if name.startswith("torch/include/"):
         return name.removeprefix("torch/")
     if name.startswith("torch/lib/"):
         library = name.removeprefix("torch/lib/")
         stem = library.split(".")[0]
-        # The CUDA wheel's libtorch.so pulls in all of CUDA; a link to the CPU part takes its place.
+        # The CUDA wheel's libtorch.so depends on all of CUDA; a link to the CPU library replaces it.
         if stem in LIBRARIES and "/" not in library and not (is_linux_x86 and stem == "libtorch"):
             return "lib/" + library
     return None

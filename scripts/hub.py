@@ -1,7 +1,7 @@
-"""Answers for a hub on the loopback that has one data set and one model: what `fetch` asks of Hugging Face. Knows no
-faults.
+"""A hub on the loopback interface with one data set and one model. It answers what `fetch` requests from Hugging Face,
+without faults.
 
-`tests/cli/fake_hub.rs` is its elder, with the lies that a hub may tell.
+`tests/cli/fake_hub.rs` is a fuller one, which can also give wrong answers.
 """
 import hashlib, json, multiprocessing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

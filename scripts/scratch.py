@@ -1,11 +1,11 @@
-"""Answers for the ground that `faults`, `flips`, `power-cuts` and `soak` stand on: a scratch folder with programs of
-its own, a small workflow of every sort of stage, and what must be true of its store. Knows no fault.
+"""Shared by `faults`, `flips`, `power-cuts` and `soak`: a scratch folder with copies of the programs, a small workflow
+with every sort of stage, and what must be true of its store. Injects no fault.
 
-The one idea: what is right is asked of the files and of an unbroken run, never of the program under trial alone. What
-lies in a store and what refers to it is read from the files here, by the layout in `store/src/lib.rs`.
+The one idea: what is right comes from the files and from an unbroken run, never from the program under trial alone. The
+objects of a store and the references to them are read from the files here, by the layout in `store/src/lib.rs`.
 """
 import atexit, ctypes, functools, json, os, re, shutil, signal, subprocess, sys, tempfile
-# Loaded now: once root is given up, Python's own folder may be out of reach.
+# Loaded now: once root is given up, Python's own folder may not be readable.
 import encodings.idna, multiprocessing.connection, multiprocessing.pool, multiprocessing.popen_fork
 import multiprocessing.queues, multiprocessing.synchronize
 import http.server, traceback
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-USER = 61234  # owns nothing on any machine: who becomes it can harm nothing but the scratch folder
+USER = 61234  # owns nothing on any machine, so its processes can harm only the scratch folder
 WORKFLOW = """[inputs]
 rows = {{ samples = "{rows}" }}
 [write.a]
@@ -54,7 +54,7 @@ def ground(stays_root=False):
         os.setgroups([])
         os.setgid(USER)
         os.setuid(USER)
-        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # may be traced again, by its own user
+        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: its own user may trace it again
     return top
 
 
@@ -71,8 +71,8 @@ class Ended:
 class Sandbox:
     """A folder with a user's files, a store and a cache."""
 
-    worker = None  # another than the toy worker
-    user = None  # who runs the program, where it is not the one who runs the trial
+    worker = None  # replaces the toy worker
+    user = None  # the user for the program, if not the one who runs the trial
 
     def __init__(self, top, name, hub=None):
         self.top, self.dir, self.hub = top, top / name, hub
@@ -120,15 +120,15 @@ class Sandbox:
             return Ended("stuck", "", "")
 
     def of(self, command, file="w.toml"):
-        """Returns the argument that says of which workflow a stage's name is, where the program knows it."""
+        """Returns the option that names a stage's workflow, if the program has it."""
         return ["--workflow", file] if knows(self.top, command, "--workflow") else []
 
     def verify(self, file="w.toml"):
-        """Returns the command that checks the whole store, where the program has it, else one workflow."""
+        """Returns the command that checks the whole store or, if the program has none, one workflow."""
         return ["verify", "--all"] if knows(self.top, "verify", "--all") else ["verify", file]
 
     def outputs(self, names=OUTPUTS, file="w.toml"):
-        """Returns the files of every output as exported, or what was said where that failed."""
+        """Returns the exported files of every output, or the message if an export failed."""
         found = {}
         for name in names:
             folder = self.dir / "exported" / name
@@ -138,7 +138,7 @@ class Sandbox:
         return found
 
     def outside(self):
-        """Returns the user's files: what is neither store nor cache nor what a command was asked to make."""
+        """Returns the user's files: all but the store, the caches and what a command was told to make."""
         ours = (".r1flow", "cache", "hf", "out", "said")
         return {path: bytes for path, bytes in files(self.dir).items() if path.split("/")[0] not in ours}
 
@@ -154,7 +154,7 @@ class Sandbox:
         return found
 
     def started(self):
-        """Returns what each run began, oldest run first: (stage, step that it went on from)."""
+        """Returns what each run started, oldest run first: (stage, step from which it resumed)."""
         runs = []
         for event in self.events():
             if event["event"] == "run-started":
@@ -164,9 +164,9 @@ class Sandbox:
         return runs
 
     def missing_and_orphans(self):
-        """Returns the digests of objects that are needed and not there, and the objects without a reference."""
+        """Returns the digests of objects that are needed but missing, and of objects without a reference."""
         objects = {file.parent.name + file.name: file for file in self.store.glob("objects/*/*")}
-        # What follows a tab is the action, whose inputs the store need not have.
+        # After a tab comes the action; the store need not have its inputs.
         texts = [line.split("\t")[0] for line in read(self.store / "records.jsonl").splitlines()]
         texts += [read(file) for room in ("checkpoints", "rows") for file in self.store.glob(f"{room}/*/*/*.json")]
         named, needed = set(), set()
@@ -180,12 +180,12 @@ class Sandbox:
         return sorted(needed - set(objects)), sorted(set(objects) - named)
 
     def leftovers(self):
-        """Returns what lies where nothing may lie when no command is at work."""
+        """Returns the files in folders that must be empty when no command is running."""
         return sorted(str(path.relative_to(self.store)) for room in ("tmp", "attempts", "quarantine")
                       for path in self.store.glob(f"{room}/*"))
 
     def processes(self):
-        """Returns the processes whose program or folder is this sandbox's."""
+        """Returns the processes whose working directory is in this sandbox."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -202,7 +202,7 @@ def knows(top, command, option):
 
 
 def plain(words, box):
-    """Returns words without what differs from trial to trial, so that equal faults are told once."""
+    """Returns a message without what differs from trial to trial, so that equal faults are reported once."""
     words = words.replace(f"{box.dir}/", "").replace(str(box.dir), ".")
     words = re.sub(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]+", "RUN", words)
     words = re.sub(r"[0-9a-f]{2}/[0-9a-f]{62}", "DIGEST", re.sub(r"b3:[0-9a-f]{64}|[0-9a-f]{64}", "DIGEST", words))

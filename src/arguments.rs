@@ -12,13 +12,13 @@ pub(crate) struct Global {
     /// Where artifacts are kept.
     #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR")]
     pub(crate) store: PathBuf,
-    /// The worker's program; the one beside this program unless given.
+    /// The worker program; by default `r1flow-worker` beside this program.
     #[arg(long, global = true, env = "R1FLOW_WORKER", value_name = "FILE")]
     pub(crate) worker: Option<PathBuf>,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Say more; twice, everything.
+    /// Log more: `-v` for info, `-vv` for debug. `plan -v` also prints the values of every stage.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// When to use colours.
@@ -46,21 +46,21 @@ pub(crate) struct WorkflowArgs {
     /// Replace a value: `zero.steps=100`, `inputs.base.model=/models/qwen`.
     #[arg(long = "set", value_name = "STAGE.KEY=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// Where tensors live: `cpu`, `cuda` (a GPU of its own for each stage), or `cuda:N` for all.
+    /// Where stages compute: `cpu`, `cuda` (each stage gets its own GPU), or `cuda:N` (all use GPU N).
     #[arg(long, default_value_t)]
     pub(crate) device: Device,
 }
 
-/// Which stages a command is about; each option may be repeated and takes stages or families.
+/// Which stages a command works on; each option may be repeated and takes stages or families.
 #[derive(Debug, Args)]
 pub(crate) struct SelectionArgs {
-    /// Only this stage and what it needs.
+    /// Only this stage and its upstream stages.
     #[arg(long, value_name = "STAGE")]
     until: Vec<String>,
-    /// Only this stage and all that follows; what they need must be fresh.
+    /// Only this stage and its downstream stages; their other upstream stages must be fresh.
     #[arg(long, value_name = "STAGE")]
     from: Vec<String>,
-    /// Only this stage; what it needs must be fresh.
+    /// Only this stage; its upstream stages must be fresh.
     #[arg(long, value_name = "STAGE")]
     only: Vec<String>,
     /// Run this stage even if it is fresh.
@@ -69,23 +69,23 @@ pub(crate) struct SelectionArgs {
 }
 
 impl SelectionArgs {
-    /// Returns the stages that they select.
+    /// Returns the selection that these options describe.
     pub(crate) fn selection(&self) -> Selection {
         let Self { until, from, only, force } = self;
         Selection { until: until.clone(), from: from.clone(), only: only.clone(), force: force.clone() }
     }
 }
 
-/// What stages may take of this machine.
+/// How much of this machine stages may use.
 #[derive(Debug, Args)]
 pub(crate) struct MachineArgs {
-    /// Stages that run side by side; as many as there are cores unless given.
+    /// Stages that run in parallel; by default the number of cores.
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<usize>,
-    /// CPU threads of a stage that does not say what it needs; the cores divided by the jobs unless given.
+    /// CPU threads of a stage that does not set its own need; by default the cores divided by the jobs.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// What there is of a pool: `cores`, `memory-gib`, `gpus`, or one of your own (repeatable).
+    /// Size of a pool: `cores`, `memory-gib`, `gpus`, or one of your own (repeatable).
     #[arg(long, value_name = "NAME=N")]
     pub(crate) pool: Vec<String>,
     /// Where workers run.
@@ -93,16 +93,16 @@ pub(crate) struct MachineArgs {
     pub(crate) executor: String,
 }
 
-/// Which workflow names belong to.
+/// The workflow in which stage names are looked up.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct NameArgs {
-    /// The workflow that names belong to; the one of this store that has them unless given.
+    /// The workflow that the stage belongs to; by default the workflow of this store that has the stage.
     #[arg(long, value_name = "FILE")]
     pub(crate) workflow: Option<PathBuf>,
     /// Replace a value of the workflow, as `apply` did.
     #[arg(long = "set", value_name = "STAGE.KEY=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// Where tensors lived; wherever that was unless given.
+    /// The `--device` that `apply` had; by default any device on which this store has a result.
     #[arg(long)]
     pub(crate) device: Option<Device>,
 }

@@ -18,7 +18,7 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
     ui::complain(&format!("{}\n", ui::count(count, "mistake")));
 }
 
-/// Shows every diagnostic of a file, which need not be a mistake in it.
+/// Shows every diagnostic of a file, also one that is no mistake in the file (a failed download).
 pub(crate) fn show_each(loaded: &Loaded) {
     let renderer = if ui::errors_have_color() { Renderer::styled() } else { Renderer::plain() };
     for diagnostic in &loaded.diagnostics {

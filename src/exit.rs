@@ -9,11 +9,11 @@ use anyhow::anyhow;
 pub(crate) enum Status {
     /// All is well.
     Done,
-    /// A stage failed, whatever was interrupted besides.
+    /// A stage failed, even if others were interrupted.
     StageFailed,
     /// The user can fix it, and has been told how.
     Refused,
-    /// A signal ended it before all was done; the next call goes on from a checkpoint.
+    /// A signal ended the command before all stages were done; the next call resumes from a checkpoint.
     Interrupted,
 }
 
@@ -29,12 +29,12 @@ impl Status {
     }
 }
 
-/// What `--help` says of exit codes and signals.
+/// Exit codes and signals, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 a stage failed; 2 you can fix it; 3 interrupted, the next call goes on from a checkpoint; 101 a bug.
 Signals: INT, TERM, HUP, USR1 and USR2 ask running stages for a checkpoint, then for their end. A second INT or TERM ends at once.";
 
-/// An error with what to do about it.
+/// An error with advice on what to do.
 #[derive(Debug)]
 pub(crate) struct Advice {
     message: String,
@@ -57,7 +57,7 @@ impl fmt::Display for Advice {
 
 impl std::error::Error for Advice {}
 
-/// Says that a name is none of `known`, and which of those may be meant.
+/// Returns an error that `name` is none of `known`, with the closest one as a suggestion.
 pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> anyhow::Error {
     match engine::diagnostic::suggest(name, known) {
         Some(help) => anyhow!("there is no {what} `{name}`: {help}"),

@@ -1,4 +1,4 @@
-//! Fetches the inputs of a workflow that lie on a hub. What cannot be fetched becomes a diagnostic of the workflow.
+//! Fetches a workflow's inputs from a hub. An input that cannot be fetched becomes a diagnostic of the workflow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::arguments::Global;
 use crate::diagnostic;
 use crate::hub::{self, Outcome, Settings, Trouble};
 
-/// Fetches those of a workflow's inputs in `read` that are not here. If one cannot be fetched, that is shown, and
-/// `loaded` has no workflow any more.
+/// Fetches the hub inputs in `read` that have not been fetched yet. If one cannot be fetched, shows the diagnostic and
+/// removes the workflow from `loaded`.
 pub(crate) fn fetch_missing(global: &Global, loaded: &mut Loaded, read: &BTreeSet<String>) -> Result<()> {
     let Some(workflow) = &loaded.workflow else { bail!("a workflow with mistakes reads nothing") };
     let is_missing = |(name, input): &(&str, &HubInput)| input.fetched.is_none() && read.contains(*name);
@@ -32,7 +32,7 @@ pub(crate) fn fetch_missing(global: &Global, loaded: &mut Loaded, read: &BTreeSe
     Ok(())
 }
 
-/// Asks the hub for the newest commits of inputs, and fetches them.
+/// Queries the hub for the newest commits of inputs, and fetches them.
 pub(crate) fn fetch_newest(
     global: &Global,
     loaded: &mut Loaded,

@@ -1,6 +1,6 @@
 //! Loads what a command works on: the worker and its kinds, the workflow, the store.
 //!
-//! A workflow's mistakes are shown here. A command that gets no workflow ends without a word more.
+//! Mistakes in the workflow are shown here. A command that gets no workflow exits without printing more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::arguments::{Global, WorkflowArgs};
 use crate::exit::no_such;
 use crate::{diagnostic, fetching, hub};
 
-/// Returns the worker's program.
+/// Returns the path of the worker program.
 pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
     if let Some(worker) = &global.worker {
         return fs_err::canonicalize(worker).context("the worker that `--worker` or R1FLOW_WORKER names is not there");
@@ -33,34 +33,34 @@ pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
     })
 }
 
-/// Returns what the worker can run.
+/// Returns the stage kinds that the worker supports.
 pub(crate) fn load_kinds(global: &Global) -> Result<Kinds> {
     let list = ask::kinds(&worker(global)?, &cache_dir())?;
     Ok(Kinds::parse(list)?)
 }
 
-/// Returns the keys that an action of this kind is without where they have their default; none if no worker can tell.
+/// Returns the keys that an action of this kind omits at their default; empty if the worker cannot be queried.
 pub(crate) fn omitted(global: &Global, action: &Value) -> BTreeMap<String, KeySpec> {
     load_kinds(global).unwrap_or_default().omitted(action)
 }
 
-/// Returns where answers of workers are kept: nowhere, if no variable names a folder of the user's.
+/// Returns the cache for workers' answers; it is disabled if no variable names a folder of the user's.
 pub(crate) fn cache_dir() -> CacheDir {
-    // As the specification of these folders has it, what is relative does not count.
+    // The XDG specification says to ignore relative paths.
     let base = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = base("XDG_CACHE_HOME").or_else(|| base("HOME").map(|home| home.join(".cache")));
     base.map_or_else(CacheDir::none, |base| CacheDir::at(base.join("r1flow")))
 }
 
-/// Loads a workflow. If it has mistakes, they are shown and nothing is returned.
+/// Loads a workflow. If it has mistakes, shows them and returns `None`.
 ///
-/// It lives as long as the process: dropping a thousand stages at the end takes longer than many a command.
+/// The workflow is leaked on purpose: dropping a thousand stages at exit takes longer than many commands.
 pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Option<&'static Workflow>> {
     Ok(load_from(global, args, &global.store)?.workflow.map(|workflow| kept(workflow, args)))
 }
 
-/// Loads a workflow and asks the worker about the stages that `select` names. Mistakes of either sort are shown, and
-/// then nothing is returned.
+/// Loads a workflow and has the worker check the stages that `select` returns. If either step finds mistakes, shows
+/// them and returns `None`.
 pub(crate) fn load_checked(
     global: &Global,
     args: &WorkflowArgs,
@@ -76,8 +76,8 @@ pub(crate) fn load_checked(
     Ok(None)
 }
 
-/// Does the same as [`load_workflow`], and first fetches what `selection` reads of hubs and is not here. What cannot be
-/// fetched is shown as a mistake.
+/// Does the same as [`load_workflow`], but first fetches the hub inputs that `selection` needs and that are missing. An
+/// input that cannot be fetched is shown as a mistake.
 pub(crate) fn load_fetched(
     global: &Global,
     args: &WorkflowArgs,
@@ -96,7 +96,7 @@ fn kept(workflow: Workflow, args: &WorkflowArgs) -> &'static Workflow {
     Box::leak(Box::new(workflow.on(args.device)))
 }
 
-/// Loads a workflow with what `store` has fetched for it, and shows its mistakes.
+/// Loads a workflow with the hub inputs that `store` has fetched, and shows its mistakes.
 pub(crate) fn load_from(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
     let loaded = load_quietly(global, args, store)?;
     if !loaded.diagnostics.is_empty() {
@@ -127,7 +127,7 @@ pub(crate) fn find_store(global: &Global) -> Result<Store> {
     Store::find(&global.store)?.ok_or_else(none)
 }
 
-/// Says which stages there are where the user named one that is not there.
+/// Returns an error for a stage that does not exist, with the closest known name.
 pub(crate) fn no_stage(error: NoStage) -> anyhow::Error {
     no_such("stage", &error.name, error.known.iter().map(String::as_str))
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use engine::exec::DESCRIPTORS;
 use engine::pools::{CORES, GPUS, MEMORY};
 
-/// File descriptors for the engine itself: the store, the history, files on their way to the disk.
+/// File descriptors for the engine itself: the store, the history, files that are being written.
 const RESERVED: u64 = 64;
 
 /// Returns the number of cores that this process may use.
@@ -15,7 +15,7 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Returns bytes of memory in all, and bytes that are free, where the system tells.
+/// Returns total and available memory in bytes, if the system reports them.
 pub(crate) fn memory() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let of = |key: &str| -> Option<u64> {
@@ -25,9 +25,9 @@ pub(crate) fn memory() -> Option<(u64, u64)> {
     Some((of("MemTotal:")?, of("MemAvailable:")?))
 }
 
-/// Lets this process open as many files as it may, and returns how many attempts side by side that is enough for.
+/// Raises the limit on open files as far as allowed, and returns how many parallel attempts it is enough for.
 pub(crate) fn attempts_by_open_files() -> usize {
-    // SAFETY: zeros are limits; both calls read or write one place, which outlives them.
+    // SAFETY: an all-zero `rlimit` is valid; both calls read or write one local, which outlives them.
     let limit = unsafe {
         let mut limits: libc::rlimit = std::mem::zeroed();
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) != 0 {
@@ -39,13 +39,13 @@ pub(crate) fn attempts_by_open_files() -> usize {
     attempts_within(limit)
 }
 
-/// Half of a small limit is for the engine itself, of a large one what it takes at most.
+/// The engine itself gets half of a small limit, and `RESERVED` of a large one.
 fn attempts_within(limit: u64) -> usize {
     let rest = limit - (limit / 2).min(RESERVED);
     usize::try_from(rest / DESCRIPTORS).unwrap_or(usize::MAX).max(1)
 }
 
-/// Returns how many bytes a user may still write to the disk that a path is on, where the system tells.
+/// Returns how many bytes an ordinary user may still write to the disk of `path`, if the system reports it.
 pub(crate) fn free_space(path: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
@@ -56,7 +56,7 @@ pub(crate) fn free_space(path: &Path) -> Option<u64> {
     is_ok.then(|| unsafe { found.assume_init() }).map(|found| found.f_bavail * found.f_frsize)
 }
 
-/// Returns the GPUs that this process may use, by the names that CUDA knows them by.
+/// Returns the CUDA names of the GPUs that this process may use.
 pub(crate) fn gpus() -> Vec<String> {
     if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
         return visible.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -65,8 +65,8 @@ pub(crate) fn gpus() -> Vec<String> {
     (0..found).map(|index| index.to_string()).collect()
 }
 
-/// Returns what there is of each pool: what this machine has, `at_least` cores, and what the user says beside it
-/// (`NAME=N`).
+/// Returns the size of each pool, and the GPUs: what this machine has, with at least `at_least` cores, then the user's
+/// values in `said` (`NAME=N`).
 pub(crate) fn pools(said: &[String], at_least: usize) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
     let mut pools = BTreeMap::from([(CORES.to_owned(), cores().max(at_least) as u64)]);
     pools.extend(memory().map(|(total, _)| (MEMORY.to_owned(), total >> 30)));

@@ -25,7 +25,7 @@ use exit::{Advice, Status};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        // The index of the store catches what sled does to a file that it cannot read.
+        // The store's index catches the panics of sled about files that it cannot read.
         if panic.location().is_some_and(|place| place.file().contains("/sled-")) {
             return;
         }
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Returns the exit code of a command, for which a result that could not be written is not done.
+/// Returns the exit code of a command: not 0 if its output could not be written.
 fn printed(code: u8) -> u8 {
     let Some(reason) = ui::trouble() else { return code };
     ui::error(

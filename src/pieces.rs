@@ -1,8 +1,8 @@
-//! Lines of files of any size, one at a time, at bounded memory.
+//! Lines of files of any size, read one at a time in bounded memory.
 
 use std::io::{BufRead, BufReader, Read, Result};
 
-/// Bytes of a line that are kept; what follows is another piece of it.
+/// The longest piece in bytes; a longer line is read as several pieces.
 pub(crate) const LONGEST: usize = 1 << 20;
 
 /// The lines of a file.
@@ -24,7 +24,7 @@ impl<R: Read> Pieces<R> {
         Self { reader: BufReader::with_capacity(1 << 16, file), piece: Vec::new() }
     }
 
-    /// Returns the next line, or as much of it as is kept.
+    /// Returns the next line, or the next piece of a long line.
     pub(crate) fn next(&mut self) -> Result<Option<Piece<'_>>> {
         self.piece.clear();
         let mut part = (&mut self.reader).take(LONGEST as u64);

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::arguments::{SelectionArgs, WorkflowArgs};
 
-/// The version of saved plans.
+/// The format version of saved plans.
 const FORMAT: u32 = 1;
-/// A saved plan of a hundred thousand stages is smaller.
+/// Size limit in bytes; a saved plan of a hundred thousand stages is smaller.
 const PLAN_BYTES: u64 = 256 << 20;
 
-/// A plan with what it was made of.
+/// A plan with the arguments that it was made with.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct SavedPlan {
@@ -30,9 +30,9 @@ pub(crate) struct SavedPlan {
 }
 
 impl SavedPlan {
-    /// Reads a saved plan, if that is what the user named and not a workflow.
+    /// Reads a saved plan; returns `None` if the user named a workflow instead.
     pub(crate) fn read(args: &WorkflowArgs, selection: &SelectionArgs) -> Result<Option<Self>> {
-        // No workflow begins with a brace; a file that is not there is told of where workflows are loaded.
+        // No workflow begins with a brace. A missing file is reported later, when the workflow is loaded.
         let text = outside::read_text(&args.file, PLAN_BYTES, "").unwrap_or_default();
         if !text.trim_start().starts_with('{') {
             return Ok(None);

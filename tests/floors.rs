@@ -1,7 +1,7 @@
-//! The floor plan: rooms of a crate use each other one way only, kinds use no kind, commands use no command.
+//! The floor plan: rooms of a crate use each other without circles, kinds use no other kind, commands no other command.
 //!
-//! A room is a module right below a crate's root, with all that is in it. Tests count for nothing. Read from the
-//! sources: `use` trees and paths that begin with `crate` or `super`; what a macro is given is not looked into.
+//! A room is a top-level module of a crate, with its submodules. Tests are ignored. The uses are read from the sources:
+//! `use` trees, and paths that begin with `crate` or `super`. Arguments of macros are not parsed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ fn a_circle_is_found() {
     assert_eq!(found, ["a::B", "c", "e", "e::F", "x::g::H", "i::j", "x::y::l"]);
 }
 
-/// Returns a way along the edges, both ends included, the shortest first to be found.
+/// Returns a shortest path along the edges, with both ends; `None` if there is none.
 fn way<'a>(rooms: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
     let (mut ways, mut seen) = (vec![vec![from]], BTreeSet::new());
     while let Some(way) = (!ways.is_empty()).then(|| ways.remove(0)) {
@@ -79,7 +79,7 @@ fn way<'a>(rooms: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &str
     None
 }
 
-/// Returns which modules of a crate use which: of another room, or of another module in the same room.
+/// Returns pairs of a crate's modules, of which the first uses the second: in different rooms, or in the same room.
 fn uses(source: &str) -> Vec<(Module, Module)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let modules = files(&root).into_iter().map(|file| (module(&root, &file), file));
@@ -91,7 +91,7 @@ fn uses(source: &str) -> Vec<(Module, Module)> {
         let mut found = Uses { module: from.clone(), found: Vec::new() };
         found.visit_file(&syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())));
         for path in found.found {
-            // The longest beginning that is a module; items of the root are no room.
+            // The longest prefix that is a module; items of the root belong to no room.
             let to = (1..=path.len()).rev().map(|len| path[..len].to_vec()).find(|path| modules.contains_key(path));
             uses.extend(to.filter(|to| to[0] != from[0] || to.len() > 1).map(|to| (from.clone(), to)));
         }
@@ -129,7 +129,7 @@ struct Uses {
 }
 
 impl Uses {
-    /// Takes a path as written: nothing but one that begins with `crate` or `super` is the crate's own for sure.
+    /// Records a path as written. Only one that begins with `crate` or `super` is the crate's own for sure.
     fn take(&mut self, path: &[String]) {
         let ups = path.iter().take_while(|name| *name == "super").count();
         let from = match path.first().map(String::as_str) {

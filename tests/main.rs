@@ -1,8 +1,8 @@
-//! Black-box tests of the command line: the program itself, in a folder of its own, on the toy worker; `worker` and
-//! `workflows` run the real one.
+//! Black-box tests of the command line: the program itself, in a folder of its own, with the toy worker. Tests behind
+//! the feature `worker` use the real one.
 //!
-//! They cover wiring (arguments, output, exit codes, signals), not semantics, which `engine/tests` covers. A module for
-//! each group of commands; `support` has the sandbox.
+//! They cover wiring (arguments, output, exit codes, signals), not semantics, which `engine/tests` covers. There is a
+//! module for each group of commands; `support` has the sandbox.
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
 

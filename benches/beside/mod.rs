@@ -1,7 +1,9 @@
-//! What benches beside Hugging Face transformers share: models, two processes that take turns, and what they cost.
+//! Shared by the benches that compare with Hugging Face transformers: models, two processes that take turns, and their
+//! cost.
 //!
-//! Each side is a process of its own that does so much work for each line it reads, a number, and answers with a line of
-//! JSON. They take turns, so that whatever else the machine does falls on both; a figure is the median of its turns.
+//! Each side is a process of its own. For each line that it reads, a number, it does so much work and answers with a
+//! line of JSON. The sides take turns, so that other load on the machine affects both; a figure is the median of the
+//! turns.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -14,10 +16,10 @@ use serde_json::{Value, json};
 
 pub(crate) type Failure = Box<dyn Error>;
 
-/// Names the Python that has torch and transformers.
+/// The variable that names a Python with torch and transformers.
 pub(crate) const PYTHON: &str = "R1FLOW_BENCH_PYTHON";
 
-/// Turns of each side, of which the first, which warms up, does not count.
+/// Turns of each side; the first one warms up and is not measured.
 const TURNS: usize = 6;
 
 /// 0.8 million weights.
@@ -33,7 +35,7 @@ pub(crate) const TINY: Shape = Shape {
     max_position_embeddings: 1024,
     tie_word_embeddings: true,
 };
-/// 15 million.
+/// 15 million weights.
 pub(crate) const SMALL: Shape = Shape {
     vocab_size: 4096,
     hidden_size: 384,
@@ -42,7 +44,7 @@ pub(crate) const SMALL: Shape = Shape {
     num_attention_heads: 6,
     ..TINY
 };
-/// 125 million.
+/// 125 million weights.
 #[allow(dead_code, reason = "not every bench has the time")]
 pub(crate) const MEDIUM: Shape = Shape {
     vocab_size: 32_000,
@@ -55,7 +57,7 @@ pub(crate) const MEDIUM: Shape = Shape {
     ..TINY
 };
 
-/// Lets both sides, ours and theirs if there is a Python, take turns of `amount`; each is started with these arguments.
+/// Starts both sides with their arguments (theirs only if there is a Python), and lets them take turns of `amount`.
 pub(crate) fn take_turns(
     script: &str,
     (ours, theirs): (&[String], &[String]),
@@ -72,7 +74,8 @@ pub(crate) fn take_turns(
     Ok((own, other))
 }
 
-/// The cells of a table: the rates of both sides for so much work a turn, and their ratios by the clock and by the processor.
+/// Returns the cells of a table: the rates of both sides for `work` a turn, the ratios of their wall and processor
+/// times, and their peak memory.
 pub(crate) fn cells(own: &Side, other: Option<&Side>, work: f64) -> Vec<String> {
     let rate = |side: &Side| {
         let (low, middle, high) = side.spread("wall");
@@ -86,7 +89,7 @@ pub(crate) fn cells(own: &Side, other: Option<&Side>, work: f64) -> Vec<String> 
     vec![rate(own), rate(other), ratio("wall"), ratio("cpu"), format!("{} / {}", peak(own), peak(other))]
 }
 
-/// Our side: does `work` as often as each line of standard input says, and prints what that cost.
+/// Runs our side: does `work` as often as each line of standard input says, and prints the cost.
 pub(crate) fn serve(mut work: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
     for line in std::io::stdin().lines() {
         let (wall, cpu) = (Instant::now(), cpu_seconds());
@@ -103,7 +106,7 @@ pub(crate) fn serve(mut work: impl FnMut() -> Result<(), Failure>) -> Result<(),
     Ok(())
 }
 
-/// A process that works when told to.
+/// A process that works on request.
 pub(crate) struct Side {
     child: Child,
     costs: Vec<Value>,
@@ -119,14 +122,14 @@ impl Side {
         let stdin = self.child.stdin.as_mut().ok_or("the side has no standard input")?;
         writeln!(stdin, "{amount}")?;
         stdin.flush()?;
-        // One answer for each question, so nothing is left in a buffer that goes away.
+        // There is one answer for each request, so the dropped buffer is empty.
         let mut line = String::new();
         BufReader::new(self.child.stdout.as_mut().ok_or("the side has no standard output")?).read_line(&mut line)?;
         self.costs.push(serde_json::from_str(&line)?);
         Ok(())
     }
 
-    /// The lowest, middle and highest of a figure over the turns that count.
+    /// Returns the lowest, middle and highest of a figure over the measured turns.
     fn spread(&self, key: &str) -> (f64, f64, f64) {
         let mut values: Vec<f64> = self.costs[1..].iter().filter_map(|cost| cost[key].as_f64()).collect();
         values.sort_by(f64::total_cmp);

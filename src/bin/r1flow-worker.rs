@@ -1,5 +1,5 @@
-//! The worker: runs one attempt at a stage with libtorch, as the engine asks on stdin. Asked for `gpus` it tells what
-//! it finds.
+//! The worker: runs one attempt at a stage with libtorch, on the engine's commands from stdin. `r1flow-worker gpus`
+//! prints the GPUs that it finds.
 
 use engine::stage::serve::Worker;
 use stages::artifacts::Import;

@@ -27,10 +27,10 @@ pub(crate) struct Args {
     selection: SelectionArgs,
     #[command(flatten)]
     machine: MachineArgs,
-    /// Start what does not need a stage that has failed; this is so unless `--fail-fast` is given.
+    /// After a failure, still start stages that do not depend on the failed one; this is the default.
     #[arg(long, short, overrides_with = "fail_fast")]
     keep_going: bool,
-    /// Start nothing new once a stage has failed; what runs goes on.
+    /// Start no more stages once one has failed; running stages continue.
     #[arg(long)]
     fail_fast: bool,
 }
@@ -62,7 +62,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     conclude(global, workflow, &store, &summary?.map_err(explained)?)
 }
 
-/// Returns how a stage's plan has changed, in a line.
+/// Returns how a stage's plan has changed, in one line.
 fn difference(moved: &Moved) -> String {
     let said = |row: Option<&Row>| {
         let Some(row) = row else { return "is not there".to_owned() };
@@ -82,7 +82,7 @@ fn conclude(global: &Global, workflow: &Workflow, store: &Store, summary: &Summa
             ui::table(&ui::scores_table(&comparison));
         }
     }
-    // Where a stage has failed that is what must be seen to, whatever was interrupted besides.
+    // A failed stage outranks an interruption, because the user must act on it.
     Ok(match (summary.failed.is_empty(), summary.left.is_empty()) {
         (false, _) => Status::StageFailed,
         (true, false) => Status::Interrupted,

@@ -1,7 +1,7 @@
 //! `r1flow chaos`: kills engine, worker or both at random moments, resumes, and compares with an unbroken run.
 //!
-//! It is a test to run on a workflow and a machine of their own before trusting them with weeks of work.
-//! Everything happens in two stores of its own, beside the usual one.
+//! A user can run this test on their own workflow and machine before trusting them with weeks of work. It uses two
+//! stores of its own, in a new folder beside the usual one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,23 +28,23 @@ const DYING: Duration = Duration::from_secs(10);
 pub(crate) struct Args {
     #[command(flatten)]
     workflow: WorkflowArgs,
-    /// How many times to kill.
+    /// Number of kills.
     #[arg(long, default_value_t = 10, value_name = "N")]
     kills: u64,
-    /// Seed of moments and victims.
+    /// Seed of the random moments and victims.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Whom to kill; drawn for each kill unless given.
+    /// Which processes to kill; random for each kill unless given.
     #[arg(long, value_enum)]
     victim: Option<Victim>,
 }
 
-/// Who is killed.
+/// Which processes are killed.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Victim {
-    /// The engine alone: its workers must follow.
+    /// The engine alone: its workers must end, too.
     Engine,
-    /// Workers alone: the engine lives on.
+    /// Workers alone: the engine keeps running.
     Worker,
     /// Workers, then the engine.
     Both,
@@ -150,15 +150,15 @@ fn start(global: &Global, args: &Args, store: &Path) -> Result<Child> {
         .context("`r1flow apply` cannot be started")
 }
 
-/// Makes a new folder for two stores, beside the user's.
+/// Makes a new folder for two stores, beside the user's store.
 fn beside(store: &Path) -> Result<Made> {
     let name = store.file_name().context("the store must have a name: stores for chaos are made beside it")?;
     let name = format!("{}.chaos-{}", name.display(), std::process::id());
     Ok(Made::folder(store.with_file_name(name))?)
 }
 
-/// Runs for a while, kills, and waits until no process is left; returns the kinds that were running. A run that ends
-/// before its time begins anew from nothing.
+/// Runs `apply` for `delay`, kills the victim, and waits until no process is left. Returns the kinds that were running.
+/// A run that ends before `delay` starts again with an empty store.
 fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victim: Victim) -> Result<Vec<String>> {
     let mut engine = start(global, args, store.path())?;
     let deadline = Instant::now() + delay;
@@ -170,7 +170,7 @@ fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victi
         std::thread::sleep(Duration::from_millis(2));
     }
     let started = children(engine.id());
-    // What workers have started must be gone, too.
+    // Processes that workers have started must end, too.
     let all: Vec<u32> = started.iter().copied().chain(started.iter().flat_map(|worker| children(*worker))).collect();
     let workers = started.into_iter().filter(|pid| !is_keeper(*pid));
     let kinds = running_kinds(store.path())?;
@@ -178,7 +178,7 @@ fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victi
         workers.for_each(kill);
     }
     match victim {
-        // It goes on: with a retry, or with what does not need the stage.
+        // The engine continues: it retries, or runs stages that do not depend on this one.
         Victim::Worker => drop(engine.wait()?),
         Victim::Engine | Victim::Both => {
             engine.kill()?;
@@ -195,7 +195,7 @@ fn strike(global: &Global, args: &Args, store: &mut Made, delay: Duration, victi
     Ok(kinds)
 }
 
-/// Returns the kinds that the newest run has begun and not ended.
+/// Returns the kinds of the stages that the newest run has started and not ended.
 fn running_kinds(store: &Path) -> Result<Vec<String>> {
     let Some(store) = Store::find(store)? else { return Ok(Vec::new()) };
     let Some(newest) = history::newest_first(&store)?.next() else { return Ok(Vec::new()) };
@@ -211,7 +211,7 @@ fn running_kinds(store: &Path) -> Result<Vec<String>> {
 }
 
 fn kill(pid: u32) {
-    // SAFETY: `kill` has no preconditions; a process that has just ended is none of our business.
+    // SAFETY: `kill` has no preconditions; its error for a process that has just ended is ignored.
     unsafe {
         libc::kill(pid.cast_signed(), libc::SIGKILL);
     }
@@ -228,7 +228,7 @@ fn is_keeper(pid: u32) -> bool {
     arguments.split(|byte| *byte == 0).any(|argument| argument == KEEPER.as_bytes())
 }
 
-/// Returns whether a process runs; one that is dead and not yet waited for does not.
+/// Returns whether a process is running; a zombie is not.
 fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
@@ -252,7 +252,7 @@ fn digests(global: &Global, args: &Args, store: &Path) -> Result<BTreeMap<String
     Ok(outputs.collect())
 }
 
-/// What is drawn for one kill.
+/// The random choices for one kill.
 struct Draw([u8; 32]);
 
 impl Draw {
@@ -260,7 +260,7 @@ impl Draw {
         Self(*Digest::of(format!("chaos {seed} {kill}").as_bytes()).as_bytes())
     }
 
-    /// Returns when, as a share of an unbroken run.
+    /// Returns the moment of the kill, as a share of the duration of an unbroken run.
     fn share(&self) -> f64 {
         f64::from(u16::from_le_bytes([self.0[0], self.0[1]])) / f64::from(u16::MAX)
     }

@@ -1,4 +1,4 @@
-//! `r1flow check`: every mistake of a workflow at once.
+//! `r1flow check`: reports every mistake in a workflow at once.
 
 use anyhow::Result;
 use engine::workflow::Workflow;

@@ -1,4 +1,4 @@
-//! `r1flow completions`: a script by which a shell completes the words of r1flow.
+//! `r1flow completions`: prints the completion script of a shell.
 
 use clap::{Command, ValueEnum};
 use clap_complete::generate;
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-/// A shell that there is a script for.
+/// A shell with a completion script.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shell {
     Bash,
@@ -22,7 +22,7 @@ enum Shell {
     Fish,
 }
 
-/// Where shells look for scripts.
+/// Where shells look for completion scripts.
 const PLACES: &str = "\
 bash reads `~/.local/share/bash-completion/completions/r1flow`, zsh `_r1flow` in a folder of its `fpath`, fish \
 `~/.config/fish/completions/r1flow.fish`. Packages install `share/bash-completion/completions/r1flow`, \

@@ -20,7 +20,7 @@ struct Finding {
     name: &'static str,
     is_well: bool,
     found: String,
-    /// What to do where it is not well.
+    /// What to do if it is not well.
     help: Option<String>,
 }
 
@@ -71,7 +71,7 @@ fn worker_finding(global: &Global) -> Finding {
     }
 }
 
-/// Asks the loader which libtorch the worker gets.
+/// Runs `ldd` to find the libtorch that the worker loads.
 fn libtorch(global: &Global) -> Finding {
     let help = "`./r1flow` fetches it once; a LIBTORCH of 2.11.0 is used instead";
     let Ok(worker) = worker(global) else { return missing("libtorch", "no worker to ask", help) };
@@ -92,7 +92,7 @@ fn libtorch(global: &Global) -> Finding {
     }
 }
 
-/// Where there is a driver, or a library is named, asks the worker what it finds with it.
+/// Has the worker list its GPUs, if there is an NVIDIA driver or R1FLOW_TORCH_LIB names a folder of libraries.
 fn cuda(global: &Global) -> Finding {
     let driver = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let is_named = std::env::var_os("R1FLOW_TORCH_LIB").is_some_and(|folder| !folder.is_empty());
@@ -121,7 +121,7 @@ fn memory() -> Finding {
     }
 }
 
-/// What `apply` lends to stages unless `--pool` says otherwise.
+/// The pools that `apply` lends to stages without `--pool`.
 fn pools() -> Finding {
     match machine::pools(&[], 1) {
         Ok((pools, gpus)) => {
@@ -147,7 +147,7 @@ fn disk(store: &Path) -> Finding {
     }
 }
 
-/// Does not ask the hub: whether it answers is seen when something is fetched.
+/// Sends no request: whether the hub answers is seen when something is fetched.
 fn hub() -> Finding {
     let Settings { cache, endpoint, token, is_offline, .. } = Settings::from_env();
     let token = if token.is_some() { "a token" } else { "no token" };

@@ -1,5 +1,5 @@
-//! `r1flow explain`: the documents that decided a stage's last outputs, and what changed between them; of two stages,
-//! how they differ.
+//! `r1flow explain`: prints the action that decided a stage's outputs, and what changed between its results. Given two
+//! stages, prints how their actions differ.
 
 use anyhow::Result;
 use engine::dirty::diff;
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// The stage.
     #[arg(value_name = "STAGE")]
     stage: String,
-    /// Another stage: say how the two differ.
+    /// Another stage: show how the two differ.
     #[arg(value_name = "OTHER")]
     other: Option<String>,
     #[command(flatten)]
@@ -65,8 +65,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Returns the results that a stage went through in its workflow, oldest first, and now: as the runs tell, or where
-/// those are gone, in the journal's order.
+/// Returns the results that a stage has had in its workflow, oldest first, ending with `now`. They come from the run
+/// histories or, if those are gone, from the journal.
 fn past(store: &Store, named: &Named, now: Record) -> Result<Vec<Record>> {
     let Some(source) = &named.source else { return Ok(vec![now]) };
     let mut records = Vec::new();

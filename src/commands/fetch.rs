@@ -1,4 +1,4 @@
-//! `r1flow fetch`: downloads the inputs that lie on a hub, and asks whether their branches have moved.
+//! `r1flow fetch`: downloads a workflow's hub inputs, and checks whether their branches have moved.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! `r1flow gc`: gives back the disk that nothing refers to any more.
+//! `r1flow gc`: frees disk space by removing objects that nothing refers to any more.
 //!
-//! What a record refers to stays, for an edit that is taken back finds its results there, unless the user names the
-//! workflows that alone are still of use. What training needs to go on stays, too, unless the user wants fewer
-//! checkpoints of each trajectory.
+//! Objects that a record refers to are kept, because an edit that is taken back finds its results there. `--only`
+//! removes those that the named workflows do not reach. Checkpoints from which training can resume are kept, too;
+//! `--keep-checkpoints` limits their number for each training run.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -19,22 +19,22 @@ use crate::exit::Status;
 use crate::loading::{find_store, load_workflow};
 use crate::ui::{self, count};
 
-/// Stages that are named where they are many.
+/// The most stages that an error message names.
 const NAMED: usize = 5;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only say what would go.
+    /// Only print what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Remove all but the newest N checkpoints of each training run as well.
+    /// Also remove all but the newest N checkpoints of each training run.
     #[arg(long, value_name = "N")]
     keep_checkpoints: Option<NonZeroUsize>,
-    /// Keep only what this workflow reaches as it stands (repeatable): results of earlier edits go, and of other
-    /// workflows.
+    /// Keep only the results that this workflow reaches as it is now (repeatable); remove those of its earlier versions
+    /// and of other workflows.
     #[arg(long, value_name = "FILE")]
     only: Vec<PathBuf>,
-    /// Where the tensors of those workflows live; what was computed elsewhere goes.
+    /// The `--device` of those workflows; results from another backend are removed.
     #[arg(long, default_value_t, requires = "only")]
     device: Device,
 }
@@ -65,7 +65,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Returns what the named workflows reach; nothing where one has mistakes, which have been shown.
+/// Returns what the named workflows reach; `None` if one has mistakes, which have been shown.
 fn alive(global: &Global, args: &Args, store: &Store) -> Result<Option<Alive>> {
     if store.is_in_use()? {
         bail!(store::Error::InUse);

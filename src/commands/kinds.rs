@@ -1,4 +1,4 @@
-//! `r1flow kinds`: the manual of stage kinds, as the worker tells it.
+//! `r1flow kinds`: the reference of stage kinds, from the worker's description.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::ui::{self, Table};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A kind.
+    /// A kind, to list its keys.
     #[arg(value_name = "KIND")]
     kind: Option<String>,
     /// Print the reference of all kinds in Markdown, as in `docs/kinds.md`.

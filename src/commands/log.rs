@@ -1,7 +1,8 @@
-//! `r1flow log`: what a stage's worker wrote to stderr.
+//! `r1flow log`: prints what a stage's worker wrote to stderr.
 //!
-//! It is read and printed piece by piece, whatever its size. Bytes go out as they are, but on a terminal, where control
-//! characters are spelt out and of a line that was written over, as bars of progress are, the last state is shown.
+//! The log is read and printed piece by piece, whatever its size. Bytes are printed unchanged, except on a terminal:
+//! there control characters are escaped, and of a line that was overwritten (a progress bar) only the last state is
+//! shown.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -21,7 +22,7 @@ use crate::results::{Asked, Look, Named, last_attempt, not_fresh, stage, unfinis
 use crate::ui;
 use crate::views::runs::is_running;
 
-/// Bytes that are printed at once.
+/// Bytes that are printed in one write.
 const AT_ONCE: usize = 1 << 16;
 
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub(crate) struct Args {
     /// The stage.
     #[arg(value_name = "STAGE")]
     stage: String,
-    /// Go on printing while the run goes on.
+    /// Keep printing while the run continues.
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
@@ -55,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
                 Err(error) => print_kept(global, &store, &named, Some(&error)),
             }
         }
-        // Its run is forgotten, or it was another workflow's.
+        // The history of its run is gone, or the result is from another workflow.
         (None, Some(_)) => print_kept(global, &store, &named, None),
         (None, None) => match print_orphan(global, &store, &named.stage) {
             Some(printed) => printed,
@@ -64,16 +65,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
 }
 
-/// Says so where the log of a result is not what its record says.
+/// Warns if the log of a result differs from the digest in its record.
 fn compare(store: &Store, record: Option<&Record>, path: &Path) {
     let Some(log) = record.and_then(|record| record.log) else { return };
-    // One that is gone is told of where it is opened.
+    // A missing log is reported where it is opened.
     if store.hash_output(path).is_ok_and(|found| found != log) {
         ui::note("the log has been altered since it was written: `r1flow verify --all` says what else has");
     }
 }
 
-/// Prints the newest log of a stage in a run that does not tell any more whose it was, if there is one.
+/// Prints the newest log of a stage from a run whose history no longer names its workflow; `None` if there is none.
 fn print_orphan(global: &Global, store: &Store, stage: &str) -> Option<Result<Status>> {
     let mute = history::newest_first_about(store, stage).ok()?.filter(|history| history.begun().is_none());
     let log = |history: History| {
@@ -85,7 +86,7 @@ fn print_orphan(global: &Global, store: &Store, stage: &str) -> Option<Result<St
     Some(print(global, file).map(|()| Status::Done))
 }
 
-/// Prints the log that the store keeps of a result.
+/// Prints the copy of a result's log in the store.
 fn print_kept(global: &Global, store: &Store, named: &Named, gone: Option<&std::io::Error>) -> Result<Status> {
     if let (Some(gone), None) = (gone, &named.record) {
         ui::note(&format!("its log is gone: {gone}"));
@@ -101,10 +102,10 @@ fn print_kept(global: &Global, store: &Store, named: &Named, gone: Option<&std::
     Ok(Status::Done)
 }
 
-/// Prints the stage's log of a run and, if asked, what is added to it until the run is over.
+/// Prints the stage's log in a run; with `follow`, also what is appended until the run is over.
 fn print_run(global: &Global, store: &Store, run: &History, mut file: fs_err::File, follow: bool) -> Result<Status> {
     loop {
-        // Asked first: what is written before the end is read after it.
+        // Checked before reading, so that everything written before the end of the run is read.
         let is_over = !follow || !is_running(&history::read_about(store, &run.id, "").entries);
         if is_over {
             print(global, file)?;
@@ -117,12 +118,12 @@ fn print_run(global: &Global, store: &Store, run: &History, mut file: fs_err::Fi
         if !ui::has_reader() {
             return Ok(Status::Done);
         }
-        // A log has no other sign of growth than its length.
+        // Polling: only the length of a log shows that it has grown.
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// Returns how many bytes from here on are whole lines: half a line waits for its other half, unless it is a long one.
+/// Returns how many bytes from here on are whole lines. An incomplete line waits for its rest, unless it is a long one.
 fn whole_lines(file: &mut fs_err::File) -> std::io::Result<u64> {
     let begin = file.stream_position()?;
     let len = file.metadata()?.len();
@@ -180,7 +181,7 @@ fn print_bytes(mut file: impl Read) -> Result<()> {
     }
 }
 
-/// Returns what a terminal would be left with of a line that has been written over.
+/// Returns the last state of a line that was overwritten with carriage returns, as a terminal would show it.
 fn last_state(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     line.rsplit(|byte| *byte == b'\r').next().unwrap_or(line)

@@ -12,19 +12,19 @@ use crate::ui::{self, count};
 #[derive(Debug, clap::Args)]
 #[command(after_help = PLACES)]
 pub(crate) struct Args {
-    /// The folder to write to; it is made if it is not there.
+    /// The folder to write to; it is created if it is missing.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
 
-/// Where man pages are looked for.
+/// Where `man` looks for pages.
 const PLACES: &str = "\
 `man r1flow-apply` finds a page in `~/.local/share/man/man1`. Packages install the pages in `share/man/man1`, and so \
 does `make install`.";
 
 pub(crate) fn run(args: &Args, cli: Command) -> Result<Status> {
     let mut cli = cli.disable_help_subcommand(true);
-    // Commands get their whole names only now.
+    // Only `build` gives commands their full names.
     cli.build();
     let commands = cli.get_subcommands().filter(|command| !command.is_hide_set());
     let pages: Vec<Man> = [&cli].into_iter().chain(commands).map(|command| Man::new(command.clone())).collect();

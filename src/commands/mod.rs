@@ -1,5 +1,5 @@
-//! The commands: a file each, with its `Args` and its `run`. No command uses another; what several need has a room of
-//! its own beside this folder.
+//! The commands: one file each, with its `Args` and its `run`. No command uses another; code that several need has a
+//! module of its own beside this folder.
 
 mod apply;
 mod chaos;
@@ -38,15 +38,15 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check a workflow: every mistake at once.
+    /// Check a workflow, and report every mistake at once.
     Check(check::Args),
-    /// Say what `apply` would run, and why.
+    /// Show what `apply` would run, and why.
     Plan(plan::Args),
     /// Bring a workflow up to date.
     Apply(apply::Args),
-    /// Download the inputs that lie on a hub, and ask whether their branches have moved.
+    /// Download inputs from a hub, and check whether their branches have moved.
     Fetch(fetch::Args),
-    /// Show runs and their stages, also while one is going on.
+    /// Show runs and their stages, also of a run in progress.
     Status(status::Args),
     /// Look inside a stage, one of its outputs, or a digest.
     Show(show::Args),
@@ -54,7 +54,7 @@ enum Command {
     Export(export::Args),
     /// Print a stage's log.
     Log(log::Args),
-    /// Say what a stage is made of, and what changed since it last ran.
+    /// Show what decides a stage's outputs, and what changed between its results.
     Explain(explain::Args),
     /// Print the final table of a workflow's evaluations.
     Scores(scores::Args),
@@ -64,13 +64,13 @@ enum Command {
     Verify(verify::Args),
     /// Kill engine and workers at random moments, resume, and compare with an unbroken run.
     Chaos(chaos::Args),
-    /// Give back the disk that nothing refers to any more.
+    /// Free disk space: remove objects that nothing refers to any more.
     Gc(gc::Args),
-    /// Say what this machine has and what is missing.
+    /// Show what this machine has, and what is missing.
     Doctor(doctor::Args),
     /// Print, check or write the JSON schema of workflow files, for editors.
     Schema(schema::Args),
-    /// Print the completions of a shell.
+    /// Print the completion script of a shell.
     Completions(completions::Args),
     /// Write man pages to a folder.
     Man(man::Args),

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 fn make(global: &Global, workflow: &Workflow, selection: &Selection) -> Result<Plan> {
-    // A plan writes nothing that matters, but it needs a place to look.
+    // Creates the store if there is none: planning needs one to look in, though it writes nothing that matters.
     let store = Store::open(&global.store)?;
     match plan::plan(workflow, &store, selection) {
         Err(plan::Error::NoStage(error)) => Err(no_stage(error)),

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Write the reference of the command line to this file, too.
     #[arg(long, value_name = "FILE", requires = "write")]
     cli: Option<PathBuf>,
-    /// Only say whether the files are up to date.
+    /// Only check whether the files are up to date.
     #[arg(long, requires = "write")]
     check: bool,
 }

@@ -1,4 +1,4 @@
-//! `r1flow show`: looks inside a stage, one of its outputs, or a digest. What is damaged is told of, and the rest
+//! `r1flow show`: looks inside a stage, one of its outputs, or a digest. Damaged parts are reported, and the rest is
 //! shown.
 
 use std::collections::BTreeMap;
@@ -22,15 +22,15 @@ use crate::views::curve::{each_step, number};
 use crate::views::output::{Tensor, Tensors, tensors};
 use crate::views::stage::{Unfinished, inputs, unfinished as unfinished_view};
 
-/// Metrics that are drawn; a file with more is no curve of ours.
+/// The most metrics that are drawn; no curve of r1flow has more.
 const DRAWN: usize = 1_000;
 
-/// Bytes of a curve that are printed at once.
+/// Bytes of a curve that are printed in one write.
 const AT_ONCE: usize = 1 << 16;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `stage`, `stage.output`, `inputs.name` of one from a hub, or `b3:…`.
+    /// `stage`, `stage.output`, `inputs.name` (an input from a hub), or `b3:…`.
     #[arg(value_name = "WHAT")]
     what: String,
     /// Rows of a data set to print.
@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
 }
 
-/// Shows what an input from a hub was in the newest run of its workflow that read it.
+/// Shows the version of a hub input in the newest run that read it.
 fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Result<Status> {
     let wanted = args.workflow.as_ref().map(fs_err::canonicalize).transpose()?;
     let wanted = wanted.map(|file| run::file_name(store, &file));
@@ -81,13 +81,13 @@ fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Re
     Ok(Status::Done)
 }
 
-/// Shows how far the last attempt at a stage has come that has no result.
+/// Shows the progress of the last attempt at a stage that has no result.
 fn show_unfinished(global: &Global, store: &Store, named: &Named, history: &History) -> Result<Status> {
     let unfinished = unfinished_view(store, history, &named.stage);
     let metrics = run::stage_metrics(&store.runs_dir().join(&history.id), &named.stage);
     let with_curve = |with: fn(fs_err::File) -> Result<()>| match outside::open(&metrics) {
         Ok(file) => with(file),
-        // It is made with the first step.
+        // The file is created with the first step.
         Err(_) => Ok(()),
     };
     if global.json {
@@ -160,7 +160,7 @@ fn is_list_of_tables(value: &Value) -> bool {
     value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_object))
 }
 
-/// One row for each table of a list, the columns as the first has them.
+/// Returns a row for each table of a list, with the columns of the first table.
 fn table_of(list: &Value) -> Table {
     let rows: Vec<&serde_json::Map<String, Value>> =
         list.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
@@ -179,7 +179,8 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// Opens a record's curve for `read`. One that is damaged or gone is told of: the record is as good without.
+/// Calls `read` with a record's curve. A damaged or missing curve is only noted, because the record is valid without
+/// it.
 fn with_curve(store: &Store, record: &Record, read: fn(fs_err::File) -> Result<()>) {
     let Some(metrics) = &record.metrics else { return };
     let read = store.open_checked(metrics).map_err(anyhow::Error::from).and_then(read);
@@ -188,7 +189,7 @@ fn with_curve(store: &Store, record: &Record, read: fn(fs_err::File) -> Result<(
     }
 }
 
-/// Draws a curve as a table, a metric a row.
+/// Draws a curve as a table, one row for each metric.
 fn draw_curve(file: impl Read) -> Result<()> {
     let mut curves: BTreeMap<String, Sparkline> = BTreeMap::new();
     let spoilt = each_step(file, |_, step| {
@@ -213,7 +214,7 @@ fn draw_curve(file: impl Read) -> Result<()> {
     Ok(())
 }
 
-/// Prints a curve as the elements of a JSON array, a step a line.
+/// Prints a curve as the elements of a JSON array, one line for each step.
 fn print_curve(file: impl Read) -> Result<()> {
     let mut written = String::new();
     let mut is_empty = true;
@@ -233,7 +234,7 @@ fn print_curve(file: impl Read) -> Result<()> {
     Ok(())
 }
 
-/// Goes on while the result is read.
+/// Continues while stdout has a reader.
 fn while_read() -> ControlFlow<()> {
     if ui::has_reader() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
@@ -257,7 +258,7 @@ fn show_output(global: &Global, store: &Store, digest: &Digest, rows: usize) -> 
         table.push(vec![member.path.to_string(), bytes(member.size), member.digest.to_string()]);
     }
     ui::table(&table);
-    // A teacher's logits may have thousands of shards, one like the other.
+    // A teacher's logits may have thousands of similar shards, so only the first is shown.
     let are_alike = tree.members.iter().any(|member| member.path == "logits.json");
     let is_shard = |member: &&Member| are_alike && member.path.ends_with(".safetensors");
     let first = tree.members.iter().find(is_shard);
@@ -303,7 +304,7 @@ fn show_rows(store: &Store, member: &Member, rows: usize) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line of data: its bytes as they are, but for a terminal.
+/// Prints a line of data: its bytes unchanged, except on a terminal.
 fn print_piece(piece: &Piece<'_>) {
     ui::data(piece.bytes);
     if piece.is_last {

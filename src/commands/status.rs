@@ -1,4 +1,4 @@
-//! `r1flow status`: runs and their stages. It reads files only, so it works while an `apply` is going on.
+//! `r1flow status`: runs and their stages. It only reads files, so it works while an `apply` is running.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::views::runs::{self, Run, RunWithStages, StageState};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A run's id; the newest unless given.
+    /// A run's id, the beginning of its id, or its number; by default the newest run.
     #[arg(value_name = "RUN")]
     run: Option<String>,
     /// List all runs.
@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Returns the run that is meant, by its id, the beginning of it, or its number; the newest unless given.
+/// Returns the run with this id, beginning of an id, or number; the newest if none is given.
 fn named<'a>(ids: &'a [String], wanted: Option<&str>) -> Result<Option<&'a String>> {
     let Some(wanted) = wanted else { return Ok(ids.last()) };
     let number = wanted.parse::<u64>().ok().filter(|number| *number > 0 && wanted.len() < 8);
@@ -56,7 +56,7 @@ fn named<'a>(ids: &'a [String], wanted: Option<&str>) -> Result<Option<&'a Strin
     }
 }
 
-/// There is no history; the results are there nevertheless.
+/// Reports a store without run histories, which may still have results.
 fn forgotten(global: &Global, store: &Store) -> Result<Status> {
     let results = store.all_records()?.len();
     if results == 0 {
@@ -71,7 +71,7 @@ fn forgotten(global: &Global, store: &Store) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Says what of a history cannot be read.
+/// Notes which parts of a history cannot be read.
 fn remark(history: &History) {
     let History { id, spoilt, trouble, .. } = history;
     if let Some(trouble) = trouble {

@@ -1,4 +1,4 @@
-//! `r1flow verify`: whether what is stored is what was made, and whether it would be made again.
+//! `r1flow verify`: checks that stored bytes are undamaged, or that stages produce the same bytes again.
 
 use std::num::NonZeroUsize;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,13 +27,13 @@ pub(crate) struct Args {
     /// Read every byte of the store, whatever workflow it belongs to: results, checkpoints, rows, records, history.
     #[arg(long, conflicts_with_all = ["file", "rerun"])]
     all: bool,
-    /// Run stages again, those named or all: a segment of one that trains, the whole of another.
+    /// Run the named stages (or all) again: a segment of a stage that trains, the whole of any other stage.
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     rerun: Option<Vec<String>>,
-    /// Segments to run again of each stage that trains, drawn from those whose beginning is kept.
+    /// Segments to run again of each stage that trains, drawn from those whose starting point is kept.
     #[arg(long, value_name = "N", default_value = "1", requires = "rerun")]
     segments: NonZeroUsize,
-    /// Draws the segments; another with each call unless given.
+    /// Seed of that draw; different in each call unless given.
     #[arg(long, value_name = "S", requires = "rerun")]
     seed: Option<u64>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     })
 }
 
-/// Returns a seed that no other call has.
+/// Returns a seed from the clock, different in each call.
 fn of_the_moment() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().rotate_left(32) ^ u64::from(since.subsec_nanos())

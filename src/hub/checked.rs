@@ -1,12 +1,12 @@
-//! Whether files in a cache have the bytes that the hub names, and what is remembered of that.
+//! Checks that cached files have the bytes that the hub names, and remembers which files have been checked.
 //!
 //! ```text
 //! r1flow checked 1
-//! <hash> <device>:<inode>:<size>:<mtime>:<ctime> <name>      a line for each file; `-` for what is not known
+//! <hash> <device>:<inode>:<size>:<mtime>:<ctime> <name>      a line for each file; `-` for an unknown value
 //! ```
-//! The idea to know: hashing a model takes half a minute, so a file is hashed once and then known by its stat identity.
-//! Without this list, or with one that is spoilt, everything is hashed again and nothing else is lost. A change that
-//! leaves all of the identity as it was, as a failing disk makes, is not seen here.
+//! The idea to know: hashing a model takes half a minute, so a file is hashed once and then recognised by its stat
+//! identity. If this list is missing or damaged, everything is hashed again and nothing else is lost. A change that
+//! leaves the identity as it was, as on a failing disk, is not detected here.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,12 +24,12 @@ use crate::ui::{self, bytes};
 
 const HEAD: &str = "r1flow checked 1";
 const UNKNOWN: &str = "-";
-/// A file that changed this recently may change again within the clock's resolution, so its identity says nothing.
+/// A file that changed this recently may change again within the clock's resolution, so its identity proves nothing.
 const SETTLED: Duration = Duration::from_secs(2);
-/// Bytes that take so long to hash that the user is told.
+/// In bytes: a file of this size takes so long to hash that the user gets a note.
 const LONG: u64 = 1 << 30;
 
-/// What would differ if a file had been written again.
+/// The stat values that change when a file is written again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity(String);
 
@@ -45,18 +45,18 @@ impl Identity {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
-    /// Nothing where no hash is known, so that the bytes cannot be checked.
+    /// `None` if no hash is known; then the bytes cannot be checked.
     hash: Option<BlobHash>,
-    /// That of the file which had the right bytes.
+    /// The identity of the file that had the right bytes; `None` if the file had changed too recently.
     identity: Option<Identity>,
 }
 
-/// The files of a snapshot, with their hashes and the identities of those that have been found right.
+/// The files of a snapshot, with their hashes and the identities of those that have been checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Checked(BTreeMap<RepoPath, Entry>);
 
 impl Checked {
-    /// Reads a list; nothing if it is none.
+    /// Parses a list; returns `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let lines = text.strip_suffix('\n')?.strip_prefix(HEAD)?;
         let entry = |line: &str| {
@@ -69,7 +69,7 @@ impl Checked {
         lines.split('\n').skip(1).map(entry).collect::<Option<_>>().map(Self)
     }
 
-    /// Returns the list as it is written.
+    /// Returns the list as the text of its file.
     pub(super) fn text(&self) -> String {
         let mut text = format!("{HEAD}\n");
         for (name, Entry { hash, identity }) in &self.0 {
@@ -84,17 +84,18 @@ impl Checked {
         self.0.keys()
     }
 
-    /// Returns the hash of a file's bytes, as far as it is known.
+    /// Returns the hash of a file's bytes, if it is known.
     pub(super) fn hash(&self, name: &RepoPath) -> Option<&BlobHash> {
         self.0.get(name)?.hash.as_ref()
     }
 
-    /// Forgets all files but those of these names.
+    /// Keeps only the files whose names satisfy `is_meant`.
     pub(super) fn retain(&mut self, is_meant: impl Fn(&RepoPath) -> bool) {
         self.0.retain(|name, _| is_meant(name));
     }
 
-    /// Returns whether the file at `path` has the bytes of `hash`, and takes note of it. What has no hash is believed.
+    /// Returns whether the file at `path` has the bytes of `hash`, and if so records it. Without a hash the file is
+    /// trusted.
     pub(super) fn check(&mut self, name: &RepoPath, path: &Path, hash: Option<&BlobHash>) -> io::Result<bool> {
         let metadata = fs_err::metadata(path)?;
         if !metadata.is_file() {
@@ -120,7 +121,7 @@ impl Checked {
         Ok(true)
     }
 
-    /// Takes note of a file that was made here, of bytes that were right.
+    /// Records a file that was written here with verified bytes.
     pub(super) fn made(&mut self, name: &RepoPath, path: &Path, hash: &BlobHash) -> io::Result<()> {
         let identity = Some(Identity::of(&fs_err::metadata(path)?));
         self.0.insert(name.clone(), Entry { hash: Some(hash.clone()), identity });
@@ -137,13 +138,13 @@ fn is_past(time: SystemTime) -> bool {
     SystemTime::now().duration_since(time).is_ok_and(|age| age > SETTLED)
 }
 
-/// Returns whether the bytes at `path` are those of a hash.
+/// Returns whether the bytes at `path` have this hash.
 pub(super) fn has_bytes(path: &Path, hash: &BlobHash) -> io::Result<bool> {
     let mut file = outside::open(path)?.into_parts().0;
     let found = if hash.is_sha256() {
         hex(hashed(Sha256::new(), &mut file)?)
     } else {
-        // What git calls a blob.
+        // git hashes a file's bytes after this header.
         let size = file.metadata()?.len();
         hex(hashed(Sha1::new_with_prefix(format!("blob {size}\0")), &mut file)?)
     };
@@ -173,7 +174,7 @@ fn hex(hasher: impl Digest) -> String {
 mod tests {
     use super::*;
 
-    /// What `git hash-object` and `sha256sum` say of `hello\n`.
+    /// What `git hash-object` and `sha256sum` print for `hello\n`.
     const SHA1: &str = "ce013625030ba8dba906f756967f9e9ca394464a";
     const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 
@@ -181,7 +182,7 @@ mod tests {
         RepoPath::parse(text).unwrap()
     }
 
-    /// Writes a file that has not changed for an hour.
+    /// Writes a file whose modification time is an hour ago.
     fn settled(path: &Path, text: &str) {
         fs_err::write(path, text).unwrap();
         let hour_ago = SystemTime::now() - Duration::from_hours(1);
@@ -222,17 +223,17 @@ mod tests {
         settled(&path, "hello\n");
         let mut checked = Checked::default();
         assert!(checked.check(&name, &path, Some(&hash)).unwrap());
-        // Its times say that it has just been made, so nothing is remembered.
+        // Its ctime is recent, so no identity is recorded.
         assert_eq!(checked.0[&name].identity, None);
         checked.made(&name, &path, &hash).unwrap();
-        // Another length of the same time is another identity, and so is another inode.
+        // A changed file has another length or ctime, although its modification time is old.
         settled(&path, "hello");
         assert!(!checked.check(&name, &path, Some(&hash)).unwrap());
         settled(&path, "hellp\n");
         assert!(!checked.check(&name, &path, Some(&hash)).unwrap());
         settled(&path, "hello\n");
         assert!(checked.check(&name, &path, Some(&hash)).unwrap());
-        // A hash that is not the one of the list is no help.
+        // The list's entry has another hash, so the file is hashed again.
         assert!(!checked.check(&name, &path, BlobHash::parse(&"0a".repeat(32)).as_ref()).unwrap());
     }
 }

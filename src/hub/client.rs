@@ -1,9 +1,9 @@
-//! Requests to the hub: who is told the token, which redirects are followed, how long an answer may take.
+//! Requests to the hub: where the token is sent, which redirects are followed, how long an answer may take.
 //!
-//! What comes is limited here in time, in [`Client::text`] in length; a file's own length is `transfer.rs`'s business.
+//! All answers are limited in time here, and in length by [`Client::text`]; `transfer.rs` limits the length of files.
 //!
-//! The idea to know: ureq would follow redirects itself, but tells the token to every port of the hub's host. So each
-//! step is a request of its own, which has the token if and only if it goes to the hub's own scheme, host and port.
+//! The idea to know: ureq could follow redirects itself, but sends the token to every port of the hub's host. So each
+//! redirect is a request of its own, which has the token if and only if it goes to the hub's own scheme, host and port.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
@@ -20,12 +20,12 @@ use crate::ui::bytes;
 
 const CONNECT: Duration = Duration::from_secs(20);
 const MOST_REDIRECTS: usize = 10;
-/// What the hub says of a repository of 100,000 files, of which it advises against more, is some 30 MB.
+/// In bytes: the hub's listing of 100,000 files, the most that it recommends, is about 30 MB.
 const LONGEST_TEXT: u64 = 64 << 20;
-/// What must come of an answer in as long as the hub has patience with it: what comes by drops is as good as lost.
+/// The bytes that must arrive within the hub's timeout; a slower answer is given up.
 const LEAST: u64 = 1 << 10;
 
-/// Speaks to the hub.
+/// A client of the hub.
 pub(super) struct Client<'a> {
     pub(super) settings: &'a Settings,
     agent: Agent,
@@ -33,16 +33,16 @@ pub(super) struct Client<'a> {
     token: Option<HeaderValue>,
 }
 
-/// Why a request has no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// An answer that is none of success.
+    /// An HTTP status other than success.
     Status(u16),
-    /// A redirect that is not followed, met at an origin, with the reason.
+    /// A redirect that is not followed: the origin that sent it, and the reason.
     Redirect(String, &'static str),
-    /// A text without end.
+    /// A text longer than the limit.
     TooLong,
-    /// Neither an answer nor the rest of one comes from an origin.
+    /// The connection to an origin failed, before or during its answer.
     Broken(String, Box<ureq::Error>),
 }
 
@@ -70,7 +70,7 @@ impl<'a> Client<'a> {
         let token = settings.token.as_ref().map(|token| header(&token.0)).transpose()?;
         let config = Agent::config_builder()
             .user_agent(concat!("r1flow/", env!("CARGO_PKG_VERSION")))
-            // What is compressed on the way has another length.
+            // With compression, the body would have another length.
             .accept_encoding("identity")
             .max_redirects(0)
             .timeout_connect(Some(CONNECT))
@@ -97,7 +97,7 @@ impl<'a> Client<'a> {
         String::from_utf8(text).map_err(|error| broken(io::Error::new(ErrorKind::InvalidData, error.utf8_error())))
     }
 
-    /// Returns the answer to a request for what is at `url`, from byte `from` on.
+    /// Returns the answer to a request for `url`, from byte `from` on. Follows redirects.
     pub(super) fn get(&self, url: &str, from: u64) -> Result<Response<Body>, Failure> {
         let refuse = |at: &dyn fmt::Display, reason| Failure::Redirect(at.to_string(), reason);
         let mut uri: Uri = url.parse().map_err(|_| refuse(&self.hub, "it is no address"))?;
@@ -137,17 +137,17 @@ impl<'a> Client<'a> {
     }
 }
 
-/// How fast an answer comes; that of several answers, where one is broken off and another goes on with it.
+/// How fast an answer arrives, across several requests if one breaks off and the next resumes it.
 pub(super) struct Pace {
     patience: Duration,
-    /// For as many bytes as have come since more than a drop did. Time that was spent elsewhere, or asleep, is not in
-    /// it.
+    /// Time spent reading since `LEAST` bytes were last complete. Time between reads or with the machine asleep is not
+    /// counted.
     waited: Duration,
     came: u64,
 }
 
 impl Pace {
-    /// Reads as `body` does; fails when too little comes.
+    /// Reads from `body`; fails if too few bytes arrive in time.
     pub(super) fn read(&mut self, body: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         let start = Instant::now();
         let count = body.read(buffer)?;
@@ -155,13 +155,13 @@ impl Pace {
         Ok(count)
     }
 
-    /// Returns whether too little has come, so that asking once more is no use.
+    /// Returns whether too few bytes arrived in time, so that another request is no use.
     pub(super) fn is_over(&self) -> bool {
         self.waited > self.patience
     }
 
     fn note(&mut self, waited: Duration, came: u64) -> io::Result<()> {
-        // ureq ends a read that takes longer: the rest is a machine that slept.
+        // ureq ends a longer read, so a longer time means that the machine was asleep.
         self.waited += waited.min(self.patience);
         self.came += came;
         if self.came >= LEAST {
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(drops.note(second, 1).unwrap_err().to_string(), "61 B came in 61 s");
         let mut slow = pace();
         assert!((0..10_000).all(|_| slow.note(second, 20).is_ok()));
-        // An hour of sleep is no hour of waiting.
+        // An hour of sleep is not counted as an hour of waiting.
         assert!(pace().note(Duration::from_hours(1), 1).is_ok());
     }
 }

@@ -1,19 +1,19 @@
 //! Inputs from the Hugging Face hub: from an id in a workflow to a folder of plain files.
 //!
 //! ```text
-//! settings.rs  what HF_HOME, HF_TOKEN and their like say
+//! settings.rs  the variables HF_HOME, HF_TOKEN and so on
 //! names.rs     commits, hashes and names of files, parsed
-//! client.rs    requests: the token, redirects, patience
+//! client.rs    requests: the token, redirects, timeouts
 //! redirect.rs  where a redirect leads
-//! remote.rs    what a repository has, as the hub tells, and what of that is needed
-//! transfer.rs  bytes, into the cache that all programs of Hugging Face share
-//! checked.rs   whether they are those that the hub names
+//! remote.rs    the files of a repository, and which of them are needed
+//! transfer.rs  downloads into the cache that Hugging Face's programs share
+//! checked.rs   whether cached bytes are those that the hub names
 //! snapshot.rs  what a store has fetched: branches and their commits, folders of links into the cache
 //! trouble.rs   what may go wrong, and what to do about it
 //! ```
-//! The idea to know: a store keeps for each branch the commit that it found, and goes on with that until somebody says
-//! `r1flow fetch`. Workers get a folder that holds exactly the files that are needed, whatever else the cache has, so
-//! that its digest is the same everywhere. Only this folder speaks HTTP, and only when something is to be fetched.
+//! The idea to know: a store pins each branch to the commit that it found, until the user runs `r1flow fetch`. Workers
+//! get a folder with exactly the files that are needed, whatever else the cache has, so that its digest is the same
+//! everywhere. Only this folder uses HTTP, and only to fetch something.
 
 mod checked;
 mod client;
@@ -43,7 +43,7 @@ use transfer::Transfer;
 /// Files in the cache, by their names in a repository.
 type Files = Vec<(RepoPath, PathBuf)>;
 
-/// What came of fetching an input.
+/// The result of fetching an input.
 pub(crate) struct Outcome {
     pub(crate) fetched: Fetched,
     /// The commit whose files the store had before.
@@ -52,12 +52,12 @@ pub(crate) struct Outcome {
     pub(crate) bytes: u64,
 }
 
-/// Fetches what is missing of an input, at the commit that the store has already found if there is one.
+/// Fetches the missing files of an input, at the commit that the store has pinned, if there is one.
 pub(crate) fn fetch_missing(settings: &Settings, store: &Path, id: &HubId) -> Result<Outcome, Trouble> {
     fetch(settings, store, id, snapshot::commit(store, id))
 }
 
-/// Fetches an input, and asks the hub whether its branch has moved.
+/// Fetches an input at the newest commit of its branch, or offline at the known commit.
 pub(crate) fn fetch_newest(settings: &Settings, store: &Path, id: &HubId) -> Result<Outcome, Trouble> {
     let known = snapshot::commit(store, id).filter(|_| id.is_commit() || settings.is_offline);
     fetch(settings, store, id, known)
@@ -74,9 +74,9 @@ fn fetch(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -
     Ok(Outcome { fetched, before: before.map(|before| before.commit), files, bytes })
 }
 
-/// Brings a repository's files into the cache, unless that is forbidden, and a snapshot of them into the store.
+/// Downloads a repository's files into the cache (unless offline), and publishes a snapshot of them in the store.
 fn bring(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -> Result<Fetched, Trouble> {
-    // What the commit before had under the same name may be the same.
+    // A file may be the same as at the last commit, so what is known of its bytes is reused.
     let last = snapshot::commit(store, id).and_then(|commit| snapshot::checked(store, id, &commit));
     let mut checked = last.unwrap_or_default();
     let (commit, files) = if settings.is_offline {
@@ -91,7 +91,7 @@ fn bring(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -
     snapshot::publish(store, id, &commit, &files, checked).map_err(|error| Trouble::store(store, &error))
 }
 
-/// Brings a repository's files into the cache; returns them with their names in the repository.
+/// Downloads a repository's missing files into the cache. Returns the commit, and all files by name in the repository.
 fn download(
     settings: &Settings,
     id: &HubId,
@@ -120,8 +120,8 @@ fn download(
     Ok((listing.commit, files))
 }
 
-/// Compares files that other programs have put into the cache with the hashes that name them there. Where a cache has
-/// no links, as on a disk that knows none, nothing names a file's bytes, and the user is told.
+/// Checks files that other programs have put into the cache against the hashes in their blobs' names. On a disk without
+/// symbolic links the files have no such names; then the user gets a note.
 fn check(id: &HubId, files: &Files, checked: &mut Checked) -> Result<(), Trouble> {
     let mut unknown = 0;
     for (name, path) in files {

@@ -1,11 +1,11 @@
-//! What a hub, a cache and a store write down, parsed: commits, hashes, names of files.
+//! Checked text from the hub, the cache and the store: commits, hashes, file names.
 //!
-//! The idea to know: bytes from outside become one of these types or are refused, so that no name that was not looked
-//! at ever becomes part of a path or of a URL.
+//! The idea to know: text from outside becomes one of these types or is refused, so that no unchecked name becomes part
+//! of a path or of a URL.
 
 use std::fmt;
 
-/// The longest name of a file in a folder, in bytes, of the file systems of Linux.
+/// The longest file name in bytes on Linux's file systems.
 const LONGEST_PART: usize = 255;
 const LONGEST_PATH: usize = 1024;
 /// Digits of git's SHA-1.
@@ -32,7 +32,7 @@ impl fmt::Display for Commit {
     }
 }
 
-/// What names a file's bytes on the hub and in its caches: SHA-256 of a large file, git's SHA-1 of a small one.
+/// The hash that names a file's bytes on the hub and in caches: SHA-256 of a large file, git's SHA-1 of a small one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BlobHash(String);
 
@@ -50,12 +50,12 @@ impl BlobHash {
     }
 }
 
-/// A file's path in a repository: names with `/` between them, none of which leads anywhere but down.
+/// A file's path in a repository: names separated by `/`, none of which leads upwards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct RepoPath(String);
 
 impl RepoPath {
-    /// Hidden names are none: what begins with a dot is never read, and `..` is one of them.
+    /// Returns `None` for hidden names, too: no file whose name begins with a dot is read, and this excludes `..`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let is_plain = |part: &str| {
             (1..=LONGEST_PART).contains(&part.len())
@@ -69,12 +69,12 @@ impl RepoPath {
         &self.0
     }
 
-    /// The name without its folders.
+    /// Returns the name without its folders.
     pub(super) fn last(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The number of folders above it.
+    /// Returns the number of folders above the file.
     pub(super) fn depth(&self) -> usize {
         self.0.matches('/').count()
     }

@@ -1,7 +1,7 @@
 //! Where a redirect leads, and whether that is still the hub.
 //!
-//! The idea to know: the hub is a scheme, a host and a port. What differs in one of them is another server, which is
-//! told nothing: a host's other port, a subdomain and the same host without TLS, too.
+//! The idea to know: the hub is one scheme, host and port. An address that differs in one of them is another server,
+//! which gets no token: another port of the host, a subdomain, or the same host without TLS.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// An error says in a few words why it is none; it does not repeat the address, which may have a password in it.
+    /// The error says in a few words why there is none. It does not repeat the address, which may contain a password.
     pub(super) fn of(uri: &Uri) -> Result<Self, &'static str> {
         let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
         let usual = match scheme.as_str() {
@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Returns where a `Location` leads that was met at `from`. An error says in a few words why it is not followed.
+/// Resolves a `Location` header that came from `from`. The error says in a few words why it is not followed.
 pub(super) fn follow(from: &Uri, location: &str) -> Result<Uri, &'static str> {
     const NONE: &str = "it is no address";
     let start = Origin::of(from)?;
@@ -89,7 +89,7 @@ fn has_scheme(location: &str) -> bool {
     })
 }
 
-/// Takes `.` and `..` out of an absolute path (RFC 3986, section 5.2.4); a query stays as it is.
+/// Removes `.` and `..` from an absolute path (RFC 3986, section 5.2.4); a query stays unchanged.
 fn without_dots(location: &str) -> String {
     let (path, query) = location.find('?').map_or((location, ""), |at| location.split_at(at));
     let mut parts = Vec::new();
@@ -147,7 +147,7 @@ mod tests {
         for (location, expected) in cases {
             assert_eq!(follow(&HUB.parse().unwrap(), location), Err(expected), "{location}");
         }
-        // Where there was no TLS there may be some now.
+        // A redirect from http to https is fine.
         assert!(follow(&"http://hub.example/x".parse().unwrap(), "https://hub.example/x").is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! What a repository has, as the hub tells, and what of it a stage can read.
+//! The files that the hub lists for a repository, and which of them a stage can read.
 
 use std::collections::HashSet;
 
@@ -11,15 +11,15 @@ use super::names::{BlobHash, Commit, RepoPath};
 use super::settings::repo;
 use super::trouble::Trouble;
 
-/// What a model has beside weights and a chat template.
+/// The files of a model besides weights and a chat template.
 const TEXTS: [&str; 5] =
     ["config.json", "generation_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"];
-/// What lies beside data and is never read.
+/// Files beside data that are never read.
 const ABOUT: [&str; 3] = ["config.json", "dataset_info.json", "dataset_infos.json"];
 const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
-/// Each is a request, and a name on this disk.
+/// Each file costs a request, and a name on this disk.
 const MOST_FILES: usize = 100_000;
-/// More than a hub takes of one file.
+/// In bytes: more than a hub accepts for one file.
 const LARGEST_FILE: u64 = 1 << 40;
 
 /// A commit of a repository.
@@ -33,7 +33,7 @@ pub(super) struct Listing {
 pub(super) struct RemoteFile {
     /// Its path in the repository.
     pub(super) path: RepoPath,
-    /// The name of its bytes in the cache.
+    /// The hash of its bytes, and the blob's name in the cache.
     pub(super) hash: BlobHash,
     /// In bytes.
     pub(super) size: u64,
@@ -60,19 +60,19 @@ struct Lfs {
     sha256: String,
 }
 
-/// Asks what a repository has, at `known` or at what its revision stands for now.
+/// Requests the listing of a repository, at `known` or else at the current commit of its revision.
 pub(super) fn list(client: &Client, id: &HubId, known: Option<&Commit>) -> Result<Listing, Trouble> {
     let revision = known.map_or(id.revision.as_str(), Commit::as_str);
     let url = |revision: &str| format!("{}/api/{}?blobs=true", client.settings.endpoint, repo(id, revision).api_url());
     let text = client.text(&url(revision)).map_err(|failure| {
-        // A repository that has a main branch is there: what is missing is the revision.
+        // If the main branch exists, so does the repository, and only the revision is missing.
         let is_there = || client.text(&url("main")).is_ok();
         Trouble::of_repository(client.settings, id, revision, &failure, is_there)
     })?;
     read(&text, id, known).map_err(|refusal| refusal.unwrap_or_else(|| Trouble::strange(&client.settings.endpoint, id)))
 }
 
-/// Reads what the hub says; the error is nothing where a hub would not say so.
+/// Parses the hub's listing. The error is `None` for an answer that no hub would give.
 fn read(text: &str, id: &HubId, known: Option<&Commit>) -> Result<Listing, Option<Trouble>> {
     let answer: Answer = serde_json::from_str(text).map_err(|_| None)?;
     let commit = Commit::parse(&answer.sha).ok_or(None)?;
@@ -94,7 +94,7 @@ fn read(text: &str, id: &HubId, known: Option<&Commit>) -> Result<Listing, Optio
 }
 
 impl Sibling {
-    /// Returns the file, if the hub says all of it and nothing that would lead out of a folder.
+    /// Returns the file, if the hub gives all its values and its path does not lead out of a folder.
     fn file(self, id: &HubId) -> Result<RemoteFile, Option<Trouble>> {
         let path = RepoPath::parse(&self.rfilename).ok_or_else(|| Trouble::no_name(id, &self.rfilename))?;
         let hash = match self.lfs {
@@ -109,14 +109,14 @@ impl Sibling {
     }
 }
 
-/// Returns nothing if a name stands twice in a sorted list, or for a file and a folder.
+/// Returns `None` if a path occurs twice, or is both a file and a folder.
 fn are_apart(files: &[RemoteFile]) -> Option<()> {
     let names: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let is_apart = |path: &str| !path.match_indices('/').any(|(at, _)| names.contains(&path[..at]));
     (names.len() == files.len() && files.iter().all(|file| is_apart(file.path.as_str()))).then_some(())
 }
 
-/// Returns whether a stage reads such a file: what is not needed is not fetched, and has no part in the input's digest.
+/// Returns whether a stage reads such a file. Other files are not fetched and are no part of the input's digest.
 pub(super) fn is_needed(id: &HubId, path: &str) -> bool {
     let inner = if id.folder.is_empty() {
         path
@@ -135,11 +135,11 @@ pub(super) fn is_needed(id: &HubId, path: &str) -> bool {
     }
     let is_weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
     let is_text = TEXTS.contains(&name) || name.starts_with("chat_template.");
-    // What lies deeper is for others, and `consolidated` weights are the same once more.
+    // Files in subfolders are for other programs, and `consolidated` weights are a second copy.
     name == inner && (is_text || (is_weights && !name.starts_with("consolidated")))
 }
 
-/// Refuses a repository of which nothing can be read.
+/// Refuses a repository in which nothing can be read.
 fn check(id: &HubId, pickle: Option<&str>, files: &[RemoteFile]) -> Result<(), Trouble> {
     let has = |end: &str| files.iter().any(|file| file.path.as_str().ends_with(end));
     if id.is_dataset {
@@ -206,7 +206,7 @@ mod tests {
         serde_json::json!({ "rfilename": name, "size": 1, "blobId": SHA }).to_string()
     }
 
-    /// Returns the names of what is needed, or why there is none.
+    /// Returns the names of the needed files, or the error.
     fn listed(siblings: &[String]) -> Result<Vec<String>, String> {
         let id = HubId::parse("a/b", ArtifactType::Prompts).unwrap();
         let text = format!(r#"{{"sha":"{SHA}","siblings":[{}]}}"#, siblings.join(","));

@@ -1,15 +1,16 @@
-//! What the environment says of the hub, in the words of Hugging Face's own programs.
+//! The hub's settings, from the variables that Hugging Face's own programs read.
 //!
 //! | variable | |
 //! |---|---|
 //! | `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME` | where the cache is; `~/.cache/huggingface/hub` unless given |
 //! | `HF_ENDPOINT` | the hub; `https://huggingface.co` unless given |
-//! | `HF_TOKEN`, `HF_TOKEN_PATH` | who asks; the file `token` beside the cache unless given |
-//! | `HF_HUB_OFFLINE` | 1: nothing is asked of the hub |
-//! | `HF_HUB_DOWNLOAD_TIMEOUT` | seconds in which something must come; 60 unless given |
+//! | `HF_TOKEN`, `HF_TOKEN_PATH` | the token, or a file with it; the file `token` beside the cache unless given |
+//! | `HF_HUB_OFFLINE` | 1: no request is sent to the hub |
+//! | `HF_HUB_DOWNLOAD_TIMEOUT` | seconds in which data must arrive; 60 unless given |
 //!
-//! Without any of the first, and without `HOME`, there is no cache: a folder that all users share is never taken for
-//! one. hf-hub knows the names of things in the cache; of these variables it reads `HF_HOME` and `HF_ENDPOINT` alone.
+//! Without the variables of the first row and without `HOME` there is no cache: a folder that all users share is never
+//! used. The crate hf-hub provides the names in the cache; of these variables it reads only `HF_HOME` and
+//! `HF_ENDPOINT`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -23,30 +24,30 @@ use super::remote::is_needed;
 use super::trouble::Trouble;
 
 const ENDPOINT: &str = "https://huggingface.co";
-/// Longer than a hub takes that is well.
+/// A hub that works answers sooner.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// More than any token or reference has, in bytes.
+/// In bytes: longer than any token or reference.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// How to speak to the hub, and where the cache is.
+/// How to reach the hub, and where the cache is.
 pub(crate) struct Settings {
-    /// Absent where no variable names a folder of the user's.
+    /// `None` if no variable names a folder of the user's.
     pub(crate) cache: Option<Cache>,
-    /// Without what would be a password in it.
+    /// A user name and password in it are replaced by `…`.
     pub(crate) endpoint: String,
     pub(crate) token: Option<Token>,
     pub(crate) is_offline: bool,
     pub(super) patience: Duration,
 }
 
-/// A secret: it goes into one header and nowhere else, so it cannot be printed.
+/// A secret: it is sent in one header and used nowhere else, so this type cannot be printed.
 pub(crate) struct Token(pub(super) String);
 
 impl Settings {
     pub(crate) fn from_env() -> Self {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let folder = |name: &str| get(name).map(PathBuf::from);
-        // As the specification of these folders has it, what is relative does not count.
+        // The XDG specification says to ignore relative paths.
         let base = |name: &str| folder(name).filter(|path| path.is_absolute());
         let cache_home = base("XDG_CACHE_HOME").or_else(|| base("HOME").map(|home| home.join(".cache")));
         let home = folder("HF_HOME").or_else(|| cache_home.map(|cache| cache.join("huggingface")));
@@ -86,7 +87,7 @@ impl Settings {
         Ok(self.cache()?.join(repo(id, &id.revision).folder_name()).join("refs").join(&id.revision))
     }
 
-    /// Returns what the cache has of an input, for those who must not ask the hub what there is.
+    /// Returns an input's commit and files from the cache alone, for offline use.
     pub(super) fn cached(
         &self,
         id: &HubId,
@@ -110,14 +111,14 @@ pub(super) fn repo(id: &HubId, revision: &str) -> Repo {
     Repo::with_revision(id.name.clone(), sort, revision.to_owned())
 }
 
-/// Returns what a small file says; one that is not small has nothing to say.
+/// Returns the text of a file, cut off after `LONGEST_LINE` bytes; `None` if it cannot be read.
 pub(super) fn small_text(path: &Path) -> Option<String> {
     let mut text = String::new();
     outside::open(path).ok()?.take(LONGEST_LINE).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
-/// Hides a name and a password in an address; it is refused all the same, and only the user is told.
+/// Hides a user name and password in an address that is shown to the user; the address is refused later.
 fn without_password(endpoint: &str) -> String {
     let Some((scheme, rest)) = endpoint.split_once("://") else { return endpoint.to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -127,8 +128,8 @@ fn without_password(endpoint: &str) -> String {
     }
 }
 
-/// Collects the files below a folder with their names, links to files followed. What has a name that no file on a hub
-/// has is none of them.
+/// Collects the files below a folder with their names, and follows links to files. Skips names that no file on a hub
+/// has.
 fn walk(folder: &Path, prefix: &str, files: &mut Vec<(RepoPath, PathBuf)>) -> std::io::Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
@@ -143,7 +144,8 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<(RepoPath, PathBuf)>) -> st
     Ok(())
 }
 
-/// Other programs fetch file by file: of a model, configuration, tokenizer and every shard must be there.
+/// Returns whether an input's files are complete. Other programs may have fetched only some of them: a model needs its
+/// configuration, its tokenizer and every shard.
 fn is_whole(id: &HubId, files: &[(RepoPath, PathBuf)]) -> bool {
     if id.is_dataset {
         return !files.is_empty();

@@ -1,15 +1,14 @@
-//! What a store has fetched.
+//! What a store has fetched from the hub.
 //!
 //! ```text
 //! .r1flow/hub/models--org--name/
-//! ├── refs/main             the commit that the branch stood for when it was last fetched
-//! ├── snapshots/<commit>/   links to the files that are needed; of a folder, `<commit>%2Ffolder`
-//! └── checked/<commit>      which bytes they have, and which of them have been looked at (`checked.rs`)
+//! ├── refs/main             the commit of the branch when it was last fetched
+//! ├── snapshots/<commit>/   links to the files that are needed; for one folder, `<commit>%2Ffolder`
+//! └── checked/<commit>      the hashes of the files, and which files have been checked (`checked.rs`)
 //! ```
-//! A snapshot is there whole or not at all. One whose links lead nowhere, because the cache was emptied, does not
-//! count, nor does one of other bytes than the hub's. `hub` itself may be a link to another disk; what lies below is
-//! made here, and a link in its place is not followed. A snapshot that is spoilt is not removed: it makes room under
-//! another name.
+//! A snapshot is published whole or not at all. It does not count if its links are broken, because the cache was
+//! emptied, or if its bytes are not the hub's. `hub` itself may be a link to another disk; the folders below it are
+//! created here, and a link in their place is not followed. A damaged snapshot is not removed but renamed.
 
 use std::fs::DirBuilder;
 use std::io::{self, Write};
@@ -23,20 +22,20 @@ use super::checked::Checked;
 use super::names::{BlobHash, Commit, RepoPath};
 use super::settings::{repo, small_text};
 
-/// Bytes of a list of what has been checked; the hub lists at most a hundred thousand files.
+/// Size limit in bytes of a `checked` list; the hub lists at most a hundred thousand files.
 const LIST_BYTES: u64 = 64 << 20;
 const REFS: &str = "refs";
 const SNAPSHOTS: &str = "snapshots";
 const CHECKED: &str = "checked";
 
-/// Returns what has been fetched of an input, if all of it is still there and has the bytes of the hub.
+/// Returns the snapshot of an input, if all its files are still there with the hub's bytes.
 pub(crate) fn find(store: &Path, id: &HubId) -> Option<Fetched> {
     let commit = commit(store, id)?;
     let snapshot = there(store, id, SNAPSHOTS)?.join(name(id, &commit));
     let known = checked(store, id, &commit);
     let mut now = known.clone().unwrap_or_default();
     if known.is_none() {
-        // A store of before there were lists: the names in the cache say what the bytes should be.
+        // The store is older than these lists: the names of the blobs in the cache are the expected hashes.
         for (name, path) in entries(&snapshot).ok()? {
             let target = fs_err::canonicalize(&path).ok()?;
             let hash = target.file_name().and_then(|name| BlobHash::parse(name.to_str()?));
@@ -57,7 +56,7 @@ pub(crate) fn find(store: &Path, id: &HubId) -> Option<Fetched> {
     Some(Fetched { commit: commit.to_string(), path })
 }
 
-/// Returns the commit that an input's revision stands for in this store.
+/// Returns the commit to which this store pins an input's revision.
 pub(super) fn commit(store: &Path, id: &HubId) -> Option<Commit> {
     if id.is_commit() {
         return Commit::parse(&id.revision);
@@ -66,13 +65,13 @@ pub(super) fn commit(store: &Path, id: &HubId) -> Option<Commit> {
     Commit::parse(text.trim())
 }
 
-/// Returns what is known of the files at a commit; nothing where there is no list.
+/// Returns the list of checked files of a commit; `None` if there is none.
 pub(super) fn checked(store: &Path, id: &HubId, commit: &Commit) -> Option<Checked> {
     let list = there(store, id, CHECKED)?.join(name(id, commit));
     Checked::parse(&outside::read_text(&list, LIST_BYTES, "").ok()?)
 }
 
-/// Puts a snapshot of `files`, all of which have been checked, into its place, and lets the revision stand for it.
+/// Publishes a snapshot of `files`, all of which have been checked, and pins the revision to its commit.
 pub(super) fn publish(
     store: &Path,
     id: &HubId,
@@ -81,7 +80,7 @@ pub(super) fn publish(
     mut checked: Checked,
 ) -> io::Result<Fetched> {
     let snapshot = room(store, id, SNAPSHOTS)?.join(name(id, commit));
-    // Others may be reading one that is right.
+    // A valid snapshot stays, because other processes may be reading it.
     if !holds(&snapshot, &mut checked) {
         link(&snapshot, files)?;
     }
@@ -93,7 +92,7 @@ pub(super) fn publish(
     Ok(Fetched { commit: commit.to_string(), path: fs_err::canonicalize(snapshot)?.join(&id.folder) })
 }
 
-/// Makes a snapshot beside its place and renames it; one that is spoilt makes room.
+/// Builds a snapshot under a draft name and renames it into place; a damaged one is renamed first.
 fn link(snapshot: &Path, files: &[(RepoPath, PathBuf)]) -> io::Result<()> {
     let draft = Made::folder(draft_of(snapshot))?;
     for (name, file) in files {
@@ -107,7 +106,7 @@ fn link(snapshot: &Path, files: &[(RepoPath, PathBuf)]) -> io::Result<()> {
     draft.keep_as(snapshot)
 }
 
-/// Returns whether a snapshot has exactly the files of a list, with the bytes that it names.
+/// Returns whether a snapshot has exactly the files of the list, with the right bytes.
 fn holds(snapshot: &Path, checked: &mut Checked) -> bool {
     let Ok(entries) = entries(snapshot) else { return false };
     if entries.is_empty() || !entries.iter().map(|(name, _)| name).eq(checked.names()) {
@@ -133,7 +132,7 @@ fn is_right(checked: &mut Checked, name: &RepoPath, path: &Path, hash: Option<&B
     }
 }
 
-/// Returns the files of a snapshot by name, sorted; fails where there is anything but folders, files and links.
+/// Returns the files and links of a snapshot by name, sorted; fails on a name that no file on a hub has.
 fn entries(snapshot: &Path) -> io::Result<Vec<(RepoPath, PathBuf)>> {
     fn collect(folder: &Path, prefix: &str, entries: &mut Vec<(RepoPath, PathBuf)>) -> io::Result<()> {
         for entry in fs_err::read_dir(folder)? {
@@ -162,7 +161,7 @@ fn remember(store: &Path, id: &HubId, commit: &Commit, checked: &Checked) -> io:
     replace(draft_of(&list), &list, &checked.text())
 }
 
-/// Returns the number of files at `path` and their bytes; fails where a link leads nowhere.
+/// Returns the number of files at `path` and their bytes; fails on a broken link.
 pub(crate) fn size(path: &Path) -> io::Result<(usize, u64)> {
     let metadata = fs_err::metadata(path)?;
     if metadata.is_file() {
@@ -174,14 +173,14 @@ pub(crate) fn size(path: &Path) -> io::Result<(usize, u64)> {
     })
 }
 
-/// Returns the folders that lead to one of ours, the outermost first.
+/// Returns a repository's folder in the store, and the folder `which` in it.
 fn rooms(store: &Path, id: &HubId, which: &str) -> [PathBuf; 2] {
     let root = store.join("hub").join(repo(id, &id.revision).folder_name());
     let room = root.join(which);
     [root, room]
 }
 
-/// Returns one of our folders, if it is there and no link.
+/// Returns the folder `which` of a repository, if it exists and neither folder is a link.
 fn there(store: &Path, id: &HubId, which: &str) -> Option<PathBuf> {
     let rooms = rooms(store, id, which);
     let is_ours = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_dir());
@@ -189,7 +188,7 @@ fn there(store: &Path, id: &HubId, which: &str) -> Option<PathBuf> {
     Some(room)
 }
 
-/// Returns one of our folders, which is made where there is none; a link in its place is refused.
+/// Returns the folder `which` of a repository, and creates it if it is missing; refuses a link in its place.
 fn room(store: &Path, id: &HubId, which: &str) -> io::Result<PathBuf> {
     fs_err::create_dir_all(store.join("hub"))?;
     let rooms = rooms(store, id, which);
@@ -207,7 +206,7 @@ fn room(store: &Path, id: &HubId, which: &str) -> io::Result<PathBuf> {
     Ok(room)
 }
 
-/// Gives a small file another text, all of it or none, by way of a draft whose name is new.
+/// Replaces a small file atomically: writes `draft`, whose name is new, and renames it.
 pub(super) fn replace(draft: PathBuf, path: &Path, text: &str) -> io::Result<()> {
     let (mut file, made) = Made::file(draft)?;
     file.write_all(text.as_bytes())?;
@@ -223,7 +222,7 @@ fn name(id: &HubId, commit: &Commit) -> String {
     escaped(&format!("{commit}{folder}"))
 }
 
-/// One name of a file for a path, and another for another; an id has no `%` in it.
+/// Returns a file name for a path. Different paths get different names, because an id contains no `%`.
 fn escaped(path: &str) -> String {
     path.replace('/', "%2F")
 }

@@ -1,14 +1,14 @@
-//! Bytes from the hub into the cache, laid out as all programs of Hugging Face expect it.
+//! Downloads files from the hub into the cache, in the layout that all programs of Hugging Face share.
 //!
 //! ```text
-//! models--org--name/blobs/<etag>                 a file's bytes; `<etag>.r1flow` while they come
+//! models--org--name/blobs/<etag>                 a file's bytes; `<etag>.r1flow` during the download
 //! models--org--name/snapshots/<commit>/<path>    a link to them
 //! ```
-//! A name in the cache promises its bytes, whatever program put them there: what has others is replaced.
+//! A blob's name promises its bytes, whatever program wrote it: a file with other bytes is replaced.
 //!
-//! hf-hub names these places, but its own download is not used: it gives a file its name before looking whether it is
-//! whole, appends a whole answer to the part that it asked to follow, fetches again what another commit has brought
-//! already, sends the token to whatever host it is led to, and waits for ever.
+//! hf-hub provides these paths, but its own download is not used: it renames a file before checking that it is
+//! complete, appends a whole answer to a partial file, fetches again what another commit already has, sends the token
+//! to any host after a redirect, and has no timeout.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -33,7 +33,7 @@ use super::trouble::Trouble;
 use crate::machine;
 use crate::ui::Download;
 
-/// Brings files of one commit into the cache.
+/// Downloads files of one commit into the cache.
 pub(super) struct Transfer<'a> {
     client: &'a Client<'a>,
     id: &'a HubId,
@@ -46,10 +46,10 @@ impl<'a> Transfer<'a> {
         Ok(Self { client, id, commit, cache: client.settings.repo(id)? })
     }
 
-    /// Returns a file's place in the cache, if it is there with its own bytes.
+    /// Returns a file's path in the cache, if the file is there with the right bytes.
     pub(super) fn find(&self, file: &RemoteFile, checked: &mut Checked) -> Option<PathBuf> {
         let (pointer, blob) = (self.pointer(file), self.blob(file));
-        // A link is as good as what it leads to.
+        // If the link leads to the blob, checking the blob is enough.
         let leads_on =
             std::fs::canonicalize(&pointer).is_ok_and(|to| std::fs::canonicalize(&blob).is_ok_and(|blob| to == blob));
         if !leads_on && has(checked, file, &pointer) {
@@ -64,7 +64,7 @@ impl<'a> Transfer<'a> {
         Some(blob)
     }
 
-    /// Refuses what this disk has no room for, before the first byte of it comes.
+    /// Fails before the download if the disk has no room for the missing files.
     pub(super) fn make_sure_of_room(&self, missing: &[&RemoteFile]) -> Result<(), Trouble> {
         let here = |file: &RemoteFile| self.part(file).metadata().map_or(0, |part| part.len());
         let needed = missing.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size.saturating_sub(here(file))));
@@ -76,7 +76,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Brings a file into the cache and returns its place there.
+    /// Downloads a file into the cache and returns its path there.
     pub(super) fn fetch(&self, file: &RemoteFile, checked: &mut Checked) -> Result<PathBuf, Trouble> {
         let blob = self.blob(file);
         let disk = |error: io::Error| Trouble::disk(&blob, &error);
@@ -86,7 +86,7 @@ impl<'a> Transfer<'a> {
         Ok(blob)
     }
 
-    /// Tells others that use the cache what a branch stands for.
+    /// Writes the branch's commit into the cache, for other programs.
     pub(super) fn write_ref(&self) -> Result<(), Trouble> {
         let settings: &Settings = self.client.settings;
         if self.id.is_commit() || settings.written_ref(self.id)?.as_ref() == Some(self.commit) {
@@ -101,12 +101,13 @@ impl<'a> Transfer<'a> {
         write().map_err(|error| Trouble::disk(&reference, &error))
     }
 
-    /// Brings a file's bytes; they get their name when all are there. What an earlier try has left is taken up.
+    /// Downloads a file's bytes, and renames them into place once they are complete and checked. Resumes an earlier
+    /// download.
     fn bring(&self, file: &RemoteFile, blob: &Path, checked: &mut Checked) -> Result<(), Trouble> {
         let disk = |error: io::Error| Trouble::disk(blob, &error);
         let part = self.part(file);
         let mut out = open_part(&part).map_err(disk)?;
-        // Another process that is fetching it will have done so when the lock is free.
+        // If another process was fetching this file, it has finished when the lock is free.
         out.lock().map_err(disk)?;
         if has(checked, file, blob) {
             return empty_part(&part, &out).map_err(disk);
@@ -117,7 +118,7 @@ impl<'a> Transfer<'a> {
             return Err(Trouble::spoilt(file));
         }
         if let Err(error) = out.sync_all() {
-            // What a disk refused once it may call written the next time.
+            // After a failed fsync, the next one may report success although the bytes are lost.
             out.set_len(0).map_err(disk)?;
             return Err(disk(error));
         }
@@ -125,7 +126,8 @@ impl<'a> Transfer<'a> {
         checked.made(&file.path, blob, &file.hash).map_err(disk)
     }
 
-    /// Appends what `out` lacks. A connection that breaks is made again as long as that brings something.
+    /// Appends the missing bytes to `out`. Connects again after a failure, as long as each connection brings some
+    /// bytes.
     fn receive_all(&self, file: &RemoteFile, out: &mut File) -> Result<(), Trouble> {
         let disk = |error: io::Error| Trouble::disk(&self.part(file), &error);
         let mut have = out.metadata().map_err(disk)?.len();
@@ -139,7 +141,7 @@ impl<'a> Transfer<'a> {
             let ended = self.receive(file, out, have, &mut pace, &mut download);
             let now = out.metadata().map_err(disk)?.len();
             if now > file.size {
-                // Nothing tells which of these bytes are the file's.
+                // It is unknown which of these bytes are the file's.
                 out.set_len(0).map_err(disk)?;
                 return Err(Trouble::too_long(file));
             }
@@ -153,7 +155,7 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Appends what comes to `out`, which has the first `have` bytes.
+    /// Requests the file from byte `have` on and appends the answer to `out`, which has the bytes before.
     fn receive(
         &self,
         file: &RemoteFile,
@@ -179,7 +181,7 @@ impl<'a> Transfer<'a> {
             }
             Promise::Part { .. } | Promise::Whole(_) => {}
         }
-        // One byte more tells an answer that is too long.
+        // One byte more than the size reveals an answer that is too long.
         let mut body = answer.into_body().into_reader().take(file.size + 1);
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -192,11 +194,11 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Links a name in a snapshot to the bytes, relative, so that a cache can be moved.
+    /// Links a path in a snapshot to the blob. The link is relative, so that the cache can be moved.
     fn link(&self, file: &RemoteFile) -> io::Result<()> {
         let (pointer, draft) = (self.pointer(file), self.draft());
         fs_err::create_dir_all(pointer.parent().expect("it lies in a snapshot"))?;
-        // Out of the path's folders, the commit's and `snapshots`.
+        // Up from the path's folders, the commit's folder, and `snapshots`.
         let up = "../".repeat(file.path.depth() + 2);
         symlink(format!("{up}blobs/{}", file.hash.as_str()), &draft)?;
         fs_err::rename(draft, pointer)
@@ -214,17 +216,17 @@ impl<'a> Transfer<'a> {
         self.blob(file).with_added_extension("r1flow")
     }
 
-    /// A name that is new, where no program looks for names.
+    /// Returns a new name, in a folder where other programs ignore it.
     fn draft(&self) -> PathBuf {
         self.cache.blob_path(&format!("{}.r1flow", unique()))
     }
 }
 
-/// What an answer says of itself before its bytes come.
+/// What the head of an answer says about its body.
 enum Promise {
-    /// All of a file, and its size where it is told.
+    /// The whole file, with its size if given.
     Whole(Option<u64>),
-    /// What follows `from`, and the size of the whole file where it is told.
+    /// The part from byte `from` on, with the size of the whole file if given.
     Part { from: u64, size: Option<u64> },
 }
 
@@ -235,12 +237,12 @@ fn promise(answer: &http::Response<Body>) -> Promise {
     }
     let range = header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes "));
     let (span, size) = range.and_then(|range| range.split_once('/')).unwrap_or_default();
-    // A part that does not say where it begins is none that was asked for.
+    // A part without a start is never the one that was requested.
     let from = span.split_once('-').and_then(|(from, _)| from.parse().ok()).unwrap_or(u64::MAX);
     Promise::Part { from, size: size.parse().ok() }
 }
 
-/// Returns whether a file's bytes are at `path`. What cannot be read is not there.
+/// Returns whether `path` has the file's bytes; false if it cannot be read.
 fn has(checked: &mut Checked, file: &RemoteFile, path: &Path) -> bool {
     let is_long_enough = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size);
     if !is_long_enough {
@@ -253,7 +255,7 @@ fn has(checked: &mut Checked, file: &RemoteFile, path: &Path) -> bool {
     is_right
 }
 
-/// Opens what has come of a file; a link in its place is not followed.
+/// Opens a partial download; does not follow a link in its place.
 fn open_part(part: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.append(true).create(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -261,17 +263,17 @@ fn open_part(part: &Path) -> io::Result<File> {
     if out.metadata()?.is_file() { Ok(out) } else { Err(io::Error::other("it is no file")) }
 }
 
-/// Gives back the room of what has come of a file that is whole by now. The name stays: it is another process's, too.
+/// Empties the partial download of a file that is now complete. The name stays, because another process may use it.
 fn empty_part(part: &Path, out: &File) -> io::Result<()> {
     let (named, open) = (part.symlink_metadata(), out.metadata()?);
     match named {
         Ok(named) if (named.dev(), named.ino()) == (open.dev(), open.ino()) => out.set_len(0),
-        // It has been renamed, so these bytes are the whole file's.
+        // The part has been renamed, so these bytes are now the whole file's.
         _ => Ok(()),
     }
 }
 
-/// Returns a path as it stands in a URL.
+/// Returns a path as it is written in a URL.
 fn escaped(path: &str) -> String {
     let mut url = String::new();
     for byte in path.bytes() {

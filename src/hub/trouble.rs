@@ -1,4 +1,4 @@
-//! What may go wrong between an id and its files, with what to do about it. No text here has a token in it.
+//! Why an input cannot be fetched, with advice on what to do. No text here contains a token.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -18,7 +18,7 @@ const AGAIN: &str = "run it again: it goes on where it stopped";
 #[derive(Debug)]
 pub(crate) struct Trouble {
     message: String,
-    /// What is wrong with what stands in the workflow, in a few words.
+    /// What is wrong with the input in the workflow, in a few words.
     label: &'static str,
     help: String,
 }
@@ -28,12 +28,12 @@ impl Trouble {
         Self { message, label, help: help.into() }
     }
 
-    /// Points at the input in the workflow.
+    /// Returns a diagnostic that points at the input in the workflow.
     pub(crate) fn at(self, input: &HubInput) -> Diagnostic {
         Diagnostic::new(&input.place, self.message, self.label).with_help(self.help)
     }
 
-    /// Nothing is known of the repository; `is_there` asks once more, whether it is there at all.
+    /// The repository cannot be listed; `is_there` asks whether it exists at all.
     pub(super) fn of_repository(
         settings: &Settings,
         id: &HubId,
@@ -65,10 +65,10 @@ impl Trouble {
         }
     }
 
-    /// A file that the hub has named does not come.
+    /// A file of the listing cannot be downloaded.
     pub(super) fn of_file(settings: &Settings, id: &HubId, file: &RemoteFile, have: u64, failure: &Failure) -> Self {
         match failure {
-            // There is nothing behind what is here already.
+            // 416: the hub's file has no bytes after those that are here already.
             Failure::Status(416) => Self::too_short(file, have),
             Failure::Status(401 | 403) => Self::refused(settings, id),
             Failure::Status(404) => {
@@ -126,7 +126,7 @@ impl Trouble {
         }
     }
 
-    /// What HF_ENDPOINT says is no address.
+    /// The value of HF_ENDPOINT is no address.
     pub(super) fn endpoint(endpoint: &str, reason: &str) -> Self {
         let message = format!("HF_ENDPOINT is `{endpoint}`, and {reason}");
         let help = "write it as `https://HOST` or `https://HOST:PORT`; a secret belongs into HF_TOKEN";
@@ -138,7 +138,7 @@ impl Trouble {
         Self::new("cannot be asked for", message, "look at HF_TOKEN, or the file that HF_TOKEN_PATH names")
     }
 
-    /// No variable says where the cache is.
+    /// No variable names a folder for the cache.
     pub(super) fn no_cache() -> Self {
         let message = "there is no folder for what is fetched: neither HF_HOME nor HOME is set".to_owned();
         Self::new(
@@ -148,7 +148,7 @@ impl Trouble {
         )
     }
 
-    /// An answer that is none.
+    /// The answer is not one that a hub gives.
     pub(super) fn strange(endpoint: &str, id: &HubId) -> Self {
         let message = format!("what {endpoint} answers about `{}` is not what a hub answers", id.name);
         Self::new("cannot be fetched", message, "look at HF_ENDPOINT; a proxy may have answered in its place")
@@ -170,7 +170,7 @@ impl Trouble {
         )
     }
 
-    /// A name that leads out of a folder, or that no folder can hold.
+    /// A file name that leads out of a folder, or that no folder can hold.
     pub(super) fn no_name(id: &HubId, name: &str) -> Self {
         let message = format!("{id} has a file `{}`, and no file here can have such a name", name.escape_debug());
         Self::new("a file cannot be fetched", message, "choose another revision, or one folder of it without that file")
@@ -205,7 +205,7 @@ impl Trouble {
         )
     }
 
-    /// The cache has a file under the name of other bytes, and nothing may be fetched.
+    /// A cached file does not have the bytes of its name, and offline it cannot be fetched again.
     pub(super) fn spoilt_cache(path: &Path) -> Self {
         let message = format!("`{}` has other bytes than its name says", path.display());
         Self::new("spoilt in the cache", message, "fetch it again where there is a network: unset HF_HUB_OFFLINE")

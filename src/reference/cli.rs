@@ -37,7 +37,7 @@ pub(crate) fn markdown(mut cli: Command) -> String {
     text
 }
 
-/// Returns whether an argument is the command's own; `--help` and `--version` say themselves what they do.
+/// Returns whether an argument is the command's own. `--help` and `--version` need no explanation.
 fn is_own(arg: &Arg) -> bool {
     !arg.is_global_set() && !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version")
 }
@@ -52,7 +52,7 @@ fn add_table<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
     text.push_str("| argument | default | |\n|---|---|---|\n");
     for arg in arguments {
         let short = arg.get_short().map_or_else(String::new, |short| format!("`-{short}`, "));
-        // clap says that an argument may be repeated by dots; the help says so in words.
+        // clap marks a repeatable argument with dots; the help text says it in words.
         let long = arg.to_string().trim_end_matches("...").to_owned();
         let _ = writeln!(text, "| {short}`{long}` | {} | {} |", cell(&default(arg)), cell(&manual(arg)));
     }
@@ -63,7 +63,7 @@ fn default(arg: &Arg) -> String {
     if arg.get_action().takes_values() { values.join(" ") } else { String::new() }
 }
 
-/// Returns the help of an argument, the words that it takes, and the variable that is read in its place.
+/// Returns an argument's help, its possible values, and the variable that replaces it.
 fn manual(arg: &Arg) -> String {
     let mut text = said(arg.get_help());
     let values = arg.get_possible_values();

@@ -17,21 +17,21 @@ pub(crate) struct Row {
     pub(crate) key: String,
     /// What the key takes.
     pub(crate) takes: String,
-    /// Its default, `required`, or what decides.
+    /// Its default, `required`, or the key that decides it.
     pub(crate) default: String,
     /// Its role.
     pub(crate) role: &'static str,
-    /// Its manual.
+    /// Its documentation.
     pub(crate) doc: String,
 }
 
 impl Row {
-    /// Returns the key as it is named from the stage.
+    /// Returns the key with its table, as in `rewards.accuracy`.
     pub(crate) fn name(&self) -> String {
         if self.table.is_empty() { self.key.clone() } else { format!("{}.{}", self.table, self.key) }
     }
 
-    /// Returns whether both say the same of a key, whatever table it is in.
+    /// Returns whether both rows describe a key in the same way, whatever its table is.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let said = |row: &Self| (row.key.clone(), row.takes.clone(), row.default.clone(), row.role, row.doc.clone());
         said(self) == said(other)

@@ -1,5 +1,5 @@
-//! The references that are generated: `docs/kinds.md` from what the worker tells of its kinds, `docs/cli.md` from the
-//! command line itself.
+//! Generated references: `docs/kinds.md` from the worker's description of its kinds, `docs/cli.md` from clap's
+//! commands.
 
 pub(crate) mod cli;
 pub(crate) mod kinds;

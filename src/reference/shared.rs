@@ -1,4 +1,4 @@
-//! Keys that several tables share, found by what is said of them: a reference says it once.
+//! Finds keys that several tables share with the same description, so that the reference describes them once.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use engine::diagnostic::quoted;
 
 use super::kinds::Row;
 
-/// Tables that must share keys before these get a section.
+/// How many tables must share keys before the keys get a section.
 const TABLES: usize = 3;
-/// Keys that they must share.
+/// How many keys these tables must share.
 const KEYS: usize = 3;
 
 /// Keys that the same tables share.
@@ -16,7 +16,7 @@ const KEYS: usize = 3;
 pub(super) struct Shared<'a> {
     /// Kind and table, in the reference's order.
     tables: Vec<(&'a str, &'a str)>,
-    /// What one of the tables says of each key, in the reference's order.
+    /// One table's row for each key, in the reference's order.
     pub(super) keys: Vec<&'a Row>,
 }
 
@@ -48,12 +48,12 @@ pub(super) fn shared<'a>(kinds: impl Iterator<Item = (&'a str, &'a [Row])>) -> V
 }
 
 impl Shared<'_> {
-    /// Returns whether a row of a kind is one of these.
+    /// Returns whether a row of a kind is one of these keys.
     pub(super) fn has(&self, kind: &str, row: &Row) -> bool {
         self.tables.contains(&(kind, row.table.as_str())) && self.keys.iter().any(|key| key.says_the_same(row))
     }
 
-    /// Returns the heading of their section.
+    /// Returns the heading of the keys' section.
     pub(super) fn title(&self) -> String {
         let (_, first) = self.tables[0];
         let parent = first.rsplit_once('.').map_or("", |(parent, _)| parent);

@@ -1,4 +1,4 @@
-//! The newest run in which a stage was at work.
+//! The newest run that attempted a stage.
 
 use anyhow::Result;
 use engine::history::{self, History};
@@ -6,11 +6,11 @@ use store::Store;
 
 use super::look::Named;
 
-/// Returns the newest run of its workflow in which a stage was at work, with what it tells of the stage.
+/// Returns the newest run of the stage's workflow that attempted it, with the events about the stage.
 pub(crate) fn last_attempt(store: &Store, named: &Named) -> Result<Option<History>> {
     let Some(source) = &named.source else { return Ok(None) };
     let fresh = named.fingerprint.filter(|_| named.record.is_some());
-    // Of one that is fresh other attempts are no matter.
+    // For a fresh stage, only attempts at the fresh result count.
     let is_meant = |history: &History| match (history.attempted(&named.stage), fresh) {
         (Some(attempted), Some(fresh)) => attempted == fresh,
         (attempted, None) => attempted.is_some(),
@@ -19,7 +19,7 @@ pub(crate) fn last_attempt(store: &Store, named: &Named) -> Result<Option<Histor
     Ok(history::newest_first_about(store, &named.stage)?.find(|one| one.is_of(&source.file) && is_meant(one)))
 }
 
-/// Returns the same if the stage did not come to its end there, nor is it fresh.
+/// Does the same as [`last_attempt`], but returns `None` if the stage is fresh or finished in that run.
 pub(crate) fn unfinished(store: &Store, named: &Named) -> Result<Option<History>> {
     if named.record.is_some() {
         return Ok(None);

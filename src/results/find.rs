@@ -1,4 +1,4 @@
-//! Finds what a name stands for.
+//! Finds the stage or output that a name stands for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) enum Found {
     Output(Digest),
 }
 
-/// Finds what a name stands for. A stage may turn out not to be fresh; an output of one that is not is an error.
+/// Finds what a name stands for. A stage need not be fresh; an output of a stage that is not fresh is an error.
 pub(crate) fn find(look: &Look, what: &str) -> Result<Found> {
     if let Some(text) = what.strip_prefix("b3:") {
         return by_digest(look, text);
@@ -62,7 +62,7 @@ fn unknown(look: &Look, what: &str) -> Result<anyhow::Error> {
     Ok(no_such("stage in the store", what, names.iter().map(String::as_str)))
 }
 
-/// Finds a stage by name; nothing where no workflow has had it.
+/// Finds a stage by name; returns `None` if no workflow has had it.
 fn stage_if_known(look: &Look, name: &str) -> Result<Option<Named>> {
     if let Some(file) = &look.args.workflow {
         return match standpoint(look, file, name)? {
@@ -84,7 +84,7 @@ fn stage_if_known(look: &Look, name: &str) -> Result<Option<Named>> {
         let path = run::file_path(look.store, &file);
         all.push((standpoint(look, &path, name)?, path));
     }
-    // A workflow that is no more, or has no such stage now, is not meant where another has it.
+    // A workflow that is gone, or no longer has the stage, does not count if another one has it.
     let has_name = |(point, _): &(Standpoint, PathBuf)| !matches!(point, Standpoint::Gone | Standpoint::Lacks(_));
     let (mut meant, others): (Vec<_>, Vec<_>) = all.into_iter().partition(has_name);
     if meant.len() == 1 && !matches!(meant[0].0, Standpoint::Unclear(_)) {
@@ -100,7 +100,7 @@ fn stage_if_known(look: &Look, name: &str) -> Result<Option<Named>> {
     Err(if meant.is_empty() { refusal::past(look, name, &others)? } else { refusal::several(look, name, &meant)? })
 }
 
-/// Returns the result that all workflows mean, if it is one.
+/// Returns the stage, if it is fresh in all workflows with the same result.
 fn agreed(meant: &[(Standpoint, PathBuf)]) -> Option<Named> {
     let fresh = |point: &Standpoint| match point {
         Standpoint::Stands(named) if named.record.is_some() => Some((**named).clone()),
@@ -117,7 +117,7 @@ fn files_with(store: &Store, stage: &str) -> Result<BTreeSet<String>> {
     let mut files: BTreeSet<String> =
         store.records_of_stage(stage)?.into_iter().map(|record| record.source.file).collect();
     for history in history::newest_first_about(store, stage)? {
-        // What a run tells of itself comes first and last.
+        // Every history has the start and the end of its run; only one with an event about the stage counts.
         let has_stage = history.settled(stage).is_some() || history.attempted(stage).is_some();
         files.extend(history.begun().filter(|_| has_stage).map(|begun| begun.file.to_owned()));
     }
@@ -125,7 +125,7 @@ fn files_with(store: &Store, stage: &str) -> Result<BTreeSet<String>> {
     Ok(files)
 }
 
-/// Finds a result by its fingerprint, one of its outputs, or an output by its own digest; the first digits will do.
+/// Finds a result by its fingerprint, one of its outputs, or an output by its own digest. The first digits are enough.
 fn by_digest(look: &Look, text: &str) -> Result<Found> {
     let (digits, output) = text.split_once('.').map_or((text, None), |(digits, output)| (digits, Some(output)));
     let digest = format!("b3:{digits}").parse::<Digest>();
@@ -153,7 +153,7 @@ fn by_digest(look: &Look, text: &str) -> Result<Found> {
         }
         (1, None) if output.is_none() => Ok(Found::Output(*outputs.first().expect("there is one"))),
         (0 | 1, _) => match digest {
-            // A tree that no record tells of.
+            // A tree to which no record refers.
             Ok(digest) if output.is_none() => Ok(Found::Output(digest)),
             _ => Err(anyhow!("no result of this store begins with `b3:{digits}`")),
         },

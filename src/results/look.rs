@@ -1,4 +1,4 @@
-//! What names are looked up with, and what a stage is that has been found.
+//! The context in which names are looked up, and a stage that has been found.
 
 use serde_json::Value;
 use store::{Digest, Record, Source, Store};
@@ -6,7 +6,7 @@ use store::{Digest, Record, Source, Store};
 use super::typed::typed;
 use crate::arguments::{Global, NameArgs};
 
-/// Where names are looked for.
+/// Where names are looked up.
 #[derive(Clone, Copy)]
 pub(crate) struct Look<'a> {
     pub(crate) global: &'a Global,
@@ -15,20 +15,20 @@ pub(crate) struct Look<'a> {
     pub(crate) asked: Asked<'a>,
 }
 
-/// A stage of a workflow as it stands.
+/// A stage of a workflow in its current state.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     pub(crate) stage: String,
-    /// Its workflow, by which histories know it; nothing for a result that was named by its fingerprint.
+    /// Its workflow, as histories name it; `None` for a result that was named by its fingerprint.
     pub(crate) source: Option<Source>,
-    /// The document that decides it, where that is known.
+    /// Its action document, if known.
     pub(crate) document: Option<Value>,
     pub(crate) fingerprint: Option<Digest>,
     /// Its result, if it is fresh.
     pub(crate) record: Option<Record>,
 }
 
-/// The words of the user, to say them again with others in their place.
+/// The user's command, which suggestions repeat with other arguments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     /// The command.
@@ -40,12 +40,12 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Returns the command again, about `what` and with more arguments.
+    /// Returns the command with `what` as the name and with more arguments.
     pub(super) fn again(&self, what: &str, more: &str) -> String {
         format!("`r1flow {} {}{}{more}`", self.command, typed(what), self.tail)
     }
 
-    /// Returns the name with a digest in the place of its stage.
+    /// Returns the name with a digest in place of its stage.
     pub(super) fn with_digest(&self, stage: &str, record: &Record) -> String {
         let output = self.what.strip_prefix(stage).unwrap_or_default();
         format!("b3:{}{output}", record.fingerprint.short())

@@ -1,9 +1,9 @@
 //! What a name on the command line stands for: `stage`, `stage.output`, `b3:…`.
 //!
-//! A name belongs to a workflow, and means what its file says now: the action is made of the file as it stands, and the
-//! record of that fingerprint is the result. Never by time: an edit that is taken back, a clock that goes back and a
-//! history that is gone change nothing. Where that does not lead to one result there is none, and [`refusal`]
-//! says what to type instead.
+//! A name belongs to a workflow and means what the file says now: the action is built from the current file, and the
+//! record with its fingerprint is the result. Time plays no part: an edit that is taken back, a clock that goes back
+//! and a lost history change nothing. If a name does not lead to one result, the command fails, and [`refusal`] says
+//! what to type instead.
 
 mod attempts;
 mod find;

@@ -1,5 +1,5 @@
-//! What is said where a name does not stand for one result: which results there are, how they differ from what the
-//! workflow says now, and what to type for each.
+//! Errors for a name that does not stand for one result: which results exist, how they differ from the current
+//! workflow, and what to type for each.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,12 @@ use crate::exit::Advice;
 use crate::loading::omitted;
 use crate::ui::{self, reason};
 
-/// Results that are listed.
+/// The most results that are listed.
 const LISTED: usize = 5;
-/// Differences that are told of one result.
+/// The most differences that are shown for one result.
 const TOLD: usize = 3;
 
-/// The stage is not what the file says now.
+/// Returns the error for a stage that is not fresh.
 pub(crate) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     let Source { file, sets, device } = named.source.clone().unwrap_or_default();
     let path = run::file_path(look.store, &file);
@@ -46,8 +46,8 @@ pub(crate) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     Ok(Advice::new(message, ways.join("; ")).into())
 }
 
-/// Returns what a workflow's last run was made with, if that gives a result of the stage and is not what has been
-/// asked.
+/// Returns the arguments of a workflow's last run, or of an earlier result, if they give a result of the stage and are
+/// not those that the user gave.
 fn last_with_result(look: &Look, path: &Path, file: &str, stage: &str) -> Result<Option<Source>> {
     let told = look.store.records_of_stage(stage)?;
     let told = told.into_iter().map(|record| record.source).filter(|source| source.file == file);
@@ -65,7 +65,7 @@ fn last_with_result(look: &Look, path: &Path, file: &str, stage: &str) -> Result
     Ok(None)
 }
 
-/// Several workflows have the stage and do not mean the same, or the one that may have it has mistakes.
+/// Returns the error for a stage that several workflows have with different results, or whose only workflow is unclear.
 pub(super) fn several(look: &Look, name: &str, meant: &[(Standpoint, PathBuf)]) -> Result<anyhow::Error> {
     let why = meant.iter().filter_map(|(point, path)| match point {
         Standpoint::Unclear(why) => Some((path.clone(), why.clone())),
@@ -86,7 +86,7 @@ fn reasons(why: &[(PathBuf, String)]) -> String {
     why.iter().flat_map(|(path, why)| ["\n  `".to_owned(), typed_file(path), "`: ".to_owned(), why.clone()]).collect()
 }
 
-/// No workflow has the stage any more.
+/// Returns the error for a stage that no workflow has any more.
 pub(super) fn past(look: &Look, name: &str, others: &[(Standpoint, PathBuf)]) -> Result<anyhow::Error> {
     let told = others.iter().map(|(point, path)| {
         let what = if matches!(point, Standpoint::Gone) { "is not there any more" } else { "has no such stage now" };
@@ -98,14 +98,15 @@ pub(super) fn past(look: &Look, name: &str, others: &[(Standpoint, PathBuf)]) ->
     Ok(Advice::new(message, ways(look, name, Some("FILE"))?).into())
 }
 
-/// What the stage is cannot be told: for these reasons, or as no record says where it comes from.
+/// Returns the error for a name that cannot be resolved: for the reasons in `why`, or because no record names a
+/// workflow.
 pub(super) fn unclear(look: &Look, name: &str, why: &[(PathBuf, String)]) -> Result<anyhow::Error> {
     let results = results(look, name, None)?;
     let message = format!("what `{name}` stands for cannot be told{}{}", reasons(why), listed(&results));
     Ok(Advice::new(message, ways(look, name, why.is_empty().then_some("FILE"))?).into())
 }
 
-/// It has been made on several devices, with other bits on each.
+/// Returns the error for a stage that has different results on several devices.
 pub(super) fn devices(look: &Look, all: &[Named]) -> anyhow::Error {
     let names: Vec<&str> =
         all.iter().filter_map(|named| named.source.as_ref()).map(|source| source.device.as_str()).collect();
@@ -116,7 +117,7 @@ pub(super) fn devices(look: &Look, all: &[Named]) -> anyhow::Error {
     Advice::new(message, format!("say which: {}", ways.join(", "))).into()
 }
 
-/// Says what to type: a workflow, or one of the results.
+/// Returns what to type: a workflow, or one of the results.
 fn ways(look: &Look, name: &str, file: Option<&str>) -> Result<String> {
     let mut ways: Vec<String> = file
         .map(|file| look.asked.again(look.asked.what, &format!(" --workflow {file}")))
@@ -135,8 +136,8 @@ fn by_digest(look: &Look, stage: &str, results: &[(Record, String)]) -> Option<S
     Some(format!("a result has a name of its own: {}", look.asked.again(&look.asked.with_digest(stage, newest), "")))
 }
 
-/// Returns the results that were made under a stage's name, the last of the journal first, with how each differs from
-/// what the workflow says now.
+/// Returns the results under a stage's name, the last of the journal first, with the differences of each from the
+/// current workflow.
 fn results(look: &Look, stage: &str, now: Option<&Value>) -> Result<Vec<(Record, String)>> {
     let mut found: Vec<(Record, String)> = Vec::new();
     let omitted = now.map(|now| omitted(look.global, now)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a workflow's file says of a stage as it stands.
+//! The state of a stage in a workflow's current file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,20 +16,20 @@ use crate::arguments::WorkflowArgs;
 use crate::loading::load_quietly;
 use crate::ui;
 
-/// What has become of a workflow that has had the stage.
+/// The state of a stage in a workflow that has had it.
 pub(super) enum Standpoint {
-    /// Its file is not there.
+    /// The workflow's file does not exist.
     Gone,
-    /// What a name means cannot be told.
+    /// The name cannot be resolved, for this reason.
     Unclear(String),
-    /// It has no such stage now.
+    /// The workflow no longer has the stage, but these.
     Lacks(Vec<String>),
     Stands(Box<Named>),
-    /// Results of several devices; which is meant is for the user to say.
+    /// The stage has results on several devices, and the user must choose one.
     Devices(Vec<Named>),
 }
 
-/// Returns what has become of a stage in a workflow's file.
+/// Returns the state of a stage in a workflow's file.
 pub(super) fn standpoint(look: &Look, file: &Path, name: &str) -> Result<Standpoint> {
     if !file.is_file() {
         return Ok(Standpoint::Gone);
@@ -54,8 +54,8 @@ pub(super) fn standpoint(look: &Look, file: &Path, name: &str) -> Result<Standpo
     Ok(Standpoint::Stands(Box::new(found.unwrap_or_else(|| standings.swap_remove(0)))))
 }
 
-/// Returns the devices on which a workflow may have made a stage, one for each backend, and the last of them. What
-/// computes is no matter of the file: where it has been said once only, that is meant.
+/// Returns the devices on which a workflow may have made a stage, one for each backend, and the last one used. The file
+/// does not name its device, so without `--device` the devices come from the last run and from the records.
 fn devices(look: &Look, file: &Path, stage: &str) -> Result<(Vec<Device>, Device)> {
     if let Some(device) = look.args.device {
         return Ok((vec![device], device));
@@ -74,9 +74,9 @@ fn devices(look: &Look, file: &Path, stage: &str) -> Result<(Vec<Device>, Device
     Ok((all.into_values().collect(), last))
 }
 
-/// Returns what the newest run of a workflow was made with.
+/// Returns the arguments of a workflow's newest run.
 pub(super) fn last_run(store: &Store, file: &str) -> Result<Option<Source>> {
-    // No stage has this name: of all others nothing is read.
+    // No stage has the empty name, so no events of stages are read.
     for history in history::newest_first_about(store, "")? {
         if let Some(begun) = history.begun().filter(|begun| begun.file == file) {
             let (sets, device) = (begun.sets.to_vec(), begun.device.to_string());
@@ -86,7 +86,7 @@ pub(super) fn last_run(store: &Store, file: &str) -> Result<Option<Source>> {
     Ok(None)
 }
 
-/// Returns what a stage is in a file as it stands, with these values and on this device.
+/// Returns the state of a stage in the current file, with these `--set` values and on this device.
 pub(super) fn stands(look: &Look, file: &Path, sets: &[String], device: Device, name: &str) -> Result<Standpoint> {
     let args = WorkflowArgs { file: file.to_owned(), sets: sets.to_vec(), device };
     let loaded = load_quietly(look.global, &args, &look.global.store)?;

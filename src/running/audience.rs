@@ -1,8 +1,8 @@
-//! Shows what happens in a run, in a thread of its own: a terminal that stands still, or a reader that does not read,
-//! holds up neither the stages nor Ctrl-C.
+//! Shows a run's events in a separate thread, so that a stopped terminal or a slow reader delays neither the stages nor
+//! Ctrl-C.
 //!
-//! What waits to be shown is bounded. Of progress that comes faster than it can be shown some is left out; all else is
-//! shown. The thread takes all that waits at once: ten thousand fresh stages must not wake it ten thousand times.
+//! The queue of events is bounded. If it is full, progress and notes are dropped, and all other events wait for room.
+//! The thread takes all queued events at once, because ten thousand fresh stages must not wake it ten thousand times.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -11,16 +11,16 @@ use engine::event::Event;
 
 use crate::ui::{self, Progress};
 
-/// Events that wait to be shown, at most.
+/// The capacity of the queue, in events.
 const WAITING: usize = 4_096;
 
-/// What a run is shown to: a terminal, or the reader of its JSON.
+/// Where a run is shown: on a terminal, or to a reader of JSON.
 pub(crate) struct Audience {
     speaker: Speaker,
     thread: JoinHandle<()>,
 }
 
-/// A way to speak to them.
+/// A handle that queues events for an [`Audience`].
 #[derive(Clone)]
 pub(crate) struct Speaker {
     queue: Arc<Queue>,
@@ -45,13 +45,13 @@ struct Said {
 
 enum What {
     Event(Event),
-    /// A stage is fresh. Where no JSON is wanted only their number is shown, so their names need not be copied.
+    /// A stage is fresh. Without JSON only the number of these is shown, so their names need not be copied.
     Fresh,
     Note(&'static str),
 }
 
 impl Audience {
-    /// Begins to show; events as JSON if `json`.
+    /// Starts the thread; it shows events as JSON if `json`.
     pub(crate) fn begin(json: bool) -> Self {
         let speaker = Speaker { queue: Arc::default(), json };
         let queue = Arc::clone(&speaker.queue);
@@ -62,7 +62,7 @@ impl Audience {
         self.speaker.clone()
     }
 
-    /// Waits until all that was said is shown.
+    /// Waits until all queued events are shown.
     pub(crate) fn end(self) {
         self.speaker.queue.said().is_over = true;
         self.speaker.queue.more.notify_one();
@@ -90,7 +90,7 @@ impl Queue {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says something; where there is no room, it waits for some if it `must` be shown.
+    /// Queues an event. If the queue is full, waits for room if it `must` be shown, and drops it otherwise.
     fn say(&self, what: What, must: bool) {
         let mut said = self.said();
         while said.what.len() >= WAITING && must {
@@ -104,7 +104,7 @@ impl Queue {
         }
     }
 
-    /// Waits for something to show, and takes all of it; nothing at the end.
+    /// Waits for something to show, and takes all of it; returns an empty list at the end.
     fn take(&self) -> Vec<What> {
         let mut said = self.said();
         while said.what.is_empty() && !said.is_over {

@@ -1,4 +1,4 @@
-//! Options of a run: what of this machine its stages may take.
+//! Options of a run: how much of this machine its stages may use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::exit::no_such;
 use crate::loading::{cache_dir, worker};
 use crate::{machine, ui};
 
-/// Time without a sign of life after which a worker counts as hung; it gives one every ten seconds.
+/// A worker that is silent for so long counts as hung; it sends a sign of life every ten seconds.
 const SILENCE: Duration = Duration::from_mins(1);
 
 /// Returns options for a run of `selection`.
@@ -30,7 +30,7 @@ pub(crate) fn options(
     let threads = args.threads.unwrap_or(cores / slots).max(1);
     let executor = EXECUTORS.iter().find(|(name, _)| *name == args.executor);
     let names = EXECUTORS.iter().map(|(name, _)| *name);
-    // If the user asks for more threads than there are cores, they are there.
+    // If the user asks for more threads than there are cores, the pool of cores is enlarged.
     let at_least = if args.jobs.is_some() || args.threads.is_some() { slots * threads } else { threads };
     let (pools, gpus) = machine::pools(&args.pool, at_least)?;
     let most = machine::attempts_by_open_files();

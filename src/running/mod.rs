@@ -1,4 +1,4 @@
-//! Runs the engine to its end while signals are heard and events are shown.
+//! Runs the engine to its end, while signals are handled and events are shown.
 
 mod audience;
 mod machine;

@@ -1,14 +1,14 @@
-//! Signals become requests: a checkpoint first, and at once only where that is asked for.
+//! Turns signals into requests: a checkpoint first, and an immediate end only on a second INT or TERM.
 //!
-//! | signal | sent by | what it asks for |
+//! | signal | sent by | request |
 //! |---|---|---|
-//! | INT, TERM | Ctrl-C, `kill`, a batch system whose time is up | a checkpoint and the end; the second of these two, the end at once |
-//! | HUP | a terminal that goes, ssh that is lost | a checkpoint and the end, however often it comes |
-//! | USR1, USR2 | a batch system some time before the end (`--signal`) | the same |
+//! | INT, TERM | Ctrl-C, `kill`, a batch system at its limit | a checkpoint and the end; the second time, the end now |
+//! | HUP | a terminal that closes, an ssh connection that is lost | a checkpoint and the end, however often it comes |
+//! | USR1, USR2 | a batch system some time before its limit (`--signal`) | the same |
 //!
-//! A terminal that goes sends HUP twice, with CONT or TERM beside it, and a batch system sends USR1 and then TERM:
-//! neither must cost the checkpoint, so only INT and TERM count towards the end at once. HUP stays ignored where it was
-//! when the program began (`nohup`).
+//! A terminal that closes sends HUP twice, with CONT or TERM beside it, and a batch system sends USR1 and then TERM.
+//! Neither may cost the checkpoint, so only INT and TERM count towards the end at once. HUP stays ignored if it was
+//! ignored when the program started (`nohup`).
 
 use std::future::pending;
 
@@ -26,7 +26,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Takes a signal, and returns what it asks for beyond what was asked for before.
+    /// Counts a signal, and returns its request if it goes beyond earlier ones.
     fn next(&mut self, is_order: bool) -> Option<Halt> {
         self.orders = self.orders.saturating_add(u32::from(is_order));
         let was_stopping = std::mem::replace(&mut self.is_stopping, true);
@@ -38,7 +38,7 @@ impl Asked {
     }
 }
 
-/// Turns signals into requests until it is dropped; `say` is what the user is told of each.
+/// Turns signals into requests until it is dropped; `say` gets the message for the user about each.
 pub(crate) async fn listen(halt: watch::Sender<Halt>, say: impl Fn(&'static str)) -> Result<()> {
     let [mut interrupt, mut terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let [mut one, mut two] = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
@@ -53,7 +53,7 @@ pub(crate) async fn listen(halt: watch::Sender<Halt>, say: impl Fn(&'static str)
             () = next(hangup.as_mut()) => false,
         };
         let Some(request) = asked.next(is_order) else { continue };
-        // Before it is said: where it is said to may be gone, or stand still.
+        // Sent before the message: the terminal may be gone or stopped.
         halt.send(request)?;
         say(match request {
             Halt::Kill => "leaving at once",
@@ -71,7 +71,7 @@ async fn next(signal: Option<&mut Signal>) {
 
 /// Returns whether this process was started with a signal ignored.
 fn is_ignored(number: libc::c_int) -> bool {
-    // SAFETY: zeros are an action; the call only reads.
+    // SAFETY: an all-zero `sigaction` is valid; without a new action the call only reads.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(number, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN

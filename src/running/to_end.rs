@@ -9,7 +9,7 @@ use super::audience::{Audience, Speaker};
 use super::signals::listen;
 use crate::loading::no_stage;
 
-/// Runs something to its end while signals are heard and what happens is shown.
+/// Calls `run` and waits for its end, while signals are handled and events are shown.
 pub(crate) fn to_end<T>(
     halt: watch::Sender<Halt>,
     audience: Audience,
@@ -24,13 +24,13 @@ pub(crate) fn to_end<T>(
         interrupts.abort();
         done
     });
-    // A large file that is still read is not waited for: the user did not want that.
+    // Does not wait for a large file that is still being read: the user does not want that.
     runtime.shutdown_background();
     audience.end();
     Ok(done)
 }
 
-/// Says what the user can do about a run that cannot go on.
+/// Returns the error with advice on what the user can do.
 pub(crate) fn explained(error: Error) -> anyhow::Error {
     match error {
         Error::NoStage(error) => no_stage(error),

@@ -9,7 +9,7 @@ use super::{Style, bytes, complain, out, styled, visible};
 /// Time between two lines about one file.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// A file on its way.
+/// The progress of one file.
 pub(crate) struct Download {
     name: String,
     size: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Download {
 }
 
 impl Download {
-    /// Begins with what an earlier try has left.
+    /// Starts with the bytes that an earlier try has left.
     pub(crate) fn begin(name: &str, size: u64, have: u64) -> Self {
         let bar = out::is_live().then(|| {
             let template = "  {prefix} [{bar:24}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
@@ -41,7 +41,7 @@ impl Download {
         }
     }
 
-    /// Forgets what was there: all of it comes once more.
+    /// Starts again from zero, because the whole file is sent again.
     pub(crate) fn restart(&mut self) {
         self.have = 0;
     }

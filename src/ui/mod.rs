@@ -23,7 +23,7 @@ pub(crate) use text::{Style, placeheld, visible};
 
 use crate::arguments::{Color, Global};
 
-/// Takes note of how the user wants to be spoken to.
+/// Sets colours and the level of logs from the user's options.
 pub(crate) fn start(global: &Global) {
     out::start(global.color);
     let level = match global.verbose {
@@ -32,8 +32,8 @@ pub(crate) fn start(global: &Global) {
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("R1FLOW_LOG").unwrap_or_else(|_| level.into());
-    // A second subscriber only in tests that call this twice; the first stays.
-    // Where stderr is gone, a complaint about that would be a panic.
+    // `try_init` fails only in tests that call this twice; the first subscriber stays. Internal errors are off, because
+    // with a closed stderr reporting one would panic.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Complaints)
@@ -41,11 +41,11 @@ pub(crate) fn start(global: &Global) {
         .with_target(false)
         .log_internal_errors(false)
         .try_init();
-    // What libraries trace has requests in it, byte by byte, and with them the hub's token.
+    // Libraries trace whole requests, byte by byte, which contain the hub's token.
     log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
 }
 
-/// Stderr, for what libraries have to say.
+/// Writes the logs of libraries to stderr.
 struct Complaints;
 
 impl std::io::Write for Complaints {
@@ -59,12 +59,12 @@ impl std::io::Write for Complaints {
     }
 }
 
-/// Returns whether remarks and mistakes have colours.
+/// Returns whether notes and mistakes have colours.
 pub(crate) fn errors_have_color() -> bool {
     out::errors_have_color()
 }
 
-/// Returns text with its colour, where colours are wanted.
+/// Returns text with its style, if any stream has colours.
 pub(crate) fn styled(text: &str, style: Style) -> String {
     let has_color = out::has_color() || out::errors_have_color();
     if has_color && !text.is_empty() { text::marked(text, style) } else { text.to_owned() }
@@ -80,7 +80,7 @@ pub(crate) fn raw(text: &str) {
     out::put(text::painted(text, out::has_color()).as_bytes());
 }
 
-/// Prints JSON of the result. Only a terminal gets it with more escaped than JSON asks for.
+/// Prints JSON of the result. On a terminal, control characters that JSON allows are escaped, too.
 pub(crate) fn json(text: &str) {
     out::put(if out::is_terminal() { text::visible_json(text) } else { text.into() }.as_bytes());
 }
@@ -91,7 +91,7 @@ pub(crate) fn print_json<T: Serialize>(value: &T) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Prints bytes of a log or a data set: as they are, but for a terminal.
+/// Prints bytes of a log or a data set, unchanged except on a terminal.
 pub(crate) fn data(bytes: &[u8]) {
     if out::is_terminal() { raw(&String::from_utf8_lossy(bytes)) } else { out::put(bytes) }
 }
@@ -106,12 +106,12 @@ pub(crate) fn table(table: &Table) {
     raw(&table.render());
 }
 
-/// Prints a remark.
+/// Prints a note.
 pub(crate) fn note(text: &str) {
     complain(&format!("{}\n", styled(text, Style::Dim)));
 }
 
-/// Prints an error and its cure.
+/// Prints an error and its help.
 pub(crate) fn error(text: &str, help: Option<&str>) {
     complain(&format!("{} {text}\n", styled("error:", Style::Bad)));
     if let Some(help) = help {
@@ -124,12 +124,12 @@ pub(crate) fn complain(text: &str) {
     out::complain(text::painted(text, out::errors_have_color()).as_bytes());
 }
 
-/// Prints to stderr what a renderer has made, whose colours stay.
+/// Prints a renderer's text to stderr and keeps its colours.
 pub(crate) fn complain_rendered(text: &str) {
     out::complain(text::rendered(text).as_bytes());
 }
 
-/// Prints what the parser of the command line has to say, and returns the exit code.
+/// Prints the message of the command line's parser, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
     out::start(Color::Auto);
     let is_plain = std::env::args_os().all(|word| word.to_str().is_some_and(|word| !word.contains(text::is_control)));
@@ -145,12 +145,12 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
-/// Returns whether the result is still read; `r1flow … | head` is satisfied early.
+/// Returns whether stdout still accepts output; `r1flow … | head` closes it early.
 pub(crate) fn has_reader() -> bool {
     out::has_reader()
 }
 
-/// Returns why the result could not be printed to its end.
+/// Returns why the result could not be printed completely.
 pub(crate) fn trouble() -> Option<String> {
     out::trouble()
 }
@@ -162,7 +162,7 @@ pub(crate) fn short_path(path: &Path) -> String {
     short.unwrap_or_else(|| path.to_owned()).display().to_string()
 }
 
-/// Returns seconds as people say them.
+/// Returns a duration for people, as in `2 h 01 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
@@ -173,12 +173,12 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Returns a number of things as people say it.
+/// Returns a number of things for people, as in `3 rows`.
 pub(crate) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Returns a size as people say it.
+/// Returns a size for people, as in `1.5 KiB`.
 pub(crate) fn bytes(size: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = size as f64;

@@ -1,7 +1,7 @@
-//! The two streams: what can be said of each, and what happens when one takes no more.
+//! Stdout and stderr: what each supports, and what happens when one cannot be written.
 //!
-//! A reader that leaves early (`| head`) is satisfied, and nothing more is written. Any other refusal, such as that of
-//! a full disk, is remembered for the end: see [`trouble`]. A failing stderr cannot be reported anywhere.
+//! If the reader leaves early (`| head`), no more is written, and that is no error. Any other failure, such as a full
+//! disk, is remembered for the end: see [`trouble`]. A failing stderr cannot be reported anywhere.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, IsTerminal, Result, Write};
@@ -10,9 +10,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::arguments::Color;
 
-/// A stream.
+/// Stdout or stderr.
 struct Stream {
-    /// Not the standard library's: that one takes a descriptor that cannot be written for a pipe without a reader.
+    /// Not `std::io::Stdout`, which silently drops output if the descriptor is closed or not writable.
     file: Result<File>,
     is_terminal: bool,
     has_color: bool,
@@ -25,7 +25,7 @@ struct Streams {
 
 static STREAMS: OnceLock<Streams> = OnceLock::new();
 
-/// How stdout fared.
+/// The state of stdout.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Open,
@@ -36,7 +36,7 @@ enum Fate {
 
 static FATE: Mutex<Fate> = Mutex::new(Fate::Open);
 
-/// Takes note of when to use colours; the first word counts.
+/// Sets when to use colours; only the first call counts.
 pub(super) fn start(color: Color) {
     let _ = STREAMS.set(look(color));
 }
@@ -62,12 +62,12 @@ fn look(color: Color) -> Streams {
     }
 }
 
-/// Returns whether the terminal, if there is one, knows more than lines of text.
+/// Returns whether TERM names a terminal that can do more than lines of text.
 fn has_capable_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Returns whether stderr is a terminal on which lines can be drawn again.
+/// Returns whether stderr is a terminal on which lines can be redrawn.
 pub(super) fn is_live() -> bool {
     streams().err.is_terminal && has_capable_terminal()
 }
@@ -84,7 +84,7 @@ pub(super) fn errors_have_color() -> bool {
     streams().err.has_color
 }
 
-/// Writes to stdout, while it takes anything.
+/// Writes to stdout, unless an earlier write failed.
 pub(super) fn put(bytes: &[u8]) {
     let mut fate = FATE.lock().unwrap_or_else(PoisonError::into_inner);
     if *fate != Fate::Open {
@@ -99,16 +99,16 @@ pub(super) fn put(bytes: &[u8]) {
 
 /// Writes to stderr.
 pub(super) fn complain(bytes: &[u8]) {
-    // A stderr that takes nothing cannot be told of.
+    // A failing stderr cannot be reported anywhere.
     let _ = write(&streams().err, bytes);
 }
 
-/// Returns whether the result is still read.
+/// Returns whether stdout still accepts output.
 pub(super) fn has_reader() -> bool {
     *FATE.lock().unwrap_or_else(PoisonError::into_inner) == Fate::Open
 }
 
-/// Returns why stdout took no more, unless its reader left.
+/// Returns why a write to stdout failed; `None` if only its reader left.
 pub(super) fn trouble() -> Option<String> {
     match &*FATE.lock().unwrap_or_else(PoisonError::into_inner) {
         Fate::Refused(reason) => Some(reason.clone()),
@@ -126,7 +126,7 @@ fn write(stream: &Stream, mut bytes: &[u8]) -> Result<()> {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(count) => bytes = &bytes[count..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Another program that shares the pipe has made it so.
+            // Another program that shares the pipe has made it non-blocking.
             Err(error) if error.kind() == ErrorKind::WouldBlock => wait(file),
             Err(error) => return Err(error),
         }
@@ -134,10 +134,10 @@ fn write(stream: &Stream, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a file takes more.
+/// Waits until a file is writable.
 fn wait(file: &File) {
     let mut asked = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one entry, which outlives the call; what it says the next write finds out.
+    // SAFETY: one entry, which outlives the call. Its result is not needed: the next write finds any error.
     unsafe {
         libc::poll(&raw mut asked, 1, -1);
     }

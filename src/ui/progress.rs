@@ -1,4 +1,4 @@
-//! Progress of a run: a live line for each running stage on a terminal, plain lines elsewhere, events as JSON on wish.
+//! Progress of a run: a live line for each running stage on a terminal, plain lines elsewhere, or events as JSON.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::{Style, complain, duration, json, out, styled, text, visible};
 
 /// Time between two plain lines about one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
-/// Metrics worth a place on the line, the first that a stage has.
+/// Metrics for a stage's line, which shows the first of these that the stage has.
 const SHOWN: [&str; 4] = ["reward", "loss", "kept_share", "accuracy"];
 
 /// Shows events as they come.
@@ -31,7 +31,7 @@ struct Running {
 impl Progress {
     pub(crate) fn begin(json: bool) -> Self {
         let bars = (!json && out::is_live()).then(MultiProgress::new);
-        // A target that is hidden swallows what is said above it.
+        // A hidden target would swallow the lines printed above it.
         let bars = bars.filter(|bars| !bars.is_hidden());
         Self { json, bars, running: HashMap::new(), fresh: 0 }
     }

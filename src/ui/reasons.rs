@@ -1,10 +1,10 @@
-//! What a plan says of a stage, in words.
+//! A plan's statuses and reasons, in words.
 
 use engine::dirty::DirtyReason;
 use engine::plan::Status;
 use serde_json::Value;
 
-/// Returns the word for what would happen to a stage; all are of one width.
+/// Returns the word for a status; all words have the same width.
 pub(crate) fn status_word(status: Status) -> &'static str {
     match status {
         Status::Fresh => "fresh ",
@@ -14,7 +14,7 @@ pub(crate) fn status_word(status: Status) -> &'static str {
     }
 }
 
-/// Says a reason in a few words.
+/// Returns a reason in a few words.
 pub(crate) fn reason(reason: &DirtyReason) -> String {
     let shown = |value: &Option<Value>| match value {
         None => "nothing".to_owned(),

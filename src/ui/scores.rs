@@ -16,7 +16,7 @@ pub(crate) fn scores_table(comparison: &Comparison) -> Table {
     table
 }
 
-/// Says which reports are left out.
+/// Notes which reports are left out.
 pub(crate) fn note_unreadable(scores: &Scores) {
     for unreadable in &scores.unreadable {
         let Unreadable { stage, error } = unreadable;

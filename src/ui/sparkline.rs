@@ -1,12 +1,11 @@
 //! A curve as a line of blocks, drawn from values as they come.
 //!
-//! However many there are, at most [`BUCKETS`] sums are kept: once they are full, neighbours become one. Up to that
-//! number of values the line is exact; above it the edges of its blocks are off by at
-//! most a 32nd of a block.
+//! At most [`BUCKETS`] sums are kept, however many values there are: once all are full, neighbours are merged. Up to
+//! that number of values the line is exact; above it the edges of its blocks are off by at most a 32nd of a block.
 
-/// Sums that are kept.
+/// The most sums that are kept.
 const BUCKETS: usize = 1 << 11;
-/// Blocks of a line.
+/// The most blocks in a line.
 const WIDTH: usize = 32;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -15,7 +14,7 @@ const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 pub(crate) struct Sparkline {
     pub(crate) first: f64,
     pub(crate) last: f64,
-    /// Values of a bucket that is full.
+    /// How many values a full bucket has.
     per_bucket: u64,
     buckets: Vec<Bucket>,
 }
@@ -23,7 +22,7 @@ pub(crate) struct Sparkline {
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     values: u64,
-    /// Of those that are numbers.
+    /// The sum of the finite values.
     sum: f64,
     finite: u64,
 }
@@ -37,14 +36,14 @@ impl Bucket {
 }
 
 impl Sparkline {
-    /// Begins a curve.
+    /// Starts a curve with its first value.
     pub(crate) fn of(first: f64) -> Self {
         let mut curve = Self { first, last: first, per_bucket: 1, buckets: Vec::new() };
         curve.add(first);
         curve
     }
 
-    /// Adds a value; one that is no number counts as a step without a height.
+    /// Adds a value; one that is not finite counts as a step without a height.
     pub(crate) fn add(&mut self, value: f64) {
         self.last = value;
         let is_finite = value.is_finite();
@@ -70,7 +69,7 @@ impl Sparkline {
         self.per_bucket *= 2;
     }
 
-    /// Draws it; `!` stands where no value is a number.
+    /// Draws the curve; `!` marks a block without a finite value.
     pub(crate) fn draw(&self) -> String {
         let len = self.buckets.len();
         let width = len.min(WIDTH);
@@ -86,7 +85,7 @@ impl Sparkline {
 
 fn mean(buckets: &[Bucket]) -> f64 {
     let finite: u64 = buckets.iter().map(|bucket| bucket.finite).sum();
-    // None is NaN.
+    // Without finite values this is NaN.
     buckets.iter().map(|bucket| bucket.sum).sum::<f64>() / finite as f64
 }
 

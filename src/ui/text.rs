@@ -1,19 +1,19 @@
-//! Text as a terminal may see it: control characters of names, logs, data and errors are shown, not sent.
+//! Text that is safe on a terminal: control characters in names, logs, data and errors are shown, not sent.
 //!
-//! Everything printed as text goes through [`painted`]. What it makes of text has no control character but tab and line
-//! break, and the colours that [`styled`] asked for. Those travel as noncharacters of Unicode until then, so no text
-//! from elsewhere can bring a sequence of its own: the worst that it can do is to ask for one of our colours.
+//! Everything printed as text goes through [`painted`]. Its result has no control characters except tab, line break,
+//! and the colours that [`styled`] asked for. Until then colours are encoded as noncharacters of Unicode. So no text
+//! from elsewhere can inject an escape sequence; at worst it selects one of our colours.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style as AnsiStyle};
 
-/// Stand for the beginning of each [`Style`], in its order, and for the end of all.
+/// Mark the beginning of each [`Style`], in its order; `END` marks the end of all.
 const BEGIN: [char; 5] = ['\u{fdd0}', '\u{fdd1}', '\u{fdd2}', '\u{fdd3}', '\u{fdd4}'];
 const END: char = '\u{fdef}';
 
-/// What a piece of text is.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Style {
     Good,
@@ -37,8 +37,8 @@ pub(super) fn marked(text: &str, style: Style) -> String {
     format!("{}{text}{END}", BEGIN[style as usize])
 }
 
-/// Returns text as it is printed: marks become colours, or nothing where there are none, and control characters are
-/// spelt out.
+/// Returns text as it is printed: marks become colours, or vanish if there are no colours, and control characters are
+/// escaped.
 pub(super) fn painted(text: &str, has_color: bool) -> String {
     let mut painted = String::with_capacity(text.len());
     let mut open = None;
@@ -56,7 +56,7 @@ pub(super) fn painted(text: &str, has_color: bool) -> String {
     painted
 }
 
-/// Returns text with control characters spelt out.
+/// Returns text with control characters escaped.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return Cow::Borrowed(text);
@@ -66,7 +66,8 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns text of the same length in bytes without characters that a renderer of source lines would send on.
+/// Returns text of the same length in bytes, without the control characters that a renderer of source lines would
+/// print.
 pub(crate) fn placeheld(text: &str) -> String {
     let held = |c: char| match c.len_utf8() {
         1 if c == '\r' || !is_control(c) => c,
@@ -78,7 +79,7 @@ pub(crate) fn placeheld(text: &str) -> String {
     text.chars().map(held).collect()
 }
 
-/// Returns JSON with control characters escaped that JSON itself lets through; they can only stand in its strings.
+/// Returns JSON with the control characters escaped that JSON itself allows; they only occur in its strings.
 pub(super) fn visible_json(json: &str) -> Cow<'_, str> {
     if !json.contains(is_control) {
         return Cow::Borrowed(json);
@@ -90,8 +91,7 @@ pub(super) fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns text that a renderer has made of text of ours, which may have its colours in it and nothing else of the
-/// sort.
+/// Returns a renderer's output with its colours, and with all other control characters escaped.
 pub(super) fn rendered(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -119,13 +119,13 @@ fn push(text: &mut String, c: char) {
     };
 }
 
-/// Returns whether a character does something to a terminal, or to the order of what stands beside it. Tab and line
-/// break are well known.
+/// Returns whether a character controls a terminal or changes the order of the text beside it, except tab and line
+/// break.
 pub(super) fn is_control(c: char) -> bool {
     match c {
         '\t' | '\n' => false,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        // The last are ours: they mean a colour.
+        // `END` and `BEGIN` are reserved for our colours.
         c => c.is_control() || c == END || BEGIN.contains(&c),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Step {
     pub(crate) metrics: BTreeMap<String, Value>,
 }
 
-/// Calls `take` with every step and its line until it breaks off. Returns the number of lines that hold no step.
+/// Calls `take` with every step and its line until `take` breaks off. Returns the number of lines that hold no step.
 pub(crate) fn each_step(file: impl Read, mut take: impl FnMut(&[u8], Step) -> ControlFlow<()>) -> Result<usize> {
     let mut lines = Pieces::of(file);
     let mut spoilt = 0;

@@ -1,6 +1,6 @@
-//! What store, history and workflow say, as plain values.
+//! Values made from the store, the histories and the workflow.
 //!
-//! A view is made of what it is given, prints nothing and keeps nothing. Commands turn it into text; `--json` is its
+//! A view depends only on its arguments, prints nothing and stores nothing. Commands turn it into text. `--json` is its
 //! serialisation, so its fields are a promise to scripts.
 
 pub(crate) mod curve;

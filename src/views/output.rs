@@ -1,17 +1,17 @@
-//! The tensors in a file of an output, by the file's header. The files themselves are a [`store::Tree`].
+//! The tensors in a file of an output, from the file's header. The list of files is a [`store::Tree`].
 
 use std::io::Read;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The most of a safetensors header; the format's own limit.
+/// The longest safetensors header in bytes; the format's own limit.
 const HEADER: u64 = 100_000_000;
 
 /// The tensors of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Tensors {
-    /// Numbers in all of them.
+    /// How many numbers all tensors have.
     pub(crate) parameters: u128,
     /// In the order of the header.
     pub(crate) tensors: Vec<Tensor>,
@@ -22,13 +22,13 @@ pub(crate) struct Tensors {
 pub(crate) struct Tensor {
     /// Its name.
     pub(crate) name: String,
-    /// Its element type in the format's words, `?` where the header does not tell.
+    /// Its element type in the format's words, `?` if the header has none.
     pub(crate) dtype: String,
     /// Its shape.
     pub(crate) shape: Vec<u64>,
 }
 
-/// Reads the header of a safetensors file; returns nothing for another file.
+/// Reads the header of a safetensors file; returns `None` for another file.
 pub(crate) fn tensors(file: &mut impl Read) -> Option<Tensors> {
     let mut parameters: u128 = 0;
     let mut tensors = Vec::new();

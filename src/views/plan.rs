@@ -1,4 +1,4 @@
-//! A plan with the inputs that it rests on, what it costs in all, and how it differs from one made before.
+//! A plan with its inputs, its total cost, and its differences from an earlier plan.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use engine::plan::{Plan, Row, Status};
 use engine::workflow::Workflow;
 use serde::Serialize;
 
-/// A plan, and where its workflow's inputs came from, which no fingerprint has in it.
+/// A plan, and the origin of its workflow's inputs, which is in no fingerprint.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlanView<'a> {
     /// The workflow's name.
@@ -67,18 +67,18 @@ pub(crate) fn cost(plan: &Plan) -> Cost {
     }
 }
 
-/// A stage of which two plans do not say the same.
+/// A stage on which two plans differ.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Moved<'a> {
     /// The stage.
     pub(crate) stage: &'a str,
-    /// What the plan before says of it, if it has it.
+    /// Its row in the earlier plan, if any.
     pub(crate) was: Option<&'a Row>,
-    /// What the plan now says of it, if it has it.
+    /// Its row in the current plan, if any.
     pub(crate) is: Option<&'a Row>,
 }
 
-/// Returns the stages of which a plan says other things than one made before.
+/// Returns the stages on which a plan differs from an earlier one.
 pub(crate) fn moved<'a>(before: &'a Plan, now: &'a Plan) -> Vec<Moved<'a>> {
     let by_stage =
         |plan: &'a Plan| -> HashMap<&str, &Row> { plan.rows.iter().map(|row| (row.stage.as_str(), row)).collect() };

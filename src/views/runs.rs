@@ -1,4 +1,4 @@
-//! Runs and their stages, as the events of a run tell. Only files are read, so it works while an `apply` is going on.
+//! Runs and their stages, from the events of a run. Only files are read, so this works while an `apply` is running.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -14,28 +14,28 @@ use store::Store;
 /// A run and its stages.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct RunWithStages {
-    /// The run; null where none is on record.
+    /// The run; null if none is on record.
     pub(crate) run: Option<Run>,
     /// Its stages by name.
     pub(crate) stages: BTreeMap<String, StageState>,
 }
 
-/// A run. What its history does not tell is absent.
+/// A run. Values that its history does not have are absent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Run {
     /// Its id.
     #[serde(rename = "run")]
     pub(crate) id: String,
-    /// Inputs that came from a hub: the id of each, and the commit that it stood for.
+    /// Inputs that came from a hub: the id and the commit of each.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) inputs: BTreeMap<String, String>,
     /// The workflow's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workflow: Option<String>,
-    /// Whether its process is there.
+    /// Whether its process is alive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) alive: Option<bool>,
-    /// How it stands.
+    /// Its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<RunState>,
     /// Its wall time, once it is over.
@@ -43,13 +43,13 @@ pub(crate) struct Run {
     pub(crate) seconds: Option<f64>,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "&'static str")]
 pub(crate) enum RunState {
-    /// It is going on.
+    /// It is running.
     Running,
-    /// Its process is gone and has left no end.
+    /// Its process is gone, and the history has no end.
     Interrupted,
     /// A stage failed.
     Failed,
@@ -71,10 +71,10 @@ impl From<RunState> for &'static str {
     }
 }
 
-/// What a run tells of a stage.
+/// What the events of a run say about a stage.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct StageState {
-    /// How the stage stands.
+    /// Its state.
     pub(crate) state: State,
     /// Its kind, once an attempt has begun.
     pub(crate) kind: Option<String>,
@@ -84,24 +84,24 @@ pub(crate) struct StageState {
     pub(crate) step: Option<u64>,
     /// Wall time of the attempt that made it.
     pub(crate) seconds: Option<f64>,
-    /// Why it stands so.
+    /// The reason for its state.
     pub(crate) message: Option<String>,
 }
 
-/// How a stage stands in a run.
+/// The state of a stage in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "&'static str")]
 pub(crate) enum State {
-    /// The history does not tell.
+    /// The history does not say.
     #[default]
     Unknown,
     /// Its outputs were in the store.
     Fresh,
-    /// Another process computes the same.
+    /// Another process is computing the same result.
     Waiting,
-    /// An attempt is going on.
+    /// An attempt is running.
     Running,
-    /// An attempt has begun, and its run is gone.
+    /// An attempt began, but its run is no longer alive.
     Interrupted,
     /// It is done.
     Done,
@@ -109,7 +109,7 @@ pub(crate) enum State {
     Retrying,
     /// It has failed.
     Failed,
-    /// A stage before it failed or was stopped.
+    /// An upstream stage failed or was stopped.
     Blocked,
     /// It was stopped at a checkpoint.
     Stopped,
@@ -132,7 +132,7 @@ impl From<State> for &'static str {
     }
 }
 
-/// Returns what a history tells of its run and of the stages in it.
+/// Returns the run of a history, and the stages in it.
 pub(crate) fn run(store: &Store, history: &History) -> (Run, BTreeMap<String, StageState>) {
     let mut run = Run { id: history.id.clone(), ..Run::default() };
     let mut stages = BTreeMap::new();
@@ -170,7 +170,7 @@ fn end(run: &mut Run, seconds: f64, failed: usize, left: usize) {
     });
 }
 
-/// Adds what an event tells of its stage.
+/// Updates the stage that an event is about.
 fn add(event: &Event, stages: &mut BTreeMap<String, StageState>) {
     match event {
         Event::Fresh { stage, .. } => of(stages, stage).state = State::Fresh,
@@ -211,7 +211,7 @@ impl StageState {
     }
 }
 
-/// Returns whether a run is still going on, by its events.
+/// Returns from a run's events whether it is still running.
 pub(crate) fn is_running(entries: &[Entry]) -> bool {
     let has_finished = entries.iter().any(|entry| matches!(entry.event, Event::RunFinished { .. }));
     let begun = entries.iter().find_map(|entry| match entry.event {
@@ -221,12 +221,12 @@ pub(crate) fn is_running(entries: &[Entry]) -> bool {
     !has_finished && begun.is_some_and(is_alive)
 }
 
-/// A process of that number may be another one by now; a finished run says so itself.
+/// Another process may have this id by now, but a finished run has an event that says so.
 fn is_alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// Returns the step in the last whole line of a running stage's metrics; of a long file only the end is read.
+/// Returns the step in the last whole line of a running stage's metrics; reads only the end of a long file.
 fn last_step(store: &Store, id: &str, stage: &str) -> Option<u64> {
     const END: u64 = 1 << 16;
     let path = run::stage_metrics(&store.runs_dir().join(id), stage);

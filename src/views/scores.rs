@@ -1,6 +1,6 @@
-//! Everything that a workflow evaluates, and the same side by side.
+//! All evaluation reports of a workflow, and the same reports side by side.
 //!
-//! Each report brings a row of figures. A view adds what a report cannot know, the time that the evaluated stage took.
+//! Each report has a row of figures. A view adds a value that reports do not have, the time of the evaluated stage.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(crate) struct Scores {
 /// A report and what it is about.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Evaluated {
-    /// The stage that made the model; the evaluation itself where none did.
+    /// The stage or input that the evaluated model comes from; the evaluation itself if it has no model.
     pub(crate) stage: String,
     /// Wall time of that stage.
     pub(crate) seconds: Option<f64>,
@@ -45,7 +45,7 @@ pub(crate) struct Unreadable {
 /// Reports side by side.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Comparison {
-    /// The figures' names, in the order in which reports bring them.
+    /// The figures' names, in the order in which they first occur.
     pub(crate) columns: Vec<String>,
     /// A row for each report.
     pub(crate) rows: Vec<ComparisonRow>,
@@ -54,7 +54,7 @@ pub(crate) struct Comparison {
 /// A report in a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct ComparisonRow {
-    /// What it is about.
+    /// The stage or input that the model comes from.
     pub(crate) stage: String,
     /// A figure for each column.
     pub(crate) figures: Vec<Figure>,

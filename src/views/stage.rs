@@ -11,25 +11,25 @@ use super::runs::{self, StageState};
 pub(crate) struct Unfinished {
     /// The run.
     pub(crate) run: String,
-    /// The workflow's name, `?` where the history does not tell.
+    /// The workflow's name, `?` if the history does not have it.
     pub(crate) workflow: String,
-    /// How far it has come.
+    /// Its state and progress.
     pub(crate) stage: StageState,
 }
 
-/// Returns what a run tells of a stage that has no result.
+/// Returns the state of a stage that has no result, from a run.
 pub(crate) fn unfinished(store: &Store, history: &History, stage: &str) -> Unfinished {
     let workflow = history.begun().map_or("?", |begun| begun.workflow).to_owned();
     let stage = runs::run(store, history).1.remove(stage).unwrap_or_default();
     Unfinished { run: history.id.clone(), workflow, stage }
 }
 
-/// What an input from a hub was in a run.
+/// The version of a hub input in a run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InputVersion {
     /// Its name.
     pub(crate) input: String,
-    /// Its id, and the commit that it stood for.
+    /// Its id and its commit.
     pub(crate) version: String,
     /// The run.
     pub(crate) run: String,
@@ -40,10 +40,10 @@ pub(crate) struct InputVersion {
     pub(crate) file: String,
 }
 
-/// Returns what an input was in the newest run of each workflow that has read it, or of the one in `file`.
+/// Returns the version of an input in the newest run of each workflow that has read it, or only of the one in `file`.
 pub(crate) fn inputs(store: &Store, name: &str, file: Option<&str>) -> std::io::Result<Vec<InputVersion>> {
     let mut found: Vec<InputVersion> = Vec::new();
-    // No stage has this name: of stages nothing is read.
+    // No stage has the empty name, so no events of stages are read.
     for history in history::newest_first_about(store, "")? {
         let Some(begun) = history.begun() else { continue };
         let is_meant = file.is_none_or(|file| file == begun.file);

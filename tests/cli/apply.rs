@@ -1,8 +1,8 @@
-//! `r1flow apply`: what it prints where no terminal is, its exit codes, and where it keeps things.
+//! `r1flow apply`: what it prints without a terminal, its exit codes, and where it keeps things.
 
 use super::support::{CHAIN, Sandbox, events, stages};
 
-/// One stage after the other, so that lines come in one order.
+/// One stage at a time, so that the order of lines is fixed.
 const APPLY: [&str; 4] = ["apply", "toy.toml", "--jobs", "1"];
 
 #[test]
@@ -43,7 +43,7 @@ fn the_worker_looks_at_keys_once_and_never_where_all_is_fresh() {
     sandbox.ok(&apply);
     sandbox.ok(&["plan", "toy.toml", "--worker", "listener"]);
     assert_eq!(asked(), "kinds\ncheck\nrun\nrun\nrun\nrun\n");
-    // What an edit makes is looked at once as well.
+    // The keys of edited stages are checked once, too.
     for _ in 0..2 {
         sandbox.ok(&["plan", "toy.toml", "--worker", "listener", "--set", "a.text=new"]);
     }
@@ -229,7 +229,7 @@ fn flags_of_the_machine_change_no_fingerprint() {
     sandbox.ok(&["apply", "toy.toml", "--jobs", "1", "--threads", "1"]);
     let again = sandbox.run(&["apply", "toy.toml", "--jobs", "3", "--threads", "2", "--pool", "licence=3"]);
     assert!(again.code == Some(0) && again.stderr.starts_with("nothing to do"), "{again}");
-    // Which GPU is no matter; that it is none of the CPU's bits is one.
+    // The number of the GPU does not matter, but a GPU computes other bits than the CPU.
     let of = |device| sandbox.ok(&["plan", "toy.toml", "--device", device]).replace(device, "");
     assert!(of("cuda:7").contains("dirty  a      `backend` \"cpu\" → \"cuda\""), "{}", of("cuda:7"));
     assert_eq!(of("cuda:7"), of("cuda:0"));

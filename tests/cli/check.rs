@@ -1,4 +1,4 @@
-//! `r1flow check`: mistakes with their place, and what every command does with arguments that it cannot take.
+//! `r1flow check`: mistakes with their place, and what every command does with invalid arguments.
 
 use serde_json::json;
 
@@ -139,14 +139,14 @@ fn a_name_that_no_file_can_have_is_refused_before_anything_runs() {
             assert!(refused.stderr.contains(part), "no `{part}` in {refused}");
         }
     }
-    // The longest that is taken runs, with a log and a curve.
+    // Stages with the longest valid names run, with a log and a curve.
     let (a, c) = ("a".repeat(241), "c".repeat(241));
     sandbox.write("toy.toml", &format!("[write.{a}]\n[count.{c}]\ndata = [\"{a}.samples\"]\n"));
     sandbox.ok(&["apply", "toy.toml"]);
     assert!(sandbox.ok(&["show", &c]).contains("loss"));
 }
 
-/// A pipe without a writer would be waited for, and a device never ends.
+/// Reading a pipe without a writer would wait for ever, and a device never ends.
 #[test]
 fn a_workflow_or_what_it_extends_that_is_no_file_is_refused_at_once() {
     let sandbox = Sandbox::new("[write.a]\n");

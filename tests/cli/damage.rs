@@ -1,4 +1,4 @@
-//! What lies in a store may be gone or spoilt: each look says what, and shows the rest.
+//! Missing or damaged files in a store: every command that looks reports them, and shows the rest.
 
 use std::path::{Path, PathBuf};
 
@@ -22,13 +22,13 @@ fn object(sandbox: &Sandbox, digest: &str) -> PathBuf {
     sandbox.root().join(".r1flow/objects").join(&hex[..2]).join(&hex[2..])
 }
 
-/// Writes over a file of the store, read-only as it is.
+/// Overwrites a file of the store, which is read-only.
 fn spoil(path: &Path, bytes: &[u8]) {
     fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     fs_err::write(path, bytes).unwrap();
 }
 
-/// A way to spoil what lies at a path.
+/// A way to damage the file or folder at a path, with a description.
 type Way<'a> = (&'a str, &'a dyn Fn(&Path));
 
 const LOOKS: [&[&str]; 9] = [
@@ -43,7 +43,7 @@ const LOOKS: [&[&str]; 9] = [
     &["plan", "toy.toml"],
 ];
 
-/// Looks at everything, and returns what is said of it.
+/// Runs all looks, which must succeed, and returns their outputs.
 fn look(sandbox: &Sandbox, what: &str) -> Vec<Output> {
     let looked = LOOKS.map(|arguments| {
         let output = sandbox.run(arguments);
@@ -82,7 +82,7 @@ fn a_history_that_is_gone_or_none() {
         if what != "no stages" {
             assert!(told[5].stderr.contains("the history of"), "{what}: {}", told[5]);
         }
-        // What comes after is on record again.
+        // The next run is on record again.
         sandbox.ok(&["apply", "toy.toml"]);
         assert_eq!(sandbox.json(&["status"])["run"]["state"], "done", "{what}");
     }
@@ -134,10 +134,10 @@ fn a_curve_or_a_log_that_is_spoilt_or_gone() {
     let shown = sandbox.run(&["show", "c"]);
     assert!(shown.code == Some(0) && shown.stderr.contains("the curve cannot be shown"), "{shown}");
     assert!(shown.stdout.contains("model   model  40 B"), "{shown}");
-    // It has been moved aside; now it is gone.
+    // The damaged curve has been moved aside, so now it is missing.
     look(&sandbox, "no curve");
     assert_eq!(sandbox.json(&["show", "c"])["curve"], serde_json::json!([]));
-    // The run's own log is gone, and there never was another.
+    // The log in the run's folder is removed; the store never had a copy.
     fs_err::remove_file(run(&sandbox).join("stages/c.log")).unwrap();
     look(&sandbox, "no log");
 
@@ -158,7 +158,7 @@ fn a_curve_or_a_log_that_is_spoilt_or_gone() {
 fn a_member_of_an_output_that_is_spoilt() {
     let sandbox = applied();
     let members = sandbox.json(&["show", "c.model"])["members"].clone();
-    // Of the same length and mode: only reading tells.
+    // With the same length and mode: only reading the bytes finds the damage.
     let path = object(&sandbox, members[0]["digest"].as_str().unwrap());
     spoil(&path, &[b'x'; 40]);
     fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
@@ -174,7 +174,7 @@ fn a_run_that_is_refused_leaves_no_trace() {
     assert_eq!(sandbox.json(&["status"])["run"]["state"], "done");
 }
 
-/// Spoils what a checkpoint's folder holds, in files of the same length that look untouched.
+/// Damages the files of a checkpoint without changing their length or mode.
 fn spoil_tree(sandbox: &Sandbox, checkpoint: &Path) {
     let digest_in = |value: &Value| value["digest"].as_str().unwrap().to_owned();
     let read = |path: &Path| -> Value { serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap() };
@@ -194,7 +194,7 @@ fn a_damaged_checkpoint_costs_steps_and_not_the_stage() {
     let unbroken = Sandbox::new(CHAIN);
     unbroken.ok(&extended);
     let of_extended = ["--set", "c.steps=8"];
-    // Of the checkpoints that are kept: the newest; all.
+    // Damages the newest of the kept checkpoints, then all of them.
     for (damaged, from) in [(1, Some(3)), (usize::MAX, None)] {
         let sandbox = applied();
         let mut checkpoints = files(&sandbox.root().join(".r1flow/checkpoints"), ".json");
@@ -212,7 +212,7 @@ fn a_damaged_checkpoint_costs_steps_and_not_the_stage() {
     }
 }
 
-/// Returns the files below a folder whose names end so.
+/// Returns the files below a folder whose names end with `end`.
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {

@@ -1,8 +1,8 @@
-//! Defaults, for every key of every kind, nested tables included: a default is part of the action, written or not.
+//! Defaults of every key of every kind, nested tables included: a default is part of the action, written or not.
 //!
-//! Otherwise writing one out would run a finished stage again, and a default that changes in the code would rerun
-//! nothing. The stages here are made from the kinds' own descriptions, once for each value that the use of another key
-//! depends on.
+//! Otherwise writing a default out would run a finished stage again, and changing a default in the code would rerun
+//! nothing. The stages here are generated from the kinds' descriptions, once for each value on which the use of another
+//! key depends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -22,7 +22,7 @@ fn kinds(sandbox: &Sandbox) -> Kinds {
     Kinds::parse(serde_json::from_slice(&list.stdout).unwrap()).unwrap()
 }
 
-/// Returns the table that a key may hold.
+/// Returns the keys of the table that a type allows, if any.
 fn table_in(ty: &KeyType) -> Option<&Keys> {
     match ty {
         KeyType::Table(keys) => Some(keys),
@@ -31,7 +31,7 @@ fn table_in(ty: &KeyType) -> Option<&Keys> {
     }
 }
 
-/// Returns some value of a type.
+/// Returns a valid value of a type.
 fn some(ty: &KeyType) -> Value {
     match ty {
         KeyType::Bool => json!(true),
@@ -56,7 +56,7 @@ fn word(key: &str, table: &Table, keys: &Keys) -> Option<String> {
     table.get(key).cloned().or_else(default)?.as_str().map(str::to_owned)
 }
 
-/// Returns the least that a stage must have beside `chosen`; if `with_tables`, also every table with the least of it.
+/// Returns `chosen` with the keys that a stage requires; if `with_tables`, also every table with its required keys.
 fn smallest(keys: &Keys, chosen: &Table, with_tables: bool) -> Table {
     let mut table = chosen.clone();
     for (key, spec) in keys.iter().filter(|(key, spec)| !chosen.contains_key(*key) && is_used(spec, chosen, keys)) {
@@ -73,7 +73,7 @@ fn smallest(keys: &Keys, chosen: &Table, with_tables: bool) -> Table {
     table
 }
 
-/// Returns the values that the use or the default of another key depends on, one at a time.
+/// Returns the values on which the use or the default of another key depends, one at a time.
 fn choices(keys: &Keys) -> Vec<Table> {
     let deciding = keys
         .values()
@@ -109,7 +109,7 @@ impl Alone<'_> {
     }
 }
 
-/// Adds to a table what its keys are where they are not written, and returns their paths.
+/// Writes the values of all unwritten keys into a table, and returns their paths.
 fn write_out(table: &mut Table, config: &Table, keys: &Keys, above: &str) -> BTreeSet<String> {
     let mut written = BTreeSet::new();
     for (key, spec) in keys.iter().filter(|(_, spec)| is_used(spec, config, keys)) {
@@ -163,7 +163,7 @@ fn try_kind(stage: &Alone<'_>) -> usize {
     tried.len()
 }
 
-/// Returns a value that is not the one given.
+/// Returns a valid value that differs from the given one.
 fn other(ty: &KeyType, value: &Value) -> Option<Value> {
     match ty {
         KeyType::Bool => Some(json!(value == &json!(false))),
@@ -180,8 +180,8 @@ fn other(ty: &KeyType, value: &Value) -> Option<Value> {
     }
 }
 
-/// Gives keys other values, which must change the action, and returns how many there are. A key that is no part of the
-/// action at all would pass the test above.
+/// Gives each key another value, which must change the action, and returns how many keys there are. Without this, a key
+/// that is missing from the action would pass the test above.
 fn try_other_values(stage: &Alone<'_>) -> usize {
     let (kind, keys) = (&stage.kind.spec.kind, &stage.kind.keys);
     let plain = smallest(keys, &Table::new(), false);
@@ -212,7 +212,7 @@ fn a_default_is_part_of_the_action_whether_it_is_written_or_not() {
     assert!(written > 10 && changed > 8, "{written} {changed}");
 }
 
-/// Returns every default of a stage as `--set` takes it; a table that has a short form is set as a whole.
+/// Returns every default of a stage as an argument of `--set`; a table that has a short form is set as a whole.
 fn sets(name: &str, config: &Table, keys: &Keys) -> Vec<String> {
     let mut found = Vec::new();
     for (key, value) in config {

@@ -1,13 +1,13 @@
-//! Edits of r1.toml and what each makes run again, with the real worker on the workflow cut down.
+//! Edits of r1.toml and which stages each one reruns, with the real worker on a cut-down workflow.
 //!
-//! The table is published in `docs/guarantees.md`, and this test holds the page to what it sees.
+//! The table is published in `docs/guarantees.md`; this test checks that the page agrees with what happens.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::support::{Sandbox, events};
 
-/// What is edited, as a file that extends the workflow or as values that are set.
+/// An edit, as a file that extends the workflow or as values for `--set`.
 enum Edit {
     File(&'static str),
     Set(&'static [&'static str]),
@@ -55,7 +55,7 @@ const EDITS: [(&str, Edit); 30] = [
     ("held-out sums: more of them", Set(&["sums-test.count=24"])),
 ];
 
-/// Runs an edit, and returns which stages ran and from which step, families as one.
+/// Runs an edit, and returns which stages ran and from which step, with one entry for a family.
 fn ran(sandbox: &Sandbox, workflow: &Path, edit: &Edit) -> String {
     let (file, sets): (String, &[&str]) = match edit {
         Set(sets) => (workflow.display().to_string(), sets),

@@ -1,4 +1,4 @@
-//! A hub on the loopback: repositories in memory, and what can go wrong between them and a reader.
+//! A hub on the loopback interface, with repositories in memory and ways to misbehave.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,29 +15,29 @@ pub(crate) struct FakeHub {
     state: Arc<Mutex<State>>,
 }
 
-/// Writes all of an answer to some requests, and returns whether it was one of them.
+/// Writes the whole answer to some requests; returns false for any other request.
 pub(crate) type Lie = Box<dyn Fn(&Request, &mut &TcpStream) -> std::io::Result<bool> + Send>;
 
-/// What it has, and how it behaves.
+/// What the hub has, and how it behaves.
 #[derive(Default)]
 pub(crate) struct State {
     /// By `models/org/name` or `datasets/org/name`.
     repos: BTreeMap<String, Repo>,
-    /// Nothing is given to who does not send this.
+    /// Requests without this token are refused.
     pub(crate) token: Option<String>,
     /// Bytes after which each answer breaks off.
     pub(crate) cut: Option<usize>,
-    /// Does not say how long an answer is.
+    /// Leaves out the length of answers.
     pub(crate) hides_length: bool,
-    /// Sends other bytes of this file than it has, as many.
+    /// Sends wrong bytes for this file, in the right number.
     pub(crate) spoils: Option<&'static str>,
-    /// Answers with all of a file whatever part is asked for.
+    /// Answers with the whole file, whatever part is requested.
     pub(crate) ignores_range: bool,
-    /// Sends readers of files here, another host by its name.
+    /// Redirects requests for files to this address, which has another host name.
     pub(crate) redirect: Option<String>,
-    /// Answers in the hub's place where it says that it did.
+    /// Answers in place of the hub if it returns true.
     pub(crate) lie: Option<Lie>,
-    /// Every request, as `PATH`, with the range and the token that it had.
+    /// Every request: its path, range and token.
     pub(crate) requests: Vec<Request>,
     is_over: bool,
 }
@@ -66,7 +66,7 @@ impl FakeHub {
                 if state.lock().unwrap().is_over {
                     break;
                 }
-                // A reader that hangs up is none of the hub's business.
+                // A reader that hangs up is no failure of the hub.
                 let _ = serve(&stream.unwrap(), &state);
             }
         });
@@ -96,7 +96,7 @@ impl FakeHub {
         commit
     }
 
-    /// Returns the paths that have been asked for since the last call.
+    /// Returns the paths that have been requested since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state().requests).into_iter().map(|request| request.path).collect()
     }
@@ -110,7 +110,7 @@ impl Drop for FakeHub {
     }
 }
 
-/// Names a file's bytes as git does.
+/// Returns git's hash of a file's bytes.
 fn hash(text: &str) -> String {
     format!("{:x}", Sha1::digest(format!("blob {}\0{text}", text.len())))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::fake_hub::FakeHub;
 use super::support::{Output, Sandbox, events, stages};
 
-/// Reads the rows of `org/rows`, and beside it a model that no stage reads.
+/// A stage reads the rows of `org/rows`; no stage reads the model.
 pub(crate) const WORKFLOW: &str = r#"[inputs]
 rows = { samples = "hf:org/rows" }
 base = { model = "hf:org/base@main" }
@@ -38,14 +38,14 @@ impl Fetching {
         Self { hub, sandbox: Sandbox::new(workflow) }
     }
 
-    /// Returns a command that finds the hub.
+    /// Returns a command whose environment names the hub.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.sandbox.command(arguments);
         command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.sandbox.root().join("hf"));
         command
     }
 
-    /// The hub's address differs from run to run.
+    /// Runs a command; the hub's address, which differs from run to run, is replaced in its output.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.finish(self.command(arguments))
     }
@@ -72,7 +72,7 @@ impl Fetching {
         stages(&events, "done").into_iter().map(str::to_owned).collect()
     }
 
-    /// Names of files below a folder of the sandbox, sorted.
+    /// Returns the names in a folder of the sandbox, sorted.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let mut names: Vec<String> =
             fs_err::read_dir(self.sandbox.root().join(folder)).unwrap().map(|entry| name(&entry.unwrap())).collect();

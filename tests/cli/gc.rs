@@ -1,4 +1,4 @@
-//! Disk that is given back: checkpoints while a stage runs, and `r1flow gc`.
+//! How disk space is freed: checkpoints while a stage runs, and `r1flow gc`.
 
 use super::support::{CHAIN, Sandbox, events, stages};
 
@@ -38,7 +38,7 @@ fn results_of_earlier_edits_go_where_the_user_says_what_is_of_use() {
         (&3.into(), &2.into()),
         "a, b and c, and the checkpoints of c: {dry}"
     );
-    // Logs and curves stay, and here they are the same ones.
+    // Logs and curves are kept; here they are the same as in the clean store.
     assert_eq!(objects(&sandbox), objects(&clean));
     sandbox.ok(&["verify", "toy.toml"]);
     assert!(sandbox.ok(&["plan", "toy.toml"]).contains("everything is fresh"));
@@ -46,9 +46,9 @@ fn results_of_earlier_edits_go_where_the_user_says_what_is_of_use() {
     assert_eq!(stages(&told, "started"), ["c"], "it goes on from its checkpoint");
     assert_eq!(told.iter().find(|event| event["event"] == "started").unwrap()["resumed_from"], 4);
 
-    // An edit that is taken back now costs its work again, and comes to the same.
+    // Taking the edit back now repeats its work, with the same result.
     let told = sandbox.ok(&["apply", "toy.toml", "--set", "a.text=past", "--set", "c.salt=7", "--json"]);
-    // What b makes of one text is that text.
+    // The output of b has the same bytes as that of a, so b is fresh once a has run.
     assert_eq!(stages(&events(&told), "started"), ["a", "c"]);
     assert_eq!(sandbox.digest_with("c", "model", &with_sets), was);
 }
@@ -60,7 +60,7 @@ fn only_what_nothing_needs_goes() {
     sandbox.ok(&["apply", "toy.toml"]);
     sandbox.ok(&["apply", "toy.toml", "--set", "c.salt=7"]);
     assert_eq!(sandbox.ok(&["gc"]), "removed 0 checkpoints, 0 objects, 0 B\n");
-    // Of each of the two trajectories the older checkpoint: state, manifest, curve.
+    // Removes the older checkpoint of each of the two training runs: its state, manifest and curve.
     let before = objects(&sandbox);
     let dry = sandbox.json(&["gc", "--dry-run", "--keep-checkpoints", "1"]);
     assert_eq!((&dry["checkpoints"], objects(&sandbox)), (&2.into(), before));
@@ -68,7 +68,7 @@ fn only_what_nothing_needs_goes() {
     assert_eq!(objects(&sandbox), before - dry["objects"].as_u64().unwrap() as usize);
     assert!(dry["objects"].as_u64().unwrap() >= 4, "{dry}");
 
-    // Every result is there, also of the edit that was taken back, and training goes on from where it was.
+    // All results are kept, also those of the edit, and training resumes where it stopped.
     for sets in [&[][..], &["--set", "c.salt=7"]] {
         assert!(sandbox.ok(&[&["plan", "toy.toml"], sets].concat()).contains("everything is fresh"));
         sandbox.ok(&[&["verify", "toy.toml"], sets].concat());

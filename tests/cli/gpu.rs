@@ -1,4 +1,4 @@
-//! Every kind on a GPU: the real worker with the simulated one (`stages/lm/simulated-gpu`) in CUDA's place, or a real one.
+//! Every kind on a GPU: the real worker on the simulated GPU (`stages/lm/simulated-gpu`), or on a real one.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::r1::{digests, kill_at_checkpoint, repository, sandbox};
 use super::support::Sandbox;
 
-/// A sandbox that has a GPU; without it a worker refuses the device.
+/// Returns a sandbox that has a GPU; without one the worker refuses the device.
 fn with_gpu() -> Sandbox {
     let mut sandbox = sandbox();
     sandbox.set("R1FLOW_TORCH_LIB", simulated_gpu::folder());
@@ -87,7 +87,7 @@ fn compiled_kernels_are_kept() {
     finds(&sandbox, "kernels compile");
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&kept), mode(kept.parent().unwrap()), mode(&files[0])), (0o700, 0o700, 0o600));
-    // What is not as it was written is not loaded.
+    // A kept kernel whose bytes have changed is not loaded.
     let whole = fs_err::read(&files[0]).unwrap();
     let flipped = |at: usize| {
         let mut bytes = whole.clone();
@@ -101,7 +101,7 @@ fn compiled_kernels_are_kept() {
     }
     fs_err::write(&files[0], &whole).unwrap();
     finds(&sandbox, "kernels compile");
-    // Nor is what others could have put there, or what lies elsewhere.
+    // Nor is one from a folder that others can write to, or one behind a link.
     fs_err::set_permissions(&kept, Permissions::from_mode(0o777)).unwrap();
     finds(&sandbox, "libtorch's serve");
     fs_err::set_permissions(&kept, Permissions::from_mode(0o700)).unwrap();
@@ -130,7 +130,7 @@ fn spoilt_kernels_are_compiled_again() {
     assert_eq!(fs_err::read_dir(&kept).unwrap().count(), 1);
 }
 
-/// And the user is told.
+/// The log says what the GPU lacks.
 #[test]
 fn an_old_gpu_does_without_graphs_and_kernels() {
     if !simulated_gpu::is_simulated() {

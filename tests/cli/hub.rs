@@ -1,4 +1,4 @@
-//! Inputs from a hub: `fetch`, and what the other commands make of what is or is not fetched.
+//! Inputs from a hub: `fetch`, and how the other commands treat inputs that are fetched or missing.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ fn only_apply_and_fetch_ask_the_hub() {
     `r1flow fetch toy.toml` downloads what is not here, and so does `apply`
     ");
     assert_eq!(it.hub.asked(), [""; 0]);
-    // What no stage reads is left where it is.
+    // An input that no stage reads is not fetched.
     assert_eq!(it.applied(), ["copy"]);
     assert!(it.hub.asked().iter().all(|path| path.contains("org/rows")));
     insta::assert_snapshot!(it.ok(&["plan", "toy.toml"]), @r"
@@ -62,14 +62,14 @@ fn fetch_brings_what_a_stage_can_read() {
     let files = |input: &str| it.files(told["inputs"][input]["path"].as_str().unwrap());
     assert_eq!(files("base"), ["config.json", "model.safetensors", "tokenizer.json"]);
     assert_eq!(files("rows"), ["samples.jsonl"]);
-    // Other programs find it, too.
+    // Other programs find the files, too.
     let commit = told["inputs"]["base"]["commit"].as_str().unwrap();
     let cached = it.sandbox.root().join("hf/hub/models--org--base");
     assert_eq!(fs_err::read_to_string(cached.join("refs/main")).unwrap(), commit);
     let weights = cached.join("snapshots").join(commit).join("model.safetensors");
     assert!(fs_err::read_link(&weights).unwrap().starts_with("../../blobs"));
     assert_eq!(fs_err::read_to_string(weights).unwrap(), "weights");
-    // A second time only branches are asked for.
+    // A second fetch only queries the branches.
     it.hub.asked();
     it.ok(&["fetch", "toy.toml"]);
     assert!(it.hub.asked().iter().all(|path| path.starts_with("/api/")));
@@ -135,12 +135,12 @@ fn offline_takes_what_the_cache_has() {
     "#);
     it.ok(&["fetch", "toy.toml"]);
     it.hub.asked();
-    // A store that has never seen a hub, beside a cache that another program has filled.
+    // A store that has never used a hub, with a cache that another program has filled.
     let output = offline(&["apply", "toy.toml", "--store", "other"]);
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(offline(&["fetch", "toy.toml", "--store", "other"]).code, Some(0));
     assert_eq!(it.hub.asked(), [""; 0]);
-    // Half a model is none.
+    // A model without all its files does not count.
     let snapshot = it.json(&["fetch", "toy.toml"])["inputs"]["base"]["commit"].as_str().unwrap().to_owned();
     let weights = format!("hf/hub/models--org--base/snapshots/{snapshot}/model.safetensors");
     fs_err::remove_file(it.sandbox.root().join(weights)).unwrap();
@@ -228,7 +228,7 @@ fn a_token_is_sent_to_the_hub_and_told_to_nobody() {
     assert!(!refused.to_string().contains("hf_anotherOne"));
     let broken = asked("HF_TOKEN", "hf_\u{1}secret");
     assert!(broken.stderr.contains("characters that no token has") && !broken.stderr.contains("secret"), "{broken}");
-    // The hub sends readers of files to another host, which is not told who asks.
+    // The hub redirects requests for files to another host, which gets no token.
     it.hub.state().redirect = Some(format!("http://localhost:{}", it.hub.port()));
     it.hub.asked();
     let output = asked("HF_TOKEN", SECRET);
@@ -239,12 +239,12 @@ fn a_token_is_sent_to_the_hub_and_told_to_nobody() {
     assert!(here.len() == 5 && here.iter().all(|request| request.token.as_deref() == Some(SECRET)), "{here:?}");
     assert!(elsewhere.len() == 3 && elsewhere.iter().all(|request| request.token.is_none()), "{elsewhere:?}");
     assert!(!output.to_string().contains(SECRET), "{output}");
-    // Nor in the columns of a dump of bytes.
+    // Nor is the token in the columns of a dump of bytes.
     let columns: String = output.stderr.lines().filter_map(|line| line.rsplit("  ").next()).collect();
     assert!(output.stderr.contains("DEBUG") && !columns.contains(SECRET), "{output}");
     let store = Command::new("grep").args(["-r", SECRET, ".r1flow", "hf"]).current_dir(it.sandbox.root()).output();
     assert_eq!(String::from_utf8(store.unwrap().stdout).unwrap(), "");
-    // The token file of Hugging Face's own programs.
+    // The token may be in a file, as for Hugging Face's own programs.
     it.sandbox.write("token", &format!("{SECRET}\n"));
     assert_eq!(asked("HF_TOKEN_PATH", "token").code, Some(0));
 }
@@ -260,7 +260,7 @@ fn a_broken_connection_is_taken_up_again() {
     assert_eq!(it.applied(), ["copy"]);
     let ranges: Vec<_> = it.hub.state().requests.iter().filter_map(|request| request.range.clone()).collect();
     assert_eq!(ranges, ["bytes=400-", "bytes=800-"]);
-    // One that brings nothing ends it, and what has come waits for the next try.
+    // An answer without new bytes ends the fetch, and the partial file stays for the next try.
     let other = long.replace("row", "word");
     it.hub.commit("datasets/org/rows", &[("samples.jsonl", &other)]);
     it.hub.state().ignores_range = true;
@@ -272,7 +272,7 @@ fn a_broken_connection_is_taken_up_again() {
     let output = it.run(&["fetch", "toy.toml"]);
     assert!(output.stderr.contains("`samples.jsonl` ends after 400 B of 1.2 KiB"), "{output}");
     assert_eq!(it.applied(), [""; 0], "the branch has not moved");
-    // A whole answer where a part was asked for replaces the part.
+    // A whole answer to a request for a part replaces the partial file.
     it.hub.state().cut = None;
     it.ok(&["fetch", "toy.toml"]);
     assert_eq!(it.files(blobs).iter().filter(|name| name.ends_with(".r1flow")).count(), 0);

@@ -1,5 +1,5 @@
-//! What lies in the cache of the hub and in the store's folders for it: spoilt, replaced, led elsewhere, or without a
-//! place.
+//! Files in the hub's cache and in the store's folders for it that are damaged, replaced, behind links, or without a
+//! folder to go to.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::fetching::{Fetching, ROWS, WORKFLOW};
 use super::support::Output;
 
-/// Changes a file's first byte and nothing else that a careless look would see.
+/// Changes a file's first byte, but not its length or modification time.
 fn spoil(path: &Path) {
     let modified = path.metadata().unwrap().modified().unwrap();
     let mut bytes = fs_err::read(path).unwrap();
@@ -47,7 +47,7 @@ fn a_file_of_other_bytes_than_its_name_says_is_not_used() {
     assert_eq!(it.hub.asked().len(), 2, "a listing and the file");
     assert_eq!(fs_err::read_to_string(blob(&it)).unwrap(), ROWS);
     assert!(it.ok(&["show", "copy.samples"]).contains("one"));
-    // Another store finds what is right where it is.
+    // Another store uses the right file from the cache.
     it.ok(&["fetch", "toy.toml", "--store", "other"]);
     assert!(it.hub.asked().iter().all(|path| path.starts_with("/api/")));
 }
@@ -57,7 +57,7 @@ fn another_program_s_half_file_is_fetched_again() {
     let it = Fetching::new(WORKFLOW);
     it.ok(&["fetch", "toy.toml"]);
     let blob = blob(&it);
-    // As long as it should be, as a download has it that reserves its room first.
+    // Zeros with the right length, as left by a download that reserves its space first.
     fs_err::write(&blob, "\0".repeat(ROWS.len())).unwrap();
     it.hub.asked();
     let output = it.run(&["fetch", "toy.toml", "--store", "other"]);
@@ -77,7 +77,7 @@ fn a_cache_without_links_is_used_and_the_user_is_told() {
     let output = offline(&it, &["apply", "toy.toml", "--store", "other"]);
     assert_eq!(output.code, Some(0), "{output}");
     assert!(output.stderr.contains("1 file of hf:org/rows@main in the cache cannot be checked"), "{output}");
-    // The hub knows what the bytes should be.
+    // Online, the hub says which bytes are right.
     let online = it.run(&["apply", "toy.toml", "--store", "third"]);
     assert!(online.code == Some(0) && !online.stderr.contains("cannot be checked"), "{online}");
     spoil(&pointer);
@@ -145,14 +145,14 @@ fn a_link_in_the_place_of_a_folder_of_the_store_is_not_followed() {
         fs_err::remove_file(&place).unwrap();
         fs_err::rename(&outside, &place).unwrap();
     }
-    // The folder of all hubs may be one, on a disk with more room.
+    // The folder `hub` itself may be a link, to a disk with more space.
     fs_err::rename(root.join(".r1flow/hub"), root.join("roomy")).unwrap();
     symlink("../roomy", root.join(".r1flow/hub")).unwrap();
     it.ok(&["fetch", "toy.toml"]);
     assert_eq!(it.applied(), ["copy"]);
 }
 
-/// All paths below a folder, with what links lead to.
+/// Returns all paths below a folder, with the targets of links.
 fn tree(folder: &Path) -> Vec<(PathBuf, Option<PathBuf>)> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).unwrap() {
@@ -201,7 +201,7 @@ fn without_a_home_nothing_is_kept_and_nothing_shared_is_trusted() {
         }
         it.finish(command)
     };
-    // What is relative does not count, either.
+    // A relative path does not count, either.
     for value in [None, Some(""), Some("shared")] {
         assert_eq!(homeless(&["kinds"], value).code, Some(0));
         assert_eq!(homeless(&["apply", "toy.toml"], value).code, Some(0));
@@ -216,7 +216,7 @@ fn without_a_home_nothing_is_kept_and_nothing_shared_is_trusted() {
     assert_eq!(it.hub.asked(), [""; 0]);
     assert_eq!(it.files("shared"), ["huggingface"]);
     assert_eq!(it.files("shared/huggingface"), ["token"]);
-    // With one variable everything works.
+    // One variable is enough.
     let mut command = it.command(&["fetch", "hub.toml"]);
     command.env_remove("HOME").env_remove("XDG_CACHE_HOME").env("HF_HUB_CACHE", "mine").env_remove("HF_HOME");
     assert_eq!(it.finish(command).code, Some(0));

@@ -1,4 +1,4 @@
-//! A hub that lies: where it sends its readers, how long its answers are, what they say.
+//! A hub that lies: in its redirects, in the lengths of its answers, and in their contents.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use super::support::Output;
 const ONLY_ROWS: &str = "[inputs]\nrows = { samples = \"hf:org/rows\" }\n";
 const LISTING: &str = "/api/datasets/org/rows/revision/main";
 
-/// Answers requests for what begins with `path`.
+/// Answers requests whose path begins with `path`.
 #[expect(clippy::unnecessary_wraps, reason = "the hub has one or none")]
 fn lie(path: &'static str, write: impl Fn(&mut &TcpStream) -> std::io::Result<()> + Send + 'static) -> Option<Lie> {
     Some(Box::new(move |request, stream| {
@@ -38,7 +38,7 @@ fn listing(siblings: &serde_json::Value) -> Option<Lie> {
     })
 }
 
-/// Fetches with a token, and says all that is said.
+/// Fetches with a token and with all logs.
 fn fetch(it: &Fetching) -> Output {
     it.finish(command(it))
 }
@@ -66,10 +66,10 @@ fn another_port_of_the_hub_s_host_is_not_told_the_token() {
     let told = |hub: &FakeHub| -> Vec<_> {
         hub.state().requests.iter().map(|request| request.token.as_deref() == Some(SECRET)).collect()
     };
-    // Two listings and three files, for two of the four are equal. The hub is asked for all of them, the other for
-    // files.
+    // Two listings and three files, because two of the four files are equal. The hub gets all five requests, and the
+    // other host those for files.
     assert_eq!((told(&it.hub), told(&other)), (vec![true; 5], vec![false; 3]));
-    // Nor where it is the listing that is elsewhere.
+    // Nor is the token sent if the listing is elsewhere.
     let it = Fetching::new(ONLY_ROWS);
     it.hub.state().lie = redirect("/api/", &format!("{}{LISTING}", other.endpoint()));
     other.state().requests.clear();
@@ -142,7 +142,7 @@ fn an_answer_without_end_is_broken_off() {
     refused(&fetch(&it), "an answer of more than 64.0 MiB");
     it.hub.state().lie = lie("/datasets/", endless);
     refused(&fetch(&it), "`samples.jsonl` does not end after 8 B, as the hub said");
-    // A length that is too long is enough.
+    // A header with too great a length is enough.
     let long = |stream: &mut &TcpStream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
     it.hub.state().lie = lie("/datasets/", long);
     refused(&fetch(&it), "`samples.jsonl` does not end after 8 B");
@@ -155,9 +155,9 @@ fn a_length_that_lies_is_found_out() {
     let it = Fetching::new(ONLY_ROWS);
     let short = |stream: &mut &TcpStream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none\ntwo\n");
     it.hub.state().lie = lie("/datasets/", short);
-    // Three bytes came; for the rest it is asked again, and gives three from the beginning.
+    // Three bytes arrive; the request for the rest gets the first three again.
     refused(&fetch(&it), "`samples.jsonl` ends after 3 B of 8 B");
-    // What is asked for is byte 3 and what follows.
+    // The request was for byte 3 and those after it.
     let other = |stream: &mut &TcpStream| {
         stream
             .write_all(b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/8\r\nContent-Length: 5\r\n\r\none\nt")
@@ -181,7 +181,7 @@ fn what_comes_by_drops_is_given_up() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", rows.len());
     let drip = move |stream: &mut &TcpStream| {
         stream.write_all(head.as_bytes())?;
-        // A reader has nothing to say: this is a wait that ends when it hangs up.
+        // A reader sends nothing: this is a wait that ends early if the reader hangs up.
         stream.set_read_timeout(Some(Duration::from_millis(300)))?;
         while !matches!(stream.read(&mut [0]), Ok(0)) {
             stream.write_all(b" ")?;
@@ -204,7 +204,7 @@ fn what_comes_by_drops_is_given_up() {
     refused(&fetch(), " B came in [TIME]");
     it.hub.commit("datasets/org/rows", &[("samples.jsonl", &rows)]);
     it.hub.state().lie = lie("/datasets/", drip);
-    // Each drop is progress, but none that a download goes on for.
+    // Each drop is progress, but too little for the download to continue.
     let output = fetch();
     refused(&output, "the connection broke while `samples.jsonl` came: ");
     refused(&output, " B came in [TIME]");
@@ -216,7 +216,7 @@ fn a_listing_has_bounds() {
     let sibling = |name: &str, size: u64| json!({ "rfilename": name, "size": size, "blobId": "0a".repeat(20) });
     it.hub.state().lie = listing(&json!([sibling("x.jsonl", u64::MAX)]));
     refused(&fetch(&it), "more than the 1.0 TiB of the largest file that is fetched");
-    // Each may be that large; all of them are more than any disk has.
+    // Each file may be that large, but together they exceed any disk.
     let many: Vec<_> = (0..1 << 14).map(|number| sibling(&format!("{number}.jsonl"), 1 << 40)).collect();
     it.hub.state().lie = listing(&json!(many));
     refused(&fetch(&it), "hf:org/rows@main takes 16384.0 TiB more, and `[DIR]/hf/hub` has room for ");

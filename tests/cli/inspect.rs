@@ -1,5 +1,5 @@
-//! The commands that look: `show`, `status`, `log`, `explain`, `scores`, and what each says where there is nothing to
-//! see.
+//! The commands that look: `show`, `status`, `log`, `explain`, `scores`, and what each prints when there is nothing to
+//! show.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What the program knows of worker and machine: `kinds`, `schema`, `doctor`.
+//! What the program reports about worker and machine: `kinds`, `schema`, `doctor`.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -92,7 +92,7 @@ fn a_spoilt_answer_is_asked_for_again() {
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&cache), mode(&file)), (0o700, 0o600));
     let text = fs_err::read_to_string(&file).unwrap();
-    // One bit: another number, as good JSON as before.
+    // One flipped bit: another number, and still valid JSON.
     let spoilt = text.replacen("\"version\":1", "\"version\":3", 1);
     assert_ne!(spoilt, text);
     for spoilt in [spoilt.as_bytes(), b"{}", b"", &text.as_bytes()[..text.len() - 1]] {
@@ -100,7 +100,7 @@ fn a_spoilt_answer_is_asked_for_again() {
         assert_eq!(sandbox.ok(&["kinds", "join", "--json"]), right);
         assert_eq!(fs_err::read_to_string(&file).unwrap(), text);
     }
-    // A folder that others can write to is left alone.
+    // A folder that others can write to is neither read nor written.
     fs_err::write(&file, "theirs").unwrap();
     fs_err::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
     let output = sandbox.run(&["kinds", "join", "--json"]);
@@ -159,7 +159,7 @@ fn doctor_tells_what_is_there() {
         let is_well = finding["ok"].as_bool().unwrap();
         assert!(finding["found"].is_string() && finding["help"].is_string() != is_well, "{name}: {finding}");
     }
-    // A disk may be full; nothing else of this can be missing here.
+    // The disk may be full; nothing else can be missing here.
     assert_eq!(code, Some(if before["disk"]["ok"] == true { 0 } else { 2 }));
     assert!(before["worker"]["found"].as_str().unwrap().ends_with("toy_worker, 4 kinds"));
     assert_eq!(before["libtorch"]["found"], "this worker does without");

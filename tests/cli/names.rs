@@ -1,10 +1,11 @@
-//! What a name stands for: the workflow's file as it stands, whatever ran last, whatever the clock or the history say.
+//! What a name stands for: the stage in a workflow's current file, whatever ran last, and whatever clock or history
+//! say.
 
 use super::support::{CHAIN, Sandbox};
 
 const ONE: &str = "[write.a]\ntext = \"one\"\n";
 
-/// Two results of one stage, and a file that says the first.
+/// Returns a sandbox with two results of one stage, and a file that describes the first.
 fn taken_back() -> Sandbox {
     let sandbox = Sandbox::new(ONE);
     sandbox.ok(&["apply", "toy.toml"]);
@@ -53,7 +54,7 @@ fn nor_does_it_matter_that_the_history_is_gone() {
 fn a_clock_that_goes_back_changes_no_order() {
     let sandbox = Sandbox::new(ONE);
     sandbox.ok(&["apply", "toy.toml"]);
-    // What a machine whose clock is a year ahead leaves.
+    // Renames the run as if the machine's clock had been a thousand years ahead.
     let runs = sandbox.root().join(".r1flow/runs");
     let first = fs_err::read_dir(&runs).unwrap().next().unwrap().unwrap();
     let name = first.file_name().into_string().unwrap();
@@ -79,7 +80,7 @@ fn what_is_not_fresh_is_refused_with_what_to_type() {
         for part in ["`c` of `toy.toml` is not fresh", "toy.toml --set c.steps=6  `steps` 4 → 6"] {
             assert!(refused.stderr.contains(part), "no `{part}` in {refused}");
         }
-        // What it says to type is right.
+        // The suggested command works.
         let typed: Vec<&str> = refused.stderr.split('`').filter(|part| part.starts_with("r1flow ")).collect();
         let again: Vec<&str> = typed[0].split(' ').skip(1).collect();
         assert!(again.starts_with(command) && again.contains(&"c.steps=6"), "{typed:?}");
@@ -114,7 +115,7 @@ fn of_several_workflows_one_must_be_named() {
     ");
     assert_eq!(exported(&sandbox, &["--workflow", "other.toml"]), "two");
     assert_eq!(exported(&sandbox, &["--workflow", "toy.toml"]), "one");
-    // A workflow that is no more is not meant; one with mistakes may be.
+    // A workflow that is gone does not count; one with mistakes may have the stage.
     fs_err::remove_file(sandbox.root().join("other.toml")).unwrap();
     assert_eq!(exported(&sandbox, &[]), "one");
     sandbox.write("toy.toml", "[[");

@@ -124,7 +124,7 @@ fn a_saved_plan_runs_or_refuses() {
     let told = sandbox.ok(&[&["plan", "toy.toml", "-o", "saved.json"], &edit[..]].concat());
     assert!(told.ends_with("saved: `r1flow apply saved.json` runs this and nothing else\n"), "{told}");
 
-    // The world moves: another file, an input of the plan's.
+    // The workflow file changes after the plan was saved.
     let before = fs_err::read_to_string(sandbox.root().join("toy.toml")).unwrap();
     sandbox.write("toy.toml", &before.replace("[write.a]", "[write.a]\ntext = \"bye\""));
     insta::assert_snapshot!(sandbox.run(&["apply", "saved.json"]), @r#"

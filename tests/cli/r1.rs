@@ -1,5 +1,5 @@
-//! The shipped workflows with the real worker. Cut down: killed again and again, and resumed to the digests of an
-//! unbroken run. Whole: it learns what `docs/results.md` says.
+//! The shipped workflows with the real worker. The cut-down one is killed again and again and resumed, with the digests
+//! of an unbroken run. The whole one learns what `docs/results.md` says.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(crate) fn digests(sandbox: &Sandbox, workflow: &str, select: &[&str]) -> BTr
     digests
 }
 
-/// Starts `apply` of what `select` names and kills it as soon as `stage` has a checkpoint.
+/// Starts `apply` of the stages that `select` names and kills it as soon as `stage` has a checkpoint.
 pub(crate) fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str, select: &[&str]) {
     let running: Running = sandbox.start(&[&["apply", workflow, "--json"], select].concat());
     running.event("checkpoint", stage);
@@ -40,13 +40,14 @@ pub(crate) fn kill_at_checkpoint(sandbox: &Sandbox, workflow: &str, stage: &str,
     assert_eq!(running.end().code, None);
 }
 
-/// Every kind and method that trains or samples, killed after its first checkpoint; two stages run side by side, so more is lost each time.
+/// Kills every kind and method that trains or samples after its first checkpoint. Two stages run in parallel, so each
+/// kill costs more work.
 #[test]
 fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     let workflow = repository().join("tests/workflows/r1/every-kind.toml").display().to_string();
     let (unbroken, broken) = (sandbox(), sandbox());
     unbroken.ok(&["apply", &workflow]);
-    // Alone where it might be done before its turn comes.
+    // `true`: applied alone, because otherwise it might be done before its turn comes.
     let victims = [
         ("base", false),
         ("adapted", true),
@@ -77,7 +78,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     let again = events(&broken.ok(&["apply", &workflow, "--json"]));
     assert_eq!(stages(&again, "started"), Vec::<&str>::new(), "everything is fresh");
 
-    // Whatever trains gives the same states again, not the same outputs alone.
+    // Stages that train reproduce their states, too, not only their outputs.
     let trainers = [
         "base",
         "zero",
@@ -99,7 +100,7 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_happened() {
     }
 }
 
-/// A figure of a stage's row in the final table.
+/// Returns a figure from a stage's row in the final table.
 fn figure(scores: &Value, stage: &str, column: &str) -> f64 {
     let report = scores.as_array().unwrap().iter().find(|row| row["stage"] == stage);
     let row = report.unwrap_or_else(|| panic!("no row `{stage}`"))["report"]["row"].as_array().unwrap();
@@ -107,7 +108,7 @@ fn figure(scores: &Value, stage: &str, column: &str) -> f64 {
     cell.unwrap_or_else(|| panic!("`{stage}` has no `{column}`"))["value"].as_f64().unwrap()
 }
 
-/// Thresholds lie well below the worst of the seeds in `docs/results.md`.
+/// The thresholds are well below the worst of the seeds in `docs/results.md`.
 #[test]
 #[ignore = "takes minutes: `make learn` runs it"]
 fn the_default_workflow_learns() {

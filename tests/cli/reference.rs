@@ -1,4 +1,4 @@
-//! What is made of the command line itself: completions, man pages and `docs/cli.md`.
+//! What is generated from the command line itself: completions, man pages and `docs/cli.md`.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::support::Sandbox;
 fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = sandbox.ok(&["--help"]);
     let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    // Lines that go on with a description are indented further.
+    // Lines that continue a description are indented further.
     let lines = list.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
     let names = lines.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     let names: Vec<String> = names.map(str::to_owned).collect();
@@ -93,7 +93,7 @@ fn the_reference_has_every_command_and_is_kept_up_to_date() {
     |---|---|---|
     | `<FILE>` |  | The workflow file. |
     | `--set <STAGE.KEY=VALUE>` |  | Replace a value: `zero.steps=100`, `inputs.base.model=/models/qwen`. |
-    | `--device <DEVICE>` | `cpu` | Where tensors live: `cpu`, `cuda` (a GPU of its own for each stage), or `cuda:N` for all. |
+    | `--device <DEVICE>` | `cpu` | Where stages compute: `cpu`, `cuda` (each stage gets its own GPU), or `cuda:N` (all use GPU N). |
     ");
     sandbox.write("cli.md", &text.replace("--set", "--sett"));
     insta::assert_snapshot!(sandbox.run(&check), @r"

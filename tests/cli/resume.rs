@@ -1,10 +1,10 @@
-//! Signals and company: what an interrupt, a kill or a second `apply` costs, and what can be seen meanwhile.
+//! Interruptions: what a signal, a kill or a second `apply` costs, and what can be seen meanwhile.
 
 use serde_json::Value;
 
 use super::support::{CHAIN, Ended, Running, Sandbox, events, poll, signal, stages};
 
-/// Enough steps to be caught in the middle, with no checkpoint but those asked for, and nothing beside them.
+/// Enough steps to interrupt in the middle, no checkpoints except on request, and no stage in parallel.
 pub(crate) const LONG: [&str; 8] =
     ["apply", "toy.toml", "--until", "c", "--set", "c.steps=2000", "--set", "c.checkpoint-steps=100000"];
 
@@ -15,14 +15,14 @@ pub(crate) fn start_counting(sandbox: &Sandbox, more: &[&str]) -> Running {
     running
 }
 
-/// What the count ends with where nothing disturbs it.
+/// Returns the digest of the count without an interruption.
 fn unbroken() -> String {
     let sandbox = Sandbox::new(CHAIN);
     sandbox.ok(&LONG);
     sandbox.digest_with("c", "model", &LONG[4..])
 }
 
-/// Applies without waits, and returns the step that the count went on from.
+/// Applies without waits, and returns the step from which the count resumed.
 pub(crate) fn go_on(sandbox: &Sandbox) -> Option<u64> {
     let told = events(&sandbox.ok(&[&LONG[..], &["--json"]].concat()));
     assert_eq!(stages(&told, "started"), ["c"], "what was done is fresh");
@@ -130,7 +130,7 @@ fn what_a_stage_starts_dies_with_it_however_it_ends() {
     assert_gone(pid_of(), "the end after a stage that is done");
 }
 
-/// Returns the workers that an engine has started; its keeper is none.
+/// Returns the workers that an engine has started, without its keeper.
 pub(crate) fn workers(engine: u32) -> Vec<u32> {
     let all = fs_err::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let children = all.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == engine));
@@ -139,7 +139,7 @@ pub(crate) fn workers(engine: u32) -> Vec<u32> {
         .collect()
 }
 
-/// A zombie does not run.
+/// Returns whether a process is running; a zombie is not.
 fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
@@ -177,7 +177,7 @@ fn a_second_apply_waits_for_the_first_and_takes_its_result() {
     let sandbox = Sandbox::new(CHAIN);
     let short = ["--set", "c.steps=200", "--set", "c.wait=10"];
     let first = start_counting(&sandbox, &short);
-    // The first cannot finish before the second is there.
+    // The worker is stopped, so that the first `apply` cannot finish before the second starts.
     let worker = workers(first.pid())[0];
     signal(worker, libc::SIGSTOP);
     let second = sandbox.start(&[&LONG[..], &["--json"], &short].concat());

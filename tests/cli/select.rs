@@ -1,4 +1,4 @@
-//! Which stages an `apply` is about, and what they may take of the machine.
+//! Which stages an `apply` runs, and how much of the machine they may use.
 
 use super::support::{CHAIN, Sandbox, events, stages};
 

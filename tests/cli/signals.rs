@@ -26,7 +26,7 @@ fn a_terminal_that_goes_and_a_batch_system_send_several_signals_and_cost_no_chec
     for numbers in [[libc::SIGHUP, libc::SIGHUP, libc::SIGTERM], [libc::SIGUSR1, libc::SIGCONT, libc::SIGTERM]] {
         let sandbox = Sandbox::new(CHAIN);
         let running = start_counting(&sandbox, &[]);
-        // The worker cannot write its checkpoint before all of them have come.
+        // The worker is stopped, so that it cannot write its checkpoint before all signals have arrived.
         let worker = super::resume::workers(running.pid())[0];
         signal(worker, libc::SIGSTOP);
         for number in numbers {
@@ -44,7 +44,7 @@ fn a_signal_to_every_process_costs_no_checkpoint() {
     for number in [libc::SIGTERM, libc::SIGUSR1, libc::SIGHUP, libc::SIGINT] {
         let sandbox = Sandbox::new(CHAIN);
         let running = start_counting(&sandbox, &[]);
-        // As Slurm and systemd do, and the workers first.
+        // Slurm and systemd signal all processes; here the workers get the signal first.
         let workers = super::resume::workers(running.pid());
         workers.into_iter().chain([running.pid()]).for_each(|pid| signal(pid, number));
         assert!(assert_stopped(&running.end()) > 0, "signal {number}");
@@ -92,7 +92,7 @@ fn a_lost_terminal_costs_no_checkpoint_and_no_panic() {
     let arguments = [&LONG[..], &["--set", "c.wait=20", "--verbose", "--verbose"]].concat();
     let (terminal, mut child) = on_a_terminal(&mut sandbox.command(&arguments));
     poll("the count", || (steps(&sandbox) > 2).then_some(()));
-    // The kernel sends SIGHUP, and whatever is written from now on is an error.
+    // The kernel sends SIGHUP, and every later write to the terminal fails.
     drop(terminal);
     let status = poll("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(3), "{status}");
@@ -103,10 +103,10 @@ fn a_lost_terminal_costs_no_checkpoint_and_no_panic() {
 fn on_a_terminal(command: &mut Command) -> (File, Child) {
     let (mut ours, mut theirs) = (0, 0);
     let none = std::ptr::null_mut();
-    // SAFETY: two places for descriptors; the rest is left to the system.
+    // SAFETY: two locals receive the descriptors; the other arguments may be null.
     let opened = unsafe { libc::openpty(&raw mut ours, &raw mut theirs, none, none.cast(), none.cast()) };
     assert_eq!(opened, 0);
-    // SAFETY: both are new and without another owner; ours is not for the child.
+    // SAFETY: both descriptors are new and without another owner; the child does not get ours.
     let (ours, theirs) = unsafe {
         libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
         (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
@@ -123,14 +123,14 @@ fn on_a_terminal(command: &mut Command) -> (File, Child) {
             Ok(())
         });
     }
-    // It is never read from: a terminal that is full stands still, and nothing else does.
+    // The terminal is never read, so it fills up and blocks; nothing else may block.
     (ours, command.spawn().unwrap())
 }
 
 #[test]
 fn an_interrupt_is_heard_while_inputs_are_read() {
     let sandbox = Sandbox::new("[inputs]\ntext = { samples = \"large\" }\n[join.b]\ndata = [\"inputs.text\"]\n");
-    // More than can be read while a test waits, and it takes no room. A single file with such a hole would be refused.
+    // More bytes than can be read while a test waits, in sparse files. A single file of this size would be refused.
     fs_err::create_dir(sandbox.root().join("large")).unwrap();
     for number in 0..4_096 {
         let file = File::create(sandbox.root().join(format!("large/{number}.jsonl"))).unwrap();

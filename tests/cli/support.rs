@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 use serde_json::Value;
 
-/// Longer than anything takes on a busy machine.
+/// The longest that anything may take on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A chain of three stages, and one beside it.
@@ -73,7 +73,7 @@ impl Sandbox {
         fs_err::write(self.root.join(file), text).unwrap();
     }
 
-    /// Returns the program with arguments, ready to run in the sandbox; nothing of the user's environment reaches it.
+    /// Returns the program with arguments, ready to run in the sandbox. Of the user's environment it only gets PATH.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_r1flow"));
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -91,7 +91,7 @@ impl Sandbox {
         // SAFETY: one system call between fork and exec.
         unsafe {
             command.pre_exec(|| {
-                // Tests that are started with `nohup` would hand down that it is ignored.
+                // If the tests were started with `nohup`, the program would inherit an ignored SIGHUP.
                 libc::signal(libc::SIGHUP, libc::SIG_DFL);
                 Ok(())
             });
@@ -110,26 +110,26 @@ impl Sandbox {
         Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Runs what must succeed, and returns what it says on stdout.
+    /// Runs a command that must succeed, and returns its stdout.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.code, Some(0), "{arguments:?}: {output}");
         output.stdout
     }
 
-    /// Runs what must succeed with `--json`, and returns what it says, nothing replaced.
+    /// Runs a command that must succeed with `--json`, and returns its output with nothing replaced.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.command(arguments).arg("--json").output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Returns the digest of an output, as `show` tells.
+    /// Returns the digest of an output, as `show` prints it.
     pub(crate) fn digest(&self, stage: &str, output: &str) -> String {
         self.digest_with(stage, output, &[])
     }
 
-    /// Does the same where a workflow was applied with `--set`: the words to say it again.
+    /// Does the same for a workflow that was applied with `--set`, with the same arguments in `words`.
     pub(crate) fn digest_with(&self, stage: &str, output: &str, words: &[&str]) -> String {
         let digest = &self.json(&[&["show", stage], words].concat())["record"]["outputs"][output]["digest"];
         digest.as_str().unwrap_or_else(|| panic!("`{stage}` has no output `{output}`")).to_owned()
@@ -158,7 +158,7 @@ impl Sandbox {
     }
 }
 
-/// What a command said, and how it ended; as text, all of it.
+/// The output of a command, and how it ended; `Display` shows all of it.
 pub(crate) struct Output {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -180,14 +180,14 @@ impl fmt::Display for Output {
     }
 }
 
-/// A program that runs beside the test; it is killed when dropped.
+/// A program that runs in the background; it is killed when dropped.
 pub(crate) struct Running {
     child: Child,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
 }
 
-/// How a program that ran beside the test ended.
+/// How a program in the background ended.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     /// Lines of stdout that have not been read yet.
@@ -272,14 +272,14 @@ fn follow(pipe: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Sends a signal to a process that has not been waited for, so that its number is still its own.
+/// Sends a signal to a process that has not been waited for, so that its id cannot have been reused.
 pub(crate) fn signal(pid: u32, number: i32) {
     // SAFETY: `kill` has no preconditions.
     let sent = unsafe { libc::kill(pid.cast_signed(), number) };
     assert_eq!(sent, 0, "process {pid} is gone");
 }
 
-/// Looks again and again until there is something to see.
+/// Calls `look` again and again until it returns something.
 pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -296,7 +296,7 @@ pub(crate) fn events(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Returns the events of one sort, by the stage that they are about.
+/// Returns the stages of all events with this name.
 pub(crate) fn stages<'a>(events: &'a [Value], name: &str) -> Vec<&'a str> {
     events.iter().filter(|event| event["event"] == name).filter_map(|event| event["stage"].as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! Terminals of every sort, and streams that take nothing: what is said is seen, and nothing else is sent.
+//! Terminals of every sort, and streams that cannot be written: messages are shown, and no control sequences are sent.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,18 +10,18 @@ use super::support::{CHAIN, Sandbox};
 /// Runs a command on a terminal, and returns its exit code and every byte that the terminal got.
 fn on_terminal(mut command: Command) -> (Option<i32>, Vec<u8>) {
     let (mut master, mut slave) = (-1, -1);
-    // SAFETY: both places outlive the call; name, settings and size may be absent.
+    // SAFETY: both locals outlive the call; name, settings and size may be null.
     let opened = unsafe {
         libc::openpty(&raw mut master, &raw mut slave, std::ptr::null_mut(), std::ptr::null(), std::ptr::null())
     };
     assert_eq!(opened, 0, "no terminal");
-    // SAFETY: they have just been opened, and belong to nothing else.
+    // SAFETY: both have just been opened and have no other owner.
     let (mut master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
     let copy = || Stdio::from(slave.try_clone().unwrap());
     let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().unwrap();
     drop((command, slave));
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
-    // The end of a terminal is an error.
+    // Reading fails when the terminal's other side is closed.
     while let Ok(count @ 1..) = master.read(&mut buffer) {
         seen.extend_from_slice(&buffer[..count]);
     }
@@ -48,7 +48,7 @@ fn every_terminal_sees_what_failed() {
     }
 }
 
-/// Control sequences that do something: a title, a cleared screen, in 7 and in 8 bits, an order turned round.
+/// Control sequences with an effect: a title, a cleared screen (in 7 and in 8 bits), a reversed order of text.
 const NASTY: &str = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{7f}";
 
 fn assert_harmless(seen: &[u8], what: &str) {
@@ -92,7 +92,7 @@ fn nothing_reaches_a_terminal_that_it_would_obey() {
             assert!(!seen.is_empty(), "{arguments:?}");
             assert_harmless(&seen, &format!("{arguments:?} on {term}"));
         }
-        // What is a message or a table is harmless in a file as well: it may be looked at later.
+        // Messages and tables are harmless in a file, too, because a terminal may show the file later.
         if !["--json", "log", "a.samples"].iter().any(|word| arguments.contains(word)) {
             let output = sandbox.command(arguments).output().unwrap();
             assert_harmless(&output.stdout, &format!("{arguments:?} in a file"));
@@ -102,7 +102,7 @@ fn nothing_reaches_a_terminal_that_it_would_obey() {
     let (_, seen) = on_terminal(sandbox.command(&["log", "a"]));
     let text = String::from_utf8(seen).unwrap();
     assert!(text.starts_with("\\x1b]0;title\\x07\\x1b[2J\\x9b2J\\u{202e}\\x7f\r\n100%\r\nend"), "{text:?}");
-    // A file gets the bytes.
+    // A file gets the bytes unchanged.
     let output = sandbox.command(&["log", "a"]).output().unwrap();
     assert_eq!(output.stdout, fs_err::read(&log).unwrap());
     let rows = sandbox.command(&["show", "a.samples"]).output().unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::support::{CHAIN, Sandbox};
 
-/// What `verify --rerun` says of each segment: stage, from, to, outcome.
+/// Returns what `verify --rerun` reports for each segment: stage, from, to, outcome.
 fn rerun(sandbox: &Sandbox, options: &[&str]) -> Vec<(String, u64, Option<u64>, String)> {
     let told = sandbox.json(&[&["verify", "toy.toml", "--rerun"], options].concat());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -21,7 +21,7 @@ fn segments_are_run_again_and_compared() {
     sandbox.ok(&["apply", "toy.toml", "--until", "c", "--until", "rows"]);
     let found = rerun(&sandbox, &["--segments", "9"]);
     let row = |stage: &str, from, to, outcome: &str| (stage.to_owned(), from, to, outcome.to_owned());
-    // Of a count of four steps the first and the last two digests are kept, and the checkpoints of the last two.
+    // Of its four steps the count keeps the digests of the first and the last two, and the checkpoints of the last two.
     let all = [
         row("a", 0, None, "same"),
         row("b", 0, None, "same"),
@@ -33,7 +33,7 @@ fn segments_are_run_again_and_compared() {
     assert_eq!(found, all);
     assert!(sandbox.ok(&["plan", "toy.toml"]).contains("dirty  other"), "it makes nothing");
 
-    // One of the two unless more are wanted, the same by the same seed, and each by some.
+    // One of the two segments unless more are wanted: the same one for the same seed, and each one for some seed.
     let drawn = |seed: u64| rerun(&sandbox, &["c", "--seed", &seed.to_string()]);
     let seeds: Vec<_> = (0..8).map(drawn).collect();
     assert!(seeds.iter().all(|drawn| drawn.len() == 1) && drawn(0) == seeds[0], "{seeds:?}");
@@ -70,7 +70,7 @@ fn every_byte_is_read() {
     assert!(nothing.code == Some(2), "{nothing}");
     sandbox.ok(&["apply", "toy.toml"]);
     assert_eq!(sandbox.ok(&["verify", "toy.toml"]), "4 outputs, 55 B, 0 damaged\n");
-    // Altered with length and mode as they were: only reading tells.
+    // Altered with the same length and mode: only reading the bytes finds it.
     let digest = &sandbox.json(&["show", "other"])["record"]["outputs"]["samples"]["members"][0]["digest"];
     let hex = digest.as_str().unwrap().strip_prefix("b3:").unwrap().to_owned();
     let object = sandbox.root().join(".r1flow/objects").join(&hex[..2]).join(&hex[2..]);

@@ -1,5 +1,5 @@
-//! Real input: `word-problems.toml` on JSONL in the shapes of GSM8K, SVAMP and MAWPS, models out as Hugging Face folders and
-//! in again, and the paper's recipe, which plans once it has paths.
+//! Real input: `word-problems.toml` on JSONL in the shapes of GSM8K, SVAMP and MAWPS. Models are exported as Hugging
+//! Face folders and read again. The paper's recipe can be planned once it has paths.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn cut() -> String {
     repository().join("tests/workflows/word-problems/cut.toml").display().to_string()
 }
 
-/// The kept and filtered counts of a `generate` stage.
+/// Returns the kept and filtered counts of a `generate` stage.
 fn summary(sandbox: &Sandbox, stage: &str) -> Value {
     sandbox.json(&["show", stage])["record"]["summary"].clone()
 }

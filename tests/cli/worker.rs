@@ -95,7 +95,7 @@ fn from_a_workflow_to_a_table_of_scores() {
 #[test]
 fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
     let sandbox = sandbox();
-    // The second mistake is behind the first.
+    // The second mistake is in a stage downstream of the first.
     let sets = ["--set", "base.schedule=cosine", "--set", "taught.schedule=cosine"];
     for command in ["check", "plan"] {
         let refused = sandbox.run(&[&[command, "tiny.toml"], &sets[..]].concat());
@@ -114,9 +114,9 @@ fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
     assert_eq!((stages(&told, "started"), stages(&told, "failed")), (Vec::new(), vec!["base", "taught"]), "{applied}");
     let finished = told.iter().find(|event| event["event"] == "run-finished").unwrap();
     assert_eq!((&finished["failed"], &finished["left"]), (&2.into(), &4.into()), "{finished}");
-    // Whoever asks for other stages only does not hear of it.
+    // A plan of other stages does not report these mistakes.
     sandbox.ok(&[&["plan", "tiny.toml", "--until", "sums"], &sets[..]].concat());
-    // A number of steps that comes from `epochs` is an end.
+    // With `decay-steps` the schedule has an end.
     sandbox.ok(&["check", "tiny.toml", "--set", "base.schedule=cosine", "--set", "base.decay-steps=2"]);
 }
 
@@ -155,7 +155,7 @@ fn students_learn_by_every_method() {
     let logits = sandbox.ok(&["show", "asked.logits"]);
     assert!(logits.contains("\"top-k\": 4,") && logits.contains("\"rows\": 32,"), "{logits}");
     assert_eq!(logits.matches("top_ids").count(), 1, "of all shards one is opened: {logits}");
-    // A student that learns for longer takes the teacher's word as it is.
+    // More steps for a student do not run the teacher again.
     let longer = ["apply", "school.toml", "--json", "--until", "student/logits", "--set", "student/logits.steps=3"];
     let told = events(&sandbox.ok(&longer));
     assert_eq!(stages(&told, "started"), ["student/logits"]);

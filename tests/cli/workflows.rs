@@ -1,5 +1,5 @@
-//! What the repository ships, against the real worker: workflows pass `check`, generated files are up to date, and the
-//! TOML in the documentation is TOML.
+//! What the repository ships, with the real worker: workflows pass `check`, generated files are up to date, and the
+//! TOML in the documentation parses.
 
 use std::path::Path;
 
@@ -84,8 +84,8 @@ mod with_the_real_worker {
         assert_eq!(output.code, Some(0), "{output}");
     }
 
-    /// A release never re-keys silently: whoever changes what a kind is keyed by sees it here, raises its `VERSION` with a
-    /// line of history, and records the new fingerprints with `R1FLOW_BLESS=1`.
+    /// A release never changes fingerprints silently. If this fails after a change to a kind, raise the kind's
+    /// `VERSION` with a line of history, and record the new fingerprints with `R1FLOW_BLESS=1`.
     #[test]
     fn fingerprints_are_those_on_record() {
         let golden = repository().join("tests/workflows/golden");

@@ -1,6 +1,7 @@
 """Makes the datasets beside this file: `python make.py` with pyarrow 26, pandas 3, datasets 5 and zstandard 0.25.
 
-The same rows in every format and layout that people publish them in, each written by the library that people use for it.
+The rows are the same in every format and layout that people publish. Each is written by the library that people use for
+it.
 """
 
 import gzip
@@ -42,7 +43,7 @@ def lines(rows):
 
 
 def write_files(folder, rows):
-    """One file a format."""
+    """Writes a file for each format."""
     text = lines(rows).encode()
     (folder / "rows.jsonl").write_bytes(text)
     (folder / "rows.jsonl.gz").write_bytes(gzip.compress(text, mtime=0))
@@ -62,7 +63,7 @@ def write_files(folder, rows):
 
 
 def write_tables(folder, rows):
-    """What only flat rows can be."""
+    """Writes the formats that only take flat rows."""
     frame = pandas.DataFrame(rows).astype({"level": "Int64"})
     frame.to_csv(folder / "pandas.csv", index=False)
     frame.to_csv(folder / "pandas.tsv", index=False, sep="\t")
@@ -77,7 +78,7 @@ def write_tables(folder, rows):
 
 
 def write_layouts(rows):
-    """Folders: two splits, in the layouts of the hub and of `save_to_disk`."""
+    """Writes folders with two splits, in the layouts of the hub and of `save_to_disk`."""
     splits = DatasetDict({"train": Dataset.from_list(rows[:3]), "test": Dataset.from_list(rows[3:])})
     splits.save_to_disk(fresh("saved"), num_shards={"train": 2, "test": 1})
     splits["train"].save_to_disk(fresh("saved-one"), num_shards=2)
