@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use engine::diagnostic::quoted;
-use engine::kind::{KeySpec, KeyType, KindInfo, Kinds, Role};
+use engine::kind::{ImportKey, KeySpec, KeyType, KindInfo, Kinds, Role};
 use serde_json::Value;
 
 use super::shared::{Shared, shared};
@@ -104,9 +104,27 @@ pub(crate) fn markdown(kinds: &Kinds) -> String {
     }
     for group in &shared {
         let _ = write!(text, "\n### {}\n\n", group.title());
-        add_table(&mut text, group.keys.iter().map(|row| (row.key.clone(), *row)));
+        add_table(&mut text, group.keys.iter().map(|row| (row.key.clone(), (*row).clone())));
+    }
+    if !kinds.imports().is_empty() {
+        text.push_str("\n## Keys of inputs\n\nHow the rows of an entry of `[inputs]` are read.\n\n");
+        add_table(&mut text, kinds.imports().iter().map(|(name, import)| (name.clone(), import_row(name, import))));
     }
     text
+}
+
+/// Returns the row of an import key, whose manual begins with the types of input that it is for.
+fn import_row(name: &str, import: &ImportKey) -> Row {
+    let types = import.inputs.iter().map(|artifact| artifact.name()).collect::<Vec<_>>().join(", ");
+    let spec = &import.spec;
+    Row {
+        table: String::new(),
+        key: name.to_owned(),
+        takes: spec.ty.to_string(),
+        default: default(spec),
+        role: role(spec.role),
+        doc: format!("For {types}. {}", spec.doc),
+    }
 }
 
 fn add_kind(text: &mut String, kind: &KindInfo, rows: &[Row], shared: &[Shared]) {
@@ -115,7 +133,7 @@ fn add_kind(text: &mut String, kind: &KindInfo, rows: &[Row], shared: &[Shared])
     let outputs = outputs.join(", ");
     let _ = write!(text, "\n## {}\n\n{}\nOutputs: {outputs}. Version {}.\n\n", spec.kind, spec.doc, spec.version);
     let is_shared = |row: &Row| shared.iter().any(|group| group.has(&spec.kind, row));
-    add_table(text, rows.iter().filter(|row| !is_shared(row)).map(|row| (row.name(), row)));
+    add_table(text, rows.iter().filter(|row| !is_shared(row)).map(|row| (row.name(), row.clone())));
     for group in shared {
         let Some(tables) = group.tables_of(&spec.kind) else { continue };
         let keys: Vec<&str> = group.keys.iter().map(|row| row.key.as_str()).collect();
@@ -124,7 +142,7 @@ fn add_kind(text: &mut String, kind: &KindInfo, rows: &[Row], shared: &[Shared])
     }
 }
 
-fn add_table<'a>(text: &mut String, rows: impl Iterator<Item = (String, &'a Row)>) {
+fn add_table(text: &mut String, rows: impl Iterator<Item = (String, Row)>) {
     let plain = |text: &str| text.replace('|', "\\|");
     text.push_str("| key | takes | default | role | |\n|---|---|---|---|---|\n");
     for (name, row) in rows {

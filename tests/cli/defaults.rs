@@ -40,7 +40,7 @@ fn some(ty: &KeyType) -> Value {
         KeyType::Text => json!("text"),
         KeyType::OneOf(words) => json!(words[0]),
         KeyType::Reference(artifact) => json!(format!("inputs.{artifact}")),
-        KeyType::List(of, length) => vec![some(of); length.unwrap_or(1)].into(),
+        KeyType::List(of, length) => vec![some(of); length.least.max(1)].into(),
         KeyType::MapOf(of) => json!({ "one": some(of) }),
         KeyType::Table(keys) => Value::Object(smallest(keys, &Table::new(), false)),
         KeyType::AnyOf(types) => some(&types[0]),

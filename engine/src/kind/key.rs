@@ -164,8 +164,10 @@ impl fmt::Display for KeyType {
             Self::Reference(artifact) => write!(f, "a reference to {artifact}"),
             Self::List(of, Length { least, most: Some(most) }) if least == most => write!(f, "a list of {most}: {of}"),
             Self::List(of, Length { least: 0, most: None }) => write!(f, "a list of {}", of.several()),
-            Self::List(of, Length { least, most: None }) => write!(f, "a list of at least {least}: {of}"),
-            Self::List(of, Length { least, most: Some(most) }) => write!(f, "a list of {least} to {most}: {of}"),
+            Self::List(of, Length { least, most: None }) => write!(f, "a list of {}, at least {least}", of.several()),
+            Self::List(of, Length { least, most: Some(most) }) => {
+                write!(f, "a list of {}, {least} to {most}", of.several())
+            }
             Self::Table(_) => f.write_str("a table"),
             Self::MapOf(of) => write!(f, "a table of {}", of.several()),
             Self::AnyOf(types) => {

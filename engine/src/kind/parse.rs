@@ -233,7 +233,7 @@ mod tests {
                 json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }),
                 "a list of 2: a number",
             ),
-            (json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }), "a list of at least 1: text"),
+            (json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }), "a list of text, at least 1"),
             (
                 json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }),
                 "a table of prompts",
