@@ -1,4 +1,4 @@
-//! How the rows of a user's own dataset are read: the `import` keys of an input, parsed once.
+//! The `import` keys of an input, which describe how the rows of a user's own dataset are read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +10,26 @@ use serde_json::Value;
 
 use super::{Error, Verify};
 
-/// The `import` keys of an input; all are absent for what a stage wrote.
+/// The `import` keys of an input; all are absent for a stage's output.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Import {
     /// Our field → the user's.
     pub(super) fields: BTreeMap<String, FieldNames>,
-    /// The gold answer is what follows the last of these marks.
+    /// The gold answer is the text after the last occurrence of this mark.
     pub(super) answer_after: Option<String>,
-    /// Which split of a folder is read; absent where it has one.
+    /// The split of a folder to read; needed only if there are several.
     pub(super) split: Option<String>,
-    /// Rows left out at the beginning.
+    /// Number of rows to skip at the beginning.
     pub(super) skip: usize,
     /// Most rows to read after those.
     pub(super) limit: Option<usize>,
-    /// Most MiB of a row, and of all rows; absent for the usual.
+    /// Most MiB of a row, and below, of all rows; absent for the defaults.
     pub(super) row_mib: Option<u64>,
     pub(super) total_mib: Option<u64>,
     /// How answers are checked.
     pub(super) verify: Option<Verify>,
-    /// The language that a thought should keep to.
+    /// The language that a thought should be in.
     pub(super) language: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Import {
     }
 }
 
-/// One or several fields of the user's; the texts of several are joined by a space.
+/// One or several of the user's fields. The texts of several are joined by a space.
 #[derive(Debug)]
 pub(super) struct FieldNames(pub(super) Vec<String>);
 

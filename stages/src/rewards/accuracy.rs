@@ -1,10 +1,10 @@
 //! Reward `accuracy`: 1 for a right answer in the asked form, else 0 (R1 v2, section 2.2).
 //!
-//! [`grade`] is the one place that says what "right" means; the filters of `generate` and the figures of `eval` use it
-//! too. It fails closed: an unfinished completion, an answer or a gold answer that does not parse is never right.
+//! [`grade`] alone defines what "right" means; the filters of `generate` and the figures of `eval` use it too. It fails
+//! closed: an unfinished completion is never right, nor is one whose answer or gold answer does not parse.
 //!
 //! Two forms are well-formed: R1-Zero's `<think>…</think><answer>…</answer>`, and that of the released R1, a thought in
-//! tags and then a summary without.
+//! tags and then a summary without tags.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -35,14 +35,14 @@ impl Keys for Accuracy {
     }
 }
 
-/// What a completion is.
+/// The findings about a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grade {
     /// Right, finished, and in the asked form.
     pub correct: bool,
     /// Finished, with one thought in well-formed tags and one answer, in tags or after them.
     pub format_ok: bool,
-    /// How the answer compares with the gold one, whatever its form; absent where there is no gold.
+    /// The comparison with the gold answer, in any form; absent without a gold answer.
     pub verdict: Option<Verdict>,
     /// Whether the answer says that it may be wrong.
     pub hedged: bool,
@@ -53,24 +53,24 @@ pub struct Grade {
 }
 
 impl Grade {
-    /// Returns whether the gold answer is no such thing; a mistake in the data, which no completion can mend.
+    /// Returns whether the gold answer does not parse: a mistake in the data.
     pub fn gold_unparsed(&self) -> bool {
         self.verdict == Some(Verdict::GoldUnparsed)
     }
 
-    /// Returns whether a wrong answer was given as if it were certain.
+    /// Returns whether a finished completion gives a wrong answer without a hedge.
     pub fn is_confident_and_wrong(&self, finished: bool) -> bool {
         finished && !self.hedged && self.verdict == Some(Verdict::Wrong)
     }
 }
 
-/// Grades a completion; `finished` says that it ended by itself.
+/// Grades a completion; `finished` is whether it ended by itself.
 pub fn grade(prompt: &PromptRow, completion: &str, finished: bool) -> Grade {
     let parts = text::think::parse(completion);
     let verdict = prompt.answer.as_deref().and_then(|gold| match prompt.verify {
         Verify::Number => Some(text::math::verify(gold, parts.answer)),
         Verify::Choice => Some(text::choice::verify(gold, parts.answer)),
-        // Bare means bare: the whole text is the answer.
+        // The whole completion is the answer, tags included.
         Verify::Exact => Some(text::exact::verify(gold, completion)),
         Verify::None => None,
     });

@@ -9,7 +9,7 @@ use crate::device::set_up;
 use crate::rewards::{Judge, Reads, grade, thought_consistency};
 use crate::sampling::{Drawn, Sampler};
 
-/// What is found about the completions of one prompt.
+/// The marks of one prompt's completions.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Marks {
     pub(super) sampled: Vec<Mark>,
@@ -23,14 +23,14 @@ impl Marks {
     }
 }
 
-/// What is found about one completion. Fractions are rounded, so that they survive a checkpoint to the bit.
+/// The findings about one completion. Fractions are rounded, so that a checkpoint stores them without loss.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "findings are independent of each other, not states")]
 pub(super) struct Mark {
-    /// What counts as the same answer when answers are counted.
+    /// The answer as it is compared when votes are counted.
     pub(super) vote: String,
     pub(super) correct: bool,
-    /// Right whatever its form.
+    /// Right, in any form.
     pub(super) right: bool,
     pub(super) format: bool,
     pub(super) finished: bool,
@@ -44,7 +44,7 @@ pub(super) struct Mark {
     pub(super) harmless: Option<f64>,
 }
 
-/// The reward models, where there are any.
+/// The reward models, if there are any.
 pub(super) struct Judges {
     helpful: Option<Judge>,
     harmless: Option<Judge>,
@@ -56,7 +56,7 @@ type Row<'a> = (&'a PromptRow, &'a Drawn);
 impl Judges {
     pub(super) fn load(ctx: &Context, inputs: &Inputs) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
-        // As R1's rewards: helpfulness is about the answer, harm may lie anywhere.
+        // As in R1's rewards: helpfulness is a matter of the answer, harm may be anywhere.
         let load = |input: &Option<_>, reads| input.as_ref().map(|input| Judge::load(input, reads, device)).transpose();
         Ok(Self {
             helpful: load(&inputs.helpful, Reads::Answer)?,
@@ -64,7 +64,7 @@ impl Judges {
         })
     }
 
-    /// Marks each row.
+    /// Returns the mark of each row.
     pub(super) fn marks(&self, sampler: &Sampler, rows: &[Row<'_>]) -> Result<Vec<Mark>, StageError> {
         let mut marks = rows.iter().map(|row| mark(sampler, row)).collect::<Result<Vec<_>, _>>()?;
         for (index, score) in judged(self.helpful.as_ref(), rows, "harmless")? {
@@ -77,7 +77,7 @@ impl Judges {
     }
 }
 
-/// Returns row index and probability for the rows that `judge` is for.
+/// Returns the index and the probability of each row that `judge` applies to.
 fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<(usize, f64)>, StageError> {
     let Some(judge) = judge else { return Ok(Vec::new()) };
     let is_for = |row: &Row<'_>| row.0.verify == Verify::None && row.0.task.as_deref() != Some(not_for);

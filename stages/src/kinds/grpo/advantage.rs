@@ -2,10 +2,10 @@
 
 use super::Scale;
 
-/// Keeps a group of almost equal rewards from being blown up.
+/// Keeps the advantages of a group with almost equal rewards small.
 const EPSILON: f64 = 1e-4;
 
-/// Returns the advantage of each completion; `rewards` holds the groups one after the other.
+/// Returns the advantage of each completion; `rewards` contains the groups one after the other.
 pub(super) fn advantages(rewards: &[f64], group_size: usize, scale: Scale) -> Vec<f64> {
     let overall = deviation(rewards);
     let mut advantages = Vec::with_capacity(rewards.len());
@@ -27,7 +27,7 @@ pub(super) fn has_one_value(group: &[f64]) -> bool {
     group.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 1e-9)
 }
 
-/// Sample standard deviation (n − 1), as TRL and the paper's code have it.
+/// Returns the sample standard deviation (n − 1), as in TRL and the paper's code.
 pub(super) fn deviation(values: &[f64]) -> f64 {
     if values.len() < 2 {
         return 0.0;

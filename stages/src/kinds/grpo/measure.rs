@@ -1,4 +1,4 @@
-//! What is measured of rollouts, by TRL's names, and the guards that make a silent failure loud.
+//! Metrics of rollouts, under TRL's names, and warnings about training that fails silently.
 
 use engine::stage::Context;
 
@@ -8,7 +8,7 @@ use super::rollout::Rollout;
 use crate::sampling::Truncation;
 use crate::training::Metrics;
 
-/// Rollouts in a row without any signal after which a person is told.
+/// After this many consecutive rollouts without any signal, the user is warned.
 const DULL_ROLLOUTS: u32 = 5;
 
 /// Returns the measurements of a minibatch.
@@ -51,7 +51,7 @@ fn share(claims: impl Iterator<Item = bool>) -> Option<f64> {
     mean(claims.map(|claim| f64::from(u8::from(claim))))
 }
 
-/// Watches for training that goes on and learns nothing. Each warning is given once.
+/// Watches for training that continues and learns nothing. Each warning is given once.
 #[derive(Default)]
 pub(super) struct Watch {
     truncation: Truncation,

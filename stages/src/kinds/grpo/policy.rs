@@ -1,4 +1,4 @@
-//! The objective: a policy that samples, and learns from what it sampled.
+//! The objective of `grpo`: a policy that samples completions and learns from them.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(super) struct Policy<'a> {
     params: &'a Params,
     model: Model,
     chat: Chat,
-    /// The frozen policy of the KL term, where there is one.
+    /// The frozen policy of the KL term, if there is one.
     reference: Option<Model>,
     scorer: Scorer,
     questions: Vec<Question>,
@@ -35,10 +35,10 @@ pub(super) struct Policy<'a> {
     watch: Watch,
 }
 
-/// What the next step reads beyond weights: it goes into the checkpoint.
+/// What the next step needs apart from weights; it is part of the checkpoint.
 #[derive(Default, Serialize, Deserialize)]
 struct State {
-    /// Rollouts in flight.
+    /// The current rollouts, whose updates are not all done.
     rollouts: Vec<Rollout>,
     /// Lines of output `rollouts` so far.
     kept: Vec<KeptRollout>,
@@ -109,7 +109,7 @@ impl<'a> Policy<'a> {
         Ok(())
     }
 
-    /// Adds the gradients of a minibatch, and returns what was measured on the way.
+    /// Adds the gradients of a minibatch, and returns metrics.
     fn learn(&self, minibatch: &[Rollout], is_on_policy: bool) -> Result<Metrics, StageError> {
         let params = self.params;
         let counted = |rollout: &Rollout| rollout.finished || !params.mask_truncated;
@@ -122,7 +122,7 @@ impl<'a> Policy<'a> {
             Aggregate::Sequence => 1.0 / (num_rows * tokens(rollout)),
             Aggregate::Constant => 1.0 / (num_rows * params.max_tokens as f64),
         };
-        // Exactly 0 only for groups of equal rewards: they teach nothing and are not computed.
+        // An advantage is exactly 0 only in groups of equal rewards. They have no gradient, so they are skipped.
         let learnt: Vec<&Rollout> = counts.into_iter().filter(|rollout| rollout.advantage != 0.0).collect();
         let lengths: Vec<usize> =
             learnt.iter().map(|rollout| rollout.prompt_ids.len() + rollout.completion_ids.len()).collect();
@@ -149,7 +149,7 @@ impl<'a> Policy<'a> {
                 let (advantages, weights) = (chunk.of(&batch.advantages), chunk.of(&batch.weights));
                 let sampled = chunk.of(&batch.old_logps);
                 let detached = logps.detach();
-                // On policy the ratio is 1 by definition; the sampler's rounding must not make it otherwise.
+                // On policy, the ratio is 1 by definition; rounding in the sampler must not change that.
                 let old = if is_on_policy { &detached } else { &sampled };
                 sums.add(&detached, &sampled, params);
                 let surrogate = loss::clipped_surrogate(logps, old, &advantages, params.clip_low, params.clip_high);

@@ -1,5 +1,5 @@
-//! Rollouts: prompts in, scored groups out. What a rollout holds is all that its updates read, so it goes into the
-//! checkpoint whole.
+//! Rollouts: samples groups of completions for prompts, and scores them. A rollout contains everything that its updates
+//! read, so all of it is stored in the checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use crate::rewards::{RewardBreakdown, Scored, Scorer};
 use crate::sampling::Question;
 use crate::sampling::{Draws, draw};
 
-/// A completion with all that was measured of it.
+/// A completion with its score and its other measurements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rollout {
     /// Index of its question.
     pub(super) question: usize,
     /// Prompt tokens.
     pub(super) prompt_ids: Vec<i64>,
-    /// Completion tokens, with the stop token where it finished.
+    /// Completion tokens, including the stop token if it finished.
     pub(super) completion_ids: Vec<i64>,
-    /// The sampler's log-probs of those.
+    /// The sampler's log-probs of the completion tokens.
     pub(super) logps: Vec<f32>,
     pub(super) finished: bool,
     pub(super) completion: String,
     pub(super) reward: f64,
     pub(super) parts: BTreeMap<String, f64>,
     pub(super) advantage: f64,
-    /// Right, well-formed, absent where there is no gold answer.
+    /// Whether the answer is right; absent without a gold answer.
     pub(super) correct: Option<bool>,
     pub(super) format_ok: Option<bool>,
     pub(super) thinking_tokens: Option<usize>,
@@ -57,7 +57,7 @@ pub(super) fn roll_out(
         side_by_side: params.sampling_batch,
     };
     let (requests, drawn) = draw(model, chat, questions, chosen, &draws, rollout)?;
-    // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
+    // Some templates put `<think>` into the prompt. The graded text includes it, too.
     let opening = chat.opening();
     let texts: Vec<String> =
         drawn.iter().map(|completion| format!("{opening}{}", chat.completion_text(&completion.ids))).collect();
@@ -99,7 +99,7 @@ pub(super) fn roll_out(
     Ok(rollouts)
 }
 
-/// Length of the thought where one was asked for; 0 where it is not well formed.
+/// Returns the thought's length in tokens where a thought was asked for; 0 if it is not well formed.
 fn thinking_tokens(chat: &Chat, breakdown: &RewardBreakdown, asked: bool) -> Result<Option<usize>, StageError> {
     match &breakdown.grade {
         _ if !asked => Ok(None),
@@ -108,12 +108,12 @@ fn thinking_tokens(chat: &Chat, breakdown: &RewardBreakdown, asked: bool) -> Res
     }
 }
 
-/// A minibatch in tensors, micro-batch by micro-batch.
+/// A micro-batch in tensors.
 pub(super) struct MicroBatch {
     pub(super) rows: lm::Rows,
     pub(super) positions: Tensor,
     pub(super) targets: Tensor,
-    /// Log-probs of the policy that sampled, [tokens].
+    /// Log-probs of the old policy, which sampled, [tokens].
     pub(super) old_logps: Tensor,
     /// Advantage of each token's completion, [tokens].
     pub(super) advantages: Tensor,
@@ -122,7 +122,7 @@ pub(super) struct MicroBatch {
 }
 
 impl MicroBatch {
-    /// Packs `rollouts`; `weight` gives each token's weight from its completion.
+    /// Packs `rollouts`; `weight` returns the weight of each token of a completion.
     pub(super) fn pack(rollouts: &[&Rollout], weight: impl Fn(&Rollout) -> f64, device: lm::Device) -> Self {
         let mut rows = lm::Rows::default();
         let (mut starts, mut old, mut advantages, mut weights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
