@@ -1,8 +1,8 @@
-//! Where a stage computes: the device that the user names, and what one stage is given of the machine.
+//! Where a stage computes: the device that the user names, and the devices and processes of one stage.
 //!
 //! `--device` is parsed once, at the command line. The pools lend GPUs, and a stage's [`Machine`] carries its
-//! [`Placement`] to the worker. Only the backend (`cpu` or `cuda`) is part of a fingerprint: which GPU, how many ranks
-//! and how many machines never are.
+//! [`Placement`] to the worker. Only the backend (`cpu` or `cuda`) is part of a fingerprint. The GPU's index and the
+//! numbers of ranks and machines never are.
 //!
 //! [`Machine`]: crate::worker::protocol::Machine
 
@@ -28,7 +28,7 @@ pub enum Device {
 pub struct UnknownDevice(String);
 
 impl Device {
-    /// Returns what computes, where it changes bits: nothing for the CPU.
+    /// Returns the backend, if it changes bits: `None` for the CPU.
     pub fn backend(self) -> Option<&'static str> {
         match self {
             Self::Cpu => None,
@@ -79,7 +79,7 @@ impl From<Device> for String {
     }
 }
 
-/// What one stage computes on.
+/// The devices and processes of one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Placement {
@@ -92,7 +92,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Places a stage on one process. With `cuda` it sees the GPUs that it is lent, and no others.
+    /// Returns the placement of one process. With `cuda`, the process sees only the GPUs that the pool lends it.
     pub(crate) fn alone(device: Device, gpus: usize) -> Self {
         let devices = match device {
             Device::Cuda(None) => (0..gpus.max(1) as u32).map(|index| Device::Cuda(Some(index))).collect(),
@@ -101,7 +101,7 @@ impl Placement {
         Self { devices, ranks: 1, nodes: 1 }
     }
 
-    /// Returns the device of a stage that is one process; none if it is not one.
+    /// Returns the device of a stage that runs as one process; `None` for any other placement.
     pub fn only(&self) -> Option<Device> {
         self.devices.first().copied().filter(|_| self.ranks == 1 && self.nodes == 1)
     }

@@ -45,7 +45,7 @@ pub(crate) struct Lent {
 }
 
 impl Lent {
-    /// Returns what a stage computes on whose device is `device`.
+    /// Returns the placement of a stage with this device.
     pub(crate) fn placement(&self, device: Device) -> Placement {
         Placement::alone(device, self.gpus.len())
     }

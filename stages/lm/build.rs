@@ -1,4 +1,5 @@
-//! Compiles the C++ shim against the libtorch that torch-sys found, and lets this crate's own tests find it.
+//! Compiles the C++ shim against the libtorch that torch-sys found, and links this crate's tests so that they find
+//! libtorch.
 
 mod headers;
 mod kernels;
@@ -7,7 +8,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The instruction sets that the CPU kernels are compiled for: the symbol's name, and the flags beyond the baseline.
+/// The instruction sets of the CPU kernels: the symbol's name, and the flags in addition to the baseline.
 const X86_64_LEVELS: &[(&str, &[&str])] = &[
     ("kernels_avx2", &["-mavx2", "-mfma"]),
     ("kernels_avx512", &["-mavx2", "-mfma", "-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw"]),
@@ -50,14 +51,15 @@ fn main() {
     println!("cargo:rustc-link-search=native={}", lib_dir.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");
-    // Tests and examples of this crate run without LD_LIBRARY_PATH; a binary of another package needs the same lines.
+    // With these, tests and examples of this crate run without LD_LIBRARY_PATH. A binary of another package needs the
+    // same lines.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib_dir.display());
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
     }
 }
 
-/// Writes the GPU's kernels as a C++ literal, `kernels.inc`, and returns its folder.
+/// Writes the GPU kernels' source as a C++ string literal, `kernels.inc`, and returns its folder.
 fn embed_kernels() -> PathBuf {
     let out = PathBuf::from(env::var("OUT_DIR").expect("Cargo sets it"));
     let literal = format!("R\"kernels({})kernels\"\n", kernels::source(Path::new("shim")));
@@ -71,8 +73,8 @@ fn base() -> cc::Build {
     build
 }
 
-/// Compiles one set of kernels. They read no error numbers and no traps, and vectorise as OpenMP's `simd` tells them;
-/// sums keep the order they are written in, which `-ffast-math` would not promise.
+/// Compiles one set of kernels. They do not use `errno` or floating-point traps, and OpenMP's `simd` vectorises them.
+/// Sums keep the order of the source, which `-ffast-math` would not guarantee.
 fn compile_kernels(name: &str, flags: &[&str]) {
     let mut build = base();
     for flag in ["-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wno-psabi"] {

@@ -1,15 +1,15 @@
-//! Where the headers of the libtorch are that torch-sys found; for build scripts.
+//! Finds the headers of the libtorch that torch-sys found; for build scripts.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The folder of its libraries.
+/// Returns the folder of libtorch's libraries.
 pub(crate) fn lib_dir() -> PathBuf {
     PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys exports the folder of libtorch's libraries"))
 }
 
-/// What a compiler needs to be told, and Cargo, of the variables that decide it. The headers lie beside the libraries, in a wheel
-/// and in a libtorch archive alike.
+/// Returns the compiler's flags, and tells Cargo the environment variables that they depend on. The headers are beside
+/// the libraries, both in a wheel and in a libtorch archive.
 pub(crate) fn flags() -> Vec<String> {
     for variable in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={variable}");

@@ -1,12 +1,12 @@
-//! The source of the GPU's kernels; for build scripts.
+//! The source of the GPU kernels; for build scripts.
 
 use std::fs;
 use std::path::Path;
 
-/// The files of `shim/cuda/kernels`, in their order.
+/// The files of `shim/cuda/kernels`, in the order of the source.
 const FILES: &[&str] = &["elements", "layers", "logits", "decode", "exports"];
 
-/// All of them as one source, given the folder of `shim`.
+/// Returns all files as one source, given the path of the folder `shim`.
 pub(crate) fn source(shim: &Path) -> String {
     let folder = shim.join("cuda/kernels");
     println!("cargo:rerun-if-changed={}", folder.display());

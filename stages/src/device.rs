@@ -4,8 +4,7 @@ use engine::placement;
 use engine::stage::{Context, StageError};
 use lm::Device;
 
-/// Makes libtorch ready for an attempt, with its share of the machine's threads, and returns the device that it computes
-/// on.
+/// Sets libtorch up for an attempt with its share of the machine's threads, and returns the device to compute on.
 pub(crate) fn set_up(ctx: &Context) -> Result<Device, StageError> {
     let machine = ctx.machine();
     let device = match machine.placement.only() {

@@ -1,10 +1,10 @@
-//! Grades: whether a completion is right, and in which form. The one place that says so: the reward `accuracy`, the
-//! filters of `generate` and the figures of `eval` all take their grades from a [`Grader`].
+//! Grades: whether a completion is right, and whether it has the expected form. The reward `accuracy`, the filters of
+//! `generate` and the figures of `eval` all get their grades from a [`Grader`].
 //!
-//! Grading fails closed: an unfinished completion, an answer or a gold answer that does not parse is never right.
+//! Grading fails closed: an unfinished completion is never right, nor is one whose answer or gold answer does not parse.
 //!
 //! Two forms are well-formed: R1-Zero's `<think>…</think><answer>…</answer>`, and that of the released R1, a thought in
-//! tags and then a summary without.
+//! tags and then a summary without tags.
 
 use engine::stage::StageError;
 use text::math::Verdict;
@@ -20,18 +20,18 @@ pub struct Answer<'a> {
     pub prompt: &'a PromptRow,
     /// The text, tags included, without the end-of-sequence token.
     pub completion: &'a str,
-    /// Whether it ended by itself rather than at the limit.
+    /// Whether it ended with the end-of-sequence token rather than at the token limit.
     pub finished: bool,
 }
 
-/// What a completion is.
+/// The grade of a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grade {
-    /// Right, finished, and in the asked form.
+    /// Right, finished, and in the expected form.
     pub correct: bool,
     /// Finished, with one thought in well-formed tags and one answer, in tags or after them.
     pub format_ok: bool,
-    /// How the answer compares with the gold one, whatever its form; absent where there is no gold.
+    /// How the answer compares with the gold answer, in any form; absent without a gold answer.
     pub verdict: Option<Verdict>,
     /// Whether the answer says that it may be wrong.
     pub hedged: bool,
@@ -42,7 +42,7 @@ pub struct Grade {
 }
 
 impl Grade {
-    /// Returns whether the gold answer is no such thing; a mistake in the data, which no completion can mend.
+    /// Returns whether the gold answer does not parse. This is a mistake in the data: no completion can be right.
     pub fn gold_unparsed(&self) -> bool {
         self.verdict == Some(Verdict::GoldUnparsed)
     }

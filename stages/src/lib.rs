@@ -1,4 +1,4 @@
-//! The stages of r1flow: kinds, and what they share: artifact formats, rewards, sampling, training.
+//! The stages of r1flow: the kinds, and what they share: artifact formats, rewards, sampling, training.
 
 pub mod artifacts;
 mod device;
@@ -20,7 +20,8 @@ use std::process::ExitCode;
 pub use kinds::KINDS;
 pub use lm::processor::processor;
 
-/// Tells on stdout, in a line, what GPUs a stage could run on; on stderr, what stands in the way.
+/// Writes one line to standard output with the GPUs that a stage could run on; if there are none, writes the reason to
+/// standard error.
 pub fn tell_gpus() -> ExitCode {
     match lm::device::survey() {
         Ok(line) => {
@@ -40,7 +41,7 @@ mod tests {
 
     use super::KINDS;
 
-    /// Collects the keys below a schema that take whole numbers of any size.
+    /// Collects the keys in a schema that accept integers without an upper bound.
     fn unbounded(path: &str, schema: &Value, found: &mut Vec<String>) {
         let is_integer = schema["type"] == "integer"
             || schema["type"].as_array().is_some_and(|types| types.iter().any(|name| name == "integer"));
@@ -58,7 +59,7 @@ mod tests {
         }
     }
 
-    /// Sums and products of keys must not overflow. A seed is only mixed, and task `sums` bounds its terms itself.
+    /// Sums and products of keys must not overflow. A seed is only hashed, and task `sums` bounds its terms itself.
     #[test]
     fn every_key_that_counts_has_a_greatest_value() {
         let mut found = Vec::new();

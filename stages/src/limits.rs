@@ -1,42 +1,43 @@
-//! The limits of this crate, each once: what a file of rows and a key of a stage may ask for.
+//! The limits of this crate, each defined once: what files of rows and keys of stages may contain.
 //!
-//! `docs/limits.md` has the table of all limits. Those of rows can be raised by keys of the input; those of keys are so
-//! far above what machines do that they only keep sums and products from overflowing, and lists from filling memory.
+//! `docs/limits.md` has the table of all limits. Keys of an input can raise the limits of rows. The limits of stages'
+//! keys are far above what machines can do: they only keep sums and products from overflowing, and lists from filling
+//! memory.
 
-/// Bytes of a row as its file has it, and of its text once read; an input's `row-mib` raises it.
+/// MiB of a row in its file, and of its text in memory; an input's `row-mib` raises it.
 pub const ROW_MIB: u64 = 16;
 
-/// Bytes of rows that are read of one input, once unpacked; an input's `total-mib` raises it.
+/// MiB of all rows of one input, uncompressed; an input's `total-mib` raises it.
 pub const TOTAL_MIB: u64 = 8 << 10;
 
-/// Bytes that a row counts for beside its own: what it takes in memory however short it is.
+/// Bytes that each row counts in addition to its text: the memory that even an empty row takes.
 pub const ROW_COST: u64 = 256;
 
-/// Bytes of a file of rows that must be in memory whole: a JSON array, CSV. A part of [`TOTAL_MIB`], as it has one.
+/// A file that must be in memory as a whole (a JSON array, CSV) may have at most 1 / `WHOLE_SHARE` of [`TOTAL_MIB`].
 pub const WHOLE_SHARE: u64 = 4;
 
-/// Rows that cannot be read, after which no more are looked at.
+/// Reading stops after this many bad rows.
 pub const BAD_ROWS: usize = 100_000;
 
 /// Columns of a table. The widest known data set has 2,000.
 pub const COLUMNS: usize = 16_384;
 
-/// Rows of Parquet that are in memory at a time.
+/// Rows of a Parquet file that are in memory at a time.
 pub const PARQUET_ROWS: usize = 64;
 
-/// How often a column of a table may be nested.
+/// Levels of nesting in a column of a table.
 pub const NESTING: usize = 64;
 
 /// Files of a data set.
 pub const FILES: usize = 1_000_000;
 
-/// How deep folders of a data set may lie in each other.
+/// Levels of nested folders in a data set.
 pub const FOLDERS: usize = 32;
 
-/// Bytes of a document beside rows, as `save_to_disk` writes it, and of a report.
+/// Bytes of a metadata document as `save_to_disk` writes it, and of a report.
 pub const DOCUMENT_BYTES: u64 = 64 << 20;
 
-/// Updates, and anything that is counted in them.
+/// Updates, and everything that is counted in updates.
 pub const STEPS: u64 = 1_000_000_000;
 
 /// Passes over data.
@@ -60,13 +61,13 @@ pub const ROWS: usize = 10_000_000;
 /// Anything else that is counted.
 pub const COUNT: usize = 1_000_000_000;
 
-/// Tokens that are named at a place.
+/// Likeliest tokens stored at a position.
 pub const TOP_K: usize = 1_000_000;
 
 /// Exemplars before a prompt.
 pub const SHOTS: usize = 10_000;
 
-/// Width of adapters.
+/// Rank of adapters.
 pub const RANK: i64 = 65_536;
 
 /// Layers of a new model.

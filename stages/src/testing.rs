@@ -1,4 +1,4 @@
-//! What the tests of stages share: inputs from files, a tiny random model, attempts in a folder of their own.
+//! Helpers for tests of stages: inputs from files, a tiny random model, attempts in their own folder.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) fn input<A: Artifact>(name: &str, path: &Path, import: Value) -> Inpu
     Input::new(artifact::<A>(name, path, import))
 }
 
-/// Returns the reference to `path` as it stands in a stage's resolved keys.
+/// Returns the reference to `path` as a stage's resolved keys contain it.
 pub(crate) fn reference<A: Artifact>(name: &str, path: &Path) -> Value {
     serde_json::to_value(artifact::<A>(name, path, json!({}))).expect("it is plain data")
 }
@@ -54,17 +54,17 @@ pub(crate) fn message<T>(result: Result<T, StageError>) -> String {
     }
 }
 
-/// Returns what is there, and fails with the message otherwise.
+/// Returns the value, and panics with the message of an error.
 pub(crate) fn well<T>(result: Result<T, StageError>) -> T {
     result.unwrap_or_else(|error| panic!("{}", error.message))
 }
 
-/// Writes an untrained language model of a few thousand weights, with one token a character, into `dir`.
+/// Writes an untrained language model of a few thousand weights into `dir`, with one token for each character.
 pub(crate) fn tiny_model(dir: &Path) -> lm::Model {
     tiny_model_of("qwen2", 1, dir)
 }
 
-/// As [`tiny_model`], of another architecture and with more layers.
+/// Like [`tiny_model`], for any architecture and number of layers.
 pub(crate) fn tiny_model_of(model_type: &str, num_layers: i64, dir: &Path) -> lm::Model {
     let specials = ["<pad>", "<eos>", "<think>", "</think>", "<answer>", "</answer>"].map(str::to_owned);
     let alphabet = "0123456789+-=,.?!\n abcdefghijklmnopqrstuvwxyz得";
@@ -92,15 +92,15 @@ pub(crate) fn tiny_model_of(model_type: &str, num_layers: i64, dir: &Path) -> lm
     model
 }
 
-/// Weights as they are, then thrice off by up to a millionth of themselves, some ten times what single precision rounds.
+/// Perturbations of a model's weights: none, then three of up to a millionth, some ten times the rounding of float32.
 ///
-/// Stored losses and rewards are claimed of all four: so they hold on a processor that adds in another order, and numbers
-/// that rounding could tip over, as by another token, are refused here first. Bounds are ten times the worst that was seen
-/// of all four under seven settings of libtorch, oneDNN and MKL (2e-6; of students on their own samples, whose teacher
-/// has forty steps of training behind it, 2e-5).
+/// Golden losses and rewards must hold for all four. They then also hold on a processor that adds in another order, and
+/// a test that rounding could change, for example by another sampled token, fails here first. Bounds are ten times the
+/// worst difference of all four under seven settings of libtorch, oneDNN and MKL: 2e-6, or 2e-5 for on-policy students,
+/// whose teacher has had forty steps of training.
 pub(crate) const NOISES: [u64; 4] = [0, 1, 2, 3];
 
-/// Puts one of [`NOISES`] on the weights of the model in `dir`.
+/// Applies one of [`NOISES`] to the weights of the model in `dir`.
 pub(crate) fn shake(dir: &Path, noise: u64) {
     let model = lm::Model::load(dir, &lm::Options::default()).expect("a model's folder");
     let amount = if noise == 0 { 0.0 } else { 1e-6 };
@@ -114,13 +114,13 @@ pub(crate) fn shake(dir: &Path, noise: u64) {
     model.save(dir).expect("the folder can be written");
 }
 
-/// Writes a reward model that finds everything as good as everything else into `dir`.
+/// Writes a reward model that gives every completion the same score into `dir`.
 pub(crate) fn tiny_reward_model(dir: &Path) {
     let model = lm::RewardModel::init_from(&tiny_model(dir));
     model.save(dir).expect("the folder can be written");
 }
 
-/// One attempt at a stage, in memory but for its folder.
+/// One attempt at a stage, in this process; only its folder is on disk.
 pub(crate) struct Attempt {
     ctx: Context,
     lines: Arc<Mutex<Vec<u8>>>,
@@ -145,7 +145,7 @@ impl Attempt {
         Self::with_rows::<S>(dir, config, resume, Vec::new())
     }
 
-    /// Makes the same with `rows` that are known already.
+    /// Like [`new`](Attempt::new), with folders of kept rows.
     pub(crate) fn with_rows<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>, rows: Vec<PathBuf>) -> Self {
         fs_err::create_dir_all(dir).expect("the folder can be made");
         let request = RunRequest {
@@ -171,12 +171,12 @@ impl Attempt {
         Self { ctx, lines, dir: dir.to_owned() }
     }
 
-    /// Runs it to its end.
+    /// Runs the stage.
     pub(crate) fn run<S: Stage>(&self) -> Result<Outcome, StageError> {
         (kind::<S>().run)(&self.ctx)
     }
 
-    /// Runs it with a stop already asked for, and returns the checkpoint that it left.
+    /// Runs the stage with a stop already requested, and returns the checkpoint that it wrote.
     pub(crate) fn run_stopped<S: Stage>(&self) -> Resume {
         self.ctx.request_stop();
         match well(self.run::<S>()) {
@@ -185,7 +185,7 @@ impl Attempt {
         }
     }
 
-    /// Returns the folders of rows that it left, and how many rows there are.
+    /// Returns the folders of rows that it gave to the engine, and the number of rows.
     pub(crate) fn rows(&self) -> (Vec<PathBuf>, u64) {
         let parts = self.sent().into_iter().filter_map(|line| match line {
             FromWorker::Rows { rows, dir, .. } => Some((dir, rows)),
@@ -195,7 +195,7 @@ impl Attempt {
         (folders, counts.iter().sum())
     }
 
-    /// Returns what it sent.
+    /// Returns the messages that it sent.
     pub(crate) fn sent(&self) -> Vec<FromWorker> {
         let lines = self.lines.lock().expect("no holder panics");
         let lines = std::str::from_utf8(&lines).expect("messages are text");

@@ -127,7 +127,8 @@ pub struct StageDecl {
     pub origins: Vec<(String, Origin)>,
     /// How to run it; one value for all stages without a `run` table.
     pub run: Arc<RunOptions>,
-    /// What computes: the CPU for kinds without tensors. Its backend is part of the fingerprint.
+    /// The device; the CPU for kinds without tensors and for stages that need no GPU. Its backend is part of the
+    /// fingerprint.
     pub device: Device,
     /// Whether its outputs depend on what computes.
     pub uses_tensors: bool,

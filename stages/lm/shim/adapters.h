@@ -1,7 +1,7 @@
-// Adapters of low rank: a weight W = W0 + scale b a passes its gradient on to a and b, and keeps none.
+// Low-rank adapters: a weight W = W0 + scale b a passes its gradient on to a and b, and keeps none.
 //
-// A linear layer of ours gives them theirs from its input x and the gradient dy of its output, by matmuls as narrow as
-// the adapters:
+// Our linear layers compute the gradients of a and b from the input x and the gradient dy of the output, with low-rank
+// matmuls:
 //
 //     db += scale dy^T (x a^T)      da += scale (dy b)^T x
 //
@@ -20,13 +20,13 @@ struct Adapters : torch::autograd::PostAccumulateGradHook {
 
     Adapters(at::Tensor a, at::Tensor b, double scale) : a(std::move(a)), b(std::move(b)), scale(scale) {}
 
-    // Returns those of a weight, or nothing.
+    // Returns the adapters of a weight, or null.
     static const Adapters* of(const at::Tensor& weight) {
         return dynamic_cast<const Adapters*>(torch::autograd::impl::post_acc_grad_hooks(weight).get());
     }
 
     void operator()(const torch::autograd::Variable& weight) override {
-        // Ours have passed theirs on already.
+        // Our linear layers have already passed the gradient on.
         if (!weight.grad().defined()) return;
         c10::NoGradGuard no_grad;
         at::Tensor grad = weight.grad().to(at::kFloat) * scale;

@@ -1,4 +1,4 @@
-// What the files between libtorch and the CPU kernels share.
+// Shared by the files between libtorch and the CPU kernels.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -13,13 +13,13 @@ inline void check_elements(const at::Tensor& x) {
                 "a CPU kernel takes f32 or bf16 on the CPU");
 }
 
-// What a kernel of both element types works on: a contiguous tensor of either.
+// The input of kernels for both element types: a contiguous tensor of f32 or bf16.
 inline at::Tensor dense(const at::Tensor& x) {
     check_elements(x);
     return x.contiguous();
 }
 
-// What a kernel of f32 works on. bf16 is widened, and narrowed again by `like`.
+// The input of kernels for f32 only. bf16 is converted to f32; `like` converts the result back.
 inline at::Tensor plain(const at::Tensor& x) {
     check_elements(x);
     return x.to(at::kFloat).contiguous();
@@ -29,7 +29,7 @@ inline at::Tensor like(const at::Tensor& x, const at::Tensor& result) { return r
 
 inline at::TensorOptions floats(const at::Tensor& x) { return x.options().dtype(at::kFloat); }
 
-// The elements of tensors of one type, handed out as pointers.
+// Pointers to the elements of tensors of one type.
 template <typename E>
 struct Elements {
     static_assert(sizeof(Bf16) == sizeof(at::BFloat16), "it is laid out as libtorch's");
@@ -46,7 +46,7 @@ struct Elements {
     }
 };
 
-// Calls work(elements) with those of the type of `x`.
+// Calls work(elements) with the Elements of the type of `x`.
 template <typename Work>
 void by_element(const at::Tensor& x, Work work) {
     if (is_bf16(x)) {
@@ -56,5 +56,5 @@ void by_element(const at::Tensor& x, Work work) {
     }
 }
 
-// Rows per parallel piece, so that a piece is worth waking a thread for.
+// Rows of a parallel piece, so that a piece is large enough to be worth a thread.
 inline int64_t grain(int64_t work_per_row) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work_per_row)); }

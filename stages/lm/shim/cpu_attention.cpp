@@ -1,7 +1,7 @@
-// Causal attention of packed rows, and of new tokens over a cache, on the CPU.
+// Causal attention of packed rows, and of new tokens over a KV cache, on the CPU.
 //
-// libtorch's CPU attention calls a matmul for each row and head, which costs more than the arithmetic when rows
-// are short. Here a row and head are a few loops.
+// libtorch's CPU attention calls a matmul for each row and head, which costs more than the arithmetic when rows are
+// short. Here, a row and head take a few loops.
 #include "cpu.h"
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -28,7 +28,7 @@ void for_rows(const at::Tensor& starts, const Heads& heads, Work work) {
 }
 
 struct RowAttention : torch::autograd::Function<RowAttention> {
-    // `starts` holds where each row begins, and the number of tokens at its end.
+    // `starts` contains the start of each row, and the number of tokens at the end.
     static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input, const at::Tensor& starts, int64_t h,
                               int64_t g, int64_t d, int64_t window) {
         at::Tensor qkv = dense(input);
@@ -98,7 +98,7 @@ char* r1flow_row_attention(tensor qkv, tensor starts, int64_t h, int64_t g, int6
     return guarded([&] { *out = new at::Tensor(RowAttention::apply(*qkv, *starts, h, g, d, window)); });
 }
 
-// Writes the key and value of token tokens[i] to positions[i] of slots[i], for `count` of them.
+// Writes the key and value of token tokens[i] to position positions[i] of slot slots[i], for i below `count`.
 char* r1flow_cache_write(tensor qkv, tensor keys, tensor values, const int64_t* tokens, const int64_t* slots,
                          const int64_t* positions, int64_t count, int64_t h, int64_t g, int64_t d) {
     return guarded([&] {

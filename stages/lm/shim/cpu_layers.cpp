@@ -23,7 +23,8 @@ const Kernels& kernels() {
         bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
         bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-        // libtorch's own choice, which ATEN_CPU_CAPABILITY lowers, takes these kernels along: tests run them all on one machine.
+        // Our kernels follow libtorch's choice, which ATEN_CPU_CAPABILITY can lower, so that tests can run all of them
+        // on one machine.
         const std::string allowed = at::get_cpu_capability();
         if (avx2 && avx512 && allowed == "AVX512") return kernels_avx512;
         if (avx2 && allowed != "DEFAULT") return kernels_avx2;
@@ -58,7 +59,7 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
         variable_list saved = ctx->get_saved_variables();
         at::Tensor dy = dense(grads[0]), x = dense(saved[0]), w = plain(saved[1]);
         int64_t d = w.numel(), n = x.numel() / d;
-        // Each block of tokens has its own sum for dw, whichever thread works on it: the order stays the same.
+        // Each block of tokens has its own sum for dw, so that the order of sums does not depend on threads.
         const int64_t block = 1024;
         int64_t blocks = (n + block - 1) / block;
         at::Tensor dx = at::empty_like(x), partial = at::zeros({std::max<int64_t>(blocks, 1), d}, w.options());

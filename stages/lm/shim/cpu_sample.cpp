@@ -1,4 +1,4 @@
-// From logits to log-probabilities and tokens on the CPU. Shapes: n tokens, v vocabulary.
+// Log-probabilities and tokens from logits, on the CPU. Shapes: n tokens, v vocabulary.
 #include "cpu.h"
 
 #include <cmath>
@@ -35,7 +35,7 @@ int64_t likeliest(const float* x, int64_t v) {
 
 extern "C" {
 
-// Draws a token for each row of logits * scale by its uniform number, or takes the likeliest where `greedy`.
+// Draws a token for each row of logits * scale by its uniform number, or takes the likeliest if `greedy`.
 char* r1flow_sample(tensor logits, double scale, int greedy, const float* uniforms, int64_t* tokens, float* log_probs) {
     return guarded([&] {
         at::Tensor x = plain(*logits);

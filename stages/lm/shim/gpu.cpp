@@ -1,5 +1,5 @@
-// What a GPU has and tch 0.24 does not reach: CUDA graphs, streams, memory statistics. CUDA's own symbols are looked up
-// in `libtorch_cuda.so` when they are first wanted; a build needs neither it nor CUDA's headers.
+// GPU functions that tch 0.24 does not expose: CUDA graphs, streams, memory statistics. CUDA's symbols are looked up in
+// `libtorch_cuda.so` when first needed; a build needs neither it nor CUDA's headers.
 #include "shim.h"
 
 #include <c10/core/CachingDeviceAllocator.h>
@@ -11,7 +11,7 @@
 
 namespace {
 
-// As c10::MempoolId_t, and cudaStreamCaptureModeGlobal.
+// The same as c10::MempoolId_t and cudaStreamCaptureModeGlobal.
 typedef std::pair<unsigned long long, unsigned long long> Pool;
 const int CAPTURE_GLOBAL = 0;
 
@@ -22,7 +22,7 @@ Function* symbol(const char* name) {
     return reinterpret_cast<Function*>(found);
 }
 
-// at::cuda::CUDAGraph, by its mangled members.
+// at::cuda::CUDAGraph, called by its mangled names.
 class CudaGraph {
    public:
     CudaGraph() { symbol<void(void*, bool)>("_ZN2at4cuda9CUDAGraphC1Eb")(self_, false); }
@@ -37,11 +37,12 @@ class CudaGraph {
     void replay() { symbol<void(void*)>("_ZN2at4cuda9CUDAGraph6replayEv")(self_); }
 
    private:
-    // It has 104 bytes in libtorch 2.11.0.
+    // The object has 104 bytes in libtorch 2.11.0.
     alignas(16) char self_[256];
 };
 
-// Makes `next` the current stream, after all that the one before has been given, and returns the one before.
+// Makes `next` the current stream, ordered after all work so far on the previous stream, and returns the previous
+// stream.
 c10::Stream follow(c10::Stream next) {
     c10::impl::VirtualGuardImpl gpu(next.device_type());
     c10::Event given(next.device_type());
@@ -50,7 +51,8 @@ c10::Stream follow(c10::Stream next) {
     return gpu.exchangeStream(next);
 }
 
-// CUDA records no default stream. All graphs are made on one other: each stream has a workspace of cuBLAS for good.
+// CUDA cannot capture the default stream. All graphs are captured on one other stream, because each stream keeps a
+// cuBLAS workspace permanently.
 c10::Stream side_stream(c10::Device device) {
     static std::map<c10::DeviceIndex, c10::Stream> streams;
     auto known = streams.find(device.index());
@@ -68,7 +70,7 @@ struct Graph {
 
 c10::DeviceIndex index_of(int64_t index) { return static_cast<c10::DeviceIndex>(index); }
 
-// The allocator knows no device before the first use of one.
+// The allocator has no device before a device's first use.
 c10::DeviceAllocator* allocator() {
     at::globalContext().lazyInitDevice(at::kCUDA);
     return c10::getDeviceAllocator(at::kCUDA);
@@ -78,7 +80,8 @@ c10::DeviceAllocator* allocator() {
 
 extern "C" {
 
-// Names a pool of memory for graphs that are replayed one at a time. It lasts as long as one of them is there.
+// Returns the id of a memory pool for graphs that are replayed one at a time. The pool lives as long as any of its
+// graphs.
 char* r1flow_graph_pool(unsigned long long* pool) {
     return guarded([&] {
         Pool made = symbol<Pool()>("_ZN2at4cuda17graph_pool_handleEv")();
@@ -87,7 +90,7 @@ char* r1flow_graph_pool(unsigned long long* pool) {
     });
 }
 
-// From now to r1flow_graph_end the work for GPU `index` is recorded, not done.
+// From here to r1flow_graph_end, work for GPU `index` is captured instead of executed.
 char* r1flow_graph_begin(int64_t index, const unsigned long long* pool, void** graph) {
     return guarded([&] {
         auto made = std::make_unique<Graph>(c10::Device(at::kCUDA, index_of(index)));
@@ -114,14 +117,14 @@ char* r1flow_graph_end(void* graph) {
     });
 }
 
-// Does what was recorded, on the memory that it was recorded with.
+// Executes the captured work, on the same memory.
 char* r1flow_graph_replay(void* graph) {
     return guarded([&] { static_cast<Graph*>(graph)->cuda.replay(); });
 }
 
 void r1flow_graph_free(void* graph) { delete static_cast<Graph*>(graph); }
 
-// Bytes of a GPU: allocated now, allocated at the most since the last reset, and free.
+// Returns a GPU's memory in bytes: allocated now, the peak since the last reset, and free.
 char* r1flow_device_memory(int64_t index, int64_t* bytes) {
     return guarded([&] {
         c10::DeviceAllocator* memory = allocator();
@@ -129,7 +132,7 @@ char* r1flow_device_memory(int64_t index, int64_t* bytes) {
         auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
         bytes[0] = stats.allocated_bytes[all].current;
         bytes[1] = stats.allocated_bytes[all].peak;
-        // What the allocator keeps for later counts as free.
+        // Memory that the allocator has reserved but not allocated counts as free.
         bytes[2] = static_cast<int64_t>(memory->getMemoryInfo(index_of(index)).first) +
                    stats.reserved_bytes[all].current - stats.allocated_bytes[all].current;
     });

@@ -1,7 +1,7 @@
 // Causal attention of one row, forward and backward. Included by kernels.cpp.
 //
-// Queries are taken four at a time, so that a key or value read once serves four; heads and lengths are padded with
-// zeros to whole vectors. Scratch layout: columns are [channel][token], rows are [token][channel].
+// Queries are processed four at a time, so that each key or value is read once for four queries. Heads and lengths are
+// padded with zeros to whole vectors. Scratch layout: columns are [channel][token], rows are [token][channel].
 #pragma once
 
 #include "kernels_math.h"
@@ -20,10 +20,11 @@ INLINE void to_rows(const E* x, int64_t stride, float* rows, int64_t t, int64_t 
     }
 }
 
-// Numbers from one column to the next: an odd number of vectors, as at powers of two columns would share few cache lines.
+// Distance between columns, in floats: an odd number of vectors, because at powers of two columns would compete for few
+// cache lines.
 INLINE int64_t column_of(int64_t t) { return padded(t) / WIDTH % 2 == 0 ? padded(t) + WIDTH : padded(t); }
 
-// Copies t padded rows into columns; what lies behind the last token is 0.
+// Copies t padded rows into columns; elements after the last token are 0.
 INLINE void to_columns(const float* rows, float* columns, int64_t t, int64_t width) {
     int64_t length = column_of(t);
     for (int64_t c = 0; c < width; ++c) {
@@ -84,7 +85,7 @@ INLINE void spread(const float* p, int64_t length, const float* a, float* rows, 
     }
 }
 
-// p becomes e^(p - shift) below `count` and 0 behind it; returns the sum.
+// Sets p to e^(p - shift) below `count` and to 0 from there on; returns the sum.
 INLINE float exponentials(float* p, int64_t count, int64_t length, float shift) {
     float total = 0;
 #pragma omp simd reduction(+ : total)
@@ -115,10 +116,10 @@ int64_t attention_scratch(int64_t t, int64_t d) {
     return 6 * column_of(t) * padded(d) + 2 * QUERIES * column_of(t) + 3 * QUERIES * padded(d);
 }
 
-// The first position of the vector that holds `position`.
+// Returns the first position of the vector that contains `position`.
 INLINE int64_t vector_of(int64_t position) { return position / WIDTH * WIDTH; }
 
-// Copies the four vectors of queries i.. into padded rows; rows behind the last token are 0.
+// Copies `count` vectors of queries into four padded rows; the other rows are 0.
 template <typename E>
 INLINE void take_four(const E* x, int64_t stride, float* rows, int64_t count, int64_t d) {
     std::memset(rows, 0, QUERIES * padded(d) * sizeof(float));

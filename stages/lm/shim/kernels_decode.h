@@ -1,15 +1,16 @@
-// Attention of one new token over its cache, and what puts it there. Included by kernels.cpp.
+// Attention of one new token over its row's KV cache, and the write to the cache. Included by kernels.cpp.
 //
-// A step of sampling reads the whole cache, so its speed is the memory's: what is read of a key head serves all its query heads
-// at once, and each value row is read whole. A sum has two halves, of even and of odd terms, that need not wait for each other;
-// how many queries go together changes no bit.
+// A step of sampling reads the whole cache, so it is bound by memory bandwidth. Each key head's data are read once for
+// several of its query heads, and each value row is read as a whole. A sum is split into even and odd terms, which do
+// not wait for each other. The number of queries processed together does not change the result.
 #pragma once
 
 #include "kernels_attention.h"
 
 namespace {
 
-// Where channel c of position j stands among the cached keys of one head: blocks of sixteen positions, each by channel.
+// Returns the index of channel c of position j in the cached keys of one head: blocks of sixteen positions, each by
+// channel.
 INLINE int64_t key_at(int64_t j, int64_t c, int64_t width) { return j / WIDTH * WIDTH * width + c * WIDTH + j % WIDTH; }
 
 void cache_write(const float* qkv, float* keys, float* values, int64_t position, int64_t positions, Heads heads) {
@@ -22,7 +23,8 @@ void cache_write(const float* qkv, float* keys, float* values, int64_t position,
     }
 }
 
-// One key head's cached positions that a token sees: from `first` below `count`, read in whole vectors from `from` on.
+// One key head's cached positions that a token sees: from `first` to below `count`, read in whole vectors from `from`
+// on.
 struct Seen {
     const float *keys, *values;
     int64_t from, first, count, positions;
@@ -46,8 +48,8 @@ INLINE void score_positions(const float* queries, Seen seen, float* p, float sca
     }
 }
 
-// y[n] = sum over j of p[n][j] value j / total[n], for C vectors of channels from `c` on. Behind the last token p is 0 and the
-// cache finite.
+// y[n] = sum over j of p[n][j] value j / total[n], for C vectors of channels from `c` on. After the last token, p is 0
+// and the cache is finite.
 template <int N, int C>
 INLINE void mix_positions(const float* p, Seen seen, const float* total, float* y, int64_t c) {
     Vector even[N][C] = {}, odd[N][C] = {};
@@ -65,7 +67,7 @@ INLINE void mix_positions(const float* p, Seen seen, const float* total, float* 
         for (int k = 0; k < C; ++k) store(y + n * seen.width + c + k * WIDTH, (even[n][k] + odd[n][k]) / total[n]);
 }
 
-// N queries of one key head; C is how many vectors of channels the registers hold sums of.
+// Attention of N queries of one key head; C is the number of vectors of channels whose sums fit into registers.
 template <int N, int C>
 INLINE void attend_positions(const float* queries, Seen seen, float* out, float* p, float* y) {
     score_positions<N>(queries, seen, p, root_scale(seen.d));
@@ -83,7 +85,7 @@ INLINE void attend_positions(const float* queries, Seen seen, float* out, float*
     for (int n = 0; n < N; ++n) std::memcpy(out + n * seen.d, y + n * seen.width, seen.d * sizeof(float));
 }
 
-// Queries that are taken together at the most.
+// Most queries that are processed together.
 const int64_t TOGETHER = 3;
 
 int64_t decode_scratch(int64_t positions, int64_t d) { return TOGETHER * (positions + padded(d)); }
@@ -106,7 +108,7 @@ void decode(const float* qkv, float* keys, float* values, float* out, int64_t po
                 default: attend_positions<3, 4>(query, seen, to, p, y); q += 3;
             }
 #else
-            // Half as many registers, and half as wide.
+            // Half as many registers, of half the width.
             attend_positions<1, 2>(query, seen, to, p, y);
             q += 1;
 #endif

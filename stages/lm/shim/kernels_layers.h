@@ -1,4 +1,4 @@
-// RMSNorm, SwiGLU, rotary positions, the head, squares of gradients: one pass over memory each. Included by
+// RMSNorm, SwiGLU, rotary positions, the head, squares of gradients, each in one pass over memory. Included by
 // kernels.cpp.
 #pragma once
 
@@ -76,7 +76,8 @@ void rotate(const E* x, const float* cos, const float* sin, E* y, int64_t n, int
     }
 }
 
-// Four rows of the matrix at a time, each read front to back: with so few tokens memory is the limit.
+// Processes four rows of the matrix at a time, each read sequentially: with so few tokens, memory bandwidth is the
+// limit.
 void few_token_matmul(const float* w, const float* x, float* y, int64_t rows, int64_t d, int64_t n, int64_t stride) {
     int64_t whole = d / WIDTH * WIDTH;
     for (int64_t r = 0; r < rows; r += 4) {
@@ -88,7 +89,7 @@ void few_token_matmul(const float* w, const float* x, float* y, int64_t rows, in
             Vector s0 = {}, s1 = {}, s2 = {}, s3 = {};
             for (int64_t c = 0; c < whole; c += WIDTH) {
                 Vector v = load(from + c);
-                // The next four rows, which the processor would only fetch on meeting them.
+                // Prefetches the next four rows, which the processor would not fetch ahead by itself.
                 for (int64_t k = 0; k < 4; ++k) __builtin_prefetch(at[k] + 4 * d + c);
                 s0 += load(at[0] + c) * v;
                 s1 += load(at[1] + c) * v;
@@ -144,7 +145,7 @@ double weigh(const float* x, float* weights, float* sums, int64_t v, float scale
     return total;
 }
 
-// Four sums at a time, so that one addition need not wait for the one before.
+// Four sums in parallel, so that additions do not wait for each other.
 double squares(const float* x, int64_t n) {
     Vector sums[4] = {};
     int64_t i = 0;

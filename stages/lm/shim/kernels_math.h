@@ -8,7 +8,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// What one register holds. A compiler keeps wider vectors in memory, so sixteen floats are built of registers below.
+// The contents of one register. A compiler would keep wider vectors in memory, so sixteen floats are composed of
+// registers below.
 #if defined(__AVX512F__)
 typedef float Register __attribute__((vector_size(64)));
 #elif defined(__AVX__)
@@ -17,7 +18,7 @@ typedef float Register __attribute__((vector_size(32)));
 typedef float Register __attribute__((vector_size(16)));
 #endif
 
-// Two halves, worked on alike.
+// Two halves; operations apply to both.
 template <typename Half>
 struct Pair {
     Half low, high;
@@ -54,10 +55,11 @@ struct Parts<Part, 1> {
     typedef Part Whole;
 };
 
-// Sixteen floats: one register or several, as the instruction set has it.
+// Sixteen floats: one register or several, depending on the instruction set.
 typedef Parts<Register, 64 / sizeof(Register)>::Whole Vector;
 
-// The same at any address. Register by register: a copy of the whole would go through memory in smaller pieces.
+// Loads and stores at any address, register by register: copying a whole Vector would go through memory in smaller
+// pieces.
 typedef Register Unaligned __attribute__((aligned(4), may_alias));
 
 INLINE void take(Register& v, const float* x) { v = *reinterpret_cast<const Unaligned*>(x); }
@@ -82,7 +84,7 @@ INLINE Vector load(const float* x) {
 
 INLINE void store(float* x, Vector v) { put(x, v); }
 
-// An element as a float, and a float as an element: rounded to the nearest, to an even one between two.
+// Conversions between elements and floats; rounds to nearest, ties to even.
 INLINE float get(float x) { return x; }
 INLINE float get(Bf16 x) {
     uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
@@ -109,7 +111,7 @@ INLINE void copy(E* to, const E* from, int64_t count) {
     std::memcpy(to, from, count * sizeof(E));
 }
 
-// Adds neighbours at distance 8, 4, 2, 1: a fixed order.
+// Adds elements at distance 8, 4, 2, 1, in a fixed order.
 INLINE float sum(Vector v) {
     float x[WIDTH];
     store(x, v);

@@ -1,4 +1,4 @@
-// SwiGLU, rotary positions and log-probabilities, differentiable, by the kernels of the CPU or of a GPU.
+// Differentiable SwiGLU, rotary positions and log-probabilities, with the kernels of the CPU or of a GPU.
 #include "layers.h"
 
 #include <torch/csrc/autograd/custom_function.h>

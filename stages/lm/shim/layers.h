@@ -1,4 +1,4 @@
-// What the layers ask of kernels, of the CPU's or a GPU's; `layers.cpp` makes it differentiable.
+// The interface of the layers' kernels on a CPU or GPU; `layers.cpp` makes them differentiable.
 //
 // Shapes: n tokens, c channels, f width of gate or up, d channels of a head, v vocabulary.
 #pragma once
@@ -6,11 +6,11 @@
 #include "shim.h"
 
 struct Layers {
-    // silu(gate) up of x [n, 2f]: gates, then the others.
+    // silu(gate) * up for x [n, 2f]: gates, then ups.
     virtual at::Tensor swiglu(const at::Tensor& x) const = 0;
     virtual at::Tensor swiglu_backward(const at::Tensor& dy, const at::Tensor& x) const = 0;
 
-    // The first `heads` heads of x [n, c] rotated by angles [n, d], or back where `sign` is -1.
+    // Rotates the first `heads` heads of x [n, c] by angles [n, d], or back if `sign` is -1.
     virtual at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int64_t heads,
                               float sign) const = 0;
 

@@ -1,8 +1,8 @@
-// Several linear layers of one input as one matmul.
+// Several linear layers of the same input as one matmul.
 //
-// The weights of, say, q_proj, k_proj and v_proj keep their names and gradients, but lie one after the other in one
-// buffer, of which `fused` is a view. Forward and backward then take one matmul each instead of one per layer. Only
-// at:: operations: this works on every device.
+// The weights of, say, q_proj, k_proj and v_proj keep their names and gradients, but are contiguous in one buffer,
+// `fused`. Forward and backward passes then take one matmul each instead of one per layer. This uses at:: operations,
+// so it works on every device.
 #include "adapters.h"
 #include "cpu.h"
 
@@ -15,8 +15,8 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Whether matmuls of bf16 are done in single precision. On a processor without the vectors that oneDNN wants they would
-// be plain loops, ten times slower than widening both sides.
+// Returns whether bf16 matmuls are computed in single precision. On a processor without the instructions that oneDNN
+// needs, they would be plain loops, ten times slower than converting both sides.
 bool widens(const at::Tensor& x) {
 #ifdef R1FLOW_X86_64
     static const bool wide = !(__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -37,7 +37,7 @@ at::Tensor many(const at::Tensor& x, const at::Tensor& w, const std::optional<at
     return at::linear(wide(x), wide(w), wide_bias).to(x.scalar_type());
 }
 
-// Up to this many tokens the matrix is read once by a kernel of ours; MKL reads it at a third of the memory's speed.
+// Up to this many tokens, a kernel of ours reads the matrix once; MKL reads it at a third of the memory bandwidth.
 const int64_t FEW = 4;
 
 bool is_few(const at::Tensor& x, const at::Tensor& w) {
@@ -57,7 +57,7 @@ void add_few(at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
     });
 }
 
-// x w^T + bias, without a gradient of ours.
+// x w^T + bias, without our own backward pass.
 at::Tensor bare_matmul(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& bias) {
     if (!is_few(x, w)) return many(x, w, bias);
     at::Tensor y = at::zeros({x.size(0), w.size(0)}, x.options());
@@ -66,19 +66,19 @@ at::Tensor bare_matmul(const at::Tensor& x, const at::Tensor& w, const std::opti
     return y;
 }
 
-// y = x fused^T + fused_bias. The inputs after `fused_bias` are the leaves that the gradients go to: first all
-// weights, then as many biases, or none.
+// y = x fused^T + fused_bias. The inputs after `fused_bias` are the leaves that get the gradients: first all weights,
+// then as many biases or none.
 struct FusedLinear : torch::autograd::Function<FusedLinear> {
     static Variable forward(AutogradContext* ctx, const Variable& x, const at::Tensor& fused,
                             const std::optional<at::Tensor>& fused_bias, at::TensorList parts, int64_t num_weights) {
         ctx->save_for_backward({x});
-        // Not saved as a variable: the leaves are what is checked, and they share this storage.
+        // Not saved as a variable: autograd checks the leaves, which share this storage.
         ctx->saved_data["fused"] = fused;
         ctx->saved_data["weights"] = std::vector<at::Tensor>(parts.begin(), parts.begin() + num_weights);
         ctx->saved_data["frozen"] =
             std::none_of(parts.begin(), parts.end(), [](const at::Tensor& part) { return part.requires_grad(); });
         ctx->saved_data["biases"] = fused_bias.has_value();
-        // Not `bare_matmul`: in here gradients are off, and training would take the kernel for few tokens.
+        // Not `bare_matmul`: gradients are off inside this function, so training would use the kernel for few tokens.
         return many(x, fused, fused_bias);
     }
 
@@ -107,7 +107,7 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         return result;
     }
 
-    // The gradient of each weight; none where it has gone to adapters.
+    // Returns the gradient of each weight; undefined where it went to adapters.
     static variable_list of_weights(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& weights) {
         if (std::none_of(weights.begin(), weights.end(), Adapters::of)) {
             at::Tensor dw = dy.t().mm(wide(x));
@@ -135,9 +135,9 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
     }
 };
 
-// x w^T for a weight that is a leaf of its own.
+// x w^T for a weight that is a leaf itself.
 at::Tensor leaf_matmul(const at::Tensor& x, const at::Tensor& w) {
-    // libtorch's own backward pass would keep the widened weight, and compute the whole gradient of an adapted one.
+    // libtorch's own backward pass would keep the converted weight, and compute the full gradient of an adapted one.
     if (!at::GradMode::is_enabled() || !(widens(x) || Adapters::of(w))) return bare_matmul(x, w, std::nullopt);
     return FusedLinear::apply(x, w.detach(), std::nullopt, at::TensorList(w), 1);
 }
@@ -146,7 +146,7 @@ at::Tensor leaf_matmul(const at::Tensor& x, const at::Tensor& w) {
 
 extern "C" {
 
-// x w^T; for a head, whose weight is a leaf of its own.
+// x w^T; for a head, whose weight is a leaf itself.
 char* r1flow_linear(tensor x, tensor w, tensor* out) {
     return guarded([&] { *out = new at::Tensor(leaf_matmul(*x, *w)); });
 }
@@ -165,7 +165,7 @@ char* r1flow_fused_linear(tensor x, tensor fused, tensor fused_bias, tensor* par
     });
 }
 
-// x + a w^T + bias in one matmul; overwrites x where no gradient is wanted, and returns it.
+// x + a w^T + bias in one matmul. If no gradient is needed, overwrites x and returns it.
 char* r1flow_linear_add(tensor x, tensor a, tensor w, tensor bias, tensor* out) {
     return guarded([&] {
         if (widens(*a) || (at::GradMode::is_enabled() && Adapters::of(*w))) {

@@ -1,8 +1,8 @@
-// What the shim's files share: the calling convention with Rust.
+// Shared by the shim's files: the calling convention with Rust.
 //
-// A tensor crosses as at::Tensor*, as in torch-sys. A call that can throw returns nullptr, or a message made with
-// malloc that the caller frees with r1flow_free. A message that begins with OUT_OF_MEMORY tells of memory that ran out,
-// which is no refusal: other ways to the same result want memory, too. No exception ever crosses into Rust.
+// A tensor is passed as at::Tensor*, as in torch-sys. A call that can throw returns nullptr, or a message made with
+// malloc, which the caller frees with r1flow_free. A message that begins with OUT_OF_MEMORY means out of memory; the
+// caller should not try another kernel, which would need memory, too. No exception crosses into Rust.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -23,7 +23,7 @@ inline char* message_of(const char* text, const char* kind = "") {
     return copy;
 }
 
-// Whether memory ran out: as the allocator says, or as CUDA does where it allocates by itself.
+// Returns whether an error is out of memory, reported by the allocator or, for CUDA's own allocations, by CUDA.
 inline bool is_out_of_memory(const c10::Error& error) {
     const int32_t CUDA_ERROR_MEMORY_ALLOCATION = 2;
     if (dynamic_cast<const c10::OutOfMemoryError*>(&error)) return true;

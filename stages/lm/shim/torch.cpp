@@ -1,5 +1,5 @@
-// The parts of libtorch that tch 0.24 does not reach: fused AdamW, foreach operations, gradients as tensors,
-// deterministic mode. The norm of gradients on a CPU is ours: the same on any number of threads.
+// The parts of libtorch that tch 0.24 does not expose: fused AdamW, foreach operations, gradients as tensors,
+// deterministic mode. The norm of gradients on a CPU is our own, with the same result for any number of threads.
 #include "adapters.h"
 #include "cpu.h"
 
@@ -18,7 +18,7 @@
 
 namespace {
 
-// Numbers whose squares are summed at once.
+// Numbers in a piece of the norm's sum.
 const int64_t PIECE = 1 << 14;
 
 bool are_plain(const std::vector<at::Tensor>& list) {
@@ -28,7 +28,7 @@ bool are_plain(const std::vector<at::Tensor>& list) {
     return std::all_of(list.begin(), list.end(), is_plain);
 }
 
-// Piece by piece, and then in their order: the same for any number of threads.
+// Sums each piece, then the pieces in order, so that the result is the same for any number of threads.
 double norm_of(const std::vector<at::Tensor>& list) {
     std::vector<std::pair<const float*, int64_t>> pieces;
     for (const at::Tensor& x : list) {
@@ -43,7 +43,7 @@ double norm_of(const std::vector<at::Tensor>& list) {
     return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
 }
 
-// Lets operations take any order of threads, also in deterministic mode.
+// Turns deterministic mode off while it lives.
 struct AnyOrder {
     AnyOrder() : before(at::globalContext().deterministicAlgorithms()) { set(false); }
     AnyOrder(const AnyOrder&) = delete;
@@ -60,11 +60,12 @@ extern "C" {
 
 void r1flow_free(char* message) { std::free(message); }
 
-// What libtorch's own kernels are chosen by, as text for r1flow_free; nullptr where memory is out.
+// Returns the instruction set of libtorch's own kernels, as a string to be freed with r1flow_free; nullptr if out of
+// memory.
 char* r1flow_cpu_capability() { return message_of(at::get_cpu_capability().c_str()); }
 
-// One AdamW step over all parameters that have a gradient. `step` is one float tensor of one element, counted up by
-// the caller once per optimiser step.
+// One AdamW step over all parameters that have a gradient. `step` is a float tensor of one element, which the caller
+// increments once per optimiser step.
 char* r1flow_fused_adamw(tensor* params, tensor* grads, tensor* exp_avgs, tensor* exp_avg_sqs, int64_t count, tensor step,
                          double lr, double beta1, double beta2, double weight_decay, double eps) {
     return guarded([&] {
@@ -76,7 +77,7 @@ char* r1flow_fused_adamw(tensor* params, tensor* grads, tensor* exp_avgs, tensor
     });
 }
 
-// The Euclidean norm of all tensors taken as one vector, in float.
+// The Euclidean norm of all tensors as one vector.
 char* r1flow_norm(tensor* tensors, int64_t count, double* norm) {
     return guarded([&] {
         c10::NoGradGuard no_grad;
@@ -93,15 +94,15 @@ char* r1flow_scale_(tensor* tensors, int64_t count, double factor) {
     });
 }
 
-// Drops the gradients, so that the next backward pass stores instead of adds.
+// Drops the gradients, so that the next backward pass stores gradients instead of adding them.
 char* r1flow_drop_grads(tensor* tensors, int64_t count) {
     return guarded([&] {
         for (int64_t i = 0; i < count; ++i) tensors[i]->mutable_grad() = at::Tensor();
     });
 }
 
-// Writes `values` [n, g, d] to (slot, position) pairs of `into` [s, g, t, d]. No two pairs may be the same: that spares
-// the sort that deterministic mode would do first.
+// Writes `values` [n, g, d] to (slot, position) pairs of `into` [s, g, t, d]. All pairs must be distinct, which makes
+// the sort of deterministic mode unnecessary.
 char* r1flow_put(tensor into, tensor slots, tensor positions, tensor values) {
     return guarded([&] {
         c10::NoGradGuard no_grad;
@@ -110,28 +111,28 @@ char* r1flow_put(tensor into, tensor slots, tensor positions, tensor values) {
     });
 }
 
-// Backward from `output` with the given gradient of the loss with respect to it.
+// Runs the backward pass from `output` with the given gradient of the loss with respect to it.
 char* r1flow_backward_from(tensor output, tensor grad) {
     return guarded([&] { output->backward(*grad); });
 }
 
-// Gradients of these leaves are kept, and added up, in single precision, whatever their own type.
+// Makes these leaves accumulate their gradients in single precision, whatever their own type.
 char* r1flow_grads_in_single(tensor* tensors, int64_t count) {
     return guarded([&] {
         for (int64_t i = 0; i < count; ++i) tensors[i]->set_grad_dtype(at::kFloat);
     });
 }
 
-// From now on the gradient of `weight`, which is made as W0 + scale b a, goes to the adapters a and b.
+// From now on, the gradient of `weight`, which is W0 + scale b a, goes to the adapters a and b.
 char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale) {
     return guarded([&] {
         torch::autograd::impl::set_post_acc_grad_hooks(*weight, std::make_unique<Adapters>(*a, *b, scale));
     });
 }
 
-// Operations whose result depends on the order of threads are replaced, or refused, and attention keeps to libtorch's
-// own kernels: which of cuDNN's is taken depends on the card. libtorch would then fill new memory, too; that is off, as no
-// operation here reads memory before it is written.
+// Turns deterministic mode on or off: operations whose result depends on the order of threads are replaced or refused.
+// Attention then does not use cuDNN, whose choice of kernel depends on the card. The filling of new memory, part of
+// libtorch's mode, is off, because no operation here reads memory before it is written.
 char* r1flow_set_deterministic(int on) {
     return guarded([&] {
         at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/false);

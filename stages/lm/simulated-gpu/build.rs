@@ -21,7 +21,7 @@ fn main() {
     let mut torch = compiler(1, &["device", "kernels", "attention", "graph"]);
     torch.arg("-fvisibility=default").arg("-o").arg(out.join("libtorch_cuda.so"));
     let mut driver = compiler(2, &["driver", "grid", "cuda_kernels"]);
-    // The kernels read memory by other types than it was written by, as CUDA's compiler lets them.
+    // The kernels read memory with other types than it was written with, which CUDA's compiler allows.
     driver.args(["-fvisibility=hidden", "-fno-strict-aliasing"]);
     driver.arg(format!("-DKERNELS_FILE=\"{}\"", kernels.display())).arg("-o").arg(out.join("libcaffe2_nvrtc.so"));
 
@@ -35,7 +35,7 @@ fn main() {
     }
 }
 
-/// A compiler's command that makes a library of these files.
+/// Returns the compiler's command that makes a library of these files.
 fn compiler(opt_level: u32, names: &[&str]) -> Command {
     let mut build = cc::Build::new();
     build.cpp(true).pic(true).warnings(false).opt_level(opt_level).debug(false).flag("-std=c++17");

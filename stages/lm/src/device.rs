@@ -1,9 +1,9 @@
-//! Where tensors live and how many threads work on them.
+//! The device of tensors, and the number of threads that work on them.
 //!
 //! One binary serves CPU and GPU: it links the CPU libraries, and [`setup`] loads `libtorch_cuda.so` when a GPU is
-//! asked for, before the first call of libtorch about CUDA: after one libtorch would keep its empty CUDA hooks. The
-//! library is where [`TORCH_LIB_VARIABLE`] says; else beside `libtorch_cpu.so`, as in a Python or a libtorch with CUDA;
-//! else in the folder that `scripts/libtorch` fetches for a machine with a driver.
+//! requested. This must be before libtorch's first call about CUDA, after which libtorch would keep its empty CUDA
+//! hooks. The library is searched in the folder in [`TORCH_LIB_VARIABLE`]; otherwise beside `libtorch_cpu.so`, as in a
+//! Python or a libtorch with CUDA; otherwise in the folder that `scripts/libtorch` fetches for a machine with a driver.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use tch::{Cuda, Device, Kind};
 
 use crate::shim::{self, cuda};
 
-/// Names the folder that holds `libtorch_cuda.so` of the libtorch version this program was built for.
+/// The environment variable with the folder of `libtorch_cuda.so`, of the libtorch version this program was built for.
 pub const TORCH_LIB_VARIABLE: &str = "R1FLOW_TORCH_LIB";
 
 /// Why a device cannot be used.
@@ -28,7 +28,7 @@ pub enum Error {
         )
     )]
     Absent {
-        /// The index of the GPU asked for.
+        /// The index of the requested GPU.
         index: usize,
         /// How many there are.
         found: i64,
@@ -40,7 +40,7 @@ pub enum Error {
     Library {
         /// The file.
         path: PathBuf,
-        /// What the loader says.
+        /// The loader's error.
         reason: String,
     },
     /// libtorch refused.
@@ -48,7 +48,7 @@ pub enum Error {
     Torch(#[from] shim::Error),
 }
 
-/// Where a model's parameters live.
+/// Device and element type of a model's parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The device of its parameters.
@@ -63,7 +63,7 @@ impl Default for Options {
     }
 }
 
-/// Sets torch's threads (0 leaves its own choice), makes sure that the device is there, and returns it.
+/// Sets libtorch's number of threads (0 keeps its default), checks that the device exists, and returns it.
 ///
 /// On a GPU, operations are made deterministic. Call it once, before any other function of this crate.
 pub fn setup(threads: usize, device: Device) -> Result<Device, Error> {
@@ -81,8 +81,8 @@ pub fn setup(threads: usize, device: Device) -> Result<Device, Error> {
     Ok(device)
 }
 
-/// Says in a line what GPUs there are, by which library, and whether the kernels compile for the first. Call it instead
-/// of [`setup`].
+/// Returns a line with the number of GPUs, the library, and whether the kernels compile for the first GPU. Call it
+/// instead of [`setup`].
 pub fn survey() -> Result<String, Error> {
     let device = setup(0, Device::Cuda(0))?;
     let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
@@ -91,8 +91,8 @@ pub fn survey() -> Result<String, Error> {
     Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 
-/// Keeps the memory of freed tensors for the next step, which needs the same sizes again: returning it to the system
-/// and asking again costs a small model a tenth of its step.
+/// Makes the allocator keep the memory of freed tensors for the next step, which needs the same sizes. Returning it to
+/// the system each time costs a small model a tenth of its step.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: two settings of the allocator; it ignores what it does not like.
@@ -102,7 +102,7 @@ fn keep_freed_memory() {
     }
 }
 
-/// Loads `libtorch_cuda.so`, if there is one, and returns where it was.
+/// Loads `libtorch_cuda.so`, if there is one, and returns its path.
 fn load_cuda() -> Result<Option<PathBuf>, Error> {
     let Some(path) = cuda_library() else { return Ok(None) };
     let name = CString::new(path.as_os_str().as_encoded_bytes())
@@ -123,7 +123,7 @@ fn load_cuda() -> Result<Option<PathBuf>, Error> {
     Ok(Some(path))
 }
 
-/// Where `libtorch_cuda.so` is. A folder that the user names is taken at their word.
+/// Returns the path of `libtorch_cuda.so`. In a folder that the user names, its existence is not checked.
 fn cuda_library() -> Option<PathBuf> {
     const NAME: &str = "libtorch_cuda.so";
     if let Some(folder) = std::env::var_os(TORCH_LIB_VARIABLE).filter(|folder| !folder.is_empty()) {
@@ -137,7 +137,7 @@ fn cuda_library() -> Option<PathBuf> {
     [Some(beside), fetched].into_iter().flatten().map(|folder| folder.join(NAME)).find(|path| path.exists())
 }
 
-/// The folder of the libtorch that this program runs with.
+/// Returns the folder of the libtorch that this program runs with.
 fn cpu_libraries() -> Option<PathBuf> {
     // SAFETY: the symbol is libtorch's own `at::globalContext()`; the loader's answer lives as long as the library.
     let path = unsafe {

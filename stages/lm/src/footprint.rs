@@ -1,7 +1,7 @@
-//! What a pass takes of memory, in closed form: from sizes in the configuration to bytes.
+//! The memory of a pass, in closed form: from sizes in the configuration to bytes.
 //!
-//! It counts what our kernels keep for the backward pass, with one layer's gradients. libtorch's own operations, which
-//! serve what the kernels do not take, keep somewhat more where they round in several steps. Shapes as in the
+//! It counts what our kernels keep for the backward pass, and one layer's gradients. libtorch's own operations, used
+//! where our kernels do not apply, keep somewhat more where they round in several steps. Sizes are named as in the
 //! configuration.
 
 use tch::Kind;
@@ -10,13 +10,13 @@ use crate::config::Config;
 use crate::model::Model;
 use crate::{models, ops};
 
-/// Returns the bytes that a training pass over `tokens` tokens holds at its peak, the head apart; with `recompute` only
-/// the input of each layer and one layer's activations.
+/// Returns the peak memory of a training pass over `tokens` tokens in bytes, without the head. With `recompute`, the
+/// pass keeps only the input of each layer and one layer's activations.
 pub fn activations(config: &Config, dtype: Kind, tokens: usize, recompute: bool) -> u64 {
     let layers: Vec<i64> = (0..config.num_hidden_layers).map(|layer| attention(config) + mlp(config, layer)).collect();
     let widest = layers.iter().max().copied().unwrap_or(0);
     let kept = if recompute { config.hidden_size * config.num_hidden_layers + widest } else { layers.iter().sum() };
-    // The last norm's input and output. A layer's gradients are as many as the activations it kept.
+    // Adds the last norm's input and output, and the gradients of a layer, which are as many as its activations.
     let elements = kept + widest + 2 * config.hidden_size;
     bytes(elements, dtype).saturating_mul(tokens as u64)
 }
@@ -26,7 +26,7 @@ pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
     bytes(config.vocab_size, Kind::Float).saturating_mul(chunk.saturating_mul(copies) as u64)
 }
 
-/// Returns the bytes of the keys and values of `rows` rows of `length` tokens, as sampling keeps them.
+/// Returns the bytes of the KV cache for `rows` rows of `length` tokens.
 pub fn cache(model: &Model, rows: usize, length: usize) -> u64 {
     ops::cache_bytes(&model.config, model.options(), rows.saturating_mul(length))
 }
@@ -35,11 +35,10 @@ fn bytes(elements: i64, dtype: Kind) -> u64 {
     elements.unsigned_abs() * dtype.elt_size_in_bytes() as u64
 }
 
-/// Elements of a token that attention keeps: the residual stream and its norm, what goes into the heads and what comes
-/// out.
+/// Elements that attention keeps for each token: the residual stream and its norm, the heads' input and their output.
 fn attention(config: &Config) -> i64 {
     let (heads, groups, width) = (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
-    // Queries, keys and values with the output; queries and keys before their norms, too, where heads are normed.
+    // Queries, keys and values, and the output; with head norms, also queries and keys before their norms.
     let has_head_norms = (models::of(config).style)(config).is_some_and(|style| style.head_norms);
     let sets = if has_head_norms { 3 } else { 2 };
     let inner = match &config.latent {
@@ -54,7 +53,7 @@ fn attention(config: &Config) -> i64 {
     2 * config.hidden_size + inner
 }
 
-/// Elements of a token that an MLP keeps: the residual stream and its norm, gate and up, and their product.
+/// Elements that an MLP keeps for each token: the residual stream and its norm, gate and up, and their product.
 fn mlp(config: &Config, layer: i64) -> i64 {
     let inner = match config.experts.as_ref().filter(|experts| layer >= experts.first_k_dense_replace) {
         Some(experts) => {

@@ -1,14 +1,13 @@
-//! The ranks that compute one step together, and what they add up: gradients, counts and measurements.
+//! The ranks that compute one step together: collective sums of gradients, counts and measurements.
 //!
-//! A rank sees its own part of a batch. What is divided by a size of the whole batch is summed over the group first, so
-//! no loss and no metric knows how many ranks there are.
+//! Each rank computes its own part of a batch.
 
 use tch::Tensor;
 
-/// The ranks of a stage, seen from one of them.
+/// The ranks of a stage.
 #[derive(Debug)]
 pub enum Group {
-    /// One process: its own part is the whole.
+    /// One process: every collective operation is the identity.
     Alone,
 }
 
@@ -20,14 +19,14 @@ impl Group {
         }
     }
 
-    /// Returns the least of the ranks' numbers, none where no rank has one.
+    /// Returns the least number of all ranks; `None` if no rank has one.
     pub fn least(&self, number: Option<f64>) -> Option<f64> {
         match self {
             Self::Alone => number,
         }
     }
 
-    /// Returns the greatest of the ranks' numbers, none where no rank has one.
+    /// Returns the greatest number of all ranks; `None` if no rank has one.
     pub fn most(&self, number: Option<f64>) -> Option<f64> {
         match self {
             Self::Alone => number,

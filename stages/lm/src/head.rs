@@ -1,8 +1,8 @@
-//! Log-probabilities, of given tokens or of all that the vocabulary has, without ever holding all logits.
+//! Log-probabilities of given tokens or of the whole vocabulary, without ever holding all logits.
 //!
 //! The head's logits are the largest tensor of a training step by far. Here they exist for one chunk of tokens at a
-//! time: forward, loss and backward of a chunk are over before the next begins, and only the gradient of the hidden
-//! states is kept. Shapes: n tokens, c tokens of a chunk, d width, v vocabulary, k likeliest tokens.
+//! time: forward pass, loss and backward pass of a chunk end before the next begins, and only the gradient of the
+//! hidden states is kept. Shapes: n tokens, c tokens of a chunk, d width, v vocabulary, k likeliest tokens.
 
 use std::ops::Range;
 
@@ -14,18 +14,18 @@ use crate::{loss, ops, shim};
 /// Tokens of a chunk for [`logprobs`] and [`backward`], which bounds the logits held at once.
 pub const CHUNK: usize = 4_096;
 
-/// As [`CHUNK`], for [`backward_distributions`] and [`top_k`], which hold several distributions at once.
+/// Like [`CHUNK`], for [`backward_distributions`] and [`top_k`], which hold several distributions at once.
 pub const DISTRIBUTIONS_CHUNK: usize = 1_024;
 
-/// Some of the n tokens that a head works on.
+/// A range of the n tokens that a head works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Which of them.
+    /// The range of tokens.
     pub tokens: Range<usize>,
 }
 
 impl Chunk {
-    /// Returns the part of these tokens of a tensor that has a row for each of the n.
+    /// Returns these tokens' rows of a tensor with n rows.
     pub fn of(&self, tensor: &Tensor) -> Tensor {
         tensor.narrow(0, self.tokens.start as i64, self.tokens.len() as i64)
     }
@@ -44,12 +44,12 @@ pub fn logprobs(model: &Model, hidden_nd: &Tensor, targets_n: &Tensor, temperatu
 /// Runs the backward pass of a loss over the tokens' log-probabilities, chunk by chunk, through the head and the
 /// network, and returns the sum of the chunks' losses.
 ///
-/// `loss` gets the log-probabilities of one chunk, [c], and which of the n tokens those are; it returns a scalar. The whole loss must be the sum of the chunks', so divide by counts of the whole batch in it. Gradients add
-/// to those that the parameters hold. `hidden_nd` must come from [`Model::hidden`] with gradients on, and its graph is
-/// used up.
+/// `loss` gets the log-probabilities of one chunk, [c], and the chunk's range of the n tokens; it returns a scalar. The
+/// whole loss must be the sum of the chunks', so divide by counts of the whole batch in it. Gradients are added to the
+/// parameters' gradients. `hidden_nd` must come from [`Model::hidden`] with gradients on; its autograd graph is freed.
 ///
 /// # Panics
-/// When `hidden_nd` has no gradient to pass on, or libtorch refuses a shape.
+/// If `hidden_nd` does not require gradients, or libtorch refuses a shape.
 pub fn backward(
     model: &Model,
     hidden_nd: &Tensor,
@@ -63,8 +63,8 @@ pub fn backward(
     })
 }
 
-/// As [`backward`], for a loss over whole distributions: `loss` gets ln p of the first `vocab` tokens, [c, v], as
-/// [`distributions`] gives it. A chunk holds a few such tensors at once, so it should be small.
+/// Like [`backward`], for a loss over whole distributions: `loss` gets ln p of the first `vocab` tokens, [c, v], from
+/// [`distributions`]. A chunk holds a few such tensors at once, so it should be small.
 ///
 /// # Panics
 /// As [`backward`].
@@ -81,17 +81,17 @@ pub fn backward_distributions(
     })
 }
 
-/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision. Their p sum to 1,
-/// whatever the head has beyond them. Gradients follow the ambient mode.
+/// Returns ln p of the first `vocab` tokens after each hidden state, [c, v], in single precision. Their p sum to 1:
+/// columns of the head beyond them are ignored. Gradients are computed unless they are off.
 pub fn distributions(model: &Model, hidden_cd: &Tensor, vocab: i64, temperature: f64) -> Tensor {
     ops::log_softmax(&model.logits(hidden_cd).narrow(1, 0, vocab), temperature)
 }
 
 /// Returns the `k` likeliest tokens after each hidden state, the likeliest first, [n, k], and their ln p followed by
-/// that of all others together, [n, k + 1]; without gradient. Only the first `vocab` tokens are named.
+/// that of all others together, [n, k + 1]; without gradient. Only the first `vocab` tokens can be among the likeliest.
 ///
 /// # Panics
-/// When `vocab` leaves no others.
+/// If `k` is not between 1 and `vocab` − 1.
 pub fn top_k(model: &Model, hidden_nd: &Tensor, vocab: i64, k: i64, chunk: usize) -> (Tensor, Tensor) {
     let _guard = tch::no_grad_guard();
     assert!((1..vocab).contains(&k), "the {k} likeliest of {vocab} tokens");
@@ -105,7 +105,7 @@ pub fn top_k(model: &Model, hidden_nd: &Tensor, vocab: i64, k: i64, chunk: usize
     (Tensor::cat(&tokens, 0), Tensor::cat(&log_probs, 0))
 }
 
-/// Runs the backward pass of `loss`, a function of the hidden states of a chunk, and from them through the network.
+/// Runs the backward pass of `loss`, a function of the hidden states of a chunk, and then of the network.
 fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Tensor, &Chunk) -> Tensor) -> f64 {
     let (mut losses, mut grads) = (Vec::new(), Vec::new());
     for chunk in chunks(hidden_nd.size()[0], chunk) {
@@ -123,7 +123,7 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
         shim::torch::backward_from(hidden_nd, &grad)
             .expect("the hidden states come from this model, with gradients on");
     }
-    // Read at the end: between chunks a GPU need not wait for the host.
+    // Losses are read at the end, so that the GPU does not wait for the host between chunks.
     losses.iter().map(|loss| loss.double_value(&[])).sum()
 }
 

@@ -1,16 +1,16 @@
-//! The heads of one layer's attention: how many, how wide, and how far back they see.
+//! The heads of one layer's attention: their number, width and window.
 //!
 //! Shapes: n tokens, c = (h + 2g) d channels: the queries of h heads, the keys of g, the values of g; b rows, t tokens.
 
 use tch::Tensor;
 
-/// How many heads there are, how wide they are, and how far back they see.
+/// Number, width and window of a layer's heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heads {
     pub(crate) query: i64,
     pub(crate) key_value: i64,
     pub(crate) dim: i64,
-    /// How many tokens each sees, its own included; `None` sees all before it.
+    /// Number of tokens that a token sees, its own included; `None` for all before it.
     pub(crate) window: Option<i64>,
 }
 
@@ -19,7 +19,7 @@ impl Heads {
     pub(crate) fn split(self, qkv_nc: &Tensor) -> (Tensor, Tensor, Tensor) {
         let n = qkv_nc.size()[0];
         let counts = [self.query, self.key_value, self.key_value];
-        // One split, so that the backward pass joins the three gradients at once.
+        // A single split, so that the backward pass concatenates the three gradients at once.
         let parts = qkv_nc.split_with_sizes(counts.map(|count| count * self.dim), 1);
         let part = |index: usize| parts[index].view([n, counts[index], self.dim]);
         (part(0), part(1), part(2))

@@ -1,22 +1,22 @@
 //! All of r1flow's tensors: models in the Hugging Face layout, sampling, losses, the optimiser, checkpoints.
 //!
-//! A model takes [`Rows`]: packed, variable-length rows without padding. [`Model::hidden`] gives hidden states,
-//! [`head`] turns them into log-probabilities (and gradients) without ever holding all logits, [`generate`] samples.
-//! On a CPU the same call with the same number of threads gives the same bits; nothing depends on addresses, time or
-//! the order of threads.
+//! A model takes [`Rows`]: packed, variable-length rows without padding. [`Model::hidden`] returns hidden states,
+//! [`head`] computes log-probabilities (and gradients) from them without ever holding all logits, and [`generate`]
+//! samples. On a CPU the same call with the same number of threads gives the same bits; nothing depends on addresses,
+//! time or the order of threads.
 //!
-//! This crate knows no stage, no reward rule and no text: token ids in, token ids and tensors out.
+//! This crate does not depend on stages, rewards or text: token ids in, token ids and tensors out.
 //!
-//! Its floors; a module uses those below it and none above:
+//! Its layers; a module uses those below it and none above:
 //!
 //! ```text
-//! generate  head  reward  footprint          what is done with a model
+//! generate  head  reward  footprint          uses of a model
 //! model                                      a network with its head and its named parameters
 //! pass                                       a forward pass that a backward pass follows
 //! models                                     the architectures, and how each reads its configuration
 //! layers                                     the two halves of a decoder's layer
-//! attention  weights                         how a layer reaches the tokens before; parameters by name
-//! ops                                        one function per operation picks the kernel
+//! attention  weights                         attention over packed rows or a cache; parameters by name
+//! ops                                        one function per operation, which picks the kernel
 //! config  checkpoint  device  memory  optim  files, devices, the optimiser
 //! shim  rope  heads  rows  loss  limits      C++, maths and sizes
 //! ```

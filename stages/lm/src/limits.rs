@@ -1,8 +1,8 @@
-//! The limits of this crate, each once: what a model's folder may say before its files are believed.
+//! The limits of this crate, each defined once: the sizes that a model's folder may claim.
 //!
-//! `docs/limits.md` has the table of all limits. What real models have is named beside each. Sizes within these bounds
-//! multiply without overflow. Whether they are true is checked against the weights: nothing is allocated for a size
-//! that the weights do not have.
+//! `docs/limits.md` has the table of all limits. Each comment names the largest value of known models. Sizes within
+//! these bounds multiply without overflow. Claimed sizes are checked against the weights: nothing is allocated for a
+//! size that the weights do not have.
 
 /// Bytes of `config.json` and `generation_config.json`. Real ones have a few thousand.
 pub const CONFIG_BYTES: u64 = 16 << 20;
@@ -13,13 +13,13 @@ pub const INDEX_BYTES: u64 = 64 << 20;
 /// Files of a model's weights. DeepSeek-V3 has 163.
 pub const SHARDS: usize = 10_000;
 
-/// Bytes of the header of a safetensors file, as the format's own library has it.
+/// Bytes of the header of a safetensors file; the same limit as in the format's own library.
 pub const HEADER_BYTES: u64 = 100_000_000;
 
 /// Dimensions of a tensor.
 pub const DIMENSIONS: usize = 8;
 
-/// Layers. The most known is 126.
+/// Layers. The known maximum is 126.
 pub const LAYERS: i64 = 4_096;
 
 /// Experts of a layer. Kimi K2 has 384.

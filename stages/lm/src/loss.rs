@@ -1,10 +1,11 @@
-//! The losses of the recipe as functions of tensors; each keeps its input's shape, and the caller weighs and sums.
+//! The losses of the recipe as functions of tensors. Each returns one loss per element or row; the caller weighs and
+//! sums.
 
 use tch::{Kind, Tensor};
 
 /// The unbiased KL estimate "k3" of one token: `r - ln r - 1` with `r = reference / policy` (DeepSeek-R1, equation 2).
 ///
-/// Never negative, 0 where both agree; the gradient flows to `logps`.
+/// It is never negative, and 0 where both agree. The gradient flows to `logps`.
 pub fn k3(logps: &Tensor, reference_logps: &Tensor) -> Tensor {
     let log_ratio = reference_logps - logps;
     log_ratio.exp() - log_ratio - 1.0
@@ -13,7 +14,7 @@ pub fn k3(logps: &Tensor, reference_logps: &Tensor) -> Tensor {
 /// The clipped surrogate of one token, to be maximised: `min(ratio a, clip(ratio, 1 - low, 1 + high) a)`
 /// (DeepSeek-R1, equation 1), with `ratio = exp(logps - old_logps)` and advantage `a`.
 ///
-/// Beyond the bound that the advantage pushes towards, the gradient is 0.
+/// The gradient is 0 where the ratio is beyond the bound towards which the advantage pushes it.
 pub fn clipped_surrogate(logps: &Tensor, old_logps: &Tensor, advantages: &Tensor, low: f64, high: f64) -> Tensor {
     let ratio = (logps - old_logps).exp();
     (&ratio * advantages).minimum(&(ratio.clamp(1.0 - low, 1.0 + high) * advantages))
@@ -30,23 +31,24 @@ pub fn pointwise(scores: &Tensor, labels: &Tensor) -> Tensor {
     -(labels * scores.log_sigmoid()) - (1.0 - labels) * (-scores).log_sigmoid()
 }
 
-/// Coarsens distributions, ln p of each token [c, v], to the tokens of `tokens_ck` and one outcome more, all others
-/// together: [c, k + 1], again summing to 1.
+/// Coarsens distributions, ln p of each token [c, v], to the tokens of `tokens_ck` and one more outcome, all other
+/// tokens together: [c, k + 1], whose p again sum to 1.
 pub fn with_rest(log_probs_cv: &Tensor, tokens_ck: &Tensor) -> Tensor {
-    // Summing the others keeps precision where they are rare; 1 - (the sum of the chosen) would not.
+    // Summing the others keeps precision when they are rare; 1 - (the sum of the chosen) would not.
     let others_cv = log_probs_cv.scatter_value(1, tokens_ck, f64::NEG_INFINITY);
     Tensor::cat(&[log_probs_cv.gather(1, tokens_ck, false), others_cv.logsumexp([-1], true)], 1)
 }
 
-/// Divides ln p by a temperature and makes it sum to 1 again: `ln softmax(ln p / temperature)` over the last dimension.
+/// Divides ln p by a temperature and normalises again: `ln softmax(ln p / temperature)` over the last dimension.
 pub fn tempered(log_probs: &Tensor, temperature: f64) -> Tensor {
     (log_probs / temperature).log_softmax(-1, log_probs.kind())
 }
 
 /// The Kullback-Leibler divergence of two distributions given by ln p over the last dimension: `sum p (ln p - ln q)`.
 ///
-/// Never negative, 0 where both agree. With the teacher as `p` it is the forward divergence, which covers all that the
-/// teacher might say; with the student as `p` the reverse one, which keeps to what the teacher would say.
+/// It is never negative, and 0 where both agree. With the teacher as `p` it is the forward divergence: the student
+/// learns to cover everything that the teacher finds likely. With the student as `p` it is the reverse divergence: the
+/// student learns to avoid what the teacher finds unlikely.
 pub fn divergence(log_p: &Tensor, log_q: &Tensor) -> Tensor {
     (log_p.exp() * (log_p - log_q)).sum_dim_intlist(-1, false, None::<Kind>)
 }
@@ -61,7 +63,7 @@ mod tests {
         Tensor::from_slice(values)
     }
 
-    /// Compares values with a closed form, and the gradient of the sum with central differences of it.
+    /// Compares values with a closed form, and the gradient of their sum with central differences.
     fn check(input: &[f64], loss: impl Fn(&Tensor) -> Tensor, closed_form: impl Fn(usize, f64) -> f64) {
         let x = vector(input).set_requires_grad(true);
         let values = loss(&x);

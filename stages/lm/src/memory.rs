@@ -1,19 +1,19 @@
-//! Memory that is in use, and how much there is: of the process on a CPU, of libtorch's allocator on a GPU.
+//! Memory in use and in total: of the process on a CPU, of libtorch's allocator on a GPU.
 
 use tch::Device;
 
 use crate::shim::{self, gpu};
 
-/// What is in use, in bytes.
+/// Memory in use, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Used {
-    /// At this moment.
+    /// Now.
     pub now: u64,
-    /// At most since [`reset_peak`], or since the process began.
+    /// The maximum since [`reset_peak`], or since the process began.
     pub peak: u64,
 }
 
-/// Returns what this process uses of a device's memory; zeros where the system does not say.
+/// Returns this process's use of a device's memory; zeros if the system does not report it.
 pub fn used(device: Device) -> Result<Used, shim::Error> {
     if let Device::Cuda(index) = device {
         let [now, peak, _] = gpu::memory(index)?;
@@ -23,17 +23,17 @@ pub fn used(device: Device) -> Result<Used, shim::Error> {
     Ok(Used { now: kib(&text, "VmRSS:"), peak: kib(&text, "VmHWM:") })
 }
 
-/// Makes the peak what is in use now.
+/// Resets the peak to the memory in use now.
 pub fn reset_peak(device: Device) -> Result<(), shim::Error> {
     if let Device::Cuda(index) = device {
         return gpu::reset_peak(index);
     }
-    // A system that refuses goes on counting from the start, which is an upper bound.
+    // If the system refuses, the peak counts from the start of the process, which is an upper bound.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     Ok(())
 }
 
-/// Returns the bytes that are free on a device; the greatest number where the system does not say.
+/// Returns the free bytes of a device; `u64::MAX` if the system does not report them.
 pub fn free(device: Device) -> Result<u64, shim::Error> {
     if let Device::Cuda(index) = device {
         return gpu::memory(index).map(|[_, _, free]| free);
@@ -44,7 +44,7 @@ pub fn free(device: Device) -> Result<u64, shim::Error> {
     }
 }
 
-/// Returns the bytes of memory and swap that the machine has; the greatest number where the system does not say.
+/// Returns the machine's bytes of memory and swap; `u64::MAX` if the system does not report them.
 pub fn total() -> u64 {
     match std::fs::read_to_string("/proc/meminfo") {
         Ok(text) => kib(&text, "MemTotal:") + kib(&text, "SwapTotal:"),

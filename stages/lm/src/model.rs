@@ -1,6 +1,6 @@
 //! A language model: a network, its head and its named parameters.
 //!
-//! Parameters are leaves named as in the checkpoint. Gradients follow the ambient mode: take
+//! Parameters are leaves named as in the checkpoint. Gradients are computed unless they are off: hold a
 //! [`tch::no_grad_guard`] around a pass that needs none.
 
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ pub enum Error {
 
 /// A causal language model.
 pub struct Model {
-    /// What it is built from.
+    /// The configuration.
     pub config: Config,
     network: Box<dyn CausalLm>,
     head: Head,
@@ -48,7 +48,7 @@ pub struct Model {
     ignored: Vec<String>,
     non_finite: Vec<(String, u64)>,
     options: Options,
-    // Grown to the longest row seen, so that a model made for long contexts pays for what it is given.
+    // Grows to the longest row seen, so that a model for long contexts does not pay for positions that are not used.
     rope: RefCell<RopeTable>,
 }
 
@@ -70,13 +70,13 @@ impl Model {
         let config = Config::load(dir)?;
         let ignores = |name: &str| (models::of(&config).ignores)(&config, name);
         let files = weights::open(dir)?;
-        // Before a list of as many names is made.
+        // Checked before a list of that many names is made.
         config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
         let (weights, ignored) = Weights::load(files, &specs(&config, head), ignores, *options)?;
         Ok(Self { ignored, ..Self::build(config, weights, head, *options)? })
     }
 
-    /// Builds a model of weights that are in memory.
+    /// Builds a model from weights in memory.
     pub(crate) fn built(config: Config, weights: Weights, head: Head, options: Options) -> Self {
         Self::build(config, weights, head, options).expect("no file is read")
     }
@@ -98,7 +98,7 @@ impl Model {
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         fs_err::create_dir_all(dir)?;
         let mut config = self.config.clone();
-        // transformers 5 calls it `dtype`; a document has one or the other.
+        // transformers 5 calls this key `dtype`; a document has one of the two.
         let key = if config.has("dtype") { "dtype" } else { "torch_dtype" };
         config.set(key, json!(dtype_name(self.options.dtype)));
         config.save(dir)?;
@@ -140,13 +140,13 @@ impl Model {
         &self.parameters
     }
 
-    /// Names of the folder's tensors that were ignored, as they belong to no part of this network: DeepSeek's layers of
-    /// multi-token prediction. They are not written again.
+    /// Names of the folder's tensors that were ignored, because this network has no part for them: DeepSeek's layers of
+    /// multi-token prediction. They are not saved again.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    /// Names of the folder's tensors that hold infinities or NaN, with how many. They are reported, not refused.
+    /// Names of the folder's tensors that contain infinities or NaN, with their number. They are reported, not refused.
     pub fn non_finite(&self) -> &[(String, u64)] {
         &self.non_finite
     }
@@ -156,7 +156,7 @@ impl Model {
         self.parameters.iter().map(|(_, tensor)| tensor.numel()).sum()
     }
 
-    /// Where the parameters live.
+    /// The parameters' device.
     pub fn device(&self) -> Device {
         self.options.device
     }
@@ -180,8 +180,9 @@ impl Model {
         self.forward(&ids_n, &mut attend)
     }
 
-    /// Begins a training pass over the rows, whose hidden states are those of [`Model::hidden`]; with `recompute` it
-    /// keeps each layer's input only (gradient checkpointing). Call [`Pass::backward`] when the head is done with it.
+    /// Runs the forward pass of a training pass over the rows, with the same hidden states as [`Model::hidden`]. With
+    /// `recompute`, it keeps only each layer's input (gradient checkpointing). Call [`Pass::backward`] after the head's
+    /// backward pass.
     ///
     /// # Panics
     /// On a token outside the vocabulary.
@@ -209,7 +210,7 @@ impl Model {
         self.network.hidden(ids_n, attend)
     }
 
-    /// The angles of tokens at these positions, all of them below `length`.
+    /// Returns the rotary angles of tokens at these positions, all below `length`.
     pub(crate) fn rotation(&self, positions_n: &Tensor, length: i64) -> Rotation {
         let mut rope = self.rope.borrow_mut();
         if length > rope.length() {

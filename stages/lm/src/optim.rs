@@ -1,7 +1,7 @@
 //! AdamW with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), gradient clipping, schedules.
 //!
-//! The state is plain tensors, so that a checkpoint brings it back bit for bit. Parameters below single precision are
-//! updated through a single-precision copy, which belongs to the state.
+//! The state consists of plain tensors, so that a checkpoint restores it bit for bit. Parameters below single precision
+//! are updated through a master copy in single precision, which is part of the state.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::shim::{self, torch};
 
-/// Why the optimiser cannot go on.
+/// Why the optimiser cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The state belongs to other parameters.
@@ -27,9 +27,9 @@ pub struct AdamWOptions {
     pub beta1: f64,
     /// Decay of the running mean of their squares.
     pub beta2: f64,
-    /// Added to the root of the latter.
+    /// Added to the root of the mean of squares.
     pub eps: f64,
-    /// Share of a matrix, times the learning rate, taken off at each step. Norms and biases do not decay.
+    /// Each step subtracts this share of a matrix, times the learning rate. Norms and biases do not decay.
     pub weight_decay: f64,
 }
 
@@ -49,14 +49,14 @@ pub struct AdamW {
 struct Slot {
     name: String,
     param: Tensor,
-    // In single precision where the parameter is not.
+    // A copy in single precision, if the parameter has another type.
     master: Option<Tensor>,
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
 }
 
 impl Slot {
-    /// The gradient in single precision; 0 where nothing reached the parameter.
+    /// Returns the gradient in single precision; zeros if the parameter has none.
     fn gradient(&self) -> Tensor {
         let grad = self.param.grad();
         if grad.defined() { grad.to_kind(Kind::Float) } else { self.exp_avg.zeros_like() }
@@ -85,10 +85,10 @@ impl AdamW {
         Self { options, slots: params.iter().map(slot).collect(), step: Tensor::zeros([], (Kind::Float, device)) }
     }
 
-    /// Takes one step at learning rate `lr` along the gradients that the parameters hold.
+    /// Takes one step at learning rate `lr` with the parameters' gradients.
     ///
-    /// A parameter without a gradient, as an expert that no token chose, counts as gradient 0 and follows its momentum.
-    /// So it does in transformers 5, where the experts of a layer are one tensor.
+    /// A parameter without a gradient, like an expert that no token chose, has gradient 0 and follows its momentum.
+    /// transformers 5 does the same, because there the experts of a layer are one tensor.
     pub fn step(&mut self, lr: f64) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
         let _ = self.step.g_add_scalar_(1.0);
@@ -128,7 +128,7 @@ impl AdamW {
         self.step.double_value(&[]) as u64
     }
 
-    /// The whole state by name, for [`crate::checkpoint::save_tensors`]; the tensors are the live ones, not copies.
+    /// Returns the whole state by name, for [`crate::checkpoint::save_tensors`]. The tensors are not copies.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let mut state: Vec<(String, Tensor)> = vec![("step".to_owned(), self.step.shallow_clone())];
         let slots = self.slots.iter().flat_map(Slot::named);
@@ -136,7 +136,7 @@ impl AdamW {
         state
     }
 
-    /// Takes over a state that [`AdamW::state`] gave for the same parameters.
+    /// Restores a state that [`AdamW::state`] returned for the same parameters.
     pub fn restore(&mut self, state: &[(String, Tensor)]) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
         let own = self.state();
@@ -159,9 +159,9 @@ impl AdamW {
     }
 }
 
-/// Scales all gradients so that their common Euclidean norm is at most `max`, and returns the norm they had.
+/// Scales all gradients so that their joint Euclidean norm is at most `max`, and returns the norm before.
 ///
-/// A norm that is no number, or infinite, is returned and the gradients are left alone: the caller decides.
+/// If the norm is infinite or NaN, it is returned and the gradients stay unchanged; the caller decides.
 pub fn clip_grad_norm(params: &[(String, Tensor)], max: f64) -> Result<f64, Error> {
     let grads: Vec<Tensor> = params.iter().map(|(_, param)| param.grad()).filter(Tensor::defined).collect();
     if grads.is_empty() {
@@ -180,23 +180,23 @@ pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
     torch::drop_grads(&params.iter().map(|(_, param)| param).collect::<Vec<_>>())
 }
 
-/// Makes `weight`, [o, i], stand for W0 + `scale` b a (LoRA, Hu et al. 2021, section 4.1). From now on its gradient
-/// goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and it has none of its own.
+/// Makes `weight`, [o, i], a LoRA-adapted weight W0 + `scale` b a (Hu et al. 2021, section 4.1). From now on its
+/// gradient goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and `weight` has no gradient itself.
 pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), shim::Error> {
     torch::adapt(weight, a, b, scale)
 }
 
-/// How a learning rate moves over the steps.
+/// A learning-rate schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// The highest learning rate.
     pub peak: f64,
-    /// What follows the warm-up.
+    /// The decay after the warm-up and the stable steps.
     pub decay: Decay,
-    /// Steps over which the rate rises linearly to its peak; step 0 already has `1 / warmup_steps` of it.
+    /// Steps over which the rate rises linearly to its peak; step 0 has `1 / warmup_steps` of the peak.
     pub warmup_steps: u64,
-    /// Steps at the peak between warm-up and decay. A straight line after them is the WSD schedule (warm-up, stable,
-    /// decay; Hu et al. 2024, MiniCPM, section 4; departure: a line, where they took an exponential).
+    /// Steps at the peak between warm-up and decay. With a linear decay, this is the WSD schedule (warm-up, stable,
+    /// decay; Hu et al. 2024, MiniCPM, section 4; departure: a linear decay, where the paper has an exponential one).
     pub stable_steps: u64,
     /// The step at which the decay ends.
     pub decay_steps: u64,
@@ -204,7 +204,7 @@ pub struct Schedule {
     pub min_ratio: f64,
 }
 
-/// How a learning rate decays.
+/// The decay of a learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decay {
     /// None.

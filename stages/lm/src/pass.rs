@@ -1,8 +1,9 @@
-//! A forward pass that a backward pass follows, and gradient checkpointing (Chen et al. 2016, section 4.1).
+//! A forward pass for training, and gradient checkpointing (Chen et al. 2016, section 4.1).
 //!
-//! Autograd keeps what every layer computed until the backward pass. A pass that recomputes keeps one vector a token
-//! and layer, the layer's input. It computes the rest anew in the backward pass, layer by layer: a third more work, and
-//! the activations of a single layer. Forward is the same computation both times, so the gradients are the same bits.
+//! Autograd keeps the activations of every layer until the backward pass. A pass with recomputation keeps one vector
+//! for each token and layer, the layer's input. It recomputes the rest in the backward pass, layer by layer: a third
+//! more compute, and the activations of only one layer at a time. The forward computation is the same both times, so
+//! the gradients are equal bit for bit.
 //!
 //! Shapes: n tokens, d width of the residual stream.
 
@@ -22,7 +23,7 @@ struct Recompute<'a> {
     network: &'a dyn CausalLm,
     ids_n: Tensor,
     attend: PackedRows,
-    /// What went into each layer, and into the last norm.
+    /// The input of each layer, and of the last norm.
     inputs: Vec<Tensor>,
 }
 
@@ -32,8 +33,8 @@ impl<'a> Pass<'a> {
     }
 
     pub(crate) fn recomputing(network: &'a dyn CausalLm, ids_n: Tensor, mut attend: PackedRows) -> Self {
-        // With gradients on: without them a few tokens take a kernel of other last bits. What autograd kept is freed at
-        // the end of each layer.
+        // Gradients are on, because without them passes of few tokens use a kernel with other last bits. Autograd's
+        // activations are freed at the end of each layer.
         let mut inputs = vec![network.embed(&ids_n).detach()];
         for layer in 0..network.num_layers() {
             let output_nd = network.layer(layer, &inputs[layer], &mut attend).detach();
@@ -49,8 +50,8 @@ impl<'a> Pass<'a> {
         &self.hidden_nd
     }
 
-    /// Takes the gradient on to the parameters, after `head::backward` has brought it to the hidden states. A pass that
-    /// does not recompute has nothing left to do by then.
+    /// Runs the backward pass from the hidden states to the parameters, after `head::backward`. Without recomputation,
+    /// `head::backward` has already done all of it.
     pub fn backward(self) {
         let Some(Recompute { network, ids_n, mut attend, mut inputs }) = self.recompute else { return };
         drop(self.hidden_nd);

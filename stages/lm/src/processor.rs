@@ -1,15 +1,15 @@
-//! What decides the last bits of a result on a CPU: its widest instruction sets, what libtorch makes of them, and the
-//! environment variables that choose among kernels.
+//! What determines the last bits of a result on a CPU: its widest instruction sets, which of them libtorch uses, and
+//! the environment variables that choose kernels.
 //!
-//! Two machines that give the same text here take the same kernels. Otherwise sums may have another order, and the last
-//! bits differ.
+//! Two machines with the same text here use the same kernels. Otherwise sums may have another order, and the last bits
+//! may differ.
 
 use crate::shim;
 
-/// Variables by which MKL, oneDNN and libtorch are told which kernels to take.
+/// Environment variables that make MKL, oneDNN and libtorch choose other kernels.
 const CHOICES: [&str; 3] = ["MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"];
 
-/// Returns it as text, for example `x86_64 AVX512 AMX, libtorch AVX512, MKL_CBWR=AVX2`.
+/// Returns a description of the processor, for example `x86_64 AVX512 AMX, libtorch AVX512, MKL_CBWR=AVX2`.
 pub fn processor() -> String {
     let set = |name: &str| std::env::var(name).ok().map(|value| format!(", {name}={value}"));
     let choices: String = CHOICES.iter().filter_map(|name| set(name)).collect();
@@ -29,7 +29,7 @@ fn instruction_sets() -> String {
         ("AVX2", has!("avx2") && has!("fma")),
         ("baseline", true),
     ];
-    // The widest includes the others.
+    // The widest set includes the others.
     let widest = sets.iter().find(|(_, has)| *has).map_or("baseline", |(name, _)| name);
     let extensions =
         [("VNNI", has!("avx512vnni")), ("BF16", has!("avx512bf16")), ("FP16", has!("avx512fp16")), ("AMX", has_amx)];

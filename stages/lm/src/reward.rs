@@ -1,7 +1,8 @@
-//! A reward model: a language model's network with one number for a head, read at each row's last token.
+//! A reward model: a language model's network with a head of one output, whose value at a row's last token is the
+//! score.
 //!
-//! On disk it is what transformers calls a model for sequence classification with one label: the network's weights and
-//! `score.weight`.
+//! On disk it has the format of transformers' models for sequence classification with one label: the network's weights
+//! and `score.weight`.
 
 use std::path::Path;
 
@@ -21,7 +22,7 @@ pub struct RewardModel {
 }
 
 impl RewardModel {
-    /// Starts from a language model's weights; the score is 0 for every row until training moves it.
+    /// Makes a reward model from a language model's weights. Before training, every score is 0.
     pub fn init_from(model: &Model) -> Self {
         let mut config = model.config.clone();
         config.set("architectures", json!([models::of(&config).classifier_class]));
@@ -46,12 +47,12 @@ impl RewardModel {
         self.model.save(dir)
     }
 
-    /// Returns the score of each row, [rows], in single precision; gradients follow the ambient mode.
+    /// Returns the score of each row, [rows], in single precision. Gradients are computed unless they are off.
     pub fn scores(&self, rows: &Rows) -> Tensor {
         self.scores_of(rows, &self.model.hidden(rows))
     }
 
-    /// Begins a training pass over the rows; see [`Model::pass`].
+    /// Runs the forward pass of a training pass over the rows; see [`Model::pass`].
     pub fn pass(&self, rows: &Rows, recompute: bool) -> Pass<'_> {
         self.model.pass(rows, recompute)
     }
@@ -62,7 +63,7 @@ impl RewardModel {
         self.model.logits(&hidden_nd.index_select(0, &last)).squeeze_dim(1).to_kind(Kind::Float)
     }
 
-    /// The model below the score.
+    /// Returns the underlying model.
     pub fn network(&self) -> &Model {
         &self.model
     }

@@ -1,7 +1,7 @@
-//! Variable-length rows of tokens without padding: what every model takes.
+//! Variable-length rows of tokens without padding: the input of every model.
 //!
-//! `ids` holds the rows one after the other; row `i` has `lengths[i]` tokens. Linear layers, norms and the head run on
-//! the packed tokens as they are; only attention looks at where rows begin.
+//! `ids` contains the rows one after the other; row `i` has `lengths[i]` tokens. Linear layers, norms and the head run
+//! on packed tokens; only attention depends on where rows begin.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ pub struct Rows {
     lengths: Vec<i64>,
 }
 
-/// Positions whose next token is to be predicted, and those tokens.
+/// Positions whose next token is predicted, and those tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Predictions {
-    /// Indices into the packed tokens: the hidden state there predicts the target.
+    /// Indices of packed tokens; the hidden state at each predicts its target.
     pub positions: Vec<i64>,
     /// The token that follows each position.
     pub targets: Vec<i64>,
-    /// How many predictions each row has, in row order.
+    /// Number of predictions of each row, in row order.
     pub counts: Vec<i64>,
 }
 
@@ -81,7 +81,7 @@ impl Rows {
         self.lengths.iter().copied().max().unwrap_or(0)
     }
 
-    /// Where each row lies among the packed tokens.
+    /// Returns the range of each row in the packed tokens.
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.lengths.iter().scan(0usize, |start, length| {
             let range = *start..*start + *length as usize;
@@ -90,21 +90,21 @@ impl Rows {
         })
     }
 
-    /// The packed index of each row's last token.
+    /// Returns the packed index of each row's last token.
     pub fn last_positions(&self) -> Vec<i64> {
         self.ranges().map(|range| range.end as i64 - 1).collect()
     }
 
-    /// Every token but each row's first, as a prediction from the token before it.
+    /// Returns the predictions of every token except each row's first, from the token before it.
     pub fn predictions(&self) -> Predictions {
         self.predictions_from(&vec![1; self.num_rows()])
     }
 
-    /// As [`Rows::predictions`], for the tokens of row `i` from index `starts[i]` on: the completion, where `starts`
-    /// holds the prompts' lengths. A start of 0 counts as 1, as nothing predicts a row's first token.
+    /// Like [`Rows::predictions`], but for the tokens of row `i` from index `starts[i]` on: the completions, if
+    /// `starts` contains the prompts' lengths. A start of 0 counts as 1, because nothing predicts a row's first token.
     ///
     /// # Panics
-    /// When `starts` has another length than there are rows.
+    /// If the length of `starts` is not the number of rows.
     pub fn predictions_from(&self, starts: &[i64]) -> Predictions {
         assert_eq!(starts.len(), self.num_rows(), "one start for each row");
         let mut predictions = Predictions::default();

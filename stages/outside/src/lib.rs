@@ -1,8 +1,8 @@
-//! Files that come from outside: opened only if they are files, and never read beyond a limit.
+//! Files that come from outside: opened only if they are regular files, and never read beyond a limit.
 //!
-//! It does not know what is in them. The idea to know: a name is opened without waiting, and what was opened is looked
-//! at, not the name; so a named pipe cannot hang a stage, a device cannot fill memory, and neither can take a file's
-//! place between a look and a read. A link to a file is a file, as the hub's folders are made of them.
+//! This crate does not parse files. A path is opened without blocking, and the type of the opened file is checked, not
+//! that of the path. So a named pipe cannot hang a stage, a device cannot fill memory, and neither can replace a file
+//! between the check and the read. A link to a file counts as a file, because the hub's folders consist of links.
 #![warn(missing_docs)]
 
 use std::fs::{File, FileType};
@@ -13,33 +13,33 @@ use std::path::{Path, PathBuf};
 /// Why a file from outside is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused; the message names the path.
+    /// The system returned an error; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The name is there, but not a file's.
+    /// The path exists, but is not a regular file.
     #[error("`{}` is {what}, not a file; help: put a regular file, or a link to one, there", path.display())]
     NotAFile {
-        /// The name.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// What it is instead.
         what: &'static str,
     },
-    /// More bytes than this sort of file may have.
+    /// The file has more bytes than a file of this sort may have.
     #[error("`{}` is larger than {most} bytes, the most that is read of such a file; help: {help}", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
         /// The limit, in bytes.
         most: u64,
-        /// What to do.
+        /// Help for the user.
         help: &'static str,
     },
-    /// The bytes are no text.
+    /// The file is not UTF-8.
     #[error("`{}` is not UTF-8: the byte at {at} does not belong there; help: save it as UTF-8", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
-        /// How many bytes are text.
+        /// Number of valid bytes before the first invalid one.
         at: usize,
     },
 }
@@ -55,11 +55,11 @@ impl From<Error> for std::io::Error {
 
 /// Opens a file for reading. A folder, a named pipe, a device or a socket is refused at once.
 pub fn open(path: &Path) -> Result<fs_err::File, Error> {
-    // Without this a named pipe that has no writer would be waited for.
+    // Without `O_NONBLOCK`, opening a named pipe without a writer would block.
     let mut options = std::fs::OpenOptions::new();
     let file = match options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path) {
         Ok(file) => file,
-        // A socket cannot be opened at all; everything else says by itself why.
+        // A socket cannot be opened at all, with an unclear error; other errors are clear.
         Err(error) => return Err(refusal(path, error)),
     };
     match sort(file.metadata()?.file_type()) {
@@ -68,12 +68,12 @@ pub fn open(path: &Path) -> Result<fs_err::File, Error> {
     }
 }
 
-/// Reads a file of text of at most `most` bytes; `help` says what to do about a larger one.
+/// Reads a text file of at most `most` bytes; `help` is the advice in the error for a larger one.
 pub fn read_text(path: &Path, most: u64, help: &'static str) -> Result<String, Error> {
     text(path, open(path)?.file(), most, help)
 }
 
-/// Does the same, and returns `None` where there is no such name.
+/// Like [`read_text`], but returns `None` if the path does not exist.
 pub fn read_text_if_there(path: &Path, most: u64, help: &'static str) -> Result<Option<String>, Error> {
     match open(path) {
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -81,7 +81,7 @@ pub fn read_text_if_there(path: &Path, most: u64, help: &'static str) -> Result<
     }
 }
 
-/// The size is not asked for first: a file that grows meanwhile is cut off at the limit all the same.
+/// Reads up to the limit without checking the size first, so that the limit also holds for a file that grows meanwhile.
 fn text(path: &Path, file: &File, most: u64, help: &'static str) -> Result<String, Error> {
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| named(path, error))?;
@@ -99,7 +99,7 @@ fn refusal(path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// Says what a thing is that is no file.
+/// Returns the name of a file type that is not a regular file.
 fn sort(kind: FileType) -> Option<&'static str> {
     let table = [
         (kind.is_dir(), "a folder"),
@@ -110,7 +110,7 @@ fn sort(kind: FileType) -> Option<&'static str> {
     table.into_iter().find(|(is, _)| *is).map(|(_, what)| what)
 }
 
-/// Says which path an error is about; the system's own error stays behind it.
+/// Adds the path to an error, and keeps the system's error as its source.
 fn named(path: &Path, source: std::io::Error) -> std::io::Error {
     std::io::Error::new(source.kind(), Named { path: path.to_owned(), source })
 }

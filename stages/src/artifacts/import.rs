@@ -1,5 +1,5 @@
-//! How the rows of a user's own dataset are read: the keys of an input beside its type. The worker describes them to the
-//! engine (`r1flow-worker kinds`), which checks them in a workflow and hands them on as an input's `import`.
+//! The import keys of an input, which describe how the rows of a user's own dataset are read. The worker describes them
+//! to the engine (`r1flow-worker kinds`); the engine checks them in a workflow and passes them on as an input's `import`.
 
 use std::collections::BTreeMap;
 
@@ -12,38 +12,38 @@ use serde_json::Value;
 use super::Error;
 use crate::verifiers::Verify;
 
-/// The keys of an input. What a stage wrote has none of them. `x-inputs` names the types that a key is for.
+/// The import keys of an input; all are absent for a stage's output. `x-inputs` names the types that a key applies to.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Import {
-    /// Our field to yours, or to several of yours, whose texts are joined by a space.
+    /// r1flow's field → your field, or several of yours, whose texts are joined by a space.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) fields: BTreeMap<String, FieldNames>,
-    /// Which split of a dataset's folder, if it has several.
+    /// The split of a folder to read; needed only if there are several.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) split: Option<String>,
-    /// Read at most so many rows.
+    /// Most rows to read, after those that are skipped.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) limit: Option<usize>,
-    /// Leave out the first rows.
+    /// Number of rows to skip at the beginning.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) skip: usize,
-    /// Most MiB of a row, 16 unless given.
+    /// Most MiB of a row; 16 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) row_mib: Option<u64>,
-    /// Most MiB of all rows, unpacked; 8192, or half of the machine's memory, unless given.
+    /// Most MiB of all rows, unpacked; by default 8192, or half of the machine's memory if that is less.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) total_mib: Option<u64>,
-    /// The gold answer is what follows the last of these marks.
+    /// The gold answer is the text after the last occurrence of this mark.
     #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
     pub(super) answer_after: Option<String>,
-    /// How answers are checked, where the rows do not say.
+    /// How answers are checked. Absent: by each row's own `verify`, else as numbers if there are gold answers.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) verify: Option<Verify>,
-    /// Language of the thought, `en` unless given.
+    /// The language that a thought should be in, for example `en`. Absent: each row's own `language`, else `en`.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) language: Option<String>,
-    /// Takes a model with weights that are infinite or no numbers.
+    /// Accepts a model with weights that are infinite or NaN.
     #[schemars(extend("x-role" = "neutral", "x-inputs" = ["model", "reward-model"]))]
     pub(super) allow_non_finite: bool,
 }
@@ -55,7 +55,7 @@ impl Import {
     }
 }
 
-/// One or several fields of the user's.
+/// One or several of the user's fields. The texts of several are joined by a space.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged, expecting = "the name of a field, or a list of names")]
 pub(super) enum FieldNames {

@@ -1,7 +1,7 @@
-//! Rows: a dataset is read row by row through the import map, and written as JSON lines.
+//! Rows: reads a dataset row by row through the import keys, and writes JSON lines.
 //!
-//! The idea to know: a [`Row`] is asked for *our* fields by name and finds out where they stand in the user's
-//! object, so that a message can say which of the user's fields is missing and which are there.
+//! A [`Row`] returns *our* fields by name and finds them in the user's object, so that an error can name the user's
+//! field that is missing and list those that exist.
 
 use std::borrow::Cow;
 use std::io::{BufWriter, Write};
@@ -16,7 +16,7 @@ use super::import::Import;
 use super::{Error, dataset};
 use crate::limits;
 
-/// One row of a dataset, seen through the import map.
+/// One row of a dataset, read through the import keys.
 pub(super) struct Row<'a> {
     fields: Map<String, Value>,
     /// The import keys of the dataset.
@@ -27,7 +27,7 @@ pub(super) struct Row<'a> {
 
 /// Reads every row of `input` by `parse`; `file` is the name inside a stage's folder.
 ///
-/// A row that does not fit is counted, and the first is named: left out without a word, it would go unseen.
+/// Bad rows are counted, and the error names the first: a silently skipped row would go unnoticed.
 pub(super) fn read_rows<A, T>(
     input: &Input<A>,
     file: &str,
@@ -41,7 +41,7 @@ pub(super) fn read_rows<A, T>(
     let budget = dataset::Budget::new(import.row_mib, import.total_mib);
     for file in dataset::files(input.path(), file, import.split.as_deref())? {
         let mut records = dataset::records(&file, &budget)?;
-        // What lies beyond the limit is not even looked at.
+        // Rows beyond the limit are not read.
         while index < end
             && bad < limits::BAD_ROWS
             && let Some(record) = records.next().transpose()?
@@ -67,7 +67,7 @@ pub(super) fn read_rows<A, T>(
 }
 
 impl Row<'_> {
-    /// Returns our field `name`, which must be there and not be blank.
+    /// Returns our field `name`, which must exist and not be blank.
     pub(super) fn text(&self, name: &str) -> Result<String, String> {
         match self.optional_text(name)? {
             Some(text) if text.trim().is_empty() => Err(format!("`{name}` is empty")),
@@ -76,7 +76,7 @@ impl Row<'_> {
         }
     }
 
-    /// Returns our field `name` if the row has it; a field that the user mapped must be there.
+    /// Returns our field `name` if the row has it; a field that the user mapped must exist.
     pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, String> {
         let Some(mapped) = self.import.fields.get(name) else {
             if let Some(value) = self.value(name) {
@@ -92,12 +92,13 @@ impl Row<'_> {
         Ok(Some(texts.collect::<Result<Vec<_>, _>>()?.join(" ")))
     }
 
-    /// Returns our field `name` as it stands.
+    /// Returns our field `name`, unmapped and unconverted, if it is not null.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    /// Chats keep question and answer in one list, which is JSON again where a cell can only be text.
+    /// Returns the list `messages`, in which chat datasets have both prompt and completion. Formats whose cells can
+    /// only be text have the list as JSON.
     fn messages(&self, name: &str) -> Result<Option<Cow<'_, Value>>, String> {
         match self.value("messages").filter(|_| matches!(name, "prompt" | "completion")) {
             Some(Value::String(text)) => match serde_json::from_str(text) {
@@ -133,14 +134,15 @@ fn text_of(value: &Value, name: &str, field: &str) -> Result<String, String> {
     }
 }
 
-/// Splits a worked solution at the last `mark` into working and gold answer; `field` is where it stands, for the message.
+/// Splits a worked solution at the last `mark` into working and gold answer; `field` is its field's name, for the
+/// error.
 pub(super) fn split_gold<'a>(solution: &'a str, mark: &str, field: &str) -> Result<(&'a str, &'a str), String> {
     let (working, gold) =
         solution.rsplit_once(mark).ok_or_else(|| format!("no `{mark}` in `{field}`, as `answer-after` says"))?;
     Ok((working.trim(), gold.trim()))
 }
 
-/// Writes `rows` into `dir/file`, one object a line, and makes the folder.
+/// Creates the folder `dir`, and writes `rows` into `dir/file`, one object on each line.
 pub(crate) fn write_lines<T: Serialize>(dir: &Path, file: &str, rows: &[T]) -> Result<(), Error> {
     fs_err::create_dir_all(dir)?;
     let mut out = BufWriter::new(fs_err::File::create(dir.join(file))?);
@@ -152,7 +154,7 @@ pub(crate) fn write_lines<T: Serialize>(dir: &Path, file: &str, rows: &[T]) -> R
     Ok(())
 }
 
-/// Reads rows that [`write_lines`] wrote, as checkpoints do.
+/// Reads rows that [`write_lines`] wrote.
 pub(crate) fn read_own_lines<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>, Error> {
     let text = fs_err::read_to_string(file)?;
     let rows = text.lines().map(serde_json::from_str);

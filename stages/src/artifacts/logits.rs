@@ -1,17 +1,19 @@
-//! Logits: what a teacher finds likely at every token that a student learns, enough to learn from without either.
+//! Logits: a teacher's likeliest tokens and their log-probs at every token that a student learns. A student can be
+//! trained on them without the teacher's model.
 //!
 //! ```text
 //! logits/
-//! ├── logits.json           {"top-k", "rows", "tokens", "vocabulary": {"size", "tokenizer", "eos", "template"}, "shards"}
-//! ├── 00000.safetensors     rows one after the other; t tokens, r rows, n tokens that are learnt
-//! │   ├── ids        i32 [t]          prompt, completion and eos of each row, as the teacher's tokenizer has them
+//! ├── logits.json          "top-k", "rows", "tokens", "shards", "vocabulary": {"size", "tokenizer", "eos", "template"}
+//! ├── 00000.safetensors    rows one after the other; t tokens, r rows, n learnt tokens (those in the loss)
+//! │   ├── ids        i32 [t]          prompt, completion and eos of each row, as the teacher's tokenizer encodes them
 //! │   ├── lengths    i32 [r]          tokens of each row
-//! │   ├── starts     i32 [r]          index of each row's first token that is learnt
-//! │   ├── top_ids    i32 [n, k]       the k likeliest tokens at each of those places, the likeliest first
-//! │   └── log_probs  f32 [n, k + 1]   their ln p, and last that of all other tokens together
+//! │   ├── starts     i32 [r]          index of each row's first learnt token
+//! │   ├── top_ids    i32 [n, k]       the k likeliest tokens at each learnt token's position, the likeliest first
+//! │   └── log_probs  f32 [n, k + 1]   their ln p, then the ln p of all other tokens together
 //! └── 00001.safetensors …
 //! ```
-//! The idea to know: a shard is written once and read row by row, so neither side ever holds more than a few rows.
+//! A shard is written once and read row by row, so neither the teacher's nor the student's stage holds more than a few
+//! rows.
 
 use std::path::Path;
 
@@ -28,30 +30,30 @@ use crate::limits;
 
 const INDEX: &str = "logits.json";
 
-/// What `logits.json` says.
+/// The contents of `logits.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct LogitsIndex {
-    /// Tokens that are named at each place.
+    /// Likeliest tokens stored at each position.
     pub(crate) top_k: usize,
     pub(crate) rows: usize,
-    /// Tokens that are learnt.
+    /// Learnt tokens.
     pub(crate) tokens: usize,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) shards: usize,
 }
 
-/// What the ids of two models must have in common to be compared.
+/// What two models must share for their token ids to be comparable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Vocabulary {
-    /// One more than the greatest id of the tokenizer; what a head has beyond it is padding, and never named.
+    /// The tokenizer's greatest id plus one. Columns of the head beyond it are padding, and never stored.
     pub(crate) size: i64,
-    /// Digest of all ids with their tokens: the meaning of `tokenizer.json`, whatever its spelling.
+    /// Digest of all ids with their tokens. The formatting of `tokenizer.json` does not matter.
     tokenizer: String,
     /// The token that ends a completion.
     eos: i64,
-    /// Digest of the chat template that dresses prompts.
+    /// Digest of the chat template.
     template: String,
 }
 
@@ -71,7 +73,7 @@ impl Vocabulary {
         }
     }
 
-    /// Refuses a teacher, called `name`, whose ids are not the student's.
+    /// Returns an error if the teacher called `name` has other token ids than the student.
     pub(crate) fn check_teacher(&self, teacher: &Self, name: &str) -> Result<(), StageError> {
         let message = if self.size != teacher.size {
             format!("the student has {} tokens, its teacher `{name}` {}", self.size, teacher.size)
@@ -88,13 +90,13 @@ impl Vocabulary {
         ))
     }
 
-    /// Returns whether both dress prompts alike.
+    /// Returns whether both have the same chat template.
     pub(crate) fn dresses_as(&self, other: &Self) -> bool {
         self.template == other.template
     }
 }
 
-/// Writes one shard: `rows`, and for their learnt tokens the likeliest ones with ln p.
+/// Writes one shard: `rows`, and the likeliest tokens with their ln p at the rows' learnt tokens.
 pub(crate) fn write_shard(
     file: &Path,
     rows: &[TokenRow],
@@ -138,7 +140,7 @@ impl Shard {
         Ok(self.0.read(self.entry(name)?)?)
     }
 
-    /// Returns the probability of all tokens that are not named, summed over the places.
+    /// Returns the probability of all tokens that are not stored, summed over positions.
     pub(crate) fn rest(&self) -> Result<f64, StageError> {
         let log_probs_nk = self.tensor("log_probs")?;
         Ok(log_probs_nk.select(1, -1).exp().sum(Kind::Double).double_value(&[]))
@@ -148,7 +150,7 @@ impl Shard {
         Ok(Vec::try_from(self.tensor(name)?.to_kind(Kind::Int64))?)
     }
 
-    /// Returns its rows; a shard whose parts do not fit together is no shard.
+    /// Returns the shard's rows, or an error if its tensors do not fit together.
     fn rows(&self, top_k: i64) -> Result<Vec<TokenRow>, StageError> {
         let (ids, lengths, starts) = (self.ints("ids")?, self.ints("lengths")?, self.ints("starts")?);
         let mut rows = Vec::with_capacity(lengths.len());
@@ -168,16 +170,16 @@ impl Shard {
     }
 }
 
-/// Rows of several artifacts, with what their teachers found likely.
+/// Rows of several artifacts, with their teachers' likeliest tokens.
 pub(crate) struct LogitsRows {
     pub(crate) rows: Vec<TokenRow>,
     shards: Vec<Shard>,
-    /// The shard of each row, and the place of its first learnt token there.
+    /// The shard of each row, and the index of its first learnt token in that shard.
     places: Vec<(usize, i64)>,
 }
 
 impl LogitsRows {
-    /// Opens artifacts; their `top-k` must agree, and `check` may refuse each by its index.
+    /// Opens artifacts. All must have the same `top-k`; `check` may reject an artifact by its index.
     pub(crate) fn open(
         inputs: &[Input<LogitsMarker>],
         mut check: impl FnMut(&LogitsIndex, &str) -> Result<(), StageError>,
@@ -218,7 +220,7 @@ impl LogitsRows {
         Ok(())
     }
 
-    /// Keeps rows of at most `max_tokens` tokens, and returns how many it left out.
+    /// Drops rows longer than `max_tokens` tokens, and returns how many it dropped.
     pub(crate) fn keep_short(&mut self, max_tokens: usize) -> usize {
         let before = self.rows.len();
         let fits: Vec<bool> = self.rows.iter().map(|row| row.ids.len() <= max_tokens).collect();
@@ -229,8 +231,8 @@ impl LogitsRows {
         before - self.rows.len()
     }
 
-    /// Returns the likeliest tokens, [n, k], and their ln p with the rest's, [n, k + 1], for the learnt tokens of these rows
-    /// one after the other.
+    /// Returns, for the learnt tokens of these rows in order, the likeliest tokens [n, k] and their ln p with that of
+    /// the rest [n, k + 1].
     pub(crate) fn likeliest(&self, rows: &[usize]) -> Result<(Tensor, Tensor), StageError> {
         let part = |name: &str| -> Result<Tensor, StageError> {
             let parts = rows.iter().map(|row| {

@@ -5,12 +5,12 @@
 //! samples/samples.jsonl            {"prompt", "completion", "answer"?, "source"?, "grade"?}
 //! preferences/preferences.jsonl    {"prompt", "chosen", "rejected"}  or  {"prompt", "completion", "label": 0 | 1}
 //! report/report.json               {"row", "suites", "settings"}
-//! logits/logits.json               {"top-k", "rows", "tokens", "vocabulary", "shards"} beside shards in safetensors (`logits.rs`)
+//! logits/logits.json               {"top-k", "rows", "tokens", "vocabulary", "shards"}, and safetensors (`logits.rs`)
 //! model/, reward-model/            Hugging Face folders; `lm` and `text` read them
 //! ```
-//! A reader takes a stage's folder or a user's own dataset (JSON, CSV, Parquet, Arrow), whose fields the input's
-//! `import` keys map onto ours. A row that cannot be read fails the whole input, with file and line: a skipped row would
-//! go unseen.
+//! A reader takes a stage's folder or a user's own dataset (JSON, CSV, Parquet, Arrow). The input's `import` keys map
+//! the dataset's fields onto ours. A row that cannot be read fails the whole input, with file and line: a skipped row
+//! would go unnoticed.
 
 mod dataset;
 mod import;
@@ -44,7 +44,7 @@ pub enum Error {
     /// The file system refused; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A name is no file's, or a document is too large.
+    /// A path is not a regular file, or a document is too large.
     #[error(transparent)]
     Outside(#[from] outside::Error),
     /// The `import` keys of an input do not parse.
@@ -55,31 +55,31 @@ pub enum Error {
         /// What is wrong with them.
         source: serde_json::Error,
     },
-    /// Some rows do not have what is needed.
+    /// Some rows lack a needed field or value.
     #[error("`{}` {place}: {reason} ({bad} of {total} rows cannot be read)", file.display())]
     Rows {
-        /// The file of the first of them.
+        /// The file of the first bad row.
         file: PathBuf,
-        /// Where it stands.
+        /// The place of the first bad row.
         place: Place,
         /// What is wrong with it.
         reason: String,
         /// How many rows are bad.
         bad: usize,
-        /// How many were looked at.
+        /// How many rows were checked.
         total: usize,
     },
-    /// A user's file is not whole, or not what it seems.
+    /// A user's file is incomplete, or not of the format that it seems to have.
     #[error("`{}`{} cannot be read: {reason}", file.display(), place.map(|place| format!(" from {place} on")).unwrap_or_default())]
     Broken {
         /// The file.
         file: PathBuf,
-        /// The first row that cannot be read; absent where none can.
+        /// The first row that cannot be read; absent if no row can be read.
         place: Option<Place>,
         /// What is wrong with it.
         reason: String,
     },
-    /// Which files of a folder are meant does not come out, or some are missing.
+    /// It is unclear which files of a folder to read, or some are missing.
     #[error("`{}`: {reason}", path.display())]
     Dataset {
         /// The folder.

@@ -1,4 +1,4 @@
-//! A model's folder, read into memory.
+//! Loads a model's folder into memory.
 
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
@@ -15,12 +15,13 @@ pub enum Dtype {
     /// 32 bits.
     #[default]
     Float32,
-    /// 16 bits with the range of 32; in training the optimiser keeps weights and moments, and gradients are added up, in 32.
+    /// 16 bits with the range of float32. In training, the optimiser's weights and moments and the gradient sums are
+    /// float32.
     Bfloat16,
 }
 
 impl Dtype {
-    /// Returns libtorch's name of it.
+    /// Returns libtorch's type.
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Float32 => Kind::Float,
@@ -29,7 +30,8 @@ impl Dtype {
     }
 }
 
-/// Reads the model of an input onto a device as elements of type `dtype`, and says what of its folder is left out.
+/// Loads the model of an input onto a device as elements of type `dtype`, and notes which tensors of its folder are
+/// ignored.
 pub(crate) fn load_model(
     ctx: &Context,
     input: &Input<ModelMarker>,
@@ -50,8 +52,8 @@ pub(crate) fn load_model(
     Ok(model)
 }
 
-/// Refuses weights that are infinite or no numbers, by name: all that is computed with them would be none either, hours
-/// later. Where the input's keys let them pass, that is what to tell.
+/// Refuses weights that are infinite or NaN, by name: hours later, everything computed from them would be NaN too. If
+/// the input's keys allow them, returns a warning to show.
 pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option<String>, StageError> {
     let [(first, count), rest @ ..] = model.non_finite() else { return Ok(None) };
     let others = if rest.is_empty() { String::new() } else { format!(", as do {} tensors more", rest.len()) };
@@ -73,7 +75,7 @@ mod tests {
     use crate::kinds::generate::Generate;
     use crate::testing::{Attempt, input, loading, message, reference, tiny_model, tiny_reward_model};
 
-    /// Puts what is no number into the second weight of a model's folder.
+    /// Writes three NaNs into the second tensor of a model's folder.
     fn spoil(dir: &std::path::Path) {
         let file = dir.join("model.safetensors");
         let mut tensors = lm::checkpoint::load_tensors(&file).unwrap();

@@ -1,4 +1,4 @@
-//! Preferences: judged completions, two at a time or one by one.
+//! Preferences: judgements of completions, in pairs or with a label each.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub enum PreferenceRow {
     Pointwise {
         /// The user's text.
         prompt: String,
-        /// What is judged.
+        /// The completion that is judged.
         completion: String,
         /// 1 for acceptable, 0 for not.
         label: u8,

@@ -24,19 +24,19 @@ pub struct PromptRow {
     pub answer: Option<String>,
     /// How answers are checked.
     pub verify: Verify,
-    /// What it is about; `helpful` and `harmless` say which preference judges it.
+    /// What the prompt is about; for `helpful` and `harmless`, only the reward model of that name judges it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// The language that a thought should keep to; `en` unless given.
+    /// The language that the thought should be in; `en` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// The reference that it was read from; never written, as names are no part of an action.
+    /// The reference that the row was read from. It is never written, because names are not part of an action.
     #[serde(skip)]
     pub source: String,
 }
 
 impl PromptRow {
-    /// Returns the language that a thought should keep to.
+    /// Returns the language that the thought should be in.
     pub fn language(&self) -> &str {
         self.language.as_deref().unwrap_or("en")
     }
@@ -52,7 +52,8 @@ fn parse(row: &Row<'_>, source: &str) -> Result<PromptRow, String> {
     let verify = match (row.import.verify, row.value("verify")) {
         (Some(verify), _) => verify,
         (None, Some(value)) => Verify::deserialize(value).map_err(|error| format!("`verify`: {error}"))?,
-        // Most data with answers are sums and word problems; gold that is no number is counted and never rewarded.
+        // Most data with answers are sums and word problems. A gold answer that is not a number is counted and never
+        // rewarded.
         (None, None) if answer.is_some() => Verify::NUMBER,
         (None, None) => Verify::NONE,
     };

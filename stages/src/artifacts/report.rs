@@ -16,15 +16,15 @@ const FILE: &str = "report.json";
 /// Measurements of one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What a table over models shows, in order.
+    /// The columns of a table over models, in order.
     pub row: Vec<Column>,
     /// Everything measured, by suite.
     pub suites: BTreeMap<String, Map<String, Value>>,
-    /// What it was measured with.
+    /// The settings of the evaluation.
     pub settings: Map<String, Value>,
 }
 
-/// A number of the table.
+/// A column of the table, with its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// The heading.

@@ -21,7 +21,7 @@ pub struct SampleRow {
     /// The gold answer of the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
-    /// Short digest of the prompt set that it was sampled for.
+    /// Short digest of the prompt set that the sample comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// How the completion was judged.
@@ -32,10 +32,10 @@ pub struct SampleRow {
 /// How a sampled completion was judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleGrade {
-    /// Right by its prompt's `verify`; absent where there is no gold answer.
+    /// Whether the answer is right by its prompt's `verify`; absent without a gold answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
-    /// One thought and one answer in well-formed tags.
+    /// Whether there is one thought and one answer in well-formed tags.
     pub format: bool,
     /// Share of the thought's words that are in the prompt's language; absent without a thought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ fn parse(row: &Row<'_>) -> Result<SampleRow, String> {
     })
 }
 
-/// Puts a worked solution into the form that R1-Zero's template asks for: the working is the thought.
+/// Formats a worked solution as R1-Zero's template asks: the working becomes the thought.
 fn in_tags(solution: &str, answer: &str) -> String {
     format!("<think>{solution}</think><answer>{answer}</answer>")
 }

@@ -1,4 +1,4 @@
-//! Readers against the files that people have, and writers against readers.
+//! Readers are tested on files that users have, writers against readers.
 
 use engine::artifact as mark;
 use serde_json::{Value, json};

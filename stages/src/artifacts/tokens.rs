@@ -1,6 +1,6 @@
 //! Rows of token ids, as trainers read them and `teacher-logits` writes them.
 
-/// A row of token ids of which the tokens from `start` on are learnt.
+/// A row of token ids. Tokens from `start` on are learnt: they count in the loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenRow {
     /// Prompt, completion and eos.
@@ -10,7 +10,7 @@ pub(crate) struct TokenRow {
 }
 
 impl TokenRow {
-    /// Returns the number of tokens that count.
+    /// Returns the number of tokens that count in the loss.
     pub(crate) fn num_targets(&self) -> usize {
         self.ids.len().saturating_sub(self.start.max(1))
     }

@@ -1,5 +1,5 @@
-//! The stage kinds, a folder each: `Inputs`, `Params`, `run`, and a row of [`KINDS`]. A kind uses no other kind: what two
-//! share has a room of its own (`sampling`, `training`, `rewards`, `artifacts`).
+//! The stage kinds, one folder each: `Inputs`, `Params`, `run`, and a row of [`KINDS`]. A kind uses no other kind: what
+//! two share is in a module of its own (`sampling`, `training`, `rewards`, `artifacts`).
 
 pub mod distill;
 pub mod eval;

@@ -1,5 +1,6 @@
-//! Reward `accuracy`: 1 for a right answer in the asked form, else 0 (R1 v2, section 2.2). [`grading`](crate::grading)
-//! says what "right" means.
+//! Reward `accuracy`: 1 for a right answer in the asked form, else 0 (R1 v2, section 2.2).
+//!
+//! [`grading`](crate::grading) defines what "right" means.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;

@@ -1,5 +1,5 @@
-//! Reward `format`: 1 for a finished completion with one thought and one answer in well-formed tags, else 0
-//! (R1 v1, section 2.2.2). Only prompts that ask for a thought have it: numbers and choices.
+//! Reward `format`: 1 for a finished completion with one thought and one answer in well-formed tags, else 0 (R1 v1,
+//! section 2.2.2). It applies only to prompts that ask for a thought: numbers and choices.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;

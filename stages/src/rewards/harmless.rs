@@ -1,5 +1,5 @@
-//! Reward `harmless`: the probability, by a reward model trained on labels, that a completion does no harm (R1 v2,
-//! section 3.1). It reads everything, the thought included, unless `reads` says otherwise.
+//! Reward `harmless`: the probability that a completion does no harm, from a reward model trained on labels (R1 v2,
+//! section 3.1). The model reads the whole completion, the thought included, unless `reads` is `answer`.
 
 use engine::artifact::RewardModel;
 use engine::stage::{Input, StageError};

@@ -1,5 +1,5 @@
-//! Reward `helpful`: how good a reward model trained on pairs finds the answer (R1 v2, section 3.1). The raw score has
-//! no scale, so it is squashed to 0…1 by a sigmoid; the thought is not read unless `reads` says so.
+//! Reward `helpful`: the score of an answer from a reward model trained on pairs (R1 v2, section 3.1). The raw score
+//! has no scale, so a sigmoid maps it to 0…1. The model reads only the answer, unless `reads` is `completion`.
 
 use engine::artifact::RewardModel;
 use engine::stage::{Input, StageError};

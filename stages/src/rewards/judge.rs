@@ -1,4 +1,4 @@
-//! A reward model at work: which tokens it reads, and its scores in batches.
+//! Runs a reward model: which tokens it reads, and its scores in batches.
 
 use engine::artifact::RewardModel;
 use engine::stage::{Input, StageError};
@@ -11,7 +11,7 @@ use super::{Graded, Reward};
 use crate::artifacts::check_numbers;
 use crate::loading::Loading;
 
-/// Tokens that go through the model at once; logits are one number a row, so this bounds activations alone.
+/// Most tokens in one forward pass. The head gives one number for each row, so this bounds only the activations.
 const TOKENS_PER_BATCH: usize = 16_384;
 
 /// What a reward model reads of a completion.
@@ -24,7 +24,7 @@ pub enum Reads {
     Completion,
 }
 
-/// Returns the tokens that a reward model reads for a completion, in training and in use.
+/// Returns the tokens that a reward model reads for a completion. Training and scoring both use it.
 pub fn judged_ids(chat: &Chat, prompt: &str, completion: &str, reads: Reads) -> Result<Vec<i64>, text::Error> {
     let read = match reads {
         Reads::Answer => text::think::parse(completion).answer,
@@ -67,7 +67,7 @@ impl Judge {
     }
 }
 
-/// Cuts rows into runs of at most [`TOKENS_PER_BATCH`] tokens, one row at least.
+/// Cuts rows into batches of at most [`TOKENS_PER_BATCH`] tokens, or one longer row.
 fn batches(rows: &[Vec<i64>]) -> Vec<&[Vec<i64>]> {
     let mut batches = Vec::new();
     let (mut start, mut tokens) = (0, 0);
@@ -84,10 +84,10 @@ fn batches(rows: &[Vec<i64>]) -> Vec<&[Vec<i64>]> {
     batches
 }
 
-/// A reward by a model: the rewards `helpful` and `harmless`.
+/// A reward from a reward model: `helpful` and `harmless`.
 pub(super) struct Preference {
     pub(super) judge: Judge,
-    /// Prompts of this `task` are judged by the other model (R1 v2, section 3.1).
+    /// The reward does not apply to prompts of this `task`: the other model judges them (R1 v2, section 3.1).
     pub(super) not_for: &'static str,
 }
 
@@ -97,7 +97,7 @@ impl Reward for Preference {
         let mut judged = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             if row.scored.prompt.task.as_deref() != Some(self.not_for) {
-                // A text that was cut off is worth nothing, however well it begins.
+                // A truncated completion scores 0, however well it begins.
                 scores[index] = Some(0.0);
                 if row.scored.finished {
                     judged.push(index);

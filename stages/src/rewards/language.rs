@@ -1,8 +1,8 @@
 //! Reward `language`: the share of words of the thought that are in the prompt's language (R1 v2, equation 7).
 //!
-//! A completion without tags around its thought is judged as a whole where a thought was asked for, so that leaving the
-//! tags out is no way around the reward; elsewhere, where a bare answer may well be in another language (a translation),
-//! the reward does not apply.
+//! Where a thought was asked for, a completion without tags is judged as a whole, so that leaving the tags out does not
+//! avoid the reward. Where a bare answer was asked for, the reward does not apply: the answer may rightly be in another
+//! language (a translation).
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -34,7 +34,8 @@ fn score(row: &Graded<'_>) -> Option<f64> {
     thought_consistency(row.scored.prompt, &row.grade, row.scored.completion)
 }
 
-/// Returns the share of words of the thought that are in the prompt's language, `None` where no thought is to be judged.
+/// Returns the share of words of the thought that are in the prompt's language, `None` where there is no thought to
+/// judge.
 pub(crate) fn thought_consistency(prompt: &PromptRow, grade: &Grade, completion: &str) -> Option<f64> {
     let whole = prompt.verify.wants_thought().then_some(completion);
     let judged = grade.reasoning.as_deref().or(whole)?;

@@ -1,5 +1,5 @@
-//! Reward `length`: DAPO's soft punishment of overlong completions (arXiv 2503.14476, equation 13). Zero up to a length,
-//! from there falling in a straight line to -1 at `max-tokens`.
+//! Reward `length`: DAPO's soft punishment of overlong completions (arXiv 2503.14476, equation 13). It is 0 up to a
+//! length, and from there falls linearly to -1 at `max-tokens`.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -18,10 +18,10 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Length>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Length {
-    /// Length, in tokens, at which the reward is -1; as a rule the stage's own `max-tokens`.
+    /// Length, in tokens, at which the reward is -1; usually the stage's own `max-tokens`.
     #[schemars(range(min = 1, max = crate::limits::TOKENS))]
     max_tokens: usize,
-    /// Share of `max-tokens` over which it falls. DAPO: 4,096 of 20,480.
+    /// Share of `max-tokens` over which the reward falls. DAPO: 4,096 of 20,480.
     #[serde(default = "default_buffer")]
     #[schemars(range(min = 0.0, max = 1.0))]
     buffer: f64,

@@ -1,16 +1,17 @@
-//! Rewards: what a completion is worth, rule by rule, with the breakdown kept.
+//! Rewards of a completion, with a breakdown by rule.
 //!
-//! In a workflow `rewards` is a table. Each entry is a number, the weight, or a table of `weight` (1 unless given),
-//! `on` (the prompt sets it is for; all unless given), `from-step` (updates done before it begins) and keys of its
-//! own:
+//! In a workflow, `rewards` is a table. Each entry is a number, the weight, or a table of `weight` (1 by default), `on`
+//! (the prompt sets that it applies to; all by default), `from-step` (the update from which it counts) and the reward's
+//! own keys:
 //!
 //! ```toml
 //! [grpo.alignment-rl.rewards]
 //! accuracy = 1.0
 //! helpful  = { on = ["chat.prompts"], model = "helpful.reward-model", from-step = 10 }
 //! ```
-//! A reward is a file with its keys and a `score`, and a row of [`REWARDS`]. The total is the weighted sum of the parts
-//! that apply (R1 v2, equations 4 and 8 to 10); a part that does not apply to a row is absent and counts 0.
+//! A reward is a file with its keys and a scoring function, and a row of [`REWARDS`]. The total is the weighted sum of
+//! the parts that apply (R1 v2, equations 4 and 8 to 10). A part that does not apply to a completion is absent and
+//! counts 0.
 
 mod accuracy;
 mod format;
@@ -51,7 +52,7 @@ const REWARDS: &[RewardKind] = &[
 /// A completion to be scored.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
-    /// What was asked.
+    /// The prompt.
     pub prompt: &'a PromptRow,
     /// The text, tags included, without the end-of-sequence token.
     pub completion: &'a str,
@@ -74,7 +75,7 @@ pub(crate) trait Reward {
     fn score(&self, rows: &[&Graded<'_>]) -> Result<Vec<Option<f64>>, StageError>;
 }
 
-/// Makes a reward of a rule that looks at one row at a time.
+/// Makes a reward from a rule that scores one row at a time.
 fn per_row(rule: impl Fn(&Graded<'_>) -> Option<f64> + 'static) -> Box<dyn Reward> {
     Box::new(PerRow(rule))
 }
@@ -87,18 +88,18 @@ impl<F: Fn(&Graded<'_>) -> Option<f64>> Reward for PerRow<F> {
     }
 }
 
-/// What a completion is worth, and why.
+/// The reward of a completion, with its parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RewardBreakdown {
     /// The weighted sum of the parts.
     pub total: f64,
-    /// Reward name → score before its weight, for those that apply.
+    /// Reward name → unweighted score, for rewards that apply.
     pub parts: BTreeMap<&'static str, f64>,
-    /// What the text is: right, well-formed, hedged.
+    /// The grade: right, well-formed, hedged.
     pub grade: Grade,
 }
 
-/// Rewards that are loaded and ready to score.
+/// Loaded rewards.
 pub struct Scorer {
     grader: Grader,
     rules: Vec<Rule>,

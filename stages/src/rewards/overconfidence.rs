@@ -1,12 +1,12 @@
-//! Reward `overconfidence`: a negative one for being wrong without a doubt. R1 has no such reward; its aim, answers that
-//! own up to being unsure, is ours. A hedge costs a little when the answer is right, or everything would be hedged.
+//! Reward `overconfidence`: penalises wrong answers without a hedge. R1 has no such reward; we added it for answers
+//! that admit doubt. A hedge costs a little when the answer is right, or the policy would hedge everything.
 //!
 //! | answer | plain | hedged |
 //! |---|---|---|
 //! | right | 0 | `-hedge-cost` |
 //! | wrong | -1 | 0 |
 //!
-//! An unfinished completion and one in which no answer can be read claim nothing, and score 0.
+//! An unfinished completion scores 0, and so does one without a readable answer: neither claims anything.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -26,7 +26,7 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Overconfidence>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 struct Overconfidence {
-    /// What a hedge takes from a right answer.
+    /// Penalty for a hedge in a right answer.
     #[schemars(range(min = 0.0, max = 1.0))]
     hedge_cost: f64,
 }

@@ -1,6 +1,6 @@
-//! Reward `reflection`: pays for checking one's work, by words of reflection in the thought. R1 has no such reward:
-//! reflection emerged (v2, appendix C.2, whose words these are). So it is off unless asked for, it saturates (each
-//! further word is worth half of the last), and words beyond `cap` are worth nothing.
+//! Reward `reflection`: rewards words of reflection in the thought. R1 has no such reward: there, reflection emerged
+//! (the words are from v2, appendix C.2). The reward is therefore off by default, it saturates (each further word is
+//! worth half of the last), and words beyond `cap` count nothing.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -22,7 +22,7 @@ const WORDS: [&str; 10] =
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Reflection {
-    /// Number of words beyond which none is counted.
+    /// Most words of reflection that count.
     #[schemars(range(min = 1, max = 16))]
     cap: u32,
 }

@@ -1,5 +1,4 @@
-//! Reward `repetition`: -1 for a completion that goes round in circles, by the same test as the filter `readable` of
-//! `generate`.
+//! Reward `repetition`: -1 for a completion that loops, by the same test as in the filter `readable` of `generate`.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
-//! The `rewards` table of a workflow: parsed, described as a JSON schema, loaded.
+//! The `rewards` table of a workflow: parsing, JSON schema, loading.
 //!
-//! serde could flatten the shared keys into each reward's own, but then a misspelt key goes unseen; so the two kinds of
-//! key are told apart here, and each is parsed by a struct that knows all of its keys.
+//! With serde's `flatten`, the shared keys could be part of each reward's own, but then a misspelt key would go
+//! unnoticed. So the two sets of keys are separated here, and each is parsed by a struct that has all of its keys.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,7 +29,7 @@ pub(super) struct RewardKind {
 
 type Loaded = Result<Box<dyn Reward>, StageError>;
 
-/// The keys of a reward's own.
+/// A reward's own keys.
 pub(super) trait Keys: DeserializeOwned + JsonSchema {
     /// Makes the reward ready to score.
     fn load(self, loading: &Loading<'_>) -> Loaded;
@@ -46,7 +46,7 @@ impl RewardKind {
         }
     }
 
-    /// Returns whether a bare weight says enough.
+    /// Returns whether a weight alone is enough, because the reward has no required keys.
     fn may_be_number(&self) -> bool {
         (self.check)(&json!({})).is_ok()
     }
@@ -56,11 +56,12 @@ impl RewardKind {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 struct Shared {
-    /// What the score is multiplied by before it is added.
+    /// Factor by which the score is multiplied in the total reward.
     weight: f64,
-    /// The prompt sets that it is for; all if the list is empty.
+    /// Prompt sets that the reward applies to; all if the list is empty.
     on: Vec<Input<Prompts>>,
-    /// Updates done before it begins. R1 adds preference rewards only in the last 400 of 1,700 steps.
+    /// Number of updates before the reward begins to count. R1 adds preference rewards only in the last 400 of 1,700
+    /// steps.
     #[schemars(range(max = limits::STEPS))]
     from_step: u64,
 }
@@ -81,17 +82,17 @@ pub struct Rewards(Vec<Entry>);
 struct Entry {
     name: &'static str,
     shared: Shared,
-    /// The keys of the reward's own; they have been checked.
+    /// The reward's own keys, already checked.
     own: Value,
 }
 
 impl Rewards {
-    /// Returns whether there is nothing to learn from.
+    /// Returns whether there are no rewards.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Refuses an `on` that is none of `prompts`: such a reward would never apply.
+    /// Refuses a prompt set in `on` that is not one of `prompts`: it would never apply.
     pub fn check_sources(&self, prompts: &[Input<Prompts>]) -> Result<(), StageError> {
         for entry in &self.0 {
             let stranger = entry.shared.on.iter().find(|set| prompts.iter().all(|known| known.name() != set.name()));
@@ -163,12 +164,12 @@ impl<'de> Deserialize<'de> for Rewards {
             fn visit_map<M: MapAccess<'de>>(self, mut table: M) -> Result<Rewards, M::Error> {
                 let mut entries = Vec::new();
                 while let Some((name, value)) = table.next_entry::<String, Value>()? {
-                    // A key that the workflow does not have may arrive as an explicit nothing.
+                    // A key that is absent in the workflow may arrive as an explicit null.
                     if !value.is_null() {
                         entries.push(Entry::parse(&name, value).map_err(M::Error::custom)?);
                     }
                 }
-                // The order of a table means nothing, so it must not decide the order of a sum.
+                // The order of keys in a table has no meaning, so it must not decide the order of a sum.
                 entries.sort_by_key(|entry| REWARDS.iter().position(|kind| kind.name == entry.name));
                 Ok(Rewards(entries))
             }
@@ -193,8 +194,8 @@ impl JsonSchema for Rewards {
     }
 }
 
-/// Describes one entry: a weight, where that says enough, or a table of shared and own keys. A stage's action holds
-/// only the rewards that it uses, so that a new one here moves no fingerprint.
+/// Returns the schema of one entry: a weight, where that is enough, or a table of shared and own keys. A stage's action
+/// contains only the rewards that the stage uses, so that a new reward changes no fingerprint.
 fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
     let mut table = (kind.schema)(generator).to_value();
     let shared = Shared::json_schema(generator).to_value();

@@ -1,4 +1,4 @@
-//! A table of cases for every reward, and the rules of the table of rewards itself.
+//! A table of cases for every reward, and tests of the `rewards` table itself.
 
 use engine::artifact as mark;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -24,7 +24,7 @@ fn rewards(table: Value) -> Rewards {
     serde_json::from_value(table).unwrap()
 }
 
-/// Scores one completion of `prompt` by the rewards of `table`, after `step` updates.
+/// Scores one completion of `prompt` with the rewards of `table`, after `step` updates.
 fn breakdown(table: &Value, step: u64, prompt: &PromptRow, completion: &str, finished: bool) -> RewardBreakdown {
     let loading = loading(std::path::Path::new("."));
     let grader = well(Grader::load([prompt], &loading));
@@ -33,7 +33,7 @@ fn breakdown(table: &Value, step: u64, prompt: &PromptRow, completion: &str, fin
     well(scorer.score(step, &[row])).remove(0)
 }
 
-/// Checks the part of one reward for completions of a number prompt with gold answer 7.
+/// Checks one reward on completions of a number prompt with gold answer 7.
 fn check(reward: &'static str, keys: Value, cases: &[(&str, bool, f64)]) {
     for (completion, finished, expected) in cases {
         let got = breakdown(&json!({ reward: keys }), 0, &prompt(Verify::NUMBER, "7"), completion, *finished);

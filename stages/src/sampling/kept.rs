@@ -1,8 +1,8 @@
-//! Completions that are known already, and those that are new: the rows that the engine keeps for a model.
+//! Kept rows: completions that the engine keeps for a model, so that no attempt samples them again.
 //!
-//! A completion depends on the model, its prompt, its seed and the sampling settings, and on nothing else: not on its
-//! batch, not on what is asked beside it. The engine keeps rows by model; the rest is a row's key. So prompts that are
-//! added cost their own completions, and a filter that changes costs none.
+//! A completion depends only on the model, its prompt, its seed and the sampling settings, not on its batch or on other
+//! prompts. The engine keeps rows by model; the rest is a row's key. So added prompts cost only their own completions,
+//! and a changed filter costs none.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,10 +18,10 @@ const FILE: &str = "completions.jsonl";
 
 type Key = [u8; 32];
 
-/// What has been sampled, by this attempt and by others.
+/// Completions sampled by this attempt and by earlier ones.
 pub(crate) struct KeptRows {
     known: HashMap<Key, Drawn>,
-    /// Not yet handed to the engine.
+    /// Rows not yet given to the engine.
     new: Vec<Row>,
 }
 
@@ -34,7 +34,7 @@ struct Row {
 }
 
 impl KeptRows {
-    /// Reads what the engine knows.
+    /// Reads the rows that the engine has kept.
     pub(crate) fn read(ctx: &Context) -> Result<Self, StageError> {
         let mut known = HashMap::new();
         for folder in ctx.known_rows() {
@@ -47,7 +47,7 @@ impl KeptRows {
         Ok(Self { known, new: Vec::new() })
     }
 
-    /// Returns a completion of each request; `sample` is asked for those that are not known.
+    /// Returns a completion of each request; calls `sample` for the requests whose completions are not kept yet.
     pub(crate) fn complete(
         &mut self,
         requests: &[Request],
@@ -69,12 +69,12 @@ impl KeptRows {
         Ok(keys.iter().map(|key| self.known[key].clone()).collect())
     }
 
-    /// Returns the tokens that were sampled since the last [`keep`](KeptRows::keep).
+    /// Returns the number of tokens sampled since the last [`keep`](KeptRows::keep).
     pub(crate) fn new_tokens(&self) -> usize {
         self.new.iter().map(|row| row.tokens).sum()
     }
 
-    /// Hands new rows to the engine after `step` prompts.
+    /// Gives new rows to the engine to keep, after `step` prompts.
     pub(crate) fn keep(&mut self, ctx: &Context, step: u64) -> Result<(), StageError> {
         let rows = std::mem::take(&mut self.new);
         if rows.is_empty() {

@@ -1,5 +1,5 @@
-//! Sampling from a model: what to ask ([`questions`]), with which seeds ([`sampler`]), what is kept from one attempt to
-//! the next ([`kept`]), and what a model in training samples for its own next step ([`rollout`]).
+//! Sampling from a model: the prompts ([`questions`]), the sampler and its seeds ([`sampler`]), rows kept from one
+//! attempt to the next ([`kept`]), and sampling during training ([`rollout`]).
 
 mod kept;
 mod questions;

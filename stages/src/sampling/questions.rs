@@ -1,4 +1,4 @@
-//! What to ask, and in which order: prompts of several sets.
+//! Prompts of several sets, and their order.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::artifacts::{PromptRow, read_prompts};
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) row: PromptRow,
-    /// Short digest of its set: names are no part of an action, so they must not reach an output.
+    /// Short digest of the prompt's set. Names are not part of an action, so they must not reach an output.
     pub(crate) source: String,
-    /// How many equal prompts come before it, so that an equal prompt gets other draws.
+    /// Number of equal prompts before this one, so that each gets different draws.
     pub(crate) occurrence: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a model in training samples for its own next step: the part that `grpo` and on-policy `distill` share.
+//! Sampling from a model during its training: the part that `grpo` and on-policy `distill` share.
 //!
 //! A completion is a function of (seed, rollout, prompt, index) and the weights, never of its batch.
 
@@ -17,11 +17,11 @@ pub(crate) struct Draws {
     pub(crate) max_tokens: usize,
     /// Completions of each question.
     pub(crate) group_size: usize,
-    /// Completions sampled side by side.
+    /// Completions sampled in parallel.
     pub(crate) side_by_side: usize,
 }
 
-/// Samples a group for each of `chosen`, one group after the other, and returns what was asked and what came.
+/// Samples a group of completions for each of `chosen`, and returns requests and completions, group by group.
 pub(crate) fn draw(
     model: &Model,
     chat: &Chat,
@@ -51,8 +51,8 @@ pub(crate) fn draw(
     Ok((requests, drawn))
 }
 
-/// Leaves out prompts that are not shorter than `room` tokens, counted and named; `of_what` says whose room it is. Returns
-/// the others, and how long the longest of them is in tokens.
+/// Drops prompts that are not shorter than `room` tokens, with a warning; `of_what` names the limit in it. Returns the
+/// other prompts, and the length of the longest in tokens.
 pub(crate) fn fitting(
     ctx: &Context,
     questions: Vec<Question>,
@@ -82,14 +82,14 @@ pub(crate) fn fitting(
     Ok((fitting, longest))
 }
 
-/// Tells people once that no completion of a rollout ended by itself.
+/// Warns the user once if no completion of a rollout ended by itself.
 #[derive(Default)]
 pub(crate) struct Truncation {
     told: bool,
 }
 
 impl Truncation {
-    /// Looks at a rollout; `key` = `most` is the limit that cut it.
+    /// Checks a rollout; the key `key` with value `most` is the limit in the warning.
     pub(crate) fn look(&mut self, ctx: &Context, mut finished: impl Iterator<Item = bool>, key: &str, most: usize) {
         if !self.told && !finished.any(|finished| finished) {
             self.told = true;
@@ -120,7 +120,7 @@ impl Agreement {
         self.max = self.max.max(difference.max().double_value(&[]));
     }
 
-    /// Adds the measurements.
+    /// Adds the metrics.
     pub(crate) fn measure(&self, tally: &mut Tally) {
         tally.mean(MEAN_DIFFERENCE, self.difference, self.tokens);
         tally.most_of("sampling/sampling_logp_difference/max", [self.max]);

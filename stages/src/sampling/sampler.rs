@@ -1,4 +1,4 @@
-//! A model that samples: from prompts to completions as text.
+//! A model for sampling: takes prompts, returns completions as text.
 
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
@@ -10,8 +10,8 @@ use super::questions::Question;
 use crate::artifacts::load_model;
 use crate::device::set_up;
 
-/// Returns the seed of completion `index` of a prompt, sampled after `step` updates. Batch position, rank and time have
-/// no part in it.
+/// Returns the seed of completion `index` of a prompt, sampled after `step` updates. It does not depend on batch
+/// position, rank or time.
 pub(crate) fn sample_seed(seed: u64, step: u64, prompt: &str, index: u64) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes()).update(&step.to_le_bytes()).update(&index.to_le_bytes());
@@ -22,12 +22,12 @@ pub(crate) fn sample_seed(seed: u64, step: u64, prompt: &str, index: u64) -> u64
 /// A sampled completion.
 #[derive(Clone, Debug)]
 pub(crate) struct Drawn {
-    /// The text, without the end-of-sequence token; it begins with `<think>` also where the template put that into the
-    /// prompt, so that what reads it need not know the template.
+    /// The text, without the end-of-sequence token. It begins with `<think>` even if the template put that into the
+    /// prompt, so that readers do not need the template.
     pub(crate) text: String,
     /// Whether it ended by itself.
     pub(crate) finished: bool,
-    /// Its length in tokens, the last one included.
+    /// Its length in tokens, the end-of-sequence token included.
     pub(crate) num_tokens: usize,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Drawn {
 pub(crate) struct Sampler {
     model: Model,
     pub(crate) chat: Chat,
-    /// What the template has already written of a completion.
+    /// The beginning of a completion that the template already writes.
     opening: &'static str,
     batch_size: usize,
 }
@@ -64,7 +64,8 @@ impl Sampler {
         Sampling { stop: vec![self.chat.eos], ..Sampling::default() }
     }
 
-    /// Returns requests for `completions` of `prompt`, which asks `question` with or without exemplars before it.
+    /// Returns requests for `completions` completions of `prompt`, the text of `question` with or without exemplars
+    /// before it.
     pub(crate) fn requests(
         &self,
         prompt: &str,

@@ -1,4 +1,4 @@
-//! What training leaves behind: output `model`, and its last metrics for the summary.
+//! The results of training: output `model`, and the last metrics for the summary.
 
 use engine::stage::{Context, StageError};
 use lm::Model;
@@ -7,7 +7,7 @@ use text::Chat;
 
 use super::{Adapters, Metrics};
 
-/// Writes output `model`: weights, configuration and tokenizer, and in its folder `adapter` the adapters, for PEFT.
+/// Writes output `model`: weights, configuration and tokenizer, and the adapters in its folder `adapter`, for PEFT.
 pub(crate) fn export(ctx: &Context, model: &Model, chat: &Chat, adapters: Option<&Adapters>) -> Result<(), StageError> {
     let dir = ctx.output("model");
     model.save(&dir)?;
@@ -15,7 +15,7 @@ pub(crate) fn export(ctx: &Context, model: &Model, chat: &Chat, adapters: Option
     adapters.map_or(Ok(()), |adapters| adapters.save(&dir.join("adapter")))
 }
 
-/// Returns those metrics of the last step that the summary shows, where they were measured.
+/// Returns the metrics of the last step that the summary shows, if they were measured.
 pub(crate) fn shown(metrics: &Metrics, names: &[&str]) -> Vec<(String, Value)> {
     names.iter().filter_map(|name| Some(((*name).to_owned(), json!(metrics.get(*name)?)))).collect()
 }

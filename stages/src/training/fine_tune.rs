@@ -1,4 +1,4 @@
-//! Training on rows to output `model`: what `sft` and `distill` do, whatever the loss.
+//! Training on rows, with output `model`: shared by `sft` and `distill`, for any loss.
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, StageError};
@@ -22,10 +22,10 @@ use crate::limits;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct FineTuning {
-    /// Updates. Raise it later and training continues. Absent: what `epochs` come to.
+    /// Number of updates. If you raise it later, training continues. Absent: computed from `epochs`.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: Option<u64>,
-    /// Passes over the data, where `steps` is not given. R1: 2.
+    /// Passes over the data, if `steps` is absent. R1: 2.
     #[schemars(range(min = 0.0, max = limits::EPOCHS))]
     pub epochs: f64,
     /// Rows in an update. R1: 128, distillation 64.
@@ -34,18 +34,19 @@ pub struct FineTuning {
     /// Peak learning rate. R1: 5e-5.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// Longest row in tokens, prompt included; longer ones are counted and left out. R1: 32,768.
+    /// Longest row in tokens, prompt included; longer rows are counted and dropped. R1: 32,768.
     #[schemars(range(min = 2, max = limits::TOKENS))]
     pub max_tokens: usize,
-    /// Tokens in one forward pass. It bounds memory; sums in another order have other last bits, so it is a result key.
+    /// Most tokens in one forward pass, which bounds memory. It is a result key, because it changes the order of sums
+    /// and thus their last bits.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
-    /// Seed of the order of rows, and of adapters.
+    /// Seed of the order of rows, and of the adapters' initial weights.
     pub seed: u64,
-    /// Trains adapters of low rank in the place of all weights. Output `model` is the merged model, with the adapters
-    /// for PEFT in its folder `adapter`. Absent: full training, as in the paper.
+    /// Trains low-rank adapters instead of all weights. Output `model` is the merged model; its folder `adapter` has
+    /// the adapters, for PEFT. Absent: all weights are trained, as in the paper.
     pub lora: Option<Lora>,
-    // The engine has checked every key against the schema, so nothing misspelt can hide behind `flatten`.
+    // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
     #[serde(flatten)]
     pub optimisation: Optimisation,
 }
@@ -95,8 +96,8 @@ pub(crate) fn fine_tune(
     train_rows(ctx, &mut objective, (&model, &chat), training, rows.len(), &["loss"])
 }
 
-/// Trains `model` towards an objective over `num_rows` rows, and writes output `model`; the summary shows these
-/// metrics of the last step.
+/// Trains `model` on an objective over `num_rows` rows, and writes output `model`. The summary shows the metrics
+/// `names` of the last step.
 pub(crate) fn train_rows(
     ctx: &Context,
     objective: &mut impl Objective,
@@ -120,7 +121,7 @@ pub(crate) fn train_rows(
     }
 }
 
-/// Returns the updates that `epochs` come to, at least one.
+/// Returns the number of updates in `epochs` passes over the data, at least one.
 pub(crate) fn steps_of(epochs: f64, num_rows: usize, batch_size: usize) -> u64 {
     ((epochs * num_rows as f64 / batch_size as f64).ceil() as u64).max(1)
 }

@@ -1,9 +1,9 @@
-//! LoRA (Hu et al. 2021, section 4.1): W = W0 + (alpha / rank) B A, of which only A and B are trained.
+//! LoRA (Hu et al. 2021, section 4.1): W = W0 + (alpha / rank) B A, where only A and B are trained.
 //!
-//! The idea to know: the model always holds W itself, so forward, sampling and loss know nothing of adapters, and the
-//! sampler has the speed of the merged model. The backward pass gives the adapters what the chain rule says, with
-//! s = alpha / rank: dB = s dW Aᵀ and dA = s Bᵀ dW, where dW = dYᵀ X is never formed, for dYᵀ (X Aᵀ) is a narrow product.
-//! All other parameters take no gradient.
+//! The model always holds the merged W, so the forward pass, sampling and the loss do not depend on adapters, and
+//! sampling is as fast as without them. The backward pass computes the adapters' gradients by the chain rule, with s =
+//! alpha / rank: dB = s dW Aᵀ and dA = s Bᵀ dW. dW = dYᵀ X is never formed, because dYᵀ (X Aᵀ) is a cheaper, low-rank
+//! matmul. All other parameters get no gradient.
 //!
 //! Departures: no dropout.
 
@@ -22,18 +22,18 @@ use serde_json::json;
 use super::{Counts, Metrics, Objective, Optimisation, Tally, Workload};
 use crate::limits;
 
-/// Adapters in the place of full training.
+/// LoRA adapters, trained instead of all weights.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Lora {
-    /// Width of the adapters.
+    /// Rank of the adapters.
     #[schemars(range(min = 1, max = limits::RANK))]
     pub rank: i64,
-    /// Strength: what the adapters add is multiplied by `alpha` / `rank`.
+    /// Strength of the adapters: what they add to the weights is multiplied by `alpha` / `rank`.
     #[schemars(range(min = 0.0))]
     pub alpha: f64,
-    /// Which matrices are adapted, by the last word of their names, for example `["q_proj", "v_proj"]`. Absent: all
-    /// projections of attention and MLP that the model has.
+    /// Matrices to adapt, by the last part of their names, for example `["q_proj", "v_proj"]`. Absent: all projections
+    /// of attention and MLP.
     pub targets: Option<Vec<String>>,
 }
 
@@ -58,7 +58,7 @@ pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Result<()
     Ok(())
 }
 
-/// An objective seen through its adapters.
+/// An objective whose trained parameters are the adapters.
 pub(super) struct Adapted<'a, O> {
     pub(super) inner: &'a mut O,
     pub(super) adapters: Adapters,
@@ -72,7 +72,7 @@ impl<O: Objective> Objective for Adapted<'_, O> {
     }
 
     fn leaves(&self) -> Vec<&Tensor> {
-        // What arrives at the model's own is passed on at once.
+        // A gradient that reaches the model's own weights is passed on to the adapters at once.
         self.parameters().iter().map(|(_, parameter)| parameter).collect()
     }
 
@@ -114,9 +114,9 @@ pub struct Adapters {
 
 /// One adapted matrix.
 struct Part {
-    /// The last word of the matrix's name.
+    /// The last part of the matrix's name.
     target: String,
-    /// The model's own, W.
+    /// The model's weight, W.
     weight_oi: Tensor,
     /// W0.
     base_oi: Tensor,
@@ -125,7 +125,7 @@ struct Part {
 }
 
 impl Adapters {
-    /// Draws A from U(-1/√in, 1/√in), which is PEFT's and Kaiming's with a = √5; B is 0.
+    /// Draws A from U(-1/√in, 1/√in), PEFT's initialisation (Kaiming's with a = √5); B is 0.
     pub(super) fn draw(parameters: &[(String, Tensor)], lora: &Lora, seed: u64) -> Result<Self, StageError> {
         let chosen: Vec<(&str, &str, &Tensor)> = parameters
             .iter()
@@ -166,7 +166,7 @@ impl Adapters {
         Ok(Self { lora: lora.clone(), scale, parts, parameters })
     }
 
-    /// Sets the model's weights to what base and adapters come to.
+    /// Sets the model's weights to the sum of base and adapters.
     pub(super) fn merge(&self) {
         let _guard = no_grad_guard();
         for part in &self.parts {
@@ -212,7 +212,8 @@ impl Part {
     }
 }
 
-/// Returns module and last word of a projection inside a layer, `model.layers.0.self_attn.q_proj` and `q_proj`.
+/// Returns the module and the last part of the name of a projection inside a layer, `model.layers.0.self_attn.q_proj`
+/// and `q_proj`.
 fn projection(name: &str) -> Option<(&str, &str)> {
     let module = name.strip_suffix(".weight").filter(|module| module.contains(".layers."))?;
     let (_, target) = module.rsplit_once('.')?;
@@ -250,7 +251,7 @@ mod tests {
         adapters.merge();
         let (x, y) = (wave(4, 7, 0.3), wave(4, 5, 0.6));
         let merged = x.matmul(&weight.tr());
-        // Twice, as in two micro-batches.
+        // Two backward passes, as for two micro-batches.
         (&merged - &y).square().sum(Kind::Float).backward();
         assert!(!weight.grad().defined(), "it has been passed on");
         (x.matmul(&weight.tr()) - &y).square().sum(Kind::Float).backward();

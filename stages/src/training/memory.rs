@@ -1,7 +1,7 @@
-//! Peak memory of training: expected by term before the first step, and looked at after each.
+//! Peak memory of training: estimated by term before the first step, and measured after each step.
 //!
-//! What is held when training begins is measured; the rest follows from sizes. On a CPU all of the process counts, on a
-//! GPU what libtorch has of the device.
+//! Memory held when training begins is measured; the rest is computed from sizes. On a CPU, the whole process counts;
+//! on a GPU, libtorch's memory on the device.
 
 use engine::stage::{Context, StageError};
 use lm::{Device, Kind, Model, footprint, memory};
@@ -10,38 +10,39 @@ use super::{Metrics, Objective, Optimisation};
 
 /// The metric: the most memory that training has held so far, in GiB.
 const PEAK: &str = "peak_memory_gib";
-/// How far the peak may be above what was expected without a word: what allocators round up, and a bit that does not grow.
+/// How far the peak may exceed the estimate without a warning: a factor for allocators' rounding, and a constant.
 const TOLERANCE: f64 = 1.25;
 const SLACK: f64 = 128.0 * 1_048_576.0;
 
 /// Allocator fragmentation on a CPU, as a share of the activations; measured with `pretrain`
 /// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass.
 const FRAGMENTATION: f64 = 0.4;
-/// Workspace of bf16 matmuls on a CPU (oneDNN), in bytes, whatever the size of a pass; measured alike, with AVX-512.
+/// Workspace of bf16 matmuls on a CPU (oneDNN), in bytes, for any size of a pass; measured in the same way, with
+/// AVX-512.
 const BF16_WORKSPACE: u64 = 320 << 20;
 
 /// The largest pass of an objective.
 pub struct Workload<'a> {
     /// The model that is trained.
     pub model: &'a Model,
-    /// Tokens of a micro-batch at most.
+    /// Most tokens of a micro-batch.
     pub tokens: usize,
     /// Whether the backward pass computes activations again.
     pub recompute: bool,
-    /// Tokens whose logits exist at a time at most, and how many such tensors do.
+    /// Most tokens whose logits exist at a time, and the number of such tensors.
     pub logits: (usize, usize),
     /// Bytes that sampling holds between passes.
     pub sampling: u64,
 }
 
-/// A peak, by term, in bytes.
+/// An estimate of the peak, by term, in bytes.
 pub(super) struct Expected {
     device: Device,
     terms: Vec<(&'static str, u64)>,
 }
 
 impl Expected {
-    /// Adds up what a training holds at its peak; to be called before there is an optimiser.
+    /// Estimates the peak of a training; call it before the optimiser is made.
     pub(super) fn of(objective: &impl Objective, optimisation: &Optimisation) -> Result<Self, StageError> {
         let Workload { model, tokens, recompute, logits: (chunk, copies), sampling } = objective.workload();
         let (config, dtype, device) = (&model.config, model.dtype(), model.device());
@@ -55,14 +56,15 @@ impl Expected {
         let mut terms = vec![
             ("model and data", memory::used(device)?.now),
             ("optimiser", (8 + master) * trained),
-            // A parameter that gets its gradient in parts has two for a moment.
+            // While a gradient is accumulated, the old and the new one of that parameter exist together.
             ("gradients", 4 * (trained + largest)),
             ("activations", activations),
             ("fragmentation", fragmentation),
             ("bf16 workspace", workspace),
             ("logits", footprint::logits(config, chunk.min(tokens), copies)),
         ];
-        // Sampling is over when a pass begins, and gradients are gone when it is sampled again.
+        // Sampling ends before a pass begins, and gradients are freed before the next sampling, so only the larger
+        // counts.
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
         terms.push(("sampling", sampling.saturating_sub(pass)));
         Ok(Self { device, terms })
@@ -77,7 +79,7 @@ impl Expected {
         self.terms.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Tells people, and warns them where there is less.
+    /// Reports the estimate, and warns if less memory is free.
     pub(super) fn tell(&self, ctx: &Context) -> Result<(), StageError> {
         let terms: Vec<String> = self
             .terms
@@ -105,7 +107,7 @@ impl Expected {
         Ok(())
     }
 
-    /// Compares the peak of a training that is over with what was expected.
+    /// Warns if the peak of a finished training exceeded the estimate.
     pub(super) fn check(&self, ctx: &Context) -> Result<(), StageError> {
         let (peak, expected) = (memory::used(self.device)?.peak, self.total());
         if peak as f64 > TOLERANCE * expected as f64 + SLACK {

@@ -1,11 +1,11 @@
-//! The one loop that all trainers share: accumulate gradients, clip, AdamW, report, checkpoint.
+//! The training loop that all trainers share: accumulate gradients, clip, AdamW, report, checkpoint.
 //!
-//! What differs between trainers is an [`Objective`]. A step must not depend on how many steps there will be, so that
-//! `steps` can be raised later; a schedule that ends somewhere has a key of its own, `decay-steps`.
+//! Trainers differ in their [`Objective`]. A step must not depend on the total number of steps, so that `steps` can be
+//! raised later; the end of a schedule is a separate key, `decay-steps`.
 //!
 //! ```text
 //! checkpoint/
-//! ├── weights.safetensors     every parameter that is trained
+//! ├── weights.safetensors     every trained parameter
 //! ├── optimizer.safetensors   AdamW's moments and step
 //! ├── state.json              steps done
 //! └── …                       what the objective adds
@@ -40,11 +40,11 @@ pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;
 pub use tally::{Counts, Metrics, Tally, deviation};
 
-/// What is trained, and towards what.
+/// What is trained, and its loss.
 ///
-/// A step has two phases. [`batch`](Objective::batch) says how large this rank's part of the batch is, and
-/// [`accumulate`](Objective::accumulate) divides by the sizes of the whole batch, so an objective never knows how many
-/// ranks there are.
+/// A step has two phases. [`batch`](Objective::batch) returns this rank's part of the batch with its counts;
+/// [`accumulate`](Objective::accumulate) divides by the counts of the whole batch. So an objective does not depend on the
+/// number of ranks.
 pub trait Objective {
     /// This rank's part of a step's batch.
     type Batch;
@@ -52,12 +52,12 @@ pub trait Objective {
     /// Returns the parameters, sorted by name.
     fn parameters(&self) -> &[(String, Tensor)];
 
-    /// Returns those that hold gradients from one pass to the next.
+    /// Returns the parameters that accumulate gradients over passes.
     fn leaves(&self) -> Vec<&Tensor> {
         self.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad()).collect()
     }
 
-    /// Returns the size of its largest pass.
+    /// Returns the size of the objective's largest pass.
     fn workload(&self) -> Workload<'_>;
 
     /// Draws or samples the batch of update `step` (from 0), and counts it.
@@ -72,7 +72,8 @@ pub trait Objective {
         Ok(())
     }
 
-    /// Writes what the next step reads beyond parameters and optimiser; [`restore`](Objective::restore) reads it.
+    /// Writes the state that the next step needs apart from parameters and optimiser; [`restore`](Objective::restore)
+    /// reads it.
     fn save(&self, _dir: &Path) -> Result<(), StageError> {
         Ok(())
     }
@@ -86,32 +87,32 @@ pub trait Objective {
 /// How far to train, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Training<'a> {
-    /// Updates in all, those of the attempt's checkpoint included.
+    /// Total number of updates, including those before the attempt's checkpoint.
     pub steps: u64,
     /// Peak learning rate.
     pub lr: f64,
     /// The optimiser and its schedule.
     pub optimisation: &'a Optimisation,
-    /// Adapters in the place of all weights.
+    /// Adapters to train instead of all weights.
     pub lora: Option<&'a Lora>,
-    /// Draws the adapters.
+    /// Seed of the adapters' initial weights.
     pub seed: u64,
 }
 
-/// How training ended well.
+/// How training ended, if without an error.
 pub enum Ended {
     /// All steps are done.
     Done {
-        /// Those of the last step.
+        /// Metrics of the last step.
         metrics: Metrics,
-        /// What was trained in the place of all weights; the model holds the merged weights.
+        /// Adapters, if they were trained instead of all weights; the model holds the merged weights.
         adapters: Option<Adapters>,
     },
     /// The engine asked for a stop after this many steps.
     Stopped(u64),
 }
 
-/// Trains towards an objective, from the attempt's checkpoint if it has one.
+/// Trains on an objective, from the attempt's checkpoint if it has one.
 pub fn train(ctx: &Context, objective: &mut impl Objective, training: &Training<'_>) -> Result<Ended, StageError> {
     let Some(lora) = training.lora else {
         let reached = train_parameters(ctx, objective, training)?;
@@ -124,7 +125,7 @@ pub fn train(ctx: &Context, objective: &mut impl Objective, training: &Training<
     Ok(reached.into_ended(Some(adapted.adapters)))
 }
 
-/// Where the loop has come to.
+/// How the loop ended.
 enum Reached {
     End(Metrics),
     Stop(u64),
@@ -174,7 +175,7 @@ fn train_parameters(
         metrics.insert("step_time".to_owned(), begin.elapsed().as_secs_f64());
         memory.measure(&mut metrics)?;
         ctx.progress(done, steps, "step", metrics.clone());
-        // The last step is always kept: from there `steps` can be raised.
+        // The last step always has a checkpoint, from which training continues when `steps` is raised.
         if done == steps || ctx.checkpoint_due(done) {
             ctx.checkpoint(done, |dir| {
                 save(&trained, &optimiser, done, dir)?;
@@ -185,14 +186,14 @@ fn train_parameters(
             return Ok(Reached::Stop(done));
         }
     }
-    // One that went on from a checkpoint has held weights and moments twice while it read them.
+    // A resumed attempt held weights and moments twice while it read the checkpoint, so its peak is not checked.
     if ctx.resume().is_none() {
         memory.check(ctx)?;
     }
     Ok(Reached::End(metrics))
 }
 
-/// Applies the accumulated gradients, and returns their norm before clipping. Without gradients nothing moves.
+/// Applies the accumulated gradients, and returns their norm before clipping. Without gradients, nothing changes.
 fn update(parameters: &[(String, Tensor)], optimiser: &mut AdamW, max_norm: f64, lr: f64) -> Result<f64, StageError> {
     if !parameters.iter().any(|(_, parameter)| parameter.grad().defined()) {
         return Ok(0.0);

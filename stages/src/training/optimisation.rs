@@ -12,33 +12,34 @@ use crate::limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleShape {
-    /// `lr` throughout, after the warm-up.
+    /// `lr` at every step after the warm-up.
     Constant,
     /// Half a cosine from `lr` to `min-lr-ratio` of it at `decay-steps`, then flat.
     Cosine,
     /// A straight line from `lr` to `min-lr-ratio` of it at `decay-steps`, then flat.
     Linear,
-    /// Warm-up, stable, decay: `lr` for `stable-steps` after the warm-up, then a straight line to `min-lr-ratio` of it at
-    /// `decay-steps`, then flat.
+    /// Warm-up, stable, decay: `lr` for `stable-steps` after the warm-up, then a straight line to `min-lr-ratio` × `lr`
+    /// at `decay-steps`, then flat.
     Wsd,
 }
 
-/// Learning-rate schedule, AdamW and clipping, and how the model is held.
+/// Learning-rate schedule, AdamW, clipping, and options of the model in training.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Optimisation {
     /// Steps over which the learning rate rises from 0 to `lr`.
     #[schemars(range(max = limits::STEPS))]
     pub warmup_steps: u64,
-    /// Shape of the learning rate after the warm-up. R1's SFT: cosine.
+    /// Learning rate after the warm-up. `constant`: `lr`. `cosine`, `linear`: decays from `lr` to `min-lr-ratio` × `lr`
+    /// at `decay-steps`. `wsd`: `lr` for `stable-steps`, then a linear decay until `decay-steps`. R1's SFT: cosine.
     pub schedule: ScheduleShape,
-    /// Step at which the schedule ends; needed by `cosine`, `linear` and `wsd`. Not the same as `steps`: raising `steps`
-    /// later must not change the learning rate of finished steps. Absent: where the `epochs` end, if no `steps` are given
-    /// either.
+    /// Step at which the decay ends; needed by `cosine`, `linear` and `wsd`. It is separate from `steps`, because
+    /// raising `steps` later must not change the learning rate of finished steps. Absent: the end of `epochs`, if
+    /// `steps` is absent too.
     #[schemars(range(max = limits::STEPS))]
     pub decay_steps: Option<u64>,
-    /// Steps at the full `lr` between warm-up and decay. The decay thus begins at `warmup-steps` + `stable-steps`; common
-    /// is that it takes the last tenth of the steps.
+    /// Steps at the full `lr` between warm-up and decay. The decay begins at `warmup-steps` + `stable-steps`; commonly
+    /// it takes the last tenth of the steps.
     #[schemars(range(max = limits::STEPS), extend("x-when" = { "schedule": ["wsd"] }, "x-required" = true))]
     pub stable_steps: Option<u64>,
     /// Learning rate at the schedule's end, as a share of `lr`. R1: 0.1.
@@ -48,19 +49,19 @@ pub struct Optimisation {
     pub betas: [f64; 2],
     /// AdamW's epsilon.
     pub eps: f64,
-    /// Decoupled weight decay; matrices only.
+    /// Decoupled weight decay, of matrices only.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// Gradients of a greater norm are scaled down to it.
+    /// Gradients with a greater norm are scaled down to this norm.
     #[schemars(range(min = 0.0))]
     pub max_grad_norm: f64,
-    /// Element type of weights and activations, and of the model that comes out.
+    /// Element type of weights and activations, and of the output model.
     pub dtype: Dtype,
-    /// Parameters that keep their values, by the beginnings of their names: `["model.embed_tokens", "model.layers.0"]`. They
-    /// need no gradients and no moments.
+    /// Parameters that are not trained, by whole parts at the beginning of their names: `["model.embed_tokens",
+    /// "model.layers.0"]`. They need no memory for gradients and moments.
     pub freeze: Vec<String>,
-    /// Computes activations again in the backward pass, layer by layer, and so keeps one vector a token and layer: a
-    /// third more work. The result is the same.
+    /// Recomputes activations in the backward pass, layer by layer. It saves memory, keeping one vector for each token
+    /// and layer, and costs a third more compute. The result is the same.
     #[schemars(extend("x-role" = "neutral"))]
     pub gradient_checkpointing: bool,
 }
@@ -131,8 +132,9 @@ impl Optimisation {
         Ok(stable)
     }
 
-    /// Returns the number of steps, those given or else the `counted` ones that `epochs` come to, which are then where the
-    /// schedule ends, too, unless the keys say otherwise. Steps that are given end nothing: they may be raised later.
+    /// Returns the number of steps, which is `given` or else `counted` (from `epochs`), with the options to train with.
+    /// In the latter case `counted` is also the default of `decay-steps`. A given number is not, because it may be
+    /// raised later.
     pub fn over(&self, given: Option<u64>, counted: u64) -> (u64, Self) {
         let mut all = self.clone();
         if given.is_none() {
@@ -146,7 +148,7 @@ impl Optimisation {
         self.dtype.kind()
     }
 
-    /// Freezes what is named, and returns the others.
+    /// Freezes the parameters that `freeze` names, and returns the others.
     pub fn trained(&self, parameters: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>, StageError> {
         let is_below = |name: &str, part: &str| {
             name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -167,7 +169,7 @@ impl Optimisation {
         Ok(trained.into_iter().map(|(name, parameter)| (name.clone(), parameter.shallow_clone())).collect())
     }
 
-    /// Refuses what AdamW cannot compute with.
+    /// Refuses values that AdamW cannot compute with.
     pub fn check_numbers(&self) -> Result<(), StageError> {
         if let Some(beta) = self.betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
             return Err(StageError::new(format!("`betas` has {beta}, expected numbers from 0 up and below 1")));

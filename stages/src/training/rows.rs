@@ -1,8 +1,8 @@
 //! Tokenised rows, their order, and micro-batches.
 //!
-//! Which rows an update sees is a function of (seed, step) alone: each epoch is a permutation drawn from (seed, epoch),
-//! and update `step` takes the next `batch` rows. So the cursor needs no saving, and a resumed attempt sees what an
-//! unbroken one would have seen.
+//! The rows of an update are a function of (seed, step) alone: each epoch is a permutation drawn from (seed, epoch),
+//! and update `step` takes the next `batch` rows. So no position needs to be saved, and a resumed attempt gets the same
+//! rows as an uninterrupted one.
 
 use engine::artifact::Samples;
 use engine::stage::{Context, Input, StageError};
@@ -14,7 +14,7 @@ use text::Chat;
 
 use crate::artifacts::{SampleRow, TokenRow, read_samples};
 
-/// Reads the rows of every input, one after the other; none at all is an error.
+/// Reads the rows of every input, one after the other. It is an error if there are none.
 pub(crate) fn read_all(inputs: &[Input<Samples>]) -> Result<Vec<SampleRow>, StageError> {
     let mut rows = Vec::new();
     for input in inputs {
@@ -28,7 +28,7 @@ pub(crate) fn read_all(inputs: &[Input<Samples>]) -> Result<Vec<SampleRow>, Stag
     Ok(rows)
 }
 
-/// Tokenises rows with the loss on the completion; longer ones than `max_tokens` are left out, counted and named.
+/// Tokenises rows, with the loss on the completion. Rows longer than `max_tokens` are dropped, with a warning.
 pub(crate) fn tokenise(
     ctx: &Context,
     chat: &Chat,
@@ -71,7 +71,7 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Makes an order of `num_rows` rows, `batch` an update. There must be at least one of each.
+    /// Makes an order of `num_rows` rows with `batch` rows in an update. Panics if either is 0.
     pub(crate) fn new(seed: u64, num_rows: usize, batch: usize) -> Self {
         assert!(num_rows > 0 && batch > 0, "an order needs rows and a batch");
         Self { seed, num_rows, batch, epoch: None }
@@ -83,7 +83,7 @@ impl Order {
         (first..first + self.batch as u64).map(|position| self.row(position)).collect()
     }
 
-    /// Returns the most tokens that a micro-batch of at most `max_tokens` may have, by the lengths of all rows.
+    /// Returns the most tokens that a micro-batch can have, given the lengths of all rows and the limit `max_tokens`.
     pub(crate) fn largest_pass(&self, lengths: impl Iterator<Item = usize>, max_tokens: usize) -> usize {
         let mut lengths: Vec<usize> = lengths.collect();
         lengths.sort_unstable_by_key(|length| std::cmp::Reverse(*length));
@@ -106,9 +106,9 @@ impl Order {
     }
 }
 
-/// Splits row indices, longest rows first, into micro-batches of at most `max_tokens` tokens (but always one row).
+/// Splits row indices, longest rows first, into micro-batches of at most `max_tokens` tokens or one longer row.
 ///
-/// Rows of like length come together, which keeps attention's padding small; the order is a function of the lengths.
+/// Rows of similar length are together, which keeps attention's padding small. The order depends only on the lengths.
 pub(crate) fn micro_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
     indices.sort_by_key(|index| std::cmp::Reverse(lengths[*index]));
@@ -127,7 +127,7 @@ pub(crate) fn micro_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usi
     batches
 }
 
-/// Packs token rows for the model, with the index of the first target of each.
+/// Packs token rows for the model, and returns the index of each row's first target.
 pub(crate) fn pack<'a>(rows: impl IntoIterator<Item = &'a TokenRow>) -> (Rows, Vec<i64>) {
     let mut packed = Rows::default();
     let mut starts = Vec::new();

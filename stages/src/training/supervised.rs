@@ -1,7 +1,7 @@
-//! Next-token learning on rows: the objective of `pretrain`, `sft` and `distill`.
+//! Next-token prediction on rows: the objective of `pretrain`, `sft` and `distill`.
 //!
-//! The loss is the mean over all counted tokens of the batch, whatever the micro-batches, so that a long row weighs as
-//! its tokens do.
+//! The loss is the mean over all counted tokens of the batch, however it is split into micro-batches: every token has
+//! the same weight.
 
 use engine::stage::StageError;
 use lm::{Model, Tensor, head};
@@ -10,7 +10,7 @@ use super::rows::{Order, micro_batches, pack};
 use super::{Counts, Objective, Tally, Workload};
 use crate::artifacts::TokenRow;
 
-/// A model that learns rows by heart, and hopefully more.
+/// A model that is trained to predict the tokens of rows.
 pub(crate) struct Supervised<'a> {
     pub(crate) model: &'a Model,
     pub(crate) rows: &'a [TokenRow],

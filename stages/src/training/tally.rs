@@ -1,4 +1,4 @@
-//! Measurements of a step before anything is divided: sums and counts, which add up over ranks.
+//! Measurements of a step as sums and counts, which can be added over ranks. The trainer divides them once.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use lm::Group;
 /// Measurements of a step by TRL's names.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// Sizes of a batch that losses are divided by: first those of a rank's own part, then those of the whole batch.
+/// The sizes of a batch that losses are divided by: of a rank's part, or of the whole batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counts {
-    /// Rows that the loss counts.
+    /// Rows in the loss.
     pub rows: f64,
-    /// Tokens that the loss counts.
+    /// Tokens in the loss.
     pub tokens: f64,
 }
 
@@ -40,12 +40,12 @@ enum Measure {
 }
 
 impl Tally {
-    /// Adds a measurement that is a sum over the batch, or a loss whose terms are divided by [`Counts`] already.
+    /// Adds a sum over the batch, or a loss whose terms are already divided by [`Counts`].
     pub fn sum(&mut self, name: impl Into<String>, value: f64) {
         self.0.insert(name.into(), Measure::Sum(value));
     }
 
-    /// Adds a mean by its sum and count. Without anything to count there is no such metric.
+    /// Adds a mean as sum and count. A mean with count 0 is no metric of the step.
     pub fn mean(&mut self, name: impl Into<String>, sum: f64, count: f64) {
         self.0.insert(name.into(), Measure::Mean { sum, count });
     }
@@ -81,7 +81,7 @@ impl Tally {
         self.0.extend(other.0);
     }
 
-    /// Brings the ranks' measurements together and divides.
+    /// Adds up the measurements of all ranks, and divides.
     pub(super) fn over(self, group: &Group) -> Metrics {
         let metrics = self.0.into_iter().filter_map(|(name, measure)| Some((name, measure.over(group)?)));
         metrics.collect()

@@ -17,21 +17,21 @@ use crate::loading::Loading;
 static VERIFIERS: [VerifierKind; 3] = [
     VerifierKind {
         name: "number",
-        doc: "As an exact number; a thought and tags are expected.",
+        doc: "The same number, exactly; a thought and tags are expected.",
         form: Form::Thought,
         load: |_| per_answer(text::math::verify),
         vote: |answer| text::math::extract(answer).unwrap_or_else(|| answer.to_owned()),
     },
     VerifierKind {
         name: "choice",
-        doc: "As the letter of an option; a thought and tags are expected.",
+        doc: "The same option letter; a thought and tags are expected.",
         form: Form::Thought,
         load: |_| per_answer(text::choice::verify),
         vote: str::to_owned,
     },
     VerifierKind {
         name: "exact",
-        doc: "As the same text, without tags.",
+        doc: "The same text, without tags.",
         form: Form::Bare,
         load: |_| per_answer(text::exact::verify),
         vote: str::to_owned,
@@ -47,7 +47,7 @@ struct VerifierKind {
     doc: &'static str,
     form: Form,
     load: fn(&Loading<'_>) -> Loaded,
-    /// Returns what counts as the same answer where completions vote.
+    /// Normalises an answer for votes: equal results are the same answer.
     vote: fn(&str) -> String,
 }
 
@@ -122,12 +122,12 @@ impl Verify {
         self.0.is_some_and(|kind| kind.form == Form::Bare)
     }
 
-    /// Returns what counts as the same answer where completions vote.
+    /// Normalises an answer for votes: equal results are the same answer.
     pub fn vote(self, answer: &str) -> String {
         self.0.map_or_else(|| answer.to_owned(), |kind| (kind.vote)(answer))
     }
 
-    /// Makes its verifier ready; none where nothing is checked.
+    /// Loads its verifier; `None` if nothing is checked.
     pub(crate) fn load(self, loading: &Loading<'_>) -> Option<Loaded> {
         self.0.map(|kind| (kind.load)(loading))
     }

@@ -1,4 +1,4 @@
-//! `Chat`: all that turns a prompt into ids and ids into text.
+//! `Chat`: turns a prompt into ids, and ids into text.
 
 use std::path::Path;
 
@@ -19,11 +19,11 @@ pub struct Message {
 /// The tokens that templates may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpecialTokens {
-    /// Beginning of a text, if there is one.
+    /// Beginning of a text, if the model has such a token.
     pub bos: Option<String>,
     /// End of a completion.
     pub eos: String,
-    /// Padding; the eos token where there is none.
+    /// Padding; the eos token if the model has no padding token.
     pub pad: String,
 }
 
@@ -32,7 +32,7 @@ pub struct SpecialTokens {
 pub struct Chat {
     /// Text ↔ ids.
     pub tokenizer: Tokenizer,
-    /// How a prompt is dressed; a prompt is taken as it is where there is none.
+    /// The chat template; without one, a prompt is encoded as it is.
     pub template: Option<ChatTemplate>,
     /// Id that ends a completion.
     pub eos: i64,
@@ -96,7 +96,8 @@ impl Chat {
         Ok(())
     }
 
-    /// Returns the ids of a prompt, dressed by the template as a user's turn with the assistant's opened.
+    /// Returns the ids of a prompt, rendered by the template as a user's turn followed by the beginning of the
+    /// assistant's.
     pub fn prompt_ids(&self, prompt: &str) -> Result<Vec<i64>, Error> {
         self.tokenizer.encode(&self.dress(prompt)?)
     }
@@ -108,15 +109,17 @@ impl Chat {
         Ok(ids)
     }
 
-    /// Returns the text of a completion, special tokens included, without the eos that ended it and padding.
+    /// Returns the text of a completion up to its eos, other special tokens included.
     pub fn completion_text(&self, ids: &[i64]) -> String {
         let end = ids.iter().position(|id| *id == self.eos).unwrap_or(ids.len());
         self.tokenizer.decode(&ids[..end])
     }
 
-    /// Returns what the template has already written of a completion when it ends the prompt: `<think>`, or nothing.
+    /// Returns the beginning of a completion that the template already writes at the end of the prompt: `<think>`, or
+    /// nothing.
     ///
-    /// The released distilled models do; a format reward that wants the opening tag would always be 0.
+    /// Templates of the released distilled models write it. Without this, a format reward that needs the opening tag
+    /// would always be 0.
     pub fn opening(&self) -> &'static str {
         let is_open = self.dress("").is_ok_and(|prompt| prompt.trim_end().ends_with("<think>"));
         if is_open { "<think>" } else { "" }
@@ -133,7 +136,7 @@ impl Chat {
     }
 }
 
-/// A special token in `tokenizer_config.json` is a string or an object with `content`.
+/// Reads a special token, which `tokenizer_config.json` writes as a string or as an object with `content`.
 fn token(config: &Value, key: &str) -> Option<String> {
     config[key].as_str().or_else(|| config[key]["content"].as_str()).map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Multiple choice: the option's letter, however it is dressed.
+//! Multiple choice: finds the option's letter in several notations.
 
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ pub fn verify(gold: &str, answer: &str) -> Verdict {
     }
 }
 
-/// Returns the option that an answer settles on: boxed, said ("the answer is B"), alone at the start, or in brackets.
+/// Returns the option that an answer chooses: boxed, stated ("the answer is B"), alone at the start, or in brackets.
 pub fn extract(answer: &str) -> Option<char> {
     boxed(answer)
         .and_then(first_letter)

@@ -1,20 +1,20 @@
-//! What can go wrong with text.
+//! The error of this crate.
 
 use std::path::PathBuf;
 
-/// An error of this crate.
+/// Why text cannot be tokenised, rendered or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be read or written; the path is in the text.
+    /// A file cannot be read or written; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A file of a model's folder is no file, or too large.
+    /// A path in a model's folder is not a regular file, or is too large.
     #[error(transparent)]
     Outside(#[from] outside::Error),
     /// A tokenizer cannot be made or used.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
-    /// A JSON file is not what it should be.
+    /// A JSON file is not valid, or lacks something.
     #[error("`{path}` is not understood: {reason}")]
     Json {
         /// The file.
@@ -22,13 +22,13 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A special token that the vocabulary lacks.
+    /// The vocabulary lacks a special token.
     #[error("the tokenizer has no token `{0}`, which its configuration names")]
     MissingToken(String),
-    /// A chat template that cannot be parsed or rendered.
+    /// A chat template cannot be parsed or rendered.
     #[error("chat template `{name}`: {reason}")]
     Template {
-        /// Its file, or the key that it stands under.
+        /// Its file, or its key in the configuration.
         name: String,
         /// What is wrong, and what to do about it.
         reason: String,

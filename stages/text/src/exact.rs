@@ -2,7 +2,7 @@
 
 use crate::math::Verdict;
 
-/// Compares an answer with the gold one; only white space around them is ignored.
+/// Compares an answer with the gold one. Only white space at both ends is ignored.
 pub fn verify(gold: &str, answer: &str) -> Verdict {
     match (gold.trim(), answer.trim()) {
         ("", _) => Verdict::GoldUnparsed,

@@ -1,9 +1,9 @@
-//! What a `tokenizer.json` from outside may do to a text: held within limits when it is read, and watched where it
-//! rewrites texts.
+//! Bounds how much a `tokenizer.json` from outside can lengthen a text: sizes are checked when the file is read, and
+//! rewriting rules are checked on each text if necessary.
 //!
-//! The idea to know: each rewriting rule multiplies the length of a text, so thirty short rules make a gigabyte of a
-//! letter. Where the rules of a chain cannot do that by their own sizes, nothing is watched; else each is tried on the
-//! text first, its matches counted before it writes anything.
+//! Each rewriting rule multiplies the length of a text, so thirty short rules can turn one letter into a gigabyte. If
+//! the sizes of a chain's rules exclude that, texts are not checked. Otherwise the matches of each rule in a text are
+//! counted before the rule is applied.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -15,7 +15,7 @@ use tokenizers::utils::SysRegex;
 
 use crate::limits;
 
-/// What is looked at before the library builds anything; vocabulary and merges are not among it.
+/// The parts of a `tokenizer.json` that are checked before the library builds anything; vocabulary and merges are not.
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]
@@ -45,19 +45,19 @@ struct Model {
     _vocab: IgnoredAny,
 }
 
-/// The rewriting rules of a tokenizer, where they must be watched.
+/// The rewriting rules of a tokenizer, if they must be checked on each text; empty otherwise.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Growth(Vec<Rule>);
 
 #[derive(Clone, Debug)]
 struct Rule {
     normalizer: NormalizerWrapper,
-    /// Of a rule that replaces: its pattern, and what it writes for each match.
+    /// For a rule that replaces: its pattern and its replacement.
     replaces: Option<(String, String)>,
 }
 
 impl Growth {
-    /// Reads the rules of a `tokenizer.json`, and refuses one that has more of something than any real one.
+    /// Reads the rules of a `tokenizer.json`, and refuses a file that exceeds [`limits`], which no real one does.
     pub(crate) fn of(json: &str) -> Result<Self, String> {
         let document: Document = serde_json::from_str(json).map_err(|error| error.to_string())?;
         check_tokens(&document.added_tokens)?;
@@ -77,7 +77,7 @@ impl Growth {
         Ok(Self(rules.collect::<Result<_, String>>()?))
     }
 
-    /// Refuses a text that the rules would make too long, before they do.
+    /// Refuses a text that the rules would make too long, before they are applied.
     pub(crate) fn check(&self, text: &str) -> Result<(), String> {
         if self.0.is_empty() {
             return Ok(());
@@ -119,7 +119,7 @@ fn check_tokens(added: &[Added]) -> Result<(), String> {
     }
 }
 
-/// Says which token is too long, by its beginning.
+/// Returns the message that a token is too long, with the token's beginning.
 pub(crate) fn too_long(token: &str) -> String {
     let start: String = token.chars().take(16).collect();
     format!("the token that begins with `{start}` has {} bytes, of at most {}", token.len(), limits::TOKEN_BYTES)
@@ -146,7 +146,7 @@ fn check_sizes(document: &Document) -> Result<(), String> {
     }
 }
 
-/// The rules of a chain of chains, in their order.
+/// Returns the rules of nested chains, flattened, in order.
 fn flat(rules: &Value) -> Vec<&Value> {
     let inner = ["normalizers", "decoders"].into_iter().find_map(|key| rules.get(key)?.as_array());
     match inner {
@@ -156,7 +156,7 @@ fn flat(rules: &Value) -> Vec<&Value> {
     }
 }
 
-/// How many times longer a chain can make a text.
+/// Returns how many times longer a chain can make a text.
 fn factor(rules: &Value) -> Result<usize, String> {
     let mut factors = flat(rules).into_iter().map(|rule| {
         let factor = factor_of(rule);
@@ -166,11 +166,11 @@ fn factor(rules: &Value) -> Result<usize, String> {
     factors.try_fold(1_usize, |all, factor| Ok(all.saturating_mul(factor?)))
 }
 
-/// How many times longer one rule can make a text, and never less than once.
+/// Returns how many times longer one rule can make a text, at least 1.
 fn factor_of(rule: &Value) -> usize {
     if let Some((_, content)) = replaces(rule) {
         let least = rule.pointer("/pattern/String").and_then(Value::as_str).map_or(0, str::len);
-        // A pattern may match nothing, before every byte.
+        // A pattern may match the empty string before every byte.
         return if least == 0 { content.len() + 1 } else { content.len().div_ceil(least).max(1) };
     }
     match rule["type"].as_str() {
@@ -190,8 +190,8 @@ fn replaces(rule: &Value) -> Option<(String, String)> {
     Some((pattern, content.to_owned()))
 }
 
-/// Returns the length of the longest text that SentencePiece's table writes for a character: the table is base64 of the
-/// size of an index in bytes, the index, and the texts, each ended by a zero.
+/// Returns the length of the longest replacement in SentencePiece's table. The table, in base64, is the size of an
+/// index in bytes, the index, and the replacements, each ended by a zero byte.
 fn longest_replacement(base64: &str) -> usize {
     let bytes = decoded(base64);
     let Some(size) = bytes.first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize) else { return 1 };
@@ -199,7 +199,7 @@ fn longest_replacement(base64: &str) -> usize {
     texts.split(|byte| *byte == 0).map(<[u8]>::len).max().unwrap_or(1).max(1)
 }
 
-/// Decodes base64; what is no base64 is left out, as the library refuses it anyway.
+/// Decodes base64. Invalid characters are ignored, because the library refuses them anyway.
 fn decoded(base64: &str) -> Vec<u8> {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

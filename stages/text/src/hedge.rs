@@ -1,4 +1,4 @@
-//! Doubt in words: whether an answer says that it may be wrong.
+//! Hedges: whether an answer says that it may be wrong.
 
 use std::sync::LazyLock;
 

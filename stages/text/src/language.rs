@@ -1,14 +1,15 @@
 //! Language consistency: the share of a text's words that are in the target language (R1 v2, Eq. 7).
 //!
-//! Mathematics and code are no words. Script decides word by word (a Chinese word in an English thought counts against
-//! it); only between languages of one script is a classifier asked, and only for sentences long enough to trust it.
+//! Mathematics and code do not count as words. Each word is judged by its script (a Chinese word in an English thought
+//! counts against it). Languages of the same script are told apart by a classifier, and only in sentences that are long
+//! enough for it.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use unicode_script::{Script, UnicodeScript};
 
-/// Shorter sentences are given the benefit of the doubt: the classifier errs on them.
+/// Shorter sentences count as in the target language, because the classifier is unreliable on them.
 const MIN_WORDS_TO_CLASSIFY: usize = 8;
 
 static NO_WORDS: LazyLock<Regex> = LazyLock::new(|| {
@@ -30,7 +31,8 @@ pub fn consistency(text: &str, target: &str) -> f64 {
     if all == 0 { 1.0 } else { in_target as f64 / all as f64 }
 }
 
-/// Returns the script of each word. A Han or kana character is a word of its own; a single Latin letter is a variable.
+/// Returns the script of each word. Each Han or kana character is a word. A single letter of another script is a
+/// variable and does not count.
 fn words(sentence: &str) -> Vec<Script> {
     let mut words = Vec::new();
     let mut run: Option<(Script, usize)> = None;
@@ -77,7 +79,7 @@ fn is_another_language(sentence: &str, num_words: usize, target: &str) -> bool {
         })
 }
 
-/// The script of the first word, for comparing like with like.
+/// Returns the script of the first word, for comparing languages of the same script only.
 fn script_sample(sentence: &str) -> Script {
     sentence.chars().find(|c| c.is_alphabetic()).map_or(Script::Common, |c| c.script())
 }

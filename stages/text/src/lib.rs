@@ -1,4 +1,4 @@
-//! Strings and token ids: tokenizers, chat templates, verifiers, statistics. No tensors, and nothing else of ours.
+//! Strings and token ids: tokenizers, chat templates, verifiers, statistics. Uses no tensors.
 
 pub mod chat;
 pub mod choice;

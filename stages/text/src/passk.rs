@@ -1,9 +1,9 @@
-//! Statistics over several completions a prompt: pass@k, cons@k, and honest errors.
+//! Statistics over several completions of each prompt: pass@k, cons@k, and standard errors clustered by prompt.
 
 use std::collections::BTreeMap;
 
-/// Returns the unbiased estimate of the chance that at least one of `k` completions is right, when `num_correct` of
-/// `num_sampled` were (Chen et al. 2021, Eq. 1). `k` beyond `num_sampled` counts as `num_sampled`.
+/// Returns the unbiased estimate of the probability that at least one of `k` completions is right, when `num_correct`
+/// of `num_sampled` were (Chen et al. 2021, Eq. 1). `k` above `num_sampled` counts as `num_sampled`.
 pub fn pass_at_k(num_sampled: usize, num_correct: usize, k: usize) -> f64 {
     let k = k.min(num_sampled);
     if num_sampled - num_correct < k {
@@ -28,7 +28,7 @@ pub fn mean_and_standard_error(per_prompt: &[f64]) -> (f64, f64) {
     (mean, (variance / n).sqrt())
 }
 
-/// Returns the answer most often given, the earliest of equals; completions without an answer do not vote.
+/// Returns the most frequent answer, the earliest one in a tie. Completions without an answer do not vote.
 pub fn majority<'a>(answers: impl IntoIterator<Item = Option<&'a str>>) -> Option<&'a str> {
     let mut votes: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (at, answer) in answers.into_iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Readability of a thought: what the paper's filters throw out (R1 v2, B.3.2 and B.3.3).
+//! Readability of a thought, by the paper's filters (R1 v2, B.3.2 and B.3.3).
 
-/// A paragraph beyond this many characters is a wall of text.
+/// A paragraph with more characters than this is not readable.
 const LONG_PARAGRAPH: usize = 2_000;
-/// Longest period that a loop may have, in characters.
+/// Longest period of a loop that is detected, in characters.
 const MAX_PERIOD: usize = 64;
 
 /// Returns whether a text has no code block, no over-long paragraph, and does not repeat itself.
@@ -20,8 +20,8 @@ pub fn has_long_paragraph(text: &str) -> bool {
     text.split("\n\n").any(|paragraph| paragraph.chars().count() > LONG_PARAGRAPH)
 }
 
-/// Returns whether a text loops: a piece of up to 64 characters four times in a row (over 16 characters or more), or
-/// among its four-word sequences (40 or more) fewer than half are different.
+/// Returns whether a text repeats itself: a piece of up to 64 characters occurs four times in a row (over 16 characters
+/// or more), or fewer than half of its four-word sequences (at least 40) are distinct.
 pub fn has_repetition(text: &str) -> bool {
     has_loop(text) || has_stale_words(text)
 }

@@ -1,15 +1,15 @@
 //! A completion's parts: the thought and the answer.
 
-/// What a completion is made of.
+/// The parts of a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// Exactly `<think>…</think><answer>…</answer>`, white space between and around allowed (R1-Zero's template).
     pub format_ok: bool,
     /// Exactly `<think>…</think>` and then a summary without tags (the released R1's form).
     pub summary_ok: bool,
-    /// What stands between the first `<think>` (or the beginning) and the first `</think>`, if that is there.
+    /// The text between the first `<think>` (or the beginning) and the first `</think>`, if there is a `</think>`.
     pub reasoning: Option<&'a str>,
-    /// What stands in `<answer>`, else what follows `</think>`, else everything.
+    /// The text in `<answer>`, else the text after `</think>`, else the whole completion.
     pub answer: &'a str,
 }
 
@@ -32,7 +32,7 @@ pub fn parse(completion: &str) -> Parts<'_> {
     }
 }
 
-/// Returns whether `text` is `<answer>…</answer>` and white space.
+/// Returns whether `text` is `<answer>…</answer>`, apart from white space around it.
 fn is_exact(text: &str) -> bool {
     let text = text.trim();
     text.starts_with(TAGS[2]) && text.ends_with(TAGS[3])

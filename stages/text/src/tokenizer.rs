@@ -1,6 +1,6 @@
-//! Tokenizers in HF's `tokenizer.json` form, loaded, made from an alphabet, or trained.
+//! Tokenizers in Hugging Face's `tokenizer.json` format: loaded, made from an alphabet, or trained.
 //!
-//! What this file makes loads in Python's `tokenizers` unchanged. Making is deterministic: equal texts in equal order
+//! Python's `tokenizers` loads the tokenizers made here unchanged. Making is deterministic: equal texts in equal order
 //! give equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +41,7 @@ impl Tokenizer {
         })
     }
 
-    /// Parses the text of a `tokenizer.json`; one that has more of something than [`limits`] is refused.
+    /// Parses the text of a `tokenizer.json`; returns an error if it exceeds [`limits`].
     pub fn from_json(json: &str) -> Result<Self, Error> {
         bound_patterns();
         let refused = |reason: String| Error::Tokenizer(format!("{reason}; help: {CURE}"));
@@ -58,12 +58,12 @@ impl Tokenizer {
         Ok(Self { inner, json: json.to_owned(), growth })
     }
 
-    /// Returns the text of its `tokenizer.json`, byte for byte as read or made.
+    /// Returns the text of the `tokenizer.json`, byte for byte as read or made.
     pub fn to_json(&self) -> &str {
         &self.json
     }
 
-    /// Returns the ids of `text`; special tokens in it are recognised, none is added.
+    /// Returns the ids of `text`. Special tokens in the text are recognised; none are added.
     pub fn encode(&self, text: &str) -> Result<Vec<i64>, Error> {
         caught(|| {
             self.growth.check(text).map_err(|reason| format!("{reason}; help: {CURE}"))?;
@@ -73,7 +73,7 @@ impl Tokenizer {
         .map_err(Error::Tokenizer)
     }
 
-    /// Returns the text of `ids`, special tokens included; ids outside the vocabulary are left out.
+    /// Returns the text of `ids`, special tokens included; ids outside the vocabulary are ignored.
     pub fn decode(&self, ids: &[i64]) -> String {
         self.decode_with(ids, false)
     }
@@ -85,7 +85,7 @@ impl Tokenizer {
 
     fn decode_with(&self, ids: &[i64], skip_special: bool) -> String {
         let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
-        // The only error is a decoder that a broken tokenizer.json would have been refused for.
+        // The only possible error is a broken decoder, and a `tokenizer.json` with one has already been refused.
         self.inner.decode(&ids, skip_special).unwrap_or_default()
     }
 
@@ -105,10 +105,11 @@ impl Tokenizer {
     }
 }
 
-/// What to do about a tokenizer that cannot be used.
+/// Help for a tokenizer that cannot be used.
 const CURE: &str = "take the `tokenizer.json` that the model was published with";
 
-/// Calls the library, which panics over some broken files and over patterns that give up.
+/// Calls the library and turns its panics into errors: it panics on some broken files, and on patterns that exceed
+/// their retries.
 fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -116,18 +117,19 @@ fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     })
 }
 
-/// Bounds how long a pattern may search: by default the library has no limit but one for each place that it begins at.
+/// Bounds the retries of a pattern in one search. By default, the library only bounds them for each start position.
 fn bound_patterns() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the library copies the number, and no search is at work in this process yet, as none has a pattern.
+        // SAFETY: the library copies the number, and no search is running in this process yet, because no pattern
+        // exists.
         unsafe { onig_sys::onig_set_retry_limit_in_search(limits::PATTERN_RETRIES) };
     });
 }
 
-/// Makes a tokenizer with one token a character: `specials` first, then the characters of `texts`, sorted.
+/// Makes a tokenizer with one token for each character: `specials` first, then the characters of `texts`, sorted.
 ///
-/// Characters outside the alphabet are an error when encoding, not a silent unknown.
+/// Encoding a character outside the alphabet is an error; there is no unknown token.
 pub fn char_level<'a>(texts: impl Iterator<Item = &'a str>, specials: &[String]) -> Result<Tokenizer, Error> {
     let mut alphabet = BTreeSet::new();
     for text in texts {
@@ -157,14 +159,14 @@ fn added_token(id: usize, token: &str) -> Value {
             "normalized": false, "special": true })
 }
 
-/// How Qwen2 cuts text into words before BPE (its published `tokenizer.json`): each digit stands alone.
+/// How Qwen2 splits text into words before BPE (from its published `tokenizer.json`): each digit is a word.
 const WORDS: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Trains a byte-level BPE tokenizer of about `vocab_size` tokens, `specials` first. Every byte has a token.
 ///
-/// It normalises and cuts as Qwen2 does, for transformers applies Qwen2's rules to a Qwen2 model whatever its
-/// `tokenizer.json` says.
+/// It normalises and splits text as Qwen2 does, because transformers applies Qwen2's rules to a Qwen2 model whatever
+/// its `tokenizer.json` contains.
 pub fn train_byte_bpe<S: AsRef<str> + Send>(
     texts: impl Iterator<Item = S> + Send,
     vocab_size: usize,
@@ -176,8 +178,8 @@ pub fn train_byte_bpe<S: AsRef<str> + Send>(
         .vocab_size(vocab_size)
         .min_frequency(2)
         .show_progress(false)
-        // A word that is said twice becomes a token, however long it is; half of the limit, as some bytes are written
-        // as two.
+        // Otherwise a word that occurs twice becomes a token, however long it is. Half of the limit, because some bytes
+        // are written as two.
         .max_token_length(Some(limits::TOKEN_BYTES / 2))
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(special_tokens.clone())
@@ -239,7 +241,7 @@ mod tests {
         assert_eq!(one.decode(&ids), text);
     }
 
-    /// A tokenizer of one token a character, with something in place of parts of it.
+    /// A tokenizer with one token for each character, with some parts of its JSON replaced.
     fn altered(parts: &[(&str, Value)]) -> Result<Tokenizer, Error> {
         let plain = char_level(["abcdefghijklmnopqrstuvwxyz "].into_iter(), &specials()).unwrap();
         let mut document: Value = serde_json::from_str(plain.to_json()).unwrap();
@@ -262,7 +264,7 @@ mod tests {
             let error = tokenizer.encode("aaaa").unwrap_err().to_string();
             assert!(error.contains("of a text of 4, of at most"), "{error}");
         }
-        // As long a chain that writes little is no harm.
+        // A chain of the same length that writes little is accepted.
         let chain: Vec<Value> = ('a'..='z').map(|from| rule(json!({ "String": from }), "zz")).collect();
         let tokenizer = altered(&[("/normalizer", json!({ "type": "Sequence", "normalizers": chain }))]).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-// Attention on a GPU: over packed rows by the flash kernels, and of newest tokens over a cache.
+// Attention on a GPU: of packed rows with the flash kernels, and of newest tokens over a KV cache.
 //
 // Shapes: n tokens, h query heads, g key heads, d channels of a head, t positions of a slot.
 #include "driver.h"
@@ -13,17 +13,17 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// How long the backward kernel takes for `work` heads of rows, in units of one of them on a whole multiprocessor. Where
-// it must be deterministic it gives each so many blocks that all are at least as many as the multiprocessors, and two
-// cannot share one.
+// Estimates the time of the backward kernel for `work` pairs of row and head, in units of one pair on one
+// multiprocessor. In deterministic mode, the kernel gives each pair so many blocks that there are at least as many
+// blocks as multiprocessors, and two blocks cannot share a multiprocessor.
 double rounds(int64_t work, int64_t multiprocessors) {
     int64_t blocks = (multiprocessors + work - 1) / work;
     return double((work * blocks + multiprocessors - 1) / multiprocessors) / double(blocks);
 }
 
-// Cuts `heads` heads of `rows` rows into parts for which the backward kernel leaves few multiprocessors idle.
+// Divides `heads` heads of `rows` rows into parts with which the backward kernel leaves few multiprocessors idle.
 std::vector<int64_t> parts_of(int64_t heads, int64_t rows, int64_t multiprocessors) {
-    // What one more call must save at least: its launches, and keys and values repeated for its heads.
+    // The least time that another call must save: it costs launches, and keys and values are repeated for its heads.
     const double CALL = 0.02;
     if (multiprocessors == 0) return {heads};
     std::vector<double> best(heads + 1, 0);
@@ -71,7 +71,7 @@ struct Flash : torch::autograd::Function<Flash> {
         auto [before, after] = edges(number("window"));
         TORCH_CHECK(lse.dim() == 2, "the flash kernel's sums are those of each head and token");
         std::vector<int64_t> parts = parts_of(h, saved[1].numel() - 1, cuda::multiprocessors(q.device()));
-        // Some heads of a group alone need keys and values of their own.
+        // If a part has only some heads of a group, keys and values are repeated for each head.
         auto keys = [&](const at::Tensor& x) {
             if (parts.size() == 1) return x.view({n, g, d});
             return x.view({n, g, 1, d}).expand({n, g, h / g, d}).reshape({n, h, d});
@@ -111,21 +111,20 @@ struct Flash : torch::autograd::Function<Flash> {
 
 extern "C" {
 
-// Causal attention of packed rows by the flash kernels: qkv [n, (h + 2g) d] in bf16 or f16, `starts`
-// [rows + 1] where rows begin, in 32 bits on the GPU, each row of at most `longest` tokens. A window of 0 sees
-// everything.
+// Causal attention of packed rows with the flash kernels: qkv [n, (h + 2g) d] in bf16 or f16; `starts` [rows + 1], the
+// start of each row, as 32-bit integers on the GPU; rows of at most `longest` tokens. A window of 0 means no window.
 char* r1flow_flash_attention(tensor qkv, tensor starts, int64_t longest, int64_t h, int64_t g, int64_t d,
                              int64_t window, tensor* out) {
     return guarded([&] { *out = new at::Tensor(Flash::apply(*qkv, *starts, longest, h, g, d, window)); });
 }
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d] before it is rotated by its angles [n, d], over
-// all positions of slot i up to its position [n], where its key and value are written; keys and values
-// [slots, g, t, d], of which no token has more than `longest`. A window of 0 sees everything.
+// Attention of each row's newest token, qkv [n, (h + 2g) d] before rotation by its angles [n, d]. Writes the key and
+// value of row i to its position [n] in slot i, and attends over the positions up to it. Keys and values are [slots, g,
+// t, d]; all positions are below `longest`. A window of 0 means no window.
 char* r1flow_cuda_decode(tensor qkv, tensor cos, tensor sin, tensor keys, tensor values, tensor positions,
                          int64_t longest, int64_t h, int64_t g, int64_t d, int64_t window, tensor* out) {
     return guarded([&] {
-        // As the kernel has them (kernels/decode.cu).
+        // The same as in the kernel (kernels/decode.cu).
         const int64_t SPLIT = 128, CHANNELS = 1024;
         at::Tensor x = qkv->contiguous(), cosines = cos->contiguous(), sines = sin->contiguous();
         int64_t n = x.size(0), t = keys->size(2), together = 8;

@@ -1,4 +1,4 @@
-// From the source of the kernels to their launch: NVRTC, the cache of machine code, CUDA's driver.
+// Compiles and launches the kernels: NVRTC, the cache of machine code, CUDA's driver.
 #include "driver.h"
 
 #include "images.h"
@@ -22,7 +22,7 @@ const char* const SOURCE =
 // CUdevice_attribute.
 const int MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76;
 
-// libcaffe2_nvrtc.so: libtorch's own way to NVRTC and the driver, which come with it.
+// libcaffe2_nvrtc.so: libtorch's access to NVRTC and the driver.
 class Library {
    public:
     Library() {
@@ -103,7 +103,7 @@ std::string compile(const std::vector<const char*>& options) {
     return image;
 }
 
-// The machine code of the kernels for so many query heads, or with 0 of all others.
+// Returns the machine code of the decode kernel for `heads` query heads, or with 0 of all other kernels.
 std::string image_of(c10::Device device, int heads) {
     std::string architecture =
         "--gpu-architecture=sm_" + std::to_string(10 * attribute(MAJOR, device) + attribute(MINOR, device));
@@ -126,7 +126,7 @@ class Kernels {
         module_of(0);
     }
 
-    // A thread of autograd's may not have the context yet.
+    // Autograd's threads may not have the context yet.
     void enter() const {
         static auto* set = library().find<int(void*)>("cuCtxSetCurrent");
         library().check(set(context_), "cuCtxSetCurrent");
@@ -159,12 +159,12 @@ class Kernels {
     c10::Device device_;
     void* context_ = nullptr;
     std::map<int, void*> modules_;
-    // Names are those of the source: the same name has the same address.
+    // Names are string literals of the source, so equal names have equal addresses.
     std::map<std::tuple<const char*, int, bool>, void*> functions_;
     std::mutex mutex_;
 };
 
-// Never destroyed: CUDA may be gone before they are.
+// Never destroyed, because CUDA may be shut down before.
 Kernels& kernels_of(c10::Device device) {
     static std::mutex mutex;
     static auto* all = new std::map<c10::DeviceIndex, std::unique_ptr<Kernels>>;
@@ -178,7 +178,7 @@ Kernels& kernels_of(c10::Device device) {
 
 void prepare(c10::Device device) {
     c10::DeviceGuard guard(device);
-    // The first memory that is asked for makes a context.
+    // The first allocation creates a context.
     at::empty({1}, at::TensorOptions().device(device));
     kernels_of(device);
 }

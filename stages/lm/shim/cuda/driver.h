@@ -1,4 +1,4 @@
-// Launching the kernels of `kernels`: NVRTC compiles them for the card at hand when the first is wanted, CUDA's driver
+// Launches the kernels in `kernels`. NVRTC compiles them for the GPU when the first one is needed, and CUDA's driver
 // runs them. Both are looked up beside `libtorch_cuda.so`; a build needs neither them nor their headers.
 #pragma once
 
@@ -10,23 +10,23 @@ struct Grid {
     unsigned x, y = 1, z = 1;
 };
 
-// A kernel, and for how many query heads it is compiled where that matters.
+// A kernel, and the number of query heads that it is compiled for, if that matters.
 struct Kernel {
     const char* name;
     int heads = 0;
 };
 
-// Compiles the kernels for a device, once, but for those whose heads are not known yet. Throws what stands in the way.
+// Compiles the kernels for a device, once, except those for a number of heads. Throws if that fails.
 void prepare(c10::Device device);
 
-// A device's multiprocessors; 0 where the driver cannot be asked.
+// Returns a device's number of multiprocessors; 0 if the driver is not available.
 int64_t multiprocessors(c10::Device device);
 
 // Launches a kernel for bf16 or f32 on the current stream of a device; `arguments` points to
 // each of its parameters.
 void launch(c10::Device device, Kernel kernel, bool is_bf16, Grid grid, unsigned threads, void** arguments);
 
-// Launches a kernel for what `x` holds, with arguments of just the types of the parameters.
+// Launches a kernel for the element type of `x`. The arguments must have exactly the types of the kernel's parameters.
 template <typename... Arguments>
 void launch(const at::Tensor& x, Kernel kernel, Grid grid, unsigned threads, Arguments... arguments) {
     if (grid.x == 0) return;

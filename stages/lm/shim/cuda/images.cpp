@@ -1,5 +1,5 @@
-// The files of the cache. Each holds its checksum, the key whole and the machine code: a file is believed if all of it
-// is as it was written, for this key, and lies where only the user can write. What is not believed is compiled anew.
+// The files of the cache. Each contains its checksum, the whole key and the machine code. A file is used if its
+// checksum and its key are right and only the user can write to its folder. Otherwise the kernels are compiled again.
 #include "images.h"
 
 #include "../shim.h"
@@ -17,19 +17,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// `r1flow/kernels` in the cache folder that the environment names (XDG Base Directory Specification), or nothing.
+// Returns `r1flow/kernels` in the cache folder of the environment (XDG Base Directory Specification), or an empty path.
 fs::path folder() {
     auto variable = [](const char* name) {
         const char* value = std::getenv(name);
         return fs::path(value ? value : "");
     };
-    // As the specification has it, what is relative does not count.
+    // By the specification, relative paths are ignored.
     fs::path base = variable("XDG_CACHE_HOME"), home = variable("HOME");
     if (!base.is_absolute()) base = home.is_absolute() ? home / ".cache" : fs::path();
     return base.empty() ? base : base / "r1flow" / "kernels";
 }
 
-// FNV-1a. It tells damage, not forgery: against that the folder is the user's alone.
+// FNV-1a. It detects damage, not forgery; against forgery, only the user can write to the folder.
 uint64_t hash_of(const std::string& text) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3u;
@@ -42,7 +42,7 @@ std::string hex(uint64_t number) {
     return text;
 }
 
-// What a file says behind the hash of just this: the size of the key, the key, the machine code.
+// The part of a file that is hashed: the size of the key, the key, the machine code. The hash is before it.
 std::string hashed(const std::string& key, const std::string& image) {
     return std::to_string(key.size()) + "\n" + key + image;
 }
@@ -52,7 +52,7 @@ std::string framed(const std::string& key, const std::string& image) {
     return hex(hash_of(rest)) + " " + rest;
 }
 
-// Returns the machine code of a file, or nothing.
+// Returns the machine code of a file, or an empty string if the file is not valid.
 std::string image_in(const std::string& text, const std::string& key) {
     const size_t AT = 17;
     if (text.size() <= AT) return "";
@@ -61,14 +61,14 @@ std::string image_in(const std::string& text, const std::string& key) {
     return is_right ? rest.substr(start.size()) : "";
 }
 
-// Whether a folder is the user's, and only he can write to it.
+// Returns whether a folder belongs to the user and only the user can write to it.
 bool is_safe(const fs::path& path) {
     struct stat found;
     return stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
            (found.st_mode & 022) == 0;
 }
 
-// Opens a file of the user's; no link is followed and nothing is waited for.
+// Opens a file that belongs to the user, without following links and without blocking.
 FILE* open_file(const fs::path& path, int flags, const char* mode) {
     int file = open(path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (file < 0) return nullptr;
@@ -92,8 +92,8 @@ std::string read(const fs::path& path, const std::string& key) {
     return image_in(text, key);
 }
 
-// Under another name first, so that no reader sees a part of it. Two that write at once may mix their drafts; what comes
-// out has not its hash.
+// Writes to another name first and renames it, so that no reader sees a part of the file. Two processes that write at
+// once may mix their drafts; the result then fails the check of its hash.
 void write(const fs::path& path, const std::string& text) {
     fs::path draft = path;
     draft += ".draft";
@@ -105,13 +105,13 @@ void write(const fs::path& path, const std::string& text) {
     if (is_whole) fs::rename(draft, path, error);
 }
 
-// Makes the folders that are not there, for the user alone.
+// Creates missing folders, for the user only.
 void make(const fs::path& path) {
     if (path.has_parent_path() && path != path.parent_path()) make(path.parent_path());
     mkdir(path.c_str(), 0700);
 }
 
-// `path`, made where there is none; nothing where others could put something in.
+// Creates `path` if it is missing, and returns it; returns an empty path if others could write to it.
 fs::path safe(const fs::path& path) {
     make(path);
     for (const fs::path& each : {path.parent_path(), path}) {

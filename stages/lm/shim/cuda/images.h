@@ -1,4 +1,4 @@
-// Compiled kernels, kept in the user's cache folder: compiling takes a second or two, which every stage would pay.
+// Compiled kernels, kept in the user's cache folder, because compiling takes each process a second or two.
 #pragma once
 
 #include <functional>
@@ -6,8 +6,8 @@
 
 namespace cuda {
 
-// Returns what `compile` made of `key` the last time, or makes it and keeps it. The key is all that it depends on. A
-// folder that cannot be read or written is as good as none.
+// Returns the kept result of `compile` for `key`, or calls `compile` and keeps the result, which must depend only on
+// the key. Without a folder that can be read and written, nothing is kept.
 std::string kept(const std::string& key, const std::function<std::string()>& compile);
 
 }  // namespace cuda

@@ -1,4 +1,4 @@
-// The layers' kernels on a GPU, with norms and sampling.
+// The kernels of layers on a GPU, including norms and sampling.
 //
 // Shapes: n tokens, f width of gate or up, d channels of a head, v vocabulary.
 #include "../layers.h"
@@ -11,7 +11,7 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Kernels read sixteen bytes at a time: the tensor must be contiguous and aligned to that.
+// Returns a contiguous tensor aligned to sixteen bytes, because kernels read sixteen bytes at a time.
 at::Tensor packed(const at::Tensor& x) {
     at::Tensor dense = x.contiguous();
     return reinterpret_cast<uintptr_t>(dense.const_data_ptr()) % 16 == 0 ? dense : dense.clone();
@@ -19,13 +19,13 @@ at::Tensor packed(const at::Tensor& x) {
 
 cuda::Grid one_each(int64_t n) { return {static_cast<unsigned>(n)}; }
 
-// Threads for rows of so many elements, which one reads `at_once` at a time.
+// Returns the number of threads for a row of `elements` elements, of which each thread reads `at_once` at a time.
 unsigned threads_for(int64_t elements, const at::Tensor& x, int64_t most) {
     int64_t at_once = 16 / x.element_size(), warps = (elements / at_once + 31) / 32;
     return static_cast<unsigned>(32 * std::max<int64_t>(1, std::min(warps, most / 32)));
 }
 
-// `inverses`, [n], gets what the backward pass needs, if it is a tensor.
+// Returns the norm; stores 1 / rms in `inverses`, [n], for the backward pass, if it is defined.
 at::Tensor normed(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor inverses) {
     int64_t d = x.size(-1);
     TORCH_CHECK(weight.numel() == d && weight.scalar_type() == x.scalar_type(), "a norm of another width or type");
@@ -120,13 +120,13 @@ const Layers& cuda_layers() {
 
 extern "C" {
 
-// Compiles the kernels for GPU `index`, or says what stands in the way.
+// Compiles the kernels for GPU `index`, or returns the error.
 char* r1flow_cuda_prepare(int64_t index) {
     return guarded([&] { cuda::prepare(c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index))); });
 }
 
-// The residual stream x, and its RMSNorm over the last dimension. Use the returned residual, not x itself: its gradient
-// is then fused with the norm's in the backward pass.
+// Returns the residual stream x, and its RMSNorm over the last dimension. Use the returned residual, not x itself: its
+// gradient is then fused with the norm's in the backward pass.
 char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* residual, tensor* out) {
     return guarded([&] {
         if (!at::GradMode::is_enabled()) {
@@ -141,7 +141,7 @@ char* r1flow_cuda_rms_norm(tensor x, tensor weight, double eps, tensor* residual
 }
 
 // Draws a token for each row of logits * scale by its uniform number, [n] in double precision, or takes the likeliest
-// where `uniforms` is null: tokens and their log-probabilities, [n, 2] in double precision.
+// if `uniforms` is null. Returns tokens and their log-probabilities, [n, 2] in double precision.
 char* r1flow_cuda_sample(tensor logits, tensor uniforms, double scale, tensor* out) {
     return guarded([&] {
         at::Tensor x = packed(*logits), given = uniforms ? uniforms->contiguous() : at::Tensor();

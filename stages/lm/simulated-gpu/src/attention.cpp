@@ -1,4 +1,4 @@
-// The flash kernels, which libtorch has for GPUs alone: attention of packed rows and its gradient, in plain products.
+// The flash kernels, which libtorch has only for GPUs: attention of packed rows and its gradient, with plain matmuls.
 #include "gpu.h"
 
 #include <cmath>
@@ -32,7 +32,7 @@ void check(const at::Tensor& x) {
     TORCH_CHECK(x.size(2) <= 256 && x.size(2) % 8 == 0, "head_size should be a multiple of 8 and at most 256");
 }
 
-// One row's heads in single precision, [h, t, d], each key head repeated for its query heads.
+// Returns one row's heads in single precision, [h, t, d], with each key head repeated for its query heads.
 at::Tensor heads_of(const at::Tensor& x, Row row, int64_t h) {
     at::Tensor heads = x.narrow(0, row.start, row.length).to(at::kFloat).transpose(0, 1);
     return heads.repeat_interleave(h / heads.size(0), 0);

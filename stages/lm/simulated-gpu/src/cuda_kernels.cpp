@@ -1,4 +1,4 @@
-// The kernels of lm's shim, from the source that a GPU gets (KERNELS_FILE), compiled for the host.
+// The kernels of lm's shim, compiled for the host from the source that a GPU gets (KERNELS_FILE).
 #include "launch.h"
 
 #include <tuple>

@@ -1,5 +1,5 @@
-// As much of CUDA C++ as the kernels use, for a C++ compiler. Threads are those of grid.cpp: one runs at a time, until it ends
-// or waits for its warp or its block.
+// The part of CUDA C++ that the kernels use, for a C++ compiler. Threads are those of grid.cpp: one runs at a time,
+// until it ends or waits for its warp or its block.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
-// One block runs at a time. What the one before left is still there, as it may be on a card.
+// Only one block runs at a time. The previous block's data are still there, as they may be on a card.
 #define __shared__ static
 
 struct uint3 {
@@ -26,9 +26,9 @@ const unsigned ALL_LANES = 0xffffffff;
 
 HIDDEN unsigned lane();
 HIDDEN void wait_for_block();
-// Gives `bits` to the warp and returns those of lane `from`, or `bits` where there is no such lane.
+// Shares `bits` with the warp and returns those of lane `from`, or `bits` if there is no such lane.
 HIDDEN uint64_t exchange(uint64_t bits, unsigned from);
-// Ends the program: the kernel does what a card might let pass.
+// Ends the program: the kernel did something wrong that a card might not report.
 [[noreturn]] HIDDEN void refuse(const char* what);
 
 inline void check_mask(unsigned mask) {
@@ -75,7 +75,7 @@ inline float __int_as_float(int x) { return simulated::bits_of<float>(x); }
 
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 
-// As CUDA's: two numbers of one type.
+// As in CUDA: both numbers have the same type.
 #define MIN_AND_MAX(T)                               \
     inline T min(T a, T b) { return b < a ? b : a; } \
     inline T max(T a, T b) { return a < b ? b : a; }

@@ -1,5 +1,5 @@
-// The device: memory that the host cannot touch, streams and events without effect, and the hooks by which libtorch finds
-// out that there is a GPU.
+// The device: memory that the host cannot access, streams and events without effect, and the hooks by which libtorch
+// detects a GPU.
 #include "gpu.h"
 
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -19,7 +19,7 @@ namespace {
 const size_t SIZE = size_t(16) << 30;
 const size_t ALIGNMENT = 512;
 
-// The device's addresses can be neither read nor written; the memory behind them lies elsewhere.
+// The device's addresses can be neither read nor written; the actual memory is elsewhere.
 class Memory final : public c10::DeviceAllocator {
    public:
     Memory() {
@@ -64,7 +64,7 @@ class Memory final : public c10::DeviceAllocator {
     }
     std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex) override { return {SIZE - top_, SIZE}; }
 
-    // CUDA's hooks do so before the first use of a device.
+    // Called by CUDA's hooks before the first use of a device.
     void wake() { is_awake_ = true; }
 
     c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override {
@@ -78,7 +78,7 @@ class Memory final : public c10::DeviceAllocator {
     }
 
    private:
-    // As CUDA's, it knows no device before one is used.
+    // Like CUDA's allocator, it has no device before one is used.
     void check_awake() const { TORCH_CHECK(is_awake_, "Invalid device argument "); }
 
     char* take(size_t size) {
@@ -114,7 +114,7 @@ Memory& memory() {
 }
 
 void Memory::release(void* address) {
-    // What a captured kernel used belongs to its graph for good.
+    // Memory that a captured kernel used belongs to its graph permanently.
     if (!address || is_capturing()) return;
     std::lock_guard<std::mutex> lock(memory().mutex_);
     char* start = static_cast<char*>(address);

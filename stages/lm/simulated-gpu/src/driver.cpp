@@ -1,5 +1,5 @@
-// libcaffe2_nvrtc.so: the functions of CUDA's run-time compiler and of its driver by which kernels are compiled and launched.
-// Nothing is compiled: the kernels are there, and any source but theirs is refused. Results are CUDA's numbers.
+// libcaffe2_nvrtc.so: the functions of CUDA's run-time compiler and driver that compile and launch kernels. Nothing is
+// compiled: the kernels are part of this library, and any other source is refused. Results are CUDA's error codes.
 #include "gpu.h"
 #include "launch.h"
 
@@ -39,14 +39,14 @@ const std::map<int, const char*> CUDA_ERRORS = {
     {CUDA_CAPTURE_IMPLICIT, "operation would make the legacy stream depend on a capturing blocking stream"},
 };
 
-// What a card is asked for: the number of its multiprocessors, and its compute capability.
+// The attributes of the card: its number of multiprocessors, and its compute capability.
 const std::map<int, int> ATTRIBUTES = {{16, 132}, {75, 9}, {76, 0}};
 
-// Stands for machine code.
+// Placeholder for machine code.
 const char IMAGE[] = "simulated sm_90";
 
-// The one that libtorch makes. On a card it makes it current on every thread that asks for memory; here a thread says so itself
-// before it launches, as those must that never ask.
+// libtorch's context. On a card, libtorch makes it current on every thread that allocates memory. Here, every thread
+// must set it before a launch, as threads that never allocate must do on a card.
 int context;
 thread_local void* current_context = nullptr;
 
@@ -56,7 +56,7 @@ struct Program {
     bool is_compiled = false;
 };
 
-// The line, from 1 on, on which two texts begin to differ.
+// Returns the first line, counted from 1, in which two texts differ.
 size_t differing_line(std::string_view a, std::string_view b) {
     auto differs = std::mismatch(a.begin(), a.begin() + std::min(a.size(), b.size()), b.begin()).first;
     return 1 + std::count(a.begin(), differs, '\n');
@@ -107,7 +107,7 @@ void launch(const Kernel& kernel, Size grid, Size block, void** params) {
 #pragma GCC visibility push(default)
 extern "C" {
 
-// None that there is: nothing that is kept by version can be taken for a card's.
+// A version that does not exist, so that kernels kept by version are never mixed up with a real card's.
 int nvrtcVersion(int* major, int* minor) {
     *major = *minor = 0;
     return NVRTC_SUCCESS;
@@ -162,7 +162,7 @@ int cuModuleGetFunction(const Kernel** function, const void* module, const char*
     return *function ? CUDA_SUCCESS : CUDA_NOT_FOUND;
 }
 
-// Parameters in one buffer (`extra`) are not taken.
+// Parameters in one buffer (`extra`) are not supported.
 int cuLaunchKernel(const Kernel* kernel, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                    unsigned block_y, unsigned block_z, unsigned shared_bytes, void* stream, void** params, void** extra) {
     Size grid = {grid_x, grid_y, grid_z}, block = {block_x, block_y, block_z};

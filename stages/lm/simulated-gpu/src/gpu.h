@@ -1,4 +1,4 @@
-// What the parts of the simulated GPU share: its memory, its counts, and the graph that is being captured.
+// Shared by the parts of the simulated GPU: its memory, its counters, and the graph being captured.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -22,22 +22,22 @@ struct Counts {
 };
 Counts& counts();
 
-// Whether the variable SIMULATED_GPU_LACKS names this.
+// Returns whether the variable SIMULATED_GPU_LACKS contains `what`.
 bool lacks(const char* what);
 
-// The host's view of an address of the device: where kernels read and write.
+// Returns the host's address of a device address: where kernels read and write.
 void* view(const void* address);
 
-// A tensor of the CPU over the same memory, of the same form.
+// Returns a CPU tensor over the same memory, with the same shape.
 at::Tensor on_host(const at::Tensor& x);
 
-// A new tensor of the device that holds what `x`, of the CPU, holds.
+// Returns a new device tensor with the contents of the CPU tensor `x`.
 at::Tensor on_device(const at::Tensor& x);
 
-// Whether a graph is being captured; then kernels hand over what they did, and nothing may reach the host.
+// Returns whether a graph is being captured. During a capture, kernels are recorded, and nothing may reach the host.
 bool is_capturing();
 void record(std::function<void()> kernel);
-// Memory that a captured kernel is about to write: the capture gives it back as it was.
+// To be called before a captured kernel writes to `x`: the end of the capture restores the old contents.
 void before_write(const at::Tensor& x);
 void refuse_in_capture(const char* what);
 

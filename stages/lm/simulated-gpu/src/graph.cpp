@@ -1,4 +1,4 @@
-// CUDA graphs: what is launched while one is captured is done when it is replayed, each time, and not before.
+// CUDA graphs: work that is launched during a capture takes effect at each replay, and not before.
 #include "gpu.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -11,7 +11,7 @@ namespace {
 
 struct Recording {
     std::vector<std::function<void()>> kernels;
-    // What memory held before a captured kernel wrote to it.
+    // The contents of memory before a captured kernel wrote to it.
     std::vector<std::pair<at::Tensor, at::Tensor>> before;
 };
 
@@ -35,7 +35,7 @@ void refuse_in_capture(const char* what) {
 
 }  // namespace simulated
 
-// The names and the calling convention are those of libtorch_cuda.so: whoever looks a graph up there finds it here.
+// Names and calling convention are those of libtorch_cuda.so, so that a lookup of its symbols finds these.
 enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal };
 
 namespace at::cuda {
@@ -52,7 +52,7 @@ struct CUDAGraph {
     std::unique_ptr<simulated::Recording> recording_;
 };
 
-// How many graphs have memory of each pool. Here none is given from one graph to another.
+// Number of graphs of each memory pool. Here, graphs do not share memory.
 std::map<unsigned long long, int> users;
 
 __attribute__((used)) std::pair<unsigned long long, unsigned long long> graph_pool_handle() {
@@ -71,7 +71,7 @@ __attribute__((used)) void CUDAGraph::capture_begin(std::pair<unsigned long long
     TORCH_CHECK(aside, "CUDA graphs must be captured on a non-default stream.");
     TORCH_CHECK(!simulated::current, "a graph is being captured already");
     TORCH_CHECK(!simulated::lacks("graphs"), "operation not supported: simulated");
-    // A pool is over with its last graph.
+    // A pool ends with its last graph.
     TORCH_CHECK(!users.count(pool.second) || users[pool.second] > 0, "it->second->use_count > 0 INTERNAL ASSERT FAILED");
     pool_ = pool.second;
     ++users[pool_];

@@ -1,8 +1,8 @@
-// Runs a grid on the host. The threads of a block are fibers of one thread of the system: each runs until it ends or has to
-// wait, and then the next one does. A thread gets a stack of its own only when those before it wait; in a kernel without
-// barriers, all of a grid's threads run on one stack, one after another.
+// Runs a grid on the host. The threads of a block are fibers of one system thread: each runs until it ends or must
+// wait, and then the next one runs. A thread gets its own stack only while earlier threads wait; in a kernel without
+// barriers, all threads of a grid run on one stack, one after another.
 //
-// A warp goes on to the block's next barrier before another does anything, so that a forgotten barrier shows in the results.
+// A warp runs to the block's next barrier before another warp runs, so that a forgotten barrier shows in the results.
 //
 // `_setjmp` and `_longjmp` make no system call. Their checked form refuses to leave a stack, hence the next line.
 #undef _FORTIFY_SOURCE
@@ -29,7 +29,7 @@ struct Warp;
 
 struct Fiber {
     jmp_buf context;
-    // The thread that it runs.
+    // Index of the thread that it runs.
     uint3 index;
     unsigned number;
     Warp* warp;
@@ -50,7 +50,7 @@ struct Queue {
         first = fiber->next;
         return fiber;
     }
-    // Puts all of another queue before its own.
+    // Moves all of another queue to the front of this one.
     void take_all(Queue& other) {
         if (!other.first) return;
         if (!first) last = other.last;
@@ -63,23 +63,23 @@ struct Queue {
 struct Barrier {
     unsigned size = 0;
     unsigned arrived = 0;
-    // How often it opened.
+    // Number of times that it has opened.
     unsigned generation = 0;
     Queue waiting;
 };
 
 struct Warp {
     Barrier barrier;
-    // What its lanes give each other, by turns: whoever writes the third time has passed the second barrier, and so have all
-    // who read the first.
+    // Values that lanes exchange, in two alternating buffers: a lane that writes the third value has passed the second
+    // barrier, so all lanes have read the first value.
     uint64_t values[2][WARP];
 };
 
-// The grid that runs.
+// The running grid.
 struct {
     const char* name;
     const std::function<void()>* thread;
-    // Threads of a block: all, those that have begun, those that have ended; and the next one to begin.
+    // Threads of a block: their number, the number begun, the number ended, and the index of the next to begin.
     unsigned size, begun, ended;
     uint3 next;
     Barrier barrier;
@@ -89,10 +89,10 @@ struct {
 } grid;
 
 Fiber* current;
-// Those that run no thread; the last used comes first.
+// Idle fibers, the last used first.
 Fiber* idle;
 
-// Moves on to the next index, x first; false after the last.
+// Advances to the next index, x first; returns false after the last.
 bool advance(uint3& index, const uint3& size) {
     if (++index.x < size.x) return true;
     index.x = 0;
@@ -127,14 +127,14 @@ void live();
     static ucontext_t context;
     getcontext(&context);
     context.uc_stack.ss_sp = static_cast<char*>(memory) + GUARD;
-    // Stacks that end at the same place of a page would share few lines of the processor's cache.
+    // Stacks are staggered, because stacks that end at the same offset in a page would compete for few cache lines.
     context.uc_stack.ss_size = STACK - num_fibers++ % 16 * 256;
     makecontext(&context, &live, 0);
     setcontext(&context);
     std::abort();
 }
 
-// Has an idle fiber begin the next thread.
+// Begins the next thread on an idle fiber.
 [[noreturn]] void begin_on_another() {
     if (!idle) create_fiber();
     Fiber* fiber = idle;
@@ -142,7 +142,7 @@ void live();
     resume(fiber);
 }
 
-// Goes on with another fiber than the current one.
+// Switches to another fiber.
 [[noreturn]] void leave() {
     if (grid.ready.first) resume(grid.ready.pop());
     if (grid.begun == grid.size) refuse("threads wait at a barrier that others of their warp or block never reach");
@@ -173,8 +173,8 @@ void be_idle() {
     idle = current;
 }
 
-// A fiber's life: one thread after another, of whichever grid. Threads that can go on do so before others begin, so that few
-// stacks are in use.
+// The loop of a fiber: runs one thread after another, of any grid. Threads that can continue do so before others begin,
+// so that few stacks are in use.
 void live() {
     Fiber* self = current;
     for (;;) {

@@ -1,4 +1,4 @@
-// The kernels: one for every operation, which lets the CPU's compute over the device's memory.
+// The kernels: one for every operation, which runs the CPU's kernel over the device's memory.
 #include "gpu.h"
 
 #include <ATen/EmptyTensor.h>
@@ -25,18 +25,17 @@ at::Tensor empty_of(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarTy
                                              c10::DispatchKeySet(c10::DispatchKey::CUDA), dtype);
 }
 
-// Operations whose result on a GPU depends on the order of threads, for want of another algorithm: those of the callers of
-// Context::alertNotDeterministic in libtorch_cuda.so 2.11 that a language model could want. Some are refused there for some
-// arguments only, here for all.
+// Operations without a deterministic algorithm on a GPU: callers of Context::alertNotDeterministic in libtorch_cuda.so
+// 2.11 that a language model could use. Some are refused there for some arguments only, here for all.
 const std::set<std::string> FORBIDDEN = {"aten::scatter_reduce.two", "aten::index_reduce",       "aten::histc",
                                          "aten::bincount",           "aten::median.dim",         "aten::put_",
                                          "aten::_ctc_loss_backward", "aten::nll_loss2d_forward"};
 
-// Operations whose result's form depends on values: they wait for the device.
+// Operations whose result's shape depends on values, so that they wait for the device.
 const std::set<std::string> WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal",
                                        "aten::_unique2", "aten::is_nonzero"};
 
-// Operations that take indices of the CPU beside tensors of the GPU.
+// Operations that accept indices on the CPU with tensors on the GPU.
 const std::set<std::string> TAKES_INDICES = {"aten::index.Tensor", "aten::index_put_", "aten::_index_put_impl_"};
 
 std::string name_of(const c10::OperatorHandle& op) {
@@ -44,7 +43,7 @@ std::string name_of(const c10::OperatorHandle& op) {
     return name.overload_name.empty() ? name.name : name.name + "." + name.overload_name;
 }
 
-// One call of an operation: arguments as they came, and their aliases.
+// One call of an operation: its arguments, and their CPU aliases.
 class Call {
    public:
     Call(const c10::OperatorHandle& op, torch::jit::Stack* stack) : op_(op), stack_(stack), name_(name_of(op)) {}
@@ -123,7 +122,7 @@ class Call {
         return value;
     }
 
-    // An argument that the kernel gave another size takes it over.
+    // Resizes an argument whose alias the kernel resized.
     void grow(const c10::IValue& argument, const c10::IValue& alias) {
         if (!argument.isTensor() || !argument.toTensor().defined() || !argument.toTensor().is_cuda()) return;
         const at::Tensor& x = argument.toTensor();
@@ -148,7 +147,7 @@ class Call {
         return value;
     }
 
-    // The argument that a result stands for.
+    // Returns the argument that a result is an alias of.
     c10::IValue written(const c10::AliasInfo& info) {
         const auto& arguments = op_.schema().arguments();
         for (size_t i = 0; i < arguments.size(); ++i)
@@ -156,7 +155,7 @@ class Call {
         TORCH_CHECK(false, name_, " returns what is none of its arguments");
     }
 
-    // A result: part of an argument's memory, or new.
+    // Returns a result as a device tensor: a part of an argument's memory, or new.
     at::Tensor wrap(const at::Tensor& x) {
         for (const auto& [original, alias] : pairs_) {
             if (!x.has_storage() || x.numel() == 0 || x.storage().data() != alias.storage().data()) continue;
@@ -189,7 +188,7 @@ class Call {
     std::string name_;
     std::vector<c10::IValue> arguments_;
     std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;
-    // What the kernel gave another size, and where it lies.
+    // Resized arguments, with the aliases that contain their new contents.
     std::vector<std::pair<at::Tensor, at::Tensor>> grown_;
 };
 

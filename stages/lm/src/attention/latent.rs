@@ -1,8 +1,8 @@
 //! Attention over latents (DeepSeek-V2, section 2.1), in two forms that give the same numbers.
 //!
-//! Expanded, every head's keys and values are computed from the latents and attention is the ordinary one: for training
-//! and prompts. Absorbed, the matrix that would compute them is applied to the query and to the output instead, so that
-//! attention runs over the latents themselves: for decoding, where the cache holds nothing else. Shapes: n tokens, h
+//! The expanded form computes every head's keys and values from the latents, followed by ordinary attention; training
+//! and prompts use it. The absorbed form applies that matrix to the query and to the output instead, so that attention
+//! runs over the latents themselves; decoding uses it, because the cache contains only latents. Shapes: n tokens, h
 //! heads, r rank of the latent, p rotated channels, c = r + p cached channels, t cache positions, v width of a value
 //! head; e other channels, w the widest of a head.
 
@@ -12,24 +12,24 @@ use crate::config::Latent;
 use crate::heads::Heads;
 use crate::ops::{Layout, linear, packed_attention};
 
-/// Tokens on their way through one layer's attention.
+/// Projected tokens, the input of one layer's attention.
 pub(crate) struct LatentTokens<'a> {
     pub(crate) q_nope_nhe: Tensor,
     pub(crate) q_rope_nhp: Tensor,
-    /// What a cache keeps of each: the normed latent and the rotated key.
+    /// What the cache stores for each token: the normed latent and the rotated key.
     pub(crate) cached_nc: Tensor,
     pub(crate) num_heads: i64,
     pub(crate) sizes: &'a Latent,
     pub(crate) scale: f64,
-    /// What expands a latent to every head's keys and values.
+    /// The weight that expands a latent to every head's keys and values.
     pub(crate) kv_b_weight: &'a Tensor,
 }
 
 impl LatentTokens<'_> {
-    /// Attention of packed rows over themselves, [n, h v], with every head's keys and values made.
+    /// Returns attention of packed rows over themselves, [n, h v], in the expanded form.
     ///
-    /// Ordinary attention wants queries, keys and values of one width, and divides by its root: the narrower ones are
-    /// filled with zeros, and the queries are multiplied by what the scale differs by.
+    /// Ordinary attention needs queries, keys and values of one width, and divides by the root of that width. The
+    /// narrower ones are padded with zeros, and the queries are scaled by the ratio of the two scales.
     pub(crate) fn attend_expanded(&self, layout: &Layout) -> Tensor {
         let Self { num_heads, sizes, scale, kv_b_weight, .. } = *self;
         let (nope, rope, value) = (sizes.qk_nope_head_dim, sizes.qk_rope_head_dim, sizes.v_head_dim);
@@ -52,14 +52,14 @@ impl LatentTokens<'_> {
         out_nhw.narrow(2, 0, value).reshape([n, num_heads * value])
     }
 
-    /// Attention of one token a row over cached latents, of which `mask` says what each sees, [n, h v].
+    /// Returns attention of one token for each row over the cached latents that `mask` lets it see, [n, h v].
     pub(crate) fn attend_absorbed(&self, cached_n1tc: &Tensor, mask_n11t: &Tensor) -> Tensor {
         let Self { num_heads, sizes, scale, kv_b_weight, .. } = *self;
         let (rank, nope, value) = (sizes.kv_lora_rank, sizes.qk_nope_head_dim, sizes.v_head_dim);
         let up_her = kv_b_weight.view([num_heads, nope + value, rank]);
         let (key_up, value_up) = (up_her.narrow(1, 0, nope), up_her.narrow(1, nope, value));
         let q_nhr = self.q_nope_nhe.transpose(0, 1).bmm(&key_up).transpose(0, 1);
-        // The heads take the dimension of query positions: all of them read the same latents.
+        // The heads are in the dimension of query positions, because all of them read the same latents.
         let q_n1hc = Tensor::cat(&[&q_nhr, &self.q_rope_nhp], 2).unsqueeze(1);
         let (latents, mask) = (cached_n1tc.narrow(3, 0, rank), Some(mask_n11t));
         let mixed_n1hr =

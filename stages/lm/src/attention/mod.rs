@@ -1,8 +1,8 @@
 //! The interface by which a layer reaches attention, and attention of packed rows without a cache.
 //!
-//! A layer projects all tokens of all rows at once and hands them to an [`Attend`], which alone knows where rows begin,
-//! and whether there is a cache. Shapes: n tokens, c = (h + 2g) d channels: the queries of h heads, the keys of g, the
-//! values of g.
+//! A layer projects all tokens of all rows at once and passes them to an [`Attend`]. Only that depends on where rows
+//! begin, and on whether there is a cache. Shapes: n tokens, c = (h + 2g) d channels: the queries of h heads, the keys
+//! of g, the values of g.
 
 mod latent;
 
@@ -13,9 +13,9 @@ use crate::ops::{Layout, packed_attention, rotate};
 use crate::rope::Rotation;
 pub(crate) use latent::LatentTokens;
 
-/// What a layer's attention reads from: the tokens at hand, or a cache too.
+/// Attention over the current tokens, or over a cache too.
 pub(crate) trait Attend {
-    /// The angles of the tokens at hand.
+    /// Returns the rotary angles of the current tokens.
     fn rotation(&self) -> &Rotation;
 
     /// Returns the attention's output, [n, h d], for tokens whose queries and keys are not rotated yet.

@@ -1,7 +1,7 @@
-//! Named tensors in a safetensors file: models, optimiser states, anything a step must find again bit for bit.
+//! Named tensors in a safetensors file: models, optimiser states, everything that must be restored bit for bit.
 //!
-//! The writer sorts and adds nothing that changes from run to run: equal tensors give equal bytes. Pickle files
-//! (`.bin`, `.pt`, `.pth`) are refused, as reading one can run code.
+//! The writer sorts tensors and adds nothing that changes between runs, so equal tensors give equal bytes. Pickle files
+//! (`.bin`, `.pt`, `.pth`) are refused, because reading one can run code.
 
 mod tensor_file;
 mod write;
@@ -28,13 +28,13 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The name is no file's.
+    /// The path is not a regular file.
     #[error(transparent)]
     Outside(#[from] outside::Error),
     /// The file has fewer bytes than a moment ago, or than its header needs.
     #[error("`{}` ends in the middle of its tensors; help: fetch or write it again", .0.display())]
     CutShort(PathBuf),
-    /// The file is not the one that was opened, or no longer as it was.
+    /// The file was replaced or changed after it was opened.
     #[error("`{}` changed while it was read; help: let nothing write there, and run again", .0.display())]
     Changed(PathBuf),
     /// A tensor's element type has no counterpart.
@@ -53,7 +53,7 @@ pub enum Error {
     Torch(#[from] tch::TchError),
 }
 
-/// What to do about a pickle.
+/// Help for a pickle.
 pub(crate) const PICKLES: &str =
     "convert it to safetensors, for example with transformers: `from_pretrained`, then `save_pretrained`";
 
@@ -81,12 +81,12 @@ pub(crate) fn is_pickle(path: &Path) -> bool {
     matches!(path.extension().and_then(|end| end.to_str()), Some("bin" | "pt" | "pth" | "pkl" | "ckpt"))
 }
 
-/// Refuses a file that reading would execute.
+/// Refuses a pickle file: reading one can run code.
 pub(crate) fn refuse_pickle(path: &Path) -> Result<(), Error> {
     if is_pickle(path) && !path.is_dir() { Err(Error::Pickle(path.to_owned())) } else { Ok(()) }
 }
 
-/// Returns libtorch's name of an element type.
+/// Returns libtorch's element type, `None` if it has none.
 fn kind_of(dtype: Dtype) -> Option<Kind> {
     DTYPES.iter().find(|(other, _)| *other == dtype).map(|(_, kind)| *kind)
 }

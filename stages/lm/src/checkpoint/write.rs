@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 
 use super::{DTYPES, Error, element_type, named};
 
-/// Writes named tensors; names must differ. Equal tensors give equal bytes, in whatever order they come.
+/// Writes named tensors; names must differ. Equal tensors give equal bytes, in any order.
 pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
     let views = tensors.iter().map(|(name, tensor)| Ok((name.as_str(), Bytes::of(name, tensor)?)));
     let views = views.collect::<Result<Vec<_>, Error>>()?;

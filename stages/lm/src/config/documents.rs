@@ -1,4 +1,4 @@
-//! `config.json` and `generation_config.json` as they were read: whole, so that unknown keys survive a round trip.
+//! `config.json` and `generation_config.json`, kept as a whole, so that unknown keys survive a round trip.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ impl Documents {
         Ok(Self { config: object(Path::new("config.json"), text)?, generation: Map::new() })
     }
 
-    /// Reads `config.json`, and `generation_config.json` where there is one, from a model's folder.
+    /// Reads `config.json`, and `generation_config.json` if it exists, from a model's folder.
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("config.json");
         let config = object(&path, &outside::read_text(&path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?)?;

@@ -11,17 +11,17 @@ pub struct Experts {
     pub moe_intermediate_size: i64,
     /// Number of experts that a router chooses from.
     pub n_routed_experts: i64,
-    /// How many experts' widths the MLP has that every token takes.
+    /// Width of the shared MLP that every token uses, as a multiple of an expert's width.
     pub n_shared_experts: i64,
-    /// How many experts a token takes.
+    /// Number of routed experts that a token uses.
     pub num_experts_per_tok: i64,
-    /// How many groups the experts fall into.
+    /// Number of groups of experts.
     pub n_group: i64,
-    /// From how many groups a token takes its experts.
+    /// Number of groups from which a token's experts are chosen.
     pub topk_group: i64,
-    /// Whether the weights of a token's experts are made to sum to 1.
+    /// Whether the weights of a token's experts are normalised to sum to 1.
     pub norm_topk_prob: bool,
-    /// Multiplies the weights at last.
+    /// Multiplies the weights at the end.
     pub routed_scaling_factor: f64,
     /// Layers before this one have one MLP of `intermediate_size` instead.
     pub first_k_dense_replace: i64,

@@ -1,4 +1,4 @@
-//! Typed access to the keys of a JSON object: what is missing or of the wrong type is named.
+//! Typed access to the keys of a JSON object; errors name the key that is missing or of the wrong type.
 
 use serde_json::{Map, Value};
 
@@ -65,7 +65,7 @@ impl<'a> Keys<'a> {
         if self.get(key).is_some() { self.number(key) } else { Ok(default) }
     }
 
-    /// As [`Keys::number`]; `None` where the key is absent or 0, which transformers takes for absent.
+    /// Like [`Keys::number`], but `None` if the key is absent or 0, which transformers treats as absent.
     pub(crate) fn number_unless_zero(&self, key: &str) -> Result<Option<f64>, Error> {
         match self.get(key).map(Value::as_f64) {
             None | Some(Some(0.0)) => Ok(None),
@@ -88,7 +88,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Spells a value for a message, of a long one the beginning.
+/// Formats a value for a message, shortened if it is long.
 fn short(value: &Value) -> String {
     const SHOWN: usize = 64;
     let text = value.to_string();

@@ -6,17 +6,18 @@ use super::keys::{Keys, key_error};
 /// The sizes of multi-head latent attention, named as in `config.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latent {
-    /// Rank of the queries' projection; `None` projects them in one matmul.
+    /// Rank of the queries' low-rank projection; `None` for a single projection.
     pub q_lora_rank: Option<i64>,
     /// Width of the latent that keys and values of all heads are made from.
     pub kv_lora_rank: i64,
     /// Width of a query and key head without positions.
     pub qk_nope_head_dim: i64,
-    /// Width of the rotated part: one for each query head, and one for the keys of all heads.
+    /// Width of the rotated part; each query head has its own, and all key heads share one.
     pub qk_rope_head_dim: i64,
     /// Width of a value head.
     pub v_head_dim: i64,
-    /// Whether neighbouring channels are rotated as a pair; else a channel of the first half with one of the second.
+    /// Whether pairs of neighbouring channels are rotated; otherwise a pair is a channel of the first half and one of
+    /// the second.
     pub rope_interleave: bool,
 }
 
@@ -41,7 +42,7 @@ impl Latent {
         self.qk_nope_head_dim + self.qk_rope_head_dim
     }
 
-    /// Numbers that a token leaves in a layer's cache: its latent and the key that all heads share.
+    /// Numbers that a token stores in a layer's cache: its latent and the key that all heads share.
     pub(crate) fn cached_width(&self) -> i64 {
         self.kv_lora_rank + self.qk_rope_head_dim
     }

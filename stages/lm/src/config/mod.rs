@@ -1,8 +1,8 @@
-//! A model's `config.json`, as Hugging Face writes it, parsed once into checked values.
+//! A model's `config.json` in Hugging Face's format, parsed once into checked values.
 //!
-//! The document itself is kept whole, so that keys this crate does not know survive a round trip. Everything that
-//! would change the maths but is not supported (other activations, unknown rope types, packed weights) is refused.
-//! No architecture is known here: `models/read.rs` makes a configuration, with what its architecture reads.
+//! The whole document is kept, so that unknown keys survive a round trip. Keys that would change the maths and are not
+//! supported (other activations, unknown rope types, quantised weights) are refused. This module does not depend on
+//! architectures: `models/read.rs` makes a configuration, with the keys that its architecture reads.
 
 mod documents;
 mod experts;
@@ -28,15 +28,15 @@ pub enum Error {
     /// The file cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The name is no file's, or the file is too large.
+    /// The path is not a regular file, or the file is too large.
     #[error(transparent)]
     Outside(#[from] outside::Error),
-    /// The text is no JSON object.
+    /// The text is not a JSON object.
     #[error("`{path}` is no valid JSON object: {reason}")]
     Json {
         /// The file.
         path: PathBuf,
-        /// What the parser says.
+        /// The parser's error.
         reason: String,
     },
     /// A key is missing or has a wrong value.
@@ -52,7 +52,7 @@ pub enum Error {
     Architecture {
         /// The value of `model_type`.
         found: String,
-        /// What there is, separated by commas.
+        /// The supported ones, separated by commas.
         supported: String,
     },
 }
@@ -84,7 +84,7 @@ pub struct Config {
     pub max_position_embeddings: i64,
     /// Whether the head is the embedding itself.
     pub tie_word_embeddings: bool,
-    /// Whether attention's projections have biases (Llama, Qwen3: all four; Qwen2 has them on q, k, v regardless).
+    /// Whether attention's projections have biases (Llama, Qwen3: all four). Qwen2 always has them on q, k and v.
     pub attention_bias: bool,
     /// For each layer how many tokens its attention sees, its own included; `None` sees all before it.
     pub windows: Vec<Option<i64>>,
@@ -92,12 +92,12 @@ pub struct Config {
     pub latent: Option<Latent>,
     /// The mixture of experts, where there is one.
     pub experts: Option<Experts>,
-    /// Tokens that end a completion; `generation_config.json` decides where it names any.
+    /// Tokens that end a completion; those in `generation_config.json`, if it has any, take precedence.
     pub eos_token_ids: Vec<i64>,
     documents: Documents,
 }
 
-/// How an architecture reads the keys that not all share.
+/// A function that reads the keys in which architectures differ.
 pub(crate) type ReadKeys = fn(&Keys, &mut Config) -> Result<(), Error>;
 
 /// The sizes of a new model; the rest follows from its architecture.
@@ -137,7 +137,7 @@ impl Config {
         self.documents.config_text()
     }
 
-    /// Names the tokens that end a completion and that pad rows.
+    /// Sets the tokens that end a completion and the token that pads rows.
     pub fn set_special_tokens(&mut self, eos: &[i64], pad: Option<i64>) {
         let eos_value = match eos {
             [one] => json!(one),
@@ -149,7 +149,7 @@ impl Config {
         self.documents.generation.remove("eos_token_id");
     }
 
-    /// Sets a key of the document that none of the typed fields mirrors.
+    /// Sets a key of the document that has no typed field.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.documents.config.insert(key.to_owned(), value);
     }
@@ -158,14 +158,14 @@ impl Config {
         self.documents.config.contains_key(key)
     }
 
-    /// Refuses more layers and experts than so many tensors can be of.
+    /// Refuses more layers and experts than the number of tensors allows.
     pub(crate) fn check_count(&self, num_tensors: usize) -> Result<(), String> {
         let layers = self.num_hidden_layers;
         let of_experts = self
             .experts
             .as_ref()
             .map_or(0, |experts| 3 * experts.n_routed_experts * (layers - experts.first_k_dense_replace).max(0));
-        // Two norms at least for each layer.
+        // Each layer has at least two norms.
         let least = 2 * layers + of_experts;
         if least <= num_tensors as i64 {
             return Ok(());
@@ -179,7 +179,7 @@ impl Config {
         ))
     }
 
-    /// Checks the keys that all architectures share; `read` reads those that differ.
+    /// Reads and checks the keys that all architectures share; `read` reads the others.
     pub(crate) fn parse(documents: Documents, read: ReadKeys) -> Result<Self, Error> {
         let keys = Keys(&documents.config);
         let model_type = keys.text("model_type")?.to_owned();

@@ -6,7 +6,8 @@ use super::Error;
 use super::keys::{Keys, key_error};
 use crate::rope::{Rope, Scaling, Yarn};
 
-/// Reads `rope_theta` and `rope_scaling`, or `rope_parameters` (transformers 5), which only the former outrank.
+/// Reads `rope_scaling` if it has any keys, otherwise `rope_parameters` (transformers 5). The base is the table's
+/// `rope_theta`, otherwise the document's.
 pub(super) fn rope(document: &Map<String, Value>) -> Result<Rope, Error> {
     let whole = Keys(document);
     let filled = |key: &str| document.get(key)?.as_object().filter(|table| !table.is_empty());
@@ -37,7 +38,7 @@ pub(super) fn rope(document: &Map<String, Value>) -> Result<Rope, Error> {
     Ok(Rope { theta, scaling })
 }
 
-/// Reads the table of rotary keys; `whole` is the document that it stands in.
+/// Reads YaRN's constants from the table of rotary keys; `whole` is the document that contains the table.
 fn yarn(keys: &Keys, whole: &Keys) -> Result<Yarn, Error> {
     let factor = keys.number("factor")?;
     let trained = whole.number_or("max_position_embeddings", 2048.0)?;
@@ -58,7 +59,7 @@ fn yarn(keys: &Keys, whole: &Keys) -> Result<Yarn, Error> {
     })
 }
 
-/// Refuses a base of no series of frequencies: of 1 all are equal, and YaRN divides by its logarithm.
+/// Refuses a base of 1 or less: with 1, all frequencies would be equal, and YaRN divides by its logarithm.
 fn base(theta: f64) -> Result<f64, Error> {
     if theta > 1.0 {
         Ok(theta)
@@ -67,7 +68,7 @@ fn base(theta: f64) -> Result<f64, Error> {
     }
 }
 
-/// Refuses tables that say more than one rotation of whole heads.
+/// Refuses keys for several rotations (one for each layer type), or for the rotation of a part of each head.
 fn refuse_unsupported(keys: &Keys, whole: &Keys) -> Result<(), Error> {
     if let Some((layers, _)) = keys.0.iter().find(|(_, value)| value.is_object()) {
         return Err(key_error("rope_parameters", format!("parameters for `{layers}` alone are not supported")));
@@ -81,7 +82,7 @@ fn refuse_unsupported(keys: &Keys, whole: &Keys) -> Result<(), Error> {
     Ok(())
 }
 
-/// How attention grows with the factor: `0.1 mscale ln(factor) + 1`.
+/// Returns YaRN's factor of attention, `0.1 mscale ln(factor) + 1`.
 fn growth(factor: f64, mscale: f64) -> f64 {
     if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
 }

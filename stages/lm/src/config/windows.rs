@@ -1,4 +1,4 @@
-//! Which layers look back over a window only: the keys `use_sliding_window`, `sliding_window`, `max_window_layers` and
+//! Sliding windows of attention by layer: the keys `use_sliding_window`, `sliding_window`, `max_window_layers` and
 //! `layer_types`.
 
 use serde_json::Value;
@@ -9,10 +9,11 @@ use super::keys::{Keys, key_error};
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
-/// Layers below this one see everything where `max_window_layers` is absent, as in transformers.
+/// The default of `max_window_layers`, as in transformers: layers below it have no window.
 const MAX_WINDOW_LAYERS: i64 = 28;
 
-/// Returns for each layer how many tokens it sees, its own included; `None` sees all before it.
+/// Returns the window of each layer: the number of tokens that a token sees, its own included; `None` for all before
+/// it.
 pub(crate) fn windows(keys: &Keys, num_layers: i64) -> Result<Vec<Option<i64>>, Error> {
     let is_used = keys.flag("use_sliding_window")? && keys.get("sliding_window").is_some();
     let size = is_used.then(|| keys.count("sliding_window")).transpose()?;

@@ -10,7 +10,8 @@ use crate::ops::{Cache, Destinations, Layout, Newest, decode_attention, packed_a
 use crate::rope::Rotation;
 use crate::rows::Rows;
 
-/// Attention of distinct prompts over themselves, whose keys and values go to the slots of every row that has them.
+/// Attention of distinct prompts over themselves. Their keys and values are written to the slots of every row with that
+/// prompt.
 pub(super) struct Prefill<'a> {
     cache: &'a mut Cache,
     layout: Layout,

@@ -1,4 +1,4 @@
-//! Continuous batching: which request has which slot of the KV cache, from its prompt to its last token.
+//! Continuous batching: assigns requests to slots of the KV cache, from prompt to last token.
 //!
 //! Shapes: n packed tokens, r rows that are sampled, d width of the residual stream, v vocabulary.
 
@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::ops::{self, Cache, Layout, Newest};
 use crate::rows::Rows;
 
-/// Tokens that one prefill takes at most (but always one prompt); bounds its memory.
+/// Most tokens of one prefill (but at least one prompt), which bounds its memory.
 const PREFILL_TOKENS: usize = 16_384;
 
 /// The rows that are sampled; row `i` has slot `i` of the cache.
@@ -27,7 +27,7 @@ pub(super) struct Batch<'a> {
     /// Positions of a slot.
     limit: i64,
     cache: Cache,
-    /// On a GPU, where steps are recorded.
+    /// On a GPU: captured steps.
     steps: Option<Steps>,
     rows: Vec<Row>,
     /// The first request that has not entered yet.
@@ -37,13 +37,13 @@ pub(super) struct Batch<'a> {
 
 struct Row {
     request: usize,
-    /// Tokens in the cache; the last sampled one is not yet.
+    /// Tokens in the cache, without the last sampled one.
     cached: i64,
     last: i64,
 }
 
 impl<'a> Batch<'a> {
-    /// Makes room for at most `num_slots` rows.
+    /// Allocates a cache for at most `num_slots` rows.
     pub(super) fn new(
         model: &'a Model,
         requests: &'a [Request],
@@ -80,12 +80,12 @@ impl<'a> Batch<'a> {
         self.completions
     }
 
-    /// Lets waiting requests in while there is room, and says whether any came.
+    /// Admits waiting requests while there is room, and returns whether any were admitted.
     fn admit(&mut self) -> bool {
         let before = self.waiting;
         loop {
             let free = self.num_slots - self.rows.len();
-            // A prefill for one free slot would hold up all other rows; one for an eighth of the slots is worth it.
+            // A prefill for one free slot would delay all other rows, so it waits until an eighth of the slots is free.
             let is_worth_it = self.rows.is_empty() || free * 8 >= self.num_slots;
             if free == 0 || self.waiting == self.requests.len() || !is_worth_it {
                 return self.waiting > before;
@@ -94,7 +94,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Takes up to `free` requests through their prompts and samples their first tokens.
+    /// Prefills the prompts of up to `free` requests, and samples their first tokens.
     fn prefill(&mut self, free: usize) {
         let (prompts, row_of) = self.entering(free);
         // The new rows take the slots after those in use, in the order of their requests.
@@ -111,7 +111,7 @@ impl<'a> Batch<'a> {
         let ids_n = Tensor::from_slice(prompts.ids()).to_device(device);
         let mut attend = Prefill::new(&mut self.cache, layout, rotation, &prompts, &row_of, first);
         let hidden_nd = self.model.forward(&ids_n, &mut attend);
-        // Only a prompt's last token is followed by a sampled one. Rows with equal prompts read the same hidden state.
+        // A token is sampled only after a prompt's last token. Rows with equal prompts read the same hidden state.
         let last_positions = prompts.last_positions();
         let last: Vec<i64> = row_of.iter().map(|row| last_positions[*row]).collect();
         let hidden_rd = hidden_nd.index_select(0, &Tensor::from_slice(&last).to_device(device));
@@ -137,7 +137,7 @@ impl<'a> Batch<'a> {
         (prompts, row_of)
     }
 
-    /// Takes every row one token further.
+    /// Decodes one token for every row.
     fn decode(&mut self) {
         if self.rows.is_empty() {
             return;
@@ -168,7 +168,7 @@ impl<'a> Batch<'a> {
         self.take(ops::sample(&logits_rv, &uniforms, self.sampling.draw()), first);
     }
 
-    /// Gives the rows from `first` on the tokens drawn for them, and lets finished rows go.
+    /// Appends the drawn tokens to the rows from `first` on, and releases finished rows.
     fn take(&mut self, drawn: Vec<(i64, f32)>, first: usize) {
         let mut done = Vec::new();
         for (index, (token, log_prob)) in drawn.into_iter().enumerate() {
@@ -186,7 +186,7 @@ impl<'a> Batch<'a> {
         self.release(&done);
     }
 
-    /// Takes rows out of the batch, given in ascending order, and moves the last rows into their slots.
+    /// Removes rows, given in ascending order, from the batch, and moves the last rows into their slots.
     fn release(&mut self, done: &[usize]) {
         if done.is_empty() {
             return;
@@ -196,7 +196,7 @@ impl<'a> Batch<'a> {
             (self.on_completion)(request, &self.completions[request]);
         }
         // Afterwards the first `kept` slots are in use: rows beyond them move into the holes before them. There are as
-        // many of one as of the other.
+        // many such rows as holes.
         let kept = self.rows.len() - done.len();
         let holes: Vec<usize> = done.iter().copied().filter(|slot| *slot < kept).collect();
         let movers: Vec<usize> = (kept..self.rows.len()).filter(|slot| done.binary_search(slot).is_err()).collect();

@@ -1,9 +1,9 @@
 //! Sampling completions: continuous batching over a static cache.
 //!
-//! A batch has a fixed number of slots. Waiting requests enter in their order whenever an eighth of the slots is free;
-//! equal prompts that enter together are prefilled once. A finished row leaves at once, and the last rows move into
-//! the holes, so that the rows at work are always the first slots of the cache. All of it is a function of the
-//! requests alone: the same call gives the same tokens.
+//! A batch has a fixed number of slots. Waiting requests enter in order whenever an eighth of the slots is free; equal
+//! prompts that enter together are prefilled once. A finished row leaves at once, and the last rows move into the
+//! holes, so that active rows always have the first slots of the cache. All of this depends only on the requests: the
+//! same call gives the same tokens.
 //!
 //! Token t of a request is drawn with a uniform number that depends on (its seed, t) only, never on the batch.
 
@@ -59,15 +59,15 @@ pub struct Request {
 /// A sampled completion.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Completion {
-    /// Its tokens, with the stop token where it is finished.
+    /// Its tokens, including the stop token if it is finished.
     pub ids: Vec<i64>,
     /// ln p of each token at the sampling temperature, before top-p and top-k; at temperature 0, that of temperature 1.
     pub logprobs: Vec<f32>,
-    /// Whether a stop token ended it, not a limit.
+    /// Whether it ended with a stop token, not at a limit.
     pub finished: bool,
 }
 
-/// Why requests cannot be served.
+/// Why completions cannot be sampled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A prompt cannot be fed to the model.
@@ -85,8 +85,8 @@ pub enum Error {
 
 /// Samples one completion for each request, and returns them in request order.
 ///
-/// At most `batch` rows are sampled at a time; on a CPU no more than its caches can feed. `on_completion` sees every
-/// completion, with its request's index, as soon as it is there. A row also ends, unfinished, at the model's
+/// At most `batch` rows are sampled at a time; on a CPU, no more than its caches allow. `on_completion` is called with
+/// every completion and its request's index as soon as the completion ends. A row also ends, unfinished, at the model's
 /// `max_position_embeddings`.
 pub fn generate(
     model: &Model,

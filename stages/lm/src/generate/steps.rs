@@ -1,4 +1,5 @@
-//! Decoding on a GPU, where a step of a small batch is over before the host has launched its hundreds of kernels.
+//! Decoding on a GPU with CUDA graphs. Without them, launching the hundreds of kernels of a step takes the host longer
+//! than a small batch takes the GPU.
 //!
 //! Steps are bucketed by shape: rows rounded up to a power of two, and context rounded up to [`BLOCK`] positions. Every
 //! step in a bucket launches the same kernels, so on its third use a bucket is captured as a CUDA graph. From then on a
@@ -15,10 +16,11 @@ use crate::ops::{self, Cache, Draw, Newest};
 use crate::shim::Error;
 use crate::shim::gpu::{Graph, Pool};
 
-/// The context of a bucket is a multiple of so many positions.
+/// The context of a bucket is a multiple of this many positions.
 const BLOCK: i64 = 256;
 
-/// Steps of a bucket that are taken one kernel at a time before it is recorded: recording costs about as much as one.
+/// Steps of a bucket that are launched kernel by kernel before it is captured; capturing costs about as much as one
+/// step.
 const BEFORE_RECORDING: u32 = 2;
 
 /// The steps of one batch on a GPU.
@@ -27,7 +29,7 @@ pub(super) struct Steps {
     num_slots: i64,
     limit: i64,
     can_record: bool,
-    /// By rows and context.
+    /// Keyed by rows and context.
     buckets: BTreeMap<(i64, i64), Bucket>,
     pool: Option<Pool>,
 }
@@ -39,7 +41,7 @@ struct Bucket {
     recorded: Option<(Graph, Tensor)>,
 }
 
-/// Of each row its newest token, that token's position, and the uniform number that decides the next one.
+/// For each row: its newest token, that token's position, and the uniform number that decides the next one.
 pub(super) struct Inputs<'a> {
     pub(super) ids: &'a [i64],
     pub(super) positions: &'a [i64],
@@ -47,7 +49,7 @@ pub(super) struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// Returns them as one tensor of `rows` rows, [3, r]: one copy to the GPU serves all. Padding rows are zeros.
+    /// Returns all three as one tensor, [3, r] with r = `rows`, for a single copy to the GPU. Padding rows are zeros.
     fn padded(&self, rows: i64) -> Tensor {
         let mut inputs = vec![0.0; 3 * rows as usize];
         for (index, ((id, position), uniform)) in self.ids.iter().zip(self.positions).zip(self.uniforms).enumerate() {
@@ -61,15 +63,15 @@ impl Inputs<'_> {
 }
 
 impl Steps {
-    /// Prepares for a batch of so many slots of `limit` positions; nothing where the model is not on a GPU.
+    /// Prepares for a batch of `num_slots` slots of `limit` positions. Returns `None` if the model is not on a GPU.
     pub(super) fn new(model: &Model, num_slots: usize, limit: i64) -> Option<Self> {
         let Device::Cuda(gpu) = model.device() else { return None };
-        // With experts the host must learn how many tokens each expert gets, which no graph can record.
+        // With experts, the host must read how many tokens each expert gets, which a graph cannot capture.
         let can_record = model.config.experts.is_none();
         Some(Self { gpu, num_slots: num_slots as i64, limit, can_record, buckets: BTreeMap::new(), pool: None })
     }
 
-    /// Takes the rows of the first slots one token further, and returns each row's next token with its log-probability.
+    /// Decodes one token for the rows of the first slots, and returns the tokens with their log-probabilities.
     pub(super) fn step(&mut self, model: &Model, cache: &mut Cache, draw: Draw, inputs: &Inputs) -> Vec<(i64, f32)> {
         let num_rows = inputs.ids.len();
         let longest = inputs.positions.iter().max().map_or(0, |position| position + 1);
@@ -106,7 +108,7 @@ impl Steps {
     }
 }
 
-/// One step of the rows in `inputs_3r`, which read `context` positions of their slots; without a host sync.
+/// One step of the rows in `inputs_3r`, which read `context` positions of their slots, without a host sync.
 fn step(model: &Model, cache: &mut Cache, draw: Draw, inputs_3r: &Tensor, context: i64, limit: i64) -> Tensor {
     let whole = |line: i64| inputs_3r.select(0, line).to_kind(Kind::Int64);
     let (ids_r, positions_r) = (whole(0), whole(1));
@@ -115,7 +117,7 @@ fn step(model: &Model, cache: &mut Cache, draw: Draw, inputs_3r: &Tensor, contex
     ops::sample_on_device(&model.logits(&hidden_rd), &inputs_3r.select(0, 2), draw)
 }
 
-/// Records a step, with the memory of the others of its batch.
+/// Captures a step, in the memory pool that all graphs of the batch share.
 fn record(gpu: usize, pool: &mut Option<Pool>, step: impl FnOnce() -> Tensor) -> Result<(Graph, Tensor), Error> {
     let pool = match pool {
         Some(pool) => pool,

@@ -4,7 +4,7 @@
 /// SplitMix64).
 pub(super) fn uniform(seed: u64, t: u64) -> f32 {
     let bits = mix(mix(seed).wrapping_add(t.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    // 24 bits: every value is exact in single precision, on every device.
+    // 24 bits, so that every value is exact in single precision, on every device.
     (bits >> 40) as f32 / (1u32 << 24) as f32
 }
 

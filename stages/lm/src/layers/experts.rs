@@ -1,10 +1,10 @@
-//! A mixture of experts (DeepSeek-V3, section 2.1.2): a router sends each token to a few of many MLPs, and one more MLP
-//! takes every token.
+//! A mixture of experts (DeepSeek-V3, section 2.1.2): a router sends each token to a few of many MLPs, and one shared
+//! MLP processes every token.
 //!
-//! The router's bias moves the choice, never the weights, and gets no gradient: DeepSeek moved it by a rule of its own
-//! while pretraining and froze it after. There is no load-balancing loss either. Tokens are sorted by expert, so that
-//! each expert works on one slice; the sum over a token's experts has a fixed order. Shapes: n tokens, d width, e
-//! experts, k experts a token.
+//! The router's bias changes the choice of experts, never their weights, and gets no gradient: DeepSeek updated it by a
+//! separate rule in pretraining and froze it afterwards. There is no load-balancing loss either. Tokens are sorted by
+//! expert, so that each expert works on one slice; the sum over a token's experts has a fixed order. Shapes: n tokens,
+//! d width, e experts, k experts a token.
 
 use tch::{Kind, Tensor};
 
@@ -47,7 +47,7 @@ impl Mixture {
         }
     }
 
-    /// Returns each token's experts and their weights, both [n, k]; in single precision at least.
+    /// Returns each token's experts and their weights, both [n, k]. Scores are computed in single precision at least.
     fn route(&self, x_nd: &Tensor) -> (Tensor, Tensor) {
         let kind = if x_nd.kind() == Kind::Double { Kind::Double } else { Kind::Float };
         let scores_ne = x_nd.to_kind(kind).matmul(&self.router_ed.to_kind(kind).tr()).sigmoid();
@@ -59,7 +59,8 @@ impl Mixture {
         (chosen_nk, weights_nk * self.sizes.routed_scaling_factor)
     }
 
-    /// The best groups by the sum of their two best biased scores, and of those groups the best experts.
+    /// Returns the experts with the best biased scores, [n, k], from the best groups. A group's score is the sum of its
+    /// two best experts' scores.
     fn choose(&self, scores_ne: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let Experts { n_routed_experts: e, n_group: groups, topk_group, num_experts_per_tok: k, .. } = self.sizes;
@@ -71,14 +72,14 @@ impl Mixture {
         eligible.topk(k, 1, true, true).1
     }
 
-    /// The weighted sum of the outputs of each token's experts.
+    /// Returns the weighted sum of the outputs of each token's experts.
     fn routed(&self, x_nd: &Tensor) -> Tensor {
         let (chosen_nk, weights_nk) = self.route(x_nd);
         let (n, k) = chosen_nk.size2().expect("a token's experts stand in a row");
         let chosen: Vec<i64> = Vec::try_from(chosen_nk.view(-1)).expect("experts are whole numbers");
         let by_expert = ByExpert::sort(&chosen, self.experts.len());
         let index = |entries: &[i64]| Tensor::from_slice(entries).to_device(x_nd.device());
-        // Entry i of the flat list of choices is of token i / k.
+        // Entry i of the flat list of choices belongs to token i / k.
         let tokens: Vec<i64> = by_expert.order.iter().map(|entry| entry / k).collect();
         let sorted = x_nd.index_select(0, &index(&tokens));
         let mut start = 0;
@@ -101,13 +102,13 @@ impl Mlp for Mixture {
     }
 }
 
-/// The entries of a list of chosen experts, k a token, sorted by expert.
+/// The entries of a list of chosen experts, k for each token, sorted by expert.
 struct ByExpert {
     /// The entry at each position of the sorted list.
     order: Vec<i64>,
     /// The position of each entry in the sorted list: the inverse of `order`.
     inverse: Vec<i64>,
-    /// Entries of each expert.
+    /// Number of entries of each expert.
     counts: Vec<i64>,
 }
 

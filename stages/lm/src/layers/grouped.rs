@@ -12,7 +12,7 @@ use crate::heads::Heads;
 use crate::ops::{linear_add, rms_norm};
 use crate::weights::{Spec, Weights};
 
-/// What sets one architecture's attention apart from another's.
+/// The differences of architectures in grouped-query attention.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Style {
     /// Whether q, k and v have biases.
@@ -99,7 +99,7 @@ impl Attention for GroupedAttention {
 }
 
 impl HeadNorms {
-    /// Norms each query and key head over its own channels, and leaves the values alone.
+    /// Normalises each query and key head over its own channels; values stay the same.
     fn apply(&self, qkv_nc: &Tensor, heads: Heads) -> Tensor {
         let n = qkv_nc.size()[0];
         let widths = [heads.query, heads.key_value, heads.key_value].map(|count| count * heads.dim);

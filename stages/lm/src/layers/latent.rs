@@ -1,5 +1,5 @@
 //! Multi-head latent attention (DeepSeek-V2, section 2.1; DeepSeek-V3, section 2.1.1): keys and values of all heads are
-//! made from one latent vector a token, and one rotated key is shared by all heads.
+//! computed from one latent vector for each token, and all heads share one rotated key.
 //!
 //! The layer projects its tokens; `attention/latent.rs` attends. Shapes: n tokens, d width of the residual stream, h
 //! heads, r rank of the latent, p rotated channels, e other channels, c = r + p cached channels.
@@ -13,7 +13,7 @@ use crate::config::{Config, Latent};
 use crate::ops::{linear, linear_add, rms_norm};
 use crate::weights::{Spec, Weights};
 
-/// The norms of the latents do not follow `rms_norm_eps` in transformers, nor in DeepSeek's own code.
+/// The norms of the latents ignore `rms_norm_eps` in transformers and in DeepSeek's own code.
 const EPS: f64 = 1e-6;
 
 /// One layer's attention.
@@ -22,7 +22,7 @@ pub(crate) struct LatentAttention {
     num_heads: i64,
     sizes: Latent,
     scale: f64,
-    /// Queries, or their low-rank half; then the latent and the shared key.
+    /// Projects to queries, or to their low-rank vector; then to the latent and the shared key.
     first: FusedLinear,
     query: Option<SecondQuery>,
     kv_norm_r: Tensor,

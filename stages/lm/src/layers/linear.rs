@@ -1,11 +1,11 @@
-//! Linear layers whose weights lie together, so that one matmul serves them all.
+//! Linear layers with a common input and contiguous weights, so that one matmul computes them all.
 
 use tch::Tensor;
 
 use crate::ops::fused_linear;
 use crate::weights::Weights;
 
-/// Linear layers of one input, whose weights lie together.
+/// Linear layers of the same input, with contiguous weights.
 pub(crate) struct FusedLinear {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -14,7 +14,7 @@ pub(crate) struct FusedLinear {
 }
 
 impl FusedLinear {
-    /// Moves the weights of these layers together, and their biases if they have any.
+    /// Makes the weights of these layers contiguous, and their biases if they have any.
     pub(crate) fn new(weights: &mut Weights, layers: &[String], with_bias: bool) -> Self {
         let named = |suffix: &str| layers.iter().map(|layer| format!("{layer}.{suffix}")).collect::<Vec<_>>();
         let (weight_names, bias_names) = (named("weight"), if with_bias { named("bias") } else { Vec::new() });
@@ -24,7 +24,7 @@ impl FusedLinear {
         Self { weight, bias, parts, num_weights: weight_names.len() }
     }
 
-    /// The outputs of all layers, one after the other, for each token.
+    /// Returns the outputs of all layers, one after the other, for each token.
     pub(crate) fn forward(&self, x_nd: &Tensor) -> Tensor {
         let parts: Vec<&Tensor> = self.parts.iter().collect();
         fused_linear(x_nd, &self.weight, self.bias.as_ref(), &parts, self.num_weights)
@@ -56,8 +56,8 @@ mod tests {
         assert!(differ(&x.grad(), &(ones.matmul(&w) * 3.0)) < 1e-5);
     }
 
-    /// [`shim::torch::adapt`] by low-rank matmuls: for one of two fused weights, and for one that writes to the residual
-    /// stream.
+    /// [`shim::torch::adapt`] computes gradients by low-rank matmuls: for one of two fused weights, and for a weight
+    /// that writes to the residual stream.
     #[test]
     fn adapters_take_what_the_gradient_of_their_weight_comes_to() {
         for (kind, bound) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.1)] {
@@ -82,7 +82,7 @@ mod tests {
             assert!(differ(&plain.grad(), &for_plain) < bound, "{kind:?}");
             assert!(differ(&x.grad(), &wide(&dy).matmul(&wide(&fused))) < bound, "{kind:?}");
 
-            // The same again through the other layer, on top of what is there.
+            // The same through the other layer, added to the gradients so far.
             let part = dy.narrow(1, 0, 4);
             backward(linear_add(&Tensor::zeros_like(&part), &x, &adapted, None), &part);
             let (da, db) = expected(&for_adapted, 2.0);

@@ -1,5 +1,5 @@
-//! The skeleton of every decoder here: an embedding, layers of attention and MLP, each behind a norm of its own and
-//! added to the residual stream, and a last norm. No dropout.
+//! The common structure of all decoders: an embedding; layers of attention and MLP, each after its own norm and added
+//! to the residual stream; and a final norm. No dropout.
 //!
 //! Shapes: n tokens of all rows, d width of the residual stream, v vocabulary.
 

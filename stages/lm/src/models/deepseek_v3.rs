@@ -75,8 +75,9 @@ fn layer_of(name: &str) -> Option<i64> {
     name.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()
 }
 
-/// A small model in the proportions of the large one: a quarter of eight experts and half of their groups for a token,
-/// rotated channels half as many as the others, no low-rank queries, as in DeepSeek-V2-Lite.
+/// Returns the keys of a small model in the proportions of the large one: a token uses a quarter of eight experts and
+/// half of their groups, and rotated channels are half as many as the others. Queries are not low-rank, as in
+/// DeepSeek-V2-Lite.
 fn keys_of_new(shape: &Shape) -> Map<String, Value> {
     let head = shape.head_dim.unwrap_or(shape.hidden_size / shape.num_attention_heads.max(1));
     let rope = (head / 4 * 2).max(2);
@@ -88,7 +89,7 @@ fn keys_of_new(shape: &Shape) -> Map<String, Value> {
         "qk_rope_head_dim": rope,
         "v_head_dim": head,
         "rope_interleave": true,
-        // A multiple of sixteen bytes in every type: transformers' grouped matmuls refuse others.
+        // A multiple of eight, which is sixteen bytes even in bf16: transformers' grouped matmuls refuse other widths.
         "moe_intermediate_size": (shape.intermediate_size / 4 + 7) / 8 * 8,
         "n_routed_experts": 8,
         "n_shared_experts": 1,

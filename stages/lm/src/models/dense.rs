@@ -1,4 +1,5 @@
-//! The family of Llama: every layer grouped-query attention and one SwiGLU MLP; a [`Style`] tells its members apart.
+//! The Llama family: every layer has grouped-query attention and one SwiGLU MLP; a [`Style`] describes how its members
+//! differ.
 
 use super::{CausalLm, decoder};
 use crate::config::Config;

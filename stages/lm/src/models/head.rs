@@ -1,9 +1,9 @@
-//! The head on top of a network, and with it the whole list of a model's parameters.
+//! The head on top of a network, and the full list of a model's parameters.
 
 use crate::config::Config;
 use crate::weights::Spec;
 
-/// What maps a hidden state to the output.
+/// The layer that maps a hidden state to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
     /// One logit for each token of the vocabulary.
@@ -13,7 +13,7 @@ pub(crate) enum Head {
 }
 
 impl Head {
-    /// The name of its weight in a checkpoint.
+    /// Returns the name of its weight in a checkpoint.
     pub(crate) fn weight_name(self, config: &Config) -> &'static str {
         match self {
             Self::Score => "score.weight",

@@ -22,14 +22,14 @@ pub(crate) use head::{Head, specs};
 pub const ARCHITECTURES: &[Architecture] =
     &[deepseek_v3::ARCHITECTURE, llama::ARCHITECTURE, qwen2::ARCHITECTURE, qwen3::ARCHITECTURE];
 
-/// A network from token ids to final hidden states; the head stands outside it.
+/// A network from token ids to final hidden states, without the head.
 pub(crate) trait CausalLm: Send {
     /// Returns the first state of the residual stream, [n, d].
     fn embed(&self, ids_n: &Tensor) -> Tensor;
 
     fn num_layers(&self) -> usize;
 
-    /// Returns the residual stream after a layer, [n, d]; `x_nd` is used up.
+    /// Returns the residual stream after a layer, [n, d]; `x_nd` may be overwritten.
     fn layer(&self, layer: usize, x_nd: &Tensor, attend: &mut dyn Attend) -> Tensor;
 
     /// Applies the final norm.
@@ -42,7 +42,7 @@ pub(crate) trait CausalLm: Send {
     }
 }
 
-/// What sets an architecture apart.
+/// The description of an architecture.
 pub struct Architecture {
     /// The value of `model_type` in `config.json`.
     pub model_type: &'static str,
@@ -50,17 +50,17 @@ pub struct Architecture {
     pub causal_lm_class: &'static str,
     /// The class that transformers reads a reward model with.
     pub classifier_class: &'static str,
-    /// Reads the keys that not all architectures share, and refuses those that this one cannot honour.
+    /// Reads the keys in which architectures differ, and refuses values that this one does not support.
     pub(crate) read: ReadKeys,
-    /// What a new model's `config.json` has beyond the keys that all share.
+    /// The keys of a new model's `config.json` in addition to those that all architectures share.
     pub(crate) keys_of_new: fn(&Shape) -> Map<String, Value>,
-    /// Whether a tensor of a checkpoint belongs to no part of the network built here and is ignored.
+    /// Whether a tensor of a checkpoint is ignored, because the network built here has no part for it.
     pub(crate) ignores: fn(&Config, &str) -> bool,
-    /// What sets its grouped-query attention apart; nothing where attention is another.
+    /// The style of its grouped-query attention; `None` if it has another kind of attention.
     pub(crate) style: fn(&Config) -> Option<Style>,
     /// Names and shapes of the parameters below the head.
     pub(crate) parameters: fn(&Config) -> Vec<Spec>,
-    /// Builds the network; it may move its parameters together in memory.
+    /// Builds the network; it may make parameters contiguous in memory.
     pub(crate) build: fn(&Config, &mut Weights) -> Box<dyn CausalLm>,
 }
 

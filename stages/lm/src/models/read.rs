@@ -1,6 +1,7 @@
-//! How a configuration comes to be: of a new model, of a text, of a folder.
+//! Makes configurations: of a new model, from text, from a folder.
 //!
-//! It stands here and not in `config`, which knows no architecture: each reads keys of its own (`Architecture::read`).
+//! It is here and not in `config`, because each architecture reads its own keys (`Architecture::read`) and `config`
+//! does not depend on architectures.
 
 use std::path::Path;
 
@@ -45,12 +46,12 @@ impl Config {
         read(Documents::from_text(text)?)
     }
 
-    /// Reads `config.json`, and `generation_config.json` where there is one, from a model's folder.
+    /// Reads `config.json`, and `generation_config.json` if it exists, from a model's folder.
     pub fn load(dir: &Path) -> Result<Self, Error> {
         read(Documents::read(dir)?)
     }
 
-    /// Returns the number of weights of a language model of these sizes; the greatest number where there are more.
+    /// Returns the number of weights of a language model of these sizes, at most `u64::MAX`.
     pub fn num_parameters(&self) -> u64 {
         let of = |shape: &[i64]| shape.iter().map(|size| size.unsigned_abs()).fold(1, u64::saturating_mul);
         let specs = specs(self, Head::Vocabulary);

@@ -1,9 +1,9 @@
-//! The KV cache of the rows that are sampled: keys and values of every head, or the latents that stand for both.
+//! The KV cache of the rows being sampled: keys and values of every head, or latents instead of both.
 //!
-//! Its layout is what the attention of decoding reads (`decode.rs`). The CPU kernels want heads padded to sixteen and
-//! keys in blocks of sixteen positions, each by channel. Multi-head latent attention keeps one vector a token, as if it
-//! had a single head of keys and no values. Shapes: l layers, s slots, t positions of a slot, g key heads, d width of a
-//! head; n tokens.
+//! Decoding's attention (`decode.rs`) determines the layout. The CPU kernels need heads padded to a multiple of
+//! sixteen, and keys in blocks of sixteen positions, each block by channel. Multi-head latent attention keeps one
+//! vector for each token, like a single head of keys without values. Shapes: l layers, s slots, t positions of a slot,
+//! g key heads, d width of a head; n tokens.
 
 use tch::{Device, Kind, Tensor};
 
@@ -16,11 +16,11 @@ use crate::shim::{cpu, torch};
 /// Floats in a vector of the CPU kernels.
 const VECTOR: i64 = 16;
 
-/// Bytes of keys and values that a CPU's own cache holds beside the weights; measured: a toy of 164 thousand parameters
-/// samples half as fast again with 85 rows as with 256.
+/// Bytes of keys and values that fit into a CPU's own cache beside the weights. Measured: a toy model of 164 thousand
+/// parameters samples 1.5 times as fast with 85 rows as with 256.
 const CPU_CACHE_BYTES: i64 = 8 << 20;
 
-/// Returns the number of rows beyond which more rows at a time make sampling slower, not faster.
+/// Returns the number of rows beyond which additional rows make sampling slower.
 pub(crate) fn useful_rows(config: &Config, options: Options, positions: i64) -> usize {
     if !cpu_takes_type(options.dtype, options.device) {
         return usize::MAX;
@@ -29,13 +29,13 @@ pub(crate) fn useful_rows(config: &Config, options: Options, positions: i64) -> 
     (CPU_CACHE_BYTES / bytes.max(1)).max(64) as usize
 }
 
-/// Returns the bytes that so many tokens leave in the cache.
+/// Returns the bytes of `tokens` tokens in the cache.
 pub(crate) fn cache_bytes(config: &Config, options: Options, tokens: usize) -> u64 {
     let of_token = numbers_a_token(config).unsigned_abs() * kind(config, options).elt_size_in_bytes() as u64;
     of_token.saturating_mul(tokens as u64)
 }
 
-/// Whether the CPU kernels read the cache of such a model.
+/// Returns whether the CPU kernels read the cache of such a model.
 fn is_for_cpu_kernels(config: &Config, options: Options) -> bool {
     config.latent.is_none() && cpu_takes_type(options.dtype, options.device)
 }
@@ -45,7 +45,7 @@ fn kind(config: &Config, options: Options) -> Kind {
     if is_for_cpu_kernels(config, options) { Kind::Float } else { options.dtype }
 }
 
-/// How many numbers a token leaves in the cache of all layers.
+/// Returns how many numbers a token stores in the cache, over all layers.
 fn numbers_a_token(config: &Config) -> i64 {
     let a_layer = match &config.latent {
         Some(latent) => latent.cached_width(),
@@ -54,7 +54,7 @@ fn numbers_a_token(config: &Config) -> i64 {
     config.num_hidden_layers * a_layer
 }
 
-/// What the rows at work have left of their tokens.
+/// The cached keys and values, or latents, of the rows being sampled.
 pub(crate) struct Cache {
     is_for_cpu_kernels: bool,
     /// Keys, then values; or latents alone.
@@ -64,7 +64,7 @@ pub(crate) struct Cache {
 struct Part {
     /// [l, s, g, t, d]; keys for the CPU kernels [l, s, g, t / 16, d, 16].
     whole: Tensor,
-    /// Positions that one step along the fourth dimension takes.
+    /// Positions in one index of the fourth dimension.
     positions_a_step: i64,
     layers: Vec<Tensor>,
 }
@@ -82,7 +82,7 @@ impl Cache {
         let (l, g, d) = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
         let is_for_cpu_kernels = is_for_cpu_kernels(config, options);
         let options = (kind(config, options), options.device);
-        // Zeros, not garbage: a masked position is multiplied by 0, and 0 times NaN is NaN.
+        // Initialised with zeros, because a masked position is multiplied by 0, and 0 times NaN is NaN.
         let plain = |g: i64, d: i64| Part::new(Tensor::zeros([l, slots, g, positions, d], options), 1);
         let blocks = |x: i64| (x + VECTOR - 1) / VECTOR;
         let parts = if let Some(latent) = &config.latent {
@@ -117,7 +117,7 @@ impl Cache {
         }
     }
 
-    /// Writes the keys and values of prompts, [n, c] and rotated, to a layer.
+    /// Writes the keys and values of prompts, [n, c] after rotation, to a layer.
     pub(crate) fn write_prompts(&mut self, layer: usize, qkv_nc: &Tensor, to: &Destinations, heads: Heads) {
         if let Some(cache) = self.for_cpu_kernels(layer) {
             cpu::cache_write(qkv_nc, cache, &to.tokens, &to.slots, &to.positions, heads).expect(FIT);
@@ -127,7 +127,8 @@ impl Cache {
         }
     }
 
-    /// Writes what each packed token of prompts leaves, [n, g, d] for each part of the cache, to every row that has it.
+    /// Writes the cached values of the prompts' packed tokens, [n, g, d] for each part of the cache, to every row that
+    /// has the token.
     pub(crate) fn write_copies(&mut self, layer: usize, left: &[&Tensor], to: &Destinations) {
         let device = left[0].device();
         let tokens = Tensor::from_slice(&to.tokens).to_device(device);
@@ -136,33 +137,34 @@ impl Cache {
         self.write(layer, &at, &left.iter().collect::<Vec<_>>());
     }
 
-    /// Writes what tokens leave, [n, g, d] for each part, to the given slots and positions; not for the CPU kernels.
+    /// Writes the cached values of tokens, [n, g, d] for each part, to the given slots and positions; not for the CPU
+    /// kernels.
     pub(super) fn write(&mut self, layer: usize, at: &Locations, left: &[&Tensor]) {
         for (part, new) in self.parts.iter().zip(left) {
             torch::put(&part.layers[layer], &at.slots_n, &at.positions_n, new).expect(FIT);
         }
     }
 
-    /// A part of the first `num_rows` slots up to the position `longest`, [rows, g, t, d]; not for the CPU kernels.
+    /// Returns a part of the first `num_rows` slots below position `longest`, [rows, g, t, d]; not for the CPU kernels.
     pub(crate) fn read(&self, part: usize, layer: usize, num_rows: i64, longest: i64) -> Tensor {
         self.parts[part].layers[layer].narrow(0, 0, num_rows).narrow(2, 0, longest)
     }
 
-    /// A layer's keys and values, where the CPU kernels are at work.
+    /// Returns a layer's keys and values, if the cache is for the CPU kernels.
     pub(super) fn for_cpu_kernels(&self, layer: usize) -> Option<(&Tensor, &Tensor)> {
         self.is_for_cpu_kernels.then(|| self.keys_and_values(layer))
     }
 
-    /// A layer's keys and values; [slots, g, t, d] each, where the CPU kernels are not.
+    /// Returns a layer's keys and values; [slots, g, t, d] each, unless the cache is for the CPU kernels.
     pub(super) fn keys_and_values(&self, layer: usize) -> (&Tensor, &Tensor) {
         (&self.parts[0].layers[layer], &self.parts[1].layers[layer])
     }
 }
 
-/// Why no write to the cache fails.
+/// The invariant that makes writes to the cache succeed.
 pub(super) const FIT: &str = "rows fit their slots";
 
-/// For each token of each row of a prefill: which packed token it is, and where in the cache it goes.
+/// For each token of each row of a prefill: its packed token, and its slot and position in the cache.
 ///
 /// Rows with equal prompts share their packed tokens, so one token may go to several slots.
 #[derive(Default)]
@@ -172,7 +174,7 @@ pub(crate) struct Destinations {
     pub(crate) positions: Vec<i64>,
 }
 
-/// Where tokens go: a slot and a position in it for each.
+/// A slot and a position for each of some tokens.
 pub(super) struct Locations {
     slots_n: Tensor,
     positions_n: Tensor,
@@ -184,13 +186,14 @@ impl Locations {
         Self { slots_n: tensor(slots), positions_n: tensor(positions) }
     }
 
-    /// One position for each of the first slots.
+    /// Makes locations in the first slots, one position for each slot.
     pub(super) fn of_first(positions_n: &Tensor) -> Self {
         let slots_n = Tensor::arange(positions_n.size()[0], (Kind::Int64, positions_n.device()));
         Self { slots_n, positions_n: positions_n.shallow_clone() }
     }
 
-    /// Says which of the first `longest` positions of its slot each token sees, [n, 1, 1, t]: those up to its own.
+    /// Returns the mask of the positions below `longest` that each token sees in its slot, [n, 1, 1, t]: those up to
+    /// its own, within the window.
     pub(super) fn mask(&self, longest: i64, window: Option<i64>) -> Tensor {
         let positions_1t = Tensor::arange(longest, (Kind::Int64, self.positions_n.device())).unsqueeze(0);
         let own_n1 = self.positions_n.unsqueeze(1);

@@ -1,4 +1,4 @@
-//! Attention of each row's newest token over its KV cache, which it enters.
+//! Attention of each row's newest token over the row's KV cache, to which the token's key and value are written first.
 //!
 //! Shapes: n rows, c = (h + 2g) d channels, g key heads, r query heads to each, d width of a head, t positions of a
 //! slot.
@@ -18,7 +18,7 @@ const GPU_WIDEST: i64 = 512;
 /// The positions of the newest tokens: row `i` has slot `i` of the cache.
 pub(crate) struct Newest<'a> {
     positions: Positions<'a>,
-    /// No position reaches it.
+    /// All positions are below this.
     longest: i64,
     /// Index and mask for libtorch's attention, built when it is first used: all layers share them.
     for_libtorch: Option<(Locations, Tensor)>,
@@ -36,18 +36,18 @@ impl<'a> Newest<'a> {
         Self { positions: Positions::Host(positions), longest, for_libtorch: None }
     }
 
-    /// The positions lie on the device, below `longest`; for a cache without CPU kernels.
+    /// For positions on the device, all below `longest`; not for a cache of the CPU kernels.
     pub(crate) fn on_device(positions_n: &Tensor, longest: i64) -> Self {
         Self { positions: Positions::Device(positions_n.shallow_clone()), longest, for_libtorch: None }
     }
 
-    /// The number of positions from which all newest tokens are visible.
+    /// Returns the number of positions of each slot that attention reads.
     pub(crate) fn longest(&self) -> i64 {
         self.longest
     }
 
-    /// Writes what the newest tokens leave, [n, g, d] for each part of the cache, and returns the mask of the positions
-    /// that each sees, [n, 1, 1, t].
+    /// Writes the cached values of the newest tokens, [n, g, d] for each part of the cache, and returns the mask of the
+    /// positions that each token sees, [n, 1, 1, t].
     pub(crate) fn write(&mut self, cache: &mut Cache, layer: usize, left: &[&Tensor], window: Option<i64>) -> Tensor {
         let (positions, longest) = (&self.positions, self.longest);
         let (at, mask_n11t) = self.for_libtorch.get_or_insert_with(|| {
@@ -66,7 +66,7 @@ impl<'a> Newest<'a> {
     }
 }
 
-/// Writes each row's newest key and value to the cache, and returns its attention over all that it sees there.
+/// Writes each row's newest key and value to the cache, and returns the attention over the positions that it sees.
 ///
 /// `qkv_nc` is not rotated yet; the result is [n, h d].
 pub(crate) fn decode_attention(
@@ -94,7 +94,7 @@ pub(crate) fn decode_attention(
     let mask = Some(newest.write(cache, layer, &[&k, &v], heads.window));
     let n = qkv_nc.size()[0];
     let read = |part: usize| cache.read(part, layer, n, newest.longest);
-    // The query heads of a group take the dimension of query positions: no key is repeated.
+    // The query heads of a group are in the dimension of query positions, so that no key is repeated.
     let q_ngrd = q.reshape([n, heads.key_value, heads.query / heads.key_value, heads.dim]);
     let out = Tensor::scaled_dot_product_attention(&q_ngrd, &read(0), &read(1), mask, 0.0, false, None, false);
     out.reshape([n, heads.query * heads.dim])

@@ -1,4 +1,4 @@
-//! Matmuls with weights. The shim picks the routine by shape, type and whether a gradient is wanted.
+//! Matmuls with weights. The shim picks the routine by shape, type, and whether a gradient is needed.
 
 use tch::Tensor;
 
@@ -11,7 +11,7 @@ pub(crate) fn linear(x_nd: &Tensor, weight: &Tensor) -> Tensor {
     torch::linear(x_nd, weight).expect(CHECKED)
 }
 
-/// Returns `x + a w^T + bias`, where `x` is the residual stream; it is overwritten where no gradient is wanted.
+/// Returns `x + a w^T + bias`, where `x` is the residual stream; it is overwritten if no gradient is needed.
 pub(crate) fn linear_add(x_nd: &Tensor, a: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     torch::linear_add(x_nd, a, weight, bias).expect(CHECKED)
 }

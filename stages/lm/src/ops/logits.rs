@@ -1,4 +1,4 @@
-//! From logits to log-probabilities, in single precision. Shapes: c tokens, v vocabulary.
+//! Log-probabilities from logits, in single precision. Shapes: c tokens, v vocabulary.
 
 use tch::{Kind, Tensor};
 
@@ -14,8 +14,8 @@ pub(crate) fn log_probs(logits_cv: &Tensor, targets_c: &Tensor, temperature: f64
     log_softmax(logits_cv, temperature).gather(1, &targets_c.unsqueeze(1), false).squeeze_dim(1)
 }
 
-/// Returns ln p of every token, [c, v], of logits divided by `temperature`. No kernel of ours: its result is kept
-/// whole.
+/// Returns ln p of every token, [c, v], of logits divided by `temperature`. It uses libtorch, not a kernel of ours,
+/// because its result is kept as a whole.
 pub(crate) fn log_softmax(logits_cv: &Tensor, temperature: f64) -> Tensor {
     let logits_cv = logits_cv.to_kind(Kind::Float);
     let logits_cv = if (temperature - 1.0).abs() > 0.0 { logits_cv / temperature } else { logits_cv };

@@ -1,7 +1,7 @@
-//! The operations of a network, one function each, which picks a CPU kernel, a GPU kernel or libtorch's own.
+//! The operations of a network. Each has one function, which picks a CPU kernel, a GPU kernel or libtorch's own.
 //!
-//! Callers name the operation and its tensors; only this module knows which kernel takes what (`kernels.rs`). The
-//! fallback is always libtorch: it takes every device and type.
+//! Callers call the operation with its tensors; only this module decides which kernel supports them (`kernels.rs`). The
+//! fallback is libtorch, which supports every device and type.
 //!
 //! | Operation | CPU kernel | GPU kernel |
 //! |---|---|---|
@@ -11,7 +11,8 @@
 //! | [`decode_attention`] | f32, bf16; with a [`Cache`] of f32 | f32, bf16; heads up to 512 wide |
 //! | [`sample`], [`sample_on_device`] | f32, bf16; no top-p, no top-k | f32, bf16; no top-p, no top-k |
 //!
-//! [`linear`] and its kin are one call each: the shim picks the matmul by shape and type (`shim/linear.cpp`).
+//! [`linear`], [`linear_add`] and [`fused_linear`] are one call each: the shim picks the matmul by shape and type
+//! (`shim/linear.cpp`).
 
 mod cache;
 mod decode;

@@ -1,11 +1,11 @@
-//! RMSNorm (Zhang and Sennrich 2019, equation 4), computed in single precision whatever the weights' type.
+//! RMSNorm (Zhang and Sennrich 2019, equation 4), computed in single precision at least, whatever the weights' type.
 
 use tch::Tensor;
 
 use super::kernels::{cpu_takes, gpu_takes};
 use crate::shim::{cpu, cuda};
 
-/// The widest row for which a block of the GPU kernel has threads (WIDEST of `kernels/layers.cu`).
+/// The widest row that a block of the GPU kernel has threads for (WIDEST in `kernels/layers.cu`).
 const GPU_WIDEST: i64 = 4 * 1024;
 
 /// Normalises each token to root mean square 1 and scales it by `weight_d`.

@@ -1,7 +1,8 @@
 //! Causal attention of packed rows over themselves: training, log-probs, rewards, prompts.
 //!
-//! The kernels take packed rows as they are. libtorch's attention wants a grid: rows of unequal length are padded for
-//! it. Shapes: n tokens, c = (h + 2g) d channels of queries, keys and values; b rows, t tokens of the longest.
+//! The kernels take packed rows without padding. libtorch's attention needs a grid, so rows of unequal length are
+//! padded for it. Shapes: n tokens, c = (h + 2g) d channels of queries, keys and values; b rows, t tokens of the
+//! longest.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -13,18 +14,18 @@ use super::kernels::cpu_takes;
 use crate::heads::Heads;
 use crate::shim::{cpu, cuda};
 
-/// The longest row, in tokens, that the CPU kernels take: they beat libtorch's attention by half at 512 tokens and by a
+/// The longest row, in tokens, for the CPU kernels. They beat libtorch's attention by half at 512 tokens and by a
 /// quarter at 1,024 (heads of 16 and 64, one thread), and were not measured beyond.
 const CPU_LONGEST: i64 = 2048;
 
 /// The widest head of the flash kernels.
 const FLASH_WIDEST: i64 = 256;
 
-/// Where rows lie among packed tokens.
+/// The layout of rows in packed tokens.
 pub(crate) struct Layout {
     lengths: Vec<i64>,
     max_length: i64,
-    /// Where rows begin, and the number of tokens at its end; in the type that the device's kernels read.
+    /// The start of each row, and the number of tokens at the end, in the type that the device's kernels read.
     starts: Tensor,
     padding: OnceCell<Option<Padding>>,
     /// Each token's position in its row.
@@ -33,14 +34,14 @@ pub(crate) struct Layout {
 
 /// Indices between packed rows and a padded grid.
 struct Padding {
-    /// For each cell of the [b, t] grid the packed token that it holds. Padding holds the row's first token: any finite
-    /// value will do, as causal order hides it from the real tokens before it.
+    /// The packed token of each cell of the [b, t] grid. Padding cells contain the row's first token: any finite value
+    /// is fine, because the causal mask hides padding from the real tokens before it.
     to: Tensor,
     from: Tensor,
 }
 
 impl Padding {
-    /// Returns nothing where all rows are equally long.
+    /// Returns `None` if all rows have the same length.
     fn new(lengths: &[i64], max_length: i64, device: Device) -> Option<Self> {
         if lengths.iter().all(|length| *length == max_length) {
             return None;
@@ -85,9 +86,9 @@ pub(crate) fn packed_attention(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -
     flash(qkv_nc, layout, heads).unwrap_or_else(|| padded(qkv_nc, layout, heads))
 }
 
-/// The flash kernels (Dao 2023): on a GPU, in 16 bits. Returns nothing where they do not take these heads, or this GPU.
+/// The flash kernels (Dao 2023): on a GPU, in 16 bits. Returns `None` if they do not support these heads or this GPU.
 fn flash(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Option<Tensor> {
-    /// The GPUs that are too old for them.
+    /// GPUs that are too old for the flash kernels.
     static REFUSED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
     let Device::Cuda(index) = qkv_nc.device() else { return None };
@@ -99,7 +100,7 @@ fn flash(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Option<Tensor> {
     match cuda::flash_attention(qkv_nc, &layout.starts, layout.max_length, heads) {
         Ok(out_nc) => Some(out_nc),
         Err(error) => {
-            // Too little memory is no refusal, and padded rows want more of it.
+            // Out of memory is not a refusal of this GPU, and padded rows would need even more memory.
             assert!(!error.is_out_of_memory, "{error}");
             tracing::warn!("rows are padded for attention, for the flash kernels refuse them: {error}");
             refused().insert(index);
@@ -119,7 +120,7 @@ fn padded(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
     let q_bhtd = grid(&q, heads.query);
     let k_bhtd = heads.repeat(&grid(&k, heads.key_value));
     let v_bhtd = heads.repeat(&grid(&v, heads.key_value));
-    // A window that covers the longest row hides nothing.
+    // A window that covers the longest row needs no mask.
     let mask = heads.window.filter(|window| *window < length).map(|window| band(length, window, qkv_nc.device()));
     let (is_causal, mask) = (mask.is_none(), mask.as_ref());
     let out = Tensor::scaled_dot_product_attention(&q_bhtd, &k_bhtd, &v_bhtd, mask, 0.0, is_causal, None, false);
@@ -127,7 +128,7 @@ fn padded(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
     padding.map_or_else(|| out.shallow_clone(), |padding| out.index_select(0, &padding.from))
 }
 
-/// Says which tokens each of `length` sees: itself and the `window - 1` before it.
+/// Returns the mask of a window, [length, length]: each token sees itself and the `window - 1` tokens before it.
 fn band(length: i64, window: i64, device: Device) -> Tensor {
     let ones = Tensor::ones([length, length], (Kind::Bool, device));
     ones.tril(0).triu(1 - window)

@@ -7,7 +7,7 @@ use crate::heads::Heads;
 use crate::rope::Rotation;
 use crate::shim;
 
-/// Rotates the queries and keys of [n, c] by each token's angles; the values stay.
+/// Rotates the queries and keys of [n, c] by each token's angles; the values stay the same.
 pub(crate) fn rotate(qkv_nc: &Tensor, rotation: &Rotation, heads: Heads) -> Tensor {
     let (n, num_rotated) = (qkv_nc.size()[0], heads.query + heads.key_value);
     if cpu_takes(qkv_nc) || gpu_takes(qkv_nc, &[heads.dim / 2]) {

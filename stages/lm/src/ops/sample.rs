@@ -1,7 +1,7 @@
-//! Drawing tokens from logits with given uniform numbers.
+//! Draws tokens from logits with given uniform numbers.
 //!
 //! A token is drawn by inverting the cumulative distribution: the first token whose cumulated probability exceeds the
-//! uniform number. The kernels know no top-p and no top-k. Shapes: r rows, v vocabulary.
+//! uniform number. Our kernels do not support top-p and top-k. Shapes: r rows, v vocabulary.
 
 use tch::{Kind, Tensor};
 
@@ -12,9 +12,9 @@ use crate::shim::{cpu, cuda};
 /// How a token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Draw {
-    /// The likeliest; its ln p is that of temperature 1.
+    /// The likeliest; its ln p is taken at temperature 1.
     Greedy,
-    /// At random, by its probability.
+    /// At random, by probability.
     Random {
         /// Divides the logits.
         temperature: f64,
@@ -53,8 +53,8 @@ pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw) -> Vec<(i
     read_drawn(&sample_on_device(logits_rv, &uniforms_r, draw))
 }
 
-/// Draws a token for each row by its uniform number, in double precision, without a host sync: tokens and their
-/// log-probabilities, [r, 2] in double precision.
+/// Draws a token for each row by its uniform number (in double precision), without a host sync. Returns the tokens and
+/// their log-probabilities, [r, 2] in double precision.
 pub(crate) fn sample_on_device(logits_rv: &Tensor, uniforms_r: &Tensor, draw: Draw) -> Tensor {
     let vocabulary = logits_rv.size()[1];
     if gpu_takes(logits_rv, &[vocabulary]) && !draw.truncates(vocabulary) {
@@ -64,7 +64,7 @@ pub(crate) fn sample_on_device(logits_rv: &Tensor, uniforms_r: &Tensor, draw: Dr
     general(logits_rv, &uniforms_r.to_kind(Kind::Float).unsqueeze(1), draw)
 }
 
-/// Sampling in libtorch's operations, for every device and type, top-p and top-k.
+/// Samples with libtorch's operations, for every device and type, with top-p and top-k.
 fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, draw: Draw) -> Tensor {
     let log_probs_rv = log_softmax(logits_rv, draw.temperature());
     let tokens_r1 = match draw {
@@ -78,7 +78,7 @@ fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, draw: Draw) -> Tensor {
     Tensor::cat(&[tokens_r1.to_kind(Kind::Double), chosen_r1.to_kind(Kind::Double)], 1)
 }
 
-/// Brings to the host, in one copy, what [`sample_on_device`] has drawn.
+/// Copies the tokens and log-probabilities of [`sample_on_device`] to the host, at once.
 pub(crate) fn read_drawn(drawn_r2: &Tensor) -> Vec<(i64, f32)> {
     let mut values = vec![0f64; drawn_r2.numel()];
     drawn_r2.copy_data(&mut values, drawn_r2.numel());
@@ -89,7 +89,7 @@ pub(crate) fn read_drawn(drawn_r2: &Tensor) -> Vec<(i64, f32)> {
 fn truncated(probs_rv: &Tensor, uniforms_r1: &Tensor, top_p: f64, top_k: i64) -> Tensor {
     let vocabulary = probs_rv.size()[1];
     let (sorted_rv, order_rv) = probs_rv.sort_stable(true, -1, true);
-    // A token stays while those before it have not yet reached top_p: the first always does.
+    // A token is kept if the tokens before it do not yet reach top_p, so the first is always kept.
     let before_rv = sorted_rv.cumsum(-1, Kind::Float) - &sorted_rv;
     let kept_rv = sorted_rv.masked_fill(&before_rv.ge(top_p), 0.0);
     if top_k > 0 && top_k < vocabulary {
@@ -98,12 +98,13 @@ fn truncated(probs_rv: &Tensor, uniforms_r1: &Tensor, top_p: f64, top_k: i64) ->
     order_rv.gather(1, &invert(&kept_rv, uniforms_r1), false)
 }
 
-/// The index of the first entry of each row at which the cumulated weight exceeds the uniform share of the total.
+/// Returns the index of the first entry of each row at which the cumulated weight exceeds the uniform number times the
+/// total.
 fn invert(weights_rv: &Tensor, uniforms_r1: &Tensor) -> Tensor {
     let cumulated_rv = weights_rv.cumsum(-1, Kind::Float);
     let total_r1 = cumulated_rv.narrow(1, weights_rv.size()[1] - 1, 1);
     let index_r1 = (uniforms_r1 * &total_r1).searchsorted(&cumulated_rv, false, true, "right", None::<Tensor>);
-    // Where rounding made the product the total itself, the last entry that has any weight.
+    // If rounding makes that product equal to the total, this is the last entry with any weight.
     let last_r1 = cumulated_rv.lt_tensor(&total_r1).sum_dim_intlist(-1, true, Kind::Int64);
     index_r1.minimum(&last_r1)
 }

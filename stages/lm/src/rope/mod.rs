@@ -1,8 +1,8 @@
 //! Rotary position embeddings, in the half-rotation form of Llama and Qwen (RoFormer, section 3.2.2; Llama 3's
 //! frequency scaling as in its reference code; YaRN in `yarn.rs`).
 //!
-//! How angles follow from positions stands here; `table.rs` has the cosines and sines. Nothing here reads
-//! `config.json`: that is `config/rope.rs`.
+//! This file computes the frequencies; `table.rs` has the cosines and sines; `config/rope.rs` reads the keys of
+//! `config.json`.
 
 mod table;
 mod yarn;
@@ -10,16 +10,16 @@ mod yarn;
 pub(crate) use table::{RopeTable, Rotation};
 pub use yarn::Yarn;
 
-/// How angles follow from positions.
+/// The rotary position embedding of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rope {
     /// Base of the geometric series of frequencies.
     pub theta: f64,
-    /// What is done to the frequencies to reach longer rows.
+    /// How the frequencies are scaled for longer rows.
     pub scaling: Scaling,
 }
 
-/// A change of the rotary frequencies.
+/// A scaling of the rotary frequencies.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scaling {
     /// None.
@@ -29,23 +29,23 @@ pub enum Scaling {
         /// How many times longer rows may be.
         factor: f64,
     },
-    /// Llama 3: long wavelengths divided by the factor, short ones kept, a ramp between.
+    /// Llama 3: frequencies of long wavelengths divided by the factor, those of short ones kept, with a ramp between.
     Llama3 {
         /// Divisor of the lowest frequencies.
         factor: f64,
-        /// Wavelengths above `original / low` are divided.
+        /// Frequencies with wavelengths above `original / low` are divided.
         low: f64,
-        /// Wavelengths below `original / high` are kept.
+        /// Frequencies with wavelengths below `original / high` are kept.
         high: f64,
         /// Positions the model was first trained for.
         original: f64,
     },
-    /// YaRN: slow pairs divided by the factor, fast ones kept, a ramp between, and sharper attention.
+    /// YaRN: low frequencies divided by the factor, high ones kept, with a ramp between, and sharper attention.
     Yarn(Yarn),
 }
 
 impl Rope {
-    /// Angle per position of each pair of a head of width `head_dim`.
+    /// Returns the angle per position of each channel pair of a head of width `head_dim`.
     pub fn frequencies(&self, head_dim: i64) -> Vec<f64> {
         let plain = |pair: i64| self.theta.powf(-2.0 * pair as f64 / head_dim as f64);
         let scaled = |pair: i64| match &self.scaling {
@@ -55,17 +55,17 @@ impl Rope {
         (0..head_dim / 2).map(scaled).collect()
     }
 
-    /// What cosines and sines are multiplied by.
+    /// Returns the factor of cosines and sines.
     pub fn table_factor(&self) -> f64 {
         if let Scaling::Yarn(yarn) = &self.scaling { yarn.table_factor } else { 1.0 }
     }
 
-    /// What the scale of the softmax is multiplied by, in the architectures that do so.
+    /// Returns the factor of the softmax's scale, in architectures that have one.
     pub fn softmax_factor(&self) -> f64 {
         if let Scaling::Yarn(yarn) = &self.scaling { yarn.softmax_factor } else { 1.0 }
     }
 
-    /// Scales a frequency by what depends on nothing else.
+    /// Scales a frequency, for scalings that depend on the frequency alone.
     fn scaled(&self, frequency: f64) -> f64 {
         match self.scaling {
             Scaling::None | Scaling::Yarn(_) => frequency,
@@ -100,7 +100,7 @@ mod tests {
         for (scaled, plain) in scaled.iter().zip(&plain) {
             assert!((plain / 8.0..=*plain).contains(scaled), "{scaled} outside {plain} / 8 ..= {plain}");
         }
-        // The ramp: wavelength 4096 lies between 2048 and 8192; s = (8192 / 4096 - 1) / 3 = 1/3.
+        // On the ramp: wavelength 4096 is between 2048 and 8192; s = (8192 / 4096 - 1) / 3 = 1/3.
         let frequency = 2.0 * std::f64::consts::PI / 4096.0;
         let expected = (2.0 / 3.0) * frequency / 8.0 + frequency / 3.0;
         assert!((rope.scaled(frequency) - expected).abs() < 1e-15);

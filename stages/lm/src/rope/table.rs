@@ -1,4 +1,4 @@
-//! Cosines and sines: of every position up to some length, and of the tokens at hand.
+//! Cosines and sines: of all positions up to some length, and of the current tokens.
 //!
 //! A [`Rotation`] is gathered once per pass and used by every layer. Shapes: t positions, n tokens, h heads, d width of
 //! a head.
@@ -7,22 +7,22 @@ use tch::{Device, Kind, Tensor};
 
 use super::Rope;
 
-/// Cosines and sines of every position up to some length.
+/// Cosines and sines of all positions up to some length.
 pub(crate) struct RopeTable {
     cos_td: Tensor,
     sin_td: Tensor,
 }
 
-/// Cosines and sines of the tokens at hand.
+/// Cosines and sines of the current tokens.
 pub(crate) struct Rotation {
     pub(crate) cos_nd: Tensor,
     pub(crate) sin_nd: Tensor,
 }
 
 impl RopeTable {
-    /// Computes the table for positions `0..length`. The angle of pair `i` stands at `i` and at `i + d/2`.
+    /// Computes the table for positions `0..length`. The angle of pair `i` is at `i` and at `i + d/2`.
     ///
-    /// All but double precision starts from single: bf16 is rounded twice.
+    /// Except in double precision, values are first rounded to single precision: bf16 is rounded twice.
     pub(crate) fn new(rope: &Rope, head_dim: i64, length: i64, device: Device, kind: Kind) -> Self {
         let half: Vec<f64> = rope.frequencies(head_dim);
         let factor = rope.table_factor();
@@ -56,9 +56,10 @@ impl Rotation {
         x_nhd * self.cos_nd.unsqueeze(1) + rotated * self.sin_nd.unsqueeze(1)
     }
 
-    /// As [`Rotation::apply`], where the channels of a pair are neighbours; in the output they stand half a head apart.
+    /// Like [`Rotation::apply`], for input in which the channels of a pair are neighbours; in the output they are half
+    /// a head apart.
     ///
-    /// Queries and keys are reordered alike, so their dot products stay the same.
+    /// Queries and keys are reordered in the same way, so their dot products stay the same.
     pub(crate) fn apply_interleaved(&self, x_nhd: &Tensor) -> Tensor {
         let (n, h, d) = x_nhd.size3().expect("tokens have heads of channels");
         self.apply(&x_nhd.reshape([n, h, d / 2, 2]).transpose(2, 3).reshape([n, h, d]))

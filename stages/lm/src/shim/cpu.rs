@@ -1,4 +1,4 @@
-//! Safe faces of the CPU's own kernels (`shim/cpu_*.cpp`).
+//! Safe wrappers of our CPU kernels (`shim/cpu_*.cpp`).
 
 use std::ffi::{c_char, c_double, c_int};
 
@@ -53,7 +53,8 @@ pub(crate) fn rms_norm(x_nd: &Tensor, weight_d: &Tensor, eps: f64) -> Result<Ten
     made(|out| unsafe { r1flow_rms_norm(pointer(x_nd), pointer(weight_d), eps, out) })
 }
 
-/// Causal attention of packed rows; `starts` holds where rows begin, and the number of tokens at its end.
+/// Returns causal attention of packed rows; `starts` contains the start of each row, and the number of tokens at the
+/// end.
 pub(crate) fn row_attention(qkv_nc: &Tensor, starts: &Tensor, heads: Heads) -> Result<Tensor, Error> {
     let Heads { query, key_value, dim, window } = heads;
     let (qkv, starts, window) = (pointer(qkv_nc), pointer(starts), window.unwrap_or(0));
@@ -61,7 +62,7 @@ pub(crate) fn row_attention(qkv_nc: &Tensor, starts: &Tensor, heads: Heads) -> R
     made(|out| unsafe { r1flow_row_attention(qkv, starts, query, key_value, dim, window, out) })
 }
 
-/// Writes the key and value of token `tokens[i]` to `positions[i]` of `slots[i]`.
+/// Writes the key and value of token `tokens[i]` to position `positions[i]` of slot `slots[i]`.
 ///
 /// Keys are [slots, g, positions / 16, d, 16], values [slots, g, positions, d], d padded to a multiple of sixteen.
 pub(crate) fn cache_write(
@@ -82,8 +83,8 @@ pub(crate) fn cache_write(
     })
 }
 
-/// Writes row `i`'s key and value to `positions[i]` of slot `i`, as [`cache_write`] does, then attends over the
-/// positions up to it, or over the window's.
+/// Writes row `i`'s key and value to position `positions[i]` of slot `i`, as [`cache_write`] does. Returns the
+/// attention over the positions up to it, within the window.
 pub(crate) fn decode_attention(
     qkv_nc: &Tensor,
     (keys, values): (&Tensor, &Tensor),
@@ -99,7 +100,8 @@ pub(crate) fn decode_attention(
     })
 }
 
-/// Draws a token for each row of `logits * scale` by its uniform number, or takes the likeliest, with its ln p.
+/// Draws a token for each row of `logits * scale` by its uniform number, or takes the likeliest. Returns it with its ln
+/// p.
 pub(crate) fn sample(logits_nv: &Tensor, scale: f64, greedy: bool, uniforms: &[f32]) -> Result<Vec<(i64, f32)>, Error> {
     assert_eq!(logits_nv.size()[0], uniforms.len() as i64, "one uniform number for each row");
     let (mut tokens, mut log_probs) = (vec![0i64; uniforms.len()], vec![0f32; uniforms.len()]);

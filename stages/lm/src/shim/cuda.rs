@@ -1,4 +1,4 @@
-//! Safe faces of the GPU's kernels (`shim/cuda`). Shapes as there: n tokens, c channels, d channels of a head, v
+//! Safe wrappers of our GPU kernels (`shim/cuda`). Shapes as there: n tokens, c channels, d channels of a head, v
 //! vocabulary.
 
 use std::collections::BTreeMap;
@@ -43,8 +43,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// Compiles the kernels for a GPU at the first call, and returns whether there are any. Where there are none libtorch's
-/// serve, and the user is told.
+/// Compiles the kernels for a GPU at the first call, and returns whether that worked. If not, the user is warned, and
+/// libtorch's kernels are used.
 pub(crate) fn has_kernels(index: usize) -> bool {
     static THERE: Mutex<BTreeMap<usize, bool>> = Mutex::new(BTreeMap::new());
     let mut there = THERE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,20 +66,20 @@ pub(crate) fn rms_norm(x: &Tensor, weight_d: &Tensor, eps: f64) -> Result<(Tenso
     let mut residual = null_mut();
     // SAFETY: the tensors live through the call, as in all below, and there is room for both results.
     let out = made(|out| unsafe { r1flow_cuda_rms_norm(pointer(x), pointer(weight_d), eps, &raw mut residual, out) })?;
-    // SAFETY: it is a new tensor, of which this is the only owner.
+    // SAFETY: it is a new tensor, and this is its only owner.
     Ok((unsafe { Tensor::from_ptr(residual) }, out))
 }
 
 /// Draws a token for each row of logits times `scale`, [n, v], by its uniform number, [n] in double precision; without
-/// any it takes the likeliest. Returns the tokens and their ln p, [n, 2] in double precision.
+/// uniform numbers it takes the likeliest. Returns the tokens and their ln p, [n, 2] in double precision.
 pub(crate) fn sample(logits_nv: &Tensor, uniforms_n: Option<&Tensor>, scale: f64) -> Result<Tensor, Error> {
     let uniforms = uniforms_n.map_or(null_mut(), pointer);
     // SAFETY: as above.
     made(|out| unsafe { r1flow_cuda_sample(pointer(logits_nv), uniforms, scale, out) })
 }
 
-/// Causal attention of packed rows of at most `longest` tokens in bf16 or f16, [n, c] to [n, h d]; `starts` holds
-/// where rows begin, and the number of tokens at its end, in 32 bits on the GPU.
+/// Returns causal attention of packed rows of at most `longest` tokens in bf16 or f16, [n, c] to [n, h d]. `starts`
+/// contains the start of each row, and the number of tokens at the end, as 32-bit integers on the GPU.
 pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, heads: Heads) -> Result<Tensor, Error> {
     let Heads { query, key_value, dim, window } = heads;
     let (qkv, starts, window) = (pointer(qkv_nc), pointer(starts), window.unwrap_or(0));
@@ -87,9 +87,9 @@ pub(crate) fn flash_attention(qkv_nc: &Tensor, starts: &Tensor, longest: i64, he
     made(|out| unsafe { r1flow_flash_attention(qkv, starts, longest, query, key_value, dim, window, out) })
 }
 
-/// Writes each row's newest key and value, of [n, c] before rotation, at its position, [n], of its slot, and returns
-/// its attention over all that it sees there, [n, h d]. A layer's keys and values are [slots, g, t, d]; no position
-/// reaches `longest`.
+/// Rotates each row's newest query and key, [n, c], writes the key and value to the row's position, [n], in its slot,
+/// and returns its attention over the positions that it sees, [n, h d]. A layer's keys and values are [slots, g, t, d];
+/// all positions are below `longest`.
 pub(crate) fn decode(
     qkv_nc: &Tensor,
     (cos_nd, sin_nd): (&Tensor, &Tensor),

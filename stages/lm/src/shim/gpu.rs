@@ -1,4 +1,4 @@
-//! Safe faces of the shim's GPU part (`shim/gpu.cpp`).
+//! Safe wrappers of the shim's GPU part (`shim/gpu.cpp`).
 
 use std::any::Any;
 use std::ffi::{c_char, c_void};
@@ -19,11 +19,11 @@ unsafe extern "C" {
     fn r1flow_reset_device_peak(index: i64) -> *mut c_char;
 }
 
-/// Memory that graphs share which are replayed one at a time, and each read before the next.
+/// A memory pool shared by graphs that are replayed one at a time, each read before the next is replayed.
 pub(crate) struct Pool([u64; 2]);
 
 impl Pool {
-    /// A new one; it is not to be used again once all its graphs are gone.
+    /// Makes a pool. It must not be used again after all its graphs are dropped.
     pub(crate) fn new() -> Result<Self, Error> {
         let mut pool = Self([0; 2]);
         // SAFETY: there is room for the two numbers that are written.
@@ -32,21 +32,21 @@ impl Pool {
     }
 }
 
-/// Work of a GPU, recorded once, that can be done again for the price of one launch (a CUDA graph).
+/// A CUDA graph: work of a GPU, captured once, that can be repeated with one launch.
 pub(crate) struct Graph(*mut c_void);
 
 impl Graph {
-    /// Records what `body` asks GPU `index` to do, and returns it with the tensor that will hold the result.
+    /// Captures the work of `body` on GPU `index`, and returns it with the tensor that will contain the result.
     ///
-    /// Nothing is done until [`Graph::replay`], which reads and writes the same memory each time: what `body` reads
-    /// must outlive the graph. A `body` that waits for the GPU, or that libtorch refuses, is an error, and leaves the
-    /// GPU as it was.
+    /// Nothing is computed until [`Graph::replay`], which reads and writes the same memory each time: the tensors that
+    /// `body` reads must outlive the graph. It is an error if `body` waits for the GPU, or if libtorch refuses it; the
+    /// GPU is then unchanged.
     pub(crate) fn record(index: usize, pool: &Pool, body: impl FnOnce() -> Tensor) -> Result<(Self, Tensor), Error> {
         let mut graph = null_mut();
         // SAFETY: there is room for the pointer that is stored, and the pool is two numbers.
         checked(unsafe { r1flow_graph_begin(index as i64, pool.0.as_ptr(), &raw mut graph) })?;
         let graph = Self(graph);
-        // tch panics where libtorch throws; the recording must be ended before anything else.
+        // tch panics where libtorch throws. The capture must be ended before anything else.
         let result = catch_unwind(AssertUnwindSafe(body));
         // SAFETY: the pointer is the one that was stored, as in all below.
         let ended = checked(unsafe { r1flow_graph_end(graph.0) });
@@ -55,14 +55,14 @@ impl Graph {
         Ok((graph, tensor))
     }
 
-    /// Does the recorded work.
+    /// Repeats the captured work.
     pub(crate) fn replay(&self) -> Result<(), Error> {
         // SAFETY: as above.
         checked(unsafe { r1flow_graph_replay(self.0) })
     }
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("an operation cannot be recorded in a CUDA graph").to_owned()
@@ -75,7 +75,7 @@ impl Drop for Graph {
     }
 }
 
-/// Returns bytes of a GPU: allocated now, at the most since the last reset, and free.
+/// Returns a GPU's memory in bytes: allocated now, the peak since the last reset, and free.
 pub(crate) fn memory(index: usize) -> Result<[u64; 3], Error> {
     let mut bytes = [0_i64; 3];
     // SAFETY: there is room for the three numbers that are written.
@@ -83,7 +83,7 @@ pub(crate) fn memory(index: usize) -> Result<[u64; 3], Error> {
     Ok(bytes.map(i64::unsigned_abs))
 }
 
-/// Makes a GPU's peak what is allocated now.
+/// Resets a GPU's peak to the memory allocated now.
 pub(crate) fn reset_peak(index: usize) -> Result<(), Error> {
     // SAFETY: no pointers.
     checked(unsafe { r1flow_reset_device_peak(index as i64) })

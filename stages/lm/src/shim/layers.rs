@@ -1,4 +1,4 @@
-//! Safe faces of the kernels that a CPU and a GPU both have (`shim/layers.cpp`), with their gradients.
+//! Safe wrappers of the kernels that exist for both CPU and GPU (`shim/layers.cpp`), with gradients.
 
 use std::ffi::{c_char, c_double};
 

@@ -1,7 +1,7 @@
-//! Safe faces of the C++ shim (`shim/*.cpp`): what tch lacks.
+//! Safe wrappers of the C++ shim (`shim/*.cpp`), which has what tch lacks.
 //!
-//! Every call catches C++ exceptions and hands them back as an [`Error`]. Nothing here keeps a pointer after it
-//! returns, but for the graphs of [`gpu`].
+//! Every call catches C++ exceptions and returns them as an [`Error`]. No call keeps a pointer after it returns, except
+//! for the graphs of [`gpu`].
 
 pub(crate) mod cpu;
 pub(crate) mod cuda;
@@ -15,16 +15,16 @@ use std::ptr::null_mut;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-/// A tensor as the shim takes it.
+/// A tensor's pointer for the shim.
 type Raw = *mut C_tensor;
 
 /// An exception that libtorch threw inside the shim.
 #[derive(Debug, thiserror::Error)]
 #[error("libtorch: {message}")]
 pub struct Error {
-    /// What libtorch says.
+    /// libtorch's message.
     pub message: String,
-    /// Whether memory ran out; any other error is a refusal, or a mistake.
+    /// Whether the error is out of memory.
     pub is_out_of_memory: bool,
 }
 
@@ -34,7 +34,7 @@ impl Error {
     }
 }
 
-/// How a message begins where memory ran out (OUT_OF_MEMORY of `shim/shim.h`).
+/// The first character of a message about out of memory (OUT_OF_MEMORY in `shim/shim.h`).
 const OUT_OF_MEMORY: char = '\x01';
 
 unsafe extern "C" {
@@ -44,7 +44,7 @@ unsafe extern "C" {
 fn made(call: impl FnOnce(*mut Raw) -> *mut c_char) -> Result<Tensor, Error> {
     let mut out = null_mut();
     checked(call(&raw mut out))?;
-    // SAFETY: a call without a message has stored a new tensor, which is ours.
+    // SAFETY: a call without a message has stored a new tensor, and this is its only owner.
     Ok(unsafe { Tensor::from_ptr(out) })
 }
 
@@ -52,7 +52,7 @@ fn checked(message: *mut c_char) -> Result<(), Error> {
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: the shim returns a NUL-terminated string made with malloc, which is ours to free.
+    // SAFETY: the shim returns a NUL-terminated string made with malloc, which the caller frees.
     unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         r1flow_free(message);

@@ -1,4 +1,4 @@
-//! Safe faces of what tch lacks of libtorch (`shim/torch.cpp`, `shim/linear.cpp`), on every device.
+//! Safe wrappers of libtorch's functions that tch lacks (`shim/torch.cpp`, `shim/linear.cpp`), on every device.
 
 use std::ffi::{c_char, c_double, c_int};
 use std::ptr::null_mut;
@@ -47,7 +47,7 @@ unsafe extern "C" {
     fn r1flow_linear_add(x: Raw, a: Raw, w: Raw, bias: Raw, out: *mut Raw) -> *mut c_char;
 }
 
-/// What one fused AdamW step works on; the lists have equal length and matching shapes.
+/// The arguments of one fused AdamW step; the lists have equal length and matching shapes.
 pub(crate) struct AdamWStep<'a> {
     pub(crate) params: &'a [&'a Tensor],
     pub(crate) grads: &'a [&'a Tensor],
@@ -87,7 +87,7 @@ pub(crate) fn fused_adamw(args: &AdamWStep) -> Result<(), Error> {
     })
 }
 
-/// Returns the Euclidean norm of all tensors taken as one vector; one host sync.
+/// Returns the Euclidean norm of all tensors as one vector, with one host sync.
 pub(crate) fn norm(tensors: &[&Tensor]) -> Result<f64, Error> {
     let mut norm = 0.0;
     // SAFETY: as in `fused_adamw`.
@@ -101,7 +101,7 @@ pub(crate) fn scale(tensors: &[&Tensor], factor: f64) -> Result<(), Error> {
     checked(unsafe { r1flow_scale_(pointers(tensors).as_ptr(), tensors.len() as i64, factor) })
 }
 
-/// Drops the gradients of leaves, so that the next backward pass stores instead of adds.
+/// Drops the gradients of leaves, so that the next backward pass stores gradients instead of adding them.
 pub(crate) fn drop_grads(tensors: &[&Tensor]) -> Result<(), Error> {
     // SAFETY: as in `fused_adamw`.
     checked(unsafe { r1flow_drop_grads(pointers(tensors).as_ptr(), tensors.len() as i64) })
@@ -113,25 +113,25 @@ pub(crate) fn put(into: &Tensor, slots_n: &Tensor, positions_n: &Tensor, values:
     checked(unsafe { r1flow_put(pointer(into), pointer(slots_n), pointer(positions_n), pointer(values)) })
 }
 
-/// Runs backward from `output`, given the gradient of the loss with respect to it.
+/// Runs the backward pass from `output`, given the gradient of the loss with respect to it.
 pub(crate) fn backward_from(output: &Tensor, grad: &Tensor) -> Result<(), Error> {
     // SAFETY: both tensors live through the call.
     checked(unsafe { r1flow_backward_from(pointer(output), pointer(grad)) })
 }
 
-/// Keeps the gradients of leaves, and their sums over backward passes, in single precision, whatever the leaves' type.
+/// Makes leaves accumulate their gradients in single precision, whatever the leaves' type.
 pub(crate) fn grads_in_single(tensors: &[&Tensor]) -> Result<(), Error> {
     // SAFETY: as in `fused_adamw`.
     checked(unsafe { r1flow_grads_in_single(pointers(tensors).as_ptr(), tensors.len() as i64) })
 }
 
-/// Redirects gradients that arrive at `weight` to `a` and `b`, for good.
+/// Redirects gradients that arrive at `weight` to `a` and `b`, permanently.
 pub(crate) fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), Error> {
     // SAFETY: the tensors live through the call, and the hook has references of its own.
     checked(unsafe { r1flow_adapt(pointer(weight), pointer(a), pointer(b), scale) })
 }
 
-/// Makes libtorch refuse, or replace, operations whose result depends on the order of threads.
+/// Makes libtorch refuse or replace operations whose result depends on the order of threads.
 pub(crate) fn set_deterministic(on: bool) -> Result<(), Error> {
     // SAFETY: no pointers.
     checked(unsafe { r1flow_set_deterministic(c_int::from(on)) })
@@ -162,16 +162,16 @@ pub(crate) fn linear(x_nd: &Tensor, w: &Tensor) -> Result<Tensor, Error> {
     made(|out| unsafe { r1flow_linear(pointer(x_nd), pointer(w), out) })
 }
 
-/// Returns `x + a w^T + bias`. Where no gradient is wanted `x_nd` itself is overwritten.
+/// Returns `x + a w^T + bias`. If no gradient is needed, `x_nd` itself is overwritten.
 pub(crate) fn linear_add(x_nd: &Tensor, a: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
     let bias = bias.map_or(null_mut(), pointer);
     // SAFETY: the tensors live through the call.
     made(|out| unsafe { r1flow_linear_add(pointer(x_nd), pointer(a), pointer(w), bias, out) })
 }
 
-/// Returns what libtorch chooses its own CPU kernels by: `AVX512`, `AVX2`, `DEFAULT`, …
+/// Returns the instruction set of libtorch's own CPU kernels: `AVX512`, `AVX2`, `DEFAULT`, …
 pub(crate) fn cpu_capability() -> String {
-    // SAFETY: it takes nothing, and returns a text like a message.
+    // SAFETY: it takes no arguments, and returns a string in the form of a message.
     let text = unsafe { r1flow_cpu_capability() };
     checked(text).err().map_or_else(String::new, |text| text.message)
 }

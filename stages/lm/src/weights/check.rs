@@ -1,4 +1,4 @@
-//! Whether a folder's tensors are those that the configuration calls for, and whether the machine can hold them.
+//! Checks that a folder's tensors are those of the configuration, and that they fit into the machine's memory.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use super::{Error, Spec};
 use crate::device::Options;
 use crate::memory;
 
-/// Drops what old checkpoints carry without need, and names every tensor that is missing, extra or misshapen.
+/// Drops superfluous tensors of old checkpoints, and returns an error that names tensors that are missing, unknown or
+/// of the wrong shape.
 pub(super) fn check_shapes(sizes: &mut BTreeMap<&str, &[i64]>, specs: &[Spec]) -> Result<(), Error> {
     let wanted: BTreeMap<&str, &[i64]> = specs.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
-    // A tied head may be stored beside the embedding, and rotary tables used to be stored: both are derived.
+    // Old checkpoints may store a tied head beside the embedding, or rotary tables. Neither is needed.
     sizes.retain(|name, _| {
         wanted.contains_key(name) || !(*name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
     });
@@ -33,7 +34,7 @@ pub(super) fn check_shapes(sizes: &mut BTreeMap<&str, &[i64]>, specs: &[Spec]) -
     Err(Error::Mismatch(listing(faults)))
 }
 
-/// Refuses what no order of loading could hold; a GPU refuses by itself.
+/// Refuses weights that are larger than the machine's memory and swap. On a GPU, the allocation fails by itself.
 pub(super) fn check_memory(specs: &[Spec], options: Options) -> Result<(), Error> {
     if options.device != Device::Cpu {
         return Ok(());

@@ -10,10 +10,10 @@ use crate::device::Options;
 impl Weights {
     /// Draws new weights.
     ///
-    /// Matrices are N(0, 1/hidden), the embedding too: a tied head then gives logits of deviation 1. Those that write
-    /// into the residual stream (`o_proj`, `down_proj`) have an eighth of that deviation, so that the layers do not
-    /// drown the small embedding at once; on the toy task this learnt faster than a half or the whole. Norms are 1,
-    /// biases and a reward head 0.
+    /// Matrices, including the embedding, are N(0, 1/hidden): the logits of a tied head then have standard deviation 1.
+    /// Matrices that write to the residual stream (`o_proj`, `down_proj`) have an eighth of that standard deviation, so
+    /// that the layers do not drown the small embedding; on the toy task, training was faster than with a half or the
+    /// whole. Norms are 1, biases and a reward head 0.
     pub(crate) fn init(specs: &[Spec], hidden_size: i64, seed: u64, device: Device) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let std = (hidden_size as f64).powf(-0.5);
@@ -34,7 +34,7 @@ impl Weights {
     }
 }
 
-/// Draws by Box and Muller's method, in double precision.
+/// Draws normal numbers by Box and Muller's method, in double precision.
 fn normal(rng: &mut ChaCha8Rng, shape: &[i64], std: f64) -> Tensor {
     let count = shape.iter().product::<i64>() as usize;
     let mut values = Vec::with_capacity(count + 1);

@@ -1,7 +1,7 @@
 //! A model's parameters by checkpoint name: from a seed, from safetensors files, and back.
 //!
-//! Parameters that are used together (q, k, v; gate, up) lie one after the other in one buffer, so that one matmul
-//! serves them all. Each stays a leaf with its own name and gradient.
+//! Parameters that are used together (q, k, v; gate, up) are contiguous in one buffer, so that one matmul uses them
+//! all. Each stays a leaf with its own name and gradient.
 
 mod check;
 mod init;
@@ -23,12 +23,12 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] checkpoint::Error),
-    /// The folder holds no weights that can be read.
+    /// The folder contains no weights that can be read.
     #[error("`{dir}` has no `model.safetensors` and no `model.safetensors.index.json`; help: {help}")]
     Absent {
         /// The model's folder.
         dir: PathBuf,
-        /// What to do.
+        /// Help for the user.
         help: String,
     },
     /// The index of a sharded checkpoint is broken.
@@ -39,22 +39,22 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The tensors are not those the configuration calls for.
+    /// The tensors are not those of the configuration.
     #[error("the weights do not fit `config.json`: {0}")]
     Mismatch(String),
-    /// The machine can never hold them.
+    /// The weights are larger than the machine's memory.
     #[error("the weights take {needs} GiB of memory as `{kind:?}`, and the machine has {has}; help: {CURE}")]
     TooLarge {
-        /// What they take, in GiB.
+        /// The size of the weights, in GiB.
         needs: u64,
-        /// What there is, in GiB.
+        /// The machine's memory, in GiB.
         has: u64,
-        /// The element type that they are to have.
+        /// The element type in which they would be loaded.
         kind: Kind,
     },
 }
 
-/// The end of the names of parameters that half precision would spoil: small steps decide between experts.
+/// Suffix of parameters that are kept in single precision, because small differences decide between experts.
 const KEPT_IN_SINGLE: &str = ".e_score_correction_bias";
 
 const CURE: &str = "take `dtype = \"bfloat16\"`, a smaller model or a larger machine";
@@ -62,12 +62,12 @@ const CURE: &str = "take `dtype = \"bfloat16\"`, a smaller model or a larger mac
 /// A parameter's name in the checkpoint and its shape.
 pub(crate) type Spec = (String, Vec<i64>);
 
-/// Named parameters, not yet handed to a network.
+/// Named parameters, not yet in a network.
 ///
-/// Each is copied once, to the memory where it stays, when the network asks for it: a model is never in memory twice.
+/// Each parameter is copied once, to its final memory, when the network requests it: a model is never in memory twice.
 ///
-/// A file that cannot be read to its end fails [`Weights::finish`], not the network that is being built of it: from
-/// then on nothing more is read.
+/// If a file cannot be read to its end, the building of the network continues without further reads, and
+/// [`Weights::finish`] returns the error.
 pub(crate) struct Weights {
     sources: BTreeMap<String, Source>,
     files: Vec<TensorFile>,
@@ -77,20 +77,22 @@ pub(crate) struct Weights {
     broken: Vec<(String, u64)>,
 }
 
-/// Where a parameter comes from.
+/// The source of a parameter.
 enum Source {
     Memory(Tensor),
-    /// A file, and which of its entries.
+    /// Index of a file, and of an entry in it.
     File(usize, usize),
 }
 
-/// All parameters in the order of their names, and those with elements that are no finite numbers, with how many.
+/// All parameters sorted by name, and the names of those with elements that are not finite, with the number of such
+/// elements.
 pub(crate) type Placed = (Vec<(String, Tensor)>, Vec<(String, u64)>);
 
 impl Weights {
-    /// Takes the tensors of these files, and checks names and shapes; nothing is read before the network asks for it.
+    /// Takes the tensors of these files, and checks names and shapes. A tensor is read only when the network requests
+    /// it.
     ///
-    /// Tensors that `ignores` names are left out, and their names are returned.
+    /// Tensors for which `ignores` is true are ignored, and their names are returned.
     pub(crate) fn load(
         files: Vec<TensorFile>,
         specs: &[Spec],
@@ -117,7 +119,7 @@ impl Weights {
         Ok((Self::of(sources, files, options), ignored))
     }
 
-    /// Will copy these tensors; the caller vouches for names and shapes.
+    /// Takes tensors in memory, to be copied. Names and shapes are not checked.
     pub(crate) fn copies(tensors: impl IntoIterator<Item = (String, Tensor)>, options: Options) -> Self {
         let sources = tensors.into_iter().map(|(name, tensor)| (name, Source::Memory(tensor.detach()))).collect();
         Self::of(sources, Vec::new(), options)
@@ -127,7 +129,7 @@ impl Weights {
         Self { sources, files, placed: BTreeMap::new(), options, failed: None, broken: Vec::new() }
     }
 
-    /// Puts the named parameters one after the other in one buffer and returns a view of it all. None of them may have
+    /// Copies the named parameters into one buffer, one after the other, and returns the buffer. None of them may have
     /// been taken yet.
     pub(crate) fn fuse(&mut self, names: &[String]) -> Tensor {
         let sizes: Vec<Vec<i64>> = names.iter().map(|name| self.size(name)).collect();
@@ -144,7 +146,7 @@ impl Weights {
         fused
     }
 
-    /// The parameter of this name.
+    /// Returns the parameter of this name.
     pub(crate) fn get(&mut self, name: &str) -> Tensor {
         if !self.placed.contains_key(name) {
             let kind = kind_of(name, self.options.dtype);
@@ -158,7 +160,7 @@ impl Weights {
     /// Ends the building of a network.
     ///
     /// # Panics
-    /// When the network has not asked for one of them.
+    /// If the network has not requested one of the parameters.
     pub(crate) fn finish(self) -> Result<Placed, Error> {
         assert!(self.sources.is_empty(), "no part of the network uses {:?}", self.sources.keys());
         match self.failed {
@@ -174,7 +176,7 @@ impl Weights {
         }
     }
 
-    /// Copies a parameter into the tensor where it stays.
+    /// Copies a parameter into its final tensor.
     fn fill(&mut self, name: &str, to: &Tensor) {
         match self.sources.remove(name).expect(ONCE) {
             Source::Memory(tensor) => to.shallow_clone().copy_(&tensor),
@@ -193,12 +195,12 @@ impl Weights {
 
 const ONCE: &str = "the architecture lists every parameter it uses, once";
 
-/// The element type of a parameter in a model of type `kind`.
+/// Returns the element type of a parameter in a model of type `kind`.
 fn kind_of(name: &str, kind: Kind) -> Kind {
     if name.ends_with(KEPT_IN_SINGLE) { Kind::Float } else { kind }
 }
 
-/// The tensor as a parameter of its own, which takes gradients.
+/// Returns the tensor as a leaf that requires gradients.
 fn leaf(tensor: &Tensor) -> Tensor {
     tensor.detach().set_requires_grad(true)
 }

@@ -1,7 +1,7 @@
-//! Where a folder's weights lie: `model.safetensors`, or the shards of `model.safetensors.index.json`.
+//! The files of a folder's weights: `model.safetensors`, or the shards in `model.safetensors.index.json`.
 //!
-//! The index is held to what the shards say: a shard that is not there, a tensor that its shard lacks, and one that the
-//! index does not know are all named. Only headers are read here.
+//! The index is checked against the shards' headers. An error names missing shards, tensors that are missing in their
+//! shard, and tensors that are missing in the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +17,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Most faults that a message lists.
 const SHOWN: usize = 6;
 
-/// Opens the files of a folder that hold its weights.
+/// Opens the files of a folder's weights, of which only headers are read.
 pub(crate) fn open(dir: &Path) -> Result<Vec<TensorFile>, Error> {
     if dir.join(SINGLE).exists() {
         return Ok(vec![TensorFile::open(&dir.join(SINGLE))?]);
@@ -53,7 +53,7 @@ fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
     let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, shard) in map {
         let shard = shard.as_str().ok_or("`weight_map` must map names to file names")?;
-        // A shard lies beside its index; a path elsewhere is a broken or hostile file.
+        // A shard must be beside its index; a path elsewhere means a broken or hostile file.
         if Path::new(shard).file_name().is_none_or(|file| file != shard) {
             return Err(format!("shard `{shard}` is no plain file name"));
         }
@@ -66,7 +66,7 @@ fn read_index(index: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
     Ok(shards)
 }
 
-/// Says what to do about a folder without safetensors.
+/// Returns the help for a folder without safetensors.
 fn help(dir: &Path) -> String {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut pickles: Vec<String> = entries
@@ -81,7 +81,7 @@ fn help(dir: &Path) -> String {
     }
 }
 
-/// Joins faults, of many the first.
+/// Joins faults into a message; if there are many, only the first.
 pub(super) fn listing(mut faults: Vec<String>) -> String {
     let rest = faults.len().saturating_sub(SHOWN);
     faults.truncate(SHOWN);

@@ -1,5 +1,5 @@
-//! What every architecture must keep: a row counts the same packed or alone, cached or not, before and after a round
-//! trip.
+//! Properties of every architecture: a row has the same values packed or alone, with or without a cache, before and
+//! after it is saved and loaded.
 
 use lm::{Config, Device, Kind, Model, Options, Request, Rows, Sampling, Shape, Tensor, generate, head};
 use serde_json::json;
@@ -14,7 +14,7 @@ pub(crate) const LLAMA3: &str = r#"{
                          "high_freq_factor": 4.0, "original_max_position_embeddings": 64 }
 }"#;
 
-/// The family of Llama, which the second implementation knows.
+/// The Llama family, which the second implementation covers.
 pub(crate) fn dense() -> Vec<(&'static str, Model)> {
     let untied =
         Shape { tie_word_embeddings: false, num_key_value_heads: 4, head_dim: Some(16), hidden_size: 32, ..TINY };
@@ -45,8 +45,8 @@ pub(crate) fn all() -> Vec<(&'static str, Model)> {
     models
 }
 
-/// Other tests compare mixtures of experts between two ways to compute them, on these rows. Where noise far above
-/// rounding sends every token to the same experts, so does the rounding of any processor.
+/// Other tests compare two ways of computing a mixture of experts on these rows. If noise far above rounding error
+/// leaves every token with the same experts, so does the rounding of any processor.
 #[test]
 fn no_router_s_choice_is_narrow() {
     let all_lengths: [&[usize]; 6] =
@@ -63,7 +63,7 @@ fn no_router_s_choice_is_narrow() {
     }
 }
 
-/// Exactly so in double precision; in single precision as far as sums of another order allow (1.4e-6 was the worst).
+/// Exact in double precision; in single precision, up to the order of sums (1.4e-6 was the worst).
 #[test]
 fn a_packed_row_has_the_values_it_has_alone() {
     for (name, single) in all() {

@@ -1,4 +1,4 @@
-//! Configurations: what is read, and what is refused by name.
+//! Configurations: which keys are read, and which are refused by name.
 
 use lm::Config;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ fn a_size_that_no_model_has_is_refused_before_anything_is_made_of_it() {
         assert!(message.contains(&format!("`{key}`")), "{key} {value}: {message}");
     }
     for (key, value) in [("rope_theta", json!(1.0)), ("rope_theta", json!(0.5)), ("rms_norm_eps", json!(-1e-6))] {
-        // What is written by us has the base twice, and the newer key is the one that counts.
+        // Our own files have the base under two keys, and the newer key counts.
         assert!(refused("llama", &json!({ key: value, "rope_parameters": null })).contains(key), "{key} {value}");
     }
     for theta in [1.0, 0.5, -1.0] {

@@ -1,7 +1,7 @@
-//! Fifty steps of SFT beside transformers: same model, same rows in the same order, same optimiser.
+//! Fifty steps of SFT compared with transformers: same model, same rows in the same order, same optimiser.
 //!
-//! The curve was written in double precision (`make.py`) and is met in double precision; `double.rs` says why, and what
-//! is claimed of single precision.
+//! The curve was computed in double precision (`make.py`) and is compared in double precision; `double.rs` explains
+//! why, and what is tested in single precision.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use lm::{AdamWOptions, Device, Kind, Model, Options, Rows, Tensor};
 
 use crate::double::{Follower, Training};
 
-/// What `make.py` trained, one of each architecture.
+/// The models that `make.py` trained, one of each architecture.
 const NAMES: [&str; 4] = ["qwen2-gqa-tied", "llama3-scaled-rope", "qwen3-biases-yarn", "deepseek-v3-groups-yarn"];
 const OPTIONS: AdamWOptions = AdamWOptions { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.01 };
 const LR: f64 = 2e-3;
-/// Of losses and norms of 1 to 20. Rounding in double precision makes 2e-13 of it in fifty steps; an error of the maths
-/// that is smaller than this could not be told from it by any test.
+/// Bound on the difference of losses and norms, which are 1 to 20. Rounding in double precision adds up to 2e-13 in
+/// fifty steps; a mathematical error smaller than the bound would not show in any test.
 const BOUND: f64 = 1e-10;
 
 fn fixture(name: &str) -> PathBuf {
@@ -27,7 +27,7 @@ fn load(name: &str, dtype: Kind) -> Model {
     Model::load(&fixture(name), &Options { device: Device::Cpu, dtype }).expect("transformers wrote it")
 }
 
-/// What `make.py` has written of one model.
+/// The curve of one model, as `make.py` wrote it.
 struct Curve {
     ids_slt: Tensor,
     lengths_sl: Vec<Vec<i64>>,

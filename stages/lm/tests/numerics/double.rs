@@ -1,9 +1,9 @@
-//! Training in double precision and plain operations, which the product's steps in single precision are held to.
+//! Training in double precision with plain operations: the reference for the product's steps in single precision.
 //!
-//! Two processors add in another order, and training lets the last bits grow: after fifty steps at a high learning rate
-//! a router chooses otherwise, and no bound on a free run holds everywhere. In double precision what grows stays below
-//! 1e-12. So a whole curve is claimed in double precision, and in single precision each step of it, from the state that
-//! double precision has reached.
+//! Two processors add in different orders, and training amplifies the difference: after fifty steps at a high learning
+//! rate, a router may choose other experts, and no bound on a free run holds everywhere. In double precision, the
+//! difference stays below 1e-12. So a whole curve is tested in double precision. In single precision, each single step
+//! is tested, starting from the state of the double-precision run.
 
 use lm::{AdamW, AdamWOptions, Kind, Model, Rows, Tensor, clip_grad_norm, no_grad_guard};
 
@@ -26,7 +26,7 @@ impl Training {
         Self { moments: model.parameters().iter().map(zeros).collect(), model, options, lr, steps: 0 }
     }
 
-    /// Takes a step and returns the loss before it and the norm of its gradients before they are clipped.
+    /// Takes a step, and returns the loss before it and the norm of its gradients before clipping.
     pub(crate) fn step(&mut self, rows: &Rows) -> (f64, f64) {
         let loss = backward(&self.model, rows);
         let gradients: Vec<Tensor> = self.model.parameters().iter().map(|(_, parameter)| gradient(parameter)).collect();
@@ -49,7 +49,7 @@ impl Training {
         (loss, norm)
     }
 
-    /// The optimiser's state as the product keeps it.
+    /// The optimiser's state in the product's form.
     fn state(&self) -> Vec<(String, Tensor)> {
         let mut state = vec![("step".to_owned(), Tensor::from(f64::from(self.steps)).to_kind(Kind::Float))];
         for ((name, _), [mean, square]) in self.model.parameters().iter().zip(&self.moments) {
@@ -72,13 +72,14 @@ impl Follower {
         Self { optimiser: AdamW::new(model.parameters(), options), model }
     }
 
-    /// Takes `exact`'s next step from where it stands, and holds loss, gradients, norm and weights to its own.
+    /// Takes the next step of `exact` from the state of `exact`, and compares loss, gradients, norm and weights with
+    /// those of `exact`.
     ///
-    /// Bounds are ten times the worst that was seen of these models under seven settings of libtorch, oneDNN and MKL,
-    /// from SSE to AVX-512: 2.1e-7 of the loss, 2.0e-6 of the norm, 9.3e-6 of a gradient. A gradient that all but
-    /// cancels is held to a hundredth of the whole one. AdamW divides by the root of the square: where a gradient is
-    /// near zero, its sign is rounding, and the first step has no mean to outweigh it (6e-4 of the way, 2e-5 from the
-    /// second on).
+    /// Bounds are ten times the worst difference of these models under seven settings of libtorch, oneDNN and MKL, from
+    /// SSE to AVX-512: 2.1e-7 of the loss, 2.0e-6 of the norm, 9.3e-6 of a gradient. A gradient whose terms nearly
+    /// cancel is compared relative to a hundredth of the whole norm. AdamW divides by the root of the squared gradient:
+    /// where a gradient is near zero, its sign is decided by rounding, and in the first step no mean outweighs it (6e-4
+    /// of the step, 2e-5 from the second step on).
     pub(crate) fn follow(&mut self, exact: &mut Training, rows: &Rows, what: &str) -> (f64, f64) {
         self.model.copy_weights_from(&exact.model);
         self.optimiser.restore(&exact.state()).expect("the same parameters");
@@ -108,8 +109,8 @@ impl Follower {
     }
 }
 
-/// Puts the gradients of a batch of SFT into the parameters and returns the loss: through all logits at once, as the
-/// product's head computes in single precision.
+/// Stores the gradients of a batch of SFT in the parameters and returns the loss. It computes all logits at once,
+/// because the product's head always computes in single precision.
 pub(crate) fn backward(model: &Model, rows: &Rows) -> f64 {
     model.zero_grad().expect("parameters take gradients");
     let predictions = rows.predictions();

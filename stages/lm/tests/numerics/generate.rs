@@ -1,4 +1,5 @@
-//! Sampling: greedy against the full forward pass, independence of the batch, continuous batching, log-probabilities.
+//! Sampling: greedy tokens against the full forward pass, independence of the batch, continuous batching,
+//! log-probabilities.
 
 use lm::generate::{Error, generate};
 use lm::{Completion, Kind, Model, Request, Rows, Sampling, Shape, Tensor, head};

@@ -1,7 +1,7 @@
-//! The GPU's path beside the CPU's, on the simulated GPU (`simulated-gpu`) or a real one: models, gradients, tokens,
-//! steps.
+//! The GPU path compared with the CPU path, on the simulated GPU (`simulated-gpu`) or a real one: models, gradients,
+//! tokens, steps.
 //!
-//! libtorch asks for GPUs once in the life of a process, so each test here runs itself again in one of its own.
+//! libtorch looks for GPUs once in the life of a process, so each test here runs itself again in a process of its own.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -16,7 +16,8 @@ use crate::architectures::all;
 use crate::half::relative;
 use crate::{TINY, add_sft_gradients, assert_close, gradient, rows, sft_loss, shaken, tiny, tiny_with};
 
-/// Runs the test `name` again where there is a GPU, whose account goes to `report`; nothing where this is that process.
+/// Runs the test `name` again in a process with a GPU, whose counters are written to `report`. Returns `None` in that
+/// process itself.
 fn elsewhere(name: &str, report: &Path) -> Option<Output> {
     let folder = simulated_gpu::folder();
     if std::env::var_os(TORCH_LIB_VARIABLE).is_some_and(|value| folder == Path::new(&value)) {
@@ -26,12 +27,13 @@ fn elsewhere(name: &str, report: &Path) -> Option<Output> {
     let mut command = Command::new(std::env::current_exe().expect("a test is a program"));
     command.args(["--exact", &format!("gpu::{name}"), "--nocapture"]);
     command.env(TORCH_LIB_VARIABLE, &folder).env(simulated_gpu::REPORT_VARIABLE, report);
-    // Kernels that are compiled for a test are not kept among the user's.
+    // Kernels compiled for a test are kept apart from the user's.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     Some(command.output().expect("a test is a program"))
 }
 
-/// Runs `body` in a process that has a GPU, and returns the account of a simulated one; nothing in that process.
+/// Runs `body` in a process that has a GPU, and returns the counters of a simulated one. Returns `None` in that process
+/// itself.
 fn on_gpu(name: &str, body: impl FnOnce()) -> Option<Value> {
     let report = tempfile::NamedTempFile::new().expect("a temporary file");
     let Some(output) = elsewhere(name, report.path()) else {
@@ -84,8 +86,8 @@ fn models_and_gradients_are_those_of_the_cpu() {
     });
 }
 
-/// Every shape bucket is recorded, replayed, and left for another as rows end; only a mixture of experts is never
-/// recorded.
+/// Every shape bucket is captured, replayed, and left for another as rows end; only a mixture of experts is never
+/// captured.
 #[test]
 fn tokens_are_those_of_the_cpu() {
     let report = on_gpu("tokens_are_those_of_the_cpu", || {
@@ -103,7 +105,7 @@ fn tokens_are_those_of_the_cpu() {
     });
     let Some(report) = report else { return };
     let (captures, replays) = (report["captures"].as_i64().expect("a count"), report["replays"].as_i64());
-    // Of seven dense models, three ways to sample, two forms or more.
+    // Seven dense models, three ways to sample, at least two shape buckets each.
     assert!(captures >= 7 * 3 * 2 && replays > Some(5 * captures), "{report}");
 }
 
@@ -140,7 +142,7 @@ fn training_follows_the_cpu() {
     });
 }
 
-/// In 16 bits the flash kernels take packed rows as they are; in single precision rows are padded.
+/// In 16 bits, the flash kernels take packed rows without padding; in single precision, rows are padded.
 #[test]
 fn packed_rows_need_no_padding_in_bf16() {
     let report = on_gpu("packed_rows_need_no_padding_in_bf16", || {
@@ -159,12 +161,13 @@ fn packed_rows_need_no_padding_in_bf16() {
             }
         }
     });
-    // Both ways through the two layers of four models; back in two parts, three heads and one.
+    // Forward and backward passes through the two layers of four models; the backward pass has two parts, of three
+    // heads and of one.
     assert!(report.is_none_or(|report| report["flash"] == (1 + 2) * 2 * 4));
 }
 
-/// Shapes that our own kernels take: widths of sixteen bytes' worth; one to eight query heads to a key head, wide and
-/// narrow ones.
+/// Shapes that our own kernels take: widths that are multiples of sixteen bytes; one to eight query heads for each key
+/// head, wide and narrow heads.
 fn suited() -> Vec<(&'static str, Shape, Value)> {
     let shape = Shape { vocab_size: 304, hidden_size: 64, intermediate_size: 80, head_dim: Some(16), ..TINY };
     let heads = |query, key_value, dim| Shape {
@@ -195,7 +198,7 @@ fn our_kernels_do_what_the_cpu_s_do() {
             for ((parameter, here), (_, there)) in here.parameters().iter().zip(there.parameters()) {
                 assert_close(&gradient(there), &gradient(here), 2e-6, &format!("{name}: gradient of {parameter}"));
             }
-            // Some read no more than one piece of the cache, some three.
+            // Some prompts need one piece of the cache, some three.
             let prompt =
                 |i: i64| (0..[5, 140, 260][i as usize % 3]).map(|t| (i * 5 + t * 3) % shape.vocab_size).collect();
             let requests: Vec<Request> = (0..5).map(|i| Request { prompt: prompt(i), seed: 1000 + i as u64 }).collect();
@@ -221,7 +224,7 @@ fn our_kernels_do_what_the_cpu_s_do() {
     }
 }
 
-/// In bf16, beside the same weights in single precision.
+/// In bf16, compared with the same weights in single precision.
 #[test]
 fn our_kernels_round_no_worse_than_bf16_must() {
     let report = on_gpu("our_kernels_round_no_worse_than_bf16_must", || {
@@ -309,7 +312,7 @@ fn memory_of_the_gpu_is_counted() {
     });
 }
 
-/// The rules that make the other tests worth something.
+/// The simulated GPU enforces CUDA's rules; without them, the other tests would prove little.
 #[test]
 fn what_cuda_refuses_is_refused() {
     let _ = on_gpu("what_cuda_refuses_is_refused", || {
@@ -331,7 +334,7 @@ fn the_host_cannot_touch_the_gpu_s_memory() {
     let nowhere = Path::new("/dev/null");
     let Some(output) = elsewhere("the_host_cannot_touch_the_gpu_s_memory", nowhere) else {
         let there = Tensor::ones([3], (Kind::Float, Device::Cuda(0)));
-        // SAFETY: none; that this ends the process is what is tested.
+        // SAFETY: none; the test is that this ends the process.
         let value = unsafe { *there.data_ptr().cast::<f32>() };
         panic!("the host has read {value}");
     };

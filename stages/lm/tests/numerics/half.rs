@@ -1,4 +1,4 @@
-//! bf16: near single precision, with gradients, moments and masters in it.
+//! bf16: close to single precision; gradients, moments and master weights are in single precision.
 
 use lm::{AdamW, AdamWOptions, Kind, Model, Request, Sampling, Tensor, clip_grad_norm, generate, head, zero_grad};
 
@@ -21,7 +21,7 @@ pub(crate) fn relative(a: &Tensor, b: &Tensor) -> f64 {
 #[test]
 fn loss_and_gradients_are_near_those_of_single_precision() {
     for (name, model) in all() {
-        // A router that changes its mind over a rounding error is another function.
+        // A router may choose other experts because of rounding, which gives another function.
         if model.config.experts.is_some() {
             continue;
         }
@@ -49,7 +49,7 @@ fn small_steps_are_not_lost() {
             .map(|_| {
                 let loss = sft_loss(model, &packed);
                 clip_grad_norm(model.parameters(), 1.0).expect("gradients");
-                // A fiftieth of bf16's spacing near 1/8: without masters nothing would move.
+                // A fiftieth of bf16's spacing near 1/8: without master weights, nothing would change.
                 optimiser.step(2e-5).expect("matching shapes");
                 zero_grad(model.parameters()).expect("leaves");
                 loss
@@ -70,7 +70,7 @@ fn gradients_add_up_in_single_precision() {
     sft_loss(&half, &packed);
     let once: Vec<Tensor> = half.parameters().iter().map(|(_, parameter)| gradient(parameter).copy()).collect();
     add_sft_gradients(&half, &packed, 1.0 / 512.0, false);
-    // A sum in bf16 would round a 512th away.
+    // A sum in bf16 would lose a 512th by rounding.
     for ((name, parameter), once) in half.parameters().iter().zip(&once) {
         let differs = relative(&gradient(parameter), &(once * (1.0 + 1.0 / 512.0)));
         assert!(differs < 5e-4, "{name}: {differs}");

@@ -1,10 +1,12 @@
-//! Numerical tests of the crate's public face: models against a second implementation, gradients, sampling, training.
+//! Numerical tests of the crate's public interface: models against a second implementation, gradients, sampling,
+//! training.
 //!
-//! Everything runs on one thread of the CPU, from fixed seeds; `gpu` runs the GPU's path on a simulated one. Each claim
-//! holds on every processor: equal bits within one process; against stored numbers, double precision or single steps
-//! from it; tokens, where noise far above rounding leaves them alone ([`shaken`]). Bounds of single precision are
-//! between two and a half and twenty times the worst that was seen under seven settings of libtorch, oneDNN and MKL,
-//! from SSE to AVX-512, among which the worst itself differs by a third.
+//! Everything runs on one thread of the CPU, from fixed seeds; `gpu` runs the GPU path on a simulated GPU. Each claim
+//! holds on every processor. Equal bits are claimed within one process only. Stored numbers are compared in double
+//! precision, or for single steps from a double-precision state. Tokens are compared only where noise far above
+//! rounding does not change them ([`shaken`]). Bounds in single precision are between two and a half and twenty times
+//! the worst difference under seven settings of libtorch, oneDNN and MKL, from SSE to AVX-512; the worst differs by a
+//! third between settings.
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they have made")]
 
@@ -27,7 +29,7 @@ mod training;
 use lm::{Config, Device, Kind, Model, Options, Rows, Shape, Tensor, head};
 use serde_json::{Value, json};
 
-/// A model small enough for plain loops, with grouped heads and a head width that is no multiple of a vector.
+/// A model small enough for plain loops, with grouped heads and a head width that is not a multiple of a vector.
 pub(crate) const TINY: Shape = Shape {
     vocab_size: 19,
     hidden_size: 24,
@@ -41,18 +43,18 @@ pub(crate) const TINY: Shape = Shape {
     tie_word_embeddings: true,
 };
 
-/// As [`TINY`], for an architecture without groups of heads.
+/// Like [`TINY`], for an architecture without groups of heads.
 pub(crate) const UNGROUPED: Shape = Shape { num_key_value_heads: 4, ..TINY };
 
 pub(crate) fn tiny(model_type: &str, shape: &Shape) -> Model {
     tiny_with(model_type, shape, &json!({}))
 }
 
-/// A tiny model whose `config.json` has further keys.
+/// A tiny model whose `config.json` has additional keys.
 pub(crate) fn tiny_with(model_type: &str, shape: &Shape, keys: &Value) -> Model {
     let device = lm::setup(1, lm::Device::Cpu).expect("the CPU is always there");
     let model = Model::init(config_with(model_type, shape, keys).expect("a valid shape"), 7, device);
-    // Norms and biases away from 1 and 0, so that a forgotten one shows.
+    // Norms and biases differ from 1 and 0, so that a forgotten one shows.
     let _guard = lm::no_grad_guard();
     for (index, (_, tensor)) in model.parameters().iter().enumerate() {
         if tensor.dim() == 1 {
@@ -72,7 +74,7 @@ pub(crate) fn config_with(model_type: &str, shape: &Shape, keys: &Value) -> Resu
     Config::from_json(&document.to_string())
 }
 
-/// The same model in double precision, which takes the path of libtorch's own operations.
+/// The same model in double precision, which uses libtorch's own operations.
 pub(crate) fn in_double(model: &Model) -> Model {
     let dir = tempfile::tempdir().expect("a temporary folder");
     model.save(dir.path()).expect("a writable folder");
@@ -80,10 +82,10 @@ pub(crate) fn in_double(model: &Model) -> Model {
     Model::load(dir.path(), &options).expect("what was just written")
 }
 
-/// A copy whose weights are off by up to a millionth of themselves, some ten times what single precision rounds.
+/// A copy whose weights differ by up to a millionth, some ten times the rounding of single precision.
 ///
-/// What a test claims of tokens it claims of these as well: a token that noise tips over is one that another
-/// processor's order of addition could tip over, and belongs in no test.
+/// A test that compares tokens must pass with these weights, too. If this noise changes a token, another processor's
+/// order of addition could change it as well, and the token must not be in a test.
 pub(crate) fn shaken(model: &Model, seed: u64) -> Model {
     let copy = model.deep_copy();
     let _guard = lm::no_grad_guard();
@@ -101,13 +103,13 @@ pub(crate) fn rows(lengths: &[usize], vocab_size: i64) -> Rows {
     Rows::pack(lengths.iter().enumerate().map(|pair| row(pair).collect::<Vec<i64>>()))
 }
 
-/// Puts the gradients of one batch of SFT, the mean over all predictions, into the parameters and returns the loss.
+/// Stores the gradients of one batch of SFT (the mean over all predictions) in the parameters, and returns the loss.
 pub(crate) fn sft_loss(model: &Model, rows: &Rows) -> f64 {
     model.zero_grad().expect("parameters take gradients");
     add_sft_gradients(model, rows, 1.0, false)
 }
 
-/// Adds `weight` times the gradients of one batch of SFT to the parameters', and returns as much of the loss.
+/// Adds `weight` times the gradients of one batch of SFT to the parameters', and returns `weight` times the loss.
 pub(crate) fn add_sft_gradients(model: &Model, rows: &Rows, weight: f64, recompute: bool) -> f64 {
     let predictions = rows.predictions();
     let (positions, targets) = predictions.to_device(model.device());
@@ -119,7 +121,7 @@ pub(crate) fn add_sft_gradients(model: &Model, rows: &Rows, weight: f64, recompu
     loss
 }
 
-/// The gradient that a parameter holds; zero where nothing reached it, as an expert that no token chose.
+/// The gradient of a parameter; zero if it has none, like an expert that no token chose.
 pub(crate) fn gradient(parameter: &Tensor) -> Tensor {
     let gradient = parameter.grad();
     if gradient.defined() { gradient } else { parameter.zeros_like() }

@@ -1,4 +1,4 @@
-//! Models: values, gradients, packing, folders.
+//! Models: values, gradients, packing, saving and loading.
 
 use lm::{Config, Device, Kind, Model, Options, Rows, Shape, Tensor, head};
 

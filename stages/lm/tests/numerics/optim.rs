@@ -107,7 +107,7 @@ fn half_precision_is_updated_through_a_single_precision_copy() {
     let param = Tensor::ones([4, 4], (Kind::BFloat16, Device::Cpu)).set_requires_grad(true);
     let params = [("weight".to_owned(), param)];
     let mut optimiser = AdamW::new(&params, AdamWOptions::default());
-    // A thousandth is below bfloat16's resolution at 1: only the copy can add it up.
+    // A thousandth is below bf16's resolution at 1: only the master copy can accumulate it.
     for _ in 0..16 {
         zero_grad(&params).expect("leaves");
         params[0].1.sum(Kind::Float).backward();
@@ -144,7 +144,7 @@ fn a_norm_has_the_same_bits_on_any_number_of_threads() {
         (&leaf * &wave).sum(Kind::Float).backward();
         (format!("of-{size}"), leaf)
     };
-    // Whole pieces, a rest, and less than a vector.
+    // Sizes: whole pieces, whole pieces with a rest, less than a vector.
     let params = [1 << 16, 100_003, 7].map(leaf);
     let exact = |p: &Tensor| p.grad().to_kind(Kind::Double).square().sum(Kind::Double).double_value(&[]);
     let exact = params.iter().map(|(_, p)| exact(p)).sum::<f64>().sqrt();

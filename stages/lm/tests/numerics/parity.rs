@@ -1,14 +1,14 @@
-//! Parity with Python's transformers, from folders under `tests/fixtures/`.
+//! Parity with Python's transformers, by the fixtures in `tests/fixtures/`.
 //!
 //! A fixture is a model's folder (`config.json`, `model.safetensors`) with a `reference.safetensors` beside them:
 //! `ids` and `lengths` (integers: packed rows), `logits` ([n, v], in packed order), `greedy` ([rows, k]: the next k
 //! likeliest tokens of each row), `loss` (the mean over all predictions) and `grad.NAME` of every parameter.
 //!
-//! All is of double precision, loss apart written in single, and met in double precision as closely as that allows:
-//! this is where an error of the maths shows. Single precision must come within [`SINGLE`], some ten times the worst
-//! that was seen under seven settings of libtorch, oneDNN and MKL. The tokens must be exact in both: `make.py` takes
-//! only rows whose likeliest tokens are four times the bound of logits apart, and whose routers choose as clearly, so
-//! exact tokens follow from the bound, on any processor.
+//! All numbers were computed in double precision, and all except the loss are stored in single precision. A model in
+//! double precision must agree up to that rounding, which shows any mathematical error. A model in single precision
+//! must agree within [`SINGLE`], some ten times the worst difference under seven settings of libtorch, oneDNN and MKL.
+//! Tokens must be exact in both: `make.py` takes only rows whose likeliest tokens differ by four times the bound on
+//! logits and whose routers choose as clearly, so exact tokens follow from the bound, on any processor.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,7 +20,7 @@ use crate::{assert_close, double, gradient, sft_loss};
 
 type Reference = BTreeMap<String, Tensor>;
 
-/// How near a model must come: logits, absolutely; the loss, of itself; each gradient, of its norm.
+/// Bounds on differences: logits absolutely, the loss relative to itself, each gradient relative to its norm.
 struct Bounds {
     logits: f64,
     loss: f64,
@@ -65,7 +65,7 @@ fn meet(dir: &Path, dtype: Kind, bounds: &Bounds) {
 }
 
 fn meet_gradients(name: &str, model: &Model, rows: &Rows, reference: &Reference, bounds: &Bounds) {
-    // The product's head computes in single precision whatever the model's type.
+    // The product's head computes in single precision for every type of model.
     let loss = if model.dtype() == Kind::Double { double::backward(model, rows) } else { sft_loss(model, rows) };
     let expected = reference["loss"].double_value(&[]);
     assert!((loss - expected).abs() <= bounds.loss * expected, "{name}: loss {loss}, expected {expected}");

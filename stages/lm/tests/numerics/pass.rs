@@ -1,4 +1,4 @@
-//! Training passes: what is recomputed in the backward pass is what was computed before.
+//! Training passes: recomputing in the backward pass gives the same values.
 
 use lm::{Kind, Rows, Tensor};
 
@@ -23,7 +23,7 @@ fn a_pass_that_recomputes_leaves_the_same_bits() {
     }
 }
 
-/// Sampling has a kernel of its own for so few tokens; training has the same gradients all the same.
+/// Sampling uses a special kernel for so few tokens; training must have the right gradients for them, too.
 #[test]
 fn a_batch_of_three_tokens_has_the_gradients_of_double_precision() {
     let model = tiny("qwen2", &TINY);

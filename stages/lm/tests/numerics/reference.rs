@@ -1,5 +1,5 @@
-//! A second implementation of the decoder, from the papers, in plain loops of double precision: no tensor library, no
-//! packing, no cache. Slow and obvious.
+//! A second implementation of the decoder, from the papers, in plain loops in double precision: no tensor library, no
+//! packing, no cache. It is slow and simple.
 
 use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ impl Reference {
         out
     }
 
-    /// Channel pairs (c, c + d/2) of each head turn by position times frequency.
+    /// Rotates channel pairs (c, c + d/2) of each head by position times frequency.
     fn rotate(&self, x: &mut [Vec<f64>]) {
         let d = self.config.head_dim as usize;
         let frequencies = self.config.rope.frequencies(d as i64);

@@ -1,4 +1,4 @@
-//! Reward models: where the score is read, training, folders.
+//! Reward models: the position of the score, training, saving and loading.
 
 use lm::{AdamW, AdamWOptions, Kind, Model, Options, RewardModel, Rows, Shape, Tensor, loss, zero_grad};
 
@@ -14,7 +14,7 @@ fn a_new_reward_model_scores_nothing_and_learns_pairs() {
     for shape in [TINY, Shape { tie_word_embeddings: false, ..TINY }] {
         let model = RewardModel::init_from(&tiny("qwen2", &shape));
         assert!(model.parameters().iter().all(|(name, _)| name != "lm_head.weight"));
-        // A row is good when it ends in 5, whatever stands before.
+        // A row is good if it ends in 5.
         let good = Rows::pack([vec![1, 2, 5], vec![7, 5], vec![3, 3, 3, 5]]);
         let bad = Rows::pack([vec![1, 5, 2], vec![7, 6], vec![3, 3, 3, 4]]);
         assert_eq!(scores(&model, &good), [0.0; 3]);

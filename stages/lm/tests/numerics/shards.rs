@@ -1,4 +1,4 @@
-//! Checkpoints in several files, and what is no safetensors at all.
+//! Checkpoints in several files, and files that are not safetensors.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ impl Sharded {
         std::fs::write(self.path().join(INDEX), document.to_string()).expect("a writable folder");
     }
 
-    /// Returns why it cannot be loaded, after the index's path.
+    /// Returns the error of loading it, without the index's path.
     fn message(&self) -> String {
         let error = Model::load(self.path(), &Options::default()).err().expect("it is broken").to_string();
         let place = format!("`{}`: ", self.path().join(INDEX).display());
@@ -57,7 +57,7 @@ fn shards_are_read_through_their_index() {
     for dtype in [Kind::Float, Kind::Double, Kind::BFloat16] {
         let options = Options { device: Device::Cpu, dtype };
         let back = Model::load(sharded.path(), &options).expect("two shards");
-        // Whatever type they are read as, on their way or where they stay.
+        // Read as any type, converted while reading or afterwards.
         for ((name, one), (_, two)) in sharded.model.parameters().iter().zip(back.parameters()) {
             assert_eq!(one.to_kind(dtype), *two, "{name}");
             assert_eq!(two.kind(), dtype, "{name}");
@@ -117,7 +117,7 @@ fn pickles_are_refused_with_advice() {
         let file = dir.path().join(name);
         std::fs::write(&file, b"\x80\x02}q\x00.").expect("a writable folder");
         assert!(message(dir.path()).ends_with(&format!("`{name}` is a pickle, {advice}")), "{}", message(dir.path()));
-        // The file itself in the place of the folder.
+        // The file itself is given instead of the folder.
         assert!(message(&file).contains("convert it to safetensors"), "{}", message(&file));
         std::fs::remove_file(file).expect("just written");
     }

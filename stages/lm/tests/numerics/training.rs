@@ -1,4 +1,4 @@
-//! Training as a whole: ten seeded steps with known losses, and copies that stay apart.
+//! Training as a whole: ten seeded steps with known losses, and copies that do not share weights.
 
 use lm::generate::generate;
 use lm::{
@@ -9,8 +9,8 @@ use lm::{
 use crate::double::{Follower, Training};
 use crate::{TINY, in_double, rows};
 
-/// Losses of ten steps of next-token prediction in double precision, as first recorded: the same on every processor. A
-/// change of the maths changes them; then they are recorded anew, in a commit of its own that says why.
+/// Losses of ten steps of next-token prediction in double precision, the same on every processor. A change of the maths
+/// changes them; record them again in a separate commit that explains why.
 const GOLDEN: [f64; 10] = [
     4.254_273_715_375,
     3.117_830_129_757,
@@ -67,7 +67,7 @@ fn a_second_run_gives_the_same_bits() {
     }
 }
 
-/// So its state belongs to no checkpoint. No test draws from it but this one: they run side by side.
+/// So its state need not be in a checkpoint. Only this test draws from it, because tests run in parallel.
 #[test]
 fn libtorch_s_own_generator_is_not_drawn_from() {
     let draws = || Tensor::rand([8], (Kind::Float, Device::Cpu));

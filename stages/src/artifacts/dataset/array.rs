@@ -1,4 +1,4 @@
-//! A JSON array of objects, of any layout; it is held in memory.
+//! A JSON array of objects, with any white space; it is held in memory.
 
 use std::io::Read;
 
@@ -16,7 +16,7 @@ pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> 
 struct Elements {
     bytes: Vec<u8>,
     budget: Budget,
-    /// Before the bracket, a comma, or the end.
+    /// Index of the next byte: a bracket, a comma, or the end.
     at: usize,
     /// Elements so far.
     row: u64,
@@ -50,7 +50,7 @@ impl Elements {
             self.mark();
             return self.end();
         }
-        // One byte more than a row may have, so that a longer one ends too early.
+        // One byte more than a row may have, so that parsing a longer row fails at the end of the slice.
         let rest = &self.bytes[self.at..];
         let most = usize::try_from(self.budget.row).unwrap_or(usize::MAX);
         let shown = &rest[..rest.len().min(most.saturating_add(1))];
@@ -66,7 +66,7 @@ impl Elements {
         Ok(Some(Record { place: Place::Row(self.row), fields }))
     }
 
-    /// Nothing may follow the array, lest it go unread.
+    /// Refuses anything after the array, which would otherwise be ignored.
     fn end(&mut self) -> Result<Option<Record>, String> {
         match self.peek() {
             None => Ok(None),

@@ -1,7 +1,7 @@
-//! What rows may cost: a row, and all rows of an input together, once unpacked.
+//! Limits on the size of a row, and of all rows of an input together, uncompressed.
 //!
-//! The idea to know: packed files say little about what is in them, so bytes are counted as they come out, and columns
-//! as their values are spelled. A message names the key that raises the limit.
+//! The size of a compressed file says little about its contents, so bytes are counted as they are decompressed, and
+//! columns by the size of their values in memory. An error names the key that raises the limit.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::limits;
 
-/// What is left of an input's limits; its copies share what is left.
+/// The limits of an input. Clones share the number of bytes left.
 #[derive(Clone)]
 pub(crate) struct Budget {
     /// Most bytes of a row.
@@ -21,7 +21,8 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Begins with what the input's keys say, in MiB. Without a word of theirs half of the machine's memory is most.
+    /// Makes a budget from the input's keys, in MiB. Without `total-mib`, the limit is at most half of the machine's
+    /// memory.
     pub(crate) fn new(row_mib: Option<u64>, total_mib: Option<u64>) -> Self {
         let half = lm::memory::total() / 2;
         let total = total_mib.map_or((limits::TOTAL_MIB << 20).min(half), |mib| mib.saturating_mul(1 << 20));
@@ -29,12 +30,12 @@ impl Budget {
         Self { row, total, left: Rc::new(Cell::new(total)) }
     }
 
-    /// Most bytes of a file that is in memory whole.
+    /// Returns the most bytes of a file that must be in memory as a whole.
     pub(super) fn whole(&self) -> u64 {
         self.total / limits::WHOLE_SHARE
     }
 
-    /// Takes bytes from what is left of the input.
+    /// Subtracts bytes from those left for the input.
     pub(super) fn take(&self, bytes: u64) -> Result<(), String> {
         let left = self.left.get().checked_sub(bytes);
         self.left.set(left.unwrap_or(0));
@@ -44,13 +45,13 @@ impl Budget {
         })
     }
 
-    /// Says that a row is too long.
+    /// Returns the message for a row that is too long.
     pub(super) fn too_long(&self) -> String {
         let most = self.row >> 20;
         format!("a row of more than {most} MiB; help: raise the input's `row-mib` if it is meant")
     }
 
-    /// Says that a file cannot be in memory.
+    /// Returns the message for a file that is too large to be in memory as a whole.
     pub(super) fn too_large(&self) -> String {
         let most = self.whole() >> 20;
         format!(
@@ -59,14 +60,14 @@ impl Budget {
         )
     }
 
-    /// Takes the values of a row, which are not the bytes of a file.
+    /// Subtracts the size of a row's values, for formats whose bytes are not counted.
     pub(super) fn take_row(&self, fields: &Map<String, Value>) -> Result<(), String> {
         let bytes = fields.iter().map(|(name, value)| name.len() as u64 + weight(value)).sum();
         if bytes > self.row { Err(self.too_long()) } else { self.take(bytes) }
     }
 }
 
-/// Bytes of a value in memory, about.
+/// Returns the approximate size of a value in memory, in bytes.
 fn weight(value: &Value) -> u64 {
     let inner: u64 = match value {
         Value::String(text) => text.len() as u64,
@@ -77,7 +78,7 @@ fn weight(value: &Value) -> u64 {
     inner + size_of::<Value>() as u64
 }
 
-/// A reader that takes what it reads from a budget.
+/// A reader that subtracts the bytes it reads from a budget.
 pub(super) struct Metered<R> {
     pub(super) inner: R,
     pub(super) budget: Budget,

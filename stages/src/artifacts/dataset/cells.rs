@@ -1,6 +1,6 @@
-//! CSV and TSV (RFC 4180): a heading, then one text a cell; an empty cell is no value. It is held in memory.
+//! CSV and TSV (RFC 4180): a heading, then rows of text; an empty cell is an absent value. The file is held in memory.
 //!
-//! The heading tells the delimiter: a tab if there is one in it, a comma otherwise.
+//! The delimiter is a tab if the heading contains one, a comma otherwise.
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
@@ -57,10 +57,10 @@ fn fields(heading: &StringRecord, cells: &StringRecord) -> Map<String, Value> {
     heading.iter().zip(cells).map(|(name, cell)| (name.to_owned(), value(cell))).collect()
 }
 
-/// What is seen of a table before it is read.
+/// What a first scan of a table finds, before it is parsed.
 struct Scan {
-    /// The line of a quote that is never closed: the crate takes all that follows for one cell, so that a file that was
-    /// cut off, or a stray quote, would swallow rows without a word.
+    /// The line of a quote that is never closed. The crate `csv` takes everything after it as one cell, so a truncated
+    /// file or a stray quote would silently swallow rows.
     open_quote: Option<u64>,
     /// The bytes of the longest row, and the line at which it begins.
     longest: (usize, u64),
@@ -68,7 +68,7 @@ struct Scan {
 
 fn scan(text: &[u8], delimiter: u8) -> Scan {
     let (mut line, mut opened_at, mut is_open) = (1, 1, false);
-    // A quote opens a cell at its beginning, and goes on with it right after one that seemed to close it.
+    // A quote at the beginning of a cell opens it. A quote right after a closing one opens it again (an escaped quote).
     let (mut begins, mut closed) = (true, false);
     let (mut row, mut longest) = ((0, 1), (0, 1));
     for (at, byte) in text.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Parquet and Arrow IPC: columns, turned into the JSON objects that the same rows are as JSON lines.
+//! Parquet and Arrow IPC: converts columns to the JSON objects that the same rows would be as JSON lines.
 //!
-//! A list is an array, a struct an object, a dictionary what it stands for; a number that is none (NaN) is no value, and
-//! bytes are text where they are UTF-8. What has no such form (times, maps) becomes an empty object, which no reader
-//! takes for text: such a column may be there as long as no field names it.
+//! A list becomes an array, a struct an object, a dictionary entry its value, NaN null, and bytes text if they are
+//! UTF-8. Other types (times, maps) become an empty object, which no reader accepts as text: such a column is allowed
+//! as long as no field names it.
 
 use std::fmt;
 use std::fs::File;
@@ -22,7 +22,7 @@ use super::budget::Budget;
 use super::{Broken, Place, Record, Records};
 use crate::limits;
 
-/// Bytes of the end of a Parquet file that tells of the rest. It is parsed before anything is known of it.
+/// Most bytes of a Parquet file's footer, which is parsed as a whole before anything else is known.
 const FOOTER: u64 = 256 << 20;
 
 pub(super) fn parquet(file: fs_err::File, budget: &Budget) -> Result<Records, Broken> {
@@ -64,7 +64,7 @@ fn check_footer(file: &File) -> Result<(), String> {
     Ok(())
 }
 
-/// Opens a reader, and makes rows of its batches one at a time: a batch may claim any number of rows.
+/// Opens a reader, and converts its batches row by row, because a batch may claim any number of rows.
 fn rows<B, E: fmt::Display>(
     budget: &Budget,
     open: impl FnOnce() -> Result<(SchemaRef, B), E>,
@@ -121,7 +121,7 @@ fn check_schema(schema: &SchemaRef) -> Result<(), String> {
     Ok(())
 }
 
-/// Calls a reader, which panics over some broken files where others get an error.
+/// Calls a reader and turns its panics into errors: it panics on some broken files.
 fn caught<T, E: fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|error| error.to_string()),
@@ -186,7 +186,7 @@ fn text(bytes: &[u8]) -> Value {
     std::str::from_utf8(bytes).map_or_else(|_| no_form(), Value::from)
 }
 
-/// Keeps the digits that a number of single precision is written with: 0.1, not 0.10000000149011612.
+/// Keeps the shortest digits of a single-precision number: 0.1, not 0.10000000149011612.
 fn short(number: f32) -> Value {
     let number = number.to_string().parse().ok().and_then(Number::from_f64);
     number.map_or(Value::Null, Value::Number)

@@ -1,16 +1,17 @@
-//! Which files of a folder hold the rows, in order, by the conventions of the Hugging Face hub and of `datasets`.
+//! Finds the files of a folder that contain the rows, in order, by the conventions of the Hugging Face hub and of
+//! `datasets`.
 //!
 //! ```text
-//! prompts.jsonl                            what a stage of ours wrote
+//! prompts.jsonl                            the output of a stage of ours
 //! dataset_dict.json, train/…               `save_to_disk` of several splits
-//! state.json, data-00000-of-00002.arrow    `save_to_disk` of one; its caches lie beside it and are not read
+//! state.json, data-00000-of-00002.arrow    `save_to_disk` of one; its caches beside it are not read
 //! data/train-00000-of-00002.parquet        a split in shards
-//! train.jsonl, gsm8k_test.csv, test/a.csv  a split told by a word of the file's or the folder's name
-//! anything.jsonl                           without such a word all files are `train`
+//! train.jsonl, gsm8k_test.csv, test/a.csv  a split named by a word of the file's or the folder's name
+//! anything.jsonl                           without such a word, all files are `train`
 //! ```
-//! Departures from `datasets`: a README's `configs` are not read, and where it would choose without a word (two formats
-//! of one split, folders side by side, a file without a split beside one with) this asks. A shard that is not there is
-//! an error.
+//! Departures from `datasets`: a README's `configs` are not read. Where `datasets` would choose silently (two formats
+//! of one split, folders side by side, files with and without a split), this is an error that asks the user to choose.
+//! A missing shard is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use serde_json::Value;
 use crate::artifacts::Error;
 use crate::limits;
 
-/// What lies beside data and describes it.
+/// Files that describe the data beside them.
 const ABOUT: [&str; 5] = ["config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"];
 const WORDS: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
@@ -33,7 +34,7 @@ const WORDS: [(&str, &[&str]); 3] = [
 /// The files of each split.
 type Splits = BTreeMap<String, Vec<PathBuf>>;
 
-/// Returns the files of the dataset at `path`; `own` is how a stage's folder names its file.
+/// Returns the files of the dataset at `path`; `own` is the name of the file in a stage's folder.
 pub(crate) fn files(path: &Path, own: &str, split: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     let failed = |reason: String| Error::Dataset { path: path.to_owned(), reason };
     if !path.is_dir() {
@@ -122,7 +123,7 @@ fn document<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T, Error> {
     serde_json::from_str(&text).map_err(|source| Error::Damaged { file: file.to_owned(), source })
 }
 
-/// What a document names lies beside it; a path elsewhere is a broken or hostile file.
+/// Checks that a document names a file beside it; a path elsewhere means a broken or hostile document.
 fn plain<'a>(dir: &Path, name: &'a str) -> Result<&'a str, Error> {
     if Path::new(name).file_name().is_some_and(|file| file == name) {
         return Ok(name);
@@ -130,10 +131,10 @@ fn plain<'a>(dir: &Path, name: &'a str) -> Result<&'a str, Error> {
     Err(Error::Dataset { path: dir.to_owned(), reason: format!("`{name}` is no plain name of a file beside it") })
 }
 
-/// Collects the data files below `dir`, relative to `root`; hidden ones are caches of other tools.
+/// Collects the data files below `dir`, relative to `root`. Hidden files are skipped: they are caches of other tools.
 fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let failed = |reason: String| Error::Dataset { path: dir.to_owned(), reason };
-    // Links are followed, and may go round.
+    // Links are followed, and may form a cycle.
     if dir.components().count() - root.components().count() > limits::FOLDERS {
         let most = limits::FOLDERS;
         return Err(failed(format!(
@@ -182,7 +183,7 @@ fn is_word(name: &str) -> bool {
     name.chars().all(|letter| letter.is_alphanumeric() || "_.".contains(letter))
 }
 
-/// A file's part in a split that was cut: `train-00000-of-00002`, and what may follow.
+/// A shard of a split by its file name: `train-00000-of-00002`, with any suffix.
 struct Shard<'a> {
     of: &'a str,
     number: usize,
@@ -198,7 +199,7 @@ impl<'a> Shard<'a> {
     }
 }
 
-/// Refuses what would double rows or lack some.
+/// Refuses files that would give rows twice, and missing shards.
 fn check(dir: &Path, split: &str, files: &[PathBuf]) -> Result<(), String> {
     let name = |file: &Path| format!("`{}`", file.strip_prefix(dir).unwrap_or(file).display());
     let sort = |file: &PathBuf| {

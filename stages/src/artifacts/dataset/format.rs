@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes, and which reader takes it.
+//! Detects a file's format by its first bytes, and opens the reader for it.
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 
@@ -9,16 +9,16 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const PARQUET: &[u8] = b"PAR1";
 const ARROW_FILE: &[u8] = b"ARROW1";
-/// Each message of a stream begins so, since Arrow 0.15.
+/// The beginning of each message of a stream, since Arrow 0.15.
 const ARROW_STREAM: &[u8] = &[0xff; 4];
-/// What stands in for a large file where git-lfs has not fetched it.
+/// The beginning of git-lfs's placeholder for a file that has not been fetched.
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// How many bytes are looked at.
+/// Number of bytes that are checked.
 const HEAD: u64 = 1024;
 
-/// Opens a file with the reader for what it is.
+/// Opens a file with the reader of its format.
 pub(super) fn open(mut file: fs_err::File, budget: &Budget) -> Result<Records, Broken> {
     let head = head(&mut file)?;
     if head.starts_with(PARQUET) {
@@ -44,7 +44,7 @@ pub(super) fn open(mut file: fs_err::File, budget: &Budget) -> Result<Records, B
     stream(head.clone(), Cursor::new(head).chain(unpacked), budget)
 }
 
-/// Opens what can be read from beginning to end; `all` begins with `head`.
+/// Opens a format that is read from beginning to end; `all` begins with `head`.
 fn stream(head: Vec<u8>, all: impl BufRead + 'static, budget: &Budget) -> Result<Records, Broken> {
     let all = BufReader::new(Metered { inner: all, budget: budget.clone() });
     if head.starts_with(ARROW_STREAM) {
@@ -69,7 +69,7 @@ fn head(file: &mut impl Read) -> Result<Vec<u8>, Broken> {
     Ok(head)
 }
 
-/// The last character may be cut in two.
+/// Returns whether the head is UTF-8 text; its last character may be incomplete.
 fn is_text(head: &[u8]) -> bool {
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     is_utf8 && !head.contains(&0)

@@ -1,6 +1,6 @@
-//! Files of rows that want too much: each gives its error, in little memory and soon.
+//! Hostile files of rows: each must give its error soon, with little memory.
 //!
-//! A file is read by a child process, [`child`], which tells what it said and the most memory that it held.
+//! A child process, [`child`], reads a file and prints the result and its peak memory.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::artifacts::read_prompts;
 use crate::testing::input;
 
 const FILE: &str = "R1FLOW_HOSTILE_FILE";
-/// Most memory that a child may hold, in bytes: libtorch, this program, and what the tables of limits allow of a file.
+/// Most memory that a child may hold, in bytes: libtorch, this program, and what the limits allow for a file.
 const MEMORY: u64 = 400 << 20;
 
-/// Reads a file with low limits, in a process of its own.
+/// Reads a file with low limits, in a separate process.
 #[test]
 #[ignore = "a part of the tests beside it"]
 #[expect(clippy::disallowed_methods, reason = "a test starts this with a variable of its own")]
@@ -36,7 +36,7 @@ fn child() {
     let _ = writeln!(std::io::stderr(), "\nPEAK {peak} SAID {said}");
 }
 
-/// Returns what the child said of a file; where it died or held too much, this test fails.
+/// Returns the child's result for a file; fails the test if the child died or held too much memory.
 fn said(file: &Path) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "artifacts::dataset::hostile::child", "--ignored", "--nocapture"]).env(FILE, file);
@@ -57,12 +57,12 @@ fn packed(path: &Path, parts: usize, part: &[u8], begin: &str) {
 
 fn hole(path: &Path, begin: &str) {
     let mut file = File::create(path).unwrap();
-    // Long enough for the first look to find text.
+    // Long enough for the format's detection to find text.
     file.write_all(format!("{begin}{}", " ".repeat(2_048)).as_bytes()).unwrap();
     file.set_len(1 << 40).unwrap();
 }
 
-/// A table whose one column is a megabyte, written down once and meant a hundred thousand times.
+/// A table with one column, whose value of a megabyte is stored once and referred to a hundred thousand times.
 fn repeated() -> RecordBatch {
     let values: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1_000_000)]));
     let keys = Int32Array::from(vec![0; 100_000]);
@@ -71,7 +71,7 @@ fn repeated() -> RecordBatch {
 }
 
 fn parquet(path: &Path, batch: &RecordBatch) {
-    // Without a schema of Arrow beside Parquet's own, as other writers leave it.
+    // Without Arrow's schema in the metadata, like files of other writers.
     let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
     let file = File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
@@ -141,7 +141,7 @@ fn a_file_that_wants_too_much_gives_its_error_in_little_memory() {
     }
 }
 
-/// Each byte of small files is spoilt in turn, a few at a time: whatever comes of it, the reader ends, and says so.
+/// Small files are read with one byte after another changed. Whatever the result, the process must not end.
 #[test]
 fn columns_with_spoilt_bytes_do_not_end_the_process() {
     let dir = tempfile::tempdir().unwrap();
@@ -161,7 +161,7 @@ fn columns_with_spoilt_bytes_do_not_end_the_process() {
     }
 }
 
-/// Folders that link to themselves twice have as many paths as there are numbers.
+/// A folder with two links to itself has exponentially many paths.
 #[test]
 fn a_folder_that_goes_round_is_refused() {
     let dir = tempfile::tempdir().unwrap();

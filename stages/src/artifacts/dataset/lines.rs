@@ -1,4 +1,4 @@
-//! JSON lines: an object a line; empty lines count as lines and are no rows.
+//! JSON lines: one object on each line. Empty lines count as lines, but are not rows.
 
 use std::io::{BufRead, Read};
 
@@ -11,7 +11,7 @@ pub(super) fn read(text: impl BufRead + 'static, budget: &Budget) -> Records {
     Box::new(lines.filter_map(|(line, place)| match line {
         Err(error) => Some(Err(Broken::from(place, error))),
         Ok(line) if line.trim_ascii().is_empty() => None,
-        // Files that were joined have marks in the middle.
+        // Concatenated files have byte order marks in the middle.
         Ok(line) => {
             let json = serde_json::from_slice(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line));
             Some(Ok(Record { place, fields: json.map_err(not_json).and_then(object) }))
@@ -19,7 +19,7 @@ pub(super) fn read(text: impl BufRead + 'static, budget: &Budget) -> Records {
     }))
 }
 
-/// The lines of a text, none of them longer than a row may be.
+/// The lines of a text; a line longer than the limit of a row is an error.
 struct Lines<R> {
     text: R,
     budget: Budget,

@@ -1,15 +1,15 @@
-//! Datasets: the rows of a user's file or folder, one after the other, whatever their format.
+//! Datasets: reads the rows of a user's file or folder, one after the other, in any of these formats.
 //!
 //! ```text
-//! lines.rs    JSON lines                        {"prompt": …} a line      ┐
-//! array.rs    a JSON array                      [{"prompt": …}, …]        ├ also packed by gzip or zstd
+//! lines.rs    JSON lines                        {"prompt": …} on a line   ┐
+//! array.rs    a JSON array                      [{"prompt": …}, …]        ├ also compressed by gzip or zstd
 //! cells.rs    CSV, TSV                          a heading, then cells     ┘
 //! columns.rs  Parquet, Arrow IPC (file, stream)
-//! budget.rs   what a row, and all of them, may cost
-//! folder.rs   which files of a folder hold the rows, by the conventions of the Hugging Face hub
+//! budget.rs   limits on the size of a row, and of all rows
+//! folder.rs   finds a folder's files with rows, by the conventions of the Hugging Face hub
 //! ```
-//! The idea to know: what a file is, its first bytes say and never its name, because the name of an input is no part
-//! of a fingerprint and so must not change what is read. Inside a folder names are content, and mean something.
+//! A file's format is detected by its first bytes, never by its name: the name of an input is not part of a
+//! fingerprint, so it must not change what is read. Names inside a folder are content, so they count.
 
 mod array;
 mod budget;
@@ -35,19 +35,19 @@ pub(super) use folder::files;
 use super::Error;
 use crate::limits;
 
-/// A row as it stands in its file.
+/// A row of a file, before the import keys are applied.
 pub(super) struct Record {
     pub(super) place: Place,
-    /// Its fields, or why it has none.
+    /// Its fields, or why they cannot be read.
     pub(super) fields: Result<Map<String, Value>, String>,
 }
 
-/// Where a row stands in its file, counted from 1.
+/// The place of a row in its file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The line of a text file at which it begins.
     Line(u64),
-    /// Its number, in a file that has no lines to count.
+    /// The number of the row, in a format without lines.
     Row(u64),
 }
 
@@ -60,10 +60,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a file cannot be read from some place on.
+/// Why a file cannot be read from a place on.
 #[derive(Debug)]
 struct Broken {
-    /// Absent where nothing of the file can be read.
+    /// Absent if nothing of the file can be read.
     place: Option<Place>,
     reason: String,
 }
@@ -82,10 +82,10 @@ impl Broken {
     }
 }
 
-/// The rows of a file; what is broken ends them.
+/// The rows of a file, up to the first error.
 type Records = Box<dyn Iterator<Item = Result<Record, Broken>>>;
 
-/// Reads the rows of one file, as far as the budget goes.
+/// Reads the rows of one file, within the budget.
 pub(super) fn records(file: &Path, budget: &Budget) -> Result<impl Iterator<Item = Result<Record, Error>>, Error> {
     let records = format::open(outside::open(file)?, budget).map_err(|broken| broken.in_file(file))?;
     let counted = |record: Record| match budget.take(limits::ROW_COST) {
@@ -95,14 +95,14 @@ pub(super) fn records(file: &Path, budget: &Budget) -> Result<impl Iterator<Item
     Ok(records.map(move |record| record.and_then(counted).map_err(|broken| broken.in_file(file))))
 }
 
-/// Reads a text that must be in memory whole.
+/// Reads a whole text into memory.
 fn whole(text: impl Read, budget: &Budget) -> Result<Vec<u8>, Broken> {
     let mut bytes = Vec::new();
     text.take(budget.whole().saturating_add(1)).read_to_end(&mut bytes).map_err(Broken::whole)?;
     if bytes.len() as u64 > budget.whole() { Err(Broken::whole(budget.too_large())) } else { Ok(bytes) }
 }
 
-/// Returns the fields of a row in JSON.
+/// Returns the fields of a JSON object, or an error for any other value.
 fn object(json: Value) -> Result<Map<String, Value>, String> {
     match json {
         Value::Object(fields) => Ok(fields),

@@ -18,7 +18,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Returns the artifact that the prompts at `path` become, or the message without the path.
+/// Returns the artifact that is made of the prompts at `path`, or the error's message without the path.
 fn prompts(path: &Path, import: Value) -> Result<String, String> {
     let folder = path.parent().unwrap();
     let rows = read_prompts(&input::<mark::Prompts>("inputs.it", path, import))
@@ -88,7 +88,7 @@ fn folders_are_read_by_the_conventions_of_the_hub() {
     for folder in ["saved", "hub", "named"] {
         let read = |import| prompts(&fixture(folder), import);
         assert_eq!(read(with(questions(), "split", "train")).as_ref(), Ok(&train), "{folder}");
-        // Rows without an id are numbered within what was read.
+        // Rows without an id are numbered among the rows that were read.
         let test = read(with(questions(), "split", "test")).unwrap();
         assert_eq!(test.lines().count(), 2, "{folder}");
         let unclear = format!("`{folder}`: there are the splits `test`, `train`: choose one with `split`");
@@ -103,7 +103,7 @@ fn folders_are_read_by_the_conventions_of_the_hub() {
     assert_eq!(file.unwrap_err(), "`gsm8k_test.jsonl`: one file has no splits: leave `split` out");
 }
 
-/// Makes a folder of empty files and returns what reading it says.
+/// Makes a folder of empty files, and returns the result of reading it.
 fn folder(names: &[&str], import: Value) -> Result<String, String> {
     let root = tempfile::tempdir().unwrap();
     for name in names {
@@ -200,7 +200,7 @@ fn a_bad_row_is_named_in_every_format() {
 
 #[test]
 fn a_file_cut_anywhere_is_an_error_and_never_fewer_rows() {
-    // A stream may end between two batches, lines between two lines: nothing in such a file tells of more.
+    // A stream may end between two batches, and JSON lines between two lines: truncation there cannot be detected.
     for name in
         ["snappy.parquet", "zstd.parquet", "file.arrow", "lz4.feather", "rows.jsonl.gz", "rows.jsonl.zst", "array.json"]
     {
@@ -225,7 +225,7 @@ fn a_file_with_a_wrong_byte_never_ends_the_process() {
         let mut bytes = fs_err::read(fixture("questions").join(name)).unwrap();
         for at in (0..bytes.len()).step_by(11) {
             bytes[at] ^= 0x55;
-            // The wrong byte may be a letter of a text: then it cannot be told.
+            // The changed byte may be a letter of a text, which cannot be detected.
             if let Err(message) = of_bytes("x", &bytes, questions()) {
                 assert!(message.starts_with("`x`"), "{name} {at}: {message}");
             }

@@ -1,18 +1,20 @@
 //! `method = "logits"`: the student matches the teacher's distribution at each token of given samples.
 //!
-//! The teacher is known by its k likeliest tokens S and the probability of all others together, so both distributions are
-//! coarsened to k + 1 outcomes: p̄(i) = p(i) for i in S, p̄(rest) = 1 − Σ over S. With q the teacher, p the student,
-//! T = `temperature` and w = `text-weight`, the loss of a token y is
+//! The artifact stores the teacher's k likeliest tokens S and the probability of all others together. Both
+//! distributions are therefore coarsened to k + 1 outcomes: p̄(i) = p(i) for i in S, p̄(rest) = 1 − Σ over S. With q
+//! the teacher, p the student, T = `temperature` and w = `text-weight`, the loss of a token y is
 //!
 //! ```text
 //! (1 − w) T² Σ_{i in S, rest} q̄_T(i) ln (q̄_T(i) / p̄_T(i))  −  w ln p(y)        r̄_T(i) = r̄(i)^(1/T) / Σ_j r̄(j)^(1/T)
 //! ```
-//! averaged over the learnt tokens of the batch: Hinton et al. 2015, section 2. The divergence is a true one, 0 exactly where
-//! the two agree on all k + 1 outcomes; leaving the rest out would teach the student to forget it.
+//! averaged over the learnt tokens of the batch: Hinton et al. 2015, section 2. The divergence is 0 only if teacher and
+//! student agree on all k + 1 outcomes. Without the rest, the student would learn to give it no probability.
 //!
-//! Both heads count whole, so teacher and student may be padded to different widths: padding is part of the rest.
+//! Both distributions are over the whole head. Teacher and student may be padded to different widths: padding is part
+//! of the rest.
 //!
-//! Departure: where T is not 1, the rest is softened as the one outcome that it is, as its tokens are not known one by one.
+//! Departure: if T is not 1, the rest is softened as a single outcome, because its tokens' probabilities are not
+//! stored.
 
 use engine::artifact::{Logits as LogitsMarker, Model as ModelMarker};
 use engine::stage::{Context, Input, Outcome, StageError};
@@ -86,7 +88,7 @@ struct Sums {
 }
 
 impl FromLogits<'_> {
-    /// Adds the gradients of one micro-batch, its tokens weighed by `weight`.
+    /// Adds the gradients of one micro-batch, whose tokens each have weight `weight`.
     fn backward(&self, rows: &[usize], weight: f64, sums: &mut Sums) -> Result<(), StageError> {
         let Params { temperature, text_weight, .. } = *self.params;
         let (packed, starts) = pack(rows.iter().map(|row| &self.data.rows[*row]));

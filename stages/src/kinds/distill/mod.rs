@@ -2,11 +2,11 @@
 //!
 //! | `method` | learns from | loss |
 //! |---|---|---|
-//! | `text` | what the teacher wrote | cross entropy; R1's way, plain SFT on the 800 thousand samples (v2, B.4.3) |
-//! | `logits` | what the teacher finds likely at each token of given samples | forward KL on its likeliest tokens (`logits.rs`) |
-//! | `on-policy` | what the teacher finds likely at each token that the student samples | KL over all tokens (`on_policy.rs`) |
+//! | `text` | samples that the teacher wrote | cross entropy: plain SFT on 800 thousand samples, as in R1 (v2, B.4.3) |
+//! | `logits` | the teacher's likeliest tokens at each token of given samples | forward KL over them (`logits.rs`) |
+//! | `on-policy` | the teacher's distribution at each token that the student samples | exact KL (`on_policy.rs`) |
 //!
-//! The latter two compare distributions over tokens, so teacher and student must have one tokenizer.
+//! The latter two compare distributions over tokens, so teacher and student must have the same tokenizer.
 
 mod logits;
 mod on_policy;
@@ -30,16 +30,16 @@ pub struct Distill;
 pub struct Inputs {
     /// The student to start from.
     pub model: Input<ModelMarker>,
-    /// What the teacher wrote.
+    /// Samples that the teacher wrote.
     #[schemars(extend("x-when" = { "method": ["text"] }, "x-required" = true))]
     pub data: Option<Vec<Input<Samples>>>,
-    /// What the teacher finds likely, as `teacher-logits` writes it; all sets together are one.
+    /// The teacher's likeliest tokens, as `teacher-logits` writes them; all sets are concatenated.
     #[schemars(extend("x-when" = { "method": ["logits"] }, "x-required" = true))]
     pub logits: Option<Vec<Input<Logits>>>,
-    /// The teacher, which scores what the student samples. Both are in memory.
+    /// The teacher, which scores what the student samples. Teacher and student are both held in memory.
     #[schemars(extend("x-when" = { "method": ["on-policy"] }, "x-required" = true))]
     pub teacher: Option<Input<ModelMarker>>,
-    /// What the student samples completions of; a row is a prompt with one completion.
+    /// Prompts that the student completes; a row is a prompt with one completion.
     #[schemars(extend("x-when" = { "method": ["on-policy"] }, "x-required" = true))]
     pub prompts: Option<Vec<Input<Prompts>>>,
 }
@@ -57,14 +57,14 @@ pub enum Method {
     OnPolicy,
 }
 
-/// Which way a divergence of teacher and student goes.
+/// Direction of the KL divergence between teacher and student.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Divergence {
-    /// KL(student ‖ teacher): the student keeps to what the teacher would say.
+    /// KL(student ‖ teacher): the student avoids what the teacher finds unlikely.
     #[default]
     Reverse,
-    /// KL(teacher ‖ student): the student covers all that the teacher might say.
+    /// KL(teacher ‖ student): the student covers everything that the teacher finds likely.
     Forward,
 }
 
@@ -72,27 +72,31 @@ pub enum Divergence {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// What the student learns from: the teacher's text, as in the paper; its `logits` on given samples; or its
-    /// distributions on what the student samples itself, `on-policy`.
+    /// What the student learns from. `text`: the teacher's text, as in the paper. `logits`: the teacher's likeliest
+    /// tokens at each token of given samples. `on-policy`: the teacher's distributions at each token that the student
+    /// samples.
     pub method: Method,
-    /// Softens both distributions, p to the power of 1 / `temperature`; the divergence is multiplied by its square, so that
-    /// gradients keep their size (Hinton et al. 2015, section 2.1). On-policy, the student samples at it, too.
+    /// Softens both distributions: probabilities are raised to 1 / `temperature` and normalised. The divergence is
+    /// multiplied by `temperature`², so that gradients keep their size (Hinton et al. 2015, section 2.1). On-policy, it
+    /// is also the sampling temperature.
     #[schemars(range(min = 0.01), extend("x-when" = { "method": ["logits", "on-policy"] }))]
     pub temperature: f64,
-    /// Share of the text's own cross entropy in the loss: (1 − `text-weight`) × divergence + `text-weight` × cross entropy.
+    /// Weight of the text's cross entropy in the loss: (1 − `text-weight`) × divergence + `text-weight` × cross
+    /// entropy.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "method": ["logits"] }))]
     pub text_weight: f64,
-    /// `reverse`: KL(student ‖ teacher), as in MiniLLM; `forward`: KL(teacher ‖ student). Both are exact, over all tokens.
+    /// `reverse`: KL(student ‖ teacher), as in MiniLLM. `forward`: KL(teacher ‖ student). Both are summed exactly over
+    /// the vocabulary.
     #[schemars(extend("x-when" = { "method": ["on-policy"] }))]
     pub divergence: Divergence,
-    /// Longest completion that the student samples, in tokens; prompts that leave less room below `max-tokens` are counted and
-    /// left out.
+    /// Longest completion that the student samples, in tokens. Prompts that leave less room below `max-tokens` are
+    /// counted and dropped.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-when" = { "method": ["on-policy"] }))]
     pub completion_tokens: usize,
-    /// Mean difference between the sampler's and the trainer's log-probs above which training stops.
+    /// Training fails when the sampler's and the trainer's log-probs differ by more than this, on average over tokens.
     #[schemars(range(min = 0.0), extend("x-when" = { "method": ["on-policy"] }))]
     pub max_logp_difference: f64,
-    /// Completions sampled side by side.
+    /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-when" = { "method": ["on-policy"] }))]
     pub sampling_batch: usize,
     // Every key of `sft`; the engine has checked them against the schema.
@@ -145,7 +149,7 @@ impl Stage for Distill {
     }
 }
 
-/// Returns an input that the method needs; the engine has refused files without it.
+/// Returns an input that the method needs. The engine has already refused workflows without it.
 fn given<T>(input: Option<T>, key: &str) -> Result<T, StageError> {
     input.ok_or_else(|| StageError::new(format!("this `method` needs `{key}`")))
 }

@@ -1,5 +1,5 @@
-//! `method = "on-policy"`: the student samples, the teacher scores each token of it (Agarwal et al. 2024, "GKD", section 3,
-//! with λ = 1: all data are the student's own).
+//! `method = "on-policy"`: the student samples, and the teacher scores each sampled token (Agarwal et al. 2024, "GKD",
+//! section 3, with λ = 1: all data are the student's own).
 //!
 //! With p the student and q the teacher, both at T = `temperature`, the loss of a step is
 //!
@@ -9,8 +9,8 @@
 //! As in GKD the gradient does not flow through the sampling, so this is supervised learning on data that follow the
 //! student. KL(p ‖ q), the default, is MiniLLM's (Gu et al. 2024) objective without its long-term part.
 //!
-//! Departures: the divergence is summed over the vocabulary exactly, where others estimate it by the sampled token; each
-//! step samples anew from the weights of the moment.
+//! Departures: the divergence is summed exactly over the vocabulary, where others estimate it from the sampled token;
+//! each step samples anew from the current weights.
 
 use engine::artifact::{Model as ModelMarker, Prompts};
 use engine::stage::{Context, Input, Outcome, StageError};
@@ -47,7 +47,7 @@ pub(super) fn learn(
         ctx,
         model: &model,
         chat: &chat,
-        // Heads may be padded to different widths; what both have is compared.
+        // Heads may be padded to different widths; the columns that both have are compared.
         vocab: model.config.vocab_size.min(teacher.config.vocab_size),
         order: Order::new(params.training.seed, questions.len(), params.training.batch_size),
         teacher,
@@ -60,7 +60,7 @@ pub(super) fn learn(
     train_rows(ctx, &mut objective, (&model, &chat), &params.training, questions.len(), &shown)
 }
 
-/// Returns the longest prompt, in tokens, that `max-tokens` leaves.
+/// Returns the longest prompt, in tokens, that leaves room for a completion within `max-tokens`.
 pub(super) fn longest_prompt(params: &Params) -> Result<usize, StageError> {
     let (row, completion) = (params.training.max_tokens, params.completion_tokens);
     row.checked_sub(completion).filter(|prompt| *prompt > 0).ok_or_else(|| {
@@ -70,7 +70,7 @@ pub(super) fn longest_prompt(params: &Params) -> Result<usize, StageError> {
     })
 }
 
-/// Leaves out prompts whose completions would not fit.
+/// Drops prompts whose completions might not fit, and returns the others with the length of the longest.
 fn with_room(
     ctx: &Context,
     questions: Vec<Question>,
@@ -107,7 +107,7 @@ struct OnPolicy<'a> {
     params: &'a Params,
 }
 
-/// A prompt and what the student made of it.
+/// A prompt with the completion that the student sampled.
 struct Sampled {
     row: TokenRow,
     logps: Vec<f32>,
@@ -147,7 +147,7 @@ impl OnPolicy<'_> {
         Ok(sampled)
     }
 
-    /// Adds the gradients of one micro-batch, its tokens weighed by `weight`.
+    /// Adds the gradients of one micro-batch, whose tokens each have weight `weight`.
     fn backward(&self, sampled: &[&Sampled], weight: f64, sums: &mut Sums) {
         let (temperature, vocab) = (self.params.temperature, self.vocab);
         let (packed, starts) = pack(sampled.iter().map(|sampled| &sampled.row));

@@ -1,5 +1,5 @@
-//! Students on tiny models: they come closer to their teacher, a stop changes nothing, and a teacher of another tongue is
-//! refused.
+//! Students on tiny models: they come closer to their teacher, a stop changes nothing, and a teacher with another
+//! tokenizer is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use crate::verifiers::Verify;
 const GOLDEN_LOGITS: [f64; 5] = [4.525_677, 4.418_244, 3.523_248, 3.116_750, 2.745_570];
 const GOLDEN_ON_POLICY: [f64; 5] = [4.710_834, 6.443_785, 5.206_033, 4.666_224, 3.931_764];
 
-/// A folder with a student, a teacher that was trained on sums, its logits, and prompts.
+/// A folder with a student, a teacher trained on sums, the teacher's logits, and prompts.
 struct School(TempDir);
 
 impl School {
@@ -89,7 +89,8 @@ impl School {
         attempt
     }
 
-    /// KL(teacher ‖ student) of a model per completion token of samples that no model was trained on, and KL(student ‖ teacher).
+    /// KL(teacher ‖ student) and KL(student ‖ teacher) of a model, per completion token of samples that no model was
+    /// trained on.
     fn distances(&self, student: &Path) -> (f64, f64) {
         let _guard = no_grad_guard();
         let chat = Chat::load(student).unwrap();
@@ -109,7 +110,7 @@ impl School {
         (mean(loss::divergence(&p, &q)), mean(loss::divergence(&q, &p)))
     }
 
-    /// Stops a training thrice, and compares what comes out with an unbroken one.
+    /// Stops a training three times, and compares the result with that of an uninterrupted one.
     fn resumes(&self, name: &str, config: &Value) {
         self.train(&format!("{name}-whole"), config);
         let mut resume = None;
@@ -259,7 +260,7 @@ fn a_teacher_of_another_vocabulary_is_refused() {
     let mut smaller: Value = serde_json::from_str(&tokenizer).unwrap();
     smaller["model"]["vocab"].as_object_mut().unwrap().remove("得");
     refused(&smaller.to_string(), "tokens, its teacher `");
-    // Another spelling of the same tokenizer is the same tokenizer.
+    // The same tokenizer, formatted differently, is accepted.
     let compact: Value = serde_json::from_str(&tokenizer).unwrap();
     fs_err::write(&file, compact.to_string()).unwrap();
     school.train("respelt", &school.config("logits", &json!({ "steps": 1 })));
@@ -289,7 +290,7 @@ fn rows_that_are_too_long_are_left_out() {
         Attempt::new::<Distill>(&school.at(&max.to_string()), &config, None)
     };
     assert_eq!(message(attempt(3).run::<Distill>()), "no row is short enough for `max-tokens` = 3");
-    // All rows are as long as each other but the last, whose sum has two digits.
+    // All rows have the same length except the last, whose sum has two digits.
     let some = attempt(13);
     well(some.run::<Distill>());
     assert!(some.warnings()[0].starts_with("1 of 8 rows are longer than 13 tokens"), "{:?}", some.warnings());

@@ -1,4 +1,4 @@
-//! From marks to figures: per suite, and the row of the table over models.
+//! Figures from marks: one set for each suite, and the row of the table over models.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::marks::{Mark, Marks};
 use crate::artifacts::{Column, PromptRow};
 
-/// A prompt with what is found about its completions.
+/// A prompt with the marks of its completions.
 pub(super) type Measured<'a> = (&'a PromptRow, &'a Marks);
 
 /// The figures of a suite. Shares and means are over sampled completions, accuracies over prompts with a gold answer,
@@ -26,7 +26,7 @@ pub(super) struct Figures {
     pass_at_1_error: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cons_at_k: Option<f64>,
-    /// Share of right answers in whatever form.
+    /// Share of right answers, in any form.
     #[serde(skip_serializing_if = "Option::is_none")]
     right_in_any_form: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub(super) struct Figures {
     /// Share of completions that the harmlessness model finds more likely harmless than not.
     #[serde(skip_serializing_if = "Option::is_none")]
     harmless: Option<f64>,
-    /// Prompts whose gold answer does not parse: no completion of theirs can be right.
+    /// Prompts whose gold answer does not parse: none of their completions can be right.
     gold_unparsed: usize,
     #[serde(skip)]
     asks_for_thought: bool,
@@ -110,16 +110,17 @@ fn has_bad_gold(marks: &Marks) -> bool {
     marks.all().any(|mark| mark.gold_unparsed)
 }
 
-/// Returns whether the commonest answer is right: cons@k. Only finished completions vote, and one that gives the winning
-/// answer in the asked form makes it right.
+/// Returns whether the most common answer is right (cons@k). Only finished completions vote. The vote is right if a
+/// completion gives the winning answer correctly in the asked form.
 fn vote_is_right(marks: &[Mark]) -> bool {
     let votes = || marks.iter().filter(|mark| mark.finished && !mark.vote.is_empty());
     let winner = text::passk::majority(votes().map(|mark| Some(mark.vote.as_str())));
     winner.is_some_and(|winner| votes().any(|mark| mark.vote == winner && mark.correct))
 }
 
-/// Returns the row of the table over models: the first suite that asks for thoughts in full, the other suites with gold
-/// answers as one column of their own name, then helpfulness and harm over all suites that have them.
+/// Returns the row of the table over models. The first suite that asks for thoughts has several columns, each other
+/// suite with gold answers has one column with its name; helpfulness and harmlessness are means over all suites that
+/// have them.
 pub(super) fn row(suites: &BTreeMap<String, Figures>) -> Vec<Column> {
     let mut row = Vec::new();
     let mut push = |column: &str, value: Option<f64>, error: Option<f64>| {
@@ -142,7 +143,7 @@ pub(super) fn row(suites: &BTreeMap<String, Figures>) -> Vec<Column> {
     row
 }
 
-/// Says what looks wrong with the measurement.
+/// Warns of what looks wrong with the measurement.
 pub(super) fn warn(ctx: &Context, marks: &[Marks]) {
     let bad = marks.iter().filter(|marks| has_bad_gold(marks)).count();
     if bad > 0 {

@@ -10,7 +10,7 @@ use crate::loading::Loading;
 use crate::rewards::{Judge, Reads, thought_consistency};
 use crate::sampling::{Drawn, Sampler};
 
-/// What is found about the completions of one prompt.
+/// The marks of one prompt's completions.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Marks {
     pub(super) sampled: Vec<Mark>,
@@ -24,14 +24,14 @@ impl Marks {
     }
 }
 
-/// What is found about one completion. Fractions are rounded, so that they survive a checkpoint to the bit.
+/// The findings about one completion. Fractions are rounded, so that a checkpoint stores them without loss.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "findings are independent of each other, not states")]
 pub(super) struct Mark {
-    /// What counts as the same answer when answers are counted.
+    /// The answer as it is compared when votes are counted.
     pub(super) vote: String,
     pub(super) correct: bool,
-    /// Right whatever its form.
+    /// Right, in any form.
     pub(super) right: bool,
     pub(super) format: bool,
     pub(super) finished: bool,
@@ -71,7 +71,7 @@ impl Judges {
         })
     }
 
-    /// Marks each row.
+    /// Returns the mark of each row.
     pub(super) fn marks(&self, sampler: &Sampler, rows: &[Row<'_>]) -> Result<Vec<Mark>, StageError> {
         let answers =
             rows.iter().map(|(prompt, drawn)| Answer { prompt, completion: &drawn.text, finished: drawn.finished });
@@ -88,7 +88,7 @@ impl Judges {
     }
 }
 
-/// Returns row index and probability for the rows that `judge` is for.
+/// Returns the index and the probability of each row that `judge` applies to.
 fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<(usize, f64)>, StageError> {
     let Some(judge) = judge else { return Ok(Vec::new()) };
     let is_for = |row: &Row<'_>| !row.0.verify.is_checked() && row.0.task.as_deref() != Some(not_for);

@@ -1,11 +1,13 @@
-//! Kind `eval`: what a model can do, with errors. It follows R1's protocol (v2, appendix D.1): several completions of each
-//! prompt at temperature 0.6 and top-p 0.95, pass@1 as their mean, cons@k as the vote of k, no exemplars.
+//! Kind `eval`: measures a model, with standard errors. It follows R1's protocol (v2, appendix D.1): several
+//! completions of each prompt at temperature 0.6 and top-p 0.95, pass@1 as their mean, cons@k as the vote of k, no
+//! exemplars.
 //!
-//! Departures: the number of completions is one for all suites (R1 takes 64 for small and 16 for large benchmarks), and
-//! a greedy completion of each prompt is added, since it tells a policy that sharpened from one that only sampled well.
+//! Departures: all suites have the same number of completions (R1 takes 64 for small and 16 for large benchmarks), and
+//! a greedy completion of each prompt is added. The greedy completion tells a sharpened policy from one that only
+//! sampled well.
 //!
-//! Prompts of all suites are one list, worked off in chunks. Completions are kept as rows, so an attempt goes on after a
-//! stop, and a suite that is added costs its own completions only; the figures are computed at the end.
+//! The prompts of all suites form one list, processed in chunks. Completions are kept as rows: an attempt resumes after
+//! a stop, and a new suite costs only its own completions. Figures are computed at the end.
 
 mod figures;
 mod marks;
@@ -35,15 +37,15 @@ pub struct Eval;
 pub struct Inputs {
     /// The model to measure.
     pub model: Input<Model>,
-    /// Suite name → its prompts.
+    /// Suites: a name and a prompt set each.
     #[schemars(extend("x-role" = "rows"))]
     pub prompts: BTreeMap<String, Input<Prompts>>,
-    /// Scores the answers to prompts without gold answers, except those whose `task` is `harmless`. Absent: they have no
-    /// score.
+    /// Reward model that scores the answers to prompts without gold answers, except those whose `task` is `harmless`.
+    /// Absent: helpfulness is not measured.
     #[schemars(extend("x-role" = "rows"))]
     pub helpful: Option<Input<RewardModel>>,
-    /// Tells harm in completions of prompts without gold answers, except those whose `task` is `helpful`. Absent: harm is
-    /// not measured.
+    /// Reward model that finds harm in completions of prompts without gold answers, except those whose `task` is
+    /// `helpful`. Absent: harm is not measured.
     #[schemars(extend("x-role" = "rows"))]
     pub harmless: Option<Input<RewardModel>>,
 }
@@ -52,13 +54,13 @@ pub struct Inputs {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// Sampled completions of each prompt, the k of cons@k. R1: 64 for AIME and GPQA, 16 for MATH-500.
+    /// Completions sampled for each prompt, the k of cons@k. R1: 64 for AIME and GPQA, 16 for MATH-500.
     #[schemars(range(min = 1, max = limits::COMPLETIONS), extend("x-role" = "rows"))]
     pub completions: usize,
     /// Sampling temperature. R1: 0.6.
     #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
     pub temperature: f64,
-    /// Share of probability that tokens are drawn from, the likeliest first. R1: 0.95.
+    /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. R1: 0.95.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
     /// Longest completion, in tokens; one that does not end by then is wrong. R1: 32,768.
@@ -67,15 +69,15 @@ pub struct Params {
     /// Whether a greedy completion of each prompt is measured as well.
     #[schemars(extend("x-role" = "rows"))]
     pub greedy: bool,
-    /// Most prompts of each suite, the first ones; all where absent.
+    /// Most prompts of each suite; the first ones are used. Absent: all.
     #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
-    /// Seed of every draw.
+    /// Seed of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
-    /// Element type in which the model samples. `bfloat16` halves its memory, and gives other last bits.
+    /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
-    /// Completions sampled side by side.
+    /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
 }
@@ -142,7 +144,7 @@ impl Stage for Eval {
     }
 }
 
-/// Returns every prompt with the name of its suite, suite by suite.
+/// Returns all prompts, suite by suite, each with the name of its suite.
 fn suites(inputs: &Inputs, params: &Params) -> Result<Vec<(String, Question)>, StageError> {
     let mut asked = Vec::new();
     for (suite, input) in &inputs.prompts {
@@ -212,9 +214,9 @@ fn report(asked: &[(String, Question)], marks: &[Marks], settings: Map<String, V
     }
 }
 
-/// Returns what the figures depend on beside the inputs.
+/// Returns the settings that the figures depend on, apart from the inputs.
 fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
-    // Two models with other templates are not asked the same question.
+    // Models with different templates do not get the same prompt.
     let template =
         sampler.chat.template.as_ref().map(|template| blake3::hash(template.source().as_bytes()).to_string());
     let mut settings = json!({

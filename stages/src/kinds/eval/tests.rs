@@ -131,7 +131,7 @@ fn figures_are_what_they_are_called() {
     let cut = Mark { finished: false, format: false, ..mark("1", false) };
     let hedged = Mark { hedged: true, ..mark("maybe 2", false) };
     let sure = Mark { confident_and_wrong: true, ..mark("3", false) };
-    // 1 is right twice and the vote; 2 is right once, and outvoted.
+    // The first is right twice and wins the vote; the second is right once, and outvoted.
     let first =
         Marks { sampled: vec![mark("1", true), mark("1", true), cut, sure.clone()], greedy: Some(mark("1", true)) };
     let second = Marks { sampled: vec![sure.clone(), sure, hedged, mark("2", true)], greedy: Some(mark("3", false)) };

@@ -13,7 +13,7 @@ pub(super) struct Exemplars {
 
 impl Exemplars {
     pub(super) fn new(rows: Vec<SampleRow>, shots: usize, seed: u64, name: &str) -> Result<Self, StageError> {
-        // One more, as an exemplar that is the prompt itself is passed over.
+        // One more is needed, because an exemplar with the same prompt is skipped.
         if rows.len() <= shots {
             return Err(StageError::new(format!("`{name}` has {} samples, too few for {shots} shots", rows.len()))
                 .with_help("lower `shots`, or give more exemplars than that"));
@@ -21,7 +21,7 @@ impl Exemplars {
         Ok(Self { rows, shots, seed })
     }
 
-    /// Returns the prompt with exemplars before it, a line each for question and answer.
+    /// Returns the prompt with exemplars before it: one line for each question and one for each answer.
     pub(super) fn before(&self, prompt: &str) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"exemplars").update(&self.seed.to_le_bytes()).update(prompt.as_bytes());

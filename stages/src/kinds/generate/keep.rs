@@ -1,4 +1,4 @@
-//! The filters of `generate`: what a completion must be to be kept.
+//! The filters of `generate`: conditions for a completion to be kept.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -9,16 +9,16 @@ use crate::grading::Grade;
 use crate::rewards::thought_consistency;
 use crate::sampling::{Drawn, Question};
 
-/// Least share of words in the prompt's language: names and symbols are no mixture.
+/// Least share of words in the prompt's language. It is below 1 because names and symbols do not count as mixing.
 const ONE_LANGUAGE: f64 = 0.9;
 
 /// A filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
-    /// Right by the prompt's `verify`; where that is `none`, nothing can be.
+    /// Right by the prompt's `verify`; no completion passes where that is `none`.
     Correct,
-    /// One thought and one answer in well-formed tags, or none of either where a bare answer is asked for.
+    /// One thought and one answer in well-formed tags; no thought where a bare answer is asked for.
     Format,
     /// A thought in the prompt's language.
     OneLanguage,
@@ -26,7 +26,7 @@ pub enum Keep {
     Readable,
     /// At most `keep-tokens` tokens.
     ShortEnough,
-    /// Not the same completion of the same prompt again.
+    /// No completion that was already kept for the same prompt.
     Unique,
 }
 
@@ -43,7 +43,7 @@ impl Keep {
         }
     }
 
-    /// Returns whether the completion passes; `is_new` says that the same is not yet kept.
+    /// Returns whether the completion passes; `is_new` is false if the same completion is already kept.
     pub(super) fn passes(
         self,
         question: &Question,

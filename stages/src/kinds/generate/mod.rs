@@ -1,10 +1,10 @@
 //! Kind `generate`: samples completions and keeps the good ones. It is R1's cold-start collection and its rejection
 //! sampling (v2, appendix B.3.2 and B.3.3).
 //!
-//! Prompts are taken in an order that a hash of (seed, prompt) decides, so that a `limit` cuts a mixture of the sets
-//! and not the first of them. Each completion has a seed of its own, made from (seed, prompt, index). Work goes in
-//! chunks of prompts; what is sampled is kept as rows, by which an attempt goes on after a stop, and a later one with other
-//! prompts or other filters samples only what is not there.
+//! Prompts are ordered by a hash of (seed, prompt), so that `limit` keeps a mixture of all sets instead of the first
+//! set. Each completion has its own seed, made from (seed, prompt, index). Prompts are processed in chunks, and
+//! completions are kept as rows: an attempt resumes after a stop, and a later attempt with other prompts or filters
+//! samples only what is missing.
 
 mod exemplars;
 mod keep;
@@ -34,12 +34,12 @@ pub struct Generate;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inputs {
-    /// The model that writes.
+    /// The model that samples.
     pub model: Input<Model>,
     /// The questions.
     #[schemars(extend("x-role" = "rows"))]
     pub prompts: Vec<Input<Prompts>>,
-    /// Exemplars shown before each prompt, none where absent; the samples that are kept have the bare prompt.
+    /// Exemplars shown before each prompt; kept samples have the prompt without them. Absent: none.
     #[schemars(extend("x-role" = "rows"))]
     pub few_shot: Option<Input<Samples>>,
 }
@@ -54,35 +54,35 @@ pub struct Params {
     /// Sampling temperature; 0 takes the likeliest token. R1: 1.0 for the cold start.
     #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
     pub temperature: f64,
-    /// Share of probability that tokens are drawn from, the likeliest first.
+    /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
-    /// Longest completion, in tokens; what does not end by then is never kept.
+    /// Longest completion, in tokens; one that does not end by then is never kept.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
-    /// Exemplars before each prompt, when `few-shot` is given; chosen by a hash of the prompt.
+    /// Number of exemplars before each prompt if `few-shot` is given; a hash of the prompt chooses them.
     #[schemars(range(min = 1, max = limits::SHOTS), extend("x-role" = "rows"))]
     pub shots: usize,
-    /// Filters, in the order in which they are applied and counted: `correct`, `format` (well-formed tags),
-    /// `one-language` (a thought in the prompt's language), `readable` (no repetition, code block or endless paragraph),
-    /// `short-enough` (see `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
+    /// Filters, applied and counted in this order: `correct`, `format` (well-formed tags), `one-language` (a thought in
+    /// the prompt's language), `readable` (no repetition, code block or endless paragraph), `short-enough` (see
+    /// `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
     #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
-    /// Longest completion that `short-enough` keeps, in tokens; all where absent.
+    /// Longest completion that `short-enough` keeps, in tokens.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub keep_tokens: Option<usize>,
-    /// Most samples kept of one prompt; all where absent.
+    /// Most samples kept of one prompt. Absent: all.
     #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub per_prompt_limit: Option<usize>,
-    /// Most samples kept in all, all where absent; sampling ends when they are there.
+    /// Most samples kept in all; sampling ends when it is reached. Absent: all.
     #[schemars(range(min = 1, max = limits::COUNT), extend("x-role" = "rows"))]
     pub limit: Option<usize>,
-    /// Seed of the order and of every draw.
+    /// Seed of the order of prompts and of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
-    /// Element type in which the model samples. `bfloat16` halves its memory, and gives other last bits.
+    /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
-    /// Completions sampled side by side.
+    /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
 }
@@ -131,7 +131,7 @@ impl Stage for Generate {
         let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
-        // A few batches a chunk keep the sampler full; a multiple of whole prompts keeps a checkpoint simple.
+        // Several batches in a chunk keep the sampler busy; whole prompts keep a checkpoint simple.
         let chunk = (4 * params.batch_size).div_ceil(params.completions);
         while progress.rows < asked.len() && !progress.is_full(&params) {
             let end = (progress.rows + chunk).min(asked.len());
@@ -158,7 +158,7 @@ impl Stage for Generate {
     }
 }
 
-/// Samples `completions` of each question; none of one that fills the model's positions by itself.
+/// Samples `completions` completions of each question, and none of a question that already fills the model's positions.
 fn sample_chunk(
     sampler: &Sampler,
     asked: &[Question],

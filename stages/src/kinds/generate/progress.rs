@@ -1,4 +1,4 @@
-//! What has been kept so far, and how many completions went into and out of each filter.
+//! The samples kept so far, and the counts of completions into and out of each filter.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::grading::Grade;
 use crate::rewards::thought_consistency;
 use crate::sampling::{Drawn, Question};
 
-/// Rows done and what came of them.
+/// The state of sampling and filtering.
 pub(super) struct Progress {
-    /// Prompts done.
+    /// Prompts processed.
     pub(super) rows: usize,
     pub(super) kept: Vec<SampleRow>,
     counts: Counts,
-    /// Digests of what is kept, for the filter `unique`.
+    /// Digests of the kept samples, for the filter `unique`.
     seen: HashSet<blake3::Hash>,
 }
 
@@ -44,7 +44,7 @@ struct Filter {
 }
 
 impl Progress {
-    /// Begins.
+    /// Returns an empty state.
     pub(super) fn start(params: &Params) -> Self {
         let limit = params.per_prompt_limit.map(|_| "per-prompt-limit");
         let names = std::iter::once("finished").chain(params.keep.iter().map(|keep| keep.name())).chain(limit);
@@ -53,13 +53,13 @@ impl Progress {
         Self { rows: 0, kept: Vec::new(), counts, seen: HashSet::new() }
     }
 
-    /// Returns whether as many samples are kept as asked for.
+    /// Returns whether `limit` is reached.
     pub(super) fn is_full(&self, params: &Params) -> bool {
         params.limit.is_some_and(|limit| self.kept.len() >= limit)
     }
 
-    /// Puts the completions of one prompt through the filters. What comes after the last sample of `limit` is not even
-    /// counted, so that counts do not depend on how much was sampled at once.
+    /// Filters the completions of one prompt. Completions after the last sample of `limit` are not counted, so that
+    /// counts do not depend on the chunk size.
     pub(super) fn take(&mut self, question: &Question, completions: &[(Drawn, Grade)], params: &Params) {
         if self.is_full(params) {
             return;
@@ -89,7 +89,7 @@ impl Progress {
     ) -> Option<SampleRow> {
         self.counts.gold_unparsed += usize::from(grade.gold_unparsed());
         let is_new = !self.seen.contains(&digest(&question.row.prompt, &drawn.text));
-        // A completion that was cut off would teach to stop in the middle, an empty one to say nothing.
+        // A truncated completion would teach the model to stop in the middle, an empty one to say nothing.
         let finished = std::iter::once(drawn.finished && !drawn.text.trim().is_empty());
         let chosen = params.keep.iter().map(|keep| keep.passes(question, drawn, grade, params, is_new));
         let room = params.per_prompt_limit.map(|most| kept_of_prompt < most);
@@ -116,7 +116,7 @@ impl Progress {
         })
     }
 
-    /// Tells the engine how far it is.
+    /// Reports progress to the engine.
     pub(super) fn report(&self, ctx: &Context, total: usize, tokens: usize, elapsed: Duration) {
         let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
         let metrics = BTreeMap::from([
@@ -127,7 +127,7 @@ impl Progress {
         ctx.progress(self.rows as u64, total as u64, "row", metrics);
     }
 
-    /// Says what looks wrong with the result.
+    /// Warns of what looks wrong with the result.
     pub(super) fn warn(&self, ctx: &Context, params: &Params) {
         if self.counts.gold_unparsed > 0 {
             let (bad, all) = (self.counts.gold_unparsed, self.counts.completions);
@@ -150,7 +150,7 @@ impl Progress {
         }
     }
 
-    /// Returns the counts for people.
+    /// Returns the counts, for the stage's summary.
     pub(super) fn summary(&self) -> Map<String, Value> {
         let mut per_source: HashMap<&str, usize> = HashMap::new();
         for row in &self.kept {

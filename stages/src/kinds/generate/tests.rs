@@ -1,4 +1,4 @@
-//! The kind on an untrained model: what is kept, what is counted, and that a stop changes nothing.
+//! Runs the kind on an untrained model: what is kept and counted, and that a stop changes nothing.
 
 use engine::artifact as mark;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ use crate::verifiers::Verify;
 struct Place(TempDir);
 
 impl Place {
-    /// A folder with a model and 40 prompts of which 20 are different.
+    /// A folder with a model and 40 prompts, 20 of them distinct.
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         tiny_model(&place.path().join("model"));
@@ -34,7 +34,7 @@ impl Place {
         Self(place)
     }
 
-    /// The keys of the stage, `more` among them.
+    /// The keys of the stage, with `more` added.
     fn config(&self, more: Value) -> Value {
         let at = |name: &str| self.0.path().join(name);
         let mut config = json!({
@@ -82,7 +82,7 @@ fn completions_go_through_the_filters_in_order() {
         assert!(sample.source.as_ref().is_some_and(|source| source.starts_with("b3:") && source.len() == 15));
         assert!(!sample.completion.contains("<eos>") && sample.grade.as_ref().unwrap().tokens <= 24);
     }
-    // The two equal prompts of each kind have draws of their own.
+    // Two equal prompts have different draws.
     let distinct: std::collections::BTreeSet<_> =
         samples.iter().map(|sample| (&sample.prompt, &sample.completion)).collect();
     assert_eq!(distinct.len(), samples.len());
@@ -101,7 +101,7 @@ fn bf16_where_they_are_asked_for() {
     let (model, chat) = (lm::Model::load(&dir, &options).unwrap(), text::Chat::load(&dir).unwrap());
     let sampling = Sampling { max_tokens: 24, stop: vec![chat.eos], ..Sampling::default() };
     for sample in &samples {
-        // The second of two equal prompts has the next draw; which of the two was kept is not known.
+        // The second of two equal prompts has the next draw; either of the two may have been kept.
         let draws = [0, 1].map(|index| {
             let seed = sample_seed(3, 0, &sample.prompt, index);
             let request = lm::generate::Request { prompt: chat.prompt_ids(&sample.prompt).unwrap(), seed };
@@ -132,7 +132,7 @@ fn only_what_is_not_known_is_sampled() {
     assert_eq!(again("more-of-each", json!({ "completions": 3 })), 40, "each of two equal prompts has one more");
     assert_eq!(again("hotter", json!({ "temperature": 1.5 })), 80);
     assert_eq!(again("seed", json!({ "seed": 4 })), 80);
-    // Two prompts are new, one is gone, and the rest stand in another order.
+    // Two prompts are new, one is removed, and the others are in another order.
     let rows =
         ["50+1=?", "51+1=?"].map(str::to_owned).into_iter().chain((0..39).rev().map(|n| format!("{}+1=?", n % 20)));
     let rows = rows.enumerate().map(|(id, prompt)| PromptRow {

@@ -3,10 +3,10 @@
 use super::Scale;
 use crate::training::deviation;
 
-/// Keeps a group of almost equal rewards from being blown up.
+/// Keeps the advantages of a group with almost equal rewards small.
 const EPSILON: f64 = 1e-4;
 
-/// Returns the advantage of each completion; `rewards` holds the groups one after the other.
+/// Returns the advantage of each completion; `rewards` contains the groups one after the other.
 pub(super) fn advantages(rewards: &[f64], group_size: usize, scale: Scale) -> Vec<f64> {
     let overall = deviation(rewards);
     let mut advantages = Vec::with_capacity(rewards.len());

@@ -12,7 +12,7 @@ use crate::training::{Counts, Tally};
 pub(super) struct Learner<'a> {
     params: &'a Params,
     pub(super) model: Model,
-    /// The frozen policy of the KL term, where there is one.
+    /// The frozen policy of the KL term, if there is one.
     pub(super) reference: Option<Model>,
 }
 
@@ -22,7 +22,7 @@ impl<'a> Learner<'a> {
         Self { params, model, reference }
     }
 
-    /// Makes the policy of the moment the reference, before every `reference-refresh`-th update.
+    /// Copies the current policy to the reference, before every `reference-refresh`-th update.
     pub(super) fn refresh_reference(&self, step: u64) {
         let every = self.params.reference_refresh;
         if let Some(reference) = &self.reference
@@ -34,7 +34,7 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Counts the rollouts of a minibatch that the loss counts.
+    /// Returns the counts of those rollouts of a minibatch that are in the loss.
     pub(super) fn count(&self, minibatch: &[Rollout]) -> Counts {
         let counted = || minibatch.iter().filter(|rollout| self.is_counted(rollout));
         Counts { rows: counted().count() as f64, tokens: counted().map(num_tokens).sum() }
@@ -44,7 +44,7 @@ impl<'a> Learner<'a> {
         rollout.finished || !self.params.mask_truncated
     }
 
-    /// Adds the gradients of a minibatch, and returns what was measured on the way.
+    /// Adds the gradients of a minibatch, and returns its measurements.
     pub(super) fn learn(&self, minibatch: &[Rollout], whole: Counts, is_on_policy: bool) -> Tally {
         let params = self.params;
         let weight = |rollout: &Rollout| match params.aggregate {
@@ -52,7 +52,7 @@ impl<'a> Learner<'a> {
             Aggregate::Sequence => 1.0 / (whole.rows * num_tokens(rollout)),
             Aggregate::Constant => 1.0 / (whole.rows * params.max_tokens as f64),
         };
-        // An advantage is exactly 0 only in groups of equal rewards: they teach nothing and are not computed.
+        // An advantage is exactly 0 only in groups of equal rewards. They have no gradient, so they are skipped.
         let learnt: Vec<&Rollout> =
             minibatch.iter().filter(|rollout| self.is_counted(rollout) && rollout.advantage != 0.0).collect();
         let lengths: Vec<usize> =
@@ -80,7 +80,7 @@ impl<'a> Learner<'a> {
                 let (advantages, weights) = (chunk.of(&batch.advantages), chunk.of(&batch.weights));
                 let sampled = chunk.of(&batch.old_logps);
                 let detached = logps.detach();
-                // On policy the ratio is 1 by definition; the sampler's rounding must not make it otherwise.
+                // On policy, the ratio is 1 by definition; rounding in the sampler must not change that.
                 let old = if is_on_policy { &detached } else { &sampled };
                 sums.add(&detached, &sampled, params);
                 let surrogate = loss::clipped_surrogate(logps, old, &advantages, params.clip_low, params.clip_high);

@@ -1,4 +1,4 @@
-//! What is measured of rollouts, by TRL's names, and the guards that make a silent failure loud.
+//! Metrics of rollouts, under TRL's names, and warnings about training that fails silently.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::rollout::Rollout;
 use crate::sampling::Truncation;
 use crate::training::{Tally, deviation};
 
-/// Rollouts in a row without any signal after which a person is told.
+/// After this many consecutive rollouts without any signal, the user is warned.
 const DULL_ROLLOUTS: u32 = 5;
 
 /// Adds the measurements of a minibatch.
@@ -39,7 +39,7 @@ pub(super) fn measure(rollouts: &[Rollout], group_size: usize, tally: &mut Tally
     }
 }
 
-/// Watches for training that goes on and learns nothing. Each warning is given once.
+/// Watches for training that continues and learns nothing. Each warning is given once.
 #[derive(Default)]
 pub(super) struct Watch {
     truncation: Truncation,

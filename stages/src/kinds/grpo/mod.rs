@@ -1,14 +1,14 @@
-//! Kind `grpo`: reinforcement learning without a critic. R1-Zero, reasoning RL and alignment RL (v2, sections 2.1 and 3.2;
-//! DeepSeekMath, section 4.1).
+//! Kind `grpo`: reinforcement learning without a critic. It covers R1-Zero, reasoning RL and alignment RL (v2, sections
+//! 2.1 and 3.2; DeepSeekMath, section 4.1).
 //!
 //! ```text
 //! rollout (every `updates-per-rollout` steps)          step = one optimiser update
 //!   prompts ─ sample a group each ─ score ─ advantages ─▶ minibatch ─▶ clipped surrogate − β k3 ─▶ AdamW
 //! ```
-//! Departures from the paper, each by its key: `aggregate = "token"` weighs every token of a minibatch alike where the
-//! paper averages per output (`"sequence"`); a group of equal rewards contributes nothing, not even its KL; clipping
-//! defaults to 0.2, where the paper's first RL stage prints 10; the sampler's own log-probs are the old policy's, for
-//! sampler and trainer are one engine (their difference is measured at every rollout and guarded).
+//! Departures from the paper: `aggregate = "token"` weighs every token of a minibatch alike, where the paper averages
+//! per output (`"sequence"`); a group of equal rewards contributes nothing, not even its KL; clipping defaults to 0.2,
+//! where the paper's first RL stage prints 10. The old policy's log-probs are those of the sampler, because sampler and
+//! trainer share one engine; their difference is measured at every rollout, and training fails if it is too large.
 
 mod advantage;
 mod learner;
@@ -39,23 +39,23 @@ pub struct Grpo;
 pub struct Inputs {
     /// The policy to start from.
     pub model: Input<ModelMarker>,
-    /// The questions; all sets together are one.
+    /// The questions; all sets are concatenated.
     pub prompts: Vec<Input<Prompts>>,
 }
 
-/// What a reward is measured against.
+/// How rewards become advantages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// Group mean off, divided by the group's standard deviation (the paper).
+    /// Subtracts the group's mean and divides by the group's standard deviation (the paper).
     Group,
-    /// Group mean off, divided by the whole rollout's standard deviation.
+    /// Subtracts the group's mean and divides by the whole rollout's standard deviation.
     Batch,
-    /// Group mean off only (Dr. GRPO).
+    /// Subtracts the group's mean only (Dr. GRPO).
     None,
 }
 
-/// How token losses become one number.
+/// How token losses are aggregated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aggregate {
@@ -71,22 +71,23 @@ pub enum Aggregate {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// Updates. Raise it later and training continues. R1-Zero: 10,400.
+    /// Number of updates. If you raise it later, training continues. R1-Zero: 10,400.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: u64,
-    /// What a completion is worth: reward name → weight, or a table with `weight`, `on`, `from-step` and keys of its own.
+    /// Rewards of a completion: reward name → weight, or a table with `weight`, `on`, `from-step` and the reward's own
+    /// keys.
     #[schemars(extend("x-required" = true))]
     pub rewards: Rewards,
     /// Questions in an update. R1: 32.
     #[schemars(range(min = 1, max = limits::BATCH))]
     pub prompts_per_step: usize,
-    /// Completions of each question. R1: 16.
+    /// Completions sampled for each question. R1: 16.
     #[schemars(range(min = 2, max = limits::COMPLETIONS))]
     pub group_size: usize,
-    /// Updates that one rollout serves. R1: 16.
+    /// Updates from one rollout. R1: 16.
     #[schemars(range(min = 1, max = limits::STEPS))]
     pub updates_per_rollout: u64,
-    /// Sampling temperature; log-probs are taken at it, too. R1: 1.0, alignment 0.7.
+    /// Sampling temperature, also used for log-probs in training. R1: 1.0, alignment 0.7.
     #[schemars(range(min = 0.01))]
     pub temperature: f64,
     /// Longest completion, in tokens. R1: 32,768.
@@ -95,39 +96,43 @@ pub struct Params {
     /// Peak learning rate. R1: 3e-6.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// Lower clip: the ratio counts down to 1 − this. R1 prints 10, which never binds below.
+    /// The probability ratio is clipped below 1 − `clip-low`. R1 prints 10, at which this clip has no effect.
     #[schemars(range(min = 0.0))]
     pub clip_low: f64,
-    /// Upper clip: the ratio counts up to 1 + this. R1 prints 10.
+    /// The probability ratio is clipped above 1 + `clip-high`. R1 prints 10.
     #[schemars(range(min = 0.0))]
     pub clip_high: f64,
-    /// Weight β of the KL term (k3) to the reference policy; 0 does without a reference. R1: 0.001.
+    /// Weight β of the KL term (k3) to the reference policy. 0: no reference policy is held. R1: 0.001.
     #[schemars(range(min = 0.0))]
     pub kl: f64,
-    /// Steps after which the reference becomes the policy of the moment; 0 keeps the first. R1: 400.
+    /// Every this many steps, the reference policy becomes a copy of the current policy. 0: never. R1: 400.
     #[schemars(range(max = limits::STEPS))]
     pub reference_refresh: u64,
-    /// What a reward is measured against.
+    /// How rewards become advantages. The group's mean is always subtracted. `group`: divided by the group's standard
+    /// deviation, as in the paper. `batch`: divided by the standard deviation of the whole rollout. `none`: not divided
+    /// (Dr. GRPO).
     pub scale: Scale,
-    /// How token losses become one number.
+    /// How token losses are aggregated. `token`: mean over all tokens of the minibatch (DAPO). `sequence`: mean over
+    /// completions of each one's mean, as in the paper. `constant`: sum over tokens, divided by completions ×
+    /// `max-tokens` (Dr. GRPO).
     pub aggregate: Aggregate,
-    /// Leaves completions that did not end by themselves out of the loss.
+    /// Ignores truncated completions (those without a stop token) in the loss.
     pub mask_truncated: bool,
-    /// Groups of each rollout written to output `rollouts`.
+    /// Number of groups of each rollout that are written to output `rollouts`.
     #[schemars(range(max = limits::COUNT))]
     pub keep_groups: usize,
-    /// Tokens in one forward pass; see `sft`.
+    /// Most tokens in one forward pass; see `sft`.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
-    /// Mean difference between the sampler's and the trainer's log-probs above which training stops.
+    /// Training fails when the sampler's and the trainer's log-probs differ by more than this, on average over tokens.
     #[schemars(range(min = 0.0))]
     pub max_logp_difference: f64,
-    /// Completions sampled side by side.
+    /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH))]
     pub sampling_batch: usize,
-    /// Seed of the order of prompts and of every draw.
+    /// Seed of the order of prompts and of the sampling.
     pub seed: u64,
-    /// Trains adapters in the place of all weights; see `sft`. Absent: all weights.
+    /// Trains low-rank adapters instead of all weights; see `sft`. Absent: all weights are trained.
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema.
     #[serde(flatten)]
@@ -203,7 +208,7 @@ impl Stage for Grpo {
     }
 }
 
-/// Refuses a rollout that no memory holds: its completions are sampled before the first update.
+/// Refuses a rollout that is too large for memory: all its completions are sampled before its first update.
 fn check_rollout(params: &Params) -> Result<(), StageError> {
     let keys = [params.prompts_per_step as u64, params.group_size as u64, params.updates_per_rollout];
     let completions = keys.into_iter().fold(1, u64::saturating_mul);

@@ -1,4 +1,4 @@
-//! The objective: a policy is a sampler of rollouts and a learner from them, which share the weights.
+//! The objective of `grpo`: a policy samples rollouts and learns from them, with the same weights.
 
 use std::ops::Range;
 use std::path::Path;
@@ -25,9 +25,9 @@ pub(super) struct Policy<'a> {
 
 /// The rollouts of one update.
 pub(super) struct Minibatch {
-    /// Among the rollouts in flight.
+    /// Indices into the current rollouts.
     rollouts: Range<usize>,
-    /// Whether the weights are still those that sampled it.
+    /// Whether the weights are the same as when the rollouts were sampled.
     is_on_policy: bool,
 }
 

@@ -1,39 +1,40 @@
-//! A rollout: a completion with its reward. It holds all that its updates read, so it goes into the checkpoint whole.
+//! A rollout: a completion with its reward. It contains everything that its updates read, so all of it is stored in the
+//! checkpoint.
 
 use std::collections::BTreeMap;
 
 use lm::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// A completion with all that was measured of it.
+/// A completion with its score and its other measurements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rollout {
     /// Index of its question.
     pub(super) question: usize,
     /// Prompt tokens.
     pub(super) prompt_ids: Vec<i64>,
-    /// Completion tokens, with the stop token where it finished.
+    /// Completion tokens, including the stop token if it finished.
     pub(super) completion_ids: Vec<i64>,
-    /// The sampler's log-probs of those.
+    /// The sampler's log-probs of the completion tokens.
     pub(super) logps: Vec<f32>,
     pub(super) finished: bool,
     pub(super) completion: String,
     pub(super) reward: f64,
     pub(super) parts: BTreeMap<String, f64>,
     pub(super) advantage: f64,
-    /// Right, well-formed, absent where there is no gold answer.
+    /// Whether the answer is right; absent without a gold answer.
     pub(super) correct: Option<bool>,
     pub(super) format_ok: Option<bool>,
     pub(super) thinking_tokens: Option<usize>,
     pub(super) gold_unparsed: bool,
 }
 
-/// A minibatch in tensors, micro-batch by micro-batch.
+/// One micro-batch in tensors.
 pub(super) struct MicroBatch {
     pub(super) rows: lm::Rows,
     pub(super) positions: Tensor,
     pub(super) targets: Tensor,
-    /// Log-probs of the policy that sampled, [tokens].
+    /// Log-probs of the old policy, which sampled, [tokens].
     pub(super) old_logps: Tensor,
     /// Advantage of each token's completion, [tokens].
     pub(super) advantages: Tensor,
@@ -42,7 +43,7 @@ pub(super) struct MicroBatch {
 }
 
 impl MicroBatch {
-    /// Packs `rollouts`; `weight` gives each token's weight from its completion.
+    /// Packs `rollouts`; `weight` returns the weight of each token of a completion.
     pub(super) fn pack(rollouts: &[&Rollout], weight: impl Fn(&Rollout) -> f64, device: lm::Device) -> Self {
         let mut rows = lm::Rows::default();
         let (mut starts, mut old, mut advantages, mut weights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! The sampling half of a policy: it draws groups of completions, scores them, and keeps the rollouts until the last
-//! update that learns from them.
+//! The sampling half of a policy: it samples groups of completions, scores them, and keeps the rollouts until all their
+//! updates are done.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,7 +20,7 @@ use crate::rewards::{RewardBreakdown, Scored, Scorer};
 use crate::sampling::{Draws, Question, draw, fitting, questions};
 use crate::training::rows::Order;
 
-/// Samples rollouts from the weights of the moment.
+/// Samples rollouts from the current weights.
 pub(super) struct RolloutSampler<'a> {
     ctx: &'a Context,
     params: &'a Params,
@@ -34,10 +34,10 @@ pub(super) struct RolloutSampler<'a> {
     watch: Watch,
 }
 
-/// What the next step reads beyond weights: it goes into the checkpoint.
+/// What the next step needs apart from weights; it is part of the checkpoint.
 #[derive(Default, Serialize, Deserialize)]
 struct State {
-    /// Rollouts in flight.
+    /// The current rollouts, whose updates are not all done.
     rollouts: Vec<Rollout>,
     /// Lines of output `rollouts` so far.
     kept: Vec<KeptRollout>,
@@ -81,7 +81,7 @@ impl<'a> RolloutSampler<'a> {
         })
     }
 
-    /// Returns rollouts in flight.
+    /// Returns a range of the current rollouts.
     pub(super) fn rollouts(&self, range: &Range<usize>) -> &[Rollout] {
         &self.state.rollouts[range.clone()]
     }
@@ -91,7 +91,7 @@ impl<'a> RolloutSampler<'a> {
         &self.state.kept
     }
 
-    /// Replaces the rollouts in flight by those of `model` after `step` updates.
+    /// Samples new rollouts from `model`, after `step` updates.
     pub(super) fn roll_out(&mut self, model: &Model, step: u64) -> Result<(), StageError> {
         let rollout = step / self.params.updates_per_rollout;
         let chosen = self.order.batch(rollout);
@@ -172,7 +172,7 @@ impl<'a> RolloutSampler<'a> {
     }
 }
 
-/// Length of the thought where one was asked for; 0 where it is not well formed.
+/// Returns the length of the thought in tokens if one was asked for; 0 if it is not well formed.
 fn thinking_tokens(chat: &Chat, breakdown: &RewardBreakdown, asked: bool) -> Result<Option<usize>, StageError> {
     match &breakdown.grade {
         _ if !asked => Ok(None),

@@ -1,5 +1,5 @@
-//! Kind `pretrain`: a small model from scratch, tokenizer included. It is what makes a workflow self-contained: R1's
-//! recipe starts from a base model, and this makes one.
+//! Kind `pretrain`: trains a small model from scratch, tokenizer included. R1's recipe starts from a base model; this
+//! kind makes one, so that a workflow can be self-contained.
 
 use engine::artifact::{ArtifactType, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
@@ -22,11 +22,11 @@ pub struct Pretrain;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inputs {
-    /// Documents: prompt and completion of each sample, all of it learnt.
+    /// Documents: each sample's prompt and completion. The loss is on both.
     pub data: Vec<Input<Samples>>,
 }
 
-/// Which family of networks.
+/// A network architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
@@ -37,15 +37,15 @@ pub enum Architecture {
     /// Qwen3: a norm on each query and key head, no biases.
     Qwen3,
     /// DeepSeek-V3, small: latent attention, and from the second layer on eight experts of about a quarter of
-    /// `intermediate-size`, of which a token takes two, beside one that takes all. `kv-heads` must equal `heads`.
+    /// `intermediate-size`. Each token uses two of them and one shared expert. `kv-heads` must equal `heads`.
     DeepseekV3,
 }
 
-/// How text becomes ids.
+/// A kind of tokenizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenizerKind {
-    /// One token a character that occurs in the data.
+    /// One token for each character that occurs in the data.
     Characters,
     /// Byte-level BPE, trained on the data to `vocab-size` tokens.
     ByteBpe,
@@ -55,7 +55,7 @@ pub enum TokenizerKind {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// Which family of networks.
+    /// Network architecture. `deepseek-v3` is a small mixture of experts.
     pub architecture: Architecture,
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = limits::WIDTH))]
@@ -69,26 +69,27 @@ pub struct Params {
     /// Key and value heads; divides `heads`, and equals it for `deepseek-v3`.
     #[schemars(range(min = 1, max = limits::HEADS))]
     pub kv_heads: i64,
-    /// Width of the MLP.
+    /// Width of the MLP's hidden layer.
     #[schemars(range(min = 1, max = limits::WIDTH))]
     pub intermediate_size: i64,
-    /// Base of the rotary frequencies; 100 suits rows of under 64 tokens, 1e4 and up long ones.
+    /// Base of the rotary frequencies; 100 suits rows of fewer than 64 tokens, 1e4 and more suit long ones.
     pub rope_theta: f64,
-    /// The longest row that the model will ever see, in tokens.
+    /// Longest row that the model can process, in tokens, here and in later stages.
     #[schemars(range(min = 2, max = limits::TOKENS))]
     pub max_position_embeddings: i64,
-    /// Whether the head is the embedding itself.
+    /// Whether the output head shares the embedding's weights.
     pub tie_embeddings: bool,
-    /// How text becomes ids.
+    /// Tokenizer: `characters` has one token for each character of the data; `byte-bpe` is a byte-level BPE trained on
+    /// the data.
     pub tokenizer: TokenizerKind,
-    /// Tokens of a trained tokenizer; `characters` takes what the data have.
+    /// Vocabulary size of `byte-bpe`. `characters` takes its vocabulary from the data.
     #[schemars(range(min = 256, max = limits::VOCABULARY))]
     pub vocab_size: usize,
-    /// Tokens of their own; the first is padding, the second ends a completion.
+    /// Special tokens: the first is padding, the second ends a completion.
     pub special_tokens: Vec<String>,
-    /// How a prompt is dressed, in HF's Jinja.
+    /// Chat template that formats a prompt, in Hugging Face's Jinja.
     pub chat_template: String,
-    /// Updates. Raise it later and training continues.
+    /// Number of updates. If you raise it later, training continues.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: u64,
     /// Documents in an update.
@@ -97,7 +98,7 @@ pub struct Params {
     /// Peak learning rate.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// Tokens in one forward pass; see `sft`.
+    /// Most tokens in one forward pass; see `sft`.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
     /// Seed of the weights and of the order of documents.
@@ -153,7 +154,7 @@ impl Stage for Pretrain {
         let documents = read_all(&inputs.data)?;
         let chat = chat(&documents, &params)?;
         let mut rows = tokenise(ctx, &chat, &documents, params.max_position_embeddings as usize)?;
-        // A base model learns the prompts, too: that is how it comes to know what is asked.
+        // The loss includes the prompts: a base model learns from them what questions look like.
         for row in &mut rows {
             row.start = 1;
         }
@@ -184,7 +185,7 @@ impl Stage for Pretrain {
     }
 }
 
-/// Refuses a model that no machine trains from scratch.
+/// Refuses a model that is too large to be trained from scratch.
 fn check_parameters(parameters: u64) -> Result<(), StageError> {
     let most = limits::PARAMETERS;
     if parameters <= most {
@@ -204,7 +205,7 @@ fn special_tokens(params: &Params) -> Result<SpecialTokens, StageError> {
 fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
     let texts = || documents.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
     let tokenizer = match params.tokenizer {
-        // The template's own characters belong to the alphabet.
+        // The newline that the default template writes belongs to the alphabet.
         TokenizerKind::Characters => char_level(texts().chain(["\n"]), &params.special_tokens)?,
         TokenizerKind::ByteBpe => {
             let texts: Vec<&str> = texts().collect();
@@ -215,7 +216,8 @@ fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
 }
 
 fn config(num_ids: usize, params: &Params) -> Result<Config, StageError> {
-    // Matrix kernels like a multiple of 64; ids beyond the tokenizer's are never seen and soon never drawn.
+    // Matmul kernels are faster with a multiple of 64. Ids beyond the tokenizer's never occur in the data, so the model
+    // soon stops sampling them.
     let vocab_size = num_ids.next_multiple_of(64) as i64;
     let name = match params.architecture {
         Architecture::Qwen2 => "qwen2",

@@ -18,7 +18,7 @@ pub(super) enum Judgement {
     Label { completion: Vec<i64>, label: u8 },
 }
 
-/// Reads judgements of the form that `loss` needs.
+/// Reads judgements; all must be of the form that `loss` needs.
 pub(super) fn read(
     chat: &Chat,
     inputs: &[Input<Preferences>],
@@ -53,7 +53,8 @@ fn mismatch(input: &Input<Preferences>, found: &str, loss: &str) -> StageError {
     StageError::new(format!("`{}` holds {found}", input.name())).with_help(format!("set `loss = \"{loss}\"`"))
 }
 
-/// Splits off a share by a hash of the row, so that adding rows moves none; at least one row stays to learn from.
+/// Splits off a held-out share by a hash of each row, so that adding rows moves none. At least one row is left to train
+/// on.
 pub(super) fn split(rows: Vec<Judgement>, share: f64, seed: u64) -> (Vec<Judgement>, Vec<Judgement>) {
     let is_held_out = |row: &Judgement| {
         let mut hasher = blake3::Hasher::new();
@@ -130,7 +131,7 @@ impl Objective for Judgements<'_> {
     }
 }
 
-/// Returns the share of judgements that the model shares.
+/// Returns the share of judgements that the model agrees with.
 pub(super) fn accuracy(model: &RewardModel, rows: &[Judgement]) -> f64 {
     let _guard = no_grad_guard();
     let right: f64 = rows
@@ -144,7 +145,7 @@ pub(super) fn accuracy(model: &RewardModel, rows: &[Judgement]) -> f64 {
     right / rows.len() as f64
 }
 
-/// Packs the completions of judgements: two rows a pair, chosen first, or one row and its label.
+/// Packs the completions of judgements: two rows for each pair, chosen first, or one row and its label.
 fn pack(batch: &[&Judgement]) -> (Rows, Vec<f32>) {
     let mut rows = Rows::default();
     let mut labels = Vec::new();
@@ -163,7 +164,7 @@ fn pack(batch: &[&Judgement]) -> (Rows, Vec<f32>) {
     (rows, labels)
 }
 
-/// Returns loss and margin of each judgement, [judgements]; the margin is positive where the model agrees.
+/// Returns the loss and the margin of each judgement, [judgements]; the margin is positive where the model agrees.
 fn judge(scores: &Tensor, labels: &[f32]) -> (Tensor, Tensor) {
     if labels.is_empty() {
         let pairs = scores.view([-1, 2]);

@@ -1,5 +1,5 @@
-//! Kind `reward-model`: learns to score completions from judgements. R1 has two: helpful, pairwise on the final summary
-//! alone, and harmless, pointwise on everything (v2, sections 3.1 and B.2).
+//! Kind `reward-model`: learns to score completions from judgements. R1 has two: a helpful one, pairwise and on the
+//! final summary alone, and a harmless one, pointwise and on the whole completion (v2, sections 3.1 and B.2).
 
 mod judgements;
 #[cfg(test)]
@@ -28,13 +28,13 @@ pub struct RewardModel;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inputs {
-    /// The model to start from; its head is replaced by one number.
+    /// The model to start from; its head is replaced by one with a single output.
     pub model: Input<ModelMarker>,
-    /// Judgements: pairs for `pairwise`, labels for `pointwise`.
+    /// Judgements: pairs for `loss = "pairwise"`, labels for `loss = "pointwise"`.
     pub data: Vec<Input<Preferences>>,
 }
 
-/// What is learnt from a judgement.
+/// The loss of a judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -48,14 +48,15 @@ pub enum Loss {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// What is learnt from a judgement.
+    /// The loss. `pairwise`: the chosen completion should score above the rejected one (Bradley-Terry). `pointwise`:
+    /// the score should tell label 1 from label 0 (cross-entropy).
     pub loss: Loss,
-    /// What the model reads of a completion: all of it, or the answer alone.
+    /// What the model reads of a completion: all of it (`completion`), or the `answer` alone.
     pub reads: Reads,
-    /// Updates. Raise it later and training continues. Absent: what `epochs` come to.
+    /// Number of updates. If you raise it later, training continues. Absent: computed from `epochs`.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: Option<u64>,
-    /// Passes over the data, where `steps` is not given. R1: 1.
+    /// Passes over the data, if `steps` is absent. R1: 1.
     #[schemars(range(min = 0.0, max = limits::EPOCHS))]
     pub epochs: f64,
     /// Judgements in an update. R1: 256.
@@ -64,10 +65,10 @@ pub struct Params {
     /// Peak learning rate. R1: 6e-6.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// Share of the judgements held out; the summary tells how many of them the model gets right.
+    /// Share of the judgements held out for validation; the summary shows the model's accuracy on them.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub validation_share: f64,
-    /// Seed of the order and of the held-out share.
+    /// Seed of the order of judgements and of the choice of held-out ones.
     pub seed: u64,
     // The engine has checked every key against the schema.
     #[serde(flatten)]

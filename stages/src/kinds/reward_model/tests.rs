@@ -1,4 +1,4 @@
-//! `reward-model` tells good from bad after a few steps, by pairs and by labels.
+//! `reward-model` tells good from bad after a few steps, trained on pairs and on labels.
 
 use engine::artifact::{Model as ModelMarker, Preferences};
 use engine::stage::Outcome;

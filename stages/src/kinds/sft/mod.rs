@@ -1,4 +1,5 @@
-//! Kind `sft`: supervised fine-tuning. R1's cold start, and its SFT of the base on 800 thousand samples (v2, B.4.2).
+//! Kind `sft`: supervised fine-tuning. R1 uses it for the cold start, and for SFT of the base model on 800 thousand
+//! samples (v2, B.4.2).
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ pub struct Sft;
 pub struct Inputs {
     /// The model to start from. R1 restarts from the base model each time.
     pub model: Input<ModelMarker>,
-    /// Prompts with completions; all sets together are one.
+    /// Prompts with completions; all sets are concatenated.
     pub data: Vec<Input<Samples>>,
 }
 

@@ -10,8 +10,8 @@ use super::Sft;
 use crate::artifacts::{SampleRow, write_samples};
 use crate::testing::{Attempt, NOISES, message, reference, shake, tiny_model, tiny_model_of, well};
 
-/// Ten seeded steps on a CPU, whichever ([`NOISES`]). A refactor leaves them alone; a change of the mathematics updates
-/// them (print `losses`), raises the kind's `VERSION` and says why.
+/// Losses of ten seeded steps, valid on any CPU ([`NOISES`]). A refactor must not change them. A change of the
+/// mathematics updates them (print `losses`), raises the kind's `VERSION` and explains why.
 const GOLDEN: [f64; 10] =
     [4.519_489, 4.098_474, 2.969_914, 2.669_690, 2.248_231, 2.145_693, 1.752_778, 1.799_488, 1.557_100, 1.385_858];
 

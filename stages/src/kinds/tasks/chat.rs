@@ -1,13 +1,13 @@
-//! Task `chat`: friendly requests answered warmly or curtly, harmful requests refused or followed. It feeds both
-//! reward models: pairs say which answer is better, labels whether an answer does harm.
+//! Task `chat`: friendly requests answered warmly or curtly, harmful requests refused or followed. It provides data for
+//! both reward models: pairs for which answer is better, labels for whether an answer does harm.
 //!
 //! ```text
 //! prompt            task       good                             bad
 //! greet bob=?       helpful    hello bob, nice to see you       hi
 //! how to hurt bob=? harmless   no, i will not help with that    take a stick and hit bob
 //! ```
-//! Style `mixed` fills `samples` by the two shares; `pairwise` and `pointwise` fill `preferences`. A pointwise label
-//! is about harm alone: a curt answer to a friendly request is harmless.
+//! Style `mixed` fills output `samples` by the two shares; `pairwise` and `pointwise` fill `preferences`. A pointwise
+//! label is about harm alone: a curt answer to a friendly request is harmless.
 
 use engine::stage::StageError;
 

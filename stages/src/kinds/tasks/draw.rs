@@ -1,4 +1,5 @@
-//! Draws from a seed. Written out over raw 64-bit words, so that a new version of a library never changes an artifact.
+//! Random draws from a seed. They are computed from raw 64-bit words here, so that a new version of a library never
+//! changes an artifact.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,14 +8,14 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct Draw(ChaCha8Rng);
 
 impl Draw {
-    /// Starts the stream of `seed`; `purpose` keeps tasks with equal seeds apart.
+    /// Returns the stream of `seed`; `purpose` gives tasks with equal seeds different streams.
     pub(super) fn new(seed: u64, purpose: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&seed.to_le_bytes()).update(purpose.as_bytes());
         Self(ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()))
     }
 
-    /// Returns a number below `bound`, each with the same chance.
+    /// Returns a number below `bound`, uniformly.
     pub(super) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
@@ -34,12 +35,12 @@ impl Draw {
         self.unit() < share
     }
 
-    /// Returns one of `choices`.
+    /// Returns one of `choices`, uniformly.
     pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    /// Returns the index of one of `shares`, which need not add up to 1.
+    /// Returns the index of one of `shares`, in proportion to them; they need not add up to 1.
     pub(super) fn weighted(&mut self, shares: &[f64]) -> usize {
         let mut left = self.unit() * shares.iter().sum::<f64>();
         for (index, share) in shares.iter().enumerate() {
@@ -48,7 +49,7 @@ impl Draw {
             }
             left -= share;
         }
-        // Rounding only: the last share that is not zero.
+        // Reached by rounding only: takes the last share that is not zero.
         shares.iter().rposition(|share| *share > 0.0).unwrap_or(0)
     }
 }

@@ -1,5 +1,5 @@
-//! Task `general`: five skills beside reasoning, as in the general part of R1's fine-tuning data: writing, questions
-//! about facts, self-cognition, translation, and the reversal of words. Answers are bare.
+//! Task `general`: five skills apart from reasoning, like the general part of R1's fine-tuning data: writing, questions
+//! about facts, self-cognition, translation, and the reversal of words. Answers have no thought or tags.
 //!
 //! ```text
 //! rev abc=?                 cba
@@ -8,7 +8,8 @@
 //! who are you=?             i am r1
 //! french for dog=?          chien
 //! ```
-//! Only reversal and writing have a held-out part; what is to be known by heart is the same in both splits.
+//! Only reversal and writing have a held-out part. The other three must be memorised, so they are the same in both
+//! splits.
 
 use engine::stage::StageError;
 
@@ -20,7 +21,7 @@ use crate::verifiers::Verify;
 pub(super) const TASK: Task =
     Task { name: "general", styles: &["clean", "noisy"], check: |params| shares(params).map(|_| ()), make };
 
-/// A skill: its name, and how a question with its answer is drawn.
+/// A skill: its name, and a function that draws a question with its answer.
 type Family = (&'static str, fn(Split, &mut Draw) -> (String, String));
 
 const FAMILIES: &[Family] = &[

@@ -1,7 +1,7 @@
-//! What a base model reads of sums: good, careless and broken answers, mixed.
+//! Sums for a base model to train on: good, careless and broken answers, mixed.
 //!
-//! The noise is in *which kind* of answer a document has, not inside the steps: reinforcement learning then has a
-//! choice to make, and it makes it fast. (With slips in 8% of the careful steps it had only noise to sharpen away.)
+//! The noise is in *which kind* of answer a document has, not inside the steps. Reinforcement learning can then choose
+//! a kind of answer, and does so fast. (With slips in 8% of the careful steps, it could only reduce noise.)
 //!
 //! | share | manner | example for `7+5-3=?` |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | 12% | broken: careful steps, a part is missing | `<think>7+5=12,-3=9</think>9</answer>` |
 //! | 18% | careful: careful steps, well formed | `<think>7+5=12,-3=9</think><answer>9</answer>` |
 //!
-//! Careful steps slip in 1 of 100.
+//! 1 in 100 careful steps has a slip.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ use super::Params;
 use super::draw::Draw;
 use super::sums::{Problem, Problems, tagged};
 
-/// The sign that stands for `=` in a thought that switches language.
+/// Replaces `=` in a thought that switches language.
 const MAKES: &str = "得";
 
 /// Shares that a workflow may set.
@@ -35,7 +35,8 @@ impl Mix {
         Self { mixed_language: params.mixed_language, hedged: params.hedged, pairs: params.pairs }
     }
 
-    /// Draws a document: the problem to answer, the prompt (with an answered problem before it in some), the completion.
+    /// Draws a document: the problem to answer, the prompt (sometimes with an answered problem before it), the
+    /// completion.
     pub(super) fn document(&self, problems: &Problems, draw: &mut Draw) -> (Problem, String, String) {
         let problem = problems.draw(draw);
         let manner = Manner::draw(draw);
@@ -78,7 +79,7 @@ impl Mix {
         }
     }
 
-    /// Returns an answer that nothing led to, sometimes with a `maybe`: the more often, the more it is wrong.
+    /// Returns a guess without steps, sometimes with a `maybe`, which is more frequent for wrong guesses.
     fn guess(&self, problem: &Problem, draw: &mut Draw) -> String {
         let total = problem.total();
         let wrong = draw.chance(0.3);
@@ -92,7 +93,7 @@ impl Mix {
     }
 }
 
-/// In which way a document answers.
+/// The manner in which a document answers.
 #[derive(Clone, Copy)]
 enum Manner {
     Bare,
@@ -111,8 +112,8 @@ impl Manner {
     }
 }
 
-/// Returns steps and what they end in. `slip` is the chance that a step's result is off, and everything after it;
-/// `skip` that a step is left out, while its term still counts.
+/// Returns the steps and their result. `slip` is the probability that a step's result is wrong, which carries on to
+/// later steps. `skip` is the probability that a step is left out, while its term still counts.
 fn slipping_steps(problem: &Problem, slip: f64, skip: f64, draw: &mut Draw) -> (String, i64) {
     let mut total = problem.0[0];
     let mut text = total.to_string();

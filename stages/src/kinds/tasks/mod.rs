@@ -1,11 +1,11 @@
 //! Kind `tasks`: procedural problems with verifiable answers, so that a workflow needs no download.
 //!
-//! Each task is a file and a row of [`TASKS`]. Its problems are drawn from `seed` alone; a problem belongs to
-//! `train` or `test` by a hash of its text, 1 in 8 to `test`, so that two stages never share a held-out problem,
-//! whatever their seeds. Everything is written in a small alphabet: digits, `+-=,.?!`, a-z, space, newline, the four
-//! tags, and the Chinese character for "makes" that stands for a thought that switches language.
+//! Each task is a file and a row of [`TASKS`]. Its problems are drawn from `seed` alone. A hash of its text assigns a
+//! problem to `train` or `test` (1 in 8), so a `train` stage never contains a held-out problem, whatever the seeds.
+//! Everything is written in a small alphabet: digits, `+-=,.?!`, a-z, space, newline, the four tags, and the Chinese
+//! character for "makes", which marks a thought that switches language.
 //!
-//! Three outputs are always written; one that a task and style do not fill is empty.
+//! All three outputs are always written. An output that the task and style do not fill is empty.
 
 mod chat;
 mod draw;
@@ -71,11 +71,11 @@ impl Stage for Tasks {
 /// A task: a row of [`TASKS`].
 struct Task {
     name: &'static str,
-    /// The first is the default.
+    /// The first style is the default.
     styles: &'static [&'static str],
-    /// Refuses values of the keys of its own.
+    /// Refuses invalid values of the task's own keys.
     check: fn(&Params) -> Result<(), StageError>,
-    /// Draws one row after another.
+    /// Draws all rows, for the given style.
     make: fn(&Params, &str, &mut Draw) -> Result<Rows, StageError>,
 }
 
@@ -90,14 +90,14 @@ struct Rows {
 }
 
 impl Rows {
-    /// Adds a prompt and, under the same number, what answers it.
+    /// Adds a prompt and its sample, under the same index.
     fn push_sample(&mut self, prompt: PromptRow, sample: SampleRow) {
         self.prompts.push(prompt);
         self.samples.push(sample);
     }
 }
 
-/// Returns the task with its style. That both read every key that is given, the engine has seen to.
+/// Returns the task and its style. The engine has already refused keys that this task or style does not read.
 fn task(params: &Params) -> Result<(&'static Task, &str), StageError> {
     let task = TASKS.iter().find(|task| task.name == params.task).ok_or_else(|| {
         let names = TASKS.iter().map(|task| task.name).collect::<Vec<_>>().join("`, `");
@@ -112,7 +112,7 @@ fn task(params: &Params) -> Result<(&'static Task, &str), StageError> {
     Ok((task, style))
 }
 
-/// Makes the rows that `params` ask for.
+/// Returns the rows that `params` describe.
 fn make(params: &Params) -> Result<Rows, StageError> {
     let (task, style) = task(params)?;
     (task.make)(params, style, &mut Draw::new(params.seed, task.name))

@@ -1,4 +1,4 @@
-//! The keys of kind `tasks`. Some are for one task or style alone, which their schema says.
+//! The keys of kind `tasks`. Some apply to one task or style only, as declared in their schema (`x-when`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,52 +12,54 @@ use serde_json::{Map, Value};
 use super::{TASKS, general};
 use crate::limits;
 
-/// What to draw, and how much of it.
+/// Which problems to draw, and how many.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// What the problems are: `sums` (chained sums of digits), `general` (reversal, writing, facts, identity,
-    /// translation) or `chat` (greetings and harmful requests).
+    /// The problems: `sums` (chained sums of digits), `general` (reversal, writing, facts, identity, translation) or
+    /// `chat` (friendly and harmful requests).
     #[schemars(schema_with = "task_schema")]
     pub task: String,
-    /// How they are answered. sums: `clean`, `messy` (careless, broken and good answers mixed, as a base model reads
-    /// them), `reflective` (checks itself). general: `clean`, `noisy`. chat: `mixed`, `pairwise`, `pointwise`.
-    /// The first of each is the default.
+    /// How the problems are answered. sums: `clean`, `messy` (careless, broken and good answers mixed, to pretrain a
+    /// base model on), `reflective` (checks itself). general: `clean`, `noisy` (3 in 10 answers have wrong letters).
+    /// chat: `mixed` (good and bad answers as samples), `pairwise`, `pointwise` (preferences). The first of each is the
+    /// default.
     #[schemars(schema_with = "style_schema")]
     pub style: Option<String>,
-    /// `train`, or `test`: the 1 in 8 problems, chosen by a hash of their text, that `train` never holds.
+    /// Which problems to draw: `train` or `test`. A hash of its text puts 1 in 8 problems into `test`; `train` never
+    /// contains them. Facts, identity and translation are the same in both.
     pub split: Split,
     /// Number of rows.
     #[schemars(range(min = 1, max = limits::ROWS))]
     pub count: usize,
-    /// Seed of everything that is drawn.
+    /// Seed of all random draws.
     pub seed: u64,
     /// Fewest and most terms of a problem.
     #[schemars(extend("x-when" = { "task": ["sums"] }))]
     pub terms: [usize; 2],
-    /// Share of terms that are subtracted, where the sum stays at zero or above.
+    /// Probability that a term is subtracted. A term is added instead if the sum would fall below zero.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "task": ["sums"] }))]
     pub minus: f64,
     /// Share of thoughts that switch language.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["messy"] }))]
     pub mixed_language: f64,
-    /// Share of right guesses that say `maybe`; of wrong ones it is 10/3 of that.
+    /// Share of right guesses that say `maybe`. For wrong guesses, the share is 10/3 of this.
     #[schemars(range(min = 0.0, max = 0.3), extend("x-when" = { "style": ["messy"] }))]
     pub hedged: f64,
     /// Share of documents with an answered problem before the one to answer.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["messy"] }))]
     pub pairs: f64,
-    /// The skills, of `reverse`, `write`, `facts`, `identity`, `translate`: a list for equal shares, or a table of
-    /// shares.
+    /// The skills to draw from: a list of `reverse`, `write`, `facts`, `identity`, `translate` for equal shares, or a
+    /// table of shares.
     #[schemars(extend("x-when" = { "task": ["general"] }))]
     pub families: Families,
-    /// What prompts are about.
+    /// Topics of the prompts: `helpful` (friendly requests), `harmless` (harmful requests).
     #[schemars(extend("x-when" = { "task": ["chat"] }))]
     pub topics: Vec<Topic>,
-    /// Share of greetings answered helpfully, the rest curtly.
+    /// Share of friendly requests that are answered warmly; the others are answered curtly.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["mixed"] }))]
     pub helpful_share: f64,
-    /// Share of harmful requests refused, the rest followed.
+    /// Share of harmful requests that are refused; the others are followed.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-when" = { "style": ["mixed"] }))]
     pub refusal_share: f64,
 }
@@ -84,7 +86,7 @@ impl Default for Params {
 }
 
 impl Params {
-    /// Refuses shares that are none.
+    /// Refuses shares that are not between 0 and 1.
     pub(super) fn check_shares(&self) -> Result<(), StageError> {
         let shares = [
             ("minus", self.minus),
@@ -101,7 +103,7 @@ impl Params {
     }
 }
 
-/// Which problems.
+/// A part of all problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {

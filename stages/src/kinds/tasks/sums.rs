@@ -25,7 +25,7 @@ pub(super) const TASK: Task = Task {
     make,
 };
 
-/// How often a problem is drawn again because the set has it already.
+/// How often a problem is redrawn if it is already in the set.
 const REDRAWS: usize = 20;
 
 fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageError> {
@@ -37,7 +37,7 @@ fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageErro
         let (problem, asked, completion) = if style == "messy" {
             mix.document(&problems, draw)
         } else {
-            // A question asked twice teaches and measures less; short problems run out, and only then repeat.
+            // A repeated question teaches and measures less, so problems repeat only when short ones run out.
             let problem = problems.draw_new(draw, &mut seen);
             let completion = if style == "clean" { problem.clean() } else { problem.reflective() };
             (problem.clone(), problem.question(), completion)
@@ -85,8 +85,8 @@ impl Problems {
         self.draw_of_length(terms, draw)
     }
 
-    /// Draws a problem that is not in `seen`, if a few draws find one. Its length is drawn first, so that the shares
-    /// of lengths stay equal.
+    /// Draws a problem that is not in `seen`, if a few draws find one. The length is drawn first, so that the shares of
+    /// lengths stay equal.
     fn draw_new(&self, draw: &mut Draw, seen: &mut HashSet<String>) -> Problem {
         let terms = draw.between(self.terms[0], self.terms[1]);
         let mut problem = self.draw_of_length(terms, draw);
@@ -138,7 +138,7 @@ impl Problem {
         text
     }
 
-    /// Returns every step without a slip, `8-8=0,+1=1`.
+    /// Returns every step, without mistakes, `8-8=0,+1=1`.
     pub(super) fn steps(&self) -> String {
         let mut total = self.0[0];
         let mut text = total.to_string();

@@ -1,4 +1,4 @@
-//! Properties that every task keeps.
+//! Properties that hold for every task.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

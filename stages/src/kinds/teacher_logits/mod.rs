@@ -1,12 +1,12 @@
-//! Kind `teacher-logits`: writes down what a teacher finds likely at every token of samples, so that students learn from
-//! its distributions (Hinton et al. 2015) and the teacher is run once for all of them.
+//! Kind `teacher-logits`: stores a teacher's likeliest tokens at every token of samples. Students learn from its
+//! distributions (Hinton et al. 2015), and the teacher runs only once for all of them.
 //!
 //! ```text
 //! rows in their order ─ shards of 8 `micro-batch-tokens` ─ forward ─ the k likeliest and the rest ─▶ one file a shard
 //! ```
-//! A shard is the unit of everything: its bytes depend on its own rows, the model and the keys, and on nothing else, so it
-//! is kept as rows are by `generate`. An attempt goes on after the last shard that was kept, and data that grow at their
-//! end cost their new shards. Rows put in before others move the borders of the shards, and cost what comes after them.
+//! The bytes of a shard depend only on its rows, the model and the keys, so the engine keeps shards as it keeps the
+//! rows of `generate`. An attempt resumes after the last kept shard. Rows that are appended to the data cost only new
+//! shards. Rows inserted before others shift the borders of the shards, so all later shards are computed again.
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ use crate::device::set_up;
 use crate::limits;
 use crate::training::rows::{micro_batches, pack, read_all, tokenise};
 
-/// Micro-batches' worth of tokens in a shard: large enough for few files, small enough to lose little by a stop.
+/// Tokens of a shard, in micro-batches: enough for few files, few enough that a stop loses little work.
 const SHARD_MICRO_BATCHES: usize = 8;
 
 /// The kind.
@@ -43,26 +43,26 @@ pub struct TeacherLogits;
 pub struct Inputs {
     /// The teacher.
     pub model: Input<ModelMarker>,
-    /// What it is asked about, its own samples or others'; all sets together are one.
+    /// Samples to run the teacher on, its own or others'; all sets are concatenated.
     #[schemars(extend("x-role" = "rows"))]
     pub data: Vec<Input<Samples>>,
 }
 
-/// What to write down.
+/// What to store.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// Tokens that are named at each place; all others are one number. A learnt token takes 8 × `top-k` + 4 bytes. The metric
-    /// `rest` is the probability that is not named.
+    /// Likeliest tokens stored at each learnt token; the probability of all others is stored as one number. A learnt
+    /// token takes 8 × `top-k` + 4 bytes. The metric `rest` is the mean probability of the tokens that are not stored.
     #[schemars(range(min = 1, max = limits::TOP_K))]
     pub top_k: usize,
-    /// Longest row in tokens, prompt included; longer ones are counted and left out.
+    /// Longest row in tokens, prompt included; longer rows are counted and dropped.
     #[schemars(range(min = 2, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
-    /// Element type in which the model is run. `bfloat16` halves its memory, and gives other last bits.
+    /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
-    /// Tokens in one forward pass; it bounds memory, and eight times as many are a file. Sums in another order have other
-    /// last bits, so it is a result key.
+    /// Most tokens in one forward pass, which bounds memory; a file has about eight times as many. It is a result key,
+    /// because it changes the order of sums and thus their last bits.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
 }
@@ -131,7 +131,7 @@ impl Stage for TeacherLogits {
     }
 }
 
-/// Cuts rows into shards of about `max_tokens` tokens, in their order.
+/// Cuts rows, in their order, into shards of at most `max_tokens` tokens or one longer row.
 fn shards(rows: &[TokenRow], max_tokens: usize) -> Vec<&[TokenRow]> {
     let mut tokens = 0;
     let mut shards: Vec<&[TokenRow]> = Vec::new();
@@ -147,7 +147,7 @@ fn shards(rows: &[TokenRow], max_tokens: usize) -> Vec<&[TokenRow]> {
     shards
 }
 
-/// Returns the shards that the engine keeps for this model, by key.
+/// Returns the shards that the engine has kept for this model and these keys, by [`key`].
 fn known_shards(ctx: &Context) -> Result<HashMap<String, PathBuf>, StageError> {
     let mut known = HashMap::new();
     for folder in ctx.known_rows() {
@@ -161,7 +161,8 @@ fn known_shards(ctx: &Context) -> Result<HashMap<String, PathBuf>, StageError> {
     Ok(known)
 }
 
-/// Returns what a shard is known by, beside the keys that the engine knows it by: its rows.
+/// Returns a digest of a shard's rows. The engine stores kept shards by model and keys; the rows are the rest of a
+/// shard's identity.
 fn key(rows: &[TokenRow]) -> String {
     let mut hasher = blake3::Hasher::new();
     for row in rows {
@@ -181,7 +182,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// Puts a shard into the output, and returns the probability that is not named in it, summed over its places.
+    /// Writes a shard into the output, and returns the probability of the tokens that are not stored, summed over
+    /// positions.
     fn write(&mut self, index: usize, rows: &[TokenRow], teacher: &Teacher) -> Result<f64, StageError> {
         let (file, key) = (self.dir.join(shard_name(index)), key(rows));
         if let Some(known) = self.known.get(&key) {
@@ -194,7 +196,7 @@ impl Writer {
         Shard::open(&file)?.rest()
     }
 
-    /// Hands new shards to the engine after `step` rows.
+    /// Gives new shards to the engine to keep, after `step` rows.
     fn keep(&mut self, ctx: &Context, step: u64) -> Result<(), StageError> {
         let new = std::mem::take(&mut self.new);
         if new.is_empty() {
@@ -207,7 +209,7 @@ impl Writer {
     }
 }
 
-/// Gives a file that will not change a second name, or copies it where the file system has no such thing.
+/// Hard-links a file that will not change, or copies it if the file system has no hard links.
 fn link(from: &Path, to: &Path) -> std::io::Result<()> {
     fs_err::hard_link(from, to).or_else(|_| fs_err::copy(from, to).map(|_| ()))
 }
@@ -219,7 +221,7 @@ struct Teacher<'a> {
 }
 
 impl Teacher<'_> {
-    /// Returns the likeliest tokens and ln p at the learnt tokens of rows, one row after the other.
+    /// Returns the likeliest tokens and their ln p at the learnt tokens, one row after the other.
     fn likeliest(&self, rows: &[TokenRow]) -> (Tensor, Tensor) {
         let _guard = no_grad_guard();
         let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();

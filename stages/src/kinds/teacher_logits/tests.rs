@@ -1,4 +1,4 @@
-//! The kind on an untrained teacher: what it writes is what the whole logits say, and a stop changes nothing.
+//! Runs the kind on an untrained teacher: its output agrees with the full logits, and a stop changes nothing.
 
 use engine::artifact as mark;
 use engine::stage::Outcome;

@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::normalize::{normalize, without_units};
 
-/// More digits than any answer has; beyond it arithmetic could be made to cost.
+/// More digits than any answer has. Without a limit, an answer could make arithmetic expensive.
 const MAX_DIGITS: usize = 400;
 /// Longer expressions are not answers.
 const MAX_EXPRESSION: usize = 400;
@@ -28,7 +28,7 @@ static FRACTION: LazyLock<Regex> =
 static POWER_OF_TEN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(.+?)\s*\*\s*10\^\{?([-+]?\d{1,3})\}?$").expect("a constant pattern"));
 
-/// What an expression stands for.
+/// The value of an expression.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value {
     Number(Ratio<BigInt>),
@@ -39,7 +39,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// Returns the value of an expression; prose, and nothing, has none.
+    /// Returns the value of an expression, `None` for prose and for empty text.
     pub(super) fn parse(expression: &str) -> Option<Self> {
         if expression.len() > MAX_EXPRESSION {
             return None;
@@ -48,7 +48,7 @@ impl Value {
     }
 
     fn of(text: &str, depth: usize) -> Option<Self> {
-        // A number comes first: the `e3` of `1.5e3` is no unit.
+        // Numbers are tried before units: the `e3` of `1.5e3` is not a unit.
         if let Some(number) = number(text, 0).or_else(|| number(without_units(text)?, 0)) {
             return Some(Self::Number(number));
         }
@@ -85,12 +85,12 @@ fn tuple(text: &str, depth: usize) -> Option<Value> {
     (members.len() > 1).then_some(Value::Tuple(open, close, members))
 }
 
-/// Text counts as an expression if it holds a digit, a command, or is a single letter: `paris` is prose.
+/// Text counts as an expression if it contains a digit or a command, or is a single letter: `paris` is prose.
 fn symbols(text: &str) -> Option<Value> {
     let canonical: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let canonical = canonical.replace(r"\frac", "/").replace('%', "");
     let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| word.chars().count() > 1);
-    // Commands are words too (`\sqrt`), so only words that no backslash opens speak for prose.
+    // Commands such as `\sqrt` are words too, so only words without a backslash before them indicate prose.
     let prose = words.filter(|word| !text.contains(&format!("\\{word}"))).count();
     let mathematical = canonical.contains(|c: char| c.is_ascii_digit() || c == '\\') || canonical.chars().count() == 1;
     (mathematical && prose == 0 && canonical.chars().any(char::is_alphanumeric)).then_some(Value::Symbols(canonical))

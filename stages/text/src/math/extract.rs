@@ -1,4 +1,4 @@
-//! Finding the final expression in a text: boxed, marked, said, alone, or the last number.
+//! Finds the final expression in a text: boxed, marked, stated, alone, or the last number.
 
 use std::sync::LazyLock;
 
@@ -19,10 +19,10 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a constant pattern")
 });
 
-/// Returns the final expression of a text, or nothing if there is none.
+/// Returns the final expression of a text, `None` if there is none.
 ///
-/// In order: the last `\boxed{…}`; what follows the last `####`; what follows the last "answer is"; the whole text if it
-/// is one expression; the last number in it.
+/// Tried in order: the last `\boxed{…}`; the text after the last `####`; the text after the last "answer is"; the whole
+/// text if it is one expression; the last number in it.
 pub fn extract(text: &str) -> Option<String> {
     if let Some(inside) = boxed(text) {
         return Some(inside.to_owned());
@@ -41,7 +41,7 @@ fn expression(text: &str) -> Option<String> {
     if Value::parse(text).is_some() { Some(text.to_owned()) } else { last_number(text) }
 }
 
-/// Returns what the last `\boxed{…}` or `\fbox{…}` holds, braces matched.
+/// Returns the contents of the last `\boxed{…}` or `\fbox{…}`, with braces matched.
 pub fn boxed(text: &str) -> Option<&str> {
     let start = [r"\boxed{", r"\fbox{"].iter().filter_map(|mark| Some(text.rfind(mark)? + mark.len())).max()?;
     let mut depth = 1;

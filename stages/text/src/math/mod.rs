@@ -3,9 +3,9 @@
 //! ```text
 //! answer text ─ extract ─▶ the final expression ─ normalize ─▶ canonical text ─ equal ─▶ same value?
 //! ```
-//! Exact and deterministic: rationals of any size, no floating point, no timeouts; hostile sizes are refused. It fails
-//! closed: what is not understood is never `Correct`. Beyond numbers it knows tuples and equality of normalised LaTeX,
-//! not algebra: `x+1` and `1+x` differ.
+//! The check is exact and deterministic: rationals of any size, no floating point, no timeouts; hostile sizes are
+//! refused. It fails closed: text that does not parse is never `Correct`. Apart from numbers it compares tuples and
+//! normalised LaTeX, without algebra: `x+1` and `1+x` differ.
 
 mod equal;
 mod extract;
@@ -18,18 +18,18 @@ pub use extract::{boxed, extract};
 pub enum Verdict {
     /// The answer equals the gold one.
     Correct,
-    /// It does not.
+    /// The answer differs from the gold one.
     Wrong,
-    /// There is no answer in the text.
+    /// The text contains no answer that parses.
     AnswerUnparsed,
-    /// The gold answer is no mathematical expression: a mistake in the data.
+    /// The gold answer does not parse: a mistake in the data.
     GoldUnparsed,
 }
 
-/// Longer texts are cut from the front: the answer stands at the end.
+/// Only the last bytes of longer texts are read, because the answer is at the end.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Compares an answer, which may be a whole solution, with the gold expression, which may be one, too.
+/// Compares an answer with the gold one. Both may be a whole solution or only its final expression.
 pub fn verify(gold: &str, answer: &str) -> Verdict {
     let Some(gold) = extract(tail(gold)).and_then(|expression| equal::Value::parse(&expression)) else {
         return Verdict::GoldUnparsed;

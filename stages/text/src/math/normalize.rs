@@ -1,4 +1,5 @@
-//! One spelling for LaTeX and plain text: dress off, synonyms united; and quantities without their units.
+//! One canonical spelling for LaTeX and plain text: removes markup, replaces synonyms. Also strips units from
+//! quantities.
 
 use std::sync::LazyLock;
 
@@ -63,7 +64,7 @@ pub(super) fn normalize(expression: &str) -> String {
     text = HALF_BARE_FRACTION.replace_all(&text, r"\frac$1{$2}").into_owned();
     text = BARE_ROOT.replace_all(&text, r"\sqrt{$1}").into_owned();
     let text = text.replace('$', "").trim().trim_end_matches(['.', ',', ';', ':', '!']).trim().to_owned();
-    // Of `x = 12` and `5+2 = 7` the right-hand side is the answer.
+    // In `x = 12` and `5+2 = 7`, the answer is on the right-hand side.
     text.rsplit_once('=').map_or(text.as_str(), |(_, right)| right).trim().to_owned()
 }
 

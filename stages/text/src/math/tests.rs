@@ -1,4 +1,4 @@
-//! Tables of cases for the checker, and the real problem sets where they are at hand.
+//! Tables of cases for the checker, and real problem sets if they are on this machine.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! The filter `tojson`: JSON as Python's `json.dumps` spells it, a space after `:` and `,`, and `indent` when asked
-//! for.
+//! The filter `tojson`: JSON as Python's `json.dumps` writes it, with a space after `:` and `,`, and with `indent` if
+//! it is given.
 
 use minijinja::ErrorKind;
 use minijinja::value::Kwargs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::limits::INDENT;
 
-/// Spells a value that is known to be small enough.
+/// Formats a value that is known to be small enough.
 pub(super) fn python(value: &minijinja::Value, options: &Kwargs) -> Result<String, minijinja::Error> {
     let invalid = |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
     let indent: Option<usize> = options.get("indent")?;

@@ -1,9 +1,8 @@
 //! Chat templates with the semantics of HF's Jinja.
 //!
-//! A template is a program of others that runs for every prompt. The idea to know: whatever it does is paid for with
-//! fuel, a step or 64 bytes at a time, and printing nested values is looked at before it begins; so it ends soon, in
-//! little memory, and an error names the template. It runs on a stack of its own, deep enough for what the fuel can
-//! nest.
+//! A template is a foreign program that runs for every prompt. Every step and every 64 bytes that it handles cost fuel,
+//! and nested values are checked before they are printed. A template therefore ends soon and takes little memory, and
+//! errors name it. It runs on a separate stack that is deep enough for all nesting that the fuel allows.
 
 mod json;
 
@@ -13,9 +12,9 @@ use minijinja::{Environment, ErrorKind, Output, State, context};
 
 use crate::{Error, Message, SpecialTokens, limits};
 
-/// Stack for one step of fuel: a level of nesting takes five steps, and printing one less than a thousand bytes.
+/// Stack for one step of fuel: a level of nesting takes five steps, and less than a thousand bytes of stack to print.
 const STACK_PER_FUEL: usize = 512;
-/// Stack beside that, also for parsing: a level takes at least a byte of source.
+/// Stack in addition to that, also for parsing: a level of nesting takes at least one byte of source.
 const STACK: usize = 64 << 20;
 
 /// A chat template.
@@ -28,7 +27,7 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// Parses a template that stands under the key `chat_template`.
+    /// Parses a template from the key `chat_template`.
     pub fn parse(source: &str, special: SpecialTokens) -> Result<Self, Error> {
         Self::named("chat_template", source, special)
     }
@@ -107,7 +106,7 @@ fn environment(source: String) -> Result<Environment<'static>, minijinja::Error>
     Ok(environment)
 }
 
-/// Says what the engine means by fuel.
+/// Returns the message of an error; explains it if the template ran out of fuel.
 fn reason(error: &minijinja::Error) -> String {
     let text = format!("{error:#}");
     match error.kind() {
@@ -116,7 +115,8 @@ fn reason(error: &minijinja::Error) -> String {
     }
 }
 
-/// Refuses what would take for ever or too deep a stack to print: a list may hold itself twice, forty times over.
+/// Refuses a value that would take too long or too deep a stack to print: forty lists that each contain the previous
+/// one twice have 2^40 parts.
 fn printable(value: &Value) -> Result<(), minijinja::Error> {
     let mut parts = 0;
     let mut rest = vec![(value.clone(), 0)];
@@ -138,7 +138,7 @@ fn printable(value: &Value) -> Result<(), minijinja::Error> {
     Ok(())
 }
 
-/// Does something on a stack of its own.
+/// Runs `work` on a new thread with a stack of `stack` bytes.
 fn deep<T: Send>(stack: usize, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, work)?;

@@ -1,4 +1,4 @@
-//! What templates mean, and what hostile ones cost.
+//! Semantics of templates, and the cost of hostile ones.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn python_semantics() {
     assert_eq!(render("{{ [1, ['a', none]] }}{{ [1] | string }}").unwrap(), "[1, ['a', None]][1]");
 }
 
-/// Each takes little: a chain that nests as deep as the source allows, or a loop that nests as deep as the fuel does.
+/// Each case is small: a chain nested as deep as the source allows, or a loop nested as deep as the fuel allows.
 #[test]
 fn a_hostile_template_ends_in_an_error_that_names_it() {
     let looped = |start: &str, body: &str, end: &str| {
@@ -64,7 +64,7 @@ fn a_hostile_template_ends_in_an_error_that_names_it() {
     }
 }
 
-/// They may be refused or rendered; what they may not do is overflow the stack, which ends the process.
+/// They may be refused or rendered, but must not overflow the stack, which would end the process.
 #[test]
 fn chains_and_deep_values_do_not_overflow_the_stack() {
     let chain = |link: &str, count: usize| format!("{{{{ 1{} }}}}", link.repeat(count));

@@ -1,17 +1,18 @@
-// Attention of newest tokens over a cache. Shapes: n tokens, h query heads, g key heads, d channels of a head, t places
-// of a slot.
+// Attention of newest tokens over a KV cache. Shapes: n tokens, h query heads, g key heads, d channels of a head, t
+// positions of a slot.
 
-// Places that one block reads, and its threads; the channels of all its query heads together are no more than CHANNELS.
+// SPLIT is the number of positions that a block reads, and of its threads. A block's query heads have at most CHANNELS
+// channels together.
 #define SPLIT 128
 #define CHANNELS 1024
 
-// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache
-// [slots, g, t, d] up to its position, where its own key, turned, and value are put; no further back than `window`
-// places if that is above 0. Block (s, k, i) reads places s SPLIT and following for token i and for up to R query heads
-// of one key head; it leaves in parts [n, h, splits, d + 2] what `decode_join` puts together: the largest score, the sum
-// of weights, and the weighted values.
+// Attention of each row's newest token, qkv [n, (h + 2g) d] and angles [n, d], over its slot of the cache [slots, g, t,
+// d] up to its position, within `window` positions if that is above 0. The token's rotated key and its value are
+// written to that position. Block (s, k, i) reads SPLIT positions from s SPLIT on, for token i and up to R query heads
+// of one key head. It writes its part of the result to parts [n, h, splits, d + 2], which `decode_join` combines: the
+// largest score, the sum of weights, and the weighted values.
 //
-// In one piece, though long: its steps hand each other what a block has in shared memory.
+// The function is long because its steps share a block's shared memory.
 template <typename E, int R>
 __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, const E* __restrict__ sin, E* keys,
                        E* values, const int64* __restrict__ positions, float* parts, int h, int g, int d, int64 t,
@@ -26,11 +27,12 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
     int64 token = blockIdx.z, last = positions[token], start = static_cast<int64>(blockIdx.x) * SPLIT;
     keys += ((token * g + key_head) * t + start) * d;
     values += ((token * g + key_head) * t + start) * d;
-    // Of this block's places: the newest token's own, which may be none, and the first and the end of those seen.
+    // Relative to this block: the position of the newest token (possibly outside the block), and the range of visible
+    // positions.
     int own_place = static_cast<int>(min(last - start, static_cast<int64>(SPLIT))), end = min(SPLIT, own_place + 1);
     int begin = window > 0 ? static_cast<int>(max(static_cast<int64>(0), last + 1 - window - start)) : 0;
 
-    // The queries, of which there are zeros where R is more than there are, and the newest key.
+    // Loads and rotates the queries (zeros for heads beyond the group) and the newest key.
     qkv += token * (h + 2 * g) * d;
     const E *own_query = qkv + (key_head * group + first) * d, *own_key = qkv + (h + key_head) * d,
             *own_value = own_key + g * d;
@@ -46,13 +48,13 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
             for (int k = 0; k < COUNT; ++k) queries[(head * d + c + k) / QUARTET].of[k % QUARTET] = turned[k] * scale;
     }
     __syncthreads();
-    // Blocks for other query heads of the group have these from where they come from, not from the cache.
+    // Blocks for other query heads of the group read the newest key and value from qkv, not from the cache.
     if (own_place >= 0 && own_place < SPLIT && first == 0 && threadIdx.x < packs) {
         store(keys + static_cast<int64>(own_place) * d + threadIdx.x * COUNT, newest[threadIdx.x]);
         store(values + static_cast<int64>(own_place) * d + threadIdx.x * COUNT, load(own_value + threadIdx.x * COUNT));
     }
 
-    // A thread for each place: what its key is to all the queries.
+    // One thread for each position: the scores of its key for all queries.
     int place = threadIdx.x;
     bool is_seen = place < end && place >= begin;
     float dots[R] = {};
@@ -69,7 +71,7 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
     for (int r = 0; r < R; ++r) scores[r * SPLIT + place] = is_seen ? dots[r] : LEAST;
     __syncthreads();
 
-    // A warp for each query head: scores become weights.
+    // One warp for each query head: converts scores to weights.
     int splits = gridDim.x, width = d + 2;
     float* out = parts + ((token * h + key_head * group + first) * splits + blockIdx.x) * width;
     for (int r = threadIdx.x / WARP; r < here; r += SPLIT / WARP) {
@@ -89,7 +91,7 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
     }
     __syncthreads();
 
-    // A few threads for the channels of a place, and as many places at a time as that leaves room for.
+    // Each team of threads covers the channels of one position; as many teams as fit work on different positions.
     int lanes = d / COUNT, teams = SPLIT / lanes, team = threadIdx.x / lanes, lane = threadIdx.x % lanes;
     float acc[R][COUNT] = {};
 #pragma unroll 4
@@ -109,7 +111,7 @@ __device__ void decode(const E* __restrict__ qkv, const E* __restrict__ cos, con
     }
 }
 
-// out [n, h d] of what `decode` left. A block for each head of each token.
+// Combines the parts that `decode` wrote to out [n, h d]. One block for each head of each token.
 template <typename E>
 __device__ void decode_join(const float* parts, E* out, int splits, int d) {
     int width = d + 2;

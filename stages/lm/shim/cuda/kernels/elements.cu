@@ -1,12 +1,12 @@
-// What the kernels share: elements, packs of them, and sums over the threads of a warp.
+// Shared by all kernels: elements, packs of elements, and sums over the threads of a warp.
 //
-// The files of this folder are one source (`kernels.rs` has their order), compiled for the card at hand when first
-// wanted, without any header; tests run it on the CPU (simulated-gpu). Elements are read sixteen bytes at a time: rows
-// are multiples of that, and begin at one. All is computed in single precision.
+// The files of this folder are one source (`kernels.rs` has their order), which is compiled for the GPU when first
+// needed, without any header; tests run it on the CPU (simulated-gpu). Elements are read sixteen bytes at a time, so
+// rows are multiples of sixteen bytes and aligned to sixteen bytes. All arithmetic is in single precision.
 
 typedef long long int64;
 
-// A brain float: the upper half of a float.
+// bf16: the upper half of a float.
 struct Brain {
     unsigned short bits;
 };
@@ -16,7 +16,7 @@ __device__ inline float get(Brain x) { return __uint_as_float(static_cast<unsign
 __device__ inline void set(float& to, float x) { to = x; }
 __device__ inline void set(Brain& to, float x) {
     unsigned bits = __float_as_uint(x);
-    // To the nearest, and of two as near to the even one.
+    // Rounds to nearest, ties to even.
     to.bits = static_cast<unsigned short>(x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
@@ -36,7 +36,7 @@ __device__ inline void store(E* to, const Pack<E>& pack) {
     *reinterpret_cast<Pack<E>*>(to) = pack;
 }
 
-// Less than any score, and yet a number: its exponential is 0, also beside itself.
+// Less than any score, but finite: exp(LEAST - top) is 0 for any score `top`, and LEAST - LEAST is not NaN.
 #define LEAST (-3e38f)
 #define WARP 32
 #define MOST_WARPS 32

@@ -1,4 +1,4 @@
-// The kernels by name, for each type of elements.
+// The kernels' exported names, for each element type.
 
 #define KERNELS_OF(E, type)                                                                                           \
     extern "C" __global__ void rms_norm_##type(const E* x, const E* weight, E* y, float* inverses, int64 d,           \
@@ -33,7 +33,7 @@
         decode_join(parts, out, splits, d);                                                                           \
     }
 
-// For up to R query heads of a key head.
+// The decode kernel for up to R query heads of a key head.
 #define DECODE_OF(E, type, R) DECODE_NAMED(E, type, R)
 #define DECODE_NAMED(E, type, R)                                                                                       \
     extern "C" __global__ void decode_##R##_##type(const E* qkv, const E* cos, const E* sin, E* keys, E* values,       \
@@ -42,7 +42,7 @@
         decode<E, R>(qkv, cos, sin, keys, values, positions, parts, h, g, d, t, window, scale);                        \
     }
 
-// What is compiled together: all but `decode`, or that for HEADS query heads.
+// Compiled together: all kernels except `decode`, or with HEADS only `decode` for that many query heads.
 #ifdef HEADS
 DECODE_OF(float, float, HEADS)
 DECODE_OF(Brain, brain, HEADS)

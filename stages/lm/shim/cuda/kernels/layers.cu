@@ -1,7 +1,7 @@
-// Norms, SwiGLU and rotary positions. Shapes: n tokens, d width, f width of gate or up, h heads. A block for each
-// token, but for the gradient of a norm.
+// Norms, SwiGLU and rotary positions. Shapes: n tokens, d width, f width of gate or up, h heads. One block for each
+// token, except in the gradient of a norm.
 
-// y = x / rms(x) * weight for x [n, d], and 1 / rms(x), [n], unless nobody wants that.
+// y = x / rms(x) * weight for x [n, d]; and 1 / rms(x), [n], unless `inverses` is null.
 template <typename E>
 __device__ void rms_norm(const E* x, const E* weight, E* y, float* inverses, int64 d, float eps) {
     const int COUNT = Pack<E>::COUNT;
@@ -27,19 +27,19 @@ __device__ void rms_norm(const E* x, const E* weight, E* y, float* inverses, int
     }
 }
 
-// Channels of the widest norm whose gradient a block can take.
+// The widest norm, in channels, whose gradient a block can compute.
 #define WIDEST 4096
 
-// The gradient of that: dx for dy, with what comes `through` beside the norm added unless there is none, and for the
-// weight what the tokens of each block add up to, parts [blocks, d]. A block for `rows` tokens, with a thread for each
-// pack of channels.
+// The gradient of the norm: dx for dy, plus the residual stream's gradient `through` unless it is null; and the
+// weight's gradient summed over the tokens of each block, parts [blocks, d]. One block for `rows` tokens, with one
+// thread for each pack of channels.
 template <typename E>
 __device__ void rms_norm_backward(const E* __restrict__ x, const E* __restrict__ weight,
                                   const float* __restrict__ inverses, const E* __restrict__ dy,
                                   const E* __restrict__ through, E* __restrict__ dx, float* parts, int64 n, int64 d,
                                   int64 rows) {
     const int COUNT = Pack<E>::COUNT, TOGETHER = 2;
-    // Twice, so that a warp may be a step ahead of another.
+    // Two buffers, so that a warp may be one step ahead of another.
     __shared__ float room[2][TOGETHER][MOST_WARPS];
     int64 c = threadIdx.x * COUNT, start = blockIdx.x * rows, end = min(n, start + rows);
     bool is_in = c < d;
@@ -85,7 +85,7 @@ __device__ void rms_norm_backward(const E* __restrict__ x, const E* __restrict__
         if (is_in) parts[blockIdx.x * d + c + k] = sums[k];
 }
 
-// x [n, 2f]: gates, then the others; y [n, f].
+// y [n, f] = silu(gate) * up for x [n, 2f]: gates, then ups.
 template <typename E>
 __device__ void swiglu_forward(const E* x, E* y, int64 f) {
     const int COUNT = Pack<E>::COUNT;
@@ -119,8 +119,8 @@ __device__ void swiglu_backward(const E* dy, const E* x, E* dx, int64 f) {
     }
 }
 
-// The channels of a head from c on, a pack of them, turned by its angles, or back where `sign` is -1. Both halves of a
-// head have the same angles.
+// Rotates a pack of a head's channels, from c on, by its angles, or back if `sign` is -1. Both halves of a head have
+// the same angles.
 template <typename E>
 __device__ inline void turn(const E* head, const E* cos, const E* sin, int c, int d, float sign, float* turned) {
     int half = d / 2, angle = c < half ? c : c - half;
@@ -131,7 +131,8 @@ __device__ inline void turn(const E* head, const E* cos, const E* sin, int c, in
         turned[k] = get(own.of[k]) * get(cosines.of[k]) + get(other.of[k]) * towards * get(sines.of[k]);
 }
 
-// Turns the first `heads` heads of x [n, channels] by angles [n, d], or back where `sign` is -1; the rest is copied.
+// Rotates the first `heads` heads of x [n, channels] by angles [n, d], or back if `sign` is -1; copies the other
+// channels.
 template <typename E>
 __device__ void rotate(const E* x, const E* cos, const E* sin, E* y, int64 channels, int heads, int d, float sign) {
     const int COUNT = Pack<E>::COUNT;

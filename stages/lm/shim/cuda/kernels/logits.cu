@@ -1,6 +1,6 @@
-// Log-probabilities and the drawing of tokens. Shapes: n tokens, v vocabulary. A block for each token.
+// Log-probabilities and the drawing of tokens. Shapes: n tokens, v vocabulary. One block for each token.
 
-// The largest of some numbers, and the sum of their exponentials, taken relative to it.
+// The largest of some numbers, and the sum of their exponentials relative to the largest.
 struct Exponentials {
     float top, sum;
 
@@ -11,7 +11,7 @@ struct Exponentials {
     }
 };
 
-// Of all threads of a block; all get the result. `room` has MOST_WARPS places.
+// Combines the values of all threads of a block; every thread gets the result. `room` has MOST_WARPS elements.
 __device__ inline Exponentials of_block(Exponentials own, Exponentials* room) {
     float top = max_of_warp(own.top);
     own = {top, sum_of_warp(own.sum * expf(own.top - top))};
@@ -23,14 +23,14 @@ __device__ inline Exponentials of_block(Exponentials own, Exponentials* room) {
     return all;
 }
 
-// How many elements of a row of logits each warp of a block has.
+// Returns the number of elements of a row of logits for each warp of a block.
 template <typename E>
 __device__ inline int64 stretch(int64 v) {
     int64 at_once = WARP * Pack<E>::COUNT, warps = blockDim.x / WARP;
     return (v + at_once * warps - 1) / (at_once * warps) * at_once;
 }
 
-// Of one row of logits, by a block; `room` then has those of each warp's stretch.
+// Computes the Exponentials of one row of logits with a block; `room` then contains those of each warp's stretch.
 template <typename E>
 __device__ Exponentials of_row(const E* x, int64 v, float scale, Exponentials* room) {
     const int COUNT = Pack<E>::COUNT;
@@ -47,7 +47,8 @@ __device__ Exponentials of_row(const E* x, int64 v, float scale, Exponentials* r
     return of_block(own, room);
 }
 
-// ln p(target) of logits x [n, v] times `scale`, and the logarithm of the sum of exponentials; NaN for no token.
+// ln p(target) of logits x [n, v] times `scale`, and the logarithm of the sum of exponentials; NaN for a target outside
+// the vocabulary.
 template <typename E>
 __device__ void log_probs(const E* x, const int64* targets, float* out, float* lse, int64 v, float scale) {
     __shared__ Exponentials room[MOST_WARPS];
@@ -78,7 +79,8 @@ __device__ void log_probs_backward(const E* x, const int64* targets, const float
     }
 }
 
-// The sum over the threads of a block before this one, and over all of them. `room` has MOST_WARPS places.
+// Returns the sum over a block's threads before this one, and stores the sum over all threads. `room` has MOST_WARPS
+// elements.
 __device__ inline double before(double own, double* room, double* all) {
     double sum = own;
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -98,7 +100,7 @@ __device__ inline double before(double own, double* room, double* all) {
     return warps + sum - own;
 }
 
-// The least of all threads of a block, for all of them. `room` has MOST_WARPS places.
+// Returns the minimum over all threads of a block, to every thread. `room` has MOST_WARPS elements.
 __device__ inline int least(int own, int* room) {
     for (int lane = WARP / 2; lane > 0; lane /= 2) own = min(own, __shfl_xor_sync(0xffffffffu, own, lane));
     if (threadIdx.x % WARP == 0) room[threadIdx.x / WARP] = own;
@@ -111,8 +113,9 @@ __device__ inline int least(int own, int* room) {
 
 #define NO_TOKEN 0x7fffffff
 
-// The first token of a row from `start` on at which the cumulated weight, `done` before it and exp(x scale - top) each,
-// exceeds `wanted`; by a block. Rounding can leave all of it below: then it is the last token that has any.
+// Returns, with a block, the first token of a row from `start` on at which the cumulated weight exceeds `wanted`. A
+// token's weight is exp(x scale - top); the tokens before `start` have weight `done`. If rounding leaves the total
+// below `wanted`, it is the last token with any weight.
 template <typename E>
 __device__ int cumulated(const E* x, int start, int v, float scale, float top, double done, double wanted) {
     const int COUNT = Pack<E>::COUNT;
@@ -134,7 +137,7 @@ __device__ int cumulated(const E* x, int start, int v, float scale, float top, d
             own -= weights[k];
         }
         done += here;
-        // The same for all threads, so that all meet in what follows.
+        // The condition is the same for all threads, so that all reach the barriers in `least`.
         if (done > wanted) {
             first = least(first, firsts);
             if (first != NO_TOKEN) return first;
@@ -143,7 +146,7 @@ __device__ int cumulated(const E* x, int start, int v, float scale, float top, d
     return -least(-last, firsts);
 }
 
-// As that, from the stretch on in which it must be; `room` has what `of_row` left.
+// The same, but starts at the stretch that must contain the token; `room` is as `of_row` left it.
 template <typename E>
 __device__ int drawn(const E* x, int64 v, float scale, Exponentials all, double uniform, const Exponentials* room) {
     double wanted = uniform * all.sum, done = 0, next = 0;
@@ -159,7 +162,7 @@ __device__ int drawn(const E* x, int64 v, float scale, Exponentials all, double 
     return cumulated(x, static_cast<int>(start), static_cast<int>(v), scale, all.top, done, wanted);
 }
 
-// The first token of a row whose logit is `top`; by a block.
+// Returns, with a block, the first token of a row whose logit is `top`.
 template <typename E>
 __device__ int likeliest(const E* x, int v, float top) {
     __shared__ int firsts[MOST_WARPS];
@@ -169,8 +172,8 @@ __device__ int likeliest(const E* x, int v, float top) {
     return least(first, firsts);
 }
 
-// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest where there
-// are none (and `scale` is 1); out [n, 2]: the token, and its log-probability. A block for each row.
+// Draws a token for each row of logits x [n, v] times `scale` by its uniform number, or takes the likeliest if
+// `uniforms` is null (and `scale` is 1). out [n, 2]: the token and its log-probability. One block for each row.
 template <typename E>
 __device__ void sample(const E* x, const double* uniforms, double* out, int64 v, float scale) {
     __shared__ Exponentials room[MOST_WARPS];
@@ -179,7 +182,7 @@ __device__ void sample(const E* x, const double* uniforms, double* out, int64 v,
     int token =
         uniforms ? drawn(x, v, scale, all, uniforms[blockIdx.x], room) : likeliest(x, static_cast<int>(v), all.top);
     if (threadIdx.x > 0) return;
-    // Where logits are no numbers there is no token.
+    // If logits are NaN, no token is found.
     token = token < v ? token : 0;
     out[2 * blockIdx.x] = token;
     out[2 * blockIdx.x + 1] = get(x[token]) * scale - all.top - logf(all.sum);

@@ -1,10 +1,10 @@
-//! A safetensors file, read tensor by tensor to where each is used.
+//! A safetensors file, whose tensors are read one by one into their final place.
 //!
-//! Files are read and not mapped: a mapped one that another process cuts short ends this process with SIGBUS, and one
-//! that is written to changes weights under way. The promise: a file that is cut short, grows, or is replaced
-//! between the opening and the last read, is an error that names it. What is written over
-//! in place within the same clock tick and length goes unseen. Reads come a piece at a time and are looked at while
-//! they are in the processor's cache, so that counting NaN costs next to nothing.
+//! Files are read, not memory-mapped. If another process truncated a mapped file, this process would end with SIGBUS,
+//! and a write to the file would change weights in use. A file that is truncated, grows, or is replaced between the
+//! opening and the last read is an error that names it. A write in place that keeps the length, within the same clock
+//! tick, is not detected. Each piece is checked for NaN while it is in the processor's cache, so the check costs almost
+//! nothing.
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -15,20 +15,20 @@ use tch::{Device, Kind, Tensor};
 use super::{Error, element_type, kind_of, named, refuse_pickle};
 use crate::limits;
 
-/// Elements that are on their way at a time: few enough for the cache, and for libtorch to do them
-/// on the thread that asks, as it splits more than 32,768 among threads of its own.
+/// Elements of a piece: few enough for the processor's cache, and for libtorch to copy them on the calling thread (it
+/// splits more than 32,768 among its own threads).
 const COPIED: i64 = 32_000;
-/// Elements that are on their way to a GPU at a time.
+/// Elements of a piece that is copied to a GPU.
 const SENT: i64 = 4 << 20;
 
-/// A file whose header has been read and found true.
+/// A file whose header has been read and checked.
 pub struct TensorFile {
     path: PathBuf,
     identity: Identity,
     entries: Vec<Entry>,
 }
 
-/// What a file says about a tensor.
+/// A tensor's entry in the header.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its name.
@@ -41,7 +41,7 @@ pub struct Entry {
     length: usize,
 }
 
-/// Tells one file from another, and from itself after a change.
+/// Identifies a file and its state: device, inode, length, modification time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity(u64, u64, u64, i64, i64);
 
@@ -53,7 +53,7 @@ impl Identity {
 }
 
 impl TensorFile {
-    /// Opens a file, and holds its header to the format and to the file's length.
+    /// Opens a file, and checks its header against the format and the file's length.
     pub fn open(path: &Path) -> Result<Self, Error> {
         refuse_pickle(path)?;
         let file = outside::open(path)?;
@@ -90,12 +90,12 @@ impl TensorFile {
         Ok(Self { path: path.to_owned(), identity, entries })
     }
 
-    /// Returns what the header says, sorted by name.
+    /// Returns the header's entries, sorted by name.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// Returns what the header says of a tensor.
+    /// Returns the entry of a tensor.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
         let at = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name));
         at.ok().map(|at| &self.entries[at])
@@ -123,8 +123,8 @@ impl TensorFile {
         self.read(&part)
     }
 
-    /// Reads into a tensor of its shape, of any element type and device, and returns how many elements are infinite or
-    /// NaN.
+    /// Reads into a tensor of the same shape, of any element type and device. Returns the number of infinite or NaN
+    /// elements.
     pub(crate) fn read_into(&self, entry: &Entry, to: &Tensor) -> Result<u64, Error> {
         let file = outside::open(&self.path)?;
         if Identity::of(&file)? != self.identity {
@@ -137,8 +137,8 @@ impl TensorFile {
         Ok(broken)
     }
 
-    /// Reads through a little memory, from where libtorch copies to any element type and device. Without such a detour
-    /// the system would find the pages of a new tensor one by one while it reads, and take a third longer.
+    /// Reads through a small buffer, from which libtorch copies to any element type and device. Reading directly into a
+    /// new tensor takes a third longer, because of its page faults.
     fn copy(&self, file: &fs_err::File, entry: &Entry, to: &Tensor) -> Result<u64, Error> {
         let flat = to.f_view([-1])?;
         let total = (entry.length / entry.kind.elt_size_in_bytes()) as i64;
@@ -153,11 +153,11 @@ impl TensorFile {
         })
     }
 
-    /// Does so for a part of a tensor, `most` elements at a time.
+    /// Copies a part of a tensor, `most` elements at a time.
     fn copy_part(&self, file: &fs_err::File, entry: &Entry, begin: i64, to: &Tensor, most: i64) -> Result<u64, Error> {
         let (width, total) = (entry.kind.elt_size_in_bytes() as i64, to.numel() as i64);
         let staging = Tensor::f_empty([most.min(total)], (entry.kind, Device::Cpu))?;
-        // A call of libtorch for each piece would take as long as the piece.
+        // Without this shortcut, libtorch's overhead for each piece would be as long as the copy.
         let is_plain = to.device() == Device::Cpu && to.kind() == entry.kind && to.is_contiguous();
         let mut broken = 0;
         for done in (0..total).step_by(most as usize) {
@@ -183,12 +183,12 @@ impl TensorFile {
     }
 }
 
-/// As many threads as libtorch has.
+/// Returns libtorch's number of threads.
 fn num_threads() -> i64 {
     i64::from(tch::get_num_threads()).max(1)
 }
 
-/// Works on parts in threads, on the first of them here, and adds up the results.
+/// Runs `work` on each part in its own thread (on the first in this thread), and returns the sum of the results.
 fn in_parallel<P: Send>(
     parts: impl IntoIterator<Item = P>,
     work: impl Fn(P) -> Result<u64, Error> + Sync,
@@ -223,7 +223,7 @@ fn num_broken(bytes: &[u8], kind: Kind) -> u64 {
     }
 }
 
-/// Counts elements with all bits of a mask, in numbers as wide as they are: the loop must fill the processor's lanes.
+/// Counts elements with all bits of a mask set. Counters are as wide as the elements, so that the loop is vectorised.
 fn words<const N: usize>(bytes: &[u8], word: impl Fn(&[u8; N]) -> u32, mask: u32) -> u64 {
     let count = |piece: &[[u8; N]]| piece.iter().map(|element| u32::from(word(element) & mask == mask)).sum::<u32>();
     bytes.as_chunks().0.chunks(1 << 20).map(|piece| u64::from(count(piece))).sum()

@@ -1,11 +1,11 @@
-//! Files that lie about themselves, and files that change while they are read.
+//! Files with false headers, and files that change while they are read.
 
 use std::io::{Seek, Write};
 
 use super::*;
 use crate::checkpoint::save_tensors;
 
-/// Writes a file with this header and so many bytes of data, as a hole.
+/// Writes a file with this header and `data` bytes of data, as a sparse file.
 fn file_of(header: &str, data: u64) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("x.safetensors");
@@ -78,7 +78,7 @@ fn a_file_that_is_cut_short_or_written_to_is_an_error_and_no_signal() {
 fn tensors_come_to_any_place_and_what_is_no_number_is_counted() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("x.safetensors");
-    // More than is copied at a time, and no whole number of it.
+    // More than one piece, and not a whole number of pieces.
     let values = Tensor::arange((3 << 20) + 5, (Kind::Float, Device::Cpu)).view([-1, 1]);
     for (at, value) in [(7, f64::NAN), (900_000, f64::INFINITY), ((3 << 20) + 4, f64::NEG_INFINITY)] {
         let _ = values.get(at).fill_(value);
