@@ -22,11 +22,11 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
 pub(crate) fn show_each(loaded: &Loaded) {
     let renderer = if ui::errors_have_color() { Renderer::styled() } else { Renderer::plain() };
     for diagnostic in &loaded.diagnostics {
-        let source = loaded.sources.get(diagnostic.place.source);
+        let source = loaded.sources.get(diagnostic.span.source);
         let name = ui::short_path(&source.name);
         let (message, label) = (ui::visible(&diagnostic.message), ui::visible(&diagnostic.label));
         let (text, name) = (ui::placeheld(&source.text), ui::visible(&name));
-        let annotation = AnnotationKind::Primary.span(diagnostic.place.span()).label(&*label);
+        let annotation = AnnotationKind::Primary.span(diagnostic.span.range()).label(&*label);
         let snippet = Snippet::source(&*text).path(&*name).annotation(annotation);
         let mut group = Group::with_title(Level::ERROR.primary_title(&*message)).element(snippet);
         let help = diagnostic.help.as_deref().map(ui::visible);
@@ -39,8 +39,8 @@ pub(crate) fn show_each(loaded: &Loaded) {
 
 pub(crate) fn to_json(loaded: &Loaded) -> serde_json::Value {
     let mistakes = loaded.diagnostics.iter().map(|diagnostic| {
-        let source = loaded.sources.get(diagnostic.place.source);
-        let before = &source.text[..diagnostic.place.span().start.min(source.text.len())];
+        let source = loaded.sources.get(diagnostic.span.source);
+        let before = &source.text[..diagnostic.span.range().start.min(source.text.len())];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         json!({

@@ -10,7 +10,7 @@ use store::Store;
 
 use crate::arguments::Global;
 use crate::diagnostic;
-use crate::hub::{self, Outcome, Settings, Trouble};
+use crate::hub::{self, FetchedInput, Settings, Trouble};
 
 /// Fetches the hub inputs in `read` that have not been fetched yet. If one cannot be fetched, shows the diagnostic and
 /// removes the workflow from `loaded`.
@@ -37,7 +37,7 @@ pub(crate) fn fetch_newest(
     global: &Global,
     loaded: &mut Loaded,
     inputs: &[(String, HubInput)],
-) -> Result<BTreeMap<String, Outcome>> {
+) -> Result<BTreeMap<String, FetchedInput>> {
     fetch(global, loaded, inputs, hub::fetch_newest)
 }
 
@@ -46,8 +46,8 @@ fn fetch(
     global: &Global,
     loaded: &mut Loaded,
     inputs: &[(String, HubInput)],
-    how: fn(&Settings, &Path, &HubId) -> Result<Outcome, Trouble>,
-) -> Result<BTreeMap<String, Outcome>> {
+    how: fn(&Settings, &Path, &HubId) -> Result<FetchedInput, Trouble>,
+) -> Result<BTreeMap<String, FetchedInput>> {
     if !inputs.is_empty() {
         Store::open(&global.store)?;
     }

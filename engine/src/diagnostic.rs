@@ -36,21 +36,21 @@ impl Sources {
 /// A range of bytes in a source. Every key and every value has one, so offsets are 32 bits: in files of 4 GiB or more
 /// they are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct Span {
     /// The source.
     pub source: SourceId,
     start: u32,
     end: u32,
 }
 
-impl Place {
+impl Span {
     /// Makes a place.
     pub fn new(source: SourceId, span: Range<usize>) -> Self {
         Self { source, start: span.start as u32, end: span.end as u32 }
     }
 
     /// Returns the range of bytes.
-    pub fn span(&self) -> Range<usize> {
+    pub fn range(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
@@ -59,7 +59,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
     /// Where.
-    pub place: Place,
+    pub span: Span,
     /// What is wrong.
     pub message: String,
     /// What is at that place, in a few words.
@@ -70,8 +70,8 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// Makes a diagnostic.
-    pub fn new(place: &Place, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { place: place.clone(), message: message.into(), label: label.into(), help: None }
+    pub fn new(span: &Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { span: span.clone(), message: message.into(), label: label.into(), help: None }
     }
 
     /// Adds advice.
@@ -91,8 +91,8 @@ impl Diagnostic {
 
 /// Sorts diagnostics by place and keeps one per place: a mistake in a family is found once per variant.
 pub(crate) fn tidy(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by(|one, two| one.place.cmp(&two.place));
-    diagnostics.dedup_by(|later, earlier| later.place == earlier.place);
+    diagnostics.sort_by(|one, two| one.span.cmp(&two.span));
+    diagnostics.dedup_by(|later, earlier| later.span == earlier.span);
 }
 
 /// Returns "did you mean `x`?" for the known name nearest to `name`, or the list of names if none is near.

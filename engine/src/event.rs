@@ -14,6 +14,16 @@ use crate::placement::Device;
 /// attempt its fingerprint.
 pub const VERSION: u32 = 2;
 
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Probably a mistake.
+    Warn,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -87,8 +97,8 @@ pub enum Event {
     Note {
         /// The stage.
         stage: String,
-        /// `info` or `warn`.
-        level: String,
+        /// How much it matters.
+        level: Level,
         /// One sentence.
         message: String,
     },

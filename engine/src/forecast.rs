@@ -39,13 +39,13 @@ pub enum Confidence {
 
 /// The records of earlier runs.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct PastRuns {
     by_stage: HashMap<String, Vec<Record>>,
     /// Shapes of the actions that have run, by kind; filled on first use.
     shapes: HashMap<String, HashSet<Digest>>,
 }
 
-impl Memory {
+impl PastRuns {
     pub(crate) fn read(store: &Store) -> Result<Self, store::Error> {
         Ok(Self { by_stage: store.records_by_stage()?, shapes: HashMap::new() })
     }

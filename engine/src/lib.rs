@@ -27,10 +27,10 @@ pub mod history;
 pub mod options;
 pub mod placement;
 pub mod pools;
+pub mod prefix;
 pub mod run;
 pub mod schedule;
 pub mod secrets;
-pub mod trajectory;
 pub mod verify;
 mod watchdog;
 

@@ -50,7 +50,7 @@ pub fn diagnostics(
     let diagnostic = |(node, refusal): (NodeIndex, Refusal)| {
         let stage = &workflow.graph[node];
         let label = format!("this {} stage could not run", stage.kind);
-        Diagnostic::new(&stage.place, refusal.message, label).with_optional_help(refusal.help)
+        Diagnostic::new(&stage.span, refusal.message, label).with_optional_help(refusal.help)
     };
     let mut diagnostics = refusals(worker, workflow, asked)?.into_iter().map(diagnostic).collect();
     tidy(&mut diagnostics);

@@ -14,10 +14,10 @@ use store::{Digest, Record, Store};
 
 use crate::action::{self, Action, artifact, placeholder};
 use crate::dirty::{DirtyReason, diff};
-use crate::forecast::{Forecast, Memory};
+use crate::forecast::{Forecast, PastRuns};
 use crate::pools::{GPUS, needs};
+use crate::prefix::resumable;
 use crate::select::{NoStage, Selected, Selection, inputs, select};
-use crate::trajectory::resumable;
 use crate::workflow::hub::HubId;
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
 
@@ -56,18 +56,18 @@ pub struct Plan {
     /// The workflow's name.
     pub workflow: String,
     /// Stages in topological order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<PlanRow>,
 }
 
 /// A stage in a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Row {
+pub struct PlanRow {
     /// The stage.
     pub stage: String,
     /// Its kind.
     pub kind: String,
     /// What would happen.
-    pub status: Status,
+    pub status: RowStatus,
     /// Why, where it is not fresh.
     pub reasons: Vec<DirtyReason>,
     /// Digest of everything that decides it, as far as it is known now: outputs that do not exist yet count by their
@@ -81,7 +81,7 @@ pub struct Row {
     pub forecast: Option<Box<Forecast>>,
 }
 
-impl Row {
+impl PlanRow {
     /// Returns whether another plan decides the same for the stage; reasons, known rows and forecast may differ.
     pub fn agrees_with(&self, other: &Self) -> bool {
         let decided = |row: &Self| (row.stage.clone(), row.kind.clone(), row.status, row.key, row.fingerprint);
@@ -92,7 +92,7 @@ impl Row {
 /// What would happen to a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
+pub enum RowStatus {
     /// Its outputs are in the store.
     Fresh,
     /// It must run.
@@ -111,7 +111,7 @@ pub enum Status {
 impl Plan {
     /// Returns whether nothing would run.
     pub fn is_fresh(&self) -> bool {
-        self.rows.iter().all(|row| row.status == Status::Fresh)
+        self.rows.iter().all(|row| row.status == RowStatus::Fresh)
     }
 }
 
@@ -167,14 +167,14 @@ pub fn plan(workflow: &Workflow, store: &Store, selection: &Selection) -> Result
         inputs: hash_inputs(workflow, store)?,
         selected: select(workflow, selection)?,
         known: HashMap::with_capacity(workflow.graph.node_count()),
-        memory: None,
+        past_runs: None,
     };
     let mut rows = Vec::with_capacity(workflow.graph.node_count());
     for node in workflow.graph.node_indices() {
         let (is_wanted, is_given) = (planner.selected.wanted.contains(&node), planner.selected.given.contains(&node));
         if is_wanted || is_given {
             let row = planner.row(node)?;
-            rows.extend(Some(row).filter(|row| is_wanted || row.status != Status::Fresh));
+            rows.extend(Some(row).filter(|row| is_wanted || row.status != RowStatus::Fresh));
         }
     }
     Ok(Plan { workflow: workflow.name.clone(), rows })
@@ -188,11 +188,11 @@ struct Planner<'a> {
     /// Outputs of fresh stages, by stage and output name.
     known: HashMap<(&'a str, &'a str), Digest>,
     /// Read at most once per plan, and only if a stage is not fresh.
-    memory: Option<Memory>,
+    past_runs: Option<PastRuns>,
 }
 
 impl Planner<'_> {
-    fn row(&mut self, node: NodeIndex) -> Result<Row, Error> {
+    fn row(&mut self, node: NodeIndex) -> Result<PlanRow, Error> {
         let (workflow, store) = (self.workflow, self.store);
         let stage = &workflow.graph[node];
         let upstream = self.unknown_upstream(node);
@@ -208,10 +208,10 @@ impl Planner<'_> {
         let is_known = upstream.is_empty() && unfetched.is_empty();
         let fingerprint = is_known.then_some(key);
         let is_forced = self.selected.forced.contains(&node);
-        let mut row = Row {
+        let mut row = PlanRow {
             stage: stage.name.to_string(),
             kind: stage.kind.clone(),
-            status: Status::Fresh,
+            status: RowStatus::Fresh,
             reasons: Vec::new(),
             key,
             fingerprint,
@@ -228,40 +228,40 @@ impl Planner<'_> {
             return Ok(row);
         }
         let action = Action::of(stage, |reference| resolve(self, reference));
-        let memory = self.memory()?;
-        let last = memory.last(stage, &workflow.name).cloned();
+        let past_runs = self.past_runs()?;
+        let last = past_runs.last(stage, &workflow.name).cloned();
         row.reasons = match (&last, is_forced) {
             (_, true) => vec![DirtyReason::Forced],
             (None, false) => vec![DirtyReason::New],
             (Some(last), false) if is_known => self.changes(stage, last, &action.document)?,
             (Some(last), false) => self.own_changes(stage, last)?,
         };
-        let memory = self.memory()?;
+        let past_runs = self.past_runs()?;
         row.status = match fingerprint.filter(|_| !is_forced) {
             Some(_) => match resumable(store, &action)? {
-                Some(from) => Status::Extend { from, to: action.extent() },
-                None => Status::Dirty,
+                Some(from) => RowStatus::Extend { from, to: action.extent() },
+                None => RowStatus::Dirty,
             },
             // It has run with these parameters before; whether it is fresh depends on its upstream outputs.
-            None if !is_forced && memory.has_run_with(store, &action)? => Status::Maybe,
-            None => Status::Dirty,
+            None if !is_forced && past_runs.has_run_with(store, &action)? => RowStatus::Maybe,
+            None => RowStatus::Dirty,
         };
         if let (Some(key), Some(_)) = (action.row_key().filter(|_| !is_forced), fingerprint) {
             row.known_rows = Some(store.rows(&key)?.iter().map(|part| part.rows).sum()).filter(|rows| *rows > 0);
         }
-        let done = if let Status::Extend { from, .. } = row.status { from } else { 0 };
+        let done = if let RowStatus::Extend { from, .. } = row.status { from } else { 0 };
         let gpus = needs(stage, 1).get(GPUS).copied().unwrap_or(0);
-        let memory = self.memory()?;
-        row.forecast = Some(memory.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?.into());
+        let past_runs = self.past_runs()?;
+        row.forecast = Some(past_runs.forecast(store, last.as_ref(), (&action, &row.reasons), done, gpus)?.into());
         row.reasons.extend(upstream.into_iter().map(|stage| DirtyReason::Upstream { stage }));
         row.reasons.extend(unfetched.into_iter().map(|input| DirtyReason::NotFetched { input }));
         Ok(row)
     }
 
-    fn memory(&mut self) -> Result<&mut Memory, store::Error> {
-        match &mut self.memory {
-            Some(memory) => Ok(memory),
-            none => Ok(none.insert(Memory::read(self.store)?)),
+    fn past_runs(&mut self) -> Result<&mut PastRuns, store::Error> {
+        match &mut self.past_runs {
+            Some(past_runs) => Ok(past_runs),
+            none => Ok(none.insert(PastRuns::read(self.store)?)),
         }
     }
 

@@ -21,16 +21,16 @@ use crate::exec::keeper;
 use crate::options::{Halt, Options};
 use crate::past::Past;
 use crate::pools::{Pools, needs};
+use crate::prefix::{Segment, segments};
 use crate::run;
 use crate::schedule::launch::{inputs, job, machine};
 use crate::schedule::{Error, look_at_inputs};
 use crate::select::select;
-use crate::trajectory::{Segment, segments};
 use crate::workflow::Workflow;
 
 /// The result of running a segment of a stage again.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
+pub struct Rerun {
     /// The stage.
     pub stage: String,
     /// Steps done before the segment.
@@ -40,7 +40,7 @@ pub struct Verdict {
     /// Wall time.
     pub seconds: f64,
     /// Whether it gave the same bytes.
-    pub outcome: Outcome,
+    pub outcome: Comparison,
     /// The processor on record and the processor now, if they differ: other instruction sets may give other bits.
     pub processors: Option<(String, String)>,
 }
@@ -48,7 +48,7 @@ pub struct Verdict {
 /// Whether a segment gave the same bytes again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum Comparison {
     /// Every output, or the training state, has the digest on record.
     Same,
     /// These differ: name, digest on record, digest now.
@@ -63,14 +63,14 @@ pub enum Outcome {
 
 /// Which segments are run again.
 #[derive(Clone, Copy, Debug)]
-pub struct Draw {
+pub struct Sample {
     /// Most segments of one stage.
     pub segments: usize,
     /// Another seed draws other segments.
     pub seed: u64,
 }
 
-impl Draw {
+impl Sample {
     /// Returns segments drawn without replacement, in order of their steps.
     fn of(&self, stage: &str, mut all: Vec<Segment>) -> Vec<Segment> {
         let Self { segments, seed } = self;
@@ -85,21 +85,21 @@ impl Draw {
 pub async fn verify(
     workflow: &Workflow,
     store: &Store,
-    draw: Draw,
+    draw: Sample,
     options: &Options,
     mut on_event: impl FnMut(&Event),
-) -> Result<Vec<Verdict>, Error> {
+) -> Result<Vec<Rerun>, Error> {
     let wanted = select(workflow, &options.selection)?.wanted;
     Pools::new(&options.pools, &options.gpus).check(workflow, options.threads)?;
     let is_halted = || *options.halt.borrow() != Halt::Run;
     let mut verdicts = Vec::new();
     let Some(inputs) = look_at_inputs(workflow, store, options).await? else {
-        let stopped = |node: NodeIndex| Verdict {
+        let stopped = |node: NodeIndex| Rerun {
             stage: workflow.graph[node].name.to_string(),
             from: 0,
             to: None,
             seconds: 0.0,
-            outcome: Outcome::Stopped,
+            outcome: Comparison::Stopped,
             processors: None,
         };
         return Ok(wanted.into_iter().map(stopped).collect());
@@ -108,19 +108,19 @@ pub async fn verify(
     for node in wanted {
         let stage = workflow.graph[node].name.to_string();
         let Some((action, record)) = past.records.get(&node) else {
-            let outcome = Outcome::NotFresh;
-            verdicts.push(Verdict { stage, from: 0, to: None, seconds: 0.0, outcome, processors: None });
+            let outcome = Comparison::NotFresh;
+            verdicts.push(Rerun { stage, from: 0, to: None, seconds: 0.0, outcome, processors: None });
             continue;
         };
         for segment in draw.of(&stage, segments(store, action)?) {
             let begun = Instant::now();
             let (outcome, processors) = if is_halted() {
-                (Outcome::Stopped, None)
+                (Comparison::Stopped, None)
             } else {
                 again(&past, node, segment, (action, record), options, &mut on_event).await?
             };
             let (stage, to, seconds) = (stage.clone(), segment.to.map(|(step, _)| step), begun.elapsed().as_secs_f64());
-            verdicts.push(Verdict { stage, from: segment.from, to, seconds, outcome, processors });
+            verdicts.push(Rerun { stage, from: segment.from, to, seconds, outcome, processors });
         }
     }
     keeper::rest();
@@ -134,7 +134,7 @@ async fn again(
     (action, record): (&Arc<Action>, &Record),
     options: &Options,
     on_event: &mut impl FnMut(&Event),
-) -> Result<(Outcome, Option<(String, String)>), Error> {
+) -> Result<(Comparison, Option<(String, String)>), Error> {
     let (workflow, stage) = (past.workflow, &past.workflow.graph[node]);
     let needs = needs(stage, options.threads);
     let lent = Pools::new(&options.pools, &options.gpus).lend(&needs).unwrap_or_default();
@@ -164,21 +164,22 @@ async fn again(
     }
     off_thread(move || drop(folder)).await;
     let outcome = match ended {
-        Ended::Verified(Again { from, .. }) if from != segment.from => {
-            Outcome::Failed(format!("the checkpoint of step {} went away meanwhile: verify again", segment.from))
-        }
+        Ended::Verified(Again { from, .. }) if from != segment.from => Comparison::Failed(format!(
+            "the checkpoint of step {} was removed meanwhile: run `verify` again",
+            segment.from
+        )),
         Ended::Verified(Again { digests, processor, .. }) => {
             let two = record.processor.clone().zip(processor).filter(|(was, is)| was != is);
             return Ok((compare(segment, record, &digests), two));
         }
-        Ended::Failed(failure) => Outcome::Failed(failure.message),
-        Ended::Stopped(_) | Ended::NotBegun => Outcome::Stopped,
+        Ended::Failed(failure) => Comparison::Failed(failure.message),
+        Ended::Stopped(_) | Ended::NotBegun => Comparison::Stopped,
         Ended::Done(_) | Ended::Shared(_) => unreachable!("an attempt to verify makes nothing"),
     };
     Ok((outcome, None))
 }
 
-fn compare(segment: Segment, record: &Record, found: &BTreeMap<String, Digest>) -> Outcome {
+fn compare(segment: Segment, record: &Record, found: &BTreeMap<String, Digest>) -> Comparison {
     let recorded: Vec<(String, Digest)> = match segment.to {
         Some((_, digest)) => vec![(CHECKPOINT.to_owned(), digest)],
         None => record.outputs.iter().map(|(name, made)| (name.clone(), made.digest)).collect(),
@@ -188,5 +189,5 @@ fn compare(segment: Segment, record: &Record, found: &BTreeMap<String, Digest>) 
         (is != was).then_some((name, was, is))
     });
     let differing: Vec<_> = differing.collect();
-    if differing.is_empty() { Outcome::Same } else { Outcome::Differs(differing) }
+    if differing.is_empty() { Comparison::Same } else { Comparison::Differs(differing) }
 }

@@ -79,13 +79,13 @@ impl Watchdog {
             (
                 self.stuck,
                 self.progress_timeout,
-                "there was no step within the time of `progress-timeout`",
+                "no step was finished within `progress-timeout`",
                 "raise `run.progress-timeout` if steps take that long",
             ),
             (
                 self.silent,
                 self.silence,
-                "the worker was not heard of",
+                "the worker sent no message",
                 "the process was stopped, or the machine is far too busy",
             ),
         ];
@@ -134,7 +134,7 @@ mod tests {
             assert_eq!(watched.live(10), None);
             watched.0.hear(&FromWorker::Alive);
         }
-        assert_eq!(watched.live(100), Some((60, "the worker was not heard of, 60 s".to_owned())));
+        assert_eq!(watched.live(100), Some((60, "the worker sent no message, 60 s".to_owned())));
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         watched.0.hear(&FromWorker::Alive);
         assert!(watched.be_away(Duration::from_hours(1)).is_none());
         let (second, message) = watched.live(30).unwrap();
-        assert_eq!((second, message.as_str()), (9, "there was no step within the time of `progress-timeout`, 40 s"));
+        assert_eq!((second, message.as_str()), (9, "no step was finished within `progress-timeout`, 40 s"));
         let mut watched = Watched::new(&run);
         for _ in 0..3 {
             assert_eq!(watched.live(30), None);

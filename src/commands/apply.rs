@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use engine::event::Event;
 use engine::options::Halt;
-use engine::plan::{self, Row};
+use engine::plan::{self, PlanRow};
 use engine::schedule::{Summary, apply};
 use engine::workflow::Workflow;
 use store::Store;
@@ -49,7 +49,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         if !differences.is_empty() {
             let list = differences.iter().map(difference).collect::<Vec<_>>().join("\n  ");
             let help = "look at what has changed, and make a new plan: `r1flow plan … -o FILE`";
-            ui::error(&format!("the world has moved since the plan was made:\n  {list}"), Some(help));
+            ui::error(&format!("the plan is out of date:\n  {list}"), Some(help));
             return Ok(Status::Refused);
         }
     }
@@ -64,7 +64,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
 
 /// Returns how a stage's plan has changed, in one line.
 fn difference(moved: &Moved) -> String {
-    let said = |row: Option<&Row>| {
+    let said = |row: Option<&PlanRow>| {
         let Some(row) = row else { return "is not there".to_owned() };
         let status = status_word(row.status).trim();
         let why: Vec<String> = row.reasons.iter().map(reason).collect();

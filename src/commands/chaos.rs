@@ -68,7 +68,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     ui::note(&format!("an unbroken run takes {}", ui::duration(whole.as_secs_f64())));
     let mut struck: BTreeMap<String, u64> = BTreeMap::new();
     for kill in 0..args.kills {
-        let draw = Draw::new(args.seed, kill);
+        let draw = KillRng::new(args.seed, kill);
         let victim = args.victim.unwrap_or(draw.victim());
         let kinds = strike(global, args, &mut broken, whole.mul_f64(draw.share()), victim)?;
         let at = if kinds.is_empty() { "between stages".to_owned() } else { kinds.join(", ") };
@@ -253,9 +253,9 @@ fn digests(global: &Global, args: &Args, store: &Path) -> Result<BTreeMap<String
 }
 
 /// The random choices for one kill.
-struct Draw([u8; 32]);
+struct KillRng([u8; 32]);
 
-impl Draw {
+impl KillRng {
     fn new(seed: u64, kill: u64) -> Self {
         Self(*Digest::of(format!("chaos {seed} {kill}").as_bytes()).as_bytes())
     }

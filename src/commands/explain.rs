@@ -10,7 +10,7 @@ use store::{Record, Store};
 use crate::arguments::{Global, NameArgs};
 use crate::exit::Status;
 use crate::loading::{find_store, omitted};
-use crate::results::{Asked, Look, Named, not_fresh, stage};
+use crate::results::{Invocation, Look, Named, not_fresh, stage};
 use crate::ui::{self, Style, duration, reason};
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let action =
         |record: &store::Record| -> Result<Value> { Ok(store.action(&record.fingerprint)?.unwrap_or(Value::Null)) };
     let found = |name: &str| -> Result<(Named, Record)> {
-        let asked = Asked { command: "explain", what: name, tail: "" };
+        let asked = Invocation { command: "explain", what: name, tail: "" };
         let look = Look { global, store: &store, args: &args.names, asked };
         let named = stage(&look, name)?;
         match &named.record {

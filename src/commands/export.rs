@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::arguments::{Global, NameArgs};
 use crate::exit::Status;
 use crate::loading::find_store;
-use crate::results::{Asked, Found, Look, find, not_fresh, typed_file};
+use crate::results::{Found, Invocation, Look, find, not_fresh, typed_file};
 use crate::ui::{self, bytes};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     let tail = format!(" {}", typed_file(&args.dir));
-    let asked = Asked { command: "export", what: &args.what, tail: &tail };
+    let asked = Invocation { command: "export", what: &args.what, tail: &tail };
     let look = Look { global, store: &store, args: &args.names, asked };
     let digest = match find(&look, &args.what)? {
         Found::Output(digest) => digest,

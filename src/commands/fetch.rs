@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Global, WorkflowArgs};
 use crate::exit::Status;
-use crate::hub::Outcome;
+use crate::hub::FetchedInput;
 use crate::loading::load_from;
 use crate::ui::{self, Table, bytes};
 use crate::{diagnostic, fetching};
@@ -38,14 +38,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
 
 fn done<'a>(
     inputs: &'a [(String, HubInput)],
-    outcomes: &'a BTreeMap<String, Outcome>,
-) -> impl Iterator<Item = (&'a String, &'a HubId, &'a Outcome)> {
+    outcomes: &'a BTreeMap<String, FetchedInput>,
+) -> impl Iterator<Item = (&'a String, &'a HubId, &'a FetchedInput)> {
     inputs.iter().filter_map(|(name, input)| Some((name, &input.id, outcomes.get(name)?)))
 }
 
-fn to_json(inputs: &[(String, HubInput)], outcomes: &BTreeMap<String, Outcome>) -> Value {
+fn to_json(inputs: &[(String, HubInput)], outcomes: &BTreeMap<String, FetchedInput>) -> Value {
     let rows = done(inputs, outcomes).map(|(name, id, outcome)| {
-        let Outcome { fetched, before, files, bytes } = outcome;
+        let FetchedInput { fetched, before, files, bytes } = outcome;
         let (commit, path) = (&fetched.commit, &fetched.path);
         let id = id.to_string();
         let about =
@@ -55,7 +55,7 @@ fn to_json(inputs: &[(String, HubInput)], outcomes: &BTreeMap<String, Outcome>) 
     Value::Object(rows.collect())
 }
 
-fn print(inputs: &[(String, HubInput)], outcomes: &BTreeMap<String, Outcome>) {
+fn print(inputs: &[(String, HubInput)], outcomes: &BTreeMap<String, FetchedInput>) {
     if inputs.is_empty() {
         ui::line("no input of this workflow lies on a hub");
     }

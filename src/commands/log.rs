@@ -18,7 +18,7 @@ use crate::arguments::{Global, NameArgs};
 use crate::exit::Status;
 use crate::loading::find_store;
 use crate::pieces::{LONGEST, Piece, Pieces};
-use crate::results::{Asked, Look, Named, last_attempt, not_fresh, stage, unfinished};
+use crate::results::{Invocation, Look, Named, last_attempt, not_fresh, stage, unfinished};
 use crate::ui;
 use crate::views::runs::is_running;
 
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
-    let asked = Asked { command: "log", what: &args.stage, tail: if args.follow { " --follow" } else { "" } };
+    let asked = Invocation { command: "log", what: &args.stage, tail: if args.follow { " --follow" } else { "" } };
     let look = Look { global, store: &store, args: &args.names, asked };
     let named = match stage(&look, &args.stage) {
         Ok(named) => named,

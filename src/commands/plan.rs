@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use engine::dirty::DirtyReason;
 use engine::forecast::{Confidence, Forecast};
-use engine::plan::{self, Plan, Status as RowStatus};
+use engine::plan::{self, Plan, RowStatus};
 use engine::select::Selection;
 use engine::workflow::{Origin, StageName, Workflow};
 use store::Store;

@@ -16,7 +16,7 @@ use crate::arguments::{Global, NameArgs};
 use crate::exit::{Advice, Status};
 use crate::loading::find_store;
 use crate::pieces::{Piece, Pieces};
-use crate::results::{Asked, Found, Look, Named, find, not_fresh, unfinished};
+use crate::results::{Found, Invocation, Look, Named, find, not_fresh, unfinished};
 use crate::ui::{self, Sparkline, Style, Table, bytes, count, duration};
 use crate::views::curve::{each_step, number};
 use crate::views::output::{Tensor, Tensors, tensors};
@@ -45,7 +45,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if let Some(name) = args.what.strip_prefix("inputs.") {
         return show_input(global, &store, name, &args.names);
     }
-    let asked = Asked { command: "show", what: &args.what, tail: "" };
+    let asked = Invocation { command: "show", what: &args.what, tail: "" };
     let look = Look { global, store: &store, args: &args.names, asked };
     match find(&look, &args.what)? {
         Found::Output(digest) => show_output(global, &store, &digest, args.rows),

@@ -8,7 +8,7 @@ use engine::event::Event;
 use engine::history;
 use engine::options::Halt;
 use engine::select::Selection;
-use engine::verify::{Draw, Outcome, Verdict, verify};
+use engine::verify::{Comparison, Rerun, Sample, verify};
 use store::{Audit, Damage, Store};
 use tokio::sync::watch;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let (sender, halt) = watch::channel(Halt::Run);
     let selection = Selection { only: stages.clone(), ..Selection::default() };
     let options = options(global, &args.machine, selection, halt)?;
-    let draw = Draw { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
+    let draw = Sample { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
     let is_shown = !global.json;
     let verdicts = to_end(sender, Audience::begin(false), async |speaker| {
         let show = |event: &Event| {
@@ -69,10 +69,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     } else {
         verdicts.iter().for_each(print);
     }
-    let is_any = |of: fn(&Outcome) -> bool| verdicts.iter().any(|verdict| of(&verdict.outcome));
-    Ok(if is_any(|outcome| matches!(outcome, Outcome::Differs(_) | Outcome::Failed(_))) {
+    let is_any = |of: fn(&Comparison) -> bool| verdicts.iter().any(|verdict| of(&verdict.outcome));
+    Ok(if is_any(|outcome| matches!(outcome, Comparison::Differs(_) | Comparison::Failed(_))) {
         Status::StageFailed
-    } else if is_any(|outcome| matches!(outcome, Outcome::Stopped)) {
+    } else if is_any(|outcome| matches!(outcome, Comparison::Stopped)) {
         Status::Interrupted
     } else {
         Status::Done
@@ -85,8 +85,8 @@ fn of_the_moment() -> u64 {
     since.as_secs().rotate_left(32) ^ u64::from(since.subsec_nanos())
 }
 
-fn print(verdict: &Verdict) {
-    let Verdict { stage, from, to, seconds, outcome, processors } = verdict;
+fn print(verdict: &Rerun) {
+    let Rerun { stage, from, to, seconds, outcome, processors } = verdict;
     let steps = match (from, to) {
         (0, None) => String::new(),
         (from, None) => format!(" from step {from}"),
@@ -94,13 +94,13 @@ fn print(verdict: &Verdict) {
     };
     let time = duration(*seconds);
     match outcome {
-        Outcome::Same => ui::line(&format!("{} {stage}{steps}  {time}", ui::styled("same   ", Style::Good))),
-        Outcome::NotFresh => ui::line(&format!("{} {stage}: not fresh", ui::styled("skipped", Style::Dim))),
-        Outcome::Stopped => ui::line(&format!("{} {stage}{steps}", ui::styled("stopped", Style::Warn))),
-        Outcome::Failed(message) => {
+        Comparison::Same => ui::line(&format!("{} {stage}{steps}  {time}", ui::styled("same   ", Style::Good))),
+        Comparison::NotFresh => ui::line(&format!("{} {stage}: not fresh", ui::styled("skipped", Style::Dim))),
+        Comparison::Stopped => ui::line(&format!("{} {stage}{steps}", ui::styled("stopped", Style::Warn))),
+        Comparison::Failed(message) => {
             ui::line(&format!("{} {stage}{steps}: {message}", ui::styled("failed ", Style::Bad)));
         }
-        Outcome::Differs(outputs) => {
+        Comparison::Differs(outputs) => {
             for (output, was, is) in outputs {
                 let digests = format!("was {}, is {}", was.short(), is.short());
                 ui::line(&format!("{} {stage}.{output}{steps}: {digests}", ui::styled("differs", Style::Bad)));

@@ -44,7 +44,7 @@ use transfer::Transfer;
 type Files = Vec<(RepoPath, PathBuf)>;
 
 /// The result of fetching an input.
-pub(crate) struct Outcome {
+pub(crate) struct FetchedInput {
     pub(crate) fetched: Fetched,
     /// The commit whose files the store had before.
     pub(crate) before: Option<String>,
@@ -53,17 +53,17 @@ pub(crate) struct Outcome {
 }
 
 /// Fetches the missing files of an input, at the commit that the store has pinned, if there is one.
-pub(crate) fn fetch_missing(settings: &Settings, store: &Path, id: &HubId) -> Result<Outcome, Trouble> {
+pub(crate) fn fetch_missing(settings: &Settings, store: &Path, id: &HubId) -> Result<FetchedInput, Trouble> {
     fetch(settings, store, id, snapshot::commit(store, id))
 }
 
 /// Fetches an input at the newest commit of its branch, or offline at the known commit.
-pub(crate) fn fetch_newest(settings: &Settings, store: &Path, id: &HubId) -> Result<Outcome, Trouble> {
+pub(crate) fn fetch_newest(settings: &Settings, store: &Path, id: &HubId) -> Result<FetchedInput, Trouble> {
     let known = snapshot::commit(store, id).filter(|_| id.is_commit() || settings.is_offline);
     fetch(settings, store, id, known)
 }
 
-fn fetch(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -> Result<Outcome, Trouble> {
+fn fetch(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -> Result<FetchedInput, Trouble> {
     let before = find(store, id);
     let whole = before.clone().filter(|_| known.is_some());
     let fetched = match whole {
@@ -71,7 +71,7 @@ fn fetch(settings: &Settings, store: &Path, id: &HubId, known: Option<Commit>) -
         None => bring(settings, store, id, known)?,
     };
     let (files, bytes) = snapshot::size(&fetched.path).map_err(|error| Trouble::store(&fetched.path, &error))?;
-    Ok(Outcome { fetched, before: before.map(|before| before.commit), files, bytes })
+    Ok(FetchedInput { fetched, before: before.map(|before| before.commit), files, bytes })
 }
 
 /// Downloads a repository's files into the cache (unless offline), and publishes a snapshot of them in the store.

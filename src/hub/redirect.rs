@@ -34,7 +34,7 @@ impl Origin {
         }
         let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
             Some("") | None => usual,
-            Some(_) => authority.port_u16().ok_or("its port is none")?,
+            Some(_) => authority.port_u16().ok_or("its port is not valid")?,
         };
         Ok(Self { scheme, host, port })
     }
@@ -141,7 +141,7 @@ mod tests {
             ("javascript:x", "it is neither https nor http"),
             ("https://", "it is no address"),
             ("https:///x", "it is no address"),
-            ("https://hub.example:99999/x", "its port is none"),
+            ("https://hub.example:99999/x", "its port is not valid"),
             ("/a b", "it is no address"),
         ];
         for (location, expected) in cases {

@@ -30,7 +30,7 @@ impl Trouble {
 
     /// Returns a diagnostic that points at the input in the workflow.
     pub(crate) fn at(self, input: &HubInput) -> Diagnostic {
-        Diagnostic::new(&input.place, self.message, self.label).with_help(self.help)
+        Diagnostic::new(&input.span, self.message, self.label).with_help(self.help)
     }
 
     /// The repository cannot be listed; `is_there` asks whether it exists at all.
@@ -129,7 +129,7 @@ impl Trouble {
     /// The value of HF_ENDPOINT is no address.
     pub(super) fn endpoint(endpoint: &str, reason: &str) -> Self {
         let message = format!("HF_ENDPOINT is `{endpoint}`, and {reason}");
-        let help = "write it as `https://HOST` or `https://HOST:PORT`; a secret belongs into HF_TOKEN";
+        let help = "write it as `https://HOST` or `https://HOST:PORT`; a secret belongs in HF_TOKEN";
         Self::new("cannot be asked for", message, help)
     }
 

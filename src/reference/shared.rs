@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::diagnostic::quoted;
 
-use super::kinds::Row;
+use super::kinds::KeyRow;
 
 /// How many tables must share keys before the keys get a section.
 const TABLES: usize = 3;
@@ -17,12 +17,12 @@ pub(super) struct Shared<'a> {
     /// Kind and table, in the reference's order.
     tables: Vec<(&'a str, &'a str)>,
     /// One table's row for each key, in the reference's order.
-    pub(super) keys: Vec<&'a Row>,
+    pub(super) keys: Vec<&'a KeyRow>,
 }
 
 /// Returns the keys that tables of kinds share.
-pub(super) fn shared<'a>(kinds: impl Iterator<Item = (&'a str, &'a [Row])>) -> Vec<Shared<'a>> {
-    let mut said: Vec<(&Row, Vec<(&str, &str)>)> = Vec::new();
+pub(super) fn shared<'a>(kinds: impl Iterator<Item = (&'a str, &'a [KeyRow])>) -> Vec<Shared<'a>> {
+    let mut said: Vec<(&KeyRow, Vec<(&str, &str)>)> = Vec::new();
     let mut by_key: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (kind, rows) in kinds {
         for row in rows {
@@ -49,7 +49,7 @@ pub(super) fn shared<'a>(kinds: impl Iterator<Item = (&'a str, &'a [Row])>) -> V
 
 impl Shared<'_> {
     /// Returns whether a row of a kind is one of these keys.
-    pub(super) fn has(&self, kind: &str, row: &Row) -> bool {
+    pub(super) fn has(&self, kind: &str, row: &KeyRow) -> bool {
         self.tables.contains(&(kind, row.table.as_str())) && self.keys.iter().any(|key| key.says_the_same(row))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
-use engine::plan::{Status, plan};
+use engine::plan::{RowStatus, plan};
 use engine::select::Selection;
 use engine::workflow::Workflow;
 use store::{Digest, Record, Store};
@@ -18,6 +18,6 @@ pub(crate) fn fresh_records(workflow: &Workflow, store: &Store) -> Result<BTreeM
 /// Returns the fingerprints of the stages that are fresh.
 pub(crate) fn fresh(workflow: &Workflow, store: &Store) -> Result<HashMap<String, Digest>> {
     let rows = plan(workflow, store, &Selection::default())?.rows.into_iter();
-    let fresh = rows.filter(|row| row.status == Status::Fresh);
+    let fresh = rows.filter(|row| row.status == RowStatus::Fresh);
     Ok(fresh.filter_map(|row| Some((row.stage, row.fingerprint?))).collect())
 }

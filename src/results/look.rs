@@ -12,7 +12,7 @@ pub(crate) struct Look<'a> {
     pub(crate) global: &'a Global,
     pub(crate) store: &'a Store,
     pub(crate) args: &'a NameArgs,
-    pub(crate) asked: Asked<'a>,
+    pub(crate) asked: Invocation<'a>,
 }
 
 /// A stage of a workflow in its current state.
@@ -30,7 +30,7 @@ pub(crate) struct Named {
 
 /// The user's command, which suggestions repeat with other arguments.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Invocation<'a> {
     /// The command.
     pub(crate) command: &'a str,
     /// What follows the name.
@@ -39,7 +39,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) what: &'a str,
 }
 
-impl Asked<'_> {
+impl Invocation<'_> {
     /// Returns the command with `what` as the name and with more arguments.
     pub(super) fn again(&self, what: &str, more: &str) -> String {
         format!("`r1flow {} {}{}{more}`", self.command, typed(what), self.tail)

@@ -16,6 +16,6 @@ mod typed;
 pub(crate) use attempts::{last_attempt, unfinished};
 pub(crate) use find::{Found, find, stage};
 pub(crate) use fresh::{fresh, fresh_records};
-pub(crate) use look::{Asked, Look, Named};
+pub(crate) use look::{Invocation, Look, Named};
 pub(crate) use refusal::not_fresh;
 pub(crate) use typed::typed_file;

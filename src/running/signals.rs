@@ -19,13 +19,13 @@ use tokio::sync::watch;
 
 /// What signals have asked for so far.
 #[derive(Default)]
-struct Asked {
+struct Received {
     is_stopping: bool,
     /// How often INT or TERM has come.
     orders: u32,
 }
 
-impl Asked {
+impl Received {
     /// Counts a signal, and returns its request if it goes beyond earlier ones.
     fn next(&mut self, is_order: bool) -> Option<Halt> {
         self.orders = self.orders.saturating_add(u32::from(is_order));
@@ -43,7 +43,7 @@ pub(crate) async fn listen(halt: watch::Sender<Halt>, say: impl Fn(&'static str)
     let [mut interrupt, mut terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let [mut one, mut two] = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
     let mut hangup = if is_ignored(libc::SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) };
-    let mut asked = Asked::default();
+    let mut asked = Received::default();
     loop {
         let is_order = tokio::select! {
             _ = interrupt.recv() => true,
@@ -87,7 +87,7 @@ mod tests {
         const ORDER: bool = true;
         const HINT: bool = false;
         let check = |signals: &[bool], expected: &[Option<Halt>]| {
-            let mut asked = Asked::default();
+            let mut asked = Received::default();
             let found: Vec<_> = signals.iter().map(|is_order| asked.next(*is_order)).collect();
             assert_eq!(found, expected, "{signals:?}");
         };

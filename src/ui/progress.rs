@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use engine::event::Event;
+use engine::event::{Event, Level};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Style, complain, duration, json, out, styled, text, visible};
@@ -57,7 +57,7 @@ impl Progress {
                 self.progress(stage, *step, *total, unit, &shown.unwrap_or_default());
             }
             Event::Note { stage, level, message } => {
-                let style = if level == "warn" { Style::Warn } else { Style::Dim };
+                let style = if *level == Level::Warn { Style::Warn } else { Style::Dim };
                 self.say(&styled(&format!("{stage}: {message}"), style));
             }
             Event::Done { stage, seconds, .. } => {

@@ -1,16 +1,16 @@
 //! A plan's statuses and reasons, in words.
 
 use engine::dirty::DirtyReason;
-use engine::plan::Status;
+use engine::plan::RowStatus;
 use serde_json::Value;
 
 /// Returns the word for a status; all words have the same width.
-pub(crate) fn status_word(status: Status) -> &'static str {
+pub(crate) fn status_word(status: RowStatus) -> &'static str {
     match status {
-        Status::Fresh => "fresh ",
-        Status::Dirty => "dirty ",
-        Status::Extend { .. } => "extend",
-        Status::Maybe => "maybe ",
+        RowStatus::Fresh => "fresh ",
+        RowStatus::Dirty => "dirty ",
+        RowStatus::Extend { .. } => "extend",
+        RowStatus::Maybe => "maybe ",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use engine::plan::{Plan, Row, Status};
+use engine::plan::{Plan, PlanRow, RowStatus};
 use engine::workflow::Workflow;
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ pub(crate) struct PlanView<'a> {
     /// The workflow's name.
     pub(crate) workflow: &'a str,
     /// Stages in topological order.
-    pub(crate) rows: &'a [Row],
+    pub(crate) rows: &'a [PlanRow],
     /// Inputs from a hub by name; absent where there are none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) inputs: BTreeMap<&'a str, Input>,
@@ -55,11 +55,11 @@ pub(crate) struct Cost {
 
 /// Returns what a plan costs in all.
 pub(crate) fn cost(plan: &Plan) -> Cost {
-    let number = |wanted: fn(&Status) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
+    let number = |wanted: fn(&RowStatus) -> bool| plan.rows.iter().filter(|row| wanted(&row.status)).count();
     let forecasts = || plan.rows.iter().filter_map(|row| row.forecast.as_deref());
     Cost {
-        must: number(|status| matches!(status, Status::Dirty | Status::Extend { .. })),
-        may: number(|status| *status == Status::Maybe),
+        must: number(|status| matches!(status, RowStatus::Dirty | RowStatus::Extend { .. })),
+        may: number(|status| *status == RowStatus::Maybe),
         seconds: forecasts().filter_map(|forecast| forecast.seconds).sum(),
         unknown: forecasts().filter(|forecast| forecast.seconds.is_none()).count(),
         gpu_hours: forecasts().filter_map(|forecast| forecast.gpu_hours).sum(),
@@ -73,15 +73,15 @@ pub(crate) struct Moved<'a> {
     /// The stage.
     pub(crate) stage: &'a str,
     /// Its row in the earlier plan, if any.
-    pub(crate) was: Option<&'a Row>,
+    pub(crate) was: Option<&'a PlanRow>,
     /// Its row in the current plan, if any.
-    pub(crate) is: Option<&'a Row>,
+    pub(crate) is: Option<&'a PlanRow>,
 }
 
 /// Returns the stages on which a plan differs from an earlier one.
 pub(crate) fn moved<'a>(before: &'a Plan, now: &'a Plan) -> Vec<Moved<'a>> {
     let by_stage =
-        |plan: &'a Plan| -> HashMap<&str, &Row> { plan.rows.iter().map(|row| (row.stage.as_str(), row)).collect() };
+        |plan: &'a Plan| -> HashMap<&str, &PlanRow> { plan.rows.iter().map(|row| (row.stage.as_str(), row)).collect() };
     let [was, is] = [by_stage(before), by_stage(now)];
     let mut seen = HashSet::new();
     let stages = before.rows.iter().chain(&now.rows).map(|row| row.stage.as_str()).filter(|stage| seen.insert(*stage));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use engine::artifact::Artifact;
+use engine::event::Level;
 use engine::placement::Placement;
 use engine::stage::{Context, Input, Outcome, Stage, StageError, kind};
 use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Resume, RunRequest};
@@ -205,7 +206,7 @@ impl Attempt {
     /// Returns its warnings.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let warnings = self.sent().into_iter().filter_map(|line| match line {
-            FromWorker::Note { level, message } if level == "warn" => Some(message),
+            FromWorker::Note { level, message } if level == Level::Warn => Some(message),
             _ => None,
         });
         warnings.collect()

@@ -41,7 +41,7 @@ impl Store {
         let refuse = |reason| Err(Error::Destination { path: dest.to_owned(), reason });
         let Some(name) = dest.file_name() else { return refuse("name a new folder: it must not exist yet") };
         if dest.symlink_metadata().is_ok() {
-            return refuse("it is there already; name a new folder");
+            return refuse("it already exists; name a new folder");
         }
         let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let nearest = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));

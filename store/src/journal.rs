@@ -45,7 +45,7 @@ struct Seen {
     file: Option<File>,
     /// Bytes that have been scanned: whole lines only.
     end: u64,
-    lines: Vec<Place>,
+    lines: Vec<Position>,
     /// Offsets of lines that do not even have a line's form.
     torn: Vec<u64>,
     /// The last line of each fingerprint.
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Position {
     start: u64,
     len: usize,
     /// Index of the previous line with the same fingerprint.
@@ -220,7 +220,7 @@ impl Seen {
             } else if let Some(fingerprint) = fingerprint(&line).filter(|_| len == line.len() as u64) {
                 let index = self.lines.len();
                 let previous = self.newest.insert(fingerprint, index);
-                self.lines.push(Place { start: self.end, len: line.len() - 1, previous });
+                self.lines.push(Position { start: self.end, len: line.len() - 1, previous });
             } else if len > 1 {
                 tracing::warn!(at = self.end, "a line of the journal is torn and counts as absent");
                 self.torn.push(self.end);
@@ -239,7 +239,7 @@ impl Seen {
         Ok(rest.pop().is_some() && parse(&rest, self.end).is_some())
     }
 
-    fn read(&mut self, place: Place) -> Result<Option<Line<'_>>> {
+    fn read(&mut self, place: Position) -> Result<Option<Line<'_>>> {
         let Some(file) = &self.file else { return Ok(None) };
         let window_end = self.window_start + self.window.len() as u64;
         if place.start < self.window_start || place.start + place.len as u64 > window_end {

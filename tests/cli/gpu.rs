@@ -97,18 +97,18 @@ fn compiled_kernels_are_kept() {
     let more = [&whole[..], b"x"].concat();
     for spoilt in [flipped(0), flipped(20), flipped(whole.len() - 1), whole[..whole.len() - 1].to_vec(), more, vec![]] {
         fs_err::write(&files[0], spoilt).unwrap();
-        finds(&sandbox, "libtorch's serve");
+        finds(&sandbox, "libtorch's are used");
     }
     fs_err::write(&files[0], &whole).unwrap();
     finds(&sandbox, "kernels compile");
     // Nor is one from a folder that others can write to, or one behind a link.
     fs_err::set_permissions(&kept, Permissions::from_mode(0o777)).unwrap();
-    finds(&sandbox, "libtorch's serve");
+    finds(&sandbox, "libtorch's are used");
     fs_err::set_permissions(&kept, Permissions::from_mode(0o700)).unwrap();
     let elsewhere = sandbox.root().join("elsewhere");
     fs_err::rename(&files[0], &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &files[0]).unwrap();
-    finds(&sandbox, "libtorch's serve");
+    finds(&sandbox, "libtorch's are used");
 }
 
 #[test]

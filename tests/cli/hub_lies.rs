@@ -98,7 +98,7 @@ fn redirects_that_lead_nowhere_are_refused() {
         (LISTING, "that leads on and on"),
         ("http://me:pass@127.0.0.1/x", "it has a name or a password in it"),
         ("ftp://127.0.0.1/x", "it is neither https nor http"),
-        ("http://127.0.0.1:99999/x", "its port is none"),
+        ("http://127.0.0.1:99999/x", "its port is not valid"),
         ("http://[/x", "it is no address"),
     ];
     for (to, reason) in cases {

@@ -130,7 +130,7 @@ fn a_saved_plan_runs_or_refuses() {
     insta::assert_snapshot!(sandbox.run(&["apply", "saved.json"]), @r#"
     exit code 2
     ── stderr
-    error: the world has moved since the plan was made:
+    error: the plan is out of date:
       `a`: was fresh, is dirty (`text` "hello" → "bye")
       `b`: was fresh, is maybe (after `a`)
       `c`: was extend (`steps` 4 → 6), is dirty (`steps` 4 → 6, after `b`)

@@ -13,7 +13,7 @@ fn from_runs_what_follows_and_only_runs_one() {
     insta::assert_snapshot!(sandbox.run(&["apply", "toy.toml", "--only", "b"]), @r"
     exit code 1
     ── stderr
-    failed a: it is out of date, and not among the stages that were asked for
+    failed a: it is out of date, and not selected
            help: bring it up to date first: `--until a`
     blocked b: after a
     1 failed, 1 left to do in [TIME]

@@ -41,7 +41,7 @@ fn all_five_steps_run_and_a_model_goes_out_and_in_again() {
         assert!(sandbox.root().join("mine").join(file).exists(), "{file}");
     }
     let again = sandbox.run(&["export", "alignment-rl.model", "mine"]);
-    assert!(again.code == Some(2) && again.stderr.contains("is there already"), "{again}");
+    assert!(again.code == Some(2) && again.stderr.contains("already exists"), "{again}");
     let whole = sandbox.run(&["export", "alignment-rl", "other"]);
     assert!(whole.code == Some(2) && whole.stderr.contains("`alignment-rl.model`"), "{whole}");
 

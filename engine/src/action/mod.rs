@@ -240,14 +240,14 @@ mod tests {
 
     use super::*;
     use crate::artifact::ArtifactType;
-    use crate::diagnostic::{Place, Sources};
+    use crate::diagnostic::{Sources, Span};
     use crate::placement::Device;
     use crate::workflow::{RunOptions, StageName, Target};
 
     fn stage(config: Value) -> StageDecl {
         StageDecl {
             name: StageName("zero".to_owned()),
-            place: Place::new(Sources::default().add(Path::new("w.toml"), String::new()), 0..0),
+            span: Span::new(Sources::default().add(Path::new("w.toml"), String::new()), 0..0),
             kind: "grpo".to_owned(),
             version: 1,
             config: config.as_object().unwrap().clone(),

@@ -16,11 +16,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::log::Log;
 use super::{Attempt, CHECKPOINT, Failure, Purpose};
 use crate::blocking::off_thread;
-use crate::event::Event;
+use crate::event::{Event, Level};
 use crate::exec::session::Heard;
 use crate::exec::{Launch, Session};
 use crate::options::Halt;
-use crate::trajectory::Segment;
+use crate::prefix::Segment;
 use crate::watchdog::Watchdog;
 use crate::worker::death;
 use crate::worker::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
@@ -74,7 +74,7 @@ impl Attempt<'_> {
         worker.kill().await;
         let (last_words, trouble) = log.finish().await;
         if let Some(error) = trouble {
-            self.note("warn", format!("its log is not whole: {error}")).await;
+            self.note(Level::Warn, format!("its log is incomplete: {error}")).await;
         }
         match over? {
             Over::Done { outputs, .. } if self.verified().is_some() => self.hash(&outputs).await.map(Left::Verified),
@@ -158,7 +158,7 @@ impl Attempt<'_> {
             }
             FromWorker::Note { level, message } => {
                 let message = secrets.mask(&message);
-                self.note(&level, message).await;
+                self.note(level, message).await;
             }
             // A verification keeps neither checkpoints nor rows.
             FromWorker::Checkpoint { step, dir } if self.verified().is_some_and(|segment| segment.ends_at(step)) => {
@@ -208,8 +208,8 @@ impl Attempt<'_> {
         self.job.stage.name.to_string()
     }
 
-    async fn note(&mut self, level: &str, message: String) {
-        self.events.tell(Event::Note { stage: self.stage(), level: level.to_owned(), message }).await;
+    async fn note(&mut self, level: Level, message: String) {
+        self.events.tell(Event::Note { stage: self.stage(), level, message }).await;
     }
 }
 
@@ -221,7 +221,7 @@ pub(super) fn own(root: &Path, dir: &Path) -> Result<PathBuf, Failure> {
         return Ok(found);
     }
     let message = format!("the worker names `{}`, which is not in the folder of its attempt", dir.display());
-    let help = Some("this is a bug in the worker: it may write below `dir` of its request alone".to_owned());
+    let help = Some("this is a bug in the worker: it may write only below the `dir` of its request".to_owned());
     Err(Failure { help, ..Failure::new(message) })
 }
 

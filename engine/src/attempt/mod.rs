@@ -32,7 +32,7 @@ use crate::curve::Curve;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::options::{Halt, Options};
-use crate::trajectory::Segment;
+use crate::prefix::Segment;
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::StageDecl;
 use follow::Left;

@@ -8,7 +8,7 @@ use store::{AttemptDir, CheckpointRecord, Store};
 
 use super::{Failure, Job, Purpose, Source};
 use crate::curve::Curve;
-use crate::trajectory::find_checkpoint;
+use crate::prefix::find_checkpoint;
 use crate::worker::death::Witness;
 use crate::worker::protocol::{PROTOCOL, Resume, RunRequest};
 

@@ -82,7 +82,7 @@ impl Kept {
         match start(&self.groups) {
             Ok(keeper) => self.keeper = Some(keeper),
             Err(error) => {
-                tracing::warn!(%error, "no keeper can be started: what stages start may outlive an engine that is killed");
+                tracing::warn!(%error, "cannot start the keeper: processes that stages start may survive if the engine is killed");
             }
         }
     }

@@ -148,6 +148,7 @@ impl KeyType {
         match self {
             Self::Reference(artifact) if artifact.name().ends_with('s') => artifact.name().to_owned(),
             Self::Reference(artifact) => format!("{artifact}s"),
+            Self::OneOf(words) => crate::diagnostic::quoted(words),
             other => other.to_string(),
         }
     }

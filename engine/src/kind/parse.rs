@@ -55,9 +55,7 @@ fn key(property: &Value, is_in_list: bool) -> Result<KeySpec, String> {
         default => default.cloned(),
     };
     if !required && default.is_none() && default_by.is_none() {
-        return Err(
-            "it may be absent, and what that means is not said: give it a default, or let it be null".to_owned()
-        );
+        return Err("it may be absent, and its absence has no meaning: give it a default, or let it be null".to_owned());
     }
     let omits_default = property["x-omit-default"] == true;
     if omits_default && required {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Error;
 use crate::action::Action;
-use crate::trajectory::resumable;
+use crate::prefix::resumable;
 use crate::worker::ask;
 use crate::worker::cache::CacheDir;
 use crate::worker::protocol::{CheckRequest, Refusal};

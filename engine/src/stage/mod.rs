@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use store::Made;
 
 use crate::artifact::{Artifact, ArtifactType};
+use crate::event::Level;
 use crate::kind::KindSpec;
 use crate::worker::protocol::{FromWorker, InputArtifact, Machine, Resume, RunRequest};
 
@@ -212,12 +213,12 @@ impl Context {
 
     /// Sends a note to the user.
     pub fn note(&self, message: impl Into<String>) {
-        self.send(&FromWorker::Note { level: "info".to_owned(), message: message.into() });
+        self.send(&FromWorker::Note { level: Level::Info, message: message.into() });
     }
 
     /// Sends a warning to the user.
     pub fn warn(&self, message: impl Into<String>) {
-        self.send(&FromWorker::Note { level: "warn".to_owned(), message: message.into() });
+        self.send(&FromWorker::Note { level: Level::Warn, message: message.into() });
     }
 
     /// Returns whether the engine asked for a stop.

@@ -55,7 +55,7 @@ pub enum Error {
 
 /// Returns a worker's kinds, from the cache if the program is the same as before.
 pub fn kinds(worker: &Path, cache_dir: &CacheDir) -> Result<KindList, Error> {
-    let asked = Asked::of("kinds", worker)?;
+    let asked = Question::of("kinds", worker)?;
     if let Some(text) = cache_dir.read(&asked.name, &asked.question)
         && let Ok(list) = serde_json::from_slice(&text)
     {
@@ -77,7 +77,7 @@ pub fn check(
     cache_dir: &CacheDir,
     requests: impl Iterator<Item = CheckRequest>,
 ) -> Result<Vec<Option<Refusal>>, Error> {
-    let kept = Asked::of("checked", worker)?;
+    let kept = Question::of("checked", worker)?;
     let known = cache_dir.read(&kept.name, &kept.question).and_then(|text| String::from_utf8(text).ok());
     let known = known.unwrap_or_default();
     let right: HashSet<&str> = known.lines().collect();
@@ -97,7 +97,7 @@ pub fn check(
     }
     let (_, answers): (_, Vec<Option<Refusal>>) = ask(worker, CHECK, |mut stdin| stdin.write_all(&lines))?;
     if answers.len() != asked.len() {
-        let reason = format!("it says {} things of {} stages", answers.len(), asked.len());
+        let reason = format!("it has {} answers for {} stages", answers.len(), asked.len());
         return Err(Error::Answer { asked: format!("{} {CHECK}", worker.display()), reason });
     }
     let mut lines: Vec<&str> = known.lines().collect();
@@ -148,13 +148,13 @@ fn ask<T: DeserializeOwned>(
 }
 
 /// A question to a program, and the cache's file for the answer: one for each path of a program.
-struct Asked {
+struct Question {
     name: String,
     /// Differs when the program has been built again.
     question: String,
 }
 
-impl Asked {
+impl Question {
     fn of(what: &str, worker: &Path) -> Result<Self, Error> {
         let told = || {
             let worker = fs_err::canonicalize(worker)?;

@@ -99,7 +99,11 @@ fn write(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && is_mine(&metadata) { Ok(file) } else { Err(io::Error::other("it is no file of mine")) }
+    if metadata.is_file() && is_mine(&metadata) {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a regular file, or belongs to another user"))
+    }
 }
 
 fn check_folder(folder: &Path) -> io::Result<()> {

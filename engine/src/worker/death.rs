@@ -30,7 +30,7 @@ pub(crate) fn tell(status: std::io::Result<ExitStatus>, witness: Witness) -> (St
     let Some(signal) = status.signal() else {
         return match status.code() {
             Some(0) => (
-                "the worker ended without a word: exit status 0, and neither `done` nor `stopped` nor `failed`"
+                "the worker exited without a final message: exit status 0, and neither `done` nor `stopped` nor `failed`"
                     .to_owned(),
                 "something in the stage has ended the process; `r1flow log` shows what it wrote".to_owned(),
             ),
@@ -39,7 +39,7 @@ pub(crate) fn tell(status: std::io::Result<ExitStatus>, witness: Witness) -> (St
     };
     let help = match signal {
         libc::SIGKILL if witness.has_seen_a_kill() => {
-            "the kernel has killed for want of memory: give the stage less to hold, or run fewer side by side (`--jobs`, \
+            "the kernel killed it because memory ran out: reduce the stage's memory use, or run fewer stages at once (`--jobs`, \
              `run.needs.memory-gib`)"
         }
         libc::SIGKILL => {
@@ -88,7 +88,7 @@ mod tests {
             (7, "signal: 7", "native library"),
             (4, "signal: 4", "processor"),
             (15, "signal: 15", "ended it"),
-            (0, "without a word", "r1flow log"),
+            (0, "without a final message", "r1flow log"),
             (3 << 8, "exit status: 3", "r1flow log"),
         ] {
             let (message, advice) = tell(Ok(ExitStatus::from_raw(raw)), Witness::begin());
@@ -96,6 +96,6 @@ mod tests {
             assert_eq!(advice.contains("memory"), raw == 9, "{advice}");
         }
         let (_, advice) = tell(Ok(ExitStatus::from_raw(9)), Witness { kills: 0 });
-        assert!(kills() == 0 || advice.starts_with("the kernel has killed for want of memory"), "{advice}");
+        assert!(kills() == 0 || advice.starts_with("the kernel killed it because memory ran out"), "{advice}");
     }
 }

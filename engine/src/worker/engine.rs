@@ -9,7 +9,7 @@ pub(crate) const ENGINE: &str = "R1FLOW_ENGINE";
 pub(crate) fn die_with_engine() {
     // SAFETY: a plain system call.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
-        tracing::warn!("the kernel will not end this worker with its engine: the end of stdin must do");
+        tracing::warn!("the kernel will not end this worker with its engine: the worker will rely on the end of stdin");
     }
     // From a variable, not the parent's id: under a profiler the engine is not the parent. A worker started by hand has
     // no engine.

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event::Level;
 use crate::placement::Placement;
 
 /// The version of the protocol; engine and worker must agree on it.
@@ -184,8 +185,8 @@ pub enum FromWorker {
     Alive,
     /// Something a person should read.
     Note {
-        /// `info` or `warn`.
-        level: String,
+        /// How much it matters.
+        level: Level,
         /// One sentence.
         message: String,
     },

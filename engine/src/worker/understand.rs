@@ -117,9 +117,7 @@ fn bounded(message: FromWorker) -> FromWorker {
             }
             FromWorker::Progress { step, total, unit: cut(unit, NAME), metrics }
         }
-        FromWorker::Note { level, message } => {
-            FromWorker::Note { level: cut(level, NAME), message: cut(message, TEXT) }
-        }
+        FromWorker::Note { level, message } => FromWorker::Note { level, message: cut(message, TEXT) },
         FromWorker::Failed { message, help } => {
             FromWorker::Failed { message: cut(message, TEXT), help: help.map(|help| cut(help, TEXT)) }
         }
@@ -153,6 +151,7 @@ pub(crate) fn cut(mut text: String, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Level;
 
     fn line(bytes: &[u8]) -> Line {
         Line { bytes: bytes.to_vec(), ..Line::default() }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     fn note(message: &str) -> FromWorker {
-        FromWorker::Note { level: "info".to_owned(), message: message.to_owned() }
+        FromWorker::Note { level: Level::Info, message: message.to_owned() }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::overlay::Layers;
+use super::short::write_out;
 use super::tree::{Entry, Node, Table, Value};
 use super::{Origin, StageName};
-use crate::diagnostic::{Diagnostic, Place, suggest};
+use crate::diagnostic::{Diagnostic, Span, suggest};
 use crate::kind::{KindInfo, Kinds};
 use crate::limits;
 
@@ -17,7 +18,7 @@ pub(super) struct Draft<'a> {
     pub(super) name: StageName,
     pub(super) kind: &'a KindInfo,
     /// The name in the table's header.
-    pub(super) place: Place,
+    pub(super) span: Span,
     pub(super) keys: Table,
     pub(super) origins: Vec<(String, Origin)>,
     pub(super) run: Option<Node>,
@@ -76,7 +77,7 @@ pub(super) fn expand<'a>(
     }
     // The TOML tree groups tables by kind; this restores the order of the file. Extended files were read last, and come
     // first.
-    expansion.drafts.sort_by_key(|draft| (std::cmp::Reverse(draft.place.source), draft.place.span().start));
+    expansion.drafts.sort_by_key(|draft| (std::cmp::Reverse(draft.span.source), draft.span.range().start));
     (rest, expansion.drafts)
 }
 
@@ -97,7 +98,7 @@ impl<'a> Expansion<'a, '_> {
     fn take_defaults(&mut self, defaults: Entry) {
         let Value::Table(table) = defaults.node.value else {
             let sort = defaults.node.value.sort();
-            self.diagnostics.push(Diagnostic::new(&defaults.node.place, "`defaults` is a table of kinds", sort));
+            self.diagnostics.push(Diagnostic::new(&defaults.node.span, "`defaults` is a table of kinds", sort));
             return;
         };
         for entry in &table.0 {
@@ -112,19 +113,19 @@ impl<'a> Expansion<'a, '_> {
         let Some(kind) = self.kinds.get(&entry.key) else {
             let message = format!("unknown kind `{}` in `defaults`", entry.key);
             let help = suggest(&entry.key, self.kinds.names());
-            self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
+            self.diagnostics.push(Diagnostic::new(&entry.key_span, message, "no such kind").with_optional_help(help));
             return;
         };
         let Some(table) = entry.node.table() else {
             let message = format!("`defaults.{}` is a table of keys", entry.key);
-            self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            self.diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()));
             return;
         };
         for key in table.0.iter().filter(|key| !kind.keys.contains_key(&key.key)) {
             let message = format!("unknown key `{}` in defaults of {}", key.key, entry.key);
             let label = format!("not a parameter of {}", entry.key);
             let help = suggest(&key.key, kind.keys.keys().map(String::as_str));
-            self.diagnostics.push(Diagnostic::new(&key.key_place, message, label).with_optional_help(help));
+            self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_optional_help(help));
         }
     }
 
@@ -133,12 +134,12 @@ impl<'a> Expansion<'a, '_> {
             let known = self.kinds.names().chain(RESERVED).chain(["extends"]);
             let help = suggest(&entry.key, known);
             let message = format!("unknown kind `{}`", entry.key);
-            self.diagnostics.push(Diagnostic::new(&entry.key_place, message, "no such kind").with_optional_help(help));
+            self.diagnostics.push(Diagnostic::new(&entry.key_span, message, "no such kind").with_optional_help(help));
             return;
         };
         let Value::Table(stages) = entry.node.value else {
             let message = format!("`{}` is a kind: its stages are tables `[{}.name]`", entry.key, entry.key);
-            self.diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            self.diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()));
             return;
         };
         for stage in stages.0 {
@@ -151,13 +152,13 @@ impl<'a> Expansion<'a, '_> {
         if !is_name(&stage.key) {
             let message = format!("`{}` is no name for a stage", stage.key);
             let help = "names are made of a-z, 0-9 and `-`, and `inputs`, `each` are taken";
-            self.diagnostics.push(Diagnostic::new(&stage.key_place, message, "not a name").with_help(help));
+            self.diagnostics.push(Diagnostic::new(&stage.key_span, message, "not a name").with_help(help));
             return;
         }
         let Value::Table(mut own) = stage.node.value else {
             let message = format!("`{}` of kind `{kind_name}` is not a table", stage.key);
             let found = stage.node.value.sort();
-            let diagnostic = Diagnostic::new(&stage.node.place, message, found);
+            let diagnostic = Diagnostic::new(&stage.node.span, message, found);
             self.diagnostics.push(diagnostic.with_help(format!("stages are tables: `[{kind_name}.{}]`", stage.key)));
             return;
         };
@@ -171,31 +172,31 @@ impl<'a> Expansion<'a, '_> {
         }
         mark(&mut origins, &own, Origin::Stage);
         keys.merge(own);
-        let draft = Draft { name: StageName(stage.key), kind, place: stage.key_place, keys, origins, run };
+        let draft = Draft { name: StageName(stage.key), kind, span: stage.key_span, keys, origins, run };
         match each.map(|entry| entry.node) {
             None => self.push(draft),
             Some(Node { value: Value::Table(variants), .. }) => self.take_variants(&draft, variants),
             Some(Node { value: Value::List(stages), .. }) => self.followers.push((draft, stages)),
             Some(node) => {
                 let message = "`each` is a table of variants or a list of stages";
-                self.diagnostics.push(Diagnostic::new(&node.place, message, node.value.sort()));
+                self.diagnostics.push(Diagnostic::new(&node.span, message, node.value.sort()));
             }
         }
     }
 
     fn take_variants(&mut self, family: &Draft<'a>, variants: Table) {
         for variant in variants.0 {
-            if !self.has_room(&variant.key_place) {
+            if !self.has_room(&variant.key_span) {
                 return;
             }
             if !is_name(&variant.key) {
                 let message = format!("`{}` is no name for a variant", variant.key);
-                self.diagnostics.push(Diagnostic::new(&variant.key_place, message, "not a name"));
+                self.diagnostics.push(Diagnostic::new(&variant.key_span, message, "not a name"));
                 continue;
             }
             let Value::Table(keys) = variant.node.value else {
                 let message = format!("variant `{}` is not a table", variant.key);
-                self.diagnostics.push(Diagnostic::new(&variant.node.place, message, variant.node.value.sort()));
+                self.diagnostics.push(Diagnostic::new(&variant.node.span, message, variant.node.value.sort()));
                 continue;
             };
             let mut draft = family.clone();
@@ -207,12 +208,12 @@ impl<'a> Expansion<'a, '_> {
     }
 
     /// Returns whether there is room for another stage; reports once that there is none.
-    fn has_room(&mut self, place: &Place) -> bool {
+    fn has_room(&mut self, span: &Span) -> bool {
         let has_room = self.drafts.len() < limits::STAGES;
         if !has_room && !std::mem::replace(&mut self.is_full, true) {
             let message = format!("the workflow has more than {} stages", limits::STAGES);
-            let help = "shorten the lists of `each`, which multiply, or make several workflows of it";
-            self.diagnostics.push(Diagnostic::new(place, message, "one too many").with_help(help));
+            let help = "shorten the lists of `each`, which multiply, or split the workflow";
+            self.diagnostics.push(Diagnostic::new(span, message, "one too many").with_help(help));
         }
         has_room
     }
@@ -222,7 +223,7 @@ impl<'a> Expansion<'a, '_> {
             self.diagnostics.push(too_long(&draft));
             return;
         }
-        if !self.has_room(&draft.place) {
+        if !self.has_room(&draft.span) {
             return;
         }
         let (family, kind) = (draft.family(), draft.kind.spec.kind.as_str());
@@ -230,7 +231,7 @@ impl<'a> Expansion<'a, '_> {
         if let Some(other) = other {
             let message = format!("two stages are called `{family}`");
             let help = format!("the other one is of kind `{other}`; names are unique across kinds");
-            self.diagnostics.push(Diagnostic::new(&draft.place, message, "taken already").with_help(help));
+            self.diagnostics.push(Diagnostic::new(&draft.span, message, "taken already").with_help(help));
             return;
         }
         if !self.kind_of.contains_key(family) {
@@ -245,7 +246,7 @@ impl<'a> Expansion<'a, '_> {
             for node in followed {
                 let Some(target) = node.text().map(str::to_owned) else {
                     let message = "`each` lists names of stages";
-                    self.diagnostics.push(Diagnostic::new(&node.place, message, node.value.sort()));
+                    self.diagnostics.push(Diagnostic::new(&node.span, message, node.value.sort()));
                     continue;
                 };
                 let found = self.followed(&target);
@@ -253,10 +254,10 @@ impl<'a> Expansion<'a, '_> {
                     let message = format!("`each` follows `{target}`, which is no stage");
                     let help = suggest(&target, self.drafts.iter().map(Draft::family));
                     self.diagnostics
-                        .push(Diagnostic::new(&node.place, message, "no such stage").with_optional_help(help));
+                        .push(Diagnostic::new(&node.span, message, "no such stage").with_optional_help(help));
                 }
                 for name in found {
-                    if !self.has_room(&node.place) {
+                    if !self.has_room(&node.span) {
                         return;
                     }
                     let mut draft = family.clone();
@@ -284,25 +285,26 @@ impl<'a> Expansion<'a, '_> {
             let names = self.drafts.iter().flat_map(|draft| [draft.name.0.as_str(), draft.family()]);
             let known: BTreeSet<&str> = names.chain(RESERVED).collect();
             let help = suggest(&target, known);
-            self.diagnostics.push(Diagnostic::new(set.place(), message, "no such stage").with_optional_help(help));
+            self.diagnostics.push(Diagnostic::new(set.span(), message, "no such stage").with_optional_help(help));
             return;
         }
         if set.path.len() < 2 {
             let message = format!("`--set {target}` names no key");
-            self.diagnostics.push(Diagnostic::new(set.place(), message, "expected `stage.key=value`"));
+            self.diagnostics.push(Diagnostic::new(set.span(), message, "expected `stage.key=value`"));
             return;
         }
         for draft in self.drafts.iter_mut().filter(|draft| is_meant(draft)) {
-            let table = set.table_from(1);
+            let mut table = set.table_from(1);
+            write_out(&mut table, &draft.kind.keys);
             if set.path[1] == "run" {
                 // `run` is not among the stage's keys: wrap it in a table, merge, and unwrap it again.
                 let run = Table(vec![Entry {
                     key: "run".to_owned(),
-                    key_place: set.place().clone(),
+                    key_span: set.span().clone(),
                     node: draft
                         .run
                         .take()
-                        .unwrap_or(Node { place: set.place().clone(), value: Value::Table(Table::default()) }),
+                        .unwrap_or(Node { span: set.span().clone(), value: Value::Table(Table::default()) }),
                 }]);
                 let mut merged = run;
                 merged.merge(table);
@@ -323,7 +325,7 @@ fn too_long(draft: &Draft<'_>) -> Diagnostic {
     let label = format!("at most {}", limits::STAGE_NAME);
     let help =
         "it names files, which may have no more; of a variant the family's name counts, too: shorten one of them";
-    Diagnostic::new(&draft.place, message, label).with_help(help)
+    Diagnostic::new(&draft.span, message, label).with_help(help)
 }
 
 /// Notes the layer that keys have their values from; the last note for a key counts.

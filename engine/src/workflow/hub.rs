@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::artifact::ArtifactType;
-use crate::diagnostic::Place;
+use crate::diagnostic::Span;
 
 /// The beginning of an id, which tells it from a path.
 pub const PREFIX: &str = "hf:";
@@ -35,7 +35,7 @@ pub struct HubInput {
     /// Its id.
     pub id: HubId,
     /// Its place in the workflow file.
-    pub place: Place,
+    pub span: Span,
     /// What has been fetched of it.
     pub fetched: Option<Fetched>,
 }

@@ -22,7 +22,7 @@ pub(super) fn inputs(
 ) -> BTreeMap<String, InputDecl> {
     let Some(node) = node else { return BTreeMap::new() };
     let Value::Table(table) = node.value else {
-        diagnostics.push(Diagnostic::new(&node.place, "`inputs` is a table", node.value.sort()));
+        diagnostics.push(Diagnostic::new(&node.span, "`inputs` is a table", node.value.sort()));
         return BTreeMap::new();
     };
     let mut found = BTreeMap::new();
@@ -43,7 +43,7 @@ fn input(
     let example = "for example `{ prompts = \"data/math.jsonl\" }`";
     let Some(table) = entry.node.table() else {
         let message = format!("input `{}` is not a table", entry.key);
-        diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()).with_help(example));
+        diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()).with_help(example));
         return None;
     };
     let mut decl: Option<InputDecl> = None;
@@ -54,7 +54,7 @@ fn input(
         if let Ok(artifact) = key.key.parse::<ArtifactType>() {
             if decl.is_some() {
                 let message = format!("input `{}` has two types", entry.key);
-                diagnostics.push(Diagnostic::new(&key.key_place, message, "one is enough"));
+                diagnostics.push(Diagnostic::new(&key.key_span, message, "one is enough"));
             } else {
                 decl = source_of(key, artifact, sources, diagnostics);
             }
@@ -69,12 +69,12 @@ fn input(
             let known = ArtifactType::ALL.map(ArtifactType::name).into_iter().chain(imports.keys().map(String::as_str));
             let help = suggest(&key.key, known.chain(["digest"]));
             let message = format!("unknown key `{}` in input `{}`", key.key, entry.key);
-            diagnostics.push(Diagnostic::new(&key.key_place, message, "not a key of inputs").with_optional_help(help));
+            diagnostics.push(Diagnostic::new(&key.key_span, message, "not a key of inputs").with_optional_help(help));
         }
     }
     if decl.is_none() && diagnostics.len() == before {
         let message = format!("input `{}` has no type", entry.key);
-        diagnostics.push(Diagnostic::new(&entry.node.place, message, "which artifact is it?").with_help(example));
+        diagnostics.push(Diagnostic::new(&entry.node.span, message, "which artifact is it?").with_help(example));
     }
     let decl = decl?;
     table.0.iter().for_each(|key| check_use(key, imports, decl.artifact, diagnostics));
@@ -90,10 +90,10 @@ fn check_use(
 ) {
     let Some(ImportKey { inputs, .. }) = imports.get(&key.key) else { return };
     if !inputs.contains(&artifact) {
-        let message = format!("`{}` has no use for an input of type {artifact}", key.key);
+        let message = format!("`{}` has no effect on an input of type {artifact}", key.key);
         let types = inputs.iter().map(|artifact| artifact.name()).collect::<Vec<_>>().join(", ");
         let help = format!("it is for {types}");
-        diagnostics.push(Diagnostic::new(&key.key_place, message, "would be ignored").with_help(help));
+        diagnostics.push(Diagnostic::new(&key.key_span, message, "would be ignored").with_help(help));
     }
 }
 
@@ -105,7 +105,7 @@ fn source_of(
 ) -> Option<InputDecl> {
     let Some(text) = key.node.text() else {
         let message = format!("`{}` is the path of a file or folder, or an id of the hub", key.key);
-        diagnostics.push(Diagnostic::new(&key.node.place, message, key.node.value.sort()));
+        diagnostics.push(Diagnostic::new(&key.node.span, message, key.node.value.sort()));
         return None;
     };
     let decl = |source| InputDecl { artifact, source, pin: None, import: Map::new(), neutral: Map::new() };
@@ -113,24 +113,24 @@ fn source_of(
         return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
     }
     // A path is relative to the file that it is written in; a path from `--set` is relative to the current folder.
-    let base = sources.get(key.node.place.source).name.parent().unwrap_or(Path::new(""));
+    let base = sources.get(key.node.span.source).name.parent().unwrap_or(Path::new(""));
     if let Ok(path) = fs_err::canonicalize(base.join(text)) {
         return Some(decl(InputSource::Path(path)));
     }
     let message = format!("`{text}` is not there");
     let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
-    diagnostics.push(Diagnostic::new(&key.node.place, message, "no such file or folder").with_help(help));
+    diagnostics.push(Diagnostic::new(&key.node.span, message, "no such file or folder").with_help(help));
     None
 }
 
 fn hub_id(key: &Entry, text: &str, id: Result<HubId, String>, diagnostics: &mut Vec<Diagnostic>) -> Option<HubInput> {
-    let place = key.node.place.clone();
+    let span = key.node.span.clone();
     match id {
-        Ok(id) => Some(HubInput { id, place, fetched: None }),
+        Ok(id) => Some(HubInput { id, span, fetched: None }),
         Err(reason) => {
             let help =
                 "`hf:org/name`, `hf:org/name@revision` or `hf:org/name@revision/folder`; a file of yours is `./hf:…`";
-            diagnostics.push(Diagnostic::new(&place, format!("`{text}` is no id of the hub"), reason).with_help(help));
+            diagnostics.push(Diagnostic::new(&span, format!("`{text}` is no id of the hub"), reason).with_help(help));
             None
         }
     }
@@ -142,6 +142,6 @@ fn digest(key: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
         return Some(text.to_owned());
     }
     let message = "`digest` is `b3:` and 64 hex digits";
-    diagnostics.push(Diagnostic::new(&key.node.place, message, "not a digest").with_help("`b3sum FILE` prints them"));
+    diagnostics.push(Diagnostic::new(&key.node.span, message, "not a digest").with_help("`b3sum FILE` prints them"));
     None
 }

@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::check::Written;
 use super::{InputDecl, Reference, StageDecl, StageName, Target};
 use crate::artifact::ArtifactType;
-use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
+use crate::diagnostic::{Diagnostic, Span, quoted, suggest};
 
 /// A stage with its references as written.
 pub(super) struct Unlinked {
@@ -34,7 +34,7 @@ pub(super) fn link(
             match linker.target(written) {
                 Ok(target) => {
                     if let Target::Output { stage, .. } = &target {
-                        needs.push((index[stage.0.as_str()], written.place.clone()));
+                        needs.push((index[stage.0.as_str()], written.span.clone()));
                     }
                     of_stage.push(Reference { pointer: written.pointer.clone(), target, artifact: written.artifact });
                 }
@@ -68,7 +68,7 @@ impl Linker<'_> {
             let message = format!("`{text}` is no reference");
             let help =
                 format!("a reference is `stage.output`, here to {}: {}", written.artifact, self.fitting(written));
-            return Err(Some(Diagnostic::new(&written.place, message, "expected `stage.output`").with_help(help)));
+            return Err(Some(Diagnostic::new(&written.span, message, "expected `stage.output`").with_help(help)));
         };
         if self.broken.iter().any(|name| name == stage || text.strip_prefix("inputs.") == Some(name)) {
             return Err(None);
@@ -82,7 +82,7 @@ impl Linker<'_> {
             let names: Vec<&String> = outputs.keys().collect();
             let message = format!("stage `{stage}` has no output `{output}`");
             let help = suggest(output, names.iter().map(|name| name.as_str()));
-            return Err(Some(Diagnostic::new(&written.place, message, "no such output").with_optional_help(help)));
+            return Err(Some(Diagnostic::new(&written.span, message, "no such output").with_optional_help(help)));
         };
         self.agree(written, *found)?;
         Ok(Target::Output { stage: StageName(stage.to_owned()), output: output.to_owned() })
@@ -92,7 +92,7 @@ impl Linker<'_> {
         let Some(input) = self.inputs.get(name) else {
             let message = format!("there is no input `{name}`");
             let help = suggest(name, self.inputs.keys().map(String::as_str));
-            return Err(Some(Diagnostic::new(&written.place, message, "not in `[inputs]`").with_optional_help(help)));
+            return Err(Some(Diagnostic::new(&written.span, message, "not in `[inputs]`").with_optional_help(help)));
         };
         self.agree(written, input.artifact)?;
         Ok(Target::Input(name.to_owned()))
@@ -110,11 +110,11 @@ impl Linker<'_> {
         if !variants.is_empty() {
             let message = format!("`{stage}` is a family");
             let help = format!("name one of its variants: {}", quoted(&variants));
-            return Diagnostic::new(&written.place, message, "which variant?").with_help(help);
+            return Diagnostic::new(&written.span, message, "which variant?").with_help(help);
         }
         let message = format!("there is no stage `{stage}`");
         let known = self.stages.iter().map(|stage| stage.stage.name.0.as_str()).chain(["inputs"]);
-        Diagnostic::new(&written.place, message, "no such stage").with_optional_help(suggest(stage, known))
+        Diagnostic::new(&written.span, message, "no such stage").with_optional_help(suggest(stage, known))
     }
 
     fn agree(&self, written: &Written, found: ArtifactType) -> Result<(), Option<Diagnostic>> {
@@ -124,7 +124,7 @@ impl Linker<'_> {
         let message = format!("expected {}, found {found}", written.artifact);
         let label = format!("`{}` is {found}", written.text);
         let help = format!("of type {}: {}", written.artifact, self.fitting(written));
-        Err(Some(Diagnostic::new(&written.place, message, label).with_help(help)))
+        Err(Some(Diagnostic::new(&written.span, message, label).with_help(help)))
     }
 
     /// Lists what a reference of this type could name.
@@ -146,7 +146,7 @@ impl Linker<'_> {
 }
 
 /// Orders stages so that each comes after what it needs; a cycle is a mistake, and its stages come last.
-fn order(edges: &[Vec<(usize, Place)>], stages: &[Unlinked], diagnostics: &mut Vec<Diagnostic>) -> Vec<usize> {
+fn order(edges: &[Vec<(usize, Span)>], stages: &[Unlinked], diagnostics: &mut Vec<Diagnostic>) -> Vec<usize> {
     let mut missing: Vec<usize> = vec![0; edges.len()];
     let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
     for (at, needs) in edges.iter().enumerate() {
@@ -173,25 +173,25 @@ fn order(edges: &[Vec<(usize, Place)>], stages: &[Unlinked], diagnostics: &mut V
     order
 }
 
-fn cycle(edges: &[Vec<(usize, Place)>], stages: &[Unlinked], missing: &[usize]) -> Diagnostic {
+fn cycle(edges: &[Vec<(usize, Span)>], stages: &[Unlinked], missing: &[usize]) -> Diagnostic {
     let on_cycle = |at: &usize| missing[*at] > 0;
     let mut path: Vec<usize> = (0..edges.len()).find(on_cycle).into_iter().collect();
     loop {
         // Each stage left over needs another one, so following needs leads into a cycle.
         let last = *path.last().expect("a stage is left over");
-        let (next, place) =
+        let (next, span) =
             edges[last].iter().find(|(need, _)| on_cycle(need)).expect("a left-over stage needs another");
         if let Some(start) = path.iter().position(|at| at == next) {
             let mut names: Vec<String> = path[start..].iter().map(|at| stages[*at].stage.name.to_string()).collect();
             names.push(names[0].clone());
             let message = format!("stages need each other: {}", names.join(" needs "));
-            return Diagnostic::new(place, message, "this closes the circle");
+            return Diagnostic::new(span, message, "this closes the circle");
         }
         path.push(*next);
     }
 }
 
-fn build(stages: Vec<Unlinked>, edges: &[Vec<(usize, Place)>], order: &[usize]) -> DiGraph<StageDecl, ()> {
+fn build(stages: Vec<Unlinked>, edges: &[Vec<(usize, Span)>], order: &[usize]) -> DiGraph<StageDecl, ()> {
     let mut graph = DiGraph::with_capacity(stages.len(), edges.iter().map(Vec::len).sum());
     let mut nodes: Vec<NodeIndex> = vec![NodeIndex::end(); stages.len()];
     let mut stages: Vec<Option<StageDecl>> = stages.into_iter().map(|unlinked| Some(unlinked.stage)).collect();

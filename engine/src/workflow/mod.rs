@@ -10,6 +10,7 @@ pub mod hub;
 mod inputs;
 mod link;
 mod overlay;
+mod short;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
-use crate::diagnostic::{Diagnostic, Place, Sources, tidy};
+use crate::diagnostic::{Diagnostic, Sources, Span, tidy};
 use crate::kind::{KeySpec, Kinds, Role};
 use crate::placement::Device;
 use hub::{Fetched, HubId, HubInput};
@@ -106,7 +107,7 @@ pub struct StageDecl {
     /// Its name.
     pub name: StageName,
     /// Where its table begins.
-    pub place: Place,
+    pub span: Span,
     /// Its kind.
     pub kind: String,
     /// The kind's version.
@@ -278,7 +279,7 @@ pub struct Loaded {
 pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::io::Error> {
     let mut sources = Sources::default();
     let mut diagnostics = Vec::new();
-    let layers = overlay::read(file, sets, &mut sources, &mut diagnostics)?;
+    let layers = overlay::read(file, sets, kinds, &mut sources, &mut diagnostics)?;
     if !diagnostics.is_empty() {
         // A file that was read only in part would show mistakes that the whole file does not have.
         return Ok(Loaded { workflow: None, diagnostics, sources });
@@ -287,7 +288,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
     let name = match rest.name.as_ref().map(|node| (node.text(), node)) {
         Some((Some(name), _)) => name.to_owned(),
         Some((None, node)) => {
-            diagnostics.push(Diagnostic::new(&node.place, "`name` is text", node.value.sort()));
+            diagnostics.push(Diagnostic::new(&node.span, "`name` is text", node.value.sort()));
             String::new()
         }
         None => file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
@@ -309,7 +310,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         let (roles, omitted, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
         let stage = StageDecl {
             name: draft.name,
-            place: draft.place,
+            span: draft.span,
             kind: kind.spec.kind.clone(),
             version: kind.spec.version,
             origins: draft.origins,

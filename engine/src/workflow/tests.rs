@@ -27,11 +27,11 @@ fn rendered(loaded: &Loaded) -> String {
     let here = fs_err::canonicalize(folder("")).unwrap();
     let mut text = String::new();
     for diagnostic in &loaded.diagnostics {
-        let source = loaded.sources.get(diagnostic.place.source);
-        let before = &source.text[..diagnostic.place.span().start];
+        let source = loaded.sources.get(diagnostic.span.source);
+        let before = &source.text[..diagnostic.span.range().start];
         let (line, column) =
             (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
-        let pointed: String = source.text[diagnostic.place.span()].lines().next().unwrap_or("").to_owned();
+        let pointed: String = source.text[diagnostic.span.range()].lines().next().unwrap_or("").to_owned();
         let name = source.name.file_name().unwrap().to_string_lossy();
         let _ = writeln!(text, "{name}:{line}:{column}: {}", diagnostic.message);
         let _ = writeln!(text, "  {pointed}  <- {}", diagnostic.label);
@@ -177,6 +177,15 @@ fn a_default_that_is_omitted_is_omitted_where_it_is_written() {
 }
 
 #[test]
+fn a_short_form_merges_like_the_table_that_it_is() {
+    let reward = |sets: &[&str]| stage(&well("defaults.toml", sets), "zero").config["rewards"]["accuracy"].clone();
+    let later = reward(&["zero.rewards.accuracy.from-step=5"]);
+    assert_eq!(later, serde_json::json!({ "weight": 0.5, "on": [], "from-step": 5 }), "the weight of the file stays");
+    assert_eq!(reward(&["zero.rewards.accuracy.from-step=5", "zero.rewards.accuracy=0.5"]), later);
+    assert_eq!(reward(&["zero.rewards.accuracy.weight=0.25"]), reward(&["zero.rewards.accuracy=0.25"]));
+}
+
+#[test]
 fn import_keys_with_their_defaults_are_left_out() {
     let import = |sets: &[&str]| well("every-layer.toml", sets).inputs["math"].import.clone();
     assert_eq!(import(&["inputs.math.skip=0", "inputs.math.fields={}"]), import(&[]));
@@ -227,7 +236,7 @@ fn a_name_is_no_longer_than_a_files_may_be() {
     let refused = |text: String| {
         fs_err::write(&file, text).unwrap();
         let loaded = load(&file, &[], &kinds).unwrap();
-        loaded.diagnostics.iter().map(|one| (one.message.clone(), one.place.span().len())).collect::<Vec<_>>()
+        loaded.diagnostics.iter().map(|one| (one.message.clone(), one.span.range().len())).collect::<Vec<_>>()
     };
     assert_eq!(refused(format!("[tasks.{long}]\ncount = 1\n")), []);
     let told = format!("the name `{}…` has {} bytes", &long[..40], long.len() + 1);

@@ -7,12 +7,12 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Diagnostic, Place, SourceId, Sources};
+use crate::diagnostic::{Diagnostic, SourceId, Sources, Span};
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
-    pub(super) place: Place,
+    pub(super) span: Span,
     pub(super) value: Value,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct Table(pub(super) Vec<Entry>);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) key_place: Place,
+    pub(super) key_span: Span,
     pub(super) node: Node,
 }
 
 impl Node {
     /// Returns JSON as a node at a place; members that are null are left out.
-    pub(super) fn of(json: &Json, place: &Place) -> Self {
+    pub(super) fn of(json: &Json, span: &Span) -> Self {
         let value = match json {
             Json::Null => Value::Table(Table::default()),
             Json::Bool(claim) => Value::Bool(*claim),
@@ -51,18 +51,18 @@ impl Node {
                 number.as_i64().map_or_else(float, Value::Integer)
             }
             Json::String(text) => Value::Text(text.clone()),
-            Json::Array(items) => Value::List(items.iter().map(|item| Self::of(item, place)).collect()),
+            Json::Array(items) => Value::List(items.iter().map(|item| Self::of(item, span)).collect()),
             Json::Object(entries) => {
                 let entries = entries.iter().filter(|(_, entry)| !entry.is_null());
                 let entry = |(key, entry): (&String, &Json)| Entry {
                     key: key.clone(),
-                    key_place: place.clone(),
-                    node: Self::of(entry, place),
+                    key_span: span.clone(),
+                    node: Self::of(entry, span),
                 };
                 Value::Table(Table(entries.map(entry).collect()))
             }
         };
-        Self { place: place.clone(), value }
+        Self { span: span.clone(), value }
     }
 
     pub(super) fn text(&self) -> Option<&str> {
@@ -72,9 +72,23 @@ impl Node {
     pub(super) fn table(&self) -> Option<&Table> {
         if let Value::Table(table) = &self.value { Some(table) } else { None }
     }
+
+    pub(super) fn table_mut(&mut self) -> Option<&mut Table> {
+        if let Value::Table(table) = &mut self.value { Some(table) } else { None }
+    }
 }
 
 impl Value {
+    /// Returns a whole number; 400.0 is one, too.
+    pub(super) fn whole(&self) -> Option<i64> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(*number as i64),
+            _ => None,
+        }
+    }
+
     /// Names the sort of value, for messages.
     pub(super) fn sort(&self) -> &'static str {
         match self {
@@ -117,9 +131,9 @@ impl Table {
 impl Entry {
     fn merge(&mut self, over: Entry) {
         match (&mut self.node.value, over) {
-            (Value::Table(own), Entry { node: Node { place, value: Value::Table(table) }, .. }) => {
+            (Value::Table(own), Entry { node: Node { span, value: Value::Table(table) }, .. }) => {
                 own.merge(table);
-                self.node.place = place;
+                self.node.span = span;
             }
             (_, over) => *self = over,
         }
@@ -134,7 +148,7 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
     for error in errors {
         let span = error.span().unwrap_or(0..text.len().min(1));
         let message = error.message().replace('\n', " ").trim().to_owned();
-        diagnostics.push(Diagnostic::new(&Place::new(id, span), message, "this is not TOML"));
+        diagnostics.push(Diagnostic::new(&Span::new(id, span), message, "this is not TOML"));
     }
     convert_table(id, table.into_inner())
 }
@@ -142,9 +156,9 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
 /// Parses the value of `--set key=value`: as TOML if it is valid TOML, else as bare text.
 pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) -> Node {
     let id = sources.add(Path::new("--set"), argument.to_owned());
-    let place = Place::new(id, range_in(argument, value));
+    let span = Span::new(id, range_in(argument, value));
     let parsed = DeValue::parse(value).ok().map(|parsed| convert(id, parsed).value);
-    Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &place), place }
+    Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &span), span }
 }
 
 /// Returns the range of `part` in `text`, which it must be a slice of.
@@ -154,15 +168,15 @@ pub(super) fn range_in(text: &str, part: &str) -> std::ops::Range<usize> {
 }
 
 /// Sets every place in a value to `place`: parts of an argument are too small to point at.
-fn everywhere(value: Value, place: &Place) -> Value {
-    let node = |node: Node| Node { place: place.clone(), value: everywhere(node.value, place) };
+fn everywhere(value: Value, span: &Span) -> Value {
+    let node = |node: Node| Node { span: span.clone(), value: everywhere(node.value, span) };
     match value {
         Value::List(items) => Value::List(items.into_iter().map(node).collect()),
         Value::Table(table) => Value::Table(Table(
             table
                 .0
                 .into_iter()
-                .map(|entry| Entry { key: entry.key, key_place: place.clone(), node: node(entry.node) })
+                .map(|entry| Entry { key: entry.key, key_span: span.clone(), node: node(entry.node) })
                 .collect(),
         )),
         plain => plain,
@@ -172,7 +186,7 @@ fn everywhere(value: Value, place: &Place) -> Value {
 /// Consumes the table while converting it, so that a large one is never in memory twice.
 fn convert_table(id: SourceId, table: DeTable<'_>) -> Table {
     let entry = |(key, value): (Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)| Entry {
-        key_place: Place::new(id, key.span()),
+        key_span: Span::new(id, key.span()),
         key: key.into_inner().into_owned(),
         node: convert(id, value),
     };
@@ -180,7 +194,7 @@ fn convert_table(id: SourceId, table: DeTable<'_>) -> Table {
 }
 
 fn convert(id: SourceId, value: Spanned<DeValue<'_>>) -> Node {
-    let place = Place::new(id, value.span());
+    let span = Span::new(id, value.span());
     let number = |digits: &str, radix: u32| i64::from_str_radix(&digits.replace('_', ""), radix).ok();
     let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
@@ -194,5 +208,5 @@ fn convert(id: SourceId, value: Spanned<DeValue<'_>>) -> Node {
         DeValue::Array(items) => Value::List(items.into_iter().map(|item| convert(id, item)).collect()),
         DeValue::Table(table) => Value::Table(convert_table(id, table)),
     };
-    Node { place, value }
+    Node { span, value }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::event::Event;
 use engine::options::Halt;
-use engine::plan::Status;
+use engine::plan::RowStatus;
 
 use super::support::{CHAIN, Sandbox, attempts_left, sorted};
 
@@ -37,9 +37,9 @@ fn equal_bytes_stop_the_wave() {
     let sandbox = Sandbox::new();
     sandbox.apply(CHAIN, &["a.text=HELLO", "a.lower=true"]);
     let sets = ["a.text=Hello", "a.lower=true"];
-    let maybe = |stage: &str| (stage.to_owned(), Status::Maybe);
-    let fresh = |stage: &str| (stage.to_owned(), Status::Fresh);
-    let expected = [("a".to_owned(), Status::Dirty), maybe("b"), maybe("c"), fresh("other")];
+    let maybe = |stage: &str| (stage.to_owned(), RowStatus::Maybe);
+    let fresh = |stage: &str| (stage.to_owned(), RowStatus::Fresh);
+    let expected = [("a".to_owned(), RowStatus::Dirty), maybe("b"), maybe("c"), fresh("other")];
     assert_eq!(sandbox.statuses(CHAIN, &sets), expected);
     assert_eq!(sorted(&sandbox.apply(CHAIN, &sets).ran), ["a"]);
 }
@@ -49,7 +49,7 @@ fn more_steps_continue_and_fewer_train_nothing() {
     let straight = Sandbox::new().apply(CHAIN, &["c.steps=6"]).records["c"].outputs["model"].digest;
     let sandbox = Sandbox::new();
     sandbox.apply(CHAIN, &["c.steps=4"]);
-    let extend = Status::Extend { from: 4, to: Some(6) };
+    let extend = RowStatus::Extend { from: 4, to: Some(6) };
     assert_eq!(sandbox.statuses(CHAIN, &["c.steps=6"])[2], ("c".to_owned(), extend));
     let longer = sandbox.apply(CHAIN, &["c.steps=6"]);
     assert_eq!((longer.records["c"].steps, longer.records["c"].outputs["model"].digest), (2, straight));
@@ -247,7 +247,7 @@ fn a_worker_that_is_not_heard_of_is_ended_and_tried_again() {
         },
     );
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);
-    assert_eq!(retried, ["the worker was not heard of, 0.6 s"]);
+    assert_eq!(retried, ["the worker sent no message, 0.6 s"]);
     assert_eq!(summary.records["c"].summary["steps"], 6);
 }
 

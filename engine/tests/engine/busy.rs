@@ -90,7 +90,7 @@ fn a_start_without_file_descriptors_waits_for_another_stage_to_end() {
         },
     );
     assert_eq!((sorted(&summary.ran), summary.failed.len()), (vec!["a", "b", "c"], 0));
-    assert!(notes.len() == 1 && notes[0].contains("waits until another stage has ended"), "{notes:?}");
+    assert!(notes.len() == 1 && notes[0].contains("waits until another stage ends"), "{notes:?}");
 }
 
 #[test]

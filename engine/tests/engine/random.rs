@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use engine::plan::{Plan, Status, plan};
+use engine::plan::{Plan, RowStatus, plan};
 use engine::select::Selection;
 
 use super::support::{Applied, Sandbox};
@@ -138,15 +138,15 @@ fn check_run(plan: &Plan, summary: &Applied, context: &str) {
             summary.ran.iter().any(|other| other != stage && summary.records[other].fingerprint == record.fingerprint)
         };
         match row.status {
-            Status::Fresh => assert!(!ran.contains(stage), "`{stage}` was fresh, and ran; {context}"),
-            Status::Dirty => assert!(ran.contains(stage) || by_another(), "`{stage}` was dirty; {context}"),
-            Status::Extend { from, to } if ran.contains(stage) => {
+            RowStatus::Fresh => assert!(!ran.contains(stage), "`{stage}` was fresh, and ran; {context}"),
+            RowStatus::Dirty => assert!(ran.contains(stage) || by_another(), "`{stage}` was dirty; {context}"),
+            RowStatus::Extend { from, to } if ran.contains(stage) => {
                 let left = to.unwrap() - from;
                 // A stage that runs in the same apply may have got further by then.
                 assert!(record.steps <= left, "`{stage}` ran {} of {left} steps; {context}", record.steps);
             }
-            Status::Extend { .. } => assert!(by_another(), "`{stage}` was to go on; {context}"),
-            Status::Maybe => {}
+            RowStatus::Extend { .. } => assert!(by_another(), "`{stage}` was to go on; {context}"),
+            RowStatus::Maybe => {}
         }
     }
     let planned: BTreeSet<&str> = plan.rows.iter().map(|row| row.stage.as_str()).collect();

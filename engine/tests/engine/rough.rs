@@ -9,7 +9,7 @@ use engine::event::Event;
 use engine::options::Options;
 use engine::run;
 use engine::secrets::Secrets;
-use engine::verify::{Draw, Outcome, verify};
+use engine::verify::{Comparison, Sample, verify};
 
 use super::support::{Applied, Sandbox};
 
@@ -145,7 +145,7 @@ fn deaths_are_told_apart_and_last_words_are_quoted_whatever_their_bytes() {
         ("kill -9 $$", "signal: 9", "memory", true),
         ("kill -SEGV $$", "signal: 11", "a native library has crashed", false),
         ("kill -ABRT $$", "signal: 6", "a native library has crashed", false),
-        ("exit 0", "without a word", "`r1flow log`", false),
+        ("exit 0", "without a final message", "`r1flow log`", false),
         ("exit 3", "exit status: 3", "`r1flow log`", false),
     ] {
         let rough = Rough::of(&format!("printf 'before\\nlast caf\\351\\n' >&2\n{end}"));
@@ -287,9 +287,9 @@ fn a_verification_removes_no_folder_but_its_own() {
     let options = Options { worker: script, ..made.sandbox.options(halt) };
     let workflow = made.sandbox.workflow("[write.w]\n", &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let draw = Draw { segments: 1, seed: 0 };
+    let draw = Sample { segments: 1, seed: 0 };
     let verdicts = runtime.block_on(verify(&workflow, &made.sandbox.store, draw, &options, |_| {})).unwrap();
-    let Outcome::Failed(message) = &verdicts[0].outcome else { panic!("{verdicts:?}") };
+    let Comparison::Failed(message) = &verdicts[0].outcome else { panic!("{verdicts:?}") };
     assert!(message.contains("which is not in the folder of its attempt"), "{message}");
     assert_eq!(fs_err::read_to_string(precious.path().join("work")).unwrap(), "of years");
 }

@@ -10,7 +10,7 @@ use engine::event::Event;
 use engine::exec::EXECUTORS;
 use engine::kind::Kinds;
 use engine::options::{Halt, Options};
-use engine::plan::{Status, plan};
+use engine::plan::{RowStatus, plan};
 use engine::schedule::{Summary, apply};
 use engine::select::Selection;
 use engine::worker::ask;
@@ -118,7 +118,7 @@ impl Sandbox {
         self.apply_with(&self.workflow(text, sets), |_| {}, |_, _| {})
     }
 
-    pub(crate) fn statuses(&self, text: &str, sets: &[&str]) -> Vec<(String, Status)> {
+    pub(crate) fn statuses(&self, text: &str, sets: &[&str]) -> Vec<(String, RowStatus)> {
         let plan = plan(&self.workflow(text, sets), &self.store, &Selection::default()).unwrap();
         plan.rows.into_iter().map(|row| (row.stage, row.status)).collect()
     }

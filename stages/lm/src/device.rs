@@ -87,7 +87,7 @@ pub fn survey() -> Result<String, Error> {
     let device = setup(0, Device::Cuda(0))?;
     let library = cuda_library().map_or_else(|| "libtorch_cuda.so".to_owned(), |path| path.display().to_string());
     let is_compiled = matches!(device, Device::Cuda(index) if cuda::has_kernels(index));
-    let kernels = if is_compiled { "kernels compile" } else { "kernels do not compile: libtorch's serve" };
+    let kernels = if is_compiled { "kernels compile" } else { "kernels do not compile; libtorch's are used" };
     Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 

@@ -1,6 +1,6 @@
 //! Rows: reads a dataset row by row through the import keys, and writes JSON lines.
 //!
-//! A [`Row`] returns *our* fields by name and finds them in the user's object, so that an error can name the user's
+//! A [`RawRow`] returns *our* fields by name and finds them in the user's object, so that an error can name the user's
 //! field that is missing and list those that exist.
 
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use super::{Error, dataset};
 use crate::limits;
 
 /// One row of a dataset, read through the import keys.
-pub(super) struct Row<'a> {
+pub(super) struct RawRow<'a> {
     fields: Map<String, Value>,
     /// The import keys of the dataset.
     pub(super) import: &'a Import,
@@ -31,7 +31,7 @@ pub(super) struct Row<'a> {
 pub(super) fn read_rows<A, T>(
     input: &Input<A>,
     file: &str,
-    parse: impl Fn(&Row<'_>) -> Result<T, String>,
+    parse: impl Fn(&RawRow<'_>) -> Result<T, String>,
 ) -> Result<Vec<T>, Error> {
     let import = Import::of(input)?;
     let end = import.limit.map_or(usize::MAX, |limit| import.skip.saturating_add(limit));
@@ -46,7 +46,7 @@ pub(super) fn read_rows<A, T>(
             && bad < limits::BAD_ROWS
             && let Some(record) = records.next().transpose()?
         {
-            let row = record.fields.map(|fields| Row { fields, import: &import, index });
+            let row = record.fields.map(|fields| RawRow { fields, import: &import, index });
             index += 1;
             if index <= import.skip {
                 continue;
@@ -55,18 +55,18 @@ pub(super) fn read_rows<A, T>(
                 Ok(row) => rows.push(row),
                 Err(reason) => {
                     bad += 1;
-                    first_bad.get_or_insert_with(|| (file.clone(), record.place, reason));
+                    first_bad.get_or_insert_with(|| (file.clone(), record.location, reason));
                 }
             }
         }
     }
     match first_bad {
         None => Ok(rows),
-        Some((file, place, reason)) => Err(Error::Rows { file, place, reason, bad, total: rows.len() + bad }),
+        Some((file, location, reason)) => Err(Error::Rows { file, location, reason, bad, total: rows.len() + bad }),
     }
 }
 
-impl Row<'_> {
+impl RawRow<'_> {
     /// Returns our field `name`, which must exist and not be blank.
     pub(super) fn text(&self, name: &str) -> Result<String, String> {
         match self.optional_text(name)? {

@@ -91,7 +91,7 @@ impl Vocabulary {
     }
 
     /// Returns whether both have the same chat template.
-    pub(crate) fn dresses_as(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_template(&self, other: &Self) -> bool {
         self.template == other.template
     }
 }
@@ -175,7 +175,7 @@ pub(crate) struct LogitsRows {
     pub(crate) rows: Vec<TokenRow>,
     shards: Vec<Shard>,
     /// The shard of each row, and the index of its first learnt token in that shard.
-    places: Vec<(usize, i64)>,
+    offsets: Vec<(usize, i64)>,
 }
 
 impl LogitsRows {
@@ -184,7 +184,7 @@ impl LogitsRows {
         inputs: &[Input<LogitsMarker>],
         mut check: impl FnMut(&LogitsIndex, &str) -> Result<(), StageError>,
     ) -> Result<Self, StageError> {
-        let mut all = Self { rows: Vec::new(), shards: Vec::new(), places: Vec::new() };
+        let mut all = Self { rows: Vec::new(), shards: Vec::new(), offsets: Vec::new() };
         let mut first: Option<(usize, &str)> = None;
         for input in inputs {
             let file = input.path().join(INDEX);
@@ -210,10 +210,10 @@ impl LogitsRows {
     }
 
     fn add(&mut self, shard: Shard, top_k: i64) -> Result<(), StageError> {
-        let mut place = 0;
+        let mut offset = 0;
         for row in shard.rows(top_k)? {
-            self.places.push((self.shards.len(), place));
-            place += row.num_targets() as i64;
+            self.offsets.push((self.shards.len(), offset));
+            offset += row.num_targets() as i64;
             self.rows.push(row);
         }
         self.shards.push(shard);
@@ -225,7 +225,7 @@ impl LogitsRows {
         let before = self.rows.len();
         let fits: Vec<bool> = self.rows.iter().map(|row| row.ids.len() <= max_tokens).collect();
         let mut at = fits.iter();
-        self.places.retain(|_| *at.next().expect("one place for each row"));
+        self.offsets.retain(|_| *at.next().expect("one offset for each row"));
         let mut at = fits.iter();
         self.rows.retain(|_| *at.next().expect("one claim for each row"));
         before - self.rows.len()
@@ -236,9 +236,9 @@ impl LogitsRows {
     pub(crate) fn likeliest(&self, rows: &[usize]) -> Result<(Tensor, Tensor), StageError> {
         let part = |name: &str| -> Result<Tensor, StageError> {
             let parts = rows.iter().map(|row| {
-                let (shard, place) = self.places[*row];
+                let (shard, offset) = self.offsets[*row];
                 let shard = &self.shards[shard];
-                Ok(shard.0.read_rows(shard.entry(name)?, place, self.rows[*row].num_targets() as i64)?)
+                Ok(shard.0.read_rows(shard.entry(name)?, offset, self.rows[*row].num_targets() as i64)?)
             });
             Ok(Tensor::cat(&parts.collect::<Result<Vec<_>, StageError>>()?, 0))
         };

@@ -25,7 +25,7 @@ mod tokens;
 
 use std::path::PathBuf;
 
-pub use dataset::Place;
+pub use dataset::Location;
 pub use import::Import;
 pub use model::Dtype;
 pub use preferences::{PreferenceRow, read_preferences, write_preferences};
@@ -56,12 +56,12 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Some rows lack a needed field or value.
-    #[error("`{}` {place}: {reason} ({bad} of {total} rows cannot be read)", file.display())]
+    #[error("`{}` {location}: {reason} ({bad} of {total} rows cannot be read)", file.display())]
     Rows {
         /// The file of the first bad row.
         file: PathBuf,
         /// The place of the first bad row.
-        place: Place,
+        location: Location,
         /// What is wrong with it.
         reason: String,
         /// How many rows are bad.
@@ -70,12 +70,12 @@ pub enum Error {
         total: usize,
     },
     /// A user's file is incomplete, or not of the format that it seems to have.
-    #[error("`{}`{} cannot be read: {reason}", file.display(), place.map(|place| format!(" from {place} on")).unwrap_or_default())]
+    #[error("`{}`{} cannot be read: {reason}", file.display(), location.map(|location| format!(" from {location} on")).unwrap_or_default())]
     Broken {
         /// The file.
         file: PathBuf,
         /// The first row that cannot be read; absent if no row can be read.
-        place: Option<Place>,
+        location: Option<Location>,
         /// What is wrong with it.
         reason: String,
     },

@@ -58,7 +58,7 @@ pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option
     let [(first, count), rest @ ..] = model.non_finite() else { return Ok(None) };
     let others = if rest.is_empty() { String::new() } else { format!(", as do {} tensors more", rest.len()) };
     let name = input.name();
-    let message = format!("`{name}`: `{first}` holds {count} weights that are infinite or no numbers{others}");
+    let message = format!("`{name}`: `{first}` holds {count} weights that are infinite or NaN{others}");
     if Import::of(input)?.allow_non_finite {
         return Ok(Some(message));
     }
@@ -92,8 +92,7 @@ mod tests {
         fs_err::write(dir.path().join("prompts.jsonl"), "{\"prompt\": \"1+1=?\"}\n").unwrap();
         let prompts = reference::<engine::artifact::Prompts>("inputs.p", &dir.path().join("prompts.jsonl"));
         let mut keys = json!({ "model": reference::<ModelMarker>("inputs.m", dir.path()), "prompts": [prompts] });
-        let told =
-            "`inputs.m`: `model.layers.0.input_layernorm.weight` holds 3 weights that are infinite or no numbers";
+        let told = "`inputs.m`: `model.layers.0.input_layernorm.weight` holds 3 weights that are infinite or NaN";
         let attempt = Attempt::new::<Generate>(&dir.path().join("refused"), &keys, None);
         assert_eq!(message(attempt.run::<Generate>()), told);
         keys["model"]["import"] = json!({ "allow-non-finite": true });

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Error;
-use super::lines::{Row, read_rows, write_lines};
+use super::lines::{RawRow, read_rows, write_lines};
 
 const FILE: &str = "preferences.jsonl";
 
@@ -42,7 +42,7 @@ pub fn read_preferences(input: &Input<Preferences>) -> Result<Vec<PreferenceRow>
 }
 
 /// A row with a `chosen` is pairwise, one with a `label` pointwise.
-fn parse(row: &Row<'_>) -> Result<PreferenceRow, String> {
+fn parse(row: &RawRow<'_>) -> Result<PreferenceRow, String> {
     let prompt = row.text("prompt")?;
     if row.optional_text("label")?.is_none() {
         return Ok(PreferenceRow::Pairwise { prompt, chosen: row.text("chosen")?, rejected: row.text("rejected")? });

@@ -7,7 +7,7 @@ use engine::stage::Input;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::lines::{Row, read_rows, split_gold, write_lines};
+use super::lines::{RawRow, read_rows, split_gold, write_lines};
 use crate::verifiers::Verify;
 
 const FILE: &str = "prompts.jsonl";
@@ -47,7 +47,7 @@ pub fn read_prompts(input: &Input<Prompts>) -> Result<Vec<PromptRow>, Error> {
     read_rows(input, FILE, |row| parse(row, input.name()))
 }
 
-fn parse(row: &Row<'_>, source: &str) -> Result<PromptRow, String> {
+fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
     let answer = row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?;
     let verify = match (row.import.verify, row.value("verify")) {
         (Some(verify), _) => verify,
@@ -74,7 +74,7 @@ fn parse(row: &Row<'_>, source: &str) -> Result<PromptRow, String> {
 }
 
 /// Cuts the gold answer out of a worked solution.
-fn gold(answer: String, row: &Row<'_>) -> Result<String, String> {
+fn gold(answer: String, row: &RawRow<'_>) -> Result<String, String> {
     match &row.import.answer_after {
         Some(mark) => split_gold(&answer, mark, "answer").map(|(_, gold)| gold.to_owned()),
         None => Ok(answer),

@@ -7,7 +7,7 @@ use engine::stage::Input;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::lines::{Row, read_rows, split_gold, write_lines};
+use super::lines::{RawRow, read_rows, split_gold, write_lines};
 
 const FILE: &str = "samples.jsonl";
 
@@ -56,7 +56,7 @@ pub fn read_samples(input: &Input<Samples>) -> Result<Vec<SampleRow>, Error> {
     read_rows(input, FILE, parse)
 }
 
-fn parse(row: &Row<'_>) -> Result<SampleRow, String> {
+fn parse(row: &RawRow<'_>) -> Result<SampleRow, String> {
     let grade = row.value("grade").map(SampleGrade::deserialize).transpose();
     let (mut completion, mut answer) = (row.text("completion")?, row.optional_text("answer")?);
     if let Some(mark) = &row.import.answer_after {

@@ -22,11 +22,11 @@ type Key = [u8; 32];
 pub(crate) struct KeptRows {
     known: HashMap<Key, Drawn>,
     /// Rows not yet given to the engine.
-    new: Vec<Row>,
+    new: Vec<KeptRow>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct KeptRow {
     key: String,
     completion: String,
     finished: bool,
@@ -38,7 +38,7 @@ impl KeptRows {
     pub(crate) fn read(ctx: &Context) -> Result<Self, StageError> {
         let mut known = HashMap::new();
         for folder in ctx.known_rows() {
-            for row in read_own_lines::<Row>(&folder.join(FILE))? {
+            for row in read_own_lines::<KeptRow>(&folder.join(FILE))? {
                 let key = blake3::Hash::from_hex(&row.key)?;
                 let drawn = Drawn { text: row.completion, finished: row.finished, num_tokens: row.tokens };
                 known.insert(*key.as_bytes(), drawn);
@@ -58,7 +58,7 @@ impl KeptRows {
         let missing = requests.iter().zip(&keys).filter(|(_, key)| !self.known.contains_key(*key));
         let (missing, new): (Vec<Request>, Vec<Key>) = missing.map(|(request, key)| (request.clone(), *key)).unzip();
         for (key, drawn) in new.into_iter().zip(sample(&missing)?) {
-            self.new.push(Row {
+            self.new.push(KeptRow {
                 key: blake3::Hash::from_bytes(key).to_hex().to_string(),
                 completion: drawn.text.clone(),
                 finished: drawn.finished,

@@ -49,7 +49,7 @@ pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Result<()
     optimisation.check_numbers()?;
     let Some(lora) = lora else { return Ok(()) };
     if !optimisation.freeze.is_empty() {
-        return Err(StageError::new("`freeze` beside `lora`: whatever is not adapted is frozen anyway")
+        return Err(StageError::new("`freeze` beside `lora`: all weights that are not adapted are frozen anyway")
             .with_help("`lora.targets` says which matrices are adapted"));
     }
     if lora.targets.as_ref().is_some_and(Vec::is_empty) {

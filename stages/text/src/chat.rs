@@ -99,7 +99,7 @@ impl Chat {
     /// Returns the ids of a prompt, rendered by the template as a user's turn followed by the beginning of the
     /// assistant's.
     pub fn prompt_ids(&self, prompt: &str) -> Result<Vec<i64>, Error> {
-        self.tokenizer.encode(&self.dress(prompt)?)
+        self.tokenizer.encode(&self.render(prompt)?)
     }
 
     /// Returns the ids of a completion, with the eos that ends it.
@@ -121,11 +121,11 @@ impl Chat {
     /// Templates of the released distilled models write it. Without this, a format reward that needs the opening tag
     /// would always be 0.
     pub fn opening(&self) -> &'static str {
-        let is_open = self.dress("").is_ok_and(|prompt| prompt.trim_end().ends_with("<think>"));
+        let is_open = self.render("").is_ok_and(|prompt| prompt.trim_end().ends_with("<think>"));
         if is_open { "<think>" } else { "" }
     }
 
-    fn dress(&self, prompt: &str) -> Result<String, Error> {
+    fn render(&self, prompt: &str) -> Result<String, Error> {
         match &self.template {
             None => Ok(prompt.to_owned()),
             Some(template) => {

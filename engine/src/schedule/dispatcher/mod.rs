@@ -33,7 +33,7 @@ use super::retry::work;
 use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact, fingerprint};
 use crate::attempt::{Ended, Job, Made, Purpose};
-use crate::event::Event;
+use crate::event::{Event, Level};
 use crate::mistakes::requests;
 use crate::plan::check_fetched;
 use crate::pools::{Pools, needs};
@@ -200,8 +200,8 @@ impl<'a> Dispatcher<'a> {
             let mut held = Vec::new();
             let start = self.queue.start(|node, by| held.push((node, by)));
             for (node, by) in held {
-                let message = format!("waits for `{}`, which is at work that it would do again", self.name(by));
-                self.tell(Event::Note { stage: self.name(node), level: "info".to_owned(), message });
+                let message = format!("waits for `{}`, which runs steps or rows that both share", self.name(by));
+                self.tell(Event::Note { stage: self.name(node), level: Level::Info, message });
             }
             let Some(start) = start else { break };
             self.launch(start);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, GATHERING};
 use crate::attempt::{Ended, Job, Made};
-use crate::event::Event;
+use crate::event::{Event, Level};
 use crate::failure::Failure;
 use crate::options::Halt;
 use crate::pools::needs;
@@ -42,8 +42,8 @@ impl Dispatcher<'_> {
     /// Queues a stage again that found no free file descriptor at its start; it waits for another stage to end.
     pub(super) fn put_back(&mut self, node: NodeIndex, job: &Job, failure: Failure) {
         self.slots = self.attempts.len();
-        let message = format!("{}; waits until another stage has ended", failure.message);
-        self.tell(Event::Note { stage: job.stage.name.to_string(), level: "warn".to_owned(), message });
+        let message = format!("{}; waits until another stage ends", failure.message);
+        self.tell(Event::Note { stage: job.stage.name.to_string(), level: Level::Warn, message });
         let needs = needs(&job.stage, self.options.threads);
         self.queue.push(node, Arc::clone(&job.action), job.fingerprint, needs);
     }
@@ -51,7 +51,7 @@ impl Dispatcher<'_> {
     /// Fails a stage that is needed and out of date, but not selected.
     pub(super) fn refuse(&mut self, node: NodeIndex) {
         let stage = self.name(node);
-        let message = "it is out of date, and not among the stages that were asked for".to_owned();
+        let message = "it is out of date, and not selected".to_owned();
         let help = Some(format!("bring it up to date first: `--until {stage}`"));
         self.fail(stage, message, help, None);
         self.block_after(node);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 
 use super::{Checker, Owner};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Span};
 use crate::dirty::same;
 use crate::kind::{KeySpec, When};
 use crate::workflow::tree::{Entry, Node, Table};
@@ -44,7 +44,7 @@ impl Checker<'_> {
         table: &Table,
         keys: &BTreeMap<String, KeySpec>,
         owner: Owner<'_>,
-        place: &Place,
+        span: &Span,
         config: &mut Map<String, Json>,
     ) {
         let mut omitted = Vec::new();
@@ -62,7 +62,7 @@ impl Checker<'_> {
                 }
             }
             let Ok(default) = beside.default(spec) else { continue };
-            match default.map(|default| self.whole(key, spec, default, place)) {
+            match default.map(|default| self.whole(key, spec, default, span)) {
                 Some(default) if spec.omits_default => {
                     // Removed only after the loop, because other keys may depend on it.
                     omitted.extend(config.get(key).is_some_and(|value| same(value, &default)).then_some(key));
@@ -73,7 +73,7 @@ impl Checker<'_> {
                 None if spec.required && entry.is_none() => {
                     let message = format!("{} lacks `{key}`", self.named(owner));
                     let reason = spec.when.as_ref().map_or_else(String::new, |when| format!(" for {when}"));
-                    let diagnostic = Diagnostic::new(place, message, format!("`{key}` is required{reason}"));
+                    let diagnostic = Diagnostic::new(span, message, format!("`{key}` is required{reason}"));
                     self.diagnostics.push(diagnostic.with_help(format!("`{key}` takes {}", spec.ty)));
                 }
                 Some(_) | None => {}
@@ -85,19 +85,19 @@ impl Checker<'_> {
     }
 
     /// Fills in the defaults of tables in a default, so that it equals the same value written out.
-    fn whole(&mut self, key: &str, spec: &KeySpec, default: Json, place: &Place) -> Json {
+    fn whole(&mut self, key: &str, spec: &KeySpec, default: Json, span: &Span) -> Json {
         if !default.is_object() {
             return default;
         }
-        let node = Node::of(&default, place);
+        let node = Node::of(&default, span);
         self.at(key, |checker| checker.value(&node, &spec.ty, key)).unwrap_or(default)
     }
 }
 
 /// A key without effect is a mistake: its author expects one.
 fn useless(entry: &Entry, when: &When, value: Option<&str>) -> Diagnostic {
-    let place =
+    let span =
         value.map_or_else(|| format!("without `{}`", when.key), |value| format!("where `{}` is `{value}`", when.key));
-    let message = format!("`{}` has no use {place}", entry.key);
-    Diagnostic::new(&entry.key_place, message, "would be ignored").with_help(format!("it is for {when}"))
+    let message = format!("`{}` has no use {span}", entry.key);
+    Diagnostic::new(&entry.key_span, message, "would be ignored").with_help(format!("it is for {when}"))
 }

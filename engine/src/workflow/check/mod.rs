@@ -2,16 +2,16 @@
 
 mod defaults;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::each::Draft;
+use super::short::has_shape;
 use super::tree::{Entry, Node, Table, Value};
 use super::{RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
-use crate::diagnostic::{Diagnostic, Place, quoted, suggest};
+use crate::diagnostic::{Diagnostic, Span, quoted, suggest};
 use crate::kind::{KeySpec, KeyType, KindInfo, Role};
 use crate::limits;
 
@@ -28,14 +28,14 @@ pub(super) struct Written {
     pub(super) pointer: String,
     pub(super) text: String,
     pub(super) artifact: ArtifactType,
-    pub(super) place: Place,
+    pub(super) span: Span,
 }
 
 /// Checks a stage's keys against its kind, and fills in defaults.
 pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Checked {
     let kind = &draft.kind.spec.kind;
     let mut checker = Checker { kind, pointer: String::new(), references: Vec::new(), diagnostics };
-    let config = checker.table(&draft.keys, &draft.kind.keys, Owner::Stage(&draft.name), &draft.place);
+    let config = checker.table(&draft.keys, &draft.kind.keys, Owner::Stage(&draft.name), &draft.span);
     Checked { config, references: checker.references }
 }
 
@@ -66,7 +66,7 @@ impl Checker<'_> {
         table: &Table,
         keys: &BTreeMap<String, KeySpec>,
         owner: Owner<'_>,
-        place: &Place,
+        span: &Span,
     ) -> Map<String, Json> {
         let mut config = Map::with_capacity(keys.len());
         for entry in &table.0 {
@@ -74,12 +74,11 @@ impl Checker<'_> {
                 self.unknown(entry, keys, owner);
                 continue;
             };
-            let node = written_out(&entry.node, spec);
-            if let Some(value) = self.at(&entry.key, |checker| checker.value(&node, &spec.ty, &entry.key)) {
+            if let Some(value) = self.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key)) {
                 config.insert(entry.key.clone(), value);
             }
         }
-        self.complete(table, keys, owner, place, &mut config);
+        self.complete(table, keys, owner, span, &mut config);
         config
     }
 
@@ -103,7 +102,7 @@ impl Checker<'_> {
         let message = format!("unknown key `{}` in {}", entry.key, self.named(owner));
         let label = format!("not a parameter of {}", self.kind);
         let help = suggest(&entry.key, keys.keys().map(String::as_str));
-        self.diagnostics.push(Diagnostic::new(&entry.key_place, message, label).with_optional_help(help));
+        self.diagnostics.push(Diagnostic::new(&entry.key_span, message, label).with_optional_help(help));
     }
 
     fn value(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
@@ -113,8 +112,8 @@ impl Checker<'_> {
                 None => self.mismatch(node, ty, key),
             },
             (KeyType::Bool, Value::Bool(claim)) => Some(json!(claim)),
-            (KeyType::Integer { min, max }, _) if whole(&node.value).is_some() => {
-                let number = whole(&node.value)?;
+            (KeyType::Integer { min, max }, _) if node.value.whole().is_some() => {
+                let number = node.value.whole()?;
                 let fits = min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
                 if fits { Some(json!(number)) } else { self.out_of_range(node, key, bounds(*min, *max)) }
             }
@@ -132,12 +131,12 @@ impl Checker<'_> {
                 let message = format!("`{key}` is `{text}`, which is none of its values");
                 let help = suggest(text, words.iter().map(String::as_str))
                     .unwrap_or_else(|| format!("known: {}", quoted(words)));
-                self.diagnostics.push(Diagnostic::new(&node.place, message, "unknown value").with_help(help));
+                self.diagnostics.push(Diagnostic::new(&node.span, message, "unknown value").with_help(help));
                 None
             }
             (KeyType::Reference(artifact), Value::Text(text)) => {
-                let (pointer, text, place) = (self.pointer.clone(), text.clone(), node.place.clone());
-                self.references.push(Written { pointer, text: text.clone(), artifact: *artifact, place });
+                let (pointer, text, span) = (self.pointer.clone(), text.clone(), node.span.clone());
+                self.references.push(Written { pointer, text: text.clone(), artifact: *artifact, span });
                 Some(json!(text))
             }
             (KeyType::List(of, length), Value::List(items)) => {
@@ -151,7 +150,7 @@ impl Checker<'_> {
                 items.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
             }
             (KeyType::Table(keys), Value::Table(table)) => {
-                Some(Json::Object(self.table(table, keys, Owner::Key(key), &node.place)))
+                Some(Json::Object(self.table(table, keys, Owner::Key(key), &node.span)))
             }
             (KeyType::MapOf(of), Value::Table(table)) => {
                 let mut map = Map::new();
@@ -168,24 +167,15 @@ impl Checker<'_> {
 
     fn mismatch(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
         let message = format!("`{key}` takes {ty}");
-        self.diagnostics.push(Diagnostic::new(&node.place, message, format!("this is {}", node.value.sort())));
+        self.diagnostics.push(Diagnostic::new(&node.span, message, format!("this is {}", node.value.sort())));
         None
     }
 
     fn out_of_range(&mut self, node: &Node, key: &str, bounds: String) -> Option<Json> {
         let message = format!("`{key}` is out of range");
-        self.diagnostics.push(Diagnostic::new(&node.place, message, format!("expected {bounds}")));
+        self.diagnostics.push(Diagnostic::new(&node.span, message, format!("expected {bounds}")));
         None
     }
-}
-
-/// Returns the table that a short form means, so that both give the same action.
-fn written_out<'a>(node: &'a Node, spec: &KeySpec) -> Cow<'a, Node> {
-    let Some(short) = spec.short.as_ref().filter(|_| node.table().is_none() && has_shape(&spec.ty, &node.value)) else {
-        return Cow::Borrowed(node);
-    };
-    let entry = Entry { key: short.clone(), key_place: node.place.clone(), node: node.clone() };
-    Cow::Owned(Node { place: node.place.clone(), value: Value::Table(Table(vec![entry])) })
 }
 
 fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {
@@ -194,28 +184,6 @@ fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {
         (Some(min), None) => format!("{min} or more"),
         (None, Some(max)) => format!("{max} or less"),
         (None, None) => "a finite number".to_owned(),
-    }
-}
-
-fn has_shape(ty: &KeyType, value: &Value) -> bool {
-    match ty {
-        KeyType::Bool => matches!(value, Value::Bool(_)),
-        KeyType::Integer { .. } => whole(value).is_some(),
-        KeyType::Number { .. } => matches!(value, Value::Integer(_) | Value::Float(_)),
-        KeyType::Text | KeyType::OneOf(_) | KeyType::Reference(_) => matches!(value, Value::Text(_)),
-        KeyType::List(..) => matches!(value, Value::List(_)),
-        KeyType::Table(_) | KeyType::MapOf(_) => matches!(value, Value::Table(_)),
-        KeyType::AnyOf(types) => types.iter().any(|ty| has_shape(ty, value)),
-    }
-}
-
-/// Returns a whole number; 400.0 counts as one.
-fn whole(value: &Value) -> Option<i64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Integer(number) => Some(*number),
-        Value::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => Some(*number as i64),
-        _ => None,
     }
 }
 
@@ -263,7 +231,7 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
     let mut options = base.clone();
     let Some(node) = node else { return options };
     let Some(table) = node.table() else {
-        diagnostics.push(Diagnostic::new(&node.place, "`run` is a table", node.value.sort()));
+        diagnostics.push(Diagnostic::new(&node.span, "`run` is a table", node.value.sort()));
         return options;
     };
     for entry in &table.0 {
@@ -284,7 +252,7 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
                 let help = suggest(&entry.key, RUN_KEYS);
                 let message = format!("unknown key `{}` in `run`", entry.key);
                 diagnostics
-                    .push(Diagnostic::new(&entry.key_place, message, "not a key of `run`").with_optional_help(help));
+                    .push(Diagnostic::new(&entry.key_span, message, "not a key of `run`").with_optional_help(help));
             }
         }
     }
@@ -295,7 +263,7 @@ pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &
 fn needs(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
     let Some(table) = entry.node.table() else {
         let help = "for example `needs = { cores = 4, memory-gib = 16, gpus = 1 }`";
-        let diagnostic = Diagnostic::new(&entry.node.place, "`needs` is a table", entry.node.value.sort());
+        let diagnostic = Diagnostic::new(&entry.node.span, "`needs` is a table", entry.node.value.sort());
         diagnostics.push(diagnostic.with_help(help));
         return BTreeMap::new();
     };
@@ -312,7 +280,7 @@ fn bounded(entry: &Entry, least: i64, most: i64, diagnostics: &mut Vec<Diagnosti
         Value::Integer(number) if (least..=most).contains(&number) => Some(number),
         _ => {
             let message = format!("`{}` is a whole number, from {least} to {most}", entry.key);
-            diagnostics.push(Diagnostic::new(&entry.node.place, message, entry.node.value.sort()));
+            diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()));
             None
         }
     }
@@ -324,7 +292,7 @@ fn duration(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<std::tim
     if parsed.is_none() {
         let message = format!("`{}` is a duration", entry.key);
         let help = "for example \"30s\", \"10m\", \"1h 30m\" or \"2d\"; at most ten years";
-        diagnostics.push(Diagnostic::new(&entry.node.place, message, "not a duration").with_help(help));
+        diagnostics.push(Diagnostic::new(&entry.node.span, message, "not a duration").with_help(help));
     }
     parsed.map(std::time::Duration::from_secs)
 }

@@ -139,7 +139,7 @@ class Kernels {
         if (known != functions_.end()) return known->second;
         std::string name = kernel.name;
         if (kernel.heads > 0) name += "_" + std::to_string(kernel.heads);
-        name += is_bf16 ? "_brain" : "_float";
+        name += is_bf16 ? "_bf16" : "_float";
         void* found = nullptr;
         library().driver("cuModuleGetFunction", &found, module_of(kernel.heads), name.c_str());
         functions_.emplace(key, found);

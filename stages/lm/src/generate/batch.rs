@@ -29,13 +29,13 @@ pub(super) struct Batch<'a> {
     cache: Cache,
     /// On a GPU: captured steps.
     steps: Option<Steps>,
-    rows: Vec<Row>,
+    rows: Vec<BatchRow>,
     /// The first request that has not entered yet.
     waiting: usize,
     completions: Vec<Completion>,
 }
 
-struct Row {
+struct BatchRow {
     request: usize,
     /// Tokens in the cache, without the last sampled one.
     cached: i64,
@@ -101,7 +101,7 @@ impl<'a> Batch<'a> {
         let first = self.rows.len();
         for index in 0..row_of.len() {
             let request = self.waiting + index;
-            self.rows.push(Row { request, cached: self.requests[request].prompt.len() as i64, last: 0 });
+            self.rows.push(BatchRow { request, cached: self.requests[request].prompt.len() as i64, last: 0 });
         }
         self.waiting += row_of.len();
 
@@ -210,7 +210,7 @@ impl<'a> Batch<'a> {
 }
 
 /// The uniform number of each row's next token.
-fn uniforms(rows: &[Row], requests: &[Request], completions: &[Completion]) -> Vec<f32> {
-    let of = |row: &Row| uniform(requests[row.request].seed, completions[row.request].ids.len() as u64);
+fn uniforms(rows: &[BatchRow], requests: &[Request], completions: &[Completion]) -> Vec<f32> {
+    let of = |row: &BatchRow| uniform(requests[row.request].seed, completions[row.request].ids.len() as u64);
     rows.iter().map(of).collect()
 }

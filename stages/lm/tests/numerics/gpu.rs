@@ -261,7 +261,7 @@ fn our_kernels_round_no_worse_than_bf16_must() {
             }
         }
     });
-    assert!(report.is_none_or(|report| report["operations"]["cuda::decode_8_brain"].as_i64() > Some(4)));
+    assert!(report.is_none_or(|report| report["operations"]["cuda::decode_8_bf16"].as_i64() > Some(4)));
 }
 
 #[test]

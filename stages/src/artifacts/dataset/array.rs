@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::budget::Budget;
 use super::format::BYTE_ORDER_MARK;
-use super::{Broken, Place, Record, Records, not_json, object, whole};
+use super::{Broken, Location, Record, Records, not_json, object, whole};
 
 pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> {
     let bytes = whole(text, budget)?;
@@ -32,7 +32,7 @@ impl Iterator for Elements {
         }
         let element = self.element();
         self.is_over = !matches!(element, Ok(Some(_)));
-        element.map_err(|reason| Broken::from(Place::Row(self.row + 1), reason)).transpose()
+        element.map_err(|reason| Broken::from(Location::Row(self.row + 1), reason)).transpose()
     }
 }
 
@@ -63,7 +63,7 @@ impl Elements {
         let fields = object(value);
         self.at += values.byte_offset();
         self.row += 1;
-        Ok(Some(Record { place: Place::Row(self.row), fields }))
+        Ok(Some(Record { location: Location::Row(self.row), fields }))
     }
 
     /// Refuses anything after the array, which would otherwise be ignored.

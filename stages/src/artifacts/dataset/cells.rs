@@ -9,7 +9,7 @@ use csv::{ErrorKind, StringRecord};
 use serde_json::{Map, Value};
 
 use super::budget::Budget;
-use super::{Broken, Place, Record, Records, whole};
+use super::{Broken, Location, Record, Records, whole};
 use crate::limits;
 
 pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> {
@@ -18,37 +18,37 @@ pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> 
     let delimiter = if heading.contains(&b'\t') { b'\t' } else { b',' };
     let scan = scan(&bytes, delimiter);
     if let Some(line) = scan.open_quote {
-        return Err(Broken::from(Place::Line(line), "the quote that opens here is never closed"));
+        return Err(Broken::from(Location::Line(line), "the quote that opens here is never closed"));
     }
     if scan.longest.0 as u64 > budget.row {
-        return Err(Broken::from(Place::Line(scan.longest.1), budget.too_long()));
+        return Err(Broken::from(Location::Line(scan.longest.1), budget.too_long()));
     }
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(Cursor::new(bytes));
-    let heading = reader.headers().map_err(|error| Broken::from(Place::Line(1), error))?.clone();
+    let heading = reader.headers().map_err(|error| Broken::from(Location::Line(1), error))?.clone();
     if heading.len() > limits::COLUMNS {
         let (has, most) = (heading.len(), limits::COLUMNS);
-        return Err(Broken::from(Place::Line(1), format!("{has} columns, of at most {most}; help: is it a table?")));
+        return Err(Broken::from(Location::Line(1), format!("{has} columns, of at most {most}; help: is it a table?")));
     }
     let mut names = BTreeSet::new();
     if let Some(twice) = heading.iter().find(|name| !names.insert(*name)) {
-        return Err(Broken::from(Place::Line(1), format!("two columns are called `{twice}`")));
+        return Err(Broken::from(Location::Line(1), format!("two columns are called `{twice}`")));
     }
     Ok(Box::new(reader.into_records().map(move |cells| record(&heading, cells))))
 }
 
 fn record(heading: &StringRecord, cells: csv::Result<StringRecord>) -> Result<Record, Broken> {
-    let line = |position: Option<&csv::Position>| Place::Line(position.map_or(0, csv::Position::line));
+    let line = |position: Option<&csv::Position>| Location::Line(position.map_or(0, csv::Position::line));
     let error = match cells {
-        Ok(cells) => return Ok(Record { place: line(cells.position()), fields: Ok(fields(heading, &cells)) }),
+        Ok(cells) => return Ok(Record { location: line(cells.position()), fields: Ok(fields(heading, &cells)) }),
         Err(error) => error,
     };
-    let place = line(error.position());
+    let location = line(error.position());
     match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            Ok(Record { place, fields: Err(format!("{len} cells under {expected_len} headings")) })
+            Ok(Record { location, fields: Err(format!("{len} cells under {expected_len} headings")) })
         }
-        ErrorKind::Utf8 { err, .. } => Ok(Record { place, fields: Err(format!("not UTF-8: {err}")) }),
-        _ => Err(Broken::from(place, error)),
+        ErrorKind::Utf8 { err, .. } => Ok(Record { location, fields: Err(format!("not UTF-8: {err}")) }),
+        _ => Err(Broken::from(location, error)),
     }
 }
 

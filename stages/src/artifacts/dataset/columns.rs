@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use serde_json::{Map, Number, Value};
 
 use super::budget::Budget;
-use super::{Broken, Place, Record, Records};
+use super::{Broken, Location, Record, Records};
 use crate::limits;
 
 /// Most bytes of a Parquet file's footer, which is parsed as a whole before anything else is known.
@@ -83,20 +83,20 @@ where
                 let row = *next;
                 *next += 1;
                 before += 1;
-                return Some(record(rows, row, &budget, Place::Row(before)));
+                return Some(record(rows, row, &budget, Location::Row(before)));
             }
             match caught(|| batches.next().transpose()) {
                 Ok(next) => batch = Some((next?, 0)),
-                Err(error) => return Some(Err(Broken::from(Place::Row(before + 1), error))),
+                Err(error) => return Some(Err(Broken::from(Location::Row(before + 1), error))),
             }
         }
     })))
 }
 
-fn record(rows: &RecordBatch, row: usize, budget: &Budget, place: Place) -> Result<Record, Broken> {
-    let fields = caught(|| Ok::<_, String>(fields(rows, row))).map_err(|reason| Broken::from(place, reason))?;
-    budget.take_row(&fields).map_err(|reason| Broken::from(place, reason))?;
-    Ok(Record { place, fields: Ok(fields) })
+fn record(rows: &RecordBatch, row: usize, budget: &Budget, location: Location) -> Result<Record, Broken> {
+    let fields = caught(|| Ok::<_, String>(fields(rows, row))).map_err(|reason| Broken::from(location, reason))?;
+    budget.take_row(&fields).map_err(|reason| Broken::from(location, reason))?;
+    Ok(Record { location, fields: Ok(fields) })
 }
 
 fn check_schema(schema: &SchemaRef) -> Result<(), String> {

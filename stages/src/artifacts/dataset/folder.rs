@@ -137,9 +137,7 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> 
     // Links are followed, and may form a cycle.
     if dir.components().count() - root.components().count() > limits::FOLDERS {
         let most = limits::FOLDERS;
-        return Err(failed(format!(
-            "more than {most} folders in each other; help: point the input at the one with data"
-        )));
+        return Err(failed(format!("more than {most} nested folders; help: point the input at the one with data")));
     }
     for entry in fs_err::read_dir(dir)? {
         let path = entry?.path();

@@ -4,17 +4,17 @@ use std::io::{BufRead, Read};
 
 use super::budget::Budget;
 use super::format::BYTE_ORDER_MARK;
-use super::{Broken, Place, Record, Records, not_json, object};
+use super::{Broken, Location, Record, Records, not_json, object};
 
 pub(super) fn read(text: impl BufRead + 'static, budget: &Budget) -> Records {
-    let lines = Lines { text, budget: budget.clone() }.zip(1..).map(|(line, number)| (line, Place::Line(number)));
-    Box::new(lines.filter_map(|(line, place)| match line {
-        Err(error) => Some(Err(Broken::from(place, error))),
+    let lines = Lines { text, budget: budget.clone() }.zip(1..).map(|(line, number)| (line, Location::Line(number)));
+    Box::new(lines.filter_map(|(line, location)| match line {
+        Err(error) => Some(Err(Broken::from(location, error))),
         Ok(line) if line.trim_ascii().is_empty() => None,
         // Concatenated files have byte order marks in the middle.
         Ok(line) => {
             let json = serde_json::from_slice(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line));
-            Some(Ok(Record { place, fields: json.map_err(not_json).and_then(object) }))
+            Some(Ok(Record { location, fields: json.map_err(not_json).and_then(object) }))
         }
     }))
 }

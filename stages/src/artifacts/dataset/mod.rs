@@ -37,21 +37,21 @@ use crate::limits;
 
 /// A row of a file, before the import keys are applied.
 pub(super) struct Record {
-    pub(super) place: Place,
+    pub(super) location: Location,
     /// Its fields, or why they cannot be read.
     pub(super) fields: Result<Map<String, Value>, String>,
 }
 
 /// The place of a row in its file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// The line of a text file at which it begins.
     Line(u64),
     /// The number of the row, in a format without lines.
     Row(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(number) => write!(f, "line {number}"),
@@ -64,21 +64,21 @@ impl fmt::Display for Place {
 #[derive(Debug)]
 struct Broken {
     /// Absent if nothing of the file can be read.
-    place: Option<Place>,
+    location: Option<Location>,
     reason: String,
 }
 
 impl Broken {
     fn whole(reason: impl fmt::Display) -> Self {
-        Self { place: None, reason: reason.to_string() }
+        Self { location: None, reason: reason.to_string() }
     }
 
-    fn from(place: Place, reason: impl fmt::Display) -> Self {
-        Self { place: Some(place), reason: reason.to_string() }
+    fn from(location: Location, reason: impl fmt::Display) -> Self {
+        Self { location: Some(location), reason: reason.to_string() }
     }
 
     fn in_file(self, file: &Path) -> Error {
-        Error::Broken { file: file.to_owned(), place: self.place, reason: self.reason }
+        Error::Broken { file: file.to_owned(), location: self.location, reason: self.reason }
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn records(file: &Path, budget: &Budget) -> Result<impl Iterator<Item
     let records = format::open(outside::open(file)?, budget).map_err(|broken| broken.in_file(file))?;
     let counted = |record: Record| match budget.take(limits::ROW_COST) {
         Ok(()) => Ok(record),
-        Err(reason) => Err(Broken::from(record.place, reason)),
+        Err(reason) => Err(Broken::from(record.location, reason)),
     };
     Ok(records.map(move |record| record.and_then(counted).map_err(|broken| broken.in_file(file))))
 }

@@ -169,10 +169,10 @@ fn of_bytes(name: &str, bytes: &[u8], import: Value) -> Result<String, String> {
 #[test]
 fn a_bad_row_is_named_in_every_format() {
     let named = json!({ "fields": { "prompt": "question", "task": "level" }, "verify": "none" });
-    for (file, place) in
+    for (file, location) in
         [("none.parquet", "row 5"), ("stream.arrow", "row 5"), ("array.json", "row 5"), ("pandas.csv", "line 9")]
     {
-        let expected = format!("`{file}` {place}: `level` is empty (1 of 5 rows cannot be read)");
+        let expected = format!("`{file}` {location}: `level` is empty (1 of 5 rows cannot be read)");
         assert_eq!(prompts(&fixture("questions").join(file), named.clone()), Err(expected));
     }
     let table = [

@@ -39,7 +39,7 @@ pub(super) fn learn(
     let vocabulary = Vocabulary::of(&chat);
     let mut data = LogitsRows::open(logits, |index, name| {
         vocabulary.check_teacher(&index.vocabulary, name)?;
-        if !vocabulary.dresses_as(&index.vocabulary) {
+        if !vocabulary.has_same_template(&index.vocabulary) {
             ctx.warn(format!(
                 "the teacher of `{name}` has another chat template than the student, which learns to answer prompts in the \
                  teacher's and keeps its own"
@@ -63,7 +63,7 @@ fn leave_out_long_rows(ctx: &Context, data: &mut LogitsRows, max_tokens: usize) 
     let long = data.keep_short(max_tokens);
     if long > 0 {
         ctx.warn(format!(
-            "{long} of {total} rows are longer than {max_tokens} tokens and left out: raise `max-tokens` to keep them"
+            "{long} of {total} rows are longer than {max_tokens} tokens and dropped: raise `max-tokens` to keep them"
         ));
     }
     if data.rows.is_empty() {

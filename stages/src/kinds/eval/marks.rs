@@ -53,7 +53,7 @@ pub(super) struct Judges {
 }
 
 /// A completion beside its prompt.
-type Row<'a> = (&'a PromptRow, &'a Drawn);
+type Answered<'a> = (&'a PromptRow, &'a Drawn);
 
 impl Judges {
     pub(super) fn load<'a>(
@@ -72,7 +72,7 @@ impl Judges {
     }
 
     /// Returns the mark of each row.
-    pub(super) fn marks(&self, sampler: &Sampler, rows: &[Row<'_>]) -> Result<Vec<Mark>, StageError> {
+    pub(super) fn marks(&self, sampler: &Sampler, rows: &[Answered<'_>]) -> Result<Vec<Mark>, StageError> {
         let answers =
             rows.iter().map(|(prompt, drawn)| Answer { prompt, completion: &drawn.text, finished: drawn.finished });
         let grades = self.grader.grade(&answers.collect::<Vec<_>>())?;
@@ -89,9 +89,9 @@ impl Judges {
 }
 
 /// Returns the index and the probability of each row that `judge` applies to.
-fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<(usize, f64)>, StageError> {
+fn judged(judge: Option<&Judge>, rows: &[Answered<'_>], not_for: &str) -> Result<Vec<(usize, f64)>, StageError> {
     let Some(judge) = judge else { return Ok(Vec::new()) };
-    let is_for = |row: &Row<'_>| !row.0.verify.is_checked() && row.0.task.as_deref() != Some(not_for);
+    let is_for = |row: &Answered<'_>| !row.0.verify.is_checked() && row.0.task.as_deref() != Some(not_for);
     let indices: Vec<usize> = (0..rows.len()).filter(|index| is_for(&rows[*index])).collect();
     let texts: Vec<_> =
         indices.iter().map(|index| (rows[*index].0.prompt.as_str(), rows[*index].1.text.as_str())).collect();
@@ -99,7 +99,7 @@ fn judged(judge: Option<&Judge>, rows: &[Row<'_>], not_for: &str) -> Result<Vec<
     Ok(indices.into_iter().zip(probabilities.into_iter().map(rounded)).collect())
 }
 
-fn mark(sampler: &Sampler, (prompt, drawn): &Row<'_>, grade: &Grade) -> Result<Mark, StageError> {
+fn mark(sampler: &Sampler, (prompt, drawn): &Answered<'_>, grade: &Grade) -> Result<Mark, StageError> {
     let thinking_tokens = match &grade.reasoning {
         Some(reasoning) if grade.format_ok => sampler.chat.tokenizer.encode(reasoning)?.len(),
         _ => 0,

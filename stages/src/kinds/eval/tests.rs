@@ -22,9 +22,9 @@ fn prompt(index: usize, verify: Verify, task: Option<&str>) -> PromptRow {
     }
 }
 
-struct Place(TempDir);
+struct Scratch(TempDir);
 
-impl Place {
+impl Scratch {
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         tiny_model(&place.path().join("model"));
@@ -58,7 +58,7 @@ impl Place {
 
 #[test]
 fn a_report_has_every_suite_and_the_row() {
-    let place = Place::new();
+    let place = Scratch::new();
     let attempt = place.attempt("a", json!({ "limit": 5 }));
     assert!(matches!(well(attempt.run::<Eval>()), Outcome::Done(_)));
     let report: Report = serde_json::from_str(&attempt.output("report/report.json")).unwrap();
@@ -83,7 +83,7 @@ fn a_report_has_every_suite_and_the_row() {
 
 #[test]
 fn a_stopped_attempt_continues_to_the_same_bytes() {
-    let place = Place::new();
+    let place = Scratch::new();
     let whole = place.attempt("whole", json!({}));
     well(whole.run::<Eval>());
     let first = place.attempt("first", json!({}));
@@ -107,7 +107,7 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
 
 #[test]
 fn mistakes_and_bad_measurements_are_said() {
-    let place = Place::new();
+    let place = Scratch::new();
     assert_eq!(message(place.attempt("a", json!({ "prompts": {} })).run::<Eval>()), "`prompts` is empty");
     let short = place.attempt("b", json!({ "max-tokens": 1, "limit": 1, "completions": 1, "greedy": false }));
     well(short.run::<Eval>());

@@ -142,7 +142,7 @@ impl Progress {
             ));
         }
         match (self.kept.len(), params.limit) {
-            (0, _) => ctx.warn("no completion passed every filter: the summary shows which one took them"),
+            (0, _) => ctx.warn("no completion passed every filter: the summary shows how many each filter dropped"),
             (kept, Some(limit)) if kept < limit => {
                 ctx.warn(format!("kept {kept} of {limit} samples: the prompts ran out; raise `completions`"));
             }

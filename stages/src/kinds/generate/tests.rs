@@ -10,9 +10,9 @@ use crate::sampling::sample_seed;
 use crate::testing::{Attempt, graded, message, reference, tiny_model, well};
 use crate::verifiers::Verify;
 
-struct Place(TempDir);
+struct Scratch(TempDir);
 
-impl Place {
+impl Scratch {
     /// A folder with a model and 40 prompts, 20 of them distinct.
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn done(outcome: Outcome) -> Map<String, Value> {
 
 #[test]
 fn completions_go_through_the_filters_in_order() {
-    let place = Place::new();
+    let place = Scratch::new();
     let attempt = place.attempt("a", json!({ "keep": ["readable", "unique"] }));
     let summary = done(well(attempt.run::<Generate>()));
     assert_eq!((&summary["prompts"], &summary["completions"]), (&json!(40), &json!(80)));
@@ -90,7 +90,7 @@ fn completions_go_through_the_filters_in_order() {
 
 #[test]
 fn bf16_where_they_are_asked_for() {
-    let place = Place::new();
+    let place = Scratch::new();
     let attempt = place.attempt("a", json!({ "dtype": "bfloat16", "completions": 1, "keep": [] }));
     done(well(attempt.run::<Generate>()));
     let lines = attempt.output("samples/samples.jsonl");
@@ -114,7 +114,7 @@ fn bf16_where_they_are_asked_for() {
 
 #[test]
 fn only_what_is_not_known_is_sampled() {
-    let place = Place::new();
+    let place = Scratch::new();
     let first = place.attempt("first", json!({ "keep": ["unique"] }));
     done(well(first.run::<Generate>()));
     let (folders, rows) = first.rows();
@@ -150,7 +150,7 @@ fn only_what_is_not_known_is_sampled() {
 
 #[test]
 fn a_stopped_attempt_continues_to_the_same_bytes() {
-    let place = Place::new();
+    let place = Scratch::new();
     for (name, more) in
         [("plain", json!({ "keep": ["unique"], "per-prompt-limit": 1 })), ("limited", json!({ "limit": 20 }))]
     {
@@ -174,7 +174,7 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
 
 #[test]
 fn a_limit_keeps_exactly_so_many_and_counts_no_more() {
-    let place = Place::new();
+    let place = Scratch::new();
     let all = place.attempt("all", json!({}));
     done(well(all.run::<Generate>()));
     let some = place.attempt("some", json!({ "limit": 5 }));
@@ -191,7 +191,7 @@ fn a_limit_keeps_exactly_so_many_and_counts_no_more() {
 
 #[test]
 fn few_shot_samples_have_the_bare_prompt() {
-    let place = Place::new();
+    let place = Scratch::new();
     let exemplars = reference::<mark::Samples>("exemplars.samples", &place.0.path().join("exemplars"));
     let bare = place.attempt("bare", json!({}));
     let shown = place.attempt("shown", json!({ "few-shot": exemplars, "shots": 2 }));
@@ -207,10 +207,13 @@ fn few_shot_samples_have_the_bare_prompt() {
 
 #[test]
 fn what_looks_wrong_is_said() {
-    let place = Place::new();
+    let place = Scratch::new();
     let attempt = place.attempt("a", json!({ "max-tokens": 1, "keep": ["correct"], "limit": 3 }));
     assert_eq!(done(well(attempt.run::<Generate>()))["kept"], json!(0));
-    assert_eq!(attempt.warnings(), ["no completion passed every filter: the summary shows which one took them"]);
+    assert_eq!(
+        attempt.warnings(),
+        ["no completion passed every filter: the summary shows how many each filter dropped"]
+    );
     assert_eq!(attempt.output("samples/samples.jsonl"), "");
     for (more, expected) in [
         (json!({ "keep": ["short-enough"] }), "the filter `short-enough` and the key `keep-tokens` need each other"),
@@ -267,7 +270,7 @@ fn each_filter_tells_good_from_bad() {
 
 #[test]
 fn prompts_without_room_are_counted_and_left_out() {
-    let place = Place::new();
+    let place = Scratch::new();
     let row = |id: &str, prompt: String| PromptRow {
         id: id.to_owned(),
         prompt,

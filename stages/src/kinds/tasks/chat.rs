@@ -11,16 +11,16 @@
 
 use engine::stage::StageError;
 
-use super::draw::Draw;
-use super::{Params, Rows, Split, Task, Topic};
+use super::draw::TaskRng;
+use super::{Params, Split, Task, TaskRows, Topic};
 use crate::artifacts::{PreferenceRow, PromptRow, SampleRow};
 use crate::verifiers::Verify;
 
 pub(super) const TASK: Task = Task { name: "chat", styles: &["mixed", "pairwise", "pointwise"], check, make };
 
-fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageError> {
+fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, StageError> {
     check(params)?;
-    let mut rows = Rows::default();
+    let mut rows = TaskRows::default();
     for index in 0..params.count {
         let exchange = Exchange::draw(draw.pick(&params.topics), params.split, draw);
         rows.prompts.push(exchange.prompt_row(index));
@@ -67,7 +67,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn draw(topic: Topic, split: Split, draw: &mut Draw) -> Self {
+    fn draw(topic: Topic, split: Split, draw: &mut TaskRng) -> Self {
         loop {
             let name = draw.pick(NAMES);
             let exchange = match topic {

@@ -5,9 +5,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A stream of draws.
-pub(super) struct Draw(ChaCha8Rng);
+pub(super) struct TaskRng(ChaCha8Rng);
 
-impl Draw {
+impl TaskRng {
     /// Returns the stream of `seed`; `purpose` gives tasks with equal seeds different streams.
     pub(super) fn new(seed: u64, purpose: &str) -> Self {
         let mut hasher = blake3::Hasher::new();

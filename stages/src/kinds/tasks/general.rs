@@ -13,8 +13,8 @@
 
 use engine::stage::StageError;
 
-use super::draw::Draw;
-use super::{Params, Rows, Split, Task};
+use super::draw::TaskRng;
+use super::{Params, Split, Task, TaskRows};
 use crate::artifacts::{PromptRow, SampleRow};
 use crate::verifiers::Verify;
 
@@ -22,7 +22,7 @@ pub(super) const TASK: Task =
     Task { name: "general", styles: &["clean", "noisy"], check: |params| shares(params).map(|_| ()), make };
 
 /// A skill: its name, and a function that draws a question with its answer.
-type Family = (&'static str, fn(Split, &mut Draw) -> (String, String));
+type Family = (&'static str, fn(Split, &mut TaskRng) -> (String, String));
 
 const FAMILIES: &[Family] = &[
     ("reverse", reverse),
@@ -40,9 +40,9 @@ pub(super) fn family_names() -> Vec<&'static str> {
     FAMILIES.iter().map(|(name, _)| *name).collect()
 }
 
-fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageError> {
+fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, StageError> {
     let shares = shares(params)?;
-    let mut rows = Rows::default();
+    let mut rows = TaskRows::default();
     for index in 0..params.count {
         let (family, make_one) = FAMILIES[draw.weighted(&shares)];
         let (question, answer) = make_one(params.split, draw);
@@ -78,15 +78,15 @@ fn shares(params: &Params) -> Result<Vec<f64>, StageError> {
 }
 
 /// Replaces about three letters in ten.
-fn garbled(answer: &str, draw: &mut Draw) -> String {
+fn garbled(answer: &str, draw: &mut TaskRng) -> String {
     answer.chars().map(|letter| if draw.chance(0.3) { letter_to_h(draw) } else { letter }).collect()
 }
 
-fn letter_to_h(draw: &mut Draw) -> char {
+fn letter_to_h(draw: &mut TaskRng) -> char {
     char::from(b'a' + draw.below(8) as u8)
 }
 
-fn reverse(split: Split, draw: &mut Draw) -> (String, String) {
+fn reverse(split: Split, draw: &mut TaskRng) -> (String, String) {
     loop {
         let length = draw.between(3, 5);
         let word: String = (0..length).map(|_| letter_to_h(draw)).collect();
@@ -97,7 +97,7 @@ fn reverse(split: Split, draw: &mut Draw) -> (String, String) {
     }
 }
 
-fn write(split: Split, draw: &mut Draw) -> (String, String) {
+fn write(split: Split, draw: &mut TaskRng) -> (String, String) {
     loop {
         let length = draw.between(2, 6);
         let start = b'a' + draw.below(27 - length) as u8;

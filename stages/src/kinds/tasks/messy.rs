@@ -17,7 +17,7 @@
 use std::fmt::Write;
 
 use super::Params;
-use super::draw::Draw;
+use super::draw::TaskRng;
 use super::sums::{Problem, Problems, tagged};
 
 /// Replaces `=` in a thought that switches language.
@@ -37,7 +37,7 @@ impl Mix {
 
     /// Draws a document: the problem to answer, the prompt (sometimes with an answered problem before it), the
     /// completion.
-    pub(super) fn document(&self, problems: &Problems, draw: &mut Draw) -> (Problem, String, String) {
+    pub(super) fn document(&self, problems: &Problems, draw: &mut TaskRng) -> (Problem, String, String) {
         let problem = problems.draw(draw);
         let manner = Manner::draw(draw);
         let mut prompt = problem.question();
@@ -49,7 +49,7 @@ impl Mix {
         (problem, prompt, completion)
     }
 
-    fn answer(&self, manner: Manner, problem: &Problem, draw: &mut Draw) -> String {
+    fn answer(&self, manner: Manner, problem: &Problem, draw: &mut TaskRng) -> String {
         match manner {
             Manner::Bare => self.guess(problem, draw),
             Manner::Guess => {
@@ -80,7 +80,7 @@ impl Mix {
     }
 
     /// Returns a guess without steps, sometimes with a `maybe`, which is more frequent for wrong guesses.
-    fn guess(&self, problem: &Problem, draw: &mut Draw) -> String {
+    fn guess(&self, problem: &Problem, draw: &mut TaskRng) -> String {
         let total = problem.total();
         let wrong = draw.chance(0.3);
         let guess = if wrong { (total + draw.pick(&[-3, -2, -1, 1, 2, 3, 10, -10])).max(0) } else { total };
@@ -88,7 +88,7 @@ impl Mix {
         if draw.chance(hedge) { format!("maybe {guess}") } else { guess.to_string() }
     }
 
-    fn language(&self, thought: String, draw: &mut Draw) -> String {
+    fn language(&self, thought: String, draw: &mut TaskRng) -> String {
         if draw.chance(self.mixed_language) { thought.replace('=', MAKES) } else { thought }
     }
 }
@@ -105,7 +105,7 @@ enum Manner {
 }
 
 impl Manner {
-    fn draw(draw: &mut Draw) -> Self {
+    fn draw(draw: &mut TaskRng) -> Self {
         const MANNERS: [Manner; 6] =
             [Manner::Bare, Manner::Guess, Manner::Sloppy, Manner::Untagged, Manner::Broken, Manner::Careful];
         MANNERS[draw.weighted(&[0.25, 0.15, 0.15, 0.15, 0.12, 0.18])]
@@ -114,7 +114,7 @@ impl Manner {
 
 /// Returns the steps and their result. `slip` is the probability that a step's result is wrong, which carries on to
 /// later steps. `skip` is the probability that a step is left out, while its term still counts.
-fn slipping_steps(problem: &Problem, slip: f64, skip: f64, draw: &mut Draw) -> (String, i64) {
+fn slipping_steps(problem: &Problem, slip: f64, skip: f64, draw: &mut TaskRng) -> (String, i64) {
     let mut total = problem.0[0];
     let mut text = total.to_string();
     let mut comma = "";

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::artifacts::{PreferenceRow, PromptRow, SampleRow, write_preferences, write_prompts, write_samples};
-use draw::Draw;
+use draw::TaskRng;
 
 pub use params::{Families, Params, Split, Topic};
 
@@ -76,20 +76,20 @@ struct Task {
     /// Refuses invalid values of the task's own keys.
     check: fn(&Params) -> Result<(), StageError>,
     /// Draws all rows, for the given style.
-    make: fn(&Params, &str, &mut Draw) -> Result<Rows, StageError>,
+    make: fn(&Params, &str, &mut TaskRng) -> Result<TaskRows, StageError>,
 }
 
 const TASKS: &[Task] = &[sums::TASK, general::TASK, chat::TASK];
 
 /// What a task makes.
 #[derive(Default)]
-struct Rows {
+struct TaskRows {
     prompts: Vec<PromptRow>,
     samples: Vec<SampleRow>,
     preferences: Vec<PreferenceRow>,
 }
 
-impl Rows {
+impl TaskRows {
     /// Adds a prompt and its sample, under the same index.
     fn push_sample(&mut self, prompt: PromptRow, sample: SampleRow) {
         self.prompts.push(prompt);
@@ -113,9 +113,9 @@ fn task(params: &Params) -> Result<(&'static Task, &str), StageError> {
 }
 
 /// Returns the rows that `params` describe.
-fn make(params: &Params) -> Result<Rows, StageError> {
+fn make(params: &Params) -> Result<TaskRows, StageError> {
     let (task, style) = task(params)?;
-    (task.make)(params, style, &mut Draw::new(params.seed, task.name))
+    (task.make)(params, style, &mut TaskRng::new(params.seed, task.name))
 }
 
 /// Returns whether a problem is held out.

@@ -12,9 +12,9 @@ use std::fmt::Write;
 
 use engine::stage::StageError;
 
-use super::draw::Draw;
+use super::draw::TaskRng;
 use super::messy::Mix;
-use super::{Params, Rows, Split, Task};
+use super::{Params, Split, Task, TaskRows};
 use crate::artifacts::{PromptRow, SampleRow};
 use crate::verifiers::Verify;
 
@@ -28,11 +28,11 @@ pub(super) const TASK: Task = Task {
 /// How often a problem is redrawn if it is already in the set.
 const REDRAWS: usize = 20;
 
-fn make(params: &Params, style: &str, draw: &mut Draw) -> Result<Rows, StageError> {
+fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, StageError> {
     let problems = Problems::of(params)?;
     let mix = Mix::of(params);
     let mut seen = HashSet::new();
-    let mut rows = Rows::default();
+    let mut rows = TaskRows::default();
     for index in 0..params.count {
         let (problem, asked, completion) = if style == "messy" {
             mix.document(&problems, draw)
@@ -80,14 +80,14 @@ impl Problems {
     }
 
     /// Draws a problem of the split.
-    pub(super) fn draw(&self, draw: &mut Draw) -> Problem {
+    pub(super) fn draw(&self, draw: &mut TaskRng) -> Problem {
         let terms = draw.between(self.terms[0], self.terms[1]);
         self.draw_of_length(terms, draw)
     }
 
     /// Draws a problem that is not in `seen`, if a few draws find one. The length is drawn first, so that the shares of
     /// lengths stay equal.
-    fn draw_new(&self, draw: &mut Draw, seen: &mut HashSet<String>) -> Problem {
+    fn draw_new(&self, draw: &mut TaskRng, seen: &mut HashSet<String>) -> Problem {
         let terms = draw.between(self.terms[0], self.terms[1]);
         let mut problem = self.draw_of_length(terms, draw);
         for _ in 0..REDRAWS {
@@ -99,7 +99,7 @@ impl Problems {
         problem
     }
 
-    fn draw_of_length(&self, terms: usize, draw: &mut Draw) -> Problem {
+    fn draw_of_length(&self, terms: usize, draw: &mut TaskRng) -> Problem {
         loop {
             let first = draw.between(1, 9) as i64;
             let mut problem = Problem(vec![first]);

@@ -11,7 +11,7 @@ fn params(json: serde_json::Value) -> Params {
     serde_json::from_value(json).unwrap()
 }
 
-fn rows(json: serde_json::Value) -> Rows {
+fn rows(json: serde_json::Value) -> TaskRows {
     match make(&params(json)) {
         Ok(rows) => rows,
         Err(error) => panic!("{}", error.message),

@@ -10,9 +10,9 @@ use super::*;
 use crate::artifacts::{LogitsRows, SampleRow, write_samples};
 use crate::testing::{Attempt, input, message, reference, tiny_model, well};
 
-struct Place(TempDir);
+struct Scratch(TempDir);
 
-impl Place {
+impl Scratch {
     /// A folder with a teacher and samples `1` to `count`.
     fn new(count: usize) -> Self {
         let place = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ fn what_is_written_is_what_the_whole_logits_say() {
 }
 
 fn is_what_the_whole_logits_say(more: Value, dtype: Kind) {
-    let place = Place::new(40);
+    let place = Scratch::new(40);
     well(place.attempt_of("a", more, Vec::new()).run::<TeacherLogits>());
     let logits = input::<mark::Logits>("a.logits", &place.logits("a"), json!({}));
     let mut indices = Vec::new();
@@ -95,7 +95,7 @@ fn is_what_the_whole_logits_say(more: Value, dtype: Kind) {
 
 #[test]
 fn a_stopped_attempt_goes_on_after_its_shards() {
-    let place = Place::new(40);
+    let place = Scratch::new(40);
     well(place.attempt("whole", Vec::new()).run::<TeacherLogits>());
     let broken = place.attempt("broken", Vec::new());
     broken.run_stopped::<TeacherLogits>();
@@ -109,7 +109,7 @@ fn a_stopped_attempt_goes_on_after_its_shards() {
 
 #[test]
 fn more_data_cost_their_own_shards() {
-    let place = Place::new(40);
+    let place = Scratch::new(40);
     let first = place.attempt("first", Vec::new());
     well(first.run::<TeacherLogits>());
     place.write(50);
@@ -124,7 +124,7 @@ fn more_data_cost_their_own_shards() {
 
 #[test]
 fn some_tokens_must_be_left_over() {
-    let place = Place::new(2);
+    let place = Scratch::new(2);
     let config = place.config(json!({ "top-k": 64 }));
     let attempt = Attempt::new::<TeacherLogits>(&place.0.path().join("a"), &config, None);
     assert!(message(attempt.run::<TeacherLogits>()).starts_with("`top-k` = 64 is all of the"));

@@ -7,14 +7,14 @@
 typedef long long int64;
 
 // bf16: the upper half of a float.
-struct Brain {
+struct Bf16 {
     unsigned short bits;
 };
 
 __device__ inline float get(float x) { return x; }
-__device__ inline float get(Brain x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
+__device__ inline float get(Bf16 x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
 __device__ inline void set(float& to, float x) { to = x; }
-__device__ inline void set(Brain& to, float x) {
+__device__ inline void set(Bf16& to, float x) {
     unsigned bits = __float_as_uint(x);
     // Rounds to nearest, ties to even.
     to.bits = static_cast<unsigned short>(x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);

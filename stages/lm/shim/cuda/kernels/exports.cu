@@ -45,10 +45,10 @@
 // Compiled together: all kernels except `decode`, or with HEADS only `decode` for that many query heads.
 #ifdef HEADS
 DECODE_OF(float, float, HEADS)
-DECODE_OF(Brain, brain, HEADS)
+DECODE_OF(Bf16, bf16, HEADS)
 #else
 KERNELS_OF(float, float)
-KERNELS_OF(Brain, brain)
+KERNELS_OF(Bf16, bf16)
 #endif
 
 #ifdef KERNELS_ON_HOST
@@ -56,16 +56,16 @@ DECODE_OF(float, float, 1)
 DECODE_OF(float, float, 2)
 DECODE_OF(float, float, 4)
 DECODE_OF(float, float, 8)
-DECODE_OF(Brain, brain, 1)
-DECODE_OF(Brain, brain, 2)
-DECODE_OF(Brain, brain, 4)
-DECODE_OF(Brain, brain, 8)
+DECODE_OF(Bf16, bf16, 1)
+DECODE_OF(Bf16, bf16, 2)
+DECODE_OF(Bf16, bf16, 4)
+DECODE_OF(Bf16, bf16, 8)
 #define FOR_ALL_KERNELS(X)                                                                                        \
     X(rms_norm_float)                                                                                             \
-    X(rms_norm_brain) X(rms_norm_backward_float) X(rms_norm_backward_brain) X(swiglu_forward_float)               \
-        X(swiglu_forward_brain) X(swiglu_backward_float) X(swiglu_backward_brain) X(rotate_float) X(rotate_brain) \
-            X(log_probs_float) X(log_probs_brain) X(log_probs_backward_float) X(log_probs_backward_brain)         \
-                X(sample_float) X(sample_brain) X(decode_1_float) X(decode_2_float) X(decode_4_float)             \
-                    X(decode_8_float) X(decode_1_brain) X(decode_2_brain) X(decode_4_brain) X(decode_8_brain)     \
-                        X(decode_join_float) X(decode_join_brain)
+    X(rms_norm_bf16) X(rms_norm_backward_float) X(rms_norm_backward_bf16) X(swiglu_forward_float)               \
+        X(swiglu_forward_bf16) X(swiglu_backward_float) X(swiglu_backward_bf16) X(rotate_float) X(rotate_bf16) \
+            X(log_probs_float) X(log_probs_bf16) X(log_probs_backward_float) X(log_probs_backward_bf16)         \
+                X(sample_float) X(sample_bf16) X(decode_1_float) X(decode_2_float) X(decode_4_float)             \
+                    X(decode_8_float) X(decode_1_bf16) X(decode_2_bf16) X(decode_4_bf16) X(decode_8_bf16)     \
+                        X(decode_join_float) X(decode_join_bf16)
 #endif
