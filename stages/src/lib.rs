@@ -1,6 +1,7 @@
 //! The stages of r1flow: the kinds, and what they share: artifact formats, rewards, sampling, training.
 
 pub mod artifacts;
+pub mod chat;
 mod device;
 pub mod grading;
 pub mod kinds;

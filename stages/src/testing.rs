@@ -118,7 +118,7 @@ pub(crate) fn shake(dir: &Path, noise: u64) {
 /// Writes a reward model that gives every completion the same score into `dir`.
 pub(crate) fn tiny_reward_model(dir: &Path) {
     let model = lm::RewardModel::init_from(&tiny_model(dir));
-    model.save(dir).expect("the folder can be written");
+    model.save(dir, 0).expect("the folder can be written");
 }
 
 /// One attempt at a stage, in this process; only its folder is on disk.
@@ -206,7 +206,7 @@ impl Attempt {
     /// Returns its warnings.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let warnings = self.sent().into_iter().filter_map(|line| match line {
-            FromWorker::Note { level, message } if level == Level::Warn => Some(message),
+            FromWorker::Note { level: Level::Warn, message } => Some(message),
             _ => None,
         });
         warnings.collect()

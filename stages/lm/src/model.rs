@@ -96,8 +96,22 @@ impl Model {
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
-        fs_err::create_dir_all(dir)?;
+        self.save_with(dir, self.config.clone())
+    }
+
+    /// Does the same as [`save`](Self::save), with `eos` first among the tokens that end a completion. Readers of the folder
+    /// then stop at the token that the model has learnt.
+    pub fn save_ending(&self, dir: &Path, eos: i64) -> Result<(), Error> {
         let mut config = self.config.clone();
+        if !config.eos_token_ids.contains(&eos) {
+            let ends: Vec<i64> = std::iter::once(eos).chain(config.eos_token_ids.iter().copied()).collect();
+            config.set_ends(&ends);
+        }
+        self.save_with(dir, config)
+    }
+
+    pub(crate) fn save_with(&self, dir: &Path, mut config: Config) -> Result<(), Error> {
+        fs_err::create_dir_all(dir)?;
         // transformers 5 calls this key `dtype`; a document has one of the two.
         let key = if config.has("dtype") { "dtype" } else { "torch_dtype" };
         config.set(key, json!(dtype_name(self.options.dtype)));

@@ -42,9 +42,14 @@ impl RewardModel {
         Ok(Self { model: Model::load_with_head(dir, options, Head::Score)? })
     }
 
-    /// Writes `config.json`, `generation_config.json` and `model.safetensors`.
-    pub fn save(&self, dir: &Path) -> Result<(), Error> {
-        self.model.save(dir)
+    /// Writes `config.json`, `generation_config.json` and `model.safetensors`. transformers scores rows in a batch only if
+    /// the configuration names a padding token, so `pad` is set if it names none.
+    pub fn save(&self, dir: &Path, pad: i64) -> Result<(), Error> {
+        let mut config = self.model.config.clone();
+        if !config.names_padding() {
+            config.set("pad_token_id", json!(pad));
+        }
+        self.model.save_with(dir, config)
     }
 
     /// Returns the score of each row, [rows], in single precision. Gradients are computed unless they are off.

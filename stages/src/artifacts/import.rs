@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Error;
+use super::select::Condition;
 use crate::verifiers::Verify;
 
 /// The import keys of an input; all are absent for a stage's output. `x-inputs` names the types that a key applies to.
@@ -28,6 +29,18 @@ pub struct Import {
     /// Number of rows to skip at the beginning.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) skip: usize,
+    /// Makes several rows of one: a row for each item of the lists in these fields, which have equally many items.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) expand: Vec<String>,
+    /// Reads only rows whose fields have these values: field → a value, a list of values, or two numbers for a range.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) r#where: BTreeMap<String, Condition>,
+    /// A field; of the rows with the same value there, only the first is read.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) unique: Option<String>,
+    /// What happens with a row that cannot be read: `fail`, or `leave-out`, which writes how many there are to the log.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) on_bad_row: OnBadRow,
     /// Most MiB of a row; 16 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) row_mib: Option<u64>,
@@ -53,6 +66,17 @@ impl Import {
         Self::deserialize(Value::Object(input.artifact.import.clone()))
             .map_err(|source| Error::Import { input: input.name().to_owned(), source })
     }
+}
+
+/// What happens with a row that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OnBadRow {
+    /// The stage fails, and names the first.
+    #[default]
+    Fail,
+    /// It is left out.
+    LeaveOut,
 }
 
 /// One or several of the user's fields. The texts of several are joined by a space.

@@ -11,8 +11,11 @@ use engine::stage::Input;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use text::conversation::{answer, split, turns};
+use text::{Message, Prompt};
 
-use super::import::Import;
+use super::import::{Import, OnBadRow};
+use super::select::Selection;
 use super::{Error, dataset};
 use crate::limits;
 
@@ -21,7 +24,7 @@ pub(super) struct RawRow<'a> {
     fields: Map<String, Value>,
     /// The import keys of the dataset.
     pub(super) import: &'a Import,
-    /// The number of rows before it in the dataset, skipped ones included.
+    /// The number of rows before it in the dataset, skipped ones included; with `expand`, of those made so far.
     pub(super) index: usize,
 }
 
@@ -37,22 +40,30 @@ pub(super) fn read_rows<A, T>(
     let end = import.limit.map_or(usize::MAX, |limit| import.skip.saturating_add(limit));
     let mut rows = Vec::new();
     let mut first_bad = None;
-    let (mut bad, mut index) = (0, 0);
+    let mut selection = Selection::new(&import);
+    // Rows of the files so far, and rows made of them.
+    let (mut bad, mut index, mut made) = (0, 0, 0);
     let budget = dataset::Budget::new(import.row_mib, import.total_mib);
     for file in dataset::files(input.path(), file, import.split.as_deref())? {
         let mut records = dataset::records(&file, &budget)?;
         // Rows beyond the limit are not read.
         while index < end
-            && bad < limits::BAD_ROWS
+            && (bad < limits::BAD_ROWS || import.on_bad_row == OnBadRow::LeaveOut)
             && let Some(record) = records.next().transpose()?
         {
-            let row = record.fields.map(|fields| RawRow { fields, import: &import, index });
             index += 1;
             if index <= import.skip {
                 continue;
             }
-            match row.and_then(|row| parse(&row)) {
-                Ok(row) => rows.push(row),
+            let first = if import.expand.is_empty() { index - 1 } else { made };
+            let parsed = record.fields.and_then(|fields| selection.of(fields)).and_then(|chosen| {
+                made += chosen.len();
+                let numbered = chosen.into_iter().zip(first..);
+                let raw = numbered.map(|(fields, index)| RawRow { fields, import: &import, index });
+                raw.map(|row| parse(&row)).collect::<Result<Vec<T>, String>>()
+            });
+            match parsed {
+                Ok(parsed) => rows.extend(parsed),
                 Err(reason) => {
                     bad += 1;
                     first_bad.get_or_insert_with(|| (file.clone(), record.location, reason));
@@ -60,10 +71,17 @@ pub(super) fn read_rows<A, T>(
             }
         }
     }
-    match first_bad {
-        None => Ok(rows),
-        Some((file, location, reason)) => Err(Error::Rows { file, location, reason, bad, total: rows.len() + bad }),
+    let Some((file, location, reason)) = first_bad else { return Ok(rows) };
+    let total = rows.len() + bad;
+    if import.on_bad_row == OnBadRow::Fail {
+        return Err(Error::Rows { file, location, reason, bad, total });
     }
+    let name = input.name();
+    tracing::warn!(
+        "`{name}`: {bad} of {total} rows are left out, the first in `{}` {location}: {reason}",
+        file.display()
+    );
+    Ok(rows)
 }
 
 impl RawRow<'_> {
@@ -76,20 +94,23 @@ impl RawRow<'_> {
         }
     }
 
-    /// Returns our field `name` if the row has it; a field that the user mapped must exist.
+    /// Returns our field `name` if the row has it; a field that the user mapped must exist. Of several mapped fields, those
+    /// that are null or empty are left out, but not all of them.
     pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, String> {
         let Some(mapped) = self.import.fields.get(name) else {
-            if let Some(value) = self.value(name) {
-                return text_of(value, name, name).map(Some);
-            }
-            let messages = self.messages(name)?;
-            return messages.map(|messages| text_of(&messages, name, "messages")).transpose();
+            return self.value(name).map(|value| text_of(value, name)).transpose();
         };
-        let texts = mapped.iter().map(|field| match self.fields.get(field) {
-            None | Some(Value::Null) => Err(self.missing(field)),
-            Some(value) => text_of(value, name, field),
-        });
-        Ok(Some(texts.collect::<Result<Vec<_>, _>>()?.join(" ")))
+        let mut texts = Vec::new();
+        let fields: Vec<&str> = mapped.iter().collect();
+        for field in &fields {
+            match self.field(field)? {
+                Some(value) => texts.push(text_of(&value, field)?),
+                None if fields.len() > 1 => {}
+                None => return Err(self.missing(field)),
+            }
+        }
+        texts.retain(|text| fields.len() == 1 || !text.is_empty());
+        if texts.is_empty() { Err(self.missing(fields[0])) } else { Ok(Some(texts.join(" "))) }
     }
 
     /// Returns our field `name`, unmapped and unconverted, if it is not null.
@@ -97,40 +118,155 @@ impl RawRow<'_> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    /// Returns the list `messages`, in which chat datasets have both prompt and completion. Formats whose cells can
-    /// only be text have the list as JSON.
-    fn messages(&self, name: &str) -> Result<Option<Cow<'_, Value>>, String> {
-        match self.value("messages").filter(|_| matches!(name, "prompt" | "completion")) {
-            Some(Value::String(text)) => match serde_json::from_str(text) {
-                Ok(list @ Value::Array(_)) => Ok(Some(Cow::Owned(list))),
-                _ => Err("`messages` is text, expected a list of messages in JSON".to_owned()),
-            },
-            other => Ok(other.map(Cow::Borrowed)),
+    /// Returns what the model is asked: a text, or the turns of a conversation before its last assistant's turn.
+    pub(super) fn prompt(&self) -> Result<Prompt, String> {
+        match self.conversation("prompt")? {
+            None => self.text("prompt").map(Prompt::from),
+            Some(turns) if turns.last().is_some_and(|turn| turn.role == "assistant") => Ok(split(turns)?.0),
+            Some(turns) if turns.iter().any(|turn| turn.role == "user") => Ok(Prompt::of_turns(turns)),
+            Some(_) => Err("the conversation has no user's turn".to_owned()),
         }
+    }
+
+    /// Returns our field `name`: a text, or the last turn of a conversation, which must be the assistant's.
+    pub(super) fn completion(&self, name: &str) -> Result<String, String> {
+        match self.conversation(name)? {
+            Some(turns) => answer(&turns).map_err(|reason| format!("`{name}`: {reason}")),
+            None => self.text(name),
+        }
+    }
+
+    /// Returns what the model is asked; if the row has no field for it, the turns before the completion in our field
+    /// `name`.
+    pub(super) fn prompt_before(&self, name: &str) -> Result<Prompt, String> {
+        let has_prompt = ["prompt", "messages", "conversations"].iter().any(|field| self.value(field).is_some());
+        match self.conversation(name)? {
+            Some(turns) if !has_prompt && !self.import.fields.contains_key("prompt") => Ok(split(turns)?.0),
+            _ => self.prompt(),
+        }
+    }
+
+    /// Returns a prompt and its completion: two fields, perhaps with a third for the thought, or a conversation that ends
+    /// with the assistant's turn.
+    pub(super) fn exchange(&self) -> Result<(Prompt, String), String> {
+        let Some(mut turns) = self.conversation("prompt")? else {
+            let (prompt, completion) = (self.text("prompt")?, self.text("completion")?);
+            let turn = match self.optional_text("thought")? {
+                Some(thought) => format!("<think>\n{}\n</think>\n\n{completion}", thought.trim_matches('\n')),
+                None => completion,
+            };
+            return Ok((prompt.into(), turn));
+        };
+        if let Some(more) = self.conversation("completion")? {
+            turns.extend(more);
+        } else if turns.last().is_none_or(|turn| turn.role != "assistant")
+            && let Some(completion) = self.optional_text("completion")?
+        {
+            turns.push(Message::new("assistant", completion));
+        }
+        split(turns)
+    }
+
+    /// Returns the turns in our field `name` if it is a list; for the prompt, else those in `messages` or in ShareGPT's
+    /// `conversations`, with the system text that some rows have beside them.
+    fn conversation(&self, name: &str) -> Result<Option<Vec<Message>>, String> {
+        let mapped = self.import.fields.get(name).map(|fields| fields.iter().collect::<Vec<_>>());
+        let own = match mapped.as_deref() {
+            Some([field]) => self.field(field)?,
+            Some(_) => None,
+            None => self.value(name).map(Cow::Borrowed),
+        };
+        let list = match own.as_deref() {
+            Some(Value::Array(list)) => Some(list.clone()),
+            None if name == "prompt" && mapped.is_none() => self.messages()?,
+            Some(_) | None => None,
+        };
+        let Some(list) = list else { return Ok(None) };
+        let mut turns = turns(&list).map_err(|reason| format!("`{name}`: {reason}"))?;
+        let system = self.value("system").filter(|_| name == "prompt").and_then(Value::as_str);
+        if let Some(system) = system.filter(|text| !text.is_empty())
+            && turns.first().is_some_and(|turn| turn.role != "system")
+        {
+            turns.insert(0, Message::new("system", system));
+        }
+        Ok(Some(turns))
+    }
+
+    /// Returns the list of turns of a chat dataset. Formats whose cells can only be text have the list as JSON.
+    fn messages(&self) -> Result<Option<Vec<Value>>, String> {
+        for name in ["messages", "conversations"] {
+            match self.value(name) {
+                None => {}
+                Some(Value::Array(list)) => return Ok(Some(list.clone())),
+                Some(Value::String(text)) => {
+                    let list = serde_json::from_str(text);
+                    return list
+                        .map(Some)
+                        .map_err(|_| format!("`{name}` is text, expected a list of messages in JSON"));
+                }
+                Some(_) => return Err(format!("`{name}` is no list of messages")),
+            }
+        }
+        Ok(None)
+    }
+
+    fn field(&self, path: &str) -> Result<Option<Cow<'_, Value>>, String> {
+        field(&self.fields, path)
     }
 
     fn missing(&self, name: &str) -> String {
-        if self.fields.contains_key(name) {
-            return format!("`{name}` is empty");
-        }
-        let there = self.fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-        format!("no field `{name}`; there are {there}: map yours onto ours with `fields`")
+        missing(&self.fields, name)
     }
 }
 
-/// Returns the text of the value of field `field`, which becomes our field `name`.
-fn text_of(value: &Value, name: &str, field: &str) -> Result<String, String> {
+/// Returns the user's field `path`, if it is not null: a field of that name, else a path through objects and lists,
+/// `reward_model.ground_truth` or `answers.0`; `field@json` parses a text as JSON.
+pub(super) fn field<'a>(fields: &'a Map<String, Value>, path: &str) -> Result<Option<Cow<'a, Value>>, String> {
+    if let Some(value) = fields.get(path) {
+        return Ok(Some(Cow::Borrowed(value)).filter(|value| !value.is_null()));
+    }
+    let mut value: Option<Cow<'_, Value>> = None;
+    for (depth, step) in path.split('.').enumerate() {
+        let (name, is_json) = step.strip_suffix("@json").map_or((step, false), |name| (name, true));
+        let found = match value {
+            None if depth == 0 => fields.get(name).map(Cow::Borrowed),
+            Some(Cow::Borrowed(value)) => child(value, name).map(Cow::Borrowed),
+            Some(Cow::Owned(value)) => child(&value, name).cloned().map(Cow::Owned),
+            None => None,
+        };
+        let Some(found) = found else { return Err(missing(fields, path)) };
+        value = Some(match found.as_ref() {
+            Value::String(text) if is_json => {
+                Cow::Owned(serde_json::from_str(text).map_err(|error| format!("`{step}` is no JSON: {error}"))?)
+            }
+            _ => found,
+        });
+    }
+    Ok(value.filter(|value| !value.is_null()))
+}
+
+fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        other => other.get(name),
+    }
+}
+
+fn missing(fields: &Map<String, Value>, name: &str) -> String {
+    if fields.contains_key(name) {
+        return format!("`{name}` is empty");
+    }
+    let there = fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    format!("no field `{name}`; there are {there}: map yours onto ours with `fields`")
+}
+
+/// Returns the text of the value of field `field`.
+fn text_of(value: &Value, field: &str) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        Value::Array(turns) => {
-            let role = if name == "prompt" { "user" } else { "assistant" };
-            let turn = turns.iter().rev().find(|turn| turn.get("role").and_then(Value::as_str) == Some(role));
-            turn.and_then(|turn| turn.get("content")).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
-                format!("`{field}` is a list without a message of role `{role}`, expected text or messages")
-            })
-        }
-        Value::Null | Value::Object(_) => Err(format!("`{field}` is no text")),
+        Value::Array(items) if items.len() == 1 => text_of(&items[0], field),
+        Value::Null | Value::Object(_) | Value::Array(_) => Err(format!("`{field}` is no text")),
     }
 }
 

@@ -21,6 +21,7 @@ mod preferences;
 mod prompts;
 mod report;
 mod samples;
+mod select;
 mod tokens;
 
 use std::path::PathBuf;
@@ -97,5 +98,7 @@ pub enum Error {
     },
 }
 
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod tests;

@@ -62,9 +62,9 @@ pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option
     if Import::of(input)?.allow_non_finite {
         return Ok(Some(message));
     }
-    Err(StageError::new(message).with_help(format!(
-        "take a checkpoint from before it broke; if they are meant, say `allow-non-finite = true` where the input is declared"
-    )))
+    Err(StageError::new(message).with_help(
+        "take a checkpoint from before it broke; if they are meant, say `allow-non-finite = true` where the input is declared",
+    ))
 }
 
 #[cfg(test)]

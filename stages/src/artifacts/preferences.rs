@@ -6,6 +6,7 @@ use engine::artifact::Preferences;
 use engine::stage::Input;
 use serde::Serialize;
 use serde_json::Value;
+use text::Prompt;
 
 use super::Error;
 use super::lines::{RawRow, read_rows, write_lines};
@@ -18,8 +19,8 @@ const FILE: &str = "preferences.jsonl";
 pub enum PreferenceRow {
     /// One completion is better than the other.
     Pairwise {
-        /// The user's text.
-        prompt: String,
+        /// The user's text, or a conversation that ends before the assistant's turn.
+        prompt: Prompt,
         /// The better completion.
         chosen: String,
         /// The worse one.
@@ -27,8 +28,8 @@ pub enum PreferenceRow {
     },
     /// A completion is acceptable (1) or not (0).
     Pointwise {
-        /// The user's text.
-        prompt: String,
+        /// The user's text, or a conversation that ends before the assistant's turn.
+        prompt: Prompt,
         /// The completion that is judged.
         completion: String,
         /// 1 for acceptable, 0 for not.
@@ -43,11 +44,12 @@ pub fn read_preferences(input: &Input<Preferences>) -> Result<Vec<PreferenceRow>
 
 /// A row with a `chosen` is pairwise, one with a `label` pointwise.
 fn parse(row: &RawRow<'_>) -> Result<PreferenceRow, String> {
-    let prompt = row.text("prompt")?;
     if row.optional_text("label")?.is_none() {
-        return Ok(PreferenceRow::Pairwise { prompt, chosen: row.text("chosen")?, rejected: row.text("rejected")? });
+        let (chosen, rejected) = (row.completion("chosen")?, row.completion("rejected")?);
+        return Ok(PreferenceRow::Pairwise { prompt: row.prompt_before("chosen")?, chosen, rejected });
     }
-    Ok(PreferenceRow::Pointwise { prompt, completion: row.text("completion")?, label: label(&row.text("label")?)? })
+    let (completion, label) = (row.completion("completion")?, label(&row.text("label")?)?);
+    Ok(PreferenceRow::Pointwise { prompt: row.prompt_before("completion")?, completion, label })
 }
 
 fn label(text: &str) -> Result<u8, String> {

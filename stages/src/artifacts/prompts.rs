@@ -4,7 +4,8 @@ use std::path::Path;
 
 use engine::artifact::Prompts;
 use engine::stage::Input;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use text::Prompt;
 
 use super::Error;
 use super::lines::{RawRow, read_rows, split_gold, write_lines};
@@ -17,8 +18,8 @@ const FILE: &str = "prompts.jsonl";
 pub struct PromptRow {
     /// Its name within its set.
     pub id: String,
-    /// The user's text.
-    pub prompt: String,
+    /// The user's text, or a conversation that ends before the assistant's turn.
+    pub prompt: Prompt,
     /// The gold answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
@@ -49,9 +50,9 @@ pub fn read_prompts(input: &Input<Prompts>) -> Result<Vec<PromptRow>, Error> {
 
 fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
     let answer = row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?;
-    let verify = match (row.import.verify, row.value("verify")) {
+    let verify = match (row.import.verify, row.optional_text("verify")?) {
         (Some(verify), _) => verify,
-        (None, Some(value)) => Verify::deserialize(value).map_err(|error| format!("`verify`: {error}"))?,
+        (None, Some(name)) => serde_json::from_value(name.into()).map_err(|error| format!("`verify`: {error}"))?,
         // Most data with answers are sums and word problems. A gold answer that is not a number is counted and never
         // rewarded.
         (None, None) if answer.is_some() => Verify::NUMBER,
@@ -64,7 +65,7 @@ fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
     }
     Ok(PromptRow {
         id: row.optional_text("id")?.unwrap_or_else(|| row.index.to_string()),
-        prompt: row.text("prompt")?,
+        prompt: row.prompt()?,
         answer,
         verify,
         task: row.optional_text("task")?,

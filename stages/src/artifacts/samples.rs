@@ -5,6 +5,7 @@ use std::path::Path;
 use engine::artifact::Samples;
 use engine::stage::Input;
 use serde::{Deserialize, Serialize};
+use text::Prompt;
 
 use super::Error;
 use super::lines::{RawRow, read_rows, split_gold, write_lines};
@@ -14,8 +15,8 @@ const FILE: &str = "samples.jsonl";
 /// A prompt and its completion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
-    /// The user's text.
-    pub prompt: String,
+    /// The user's text, or a conversation that ends before the assistant's turn.
+    pub prompt: Prompt,
     /// The assistant's text, tags included, without the end-of-sequence token.
     pub completion: String,
     /// The gold answer of the prompt.
@@ -46,7 +47,7 @@ pub struct SampleGrade {
 
 impl SampleRow {
     /// Makes a sample without a grade.
-    pub fn new(prompt: impl Into<String>, completion: impl Into<String>) -> Self {
+    pub fn new(prompt: impl Into<Prompt>, completion: impl Into<String>) -> Self {
         Self { prompt: prompt.into(), completion: completion.into(), answer: None, source: None, grade: None }
     }
 }
@@ -58,13 +59,14 @@ pub fn read_samples(input: &Input<Samples>) -> Result<Vec<SampleRow>, Error> {
 
 fn parse(row: &RawRow<'_>) -> Result<SampleRow, String> {
     let grade = row.value("grade").map(SampleGrade::deserialize).transpose();
-    let (mut completion, mut answer) = (row.text("completion")?, row.optional_text("answer")?);
+    let (prompt, mut completion) = row.exchange()?;
+    let mut answer = row.optional_text("answer")?;
     if let Some(mark) = &row.import.answer_after {
         let (solution, gold) = split_gold(&completion, mark, "completion")?;
         (completion, answer) = (in_tags(solution, gold), Some(gold.to_owned()));
     }
     Ok(SampleRow {
-        prompt: row.text("prompt")?,
+        prompt,
         completion,
         answer,
         source: row.optional_text("source")?,

@@ -26,7 +26,7 @@ fn prompts(text: &str, import: Value) -> Result<Vec<(String, Option<String>, Ver
     let folder = Folder::with("data.jsonl", text);
     let rows = folder.prompts("data.jsonl", import);
     let rows = rows.map_err(|message| message.replace(&format!("{}/", folder.0.path().display()), ""))?;
-    Ok(rows.into_iter().map(|row| (row.prompt, row.answer, row.verify)).collect())
+    Ok(rows.into_iter().map(|row| (row.prompt.key().into_owned(), row.answer, row.verify)).collect())
 }
 
 fn row(prompt: &str, answer: Option<&str>, verify: Verify) -> (String, Option<String>, Verify) {
@@ -51,11 +51,6 @@ fn prompts_are_read_through_the_import_map() {
             row("Ann has 2. How many?", Some("2.0"), Verify::NUMBER),
         ),
         (
-            r#"{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}, {"role": "user", "content": "z"}]}"#,
-            json!({}),
-            row("z", None, Verify::NONE),
-        ),
-        (
             r#"{"chat": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#,
             json!({ "fields": { "prompt": "chat" } }),
             row("x", None, Verify::NONE),
@@ -71,8 +66,9 @@ fn skip_and_limit_count_rows_and_ids_count_all_of_them() {
     let text = "\u{feff}{\"prompt\": \"a\"}\n\n{\"prompt\": \"b\"}\n{\"prompt\": \"c\"}\n{\"prompt\": \"d\"}\n";
     let folder = Folder::with("data.jsonl", text);
     let rows = folder.prompts("data.jsonl", json!({ "skip": 1, "limit": 2, "language": "fr" })).unwrap();
-    let rows: Vec<_> = rows.iter().map(|row| (row.id.as_str(), row.prompt.as_str(), row.language())).collect();
-    assert_eq!(rows, [("1", "b", "fr"), ("2", "c", "fr")]);
+    let rows: Vec<_> =
+        rows.iter().map(|row| (row.id.as_str(), row.prompt.key().into_owned(), row.language())).collect();
+    assert_eq!(rows, [("1", "b".to_owned(), "fr"), ("2", "c".to_owned(), "fr")]);
 }
 
 #[test]
@@ -114,7 +110,7 @@ fn a_bad_row_is_named_with_file_and_line() {
         (
             "{\"prompt\": [\"a\"]}",
             json!({}),
-            "`data.jsonl` line 1: `prompt` is a list without a message of role `user`, expected text or messages \
+            "`data.jsonl` line 1: `prompt`: turn 1 is no object, expected `role` and `content` \
              (1 of 1 rows cannot be read)"
                 .to_owned(),
         ),
@@ -152,8 +148,8 @@ fn samples_and_preferences_are_read_from_chats() {
     let folder = Folder::with("data.jsonl", text);
     let rows =
         read_preferences(&input::<mark::Preferences>("x", &folder.0.path().join("data.jsonl"), json!({}))).unwrap();
-    let pointwise = |label| PreferenceRow::Pointwise { prompt: "x".to_owned(), completion: "y".to_owned(), label };
-    let pairwise = PreferenceRow::Pairwise { prompt: "x".to_owned(), chosen: "y".to_owned(), rejected: "z".to_owned() };
+    let pointwise = |label| PreferenceRow::Pointwise { prompt: "x".into(), completion: "y".to_owned(), label };
+    let pairwise = PreferenceRow::Pairwise { prompt: "x".into(), chosen: "y".to_owned(), rejected: "z".to_owned() };
     assert_eq!(rows, [pairwise, pointwise(1), pointwise(0)]);
 
     let folder = Folder::with("data.jsonl", r#"{"prompt": "x", "completion": "y", "label": 2}"#);
@@ -185,7 +181,7 @@ fn what_is_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let prompts = vec![PromptRow {
         id: "a-1".to_owned(),
-        prompt: "1+1=?\n\"x\"".to_owned(),
+        prompt: "1+1=?\n\"x\"".into(),
         answer: Some("2".to_owned()),
         verify: Verify::NUMBER,
         task: Some("sums".to_owned()),
@@ -213,8 +209,8 @@ fn what_is_written_is_read_back() {
     assert_eq!(read_own_lines::<SampleRow>(&folder.path().join("samples.jsonl")).unwrap(), samples);
 
     let preferences = vec![
-        PreferenceRow::Pairwise { prompt: "p".to_owned(), chosen: "c".to_owned(), rejected: "r".to_owned() },
-        PreferenceRow::Pointwise { prompt: "p".to_owned(), completion: "c".to_owned(), label: 0 },
+        PreferenceRow::Pairwise { prompt: "p".into(), chosen: "c".to_owned(), rejected: "r".to_owned() },
+        PreferenceRow::Pointwise { prompt: "p".into(), completion: "c".to_owned(), label: 0 },
     ];
     write_preferences(folder.path(), &preferences).unwrap();
     assert_eq!(read_preferences(&input("a.preferences", folder.path(), json!({}))).unwrap(), preferences);

@@ -5,7 +5,7 @@ use engine::stage::{Input, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Device;
-use text::Chat;
+use text::{Chat, Prompt};
 
 use super::{Graded, Reward};
 use crate::artifacts::check_numbers;
@@ -25,13 +25,13 @@ pub enum Reads {
 }
 
 /// Returns the tokens that a reward model reads for a completion. Training and scoring both use it.
-pub fn judged_ids(chat: &Chat, prompt: &str, completion: &str, reads: Reads) -> Result<Vec<i64>, text::Error> {
+pub fn judged_ids(chat: &Chat, prompt: &Prompt, completion: &str, reads: Reads) -> Result<Vec<i64>, text::Error> {
     let read = match reads {
         Reads::Answer => text::think::parse(completion).answer,
         Reads::Completion => completion,
     };
     let mut ids = chat.prompt_ids(prompt)?;
-    ids.extend(chat.completion_ids(read)?);
+    ids.extend(chat.completion_ids(prompt, read)?);
     Ok(ids)
 }
 
@@ -54,7 +54,7 @@ impl Judge {
     }
 
     /// Returns the probability that each (prompt, completion) is good: the sigmoid of the model's score.
-    pub fn probabilities(&self, rows: &[(&str, &str)]) -> Result<Vec<f64>, StageError> {
+    pub fn probabilities(&self, rows: &[(&Prompt, &str)]) -> Result<Vec<f64>, StageError> {
         let ids = rows.iter().map(|(prompt, completion)| judged_ids(&self.chat, prompt, completion, self.reads));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
         let mut probabilities = Vec::with_capacity(rows.len());
@@ -104,10 +104,8 @@ impl Reward for Preference {
                 }
             }
         }
-        let texts: Vec<_> = judged
-            .iter()
-            .map(|index| (rows[*index].scored.prompt.prompt.as_str(), rows[*index].scored.completion))
-            .collect();
+        let texts: Vec<_> =
+            judged.iter().map(|index| (&rows[*index].scored.prompt.prompt, rows[*index].scored.completion)).collect();
         for (index, probability) in judged.into_iter().zip(self.judge.probabilities(&texts)?) {
             scores[index] = Some(probability);
         }

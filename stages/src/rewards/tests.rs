@@ -11,7 +11,7 @@ use crate::verifiers::Verify;
 fn prompt(verify: Verify, answer: &str) -> PromptRow {
     PromptRow {
         id: "0".to_owned(),
-        prompt: "8-8+1+2+4=?".to_owned(),
+        prompt: "8-8+1+2+4=?".into(),
         answer: (verify != Verify::NONE).then(|| answer.to_owned()),
         verify,
         task: None,

@@ -88,6 +88,13 @@ fn key(request: &Request, sampling: &Sampling) -> Key {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&sampling.temperature.to_le_bytes()).update(&sampling.top_p.to_le_bytes());
     hasher.update(&(sampling.max_tokens as u64).to_le_bytes()).update(&request.seed.to_le_bytes());
+    // At their defaults they leave the key as it was before they existed.
+    if sampling.top_k > 0 {
+        hasher.update(b"top-k").update(&(sampling.top_k as u64).to_le_bytes());
+    }
+    if sampling.min_p > 0.0 {
+        hasher.update(b"min-p").update(&sampling.min_p.to_le_bytes());
+    }
     for id in &request.prompt {
         hasher.update(&id.to_le_bytes());
     }

@@ -24,7 +24,7 @@ pub(crate) fn questions(inputs: &[Input<Prompts>]) -> Result<Vec<Question>, Stag
     for input in inputs {
         let source: String = input.artifact.digest.chars().take("b3:".len() + 12).collect();
         for row in read_prompts(input)? {
-            let count = seen.entry(row.prompt.clone()).or_default();
+            let count = seen.entry(row.prompt.key().into_owned()).or_default();
             questions.push(Question { row, source: source.clone(), occurrence: *count });
             *count += 1;
         }
@@ -41,6 +41,6 @@ pub(crate) fn shuffle(questions: &mut [Question], seed: u64) {
     questions.sort_by_cached_key(|question| {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"order").update(&seed.to_le_bytes()).update(&question.occurrence.to_le_bytes());
-        *hasher.update(question.row.prompt.as_bytes()).finalize().as_bytes()
+        *hasher.update(question.row.prompt.key().as_bytes()).finalize().as_bytes()
     });
 }

@@ -38,13 +38,14 @@ pub(crate) fn draw(
         let first = question.occurrence * group_size;
         requests.extend((first..first + group_size).map(|sample| Request {
             prompt: prompt.clone(),
-            seed: sample_seed(draws.seed, rollout, &question.row.prompt, sample),
+            seed: sample_seed(draws.seed, rollout, &question.row.prompt.key(), sample),
         }));
     }
     let sampling = Sampling {
         temperature: draws.temperature,
         max_tokens: draws.max_tokens,
-        stop: vec![chat.eos],
+        stop: chat.ends.clone(),
+        vocabulary: Some(chat.vocabulary()),
         ..Sampling::default()
     };
     let drawn = generate(model, &requests, &sampling, draws.side_by_side, &mut |_, _| {})?;

@@ -4,10 +4,11 @@ use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
 use lm::generate::{Request, Sampling, generate};
 use lm::{Device, Kind, Model};
-use text::Chat;
+use text::{Chat, Prompt};
 
 use super::questions::Question;
 use crate::artifacts::load_model;
+use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
 
 /// Returns the seed of completion `index` of a prompt, sampled after `step` updates. It does not depend on batch
@@ -36,7 +37,7 @@ pub(crate) struct Sampler {
     model: Model,
     pub(crate) chat: Chat,
     /// The beginning of a completion that the template already writes.
-    opening: &'static str,
+    opening: String,
     batch_size: usize,
 }
 
@@ -44,12 +45,13 @@ impl Sampler {
     pub(crate) fn load(
         ctx: &Context,
         input: &Input<ModelMarker>,
+        template_args: &TemplateArgs,
         dtype: Kind,
         batch_size: usize,
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, input, device, dtype)?;
-        let chat = Chat::load(input.path())?;
+        let chat = load_chat(input.path(), template_args)?;
         let opening = chat.opening();
         Ok(Self { model, chat, opening, batch_size })
     }
@@ -61,21 +63,22 @@ impl Sampler {
 
     /// Returns settings that know what ends a completion.
     pub(crate) fn sampling(&self) -> Sampling {
-        Sampling { stop: vec![self.chat.eos], ..Sampling::default() }
+        Sampling { stop: self.chat.ends.clone(), vocabulary: Some(self.chat.vocabulary()), ..Sampling::default() }
     }
 
     /// Returns requests for `completions` completions of `prompt`, the text of `question` with or without exemplars
     /// before it.
     pub(crate) fn requests(
         &self,
-        prompt: &str,
+        prompt: &Prompt,
         question: &Question,
         seed: u64,
         completions: usize,
     ) -> Result<Vec<Request>, StageError> {
         let ids = self.chat.prompt_ids(prompt)?;
         let first = question.occurrence * completions as u64;
-        let seeds = (first..first + completions as u64).map(|index| sample_seed(seed, 0, &question.row.prompt, index));
+        let seeds =
+            (first..first + completions as u64).map(|index| sample_seed(seed, 0, &question.row.prompt.key(), index));
         Ok(seeds.map(|seed| Request { prompt: ids.clone(), seed }).collect())
     }
 

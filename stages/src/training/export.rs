@@ -10,7 +10,7 @@ use super::{Adapters, Metrics};
 /// Writes output `model`: weights, configuration and tokenizer, and the adapters in its folder `adapter`, for PEFT.
 pub(crate) fn export(ctx: &Context, model: &Model, chat: &Chat, adapters: Option<&Adapters>) -> Result<(), StageError> {
     let dir = ctx.output("model");
-    model.save(&dir)?;
+    model.save_ending(&dir, chat.eos)?;
     chat.save(&dir)?;
     adapters.map_or(Ok(()), |adapters| adapters.save(&dir.join("adapter")))
 }

@@ -11,10 +11,11 @@ use text::Chat;
 use super::export::{export, shown};
 use super::lora::{Lora, check_keys};
 use super::optimisation::Optimisation;
-use super::rows::{Order, read_all, tokenise};
+use super::rows::{Learn, Order, read_all, tokenise};
 use super::supervised::Supervised;
 use super::{Ended, Objective, Training, train};
 use crate::artifacts::load_model;
+use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
 use crate::limits;
 
@@ -43,6 +44,14 @@ pub struct FineTuning {
     pub micro_batch_tokens: usize,
     /// Seed of the order of rows, and of the adapters' initial weights.
     pub seed: u64,
+    /// Which of the assistant's turns in a conversation are learnt. `last`: the last one. `all`: every turn with a text,
+    /// each as a row of its own after the turns before it, rendered as the model will see them.
+    #[schemars(extend("x-omit-default" = true))]
+    pub learn: Learn,
+    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
+    /// `strftime_now` writes.
+    #[schemars(extend("x-omit-default" = true))]
+    pub template_args: TemplateArgs,
     /// Trains low-rank adapters instead of all weights. Output `model` is the merged model; its folder `adapter` has
     /// the adapters, for PEFT. Absent: all weights are trained, as in the paper.
     pub lora: Option<Lora>,
@@ -61,6 +70,8 @@ impl Default for FineTuning {
             max_tokens: 4_096,
             micro_batch_tokens: 8_192,
             seed: 0,
+            learn: Learn::Last,
+            template_args: TemplateArgs::default(),
             lora: None,
             optimisation: Optimisation::default(),
         }
@@ -83,8 +94,8 @@ pub(crate) fn fine_tune(
     training: &FineTuning,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = Chat::load(model.path())?;
-    let rows = tokenise(ctx, &chat, &read_all(data)?, training.max_tokens)?;
+    let chat = load_chat(model.path(), &training.template_args)?;
+    let rows = tokenise(ctx, &chat, &read_all(data)?, (training.learn, training.max_tokens))?;
     let model = load_model(ctx, model, device, training.optimisation.kind())?;
     let mut objective = Supervised {
         model: &model,

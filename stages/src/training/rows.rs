@@ -10,7 +10,10 @@ use lm::Rows;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use text::Chat;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use text::conversation::earlier;
+use text::{Chat, Prompt};
 
 use crate::artifacts::{SampleRow, TokenRow, read_samples};
 
@@ -28,24 +31,44 @@ pub(crate) fn read_all(inputs: &[Input<Samples>]) -> Result<Vec<SampleRow>, Stag
     Ok(rows)
 }
 
+/// Which of the assistant's turns are learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Learn {
+    /// The last one.
+    #[default]
+    Last,
+    /// All; each is a row of its own after the turns before it, as the model will see them.
+    All,
+}
+
 /// Tokenises rows, with the loss on the completion. Rows longer than `max_tokens` are dropped, with a warning.
 pub(crate) fn tokenise(
     ctx: &Context,
     chat: &Chat,
     rows: &[SampleRow],
-    max_tokens: usize,
+    (learn, max_tokens): (Learn, usize),
 ) -> Result<Vec<TokenRow>, StageError> {
     let mut tokenised = Vec::with_capacity(rows.len());
     let mut too_long = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let mut ids = chat.prompt_ids(&row.prompt)?;
-        let start = ids.len();
-        ids.extend(chat.completion_ids(&row.completion)?);
-        if ids.len() > max_tokens {
-            too_long.push(index);
-        } else {
-            tokenised.push(TokenRow { ids, start });
+        let mut push = |prompt: &Prompt, completion: &str| -> Result<(), StageError> {
+            let mut ids = chat.prompt_ids(prompt)?;
+            let start = ids.len();
+            ids.extend(chat.completion_ids(prompt, completion)?);
+            if ids.len() > max_tokens {
+                too_long.push(index);
+            } else {
+                tokenised.push(TokenRow { ids, start });
+            }
+            Ok(())
+        };
+        if learn == Learn::All {
+            for (prompt, completion) in earlier(&row.prompt) {
+                push(&prompt, &completion)?;
+            }
         }
+        push(&row.prompt, &row.completion)?;
     }
     if let Some(first) = too_long.first() {
         let count = too_long.len();

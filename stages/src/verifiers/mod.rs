@@ -19,21 +19,21 @@ static VERIFIERS: [VerifierKind; 3] = [
         name: "number",
         doc: "The same number, exactly; a thought and tags are expected.",
         form: Form::Thought,
-        load: |_| per_answer(text::math::verify),
+        load: |_| Ok(per_answer(text::math::verify)),
         vote: |answer| text::math::extract(answer).unwrap_or_else(|| answer.to_owned()),
     },
     VerifierKind {
         name: "choice",
         doc: "The same option letter; a thought and tags are expected.",
         form: Form::Thought,
-        load: |_| per_answer(text::choice::verify),
+        load: |_| Ok(per_answer(text::choice::verify)),
         vote: str::to_owned,
     },
     VerifierKind {
         name: "exact",
         doc: "The same text, without tags.",
         form: Form::Bare,
-        load: |_| per_answer(text::exact::verify),
+        load: |_| Ok(per_answer(text::exact::verify)),
         vote: str::to_owned,
     },
 ];
@@ -76,8 +76,8 @@ pub(crate) struct Claim<'a> {
 }
 
 /// Makes a verifier of a rule that looks at one answer at a time.
-fn per_answer(rule: fn(&str, &str) -> Verdict) -> Loaded {
-    Ok(Box::new(PerAnswer(rule)))
+fn per_answer(rule: fn(&str, &str) -> Verdict) -> Box<dyn Verifier> {
+    Box::new(PerAnswer(rule))
 }
 
 struct PerAnswer(fn(&str, &str) -> Verdict);

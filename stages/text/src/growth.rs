@@ -23,8 +23,6 @@ struct Document {
     #[serde(default)]
     decoder: Value,
     #[serde(default)]
-    padding: Value,
-    #[serde(default)]
     added_tokens: Vec<Added>,
     #[serde(default)]
     model: Model,
@@ -138,12 +136,7 @@ fn check_sizes(document: &Document) -> Result<(), String> {
             return Err(format!("`{key}` has more than {} bytes", limits::INDENT));
         }
     }
-    let fixed = document.padding.pointer("/strategy/Fixed").and_then(Value::as_u64);
-    let multiple = document.padding.get("pad_to_multiple_of").and_then(Value::as_u64);
-    match fixed.max(multiple).filter(|length| *length > 1 << 20) {
-        Some(length) => Err(format!("`padding` fills every text up to {length} tokens, at most {}", 1 << 20)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Returns the rules of nested chains, flattened, in order.

@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod choice;
+pub mod conversation;
 pub mod exact;
 pub mod hedge;
 pub mod language;
@@ -16,7 +17,8 @@ pub mod tokenizer;
 mod error;
 mod growth;
 
-pub use chat::{Chat, Message, SpecialTokens};
+pub use chat::{Chat, SpecialTokens};
+pub use conversation::{Message, Prompt};
 pub use error::Error;
 pub use template::ChatTemplate;
 pub use tokenizer::{Tokenizer, char_level, train_byte_bpe};

@@ -28,6 +28,8 @@ pub struct Tokenizer {
     inner: HfTokenizer,
     json: String,
     growth: Growth,
+    /// A text before which the tokenizer inserts no space, with its ids, if it inserts one before a text that stands alone.
+    anchor: Option<(&'static str, Vec<i64>)>,
 }
 
 impl Tokenizer {
@@ -47,7 +49,10 @@ impl Tokenizer {
         let refused = |reason: String| Error::Tokenizer(format!("{reason}; help: {CURE}"));
         let growth = caught(|| Growth::of(json)).map_err(refused)?;
         let inner = caught(|| HfTokenizer::from_str(json).map_err(|error| error.to_string()));
-        let inner = inner.map_err(Error::Tokenizer)?;
+        let mut inner = inner.map_err(Error::Tokenizer)?;
+        // They are settings of one call in Python, which its `tokenizers` saves; transformers ignores them, too.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
         let count = inner.get_vocab_size(true);
         if count > limits::TOKENS {
             return Err(refused(format!("it has {count} tokens, of at most {}", limits::TOKENS)));
@@ -55,7 +60,9 @@ impl Tokenizer {
         if let Some(token) = inner.get_vocab(true).into_keys().find(|token| token.len() > limits::TOKEN_BYTES) {
             return Err(refused(too_long(&token)));
         }
-        Ok(Self { inner, json: json.to_owned(), growth })
+        let mut tokenizer = Self { inner, json: json.to_owned(), growth, anchor: None };
+        tokenizer.anchor = tokenizer.anchor_if_needed();
+        Ok(tokenizer)
     }
 
     /// Returns the text of the `tokenizer.json`, byte for byte as read or made.
@@ -65,9 +72,47 @@ impl Tokenizer {
 
     /// Returns the ids of `text`. Special tokens in the text are recognised; none are added.
     pub fn encode(&self, text: &str) -> Result<Vec<i64>, Error> {
+        self.encode_with(text, false)
+    }
+
+    /// Returns the ids of a text that stands alone: with the special tokens that the tokenizer adds before it, such as
+    /// `<s>`, and without those that it adds after it.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<i64>, Error> {
+        let (mut ids, bare) = (self.encode_with(text, true)?, self.encode_with(text, false)?);
+        if let Some(end) = (0..=ids.len()).rev().find(|end| ids[..*end].ends_with(&bare)) {
+            ids.truncate(end);
+        }
+        Ok(ids)
+    }
+
+    /// Returns the ids of a text that continues another: without a space that the tokenizer inserts before a text.
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<i64>, Error> {
+        if let Some((anchor, before)) = &self.anchor {
+            let mut ids = self.encode(&format!("{anchor}{text}"))?;
+            if ids.starts_with(before) {
+                return Ok(ids.split_off(before.len()));
+            }
+        }
+        self.encode(text)
+    }
+
+    /// Finds an anchor for [`encode_continuation`](Self::encode_continuation), as for Llama 2's tokenizer.
+    fn anchor_if_needed(&self) -> Option<(&'static str, Vec<i64>)> {
+        let alone = self.encode("a").ok()?;
+        for anchor in ["\n", ":", "."] {
+            let Ok(before) = self.encode(anchor) else { continue };
+            let Ok(both) = self.encode(&format!("{anchor}a")) else { continue };
+            if !before.is_empty() && both.starts_with(&before) {
+                return (both[before.len()..] != alone).then_some((anchor, before));
+            }
+        }
+        None
+    }
+
+    fn encode_with(&self, text: &str, special: bool) -> Result<Vec<i64>, Error> {
         caught(|| {
             self.growth.check(text).map_err(|reason| format!("{reason}; help: {CURE}"))?;
-            let encoding = self.inner.encode_fast(text, false).map_err(|error| error.to_string())?;
+            let encoding = self.inner.encode_fast(text, special).map_err(|error| error.to_string())?;
             Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
         })
         .map_err(Error::Tokenizer)
@@ -87,6 +132,11 @@ impl Tokenizer {
         let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
         // The only possible error is a broken decoder, and a `tokenizer.json` with one has already been refused.
         self.inner.decode(&ids, skip_special).unwrap_or_default()
+    }
+
+    /// Returns the greatest id.
+    pub fn last_id(&self) -> i64 {
+        self.inner.get_vocab(true).into_values().max().map_or(0, i64::from)
     }
 
     /// Returns the number of ids, added tokens included.
@@ -280,7 +330,6 @@ mod tests {
         let deep = (0..200).fold(json!(1), |inner, _| json!({ "type": "Sequence", "normalizers": [inner] }));
         let table = [
             (vec![("/added_tokens/0/content", json!("x".repeat(5_000)))], "has 5000 bytes, of at most 4096"),
-            (vec![("/padding", json!({ "strategy": { "Fixed": 1_u64 << 40 } }))], "`padding` fills every text"),
             (vec![("/decoder", json!(rule(json!({ "String": "a" }), &"b".repeat(99))))], "its decoder"),
             (vec![("/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": blob }))], "times longer"),
             (vec![("/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "AA" }))], "help: take"),

@@ -139,12 +139,17 @@ impl Config {
 
     /// Sets the tokens that end a completion and the token that pads rows.
     pub fn set_special_tokens(&mut self, eos: &[i64], pad: Option<i64>) {
+        self.set_ends(eos);
+        self.set("pad_token_id", json!(pad));
+    }
+
+    /// Sets the tokens that end a completion.
+    pub(crate) fn set_ends(&mut self, eos: &[i64]) {
         let eos_value = match eos {
             [one] => json!(one),
             many => json!(many),
         };
         self.set("eos_token_id", eos_value);
-        self.set("pad_token_id", json!(pad));
         self.eos_token_ids = eos.to_vec();
         self.documents.generation.remove("eos_token_id");
     }
@@ -152,6 +157,11 @@ impl Config {
     /// Sets a key of the document that has no typed field.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.documents.config.insert(key.to_owned(), value);
+    }
+
+    /// Returns whether the document names a padding token.
+    pub(crate) fn names_padding(&self) -> bool {
+        self.documents.config.get("pad_token_id").is_some_and(Value::is_number)
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {

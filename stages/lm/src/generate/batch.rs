@@ -147,10 +147,11 @@ impl<'a> Batch<'a> {
         for row in &mut self.rows {
             row.cached += 1;
         }
+        let vocabulary = self.vocabulary();
         if let Some(steps) = &mut self.steps {
             let uniforms = uniforms(&self.rows, self.requests, &self.completions);
             let inputs = Inputs { ids: &ids, positions: &positions, uniforms: &uniforms };
-            let drawn = steps.step(self.model, &mut self.cache, self.sampling.draw(), &inputs);
+            let drawn = steps.step(self.model, &mut self.cache, (self.sampling.draw(), vocabulary), &inputs);
             return self.take(drawn, 0);
         }
         let device = self.model.device();
@@ -161,11 +162,16 @@ impl<'a> Batch<'a> {
         self.sample(&hidden_rd, 0);
     }
 
+    /// The number of ids that may be drawn.
+    fn vocabulary(&self) -> i64 {
+        self.sampling.vocabulary.unwrap_or(self.model.config.vocab_size)
+    }
+
     /// Samples the next token of the rows from `first` on.
     fn sample(&mut self, hidden_rd: &Tensor, first: usize) {
         let logits_rv = self.model.logits(hidden_rd);
         let uniforms = uniforms(&self.rows[first..], self.requests, &self.completions);
-        self.take(ops::sample(&logits_rv, &uniforms, self.sampling.draw()), first);
+        self.take(ops::sample(&logits_rv, &uniforms, self.sampling.draw(), self.vocabulary()), first);
     }
 
     /// Appends the drawn tokens to the rows from `first` on, and releases finished rows.

@@ -25,15 +25,20 @@ pub struct Sampling {
     pub top_p: f64,
     /// Keeps this many of the likeliest tokens; 0 keeps all.
     pub top_k: usize,
+    /// Keeps tokens with at least this share of the likeliest one's probability; 0 keeps all.
+    pub min_p: f64,
     /// The longest completion, in tokens.
     pub max_tokens: usize,
     /// Tokens that end a completion.
     pub stop: Vec<i64>,
+    /// Only tokens below it are drawn: a head may be padded beyond the tokenizer's ids. Absent: all. A token's ln p is that
+    /// of the whole head, as in training.
+    pub vocabulary: Option<i64>,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, top_k: 0, max_tokens: 256, stop: Vec::new() }
+        Self { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_tokens: 256, stop: Vec::new(), vocabulary: None }
     }
 }
 
@@ -43,7 +48,7 @@ impl Sampling {
         if self.temperature == 0.0 {
             return Draw::Greedy;
         }
-        Draw::Random { temperature: self.temperature, top_p: self.top_p, top_k: self.top_k as i64 }
+        Draw::Random { temperature: self.temperature, top_p: self.top_p, top_k: self.top_k as i64, min_p: self.min_p }
     }
 }
 
@@ -61,7 +66,7 @@ pub struct Request {
 pub struct Completion {
     /// Its tokens, including the stop token if it is finished.
     pub ids: Vec<i64>,
-    /// ln p of each token at the sampling temperature, before top-p and top-k; at temperature 0, that of temperature 1.
+    /// ln p of each token at the sampling temperature, before top-p, top-k and min-p; at temperature 0, that of temperature 1.
     pub logprobs: Vec<f32>,
     /// Whether it ended with a stop token, not at a limit.
     pub finished: bool,
@@ -106,6 +111,12 @@ fn check(model: &Model, requests: &[Request], sampling: &Sampling) -> Result<(),
     }
     if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
         return Err(Error::Sampling(format!("top_p {} is outside (0, 1]", sampling.top_p)));
+    }
+    if !(0.0..=1.0).contains(&sampling.min_p) {
+        return Err(Error::Sampling(format!("min_p {} is outside [0, 1]", sampling.min_p)));
+    }
+    if sampling.vocabulary.is_some_and(|ids| ids < 1) {
+        return Err(Error::Sampling("no token may be drawn".to_owned()));
     }
     let config = &model.config;
     for (index, request) in requests.iter().enumerate() {

@@ -72,7 +72,13 @@ impl Steps {
     }
 
     /// Decodes one token for the rows of the first slots, and returns the tokens with their log-probabilities.
-    pub(super) fn step(&mut self, model: &Model, cache: &mut Cache, draw: Draw, inputs: &Inputs) -> Vec<(i64, f32)> {
+    pub(super) fn step(
+        &mut self,
+        model: &Model,
+        cache: &mut Cache,
+        draw: (Draw, i64),
+        inputs: &Inputs,
+    ) -> Vec<(i64, f32)> {
         let num_rows = inputs.ids.len();
         let longest = inputs.positions.iter().max().map_or(0, |position| position + 1);
         let rows = (num_rows as i64).max(1).cast_unsigned().next_power_of_two().cast_signed().min(self.num_slots);
@@ -109,12 +115,12 @@ impl Steps {
 }
 
 /// One step of the rows in `inputs_3r`, which read `context` positions of their slots, without a host sync.
-fn step(model: &Model, cache: &mut Cache, draw: Draw, inputs_3r: &Tensor, context: i64, limit: i64) -> Tensor {
+fn step(model: &Model, cache: &mut Cache, draw: (Draw, i64), inputs_3r: &Tensor, context: i64, limit: i64) -> Tensor {
     let whole = |line: i64| inputs_3r.select(0, line).to_kind(Kind::Int64);
     let (ids_r, positions_r) = (whole(0), whole(1));
     let mut attend = Decode::new(cache, model.rotation(&positions_r, limit), Newest::on_device(&positions_r, context));
     let hidden_rd = model.forward(&ids_r, &mut attend);
-    ops::sample_on_device(&model.logits(&hidden_rd), &inputs_3r.select(0, 2), draw)
+    ops::sample_on_device(&model.logits(&hidden_rd), &inputs_3r.select(0, 2), draw.0, draw.1)
 }
 
 /// Captures a step, in the memory pool that all graphs of the batch share.

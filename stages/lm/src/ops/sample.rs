@@ -1,7 +1,7 @@
 //! Draws tokens from logits with given uniform numbers.
 //!
 //! A token is drawn by inverting the cumulative distribution: the first token whose cumulated probability exceeds the
-//! uniform number. Our kernels do not support top-p and top-k. Shapes: r rows, v vocabulary.
+//! uniform number. Our kernels do not support top-p, top-k and min-p. Shapes: r rows, v vocabulary.
 
 use tch::{Kind, Tensor};
 
@@ -22,6 +22,8 @@ pub(crate) enum Draw {
         top_p: f64,
         /// Keeps this many of the likeliest tokens; 0 keeps all.
         top_k: i64,
+        /// Keeps tokens with at least this share of the likeliest one's probability; 0 keeps all.
+        min_p: f64,
     },
 }
 
@@ -30,7 +32,7 @@ impl Draw {
     fn truncates(self, vocabulary: i64) -> bool {
         match self {
             Self::Greedy => false,
-            Self::Random { top_p, top_k, .. } => top_p < 1.0 || (top_k > 0 && top_k < vocabulary),
+            Self::Random { top_p, top_k, min_p, .. } => top_p < 1.0 || (top_k > 0 && top_k < vocabulary) || min_p > 0.0,
         }
     }
 
@@ -42,21 +44,43 @@ impl Draw {
     }
 }
 
-/// Draws one token for each row and returns it with its log-probability.
-pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw) -> Vec<(i64, f32)> {
+/// Draws one token for each row, below `vocabulary`, and returns it with its log-probability in the whole row.
+pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw, vocabulary: i64) -> Vec<(i64, f32)> {
+    let mut drawn = sample_all(logits_rv, uniforms, draw);
+    if drawn.iter().any(|(token, _)| *token >= vocabulary) {
+        let (drawable_rv, share_r1) = drawable(logits_rv, draw, vocabulary);
+        let shares = Vec::<f32>::try_from(share_r1.view([-1]).to_device(tch::Device::Cpu)).expect("one for each row");
+        // The last ids were drawn, so their uniform numbers are above the others' share: this makes them uniform again.
+        let rescaled = |(uniform, share): (&f32, &f32)| ((uniform - share.exp()) / (1.0 - share.exp())).clamp(0.0, 1.0);
+        let uniforms: Vec<f32> = uniforms.iter().zip(&shares).map(rescaled).collect();
+        let again = sample_all(&drawable_rv, &uniforms, draw);
+        for ((first, (token, log_prob)), share) in drawn.iter_mut().zip(again).zip(shares) {
+            if first.0 >= vocabulary {
+                *first = (token, log_prob + share);
+            }
+        }
+    }
+    drawn
+}
+
+fn sample_all(logits_rv: &Tensor, uniforms: &[f32], draw: Draw) -> Vec<(i64, f32)> {
     if cpu_takes(logits_rv) && !draw.truncates(logits_rv.size()[1]) {
         let (scale, is_greedy) = (1.0 / draw.temperature(), draw == Draw::Greedy);
         return cpu::sample(logits_rv, scale, is_greedy, uniforms).expect("one uniform number for each row");
     }
     let uniforms: Vec<f64> = uniforms.iter().copied().map(f64::from).collect();
     let uniforms_r = Tensor::from_slice(&uniforms).to_device(logits_rv.device());
-    read_drawn(&sample_on_device(logits_rv, &uniforms_r, draw))
+    read_drawn(&sample_on_device(logits_rv, &uniforms_r, draw, logits_rv.size()[1]))
 }
 
 /// Draws a token for each row by its uniform number (in double precision), without a host sync. Returns the tokens and
 /// their log-probabilities, [r, 2] in double precision.
-pub(crate) fn sample_on_device(logits_rv: &Tensor, uniforms_r: &Tensor, draw: Draw) -> Tensor {
-    let vocabulary = logits_rv.size()[1];
+pub(crate) fn sample_on_device(logits_rv: &Tensor, uniforms_r: &Tensor, draw: Draw, vocabulary: i64) -> Tensor {
+    if vocabulary < logits_rv.size()[1] {
+        let (drawable_rv, share_r1) = drawable(logits_rv, draw, vocabulary);
+        let drawn_r2 = sample_on_device(&drawable_rv, uniforms_r, draw, vocabulary);
+        return Tensor::cat(&[drawn_r2.narrow(1, 0, 1), drawn_r2.narrow(1, 1, 1) + share_r1], 1);
+    }
     if gpu_takes(logits_rv, &[vocabulary]) && !draw.truncates(vocabulary) {
         let uniforms_r = if draw == Draw::Greedy { None } else { Some(uniforms_r) };
         return cuda::sample(logits_rv, uniforms_r, 1.0 / draw.temperature()).expect("one uniform number for each row");
@@ -64,13 +88,21 @@ pub(crate) fn sample_on_device(logits_rv: &Tensor, uniforms_r: &Tensor, draw: Dr
     general(logits_rv, &uniforms_r.to_kind(Kind::Float).unsqueeze(1), draw)
 }
 
+/// Returns the logits of the tokens that may be drawn, and ln of the probability that they have together, [r, 1].
+fn drawable(logits_rv: &Tensor, draw: Draw, vocabulary: i64) -> (Tensor, Tensor) {
+    let drawable_rv = logits_rv.narrow(1, 0, vocabulary).contiguous();
+    let total = |logits: &Tensor| (logits.to_kind(Kind::Float) / draw.temperature()).logsumexp([1].as_slice(), true);
+    let share_r1 = total(&drawable_rv) - total(logits_rv);
+    (drawable_rv, share_r1)
+}
+
 /// Samples with libtorch's operations, for every device and type, with top-p and top-k.
 fn general(logits_rv: &Tensor, uniforms_r1: &Tensor, draw: Draw) -> Tensor {
     let log_probs_rv = log_softmax(logits_rv, draw.temperature());
     let tokens_r1 = match draw {
         Draw::Greedy => log_probs_rv.argmax(-1, true),
-        Draw::Random { top_p, top_k, .. } if draw.truncates(log_probs_rv.size()[1]) => {
-            truncated(&log_probs_rv.exp(), uniforms_r1, top_p, top_k)
+        Draw::Random { top_p, top_k, min_p, .. } if draw.truncates(log_probs_rv.size()[1]) => {
+            truncated(&log_probs_rv.exp(), uniforms_r1, (top_p, top_k, min_p))
         }
         Draw::Random { .. } => invert(&log_probs_rv.exp(), uniforms_r1),
     };
@@ -85,13 +117,17 @@ pub(crate) fn read_drawn(drawn_r2: &Tensor) -> Vec<(i64, f32)> {
     values.chunks_exact(2).map(|pair| (pair[0] as i64, pair[1] as f32)).collect()
 }
 
-/// Draws among the likeliest tokens, by top-p and top-k.
-fn truncated(probs_rv: &Tensor, uniforms_r1: &Tensor, top_p: f64, top_k: i64) -> Tensor {
+/// Draws among the likeliest tokens, by top-p, top-k and min-p.
+fn truncated(probs_rv: &Tensor, uniforms_r1: &Tensor, (top_p, top_k, min_p): (f64, i64, f64)) -> Tensor {
     let vocabulary = probs_rv.size()[1];
     let (sorted_rv, order_rv) = probs_rv.sort_stable(true, -1, true);
     // A token is kept if the tokens before it do not yet reach top_p, so the first is always kept.
     let before_rv = sorted_rv.cumsum(-1, Kind::Float) - &sorted_rv;
     let kept_rv = sorted_rv.masked_fill(&before_rv.ge(top_p), 0.0);
+    if min_p > 0.0 {
+        // The likeliest token always stays.
+        let _ = kept_rv.shallow_clone().masked_fill_(&sorted_rv.lt_tensor(&(sorted_rv.narrow(1, 0, 1) * min_p)), 0.0);
+    }
     if top_k > 0 && top_k < vocabulary {
         let _ = kept_rv.narrow(1, top_k, vocabulary - top_k).zero_();
     }

@@ -127,6 +127,8 @@ fn alike(model: &Model) {
         Sampling { max_tokens: 25, stop: vec![0], ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.7, top_p: 0.8, ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 1.3, top_k: 4, ..Sampling::default() },
+        Sampling { max_tokens: 25, min_p: 0.2, ..Sampling::default() },
+        Sampling { max_tokens: 25, temperature: 1.5, vocabulary: Some(7), ..Sampling::default() },
         Sampling { max_tokens: 25, temperature: 0.0, ..Sampling::default() },
     ] {
         let tokens = |model: &Model, batch| -> Vec<Vec<i64>> {
@@ -140,7 +142,7 @@ fn alike(model: &Model) {
 }
 
 #[test]
-fn top_k_and_top_p_keep_the_likeliest() {
+fn top_k_top_p_and_min_p_keep_the_likeliest() {
     let model = model();
     let greedy = Sampling { temperature: 0.0, max_tokens: 12, ..Sampling::default() };
     let expected = run(&model, &requests(5), &greedy, 5);
@@ -150,9 +152,33 @@ fn top_k_and_top_p_keep_the_likeliest() {
     for narrow in [
         Sampling { top_k: 1, max_tokens: 12, ..Sampling::default() },
         Sampling { top_p: 1e-6, max_tokens: 12, ..Sampling::default() },
+        Sampling { min_p: 1.0, max_tokens: 12, ..Sampling::default() },
     ] {
         for (one, two) in expected.iter().zip(run(&model, &requests(5), &narrow, 5)) {
             assert_eq!(one.ids, two.ids, "{narrow:?}");
+        }
+    }
+}
+
+#[test]
+fn ids_beyond_the_vocabulary_are_never_drawn_and_the_log_probs_are_those_of_the_whole_head() {
+    let model = model();
+    for temperature in [0.0, 1.4] {
+        let sampling = Sampling { max_tokens: 12, temperature, vocabulary: Some(7), ..Sampling::default() };
+        let requests = requests(6);
+        let completions = run(&model, &requests, &sampling, 4);
+        let free = run(&model, &requests, &Sampling { vocabulary: None, ..sampling }, 4);
+        assert!(free.iter().flat_map(|completion| &completion.ids).any(|id| *id >= 7), "the limit must bind");
+        let _guard = lm::no_grad_guard();
+        for (request, completion) in requests.iter().zip(&completions) {
+            assert!(completion.ids.iter().all(|id| (0..7).contains(id)), "{:?}", completion.ids);
+            let whole = Rows::pack([[&request.prompt[..], &completion.ids].concat()]);
+            let divisor = if temperature == 0.0 { 1.0 } else { temperature };
+            let log_probs = (model.logits(&model.hidden(&whole)) / divisor).log_softmax(-1, Kind::Double);
+            for (index, (id, log_prob)) in completion.ids.iter().zip(&completion.logprobs).enumerate() {
+                let expected = log_probs.double_value(&[(request.prompt.len() + index) as i64 - 1, *id]);
+                assert!((expected - f64::from(*log_prob)).abs() < 2e-5, "{expected} {log_prob}");
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ fn a_saved_reward_model_scores_the_same() {
     let score = model.parameters().iter().find(|(name, _)| name == "score.weight").expect("a score");
     let wave = (Tensor::arange(24, (Kind::Float, lm::Device::Cpu)) * 0.5).cos().view([1, 24]);
     lm::tch::no_grad(|| score.1.shallow_clone().copy_(&wave));
-    model.save(dir.path()).expect("a writable folder");
+    model.save(dir.path(), 0).expect("a writable folder");
     let back = RewardModel::load(dir.path(), &Options::default()).expect("just written");
     let rows = Rows::pack([vec![1, 2, 5], vec![7, 5]]);
     assert_eq!(scores(&model, &rows), scores(&back, &rows));

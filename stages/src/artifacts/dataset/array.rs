@@ -1,13 +1,19 @@
 //! A JSON array of objects, with any white space; it is held in memory.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::budget::Budget;
+use super::digits::quoted;
 use super::format::BYTE_ORDER_MARK;
 use super::{Broken, Location, Record, Records, not_json, object, whole};
 
 pub(super) fn read(text: impl Read, budget: &Budget) -> Result<Records, Broken> {
     let bytes = whole(text, budget)?;
+    let bytes = match quoted(&bytes) {
+        Cow::Borrowed(_) => bytes,
+        Cow::Owned(quoted) => quoted,
+    };
     let budget = budget.clone();
     let start = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     Ok(Box::new(Elements { bytes, budget, at: start, row: 0, is_over: false }))

@@ -3,6 +3,7 @@
 use std::io::{BufRead, Read};
 
 use super::budget::Budget;
+use super::digits::quoted;
 use super::format::BYTE_ORDER_MARK;
 use super::{Broken, Location, Record, Records, not_json, object};
 
@@ -13,7 +14,7 @@ pub(super) fn read(text: impl BufRead + 'static, budget: &Budget) -> Records {
         Ok(line) if line.trim_ascii().is_empty() => None,
         // Concatenated files have byte order marks in the middle.
         Ok(line) => {
-            let json = serde_json::from_slice(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line));
+            let json = serde_json::from_slice(&quoted(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line)));
             Some(Ok(Record { location, fields: json.map_err(not_json).and_then(object) }))
         }
     }))

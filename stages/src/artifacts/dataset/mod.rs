@@ -4,6 +4,7 @@
 //! lines.rs    JSON lines                        {"prompt": …} on a line   ┐
 //! array.rs    a JSON array                      [{"prompt": …}, …]        ├ also compressed by gzip or zstd
 //! cells.rs    CSV, TSV                          a heading, then cells     ┘
+//! digits.rs   integers beyond 64 bits in JSON
 //! columns.rs  Parquet, Arrow IPC (file, stream)
 //! budget.rs   limits on the size of a row, and of all rows
 //! folder.rs   finds a folder's files with rows, by the conventions of the Hugging Face hub
@@ -15,6 +16,7 @@ mod array;
 mod budget;
 mod cells;
 mod columns;
+mod digits;
 mod folder;
 mod format;
 #[cfg(test)]

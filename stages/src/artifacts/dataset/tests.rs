@@ -243,7 +243,7 @@ fn chats_may_be_text_in_a_cell() {
         read_samples(&input::<mark::Samples>("inputs.it", &root.path().join("x"), json!({}))).map_err(|e| e.to_string())
     };
     let rows = read(format!("messages\n{cell}\n")).unwrap();
-    assert_eq!((rows[0].prompt.as_str(), rows[0].completion.as_str()), ("x", "y"));
+    assert_eq!((rows[0].prompt.last_text().as_ref(), rows[0].completion.as_str()), ("x", "y"));
     let message = read("messages\nhello\n".to_owned()).unwrap_err();
     assert!(message.contains("line 2: `messages` is text, expected a list of messages in JSON"), "{message}");
     let root = tempfile::tempdir().unwrap();

@@ -19,10 +19,10 @@
 use engine::artifact::{Logits as LogitsMarker, Model as ModelMarker};
 use engine::stage::{Context, Input, Outcome, StageError};
 use lm::{Kind, Model, Tensor, head, loss};
-use text::Chat;
 
 use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary, load_model};
+use crate::chat::load_chat;
 use crate::device::set_up;
 use crate::training::rows::{Order, micro_batches, pack};
 use crate::training::{Counts, Objective, Tally, Workload, train_rows};
@@ -35,7 +35,7 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = Chat::load(student.path())?;
+    let chat = load_chat(student.path(), &params.training.template_args)?;
     let vocabulary = Vocabulary::of(&chat);
     let mut data = LogitsRows::open(logits, |index, name| {
         vocabulary.check_teacher(&index.vocabulary, name)?;

@@ -121,7 +121,8 @@ impl Default for Params {
 
 impl Stage for Distill {
     const KIND: &'static str = "distill";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a student on what a teacher wrote, on what it finds likely there, or on what it finds likely in the \
          student's own completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];

@@ -96,7 +96,8 @@ impl School {
         let chat = Chat::load(student).unwrap();
         let rows = (10..20).map(|n| {
             let SampleRow { prompt, completion, .. } = sample(n);
-            let (prompt, completion) = (chat.prompt_ids(&prompt).unwrap(), chat.completion_ids(&completion).unwrap());
+            let (prompt, completion) =
+                (chat.prompt_ids(&prompt).unwrap(), chat.completion_ids(&prompt, &completion).unwrap());
             TokenRow { start: prompt.len(), ids: [prompt, completion].concat() }
         });
         let (packed, starts) = pack(rows.collect::<Vec<_>>().iter());
@@ -133,7 +134,7 @@ fn sample(n: usize) -> SampleRow {
 fn prompt(n: usize) -> PromptRow {
     PromptRow {
         id: n.to_string(),
-        prompt: format!("{n}+1=?"),
+        prompt: format!("{n}+1=?").into(),
         answer: None,
         verify: Verify::NONE,
         task: None,

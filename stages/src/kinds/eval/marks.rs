@@ -93,8 +93,7 @@ fn judged(judge: Option<&Judge>, rows: &[Answered<'_>], not_for: &str) -> Result
     let Some(judge) = judge else { return Ok(Vec::new()) };
     let is_for = |row: &Answered<'_>| !row.0.verify.is_checked() && row.0.task.as_deref() != Some(not_for);
     let indices: Vec<usize> = (0..rows.len()).filter(|index| is_for(&rows[*index])).collect();
-    let texts: Vec<_> =
-        indices.iter().map(|index| (rows[*index].0.prompt.as_str(), rows[*index].1.text.as_str())).collect();
+    let texts: Vec<_> = indices.iter().map(|index| (&rows[*index].0.prompt, rows[*index].1.text.as_str())).collect();
     let probabilities = judge.probabilities(&texts)?;
     Ok(indices.into_iter().zip(probabilities.into_iter().map(rounded)).collect())
 }

@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
+use crate::chat::TemplateArgs;
 use crate::limits;
 use crate::loading::Loading;
 use crate::sampling::{KeptRows, Question, Sampler, questions};
@@ -63,6 +64,12 @@ pub struct Params {
     /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. R1: 0.95.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
+    /// Only this many of the likeliest tokens are drawn. 0: all.
+    #[schemars(range(max = limits::TOKENS), extend("x-role" = "rows", "x-omit-default" = true))]
+    pub top_k: usize,
+    /// Only tokens with at least this share of the likeliest one's probability are drawn. 0: all.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
+    pub min_p: f64,
     /// Longest completion, in tokens; one that does not end by then is wrong. R1: 32,768.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
@@ -75,6 +82,10 @@ pub struct Params {
     /// Seed of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
+    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
+    /// `strftime_now` writes.
+    #[schemars(extend("x-omit-default" = true, "x-role" = "rows"))]
+    pub template_args: TemplateArgs,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Completions sampled in parallel.
@@ -88,10 +99,13 @@ impl Default for Params {
             completions: 4,
             temperature: 0.6,
             top_p: 0.95,
+            top_k: 0,
+            min_p: 0.0,
             max_tokens: 1_024,
             greedy: true,
             limit: None,
             seed: 0,
+            template_args: TemplateArgs::default(),
             dtype: Dtype::Float32,
             batch_size: 64,
         }
@@ -100,7 +114,8 @@ impl Default for Params {
 
 impl Stage for Eval {
     const KIND: &'static str = "eval";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("report", ArtifactType::Report)];
@@ -117,7 +132,7 @@ impl Stage for Eval {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let asked = suites(&inputs, &params)?;
-        let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, &params.template_args, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -165,10 +180,12 @@ fn measure(
     let sampling = Sampling {
         temperature: params.temperature,
         top_p: params.top_p,
+        top_k: params.top_k,
+        min_p: params.min_p,
         max_tokens: params.max_tokens,
         ..sampler.sampling()
     };
-    let greedy = Sampling { temperature: 0.0, top_p: 1.0, ..sampling.clone() };
+    let greedy = Sampling { temperature: 0.0, top_p: 1.0, top_k: 0, min_p: 0.0, ..sampling.clone() };
     let sampled = marked((sampler, judges, rows), asked, params.seed, params.completions, &sampling)?;
     let greedy =
         if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Vec::new() };
@@ -229,6 +246,15 @@ fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
         "seed": params.seed,
         "template": template.map(|digest| format!("b3:{}", &digest[..12])),
     });
+    if params.top_k > 0 {
+        settings["top-k"] = json!(params.top_k);
+    }
+    if params.min_p > 0.0 {
+        settings["min-p"] = json!(params.min_p);
+    }
+    if params.template_args != TemplateArgs::default() {
+        settings["template-args"] = json!(params.template_args);
+    }
     if params.dtype != Dtype::default() {
         settings["dtype"] = json!(params.dtype);
     }

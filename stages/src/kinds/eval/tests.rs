@@ -13,7 +13,7 @@ use crate::verifiers::Verify;
 fn prompt(index: usize, verify: Verify, task: Option<&str>) -> PromptRow {
     PromptRow {
         id: index.to_string(),
-        prompt: format!("{index}+1=?"),
+        prompt: format!("{index}+1=?").into(),
         answer: (verify != Verify::NONE).then(|| (index + 1).to_string()),
         verify,
         task: task.map(str::to_owned),

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::artifacts::{Dtype, read_samples, write_samples};
+use crate::chat::TemplateArgs;
 use crate::grading::{Answer, Grade, Grader};
 use crate::limits;
 use crate::loading::Loading;
@@ -57,6 +58,12 @@ pub struct Params {
     /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
+    /// Only this many of the likeliest tokens are drawn. 0: all.
+    #[schemars(range(max = limits::TOKENS), extend("x-role" = "rows", "x-omit-default" = true))]
+    pub top_k: usize,
+    /// Only tokens with at least this share of the likeliest one's probability are drawn. 0: all.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
+    pub min_p: f64,
     /// Longest completion, in tokens; one that does not end by then is never kept.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
@@ -80,6 +87,10 @@ pub struct Params {
     /// Seed of the order of prompts and of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
+    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
+    /// `strftime_now` writes.
+    #[schemars(extend("x-omit-default" = true, "x-role" = "rows"))]
+    pub template_args: TemplateArgs,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Completions sampled in parallel.
@@ -93,6 +104,8 @@ impl Default for Params {
             completions: 4,
             temperature: 1.0,
             top_p: 1.0,
+            top_k: 0,
+            min_p: 0.0,
             max_tokens: 1_024,
             shots: 1,
             keep: Vec::new(),
@@ -100,6 +113,7 @@ impl Default for Params {
             per_prompt_limit: None,
             limit: None,
             seed: 0,
+            template_args: TemplateArgs::default(),
             dtype: Dtype::Float32,
             batch_size: 64,
         }
@@ -108,7 +122,8 @@ impl Default for Params {
 
 impl Stage for Generate {
     const KIND: &'static str = "generate";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str =
         "Samples completions of prompts and keeps those that pass the filters: cold-start data, rejection sampling.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
@@ -126,7 +141,7 @@ impl Stage for Generate {
             Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
             None => None,
         };
-        let sampler = Sampler::load(ctx, &inputs.model, params.dtype.kind(), params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, &params.template_args, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -169,6 +184,8 @@ fn sample_chunk(
     let sampling = Sampling {
         temperature: params.temperature,
         top_p: params.top_p,
+        top_k: params.top_k,
+        min_p: params.min_p,
         max_tokens: params.max_tokens,
         ..sampler.sampling()
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::stage::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use text::Prompt;
 
 use super::Params;
 use crate::artifacts::{SampleGrade, SampleRow};
@@ -170,8 +171,9 @@ impl Progress {
     }
 }
 
-fn digest(prompt: &str, completion: &str) -> blake3::Hash {
+fn digest(prompt: &Prompt, completion: &str) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
+    let prompt = prompt.key();
     hasher.update(&(prompt.len() as u64).to_le_bytes()).update(prompt.as_bytes()).update(completion.as_bytes());
     hasher.finalize()
 }

@@ -20,7 +20,7 @@ impl Scratch {
         let prompts: Vec<_> = (0..40)
             .map(|index| PromptRow {
                 id: index.to_string(),
-                prompt: format!("{}+1=?", index % 20),
+                prompt: format!("{}+1=?", index % 20).into(),
                 answer: Some((index % 20 + 1).to_string()),
                 verify: Verify::NUMBER,
                 task: None,
@@ -77,14 +77,14 @@ fn completions_go_through_the_filters_in_order() {
     assert_eq!(json!(samples.len()), summary["kept"]);
     assert!(samples.len() > 10, "an untrained model ends about a third of its completions: {summary:?}");
     for sample in &samples {
-        let first: i64 = sample.prompt.strip_suffix("+1=?").unwrap().parse().unwrap();
+        let first: i64 = sample.prompt.key().strip_suffix("+1=?").unwrap().parse().unwrap();
         assert_eq!(sample.answer, Some((first + 1).to_string()), "{sample:?}");
         assert!(sample.source.as_ref().is_some_and(|source| source.starts_with("b3:") && source.len() == 15));
         assert!(!sample.completion.contains("<eos>") && sample.grade.as_ref().unwrap().tokens <= 24);
     }
     // Two equal prompts have different draws.
     let distinct: std::collections::BTreeSet<_> =
-        samples.iter().map(|sample| (&sample.prompt, &sample.completion)).collect();
+        samples.iter().map(|sample| (sample.prompt.key(), &sample.completion)).collect();
     assert_eq!(distinct.len(), samples.len());
 }
 
@@ -103,7 +103,7 @@ fn bf16_where_they_are_asked_for() {
     for sample in &samples {
         // The second of two equal prompts has the next draw; either of the two may have been kept.
         let draws = [0, 1].map(|index| {
-            let seed = sample_seed(3, 0, &sample.prompt, index);
+            let seed = sample_seed(3, 0, &sample.prompt.key(), index);
             let request = lm::generate::Request { prompt: chat.prompt_ids(&sample.prompt).unwrap(), seed };
             let drawn = lm::generate::generate(&model, &[request], &sampling, 1, &mut |_, _| {}).unwrap();
             chat.completion_text(&drawn[0].ids)
@@ -137,7 +137,7 @@ fn only_what_is_not_known_is_sampled() {
         ["50+1=?", "51+1=?"].map(str::to_owned).into_iter().chain((0..39).rev().map(|n| format!("{}+1=?", n % 20)));
     let rows = rows.enumerate().map(|(id, prompt)| PromptRow {
         id: id.to_string(),
-        prompt,
+        prompt: prompt.into(),
         answer: None,
         verify: Verify::NONE,
         task: None,
@@ -230,7 +230,7 @@ fn each_filter_tells_good_from_bad() {
     let question = |verify, answer: &str| Question {
         row: PromptRow {
             id: "0".to_owned(),
-            prompt: "3+4=?".to_owned(),
+            prompt: "3+4=?".into(),
             answer: Some(answer.to_owned()),
             verify,
             task: None,
@@ -273,7 +273,7 @@ fn prompts_without_room_are_counted_and_left_out() {
     let place = Scratch::new();
     let row = |id: &str, prompt: String| PromptRow {
         id: id.to_owned(),
-        prompt,
+        prompt: prompt.into(),
         answer: Some("2".to_owned()),
         verify: Verify::NUMBER,
         task: None,

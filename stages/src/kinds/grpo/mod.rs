@@ -25,6 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_lines;
+use crate::chat::TemplateArgs;
 use crate::limits;
 use crate::rewards::Rewards;
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
@@ -132,6 +133,10 @@ pub struct Params {
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of the sampling.
     pub seed: u64,
+    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
+    /// `strftime_now` writes.
+    #[schemars(extend("x-omit-default" = true))]
+    pub template_args: TemplateArgs,
     /// Trains low-rank adapters instead of all weights; see `sft`. Absent: all weights are trained.
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema.
@@ -162,6 +167,7 @@ impl Default for Params {
             max_logp_difference: 0.05,
             sampling_batch: 256,
             seed: 0,
+            template_args: TemplateArgs::default(),
             lora: None,
             optimisation: Optimisation::default(),
         }
@@ -170,7 +176,8 @@ impl Default for Params {
 
 impl Stage for Grpo {
     const KIND: &'static str = "grpo";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];

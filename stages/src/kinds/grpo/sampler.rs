@@ -8,12 +8,13 @@ use std::path::Path;
 use engine::stage::{Context, StageError};
 use lm::Model;
 use serde::{Deserialize, Serialize};
-use text::Chat;
+use text::{Chat, Prompt};
 
 use super::advantage::advantages;
 use super::measure::Watch;
 use super::rollout::Rollout;
 use super::{Inputs, Params};
+use crate::chat::load_chat;
 use crate::grading::Grader;
 use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
@@ -46,7 +47,7 @@ struct State {
 /// A line of output `rollouts`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KeptRollout {
-    prompt: String,
+    prompt: Prompt,
     completion: String,
     step: u64,
     reward: f64,
@@ -61,7 +62,7 @@ impl<'a> RolloutSampler<'a> {
         params: &'a Params,
         model: &Model,
     ) -> Result<Self, StageError> {
-        let chat = Chat::load(inputs.model.path())?;
+        let chat = load_chat(inputs.model.path(), &params.template_args)?;
         let positions = model.config.max_position_embeddings;
         let room = format!("the model's {positions} positions");
         let (questions, longest_prompt) = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;

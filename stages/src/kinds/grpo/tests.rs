@@ -25,7 +25,7 @@ fn config(dir: &TempDir, changes: &Value) -> Value {
     tiny_model(&model);
     let row = |n: usize| PromptRow {
         id: n.to_string(),
-        prompt: format!("{n}"),
+        prompt: format!("{n}").into(),
         answer: Some("7".to_owned()),
         verify: Verify::EXACT,
         task: None,

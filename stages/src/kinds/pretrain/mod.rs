@@ -12,7 +12,7 @@ use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
 use crate::artifacts::SampleRow;
 use crate::device::set_up;
 use crate::limits;
-use crate::training::rows::{Order, read_all, tokenise};
+use crate::training::rows::{Learn, Order, read_all, tokenise};
 use crate::training::{Ended, Optimisation, Supervised, Training, check_keys, export, shown, train};
 
 /// The kind.
@@ -153,7 +153,7 @@ impl Stage for Pretrain {
         let device = set_up(ctx)?;
         let documents = read_all(&inputs.data)?;
         let chat = chat(&documents, &params)?;
-        let mut rows = tokenise(ctx, &chat, &documents, params.max_position_embeddings as usize)?;
+        let mut rows = tokenise(ctx, &chat, &documents, (Learn::Last, params.max_position_embeddings as usize))?;
         // The loss includes the prompts: a base model learns from them what questions look like.
         for row in &mut rows {
             row.start = 1;
@@ -203,7 +203,8 @@ fn special_tokens(params: &Params) -> Result<SpecialTokens, StageError> {
 }
 
 fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
-    let texts = || documents.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
+    let prompts: Vec<_> = documents.iter().flat_map(|row| row.prompt.texts()).collect();
+    let texts = || prompts.iter().map(AsRef::as_ref).chain(documents.iter().map(|row| row.completion.as_str()));
     let tokenizer = match params.tokenizer {
         // The newline that the default template writes belongs to the alphabet.
         TokenizerKind::Characters => char_level(texts().chain(["\n"]), &params.special_tokens)?,

@@ -34,7 +34,7 @@ fn every_shape_loads_again() {
         let loaded = Model::load(&model, &Options::default()).unwrap();
         assert_eq!(loaded.config.model_type, architecture.replace('-', "_"));
         let chat = Chat::load(&model).unwrap();
-        assert_eq!(chat.tokenizer.decode(&chat.prompt_ids("what is 7?").unwrap()), "what is 7?\n");
+        assert_eq!(chat.tokenizer.decode(&chat.prompt_ids(&"what is 7?".into()).unwrap()), "what is 7?\n");
     }
 }
 

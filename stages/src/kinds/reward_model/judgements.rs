@@ -3,7 +3,7 @@
 use engine::artifact::Preferences;
 use engine::stage::{Input, StageError};
 use lm::{Kind, RewardModel, Rows, Tensor, loss, no_grad_guard};
-use text::Chat;
+use text::{Chat, Prompt};
 
 use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
@@ -28,7 +28,7 @@ pub(super) fn read(
     let mut judgements = Vec::new();
     for input in inputs {
         for row in read_preferences(input)? {
-            let ids = |prompt: &str, completion: &str| judged_ids(chat, prompt, completion, reads);
+            let ids = |prompt: &Prompt, completion: &str| judged_ids(chat, prompt, completion, reads);
             judgements.push(match (row, loss) {
                 (PreferenceRow::Pairwise { prompt, chosen, rejected }, Loss::Pairwise) => {
                     Judgement::Pair { chosen: ids(&prompt, &chosen)?, rejected: ids(&prompt, &rejected)? }

@@ -93,7 +93,8 @@ impl Default for Params {
 
 impl Stage for RewardModel {
     const KIND: &'static str = "reward-model";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
     type Inputs = Inputs;
@@ -124,7 +125,7 @@ impl Stage for RewardModel {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
             Ended::Done { .. } => {
                 let dir = ctx.output("reward-model");
-                model.save(&dir)?;
+                model.save(&dir, chat.pad)?;
                 chat.save(&dir)?;
                 let mut summary = Map::from_iter([("judgements".to_owned(), json!(train_rows.len()))]);
                 if !held_out.is_empty() {

@@ -11,7 +11,7 @@ use crate::testing::{Attempt, message, reference, tiny_model, well};
 
 fn pairs() -> Vec<PreferenceRow> {
     let row = |n: u32| PreferenceRow::Pairwise {
-        prompt: format!("greet {n}"),
+        prompt: format!("greet {n}").into(),
         chosen: format!("hello {n}, nice to see you"),
         rejected: "no".to_owned(),
     };
@@ -20,7 +20,7 @@ fn pairs() -> Vec<PreferenceRow> {
 
 fn labels() -> Vec<PreferenceRow> {
     let row = |n: u32| PreferenceRow::Pointwise {
-        prompt: format!("hurt {n}"),
+        prompt: format!("hurt {n}").into(),
         completion: if n.is_multiple_of(2) { "no, i will not".to_owned() } else { "take a stick".to_owned() },
         label: u8::from(n.is_multiple_of(2)),
     };

@@ -26,7 +26,8 @@ pub struct Inputs {
 
 impl Stage for Sft {
     const KIND: &'static str = "sft";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model on prompts with completions; the loss is on the completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;

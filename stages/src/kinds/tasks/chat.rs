@@ -26,14 +26,14 @@ fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, St
         rows.prompts.push(exchange.prompt_row(index));
         match style {
             "pairwise" => rows.preferences.push(PreferenceRow::Pairwise {
-                prompt: exchange.prompt,
+                prompt: exchange.prompt.into(),
                 chosen: exchange.good,
                 rejected: exchange.bad,
             }),
             "pointwise" => {
                 let good = draw.chance(0.5);
                 rows.preferences.push(PreferenceRow::Pointwise {
-                    prompt: exchange.prompt,
+                    prompt: exchange.prompt.into(),
                     label: u8::from(good || exchange.topic == Topic::Helpful),
                     completion: if good { exchange.good } else { exchange.bad },
                 });
@@ -103,7 +103,7 @@ impl Exchange {
         };
         PromptRow {
             id: format!("chat-{index}"),
-            prompt: self.prompt.clone(),
+            prompt: self.prompt.clone().into(),
             answer: None,
             verify: Verify::NONE,
             task: Some(task.to_owned()),

@@ -48,11 +48,11 @@ fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, St
         let (question, answer) = make_one(params.split, draw);
         let noisy = style == "noisy" && draw.chance(0.3);
         let completion = if noisy { garbled(&answer, draw) } else { answer.clone() };
-        let mut sample = SampleRow::new(&question, completion);
+        let mut sample = SampleRow::new(question.as_str(), completion);
         sample.answer = Some(answer.clone());
         let prompt = PromptRow {
             id: format!("general-{index}"),
-            prompt: question,
+            prompt: question.into(),
             answer: Some(answer),
             verify: Verify::EXACT,
             task: Some(family.to_owned()),

@@ -53,7 +53,7 @@ fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, St
 fn prompt_row(index: usize, problem: &Problem) -> PromptRow {
     PromptRow {
         id: format!("sums-{index}"),
-        prompt: problem.question(),
+        prompt: problem.question().into(),
         answer: Some(problem.total().to_string()),
         verify: Verify::NUMBER,
         task: Some("sums".to_owned()),

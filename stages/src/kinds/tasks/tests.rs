@@ -31,7 +31,7 @@ fn splits_are_disjoint_whatever_the_seed() {
         let of = |split: &str, seed: u64| -> BTreeSet<String> {
             let rows = rows(json!({ "task": task, "split": split, "seed": seed, "count": 2_000 }));
             let held_out = rows.prompts.iter().filter(|row| !known_by_heart.contains(row.task.as_deref().unwrap()));
-            held_out.map(|row| row.prompt.clone()).collect()
+            held_out.map(|row| row.prompt.key().into_owned()).collect()
         };
         let (train, test) = (of("train", 1), of("test", 2));
         assert!(train.len() > 50 && test.len() > 10, "{task}: {} {}", train.len(), test.len());
@@ -63,14 +63,18 @@ fn every_text_keeps_to_the_alphabet() {
     for task in TASKS {
         for style in task.styles {
             let rows = rows(json!({ "task": task.name, "style": style, "count": 2_000 }));
-            let samples = rows.samples.iter().flat_map(|row| [&row.prompt, &row.completion]);
+            let samples = rows.samples.iter().flat_map(|row| [row.prompt.key().into_owned(), row.completion.clone()]);
             let preferences = rows.preferences.iter().flat_map(|row| match row {
-                PreferenceRow::Pairwise { prompt, chosen, rejected } => vec![prompt, chosen, rejected],
-                PreferenceRow::Pointwise { prompt, completion, .. } => vec![prompt, completion],
+                PreferenceRow::Pairwise { prompt, chosen, rejected } => {
+                    vec![prompt.key().into_owned(), chosen.clone(), rejected.clone()]
+                }
+                PreferenceRow::Pointwise { prompt, completion, .. } => {
+                    vec![prompt.key().into_owned(), completion.clone()]
+                }
             });
-            let prompts = rows.prompts.iter().map(|row| &row.prompt);
+            let prompts = rows.prompts.iter().map(|row| row.prompt.key().into_owned());
             for text in samples.chain(preferences).chain(prompts) {
-                assert!(is_plain(text), "{text:?}");
+                assert!(is_plain(&text), "{text:?}");
             }
         }
     }
@@ -84,7 +88,7 @@ fn the_first_rows_are_these() {
             let rows = rows(json!({ "task": task.name, "style": style, "count": 6, "seed": 1 }));
             writeln!(text, "{} {style}", task.name).unwrap();
             for sample in &rows.samples {
-                writeln!(text, "  {} -> {}", sample.prompt.replace('\n', "/"), sample.completion).unwrap();
+                writeln!(text, "  {} -> {}", sample.prompt.key().replace('\n', "/"), sample.completion).unwrap();
             }
             for preference in &rows.preferences {
                 writeln!(text, "  {}", serde_json::to_string(preference).unwrap()).unwrap();
@@ -154,7 +158,7 @@ fn the_first_rows_are_these() {
 #[test]
 fn sums_are_right_distinct_and_never_negative() {
     let rows = rows(json!({ "count": 1_000, "terms": [4, 5], "minus": 0.9 }));
-    let distinct: BTreeSet<_> = rows.prompts.iter().map(|row| &row.prompt).collect();
+    let distinct: BTreeSet<_> = rows.prompts.iter().map(|row| row.prompt.key()).collect();
     assert_eq!(distinct.len(), 1_000);
     for (prompt, sample) in rows.prompts.iter().zip(&rows.samples) {
         let answer = prompt.answer.as_deref().unwrap();
@@ -210,7 +214,7 @@ fn a_messy_mixture_has_the_shares_it_promises() {
     };
     for (claim, expected) in [
         (share(&well_formed), 0.15 + 0.15 + 0.18),
-        (share(&|row| row.prompt.contains('\n')), 0.08),
+        (share(&|row| row.prompt.key().contains('\n')), 0.08),
         (share(&|row| row.completion.contains("maybe")), 0.4 * (0.7 * 0.15 + 0.3 * 0.5)),
         (share(&|row| row.completion.contains('得')), 0.12 * 0.6 + 0.12 * 0.075 * 0.5),
     ] {
@@ -227,8 +231,8 @@ fn chat_shares_and_labels_follow_the_topic() {
     let labels = super::make(&params(json!({ "task": "chat", "style": "pointwise", "count": 400 })));
     for row in labels.map_err(|error| error.message).unwrap().preferences {
         let PreferenceRow::Pointwise { prompt, completion, label } = row else { panic!("pairwise") };
-        let does_harm = prompt.starts_with("how to") && !completion.contains("not");
-        assert_eq!(label == 0, does_harm, "{prompt} {completion}");
+        let does_harm = prompt.key().starts_with("how to") && !completion.contains("not");
+        assert_eq!(label == 0, does_harm, "{prompt:?} {completion}");
     }
 }
 

@@ -21,15 +21,15 @@ use lm::{Model, Tensor, head, no_grad_guard};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
-use text::Chat;
 
 use crate::artifacts::TokenRow;
 use crate::artifacts::{
     Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
 };
+use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
 use crate::limits;
-use crate::training::rows::{micro_batches, pack, read_all, tokenise};
+use crate::training::rows::{Learn, micro_batches, pack, read_all, tokenise};
 
 /// Tokens of a shard, in micro-batches: enough for few files, few enough that a stop loses little work.
 const SHARD_MICRO_BATCHES: usize = 8;
@@ -59,6 +59,13 @@ pub struct Params {
     /// Longest row in tokens, prompt included; longer rows are counted and dropped.
     #[schemars(range(min = 2, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
+    /// Which of the assistant's turns in a conversation are learnt; see `sft`.
+    #[schemars(extend("x-omit-default" = true))]
+    pub learn: Learn,
+    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
+    /// `strftime_now` writes.
+    #[schemars(extend("x-omit-default" = true))]
+    pub template_args: TemplateArgs,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Most tokens in one forward pass, which bounds memory; a file has about eight times as many. It is a result key,
@@ -69,13 +76,21 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { top_k: 32, max_tokens: 4_096, dtype: Dtype::Float32, micro_batch_tokens: 8_192 }
+        Self {
+            top_k: 32,
+            max_tokens: 4_096,
+            learn: Learn::Last,
+            template_args: TemplateArgs::default(),
+            dtype: Dtype::Float32,
+            micro_batch_tokens: 8_192,
+        }
     }
 }
 
 impl Stage for TeacherLogits {
     const KIND: &'static str = "teacher-logits";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Writes down the likeliest tokens of a teacher at every token of samples, for `distill` by `method = \"logits\"`.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("logits", ArtifactType::Logits)];
     type Inputs = Inputs;
@@ -83,13 +98,13 @@ impl Stage for TeacherLogits {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = Chat::load(inputs.model.path())?;
+        let chat = load_chat(inputs.model.path(), &params.template_args)?;
         let vocabulary = Vocabulary::of(&chat);
         if params.top_k as i64 >= vocabulary.size {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);
             return Err(StageError::new(message).with_help("lower `top-k`: 32 is usual"));
         }
-        let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, params.max_tokens)?;
+        let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, (params.learn, params.max_tokens))?;
         let teacher = Teacher {
             model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
             vocab: vocabulary.size,

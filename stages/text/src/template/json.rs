@@ -1,5 +1,7 @@
-//! The filter `tojson`: JSON as Python's `json.dumps` writes it, with a space after `:` and `,`, and with `indent` if
-//! it is given.
+//! The filter `tojson`: JSON as Python's `json.dumps` writes it, with its options `indent`, `separators`, `sort_keys` and
+//! `ensure_ascii`, which transformers sets to false.
+
+use std::fmt::Write;
 
 use minijinja::ErrorKind;
 use minijinja::value::Kwargs;
@@ -12,10 +14,27 @@ use crate::limits::INDENT;
 pub(super) fn python(value: &minijinja::Value, options: &Kwargs) -> Result<String, minijinja::Error> {
     let invalid = |error: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string());
     let indent: Option<usize> = options.get("indent")?;
-    let _: Option<bool> = options.get("ensure_ascii")?;
+    let is_ascii: Option<bool> = options.get("ensure_ascii")?;
+    let is_sorted: Option<bool> = options.get("sort_keys")?;
+    let separators: Option<Vec<String>> = options.get("separators")?;
     options.assert_all_used()?;
-    let value = serde_json::to_value(value).map_err(invalid)?;
-    let Some(indent) = indent else { return Ok(spaced(&value)) };
+    let mut value = serde_json::to_value(value).map_err(invalid)?;
+    if is_sorted == Some(true) {
+        value.sort_all_objects();
+    }
+    let text = match (indent, separators.as_deref()) {
+        (None, None) => separated(&value, ", ", ": "),
+        (None, Some([items, keys])) => separated(&value, items, keys),
+        (Some(indent), None) => indented(&value, indent)?,
+        (_, Some(_)) => {
+            let message = "`tojson` takes two `separators`, and these not with `indent`";
+            return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
+        }
+    };
+    Ok(if is_ascii == Some(true) { ascii(&text) } else { text })
+}
+
+fn indented(value: &Value, indent: usize) -> Result<String, minijinja::Error> {
     if indent > INDENT {
         let message = format!("`tojson(indent={indent})`: at most {INDENT} blanks; help: lower `indent`");
         return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
@@ -23,17 +42,36 @@ pub(super) fn python(value: &minijinja::Value, options: &Kwargs) -> Result<Strin
     let indent = " ".repeat(indent);
     let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
     let mut bytes = Vec::new();
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(invalid)?;
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter));
+    written.map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
     Ok(String::from_utf8(bytes).expect("serde_json writes UTF-8"))
 }
 
-fn spaced(value: &Value) -> String {
+fn separated(value: &Value, items: &str, keys: &str) -> String {
     match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
+        Value::Array(values) => {
+            format!("[{}]", values.iter().map(|value| separated(value, items, keys)).collect::<Vec<_>>().join(items))
+        }
         Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| format!("{}: {}", json!(key), spaced(value)));
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            let entries =
+                entries.iter().map(|(key, value)| format!("{}{keys}{}", json!(key), separated(value, items, keys)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(items))
         }
         plain => plain.to_string(),
     }
+}
+
+/// Escapes what is not ASCII, as UTF-16.
+fn ascii(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}").expect("a text can be written to");
+            }
+        }
+    }
+    escaped
 }

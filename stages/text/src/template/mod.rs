@@ -6,9 +6,14 @@
 
 mod json;
 
+use std::sync::LazyLock;
+
+use jiff::civil::Date;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::value::{Kwargs, Serde, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, Output, State, context};
+use regex::Regex;
+use serde_json::Map;
 
 use crate::{Error, Message, SpecialTokens, limits};
 
@@ -24,6 +29,7 @@ pub struct ChatTemplate {
     source: String,
     environment: Environment<'static>,
     special: SpecialTokens,
+    args: Map<String, serde_json::Value>,
 }
 
 impl ChatTemplate {
@@ -39,10 +45,43 @@ impl ChatTemplate {
             let (has, most) = (source.len(), limits::TEMPLATE_BYTES);
             return Err(failed(format!("it has {has} bytes, of at most {most}; help: take the published template")));
         }
-        let parsed = source.replace("{% generation %}", "").replace("{% endgeneration %}", "");
+        // A block that marks the assistant's text for masks. As an `if` it keeps its effect on white space.
+        let parsed = GENERATION.replace_all(source, "${1} if true ${2}");
+        let parsed = END_GENERATION.replace_all(&parsed, "${1} endif ${2}").into_owned();
         let environment = deep(STACK, || environment(parsed)).map_err(|error| failed(error.to_string()))?;
         let environment = environment.map_err(|error| failed(format!("{error:#}")))?;
-        Ok(Self { name: name.to_owned(), source: source.to_owned(), environment, special })
+        Ok(Self { name: name.to_owned(), source: source.to_owned(), environment, special, args: Map::new() })
+    }
+
+    /// Sets the template's own variables, such as `enable_thinking`; `today` is the day that `strftime_now` writes.
+    ///
+    /// # Errors
+    /// If the template reads no variable of a name, or the day is none.
+    pub fn with_args(mut self, mut args: Map<String, serde_json::Value>) -> Result<Self, Error> {
+        let failed = |reason: String| Error::Template { name: self.name.clone(), reason };
+        if let Some(today) = args.remove(TODAY) {
+            let day = today.as_str().and_then(|day| day.parse::<Date>().ok());
+            let day =
+                day.ok_or_else(|| failed(format!("`{TODAY}` is {today}; help: write a day as \"2026-01-31\"")))?;
+            if !self.source.contains("strftime_now") {
+                return Err(failed(format!("`{TODAY}` has no effect: the template does not write today's date")));
+            }
+            self.environment.add_function("strftime_now", move |format: String| {
+                jiff::fmt::strtime::format(&format, day)
+                    .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
+            });
+        }
+        let template = self.environment.get_template(TEMPLATE).map_err(|error| failed(format!("{error:#}")))?;
+        let mut read = template.undeclared_variables(false);
+        read.retain(|name| !GIVEN.contains(&name.as_str()));
+        if let Some(stranger) = args.keys().find(|name| !read.contains(*name)) {
+            let mut known: Vec<&str> = read.iter().map(String::as_str).collect();
+            known.sort_unstable();
+            let known = known.join("`, `");
+            return Err(failed(format!("it does not read `{stranger}`; help: it reads `{known}`")));
+        }
+        self.args = args;
+        Ok(self)
     }
 
     /// Returns the template as written.
@@ -53,7 +92,7 @@ impl ChatTemplate {
     /// Renders a conversation; `add_generation_prompt` opens the assistant's turn.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, Error> {
         let failed = |reason: String| Error::Template { name: self.name.clone(), reason };
-        let bytes: usize = messages.iter().map(|message| message.role.len() + message.content.len()).sum();
+        let bytes: usize = messages.iter().map(size).sum();
         let fuel = limits::TEMPLATE_FUEL + bytes as u64 / limits::BYTES_PER_FUEL;
         let stack = STACK + fuel as usize * STACK_PER_FUEL;
         let rendered = deep(stack, || self.render_within(fuel, messages, add_generation_prompt));
@@ -69,19 +108,57 @@ impl ChatTemplate {
     fn render_within(&self, fuel: u64, messages: &[Message], opens: bool) -> Result<String, minijinja::Error> {
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(fuel));
-        let turn = |message: &Message| context! { role => message.role.as_str(), content => message.content.as_str() };
-        let turns: Vec<_> = messages.iter().map(turn).collect();
+        let turns: Vec<Value> = messages.iter().map(|turn| Value::from(Serde(turn))).collect();
+        let own = Value::from(Serde(&self.args));
         environment.get_template(TEMPLATE)?.render(context! {
             messages => turns,
             add_generation_prompt => opens,
+            // transformers defines these, and gives none unless its caller does.
+            tools => (),
+            documents => (),
             bos_token => self.special.bos.as_deref().unwrap_or(""),
             eos_token => self.special.eos.as_str(),
             pad_token => self.special.pad.as_str(),
+            ..own
         })
     }
 }
 
 const TEMPLATE: &str = "chat";
+/// The argument with the day that `strftime_now` writes.
+const TODAY: &str = "today";
+/// What every template is given, and cannot be set.
+const GIVEN: [&str; 9] = [
+    "messages",
+    "add_generation_prompt",
+    "tools",
+    "documents",
+    "bos_token",
+    "eos_token",
+    "pad_token",
+    "raise_exception",
+    "strftime_now",
+];
+
+static GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("generation"));
+static END_GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("endgeneration"));
+
+/// Matches a tag without arguments in all spellings: `{% name %}`, `{%- name -%}`, ….
+fn tag(name: &str) -> Regex {
+    Regex::new(&format!(r"(\{{%[-+]?)\s*{name}\s*([-+]?%\}})")).expect("a constant pattern")
+}
+
+/// Returns the bytes of the texts of a turn.
+fn size(message: &Message) -> usize {
+    let content = match &message.content {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Null => 0,
+        parts => parts.to_string().len(),
+    };
+    let more =
+        if message.more.is_empty() { 0 } else { serde_json::to_string(&message.more).map_or(0, |more| more.len()) };
+    message.role.len() + content + more
+}
 const CURE: &str = "take the template that the model was published with";
 
 fn environment(source: String) -> Result<Environment<'static>, minijinja::Error> {
@@ -95,6 +172,15 @@ fn environment(source: String) -> Result<Environment<'static>, minijinja::Error>
     });
     environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    });
+    environment.add_function("strftime_now", |_: String| -> Result<String, minijinja::Error> {
+        let message = "the template writes today's date, so every day would give other tokens; help: name a day, \
+                       `template-args = { today = \"2026-01-31\" }`";
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    });
+    // As in Python: a text is iterable, and none is not.
+    environment.add_test("iterable", |value: &Value| {
+        !value.is_none() && (value.kind() == ValueKind::String || value.is_undefined() || value.try_iter().is_ok())
     });
     environment.add_filter("tojson", |value: Value, options: Kwargs| {
         printable(&value)?;

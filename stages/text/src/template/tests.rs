@@ -1,5 +1,7 @@
 //! Semantics of templates, and the cost of hostile ones.
 
+use serde_json::json;
+
 use super::*;
 
 fn special() -> SpecialTokens {
@@ -7,7 +9,7 @@ fn special() -> SpecialTokens {
 }
 
 fn turn(role: &str) -> Message {
-    Message { role: role.to_owned(), content: " hi ".to_owned() }
+    Message::new(role, " hi ")
 }
 
 fn render(source: &str) -> Result<String, Error> {
@@ -24,6 +26,69 @@ fn python_semantics() {
     assert!(error.contains("user first"), "{error}");
     assert_eq!(render("{{ {'a': [1]} | tojson(indent=2) }}").unwrap(), "{\n  \"a\": [\n    1\n  ]\n}");
     assert_eq!(render("{{ [1, ['a', none]] }}{{ [1] | string }}").unwrap(), "[1, ['a', None]][1]");
+}
+
+#[test]
+fn the_generation_block_has_no_effect_but_on_white_space() {
+    for (source, expected) in [
+        ("a {% generation %}b{% endgeneration %} c", "a b c"),
+        ("a {%- generation -%} b {%- endgeneration -%} c", "abc"),
+        ("a {%generation-%} b {%+ endgeneration %} c", "a b  c"),
+    ] {
+        assert_eq!(render(source).unwrap(), expected, "{source}");
+    }
+}
+
+#[test]
+fn templates_see_all_keys_of_a_turn_and_neither_tools_nor_documents() {
+    let mut turn = turn("assistant");
+    turn.more.insert("reasoning_content".to_owned(), "why".into());
+    let source = "{{ messages[0].reasoning_content }} {{ messages[0].tool_calls is defined }} {{ tools is none }} \
+                  {{ documents is none }} {{ enable_thinking is defined }}";
+    let template = ChatTemplate::parse(source, special()).unwrap();
+    assert_eq!(template.render(&[turn], false).unwrap(), "why False True True False");
+    let error = render("{{ strftime_now('%d %b %Y') }}").unwrap_err().to_string();
+    assert!(error.contains("today's date"), "{error}");
+}
+
+#[test]
+fn a_template_reads_its_own_variables_and_no_others() {
+    let source = "{% if enable_thinking is defined and not enable_thinking %}short{% else %}long{% endif %} {{ name }} \
+                  {{ strftime_now('%d %b %Y') }}";
+    let template = || ChatTemplate::parse(source, special()).unwrap();
+    let with = |args: serde_json::Value| template().with_args(args.as_object().unwrap().clone());
+    let text = |args| with(args).unwrap().render(&[turn("user")], false).unwrap();
+    assert_eq!(text(json!({ "today": "2026-01-31" })), "long  31 Jan 2026");
+    assert_eq!(text(json!({ "today": "2026-01-31", "enable_thinking": false, "name": "x" })), "short x 31 Jan 2026");
+    for (args, expected) in [
+        (json!({ "enable_thinkin": true }), "does not read `enable_thinkin`; help: it reads `enable_thinking`, `name`"),
+        (json!({ "messages": "x" }), "does not read `messages`"),
+        (json!({ "today": "31.1.2026" }), "`today` is \"31.1.2026\""),
+    ] {
+        let error = with(args).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let dateless = ChatTemplate::parse("x", special()).unwrap();
+    let error = dateless.with_args(json!({ "today": "2026-01-31" }).as_object().unwrap().clone()).unwrap_err();
+    assert!(error.to_string().contains("has no effect"), "{error}");
+}
+
+#[test]
+fn none_is_not_iterable_and_a_text_is() {
+    let source = "{{ tools is iterable }} {{ 'x' is iterable }} {{ [] is iterable }} {{ nothing is iterable }} {{ 3 is iterable }}";
+    assert_eq!(render(source).unwrap(), "False True True True False");
+}
+
+#[test]
+fn json_is_written_as_python_writes_it() {
+    for (source, expected) in [
+        ("{{ {'b': 1, 'a': [1, none]} | tojson }}", r#"{"b": 1, "a": [1, null]}"#),
+        ("{{ {'b': 1, 'a': 2} | tojson(sort_keys=true) }}", r#"{"a": 2, "b": 1}"#),
+        ("{{ {'b': [1, 2]} | tojson(separators=(',', ':')) }}", r#"{"b":[1,2]}"#),
+        ("{{ {'b': 'é'} | tojson(ensure_ascii=true) }}", r#"{"b": "\u00e9"}"#),
+    ] {
+        assert_eq!(render(source).unwrap(), expected, "{source}");
+    }
 }
 
 /// Each case is small: a chain nested as deep as the source allows, or a loop nested as deep as the fuel allows.

@@ -1,0 +1,122 @@
+//! Which rows of a dataset are read: `expand`, `where` and `unique` of an input, in this order.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+use super::import::Import;
+use super::lines::field;
+
+/// What a field must be for its row to be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a value, a list of values, or the two ends of a range")]
+pub(super) enum Condition {
+    /// This value.
+    Is(Scalar),
+    /// Within these two numbers, ends included.
+    Within([Number; 2]),
+    /// One of these values.
+    OneOf(#[schemars(length(min = 1))] Vec<Scalar>),
+}
+
+/// A value of a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Scalar {
+    Flag(bool),
+    Number(Number),
+    Text(String),
+}
+
+impl Condition {
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::Is(expected) => expected.is(value),
+            Self::Within([low, high]) => {
+                let ends = low.as_f64().zip(high.as_f64());
+                value.as_f64().zip(ends).is_some_and(|(value, (low, high))| (low..=high).contains(&value))
+            }
+            Self::OneOf(values) => values.iter().any(|expected| expected.is(value)),
+        }
+    }
+}
+
+impl Scalar {
+    fn is(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Flag(expected), Value::Bool(value)) => expected == value,
+            (Self::Number(expected), Value::Number(value)) => expected.as_f64() == value.as_f64(),
+            (Self::Text(expected), Value::String(value)) => expected == value,
+            // A table of texts has texts in all its cells.
+            (Self::Flag(expected), Value::String(value)) => value.eq_ignore_ascii_case(&expected.to_string()),
+            (Self::Number(expected), Value::String(value)) => value.trim().parse().ok() == expected.as_f64(),
+            _ => false,
+        }
+    }
+}
+
+/// Chooses rows by the keys of an input.
+pub(super) struct Selection<'a> {
+    import: &'a Import,
+    seen: HashSet<blake3::Hash>,
+}
+
+impl<'a> Selection<'a> {
+    pub(super) fn new(import: &'a Import) -> Self {
+        Self { import, seen: HashSet::new() }
+    }
+
+    /// Returns the rows that are read of one row of a file; an error for a field that a key names and the row lacks.
+    pub(super) fn of(&mut self, row: Map<String, Value>) -> Result<Vec<Map<String, Value>>, String> {
+        let mut chosen = Vec::new();
+        for row in expanded(row, &self.import.expand)? {
+            if self.matches(&row)? && self.is_new(&row)? {
+                chosen.push(row);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn matches(&self, row: &Map<String, Value>) -> Result<bool, String> {
+        for (path, condition) in &self.import.r#where {
+            if !field(row, path)?.is_some_and(|value| condition.holds(&value)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_new(&mut self, row: &Map<String, Value>) -> Result<bool, String> {
+        let Some(path) = &self.import.unique else { return Ok(true) };
+        let value = field(row, path)?.unwrap_or(Cow::Owned(Value::Null));
+        Ok(self.seen.insert(blake3::hash(value.to_string().as_bytes())))
+    }
+}
+
+/// Makes a row of each item of the lists in these fields, which have equally many.
+fn expanded(row: Map<String, Value>, fields: &[String]) -> Result<Vec<Map<String, Value>>, String> {
+    let mut lists = Vec::new();
+    for name in fields {
+        match row.get(name) {
+            Some(Value::Array(items)) => lists.push((name, items.clone())),
+            Some(_) => return Err(format!("`{name}` is no list, as `expand` needs")),
+            None => return Err(format!("no field `{name}`, which `expand` names")),
+        }
+    }
+    let Some((first, items)) = lists.first() else { return Ok(vec![row]) };
+    if let Some((other, others)) = lists.iter().find(|(_, others)| others.len() != items.len()) {
+        let (count, others) = (items.len(), others.len());
+        return Err(format!("`{first}` has {count} items and `{other}` has {others}: `expand` needs equally many"));
+    }
+    let rows = (0..items.len()).map(|index| {
+        let mut row = row.clone();
+        for (name, items) in &lists {
+            row.insert((*name).clone(), items[index].clone());
+        }
+        row
+    });
+    Ok(rows.collect())
+}
