@@ -36,6 +36,14 @@ impl TemplateArgs {
     }
 }
 
+/// Adds to an error which row it is about.
+pub(crate) fn of_row<T>(result: Result<T, text::Error>, row: impl FnOnce() -> String) -> Result<T, StageError> {
+    result.map_err(|error| {
+        let error = StageError::from(error);
+        StageError { message: format!("{}: {}", row(), error.message), ..error }
+    })
+}
+
 /// Reads the tokenizer and the chat template of a model's folder, with values for the template's own variables.
 pub(crate) fn load_chat(dir: &Path, args: &TemplateArgs) -> Result<Chat, StageError> {
     Ok(Chat::load(dir)?.with_template_args(args.values())?)

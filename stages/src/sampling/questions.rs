@@ -17,6 +17,13 @@ pub(crate) struct Question {
     pub(crate) occurrence: u64,
 }
 
+impl Question {
+    /// Returns how messages name it.
+    pub(crate) fn named(&self) -> String {
+        format!("prompt `{}` of `{}`", self.row.id, self.row.source)
+    }
+}
+
 /// Reads the prompts of every set, one after the other.
 pub(crate) fn questions(inputs: &[Input<Prompts>]) -> Result<Vec<Question>, StageError> {
     let mut seen: HashMap<String, u64> = HashMap::new();

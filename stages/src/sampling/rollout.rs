@@ -8,6 +8,7 @@ use lm::{Kind, Model, Tensor, no_grad_guard};
 use text::Chat;
 
 use super::{Question, sample_seed};
+use crate::chat::of_row;
 use crate::training::{Metrics, Tally};
 
 /// How completions are drawn.
@@ -34,7 +35,7 @@ pub(crate) fn draw(
     let mut requests = Vec::with_capacity(chosen.len() * draws.group_size);
     for index in chosen {
         let question = &questions[*index];
-        let prompt = chat.prompt_ids(&question.row.prompt)?;
+        let prompt = of_row(chat.prompt_ids(&question.row.prompt), || question.named())?;
         let first = question.occurrence * group_size;
         requests.extend((first..first + group_size).map(|sample| Request {
             prompt: prompt.clone(),
@@ -65,7 +66,7 @@ pub(crate) fn fitting(
     let mut fitting = Vec::with_capacity(total);
     let (mut longest, mut first_long) = (0, None);
     for question in questions {
-        let length = chat.prompt_ids(&question.row.prompt)?.len();
+        let length = of_row(chat.prompt_ids(&question.row.prompt), || question.named())?.len();
         if (length as i64) < room {
             longest = longest.max(length);
             fitting.push(question);

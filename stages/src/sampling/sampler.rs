@@ -8,7 +8,7 @@ use text::{Chat, Prompt};
 
 use super::questions::Question;
 use crate::artifacts::load_model;
-use crate::chat::{TemplateArgs, load_chat};
+use crate::chat::{TemplateArgs, load_chat, of_row};
 use crate::device::set_up;
 
 /// Returns the seed of completion `index` of a prompt, sampled after `step` updates. It does not depend on batch
@@ -75,7 +75,7 @@ impl Sampler {
         seed: u64,
         completions: usize,
     ) -> Result<Vec<Request>, StageError> {
-        let ids = self.chat.prompt_ids(prompt)?;
+        let ids = of_row(self.chat.prompt_ids(prompt), || question.named())?;
         let first = question.occurrence * completions as u64;
         let seeds =
             (first..first + completions as u64).map(|index| sample_seed(seed, 0, &question.row.prompt.key(), index));

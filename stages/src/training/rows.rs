@@ -16,6 +16,7 @@ use text::conversation::earlier;
 use text::{Chat, Prompt};
 
 use crate::artifacts::{SampleRow, TokenRow, read_samples};
+use crate::chat::of_row;
 
 /// Reads the rows of every input, one after the other. It is an error if there are none.
 pub(crate) fn read_all(inputs: &[Input<Samples>]) -> Result<Vec<SampleRow>, StageError> {
@@ -53,9 +54,10 @@ pub(crate) fn tokenise(
     let mut too_long = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let mut push = |prompt: &Prompt, completion: &str| -> Result<(), StageError> {
-            let mut ids = chat.prompt_ids(prompt)?;
+            let named = || format!("row {index} of the samples");
+            let mut ids = of_row(chat.prompt_ids(prompt), named)?;
             let start = ids.len();
-            ids.extend(chat.completion_ids(prompt, completion)?);
+            ids.extend(of_row(chat.completion_ids(prompt, completion), named)?);
             if ids.len() > max_tokens {
                 too_long.push(index);
             } else {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// Its text, or a list of parts, or null.
+    /// Its text, or null. (A list of text parts is read as one text.)
     #[serde(default)]
     pub content: Value,
     /// Other keys, which some templates read: `reasoning_content`, `tool_calls`, `name`, ….
@@ -202,12 +202,17 @@ pub fn turns(list: &[Value]) -> Result<Vec<Message>, String> {
             fields.insert("role".to_owned(), sharegpt_role(role).into());
             fields.insert("content".to_owned(), value);
         }
-        let turn: Message =
+        let mut turn: Message =
             serde_json::from_value(Value::Object(fields)).map_err(|error| format!("{}: {error}", place()))?;
         match turn.content {
-            Value::String(_) | Value::Array(_) | Value::Null => Ok(turn),
-            _ => Err(format!("`content` of {} is neither text nor a list of parts", place())),
+            Value::String(_) | Value::Null => {}
+            Value::Array(_) => {
+                let text = turn.text().ok_or_else(|| format!("{} has a part that is no text", place()))?.into_owned();
+                turn.content = Value::String(text);
+            }
+            _ => return Err(format!("`content` of {} is neither text nor a list of parts", place())),
         }
+        Ok(turn)
     });
     turns.collect()
 }
@@ -282,7 +287,10 @@ mod tests {
             (json!([{ "role": "assistant", "content": "b" }]), "only an assistant's turn"),
             (json!([user, { "role": "assistant", "content": " " }]), "has no text"),
             (json!([user, { "role": "assistant", "content": "", "tool_calls": [] }]), "`tool_calls`"),
-            (json!([user, { "role": "assistant", "content": [{ "type": "image" }] }]), "not text"),
+            (
+                json!([user, { "role": "assistant", "content": [{ "type": "image" }] }]),
+                "turn 2 has a part that is no text",
+            ),
             (json!([user, { "role": "assistant", "content": "</think>b", "thinking": "c" }]), "twice"),
             (json!([user, { "content": "b" }]), "turn 2: missing field `role`"),
             (json!([user, 3]), "turn 2 is no object"),

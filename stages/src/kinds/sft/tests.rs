@@ -261,3 +261,38 @@ fn bf16_follow_single_precision_and_resume_to_the_same_bytes() {
     let exported = lm::checkpoint::load_tensors(&file("whole")).unwrap();
     assert!(exported.iter().all(|(_, tensor)| tensor.kind() == lm::Kind::BFloat16));
 }
+
+/// Returns the losses of three steps over rows in JSON.
+fn losses_of(rows: &[Value], keys: &Value) -> Result<Vec<f64>, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, 3);
+    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    fs_err::write(dir.path().join("data/samples.jsonl"), text).unwrap();
+    config["batch-size"] = json!(2);
+    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    let attempt = Attempt::new::<Sft>(&dir.path().join("attempt"), &config, None);
+    attempt.run::<Sft>().map(|_| losses(&attempt)).map_err(|error| error.message)
+}
+
+fn turn(role: &str, content: &str) -> Value {
+    json!({ "role": role, "content": content })
+}
+
+#[test]
+fn the_last_turn_is_learnt_after_all_turns_before_it_or_every_turn_is() {
+    let turns = [turn("user", "1+1=?"), turn("assistant", "2"), turn("user", "3+1=?"), turn("assistant", "4")];
+    let chat = json!({ "messages": turns });
+    let first = json!({ "prompt": "1+1=?", "completion": "2" });
+    let last = json!({ "prompt": turns[..3], "completion": "4" });
+    let learnt = |rows: &[Value], learn: &str| losses_of(rows, &json!({ "learn": learn })).unwrap();
+    assert_eq!(learnt(&[chat.clone()], "last"), learnt(&[last.clone()], "last"));
+    assert_eq!(learnt(&[chat], "all"), learnt(&[first.clone(), last.clone()], "last"));
+    assert_ne!(learnt(&[last], "last"), learnt(&[first], "last"));
+}
+
+#[test]
+fn a_row_that_the_tokenizer_refuses_is_named() {
+    let rows = [json!({ "prompt": "1+1=?", "completion": "2" }), json!({ "prompt": "A", "completion": "2" })];
+    let error = losses_of(&rows, &json!({})).unwrap_err();
+    assert!(error.starts_with("row 1 of the samples: tokenizer: "), "{error}");
+}

@@ -71,17 +71,25 @@ impl ChatTemplate {
                     .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
             });
         }
-        let template = self.environment.get_template(TEMPLATE).map_err(|error| failed(format!("{error:#}")))?;
-        let mut read = template.undeclared_variables(false);
-        read.retain(|name| !GIVEN.contains(&name.as_str()));
-        if let Some(stranger) = args.keys().find(|name| !read.contains(*name)) {
-            let mut known: Vec<&str> = read.iter().map(String::as_str).collect();
+        if let Some(stranger) = args.keys().find(|name| GIVEN.contains(&name.as_str()) || !self.names(name)) {
+            let template = self.environment.get_template(TEMPLATE).map_err(|error| failed(format!("{error:#}")))?;
+            let mut known: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+            known.retain(|name| !GIVEN.contains(&name.as_str()));
             known.sort_unstable();
             let known = known.join("`, `");
             return Err(failed(format!("it does not read `{stranger}`; help: it reads `{known}`")));
         }
         self.args = args;
         Ok(self)
+    }
+
+    /// Returns whether the template has a variable of this name. It may set the variable itself, to a default.
+    fn names(&self, variable: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        self.source.match_indices(variable).any(|(at, _)| {
+            let (before, after) = (&self.source[..at], &self.source[at + variable.len()..]);
+            !before.ends_with(is_part) && !after.starts_with(is_part)
+        })
     }
 
     /// Returns the template as written.
@@ -128,7 +136,7 @@ const TEMPLATE: &str = "chat";
 /// The argument with the day that `strftime_now` writes.
 const TODAY: &str = "today";
 /// What every template is given, and cannot be set.
-const GIVEN: [&str; 9] = [
+const GIVEN: [&str; 12] = [
     "messages",
     "add_generation_prompt",
     "tools",
@@ -138,6 +146,9 @@ const GIVEN: [&str; 9] = [
     "pad_token",
     "raise_exception",
     "strftime_now",
+    "namespace",
+    "range",
+    "dict",
 ];
 
 static GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("generation"));

@@ -68,6 +68,11 @@ fn a_template_reads_its_own_variables_and_no_others() {
         let error = with(args).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    let default = "{% set thinking = thinking if thinking is defined else true %}{{ thinking }}";
+    let set = ChatTemplate::parse(default, special())
+        .unwrap()
+        .with_args(json!({ "thinking": false }).as_object().unwrap().clone());
+    assert_eq!(set.unwrap().render(&[turn("user")], false).unwrap(), "False");
     let dateless = ChatTemplate::parse("x", special()).unwrap();
     let error = dateless.with_args(json!({ "today": "2026-01-31" }).as_object().unwrap().clone()).unwrap_err();
     assert!(error.to_string().contains("has no effect"), "{error}");
