@@ -266,7 +266,7 @@ fn bf16_follow_single_precision_and_resume_to_the_same_bytes() {
 fn losses_of(rows: &[Value], keys: &Value) -> Result<Vec<f64>, String> {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&dir, 3);
-    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     fs_err::write(dir.path().join("data/samples.jsonl"), text).unwrap();
     config["batch-size"] = json!(2);
     config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
@@ -285,7 +285,7 @@ fn the_last_turn_is_learnt_after_all_turns_before_it_or_every_turn_is() {
     let first = json!({ "prompt": "1+1=?", "completion": "2" });
     let last = json!({ "prompt": turns[..3], "completion": "4" });
     let learnt = |rows: &[Value], learn: &str| losses_of(rows, &json!({ "learn": learn })).unwrap();
-    assert_eq!(learnt(&[chat.clone()], "last"), learnt(&[last.clone()], "last"));
+    assert_eq!(learnt(std::slice::from_ref(&chat), "last"), learnt(std::slice::from_ref(&last), "last"));
     assert_eq!(learnt(&[chat], "all"), learnt(&[first.clone(), last.clone()], "last"));
     assert_ne!(learnt(&[last], "last"), learnt(&[first], "last"));
 }
