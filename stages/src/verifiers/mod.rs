@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(serde_json::to_value(verify).unwrap(), name);
             assert_eq!(serde_json::from_value::<Verify>(json!(name)).unwrap(), verify);
         }
-        let error = serde_json::from_value::<Verify>(json!("numbr")).unwrap_err().to_string();
-        assert_eq!(error, "no verifier `numbr`; there are `number`, `choice`, `exact` and `none`");
+        let error = serde_json::from_value::<Verify>(json!("integer")).unwrap_err().to_string();
+        assert_eq!(error, "no verifier `integer`; there are `number`, `choice`, `exact` and `none`");
     }
 }
