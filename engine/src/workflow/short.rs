@@ -55,8 +55,19 @@ pub(super) fn write_out(table: &mut Table, keys: &BTreeMap<String, KeySpec>) {
     }
 }
 
+/// Returns the type whose shape a value has: one that the items of a list fit, too, before one that they do not.
+pub(super) fn shape_of<'a>(types: &'a [KeyType], value: &Value) -> Option<&'a KeyType> {
+    let fits_items = |ty: &&KeyType| match (ty, value) {
+        (KeyType::List(of, length), Value::List(items)) => {
+            length.fits(items.len()) && items.iter().all(|item| has_shape(of, &item.value))
+        }
+        (ty, value) => has_shape(ty, value),
+    };
+    types.iter().find(fits_items).or_else(|| types.iter().find(|ty| has_shape(ty, value)))
+}
+
 /// Returns whether a value has the shape of a type, whatever its bounds.
-pub(super) fn has_shape(ty: &KeyType, value: &Value) -> bool {
+fn has_shape(ty: &KeyType, value: &Value) -> bool {
     match ty {
         KeyType::Bool => matches!(value, Value::Bool(_)),
         KeyType::Integer { .. } => value.whole().is_some(),

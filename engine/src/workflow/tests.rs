@@ -193,6 +193,22 @@ fn import_keys_with_their_defaults_are_left_out() {
 }
 
 #[test]
+fn a_list_is_checked_against_the_type_that_its_items_fit() {
+    let checked = |condition: &str| {
+        let set = format!("inputs.math.where={{ x = {condition} }}");
+        load(&folder("valid/every-layer.toml"), &[set], &kinds()).unwrap()
+    };
+    for good in ["true", "'a'", "[0.1, 0.9]", "['a', 'b']", "['a', 1, true]", "[1, 2, 3]"] {
+        let loaded = checked(good);
+        assert!(loaded.workflow.is_some(), "{good}: {}", rendered(&loaded));
+    }
+    for (bad, expected) in [("[]", "`x` takes"), ("{ y = 1 }", "`x` takes"), ("[[1]]", "`x` takes")] {
+        let told = rendered(&checked(bad));
+        assert!(told.contains(expected), "{bad}: {told}");
+    }
+}
+
+#[test]
 fn import_keys_that_only_refuse_are_no_part_of_an_action() {
     let plain = well("every-layer.toml", &[]).inputs["math"].clone();
     let raised = well("every-layer.toml", &["inputs.math.row-mib=32"]).inputs["math"].clone();

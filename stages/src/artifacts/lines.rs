@@ -220,29 +220,36 @@ impl RawRow<'_> {
 }
 
 /// Returns the user's field `path`, if it is not null: a field of that name, else a path through objects and lists,
-/// `reward_model.ground_truth` or `answers.0`; `field@json` parses a text as JSON.
+/// `reward_model.ground_truth` or `answers.0`; `field@json` parses a text as JSON. Names may have dots of their own.
 pub(super) fn field<'a>(fields: &'a Map<String, Value>, path: &str) -> Result<Option<Cow<'a, Value>>, String> {
-    if let Some(value) = fields.get(path) {
-        return Ok(Some(Cow::Borrowed(value)).filter(|value| !value.is_null()));
-    }
-    let mut value: Option<Cow<'_, Value>> = None;
-    for (depth, step) in path.split('.').enumerate() {
+    let found = find(&|name: &str| fields.get(name).map(Cow::Borrowed), path)?;
+    let found = found.ok_or_else(|| missing(fields, path))?;
+    Ok(Some(found).filter(|value| !value.is_null()))
+}
+
+/// Follows a path; the longest name that exists is taken at each step, and shorter ones if that leads nowhere.
+fn find<'a>(child_of: &dyn Fn(&str) -> Option<Cow<'a, Value>>, path: &str) -> Result<Option<Cow<'a, Value>>, String> {
+    let dots = path.match_indices('.').map(|(at, _)| at);
+    for end in std::iter::once(path.len()).chain(dots.collect::<Vec<_>>().into_iter().rev()) {
+        let (step, rest) = (&path[..end], path.get(end + 1..));
         let (name, is_json) = step.strip_suffix("@json").map_or((step, false), |name| (name, true));
-        let found = match value {
-            None if depth == 0 => fields.get(name).map(Cow::Borrowed),
-            Some(Cow::Borrowed(value)) => child(value, name).map(Cow::Borrowed),
-            Some(Cow::Owned(value)) => child(&value, name).cloned().map(Cow::Owned),
-            None => None,
-        };
-        let Some(found) = found else { return Err(missing(fields, path)) };
-        value = Some(match found.as_ref() {
+        let Some(value) = child_of(name) else { continue };
+        let value = match value.as_ref() {
             Value::String(text) if is_json => {
                 Cow::Owned(serde_json::from_str(text).map_err(|error| format!("`{step}` is no JSON: {error}"))?)
             }
-            _ => found,
-        });
+            _ => value,
+        };
+        let found = match (rest, value) {
+            (None, value) => Some(value),
+            (Some(rest), Cow::Borrowed(value)) => find(&|name: &str| child(value, name).map(Cow::Borrowed), rest)?,
+            (Some(rest), Cow::Owned(value)) => find(&|name: &str| child(&value, name).cloned().map(Cow::Owned), rest)?,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
     }
-    Ok(value.filter(|value| !value.is_null()))
+    Ok(None)
 }
 
 fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {

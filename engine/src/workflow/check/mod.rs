@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::each::Draft;
-use super::short::has_shape;
+use super::short::shape_of;
 use super::tree::{Entry, Node, Table, Value};
 use super::{RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
@@ -107,7 +107,7 @@ impl Checker<'_> {
 
     fn value(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
         match (ty, &node.value) {
-            (KeyType::AnyOf(types), _) => match types.iter().find(|ty| has_shape(ty, &node.value)) {
+            (KeyType::AnyOf(types), _) => match shape_of(types, &node.value) {
                 Some(ty) => self.value(node, ty, key),
                 None => self.mismatch(node, ty, key),
             },
