@@ -88,7 +88,7 @@ impl Trouble {
                 "look whether the token is still valid",
             )
         } else {
-            (format!("the hub gives `{name}` to nobody without a token"), "put one of yours into HF_TOKEN")
+            (format!("the hub requires a token for `{name}`"), "put one of yours into HF_TOKEN")
         };
         let help = format!(
             "{first}, accept the licence at {page}, and check the spelling: the hub also hides what is not there"

@@ -204,13 +204,13 @@ fn what_is_not_there_is_told_with_its_place() {
 }
 
 #[test]
-fn a_token_is_sent_to_the_hub_and_told_to_nobody() {
+fn a_token_is_sent_to_the_hub_and_nowhere_else() {
     let it = Fetching::new(WORKFLOW);
     it.hub.state().token = Some(SECRET.to_owned());
     insta::assert_snapshot!(it.run(&["apply", "toy.toml"]), @r#"
     exit code 2
     ── stderr
-    error: the hub gives `org/rows` to nobody without a token
+    error: the hub requires a token for `org/rows`
      --> toy.toml:2:20
       |
     2 | rows = { samples = "hf:org/rows" }

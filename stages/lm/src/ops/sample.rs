@@ -50,9 +50,9 @@ pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw, vocabular
     if drawn.iter().any(|(token, _)| *token >= vocabulary) {
         let (drawable_rv, share_r1) = drawable(logits_rv, draw, vocabulary);
         let shares = Vec::<f32>::try_from(share_r1.view([-1]).to_device(tch::Device::Cpu)).expect("one for each row");
-        // The last ids were drawn, so their uniform numbers are above the others' share: this makes them uniform again.
-        let rescaled = |(uniform, share): (&f32, &f32)| ((uniform - share.exp()) / (1.0 - share.exp())).clamp(0.0, 1.0);
-        let uniforms: Vec<f32> = uniforms.iter().zip(&shares).map(rescaled).collect();
+        let is_sorted = draw.truncates(logits_rv.size()[1]);
+        let next = |(uniform, share): (&f32, &f32)| second_uniform(*uniform, share.exp(), is_sorted);
+        let uniforms: Vec<f32> = uniforms.iter().zip(&shares).map(next).collect();
         let again = sample_all(&drawable_rv, &uniforms, draw);
         for ((first, (token, log_prob)), share) in drawn.iter_mut().zip(again).zip(shares) {
             if first.0 >= vocabulary {
@@ -61,6 +61,24 @@ pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw, vocabular
         }
     }
     drawn
+}
+
+/// Returns a uniform number for a second draw, after `uniform` has drawn an id beyond the vocabulary; `share` is the
+/// probability of the ids below it.
+///
+/// Without truncation tokens are in the order of their ids, so `uniform` is above `share`, and rescaling makes it uniform
+/// again. With truncation they are sorted by probability, so its bits are mixed (the finaliser of MurmurHash3); so are
+/// they where rounding leaves nothing to rescale.
+fn second_uniform(uniform: f32, share: f32, is_sorted: bool) -> f32 {
+    let rest = 1.0 - share;
+    if !is_sorted && rest > f32::EPSILON {
+        return ((uniform - share) / rest).clamp(0.0, 1.0);
+    }
+    let mut bits = uniform.to_bits();
+    bits = (bits ^ (bits >> 16)).wrapping_mul(0x85eb_ca6b);
+    bits = (bits ^ (bits >> 13)).wrapping_mul(0xc2b2_ae35);
+    bits ^= bits >> 16;
+    (bits >> 8) as f32 / (1 << 24) as f32
 }
 
 fn sample_all(logits_rv: &Tensor, uniforms: &[f32], draw: Draw) -> Vec<(i64, f32)> {
@@ -143,4 +161,24 @@ fn invert(weights_rv: &Tensor, uniforms_r1: &Tensor) -> Tensor {
     // If rounding makes that product equal to the total, this is the last entry with any weight.
     let last_r1 = cumulated_rv.lt_tensor(&total_r1).sum_dim_intlist(-1, true, Kind::Int64);
     index_r1.minimum(&last_r1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the padding has no measurable probability, where it has much, and where tokens are sorted.
+    #[test]
+    fn a_second_uniform_number_is_one() {
+        for (share, is_sorted) in [(1.0, false), (1.0 - f32::EPSILON / 2.0, false), (0.75, false), (0.75, true)] {
+            let count = 10_000;
+            let drawn = (0..count).map(|index| share + (1.0 - share) * index as f32 / count as f32);
+            let second: Vec<f32> = drawn.map(|uniform| second_uniform(uniform, share, is_sorted)).collect();
+            assert!(second.iter().all(|uniform| (0.0..=1.0).contains(uniform)), "{share} {is_sorted}");
+            if share < 0.9 {
+                let mean = second.iter().sum::<f32>() / count as f32;
+                assert!((mean - 0.5).abs() < 0.02, "{share} {is_sorted}: {mean}");
+            }
+        }
+    }
 }
