@@ -11,7 +11,7 @@ use engine::stage::Input;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use text::conversation::{answer, split, turns};
+use text::conversation::{THOUGHT, answer, split, turns};
 use text::{Message, Prompt};
 
 use super::import::{Import, OnBadRow};
@@ -122,9 +122,11 @@ impl RawRow<'_> {
     pub(super) fn prompt(&self) -> Result<Prompt, String> {
         match self.conversation("prompt")? {
             None => self.text("prompt").map(Prompt::from),
-            Some(turns) if turns.last().is_some_and(|turn| turn.role == "assistant") => Ok(split(turns)?.0),
-            Some(turns) if turns.iter().any(|turn| turn.role == "user") => Ok(Prompt::of_turns(turns)),
-            Some(_) => Err("the conversation has no user's turn".to_owned()),
+            Some(mut turns) => {
+                turns.pop_if(|turn| turn.role == "assistant");
+                let asks = turns.iter().any(|turn| turn.role == "user");
+                if asks { Ok(Prompt::of_turns(turns)) } else { Err("the conversation has no user's turn".to_owned()) }
+            }
         }
     }
 
@@ -149,26 +151,25 @@ impl RawRow<'_> {
     /// Returns a prompt and its completion: two fields, perhaps with a third for the thought, or a conversation that ends
     /// with the assistant's turn.
     pub(super) fn exchange(&self) -> Result<(Prompt, String), String> {
-        let Some(mut turns) = self.conversation("prompt")? else {
-            let (prompt, completion) = (self.text("prompt")?, self.text("completion")?);
-            let turn = match self.optional_text("thought")? {
-                Some(thought) => format!("<think>\n{}\n</think>\n\n{completion}", thought.trim_matches('\n')),
-                None => completion,
-            };
-            return Ok((prompt.into(), turn));
+        let has_completion = self.import.fields.contains_key("completion") || self.value("completion").is_some();
+        let (mut turns, is_text) = match self.conversation("prompt")? {
+            Some(turns) => (turns, false),
+            // Some chat sets have the first question beside the whole conversation.
+            None if !has_completion && let Some(turns) = self.chat()? => (turns, false),
+            None => (vec![Message::new("user", self.text("prompt")?)], true),
         };
+        let has_answer = turns.last().is_some_and(|turn| turn.role == "assistant");
         if let Some(more) = self.conversation("completion")? {
             turns.extend(more);
-        } else if turns.last().is_none_or(|turn| turn.role != "assistant")
-            && let Some(completion) = self.optional_text("completion")?
-        {
-            turns.push(Message::new("assistant", completion));
+        } else if is_text || (has_completion && !has_answer) {
+            let mut turn = Message::new("assistant", self.text("completion")?);
+            turn.more.extend(self.optional_text("thought")?.map(|thought| (THOUGHT.to_owned(), thought.into())));
+            turns.push(turn);
         }
         split(turns)
     }
 
-    /// Returns the turns in our field `name` if it is a list; for the prompt, else those in `messages` or in ShareGPT's
-    /// `conversations`, with the system text that some rows have beside them.
+    /// Returns the turns in our field `name` if it is a list; for the prompt, else those of the row's chat.
     fn conversation(&self, name: &str) -> Result<Option<Vec<Message>>, String> {
         let mapped = self.import.fields.get(name).map(|fields| fields.iter().collect::<Vec<_>>());
         let own = match mapped.as_deref() {
@@ -176,20 +177,28 @@ impl RawRow<'_> {
             Some(_) => None,
             None => self.value(name).map(Cow::Borrowed),
         };
-        let list = match own.as_deref() {
-            Some(Value::Array(list)) => Some(list.clone()),
-            None if name == "prompt" && mapped.is_none() => self.messages()?,
-            Some(_) | None => None,
-        };
-        let Some(list) = list else { return Ok(None) };
-        let mut turns = turns(&list).map_err(|reason| format!("`{name}`: {reason}"))?;
+        match own.as_deref() {
+            Some(Value::Array(list)) => self.turns(list, name).map(Some),
+            None if name == "prompt" && mapped.is_none() => self.chat(),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Returns the turns in `messages`, or in ShareGPT's `conversations`.
+    fn chat(&self) -> Result<Option<Vec<Message>>, String> {
+        self.messages()?.map(|list| self.turns(&list, "prompt")).transpose()
+    }
+
+    /// Parses the turns of our field `name`; the system text that some rows have beside a prompt comes first.
+    fn turns(&self, list: &[Value], name: &str) -> Result<Vec<Message>, String> {
+        let mut turns = turns(list).map_err(|reason| format!("`{name}`: {reason}"))?;
         let system = self.value("system").filter(|_| name == "prompt").and_then(Value::as_str);
         if let Some(system) = system.filter(|text| !text.is_empty())
             && turns.first().is_some_and(|turn| turn.role != "system")
         {
             turns.insert(0, Message::new("system", system));
         }
-        Ok(Some(turns))
+        Ok(turns)
     }
 
     /// Returns the list of turns of a chat dataset. Formats whose cells can only be text have the list as JSON.

@@ -66,6 +66,13 @@ fn a_sample_is_read_in_every_published_form() {
             json!("Add 1 and 2"),
             "12345678901234567890",
         ),
+        (json!({ "prompt": "2+2", "prompt_id": "x", "messages": chat }), json!({}), json!(chat[..2]), "4"),
+        (
+            json!({ "prompt": chat[..2], "thought": "two and two", "completion": "4" }),
+            json!({}),
+            json!(chat[..2]),
+            "<think>\ntwo and two\n</think>\n\n4",
+        ),
         (
             json!({ "q": "2+2", "why": "two and two", "a": "4" }),
             fields(json!({ "prompt": "q", "thought": "why", "completion": "a" })),
@@ -119,6 +126,17 @@ fn a_row_that_no_turn_can_be_learnt_of_is_refused_with_its_line() {
         let error = samples(&row.to_string(), json!({})).unwrap_err();
         assert!(error.contains("line 1") && error.contains(expected), "{row}: {error}");
     }
+}
+
+#[test]
+fn a_prompt_is_what_comes_before_the_assistants_last_turn() {
+    let calls = json!({ "role": "assistant", "content": null, "tool_calls": [{}] });
+    for last in [turn("assistant", "4"), calls] {
+        let row = json!({ "messages": [turn("user", "2+2"), last] }).to_string();
+        assert_eq!(prompts(&row, json!({})), Ok(vec![("2+2".to_owned(), None)]));
+    }
+    let error = prompts(&json!({ "messages": [turn("system", "x")] }).to_string(), json!({})).unwrap_err();
+    assert!(error.contains("no user's turn"), "{error}");
 }
 
 #[test]

@@ -162,14 +162,16 @@ pub fn earlier(prompt: &Prompt) -> Vec<(Prompt, String)> {
         .collect()
 }
 
+/// The key of a turn that has the assistant's thought beside its text.
+pub const THOUGHT: &str = "reasoning_content";
+
 /// Returns the text that the assistant writes in a turn: its thought in tags, if it has one, and its content.
 fn completion(turn: &Message) -> Result<String, String> {
     if let Some(calls) = ["tool_calls", "function_call"].into_iter().find(|key| turn.more.contains_key(*key)) {
         return Err(format!("the last turn has `{calls}`: only a text can be learnt"));
     }
     let content = turn.text().ok_or("the last turn has parts that are not text")?;
-    let thought =
-        ["reasoning_content", "reasoning", "thinking"].into_iter().find_map(|key| turn.more.get(key)?.as_str());
+    let thought = [THOUGHT, "reasoning", "thinking"].into_iter().find_map(|key| turn.more.get(key)?.as_str());
     match thought.filter(|thought| !thought.trim().is_empty()) {
         Some(_) if content.contains("</think>") => {
             Err("the last turn has a thought twice: in its text and beside it".to_owned())
