@@ -26,12 +26,22 @@ pub enum ArtifactType {
     Logits,
     /// Measurements: `report.json`.
     Report,
+    /// A text in a file: a template, a system text.
+    Text,
 }
 
 impl ArtifactType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 7] =
-        [Self::Model, Self::Prompts, Self::Samples, Self::Preferences, Self::RewardModel, Self::Logits, Self::Report];
+    pub const ALL: [Self; 8] = [
+        Self::Model,
+        Self::Prompts,
+        Self::Samples,
+        Self::Preferences,
+        Self::RewardModel,
+        Self::Logits,
+        Self::Report,
+        Self::Text,
+    ];
 
     /// Returns the name used in workflows and schemas.
     pub fn name(self) -> &'static str {
@@ -43,6 +53,7 @@ impl ArtifactType {
             Self::RewardModel => "reward-model",
             Self::Logits => "logits",
             Self::Report => "report",
+            Self::Text => "text",
         }
     }
 }
@@ -105,4 +116,6 @@ markers! {
     Logits,
     /// Marks a report.
     Report,
+    /// Marks a text.
+    Text,
 }

@@ -65,6 +65,7 @@ impl HubId {
             ArtifactType::Prompts | ArtifactType::Samples | ArtifactType::Preferences => true,
             ArtifactType::Logits => return Err("logits do not come from a hub".to_owned()),
             ArtifactType::Report => return Err("reports do not come from a hub".to_owned()),
+            ArtifactType::Text => return Err("texts do not come from a hub".to_owned()),
         };
         let (name, rest) = text.split_once('@').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let parts: Vec<&str> = name.split('/').collect();

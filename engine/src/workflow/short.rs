@@ -55,15 +55,22 @@ pub(super) fn write_out(table: &mut Table, keys: &BTreeMap<String, KeySpec>) {
     }
 }
 
-/// Returns the type whose shape a value has: one that the items of a list fit, too, before one that they do not.
+/// Returns the type whose shape a value has: one that the items of a list fit, too, before one that they do not. Where a
+/// text or a reference may be written, `inputs.NAME` is the reference.
 pub(super) fn shape_of<'a>(types: &'a [KeyType], value: &Value) -> Option<&'a KeyType> {
     let fits_items = |ty: &&KeyType| match (ty, value) {
         (KeyType::List(of, length), Value::List(items)) => {
             length.fits(items.len()) && items.iter().all(|item| has_shape(of, &item.value))
         }
+        (KeyType::Reference(_), Value::Text(text)) if types.contains(&KeyType::Text) => names_an_input(text),
         (ty, value) => has_shape(ty, value),
     };
     types.iter().find(fits_items).or_else(|| types.iter().find(|ty| has_shape(ty, value)))
+}
+
+fn names_an_input(text: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    text.strip_prefix("inputs.").is_some_and(|name| !name.is_empty() && name.chars().all(is_part))
 }
 
 /// Returns whether a value has the shape of a type, whatever its bounds.

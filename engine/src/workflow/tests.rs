@@ -61,6 +61,17 @@ fn every_invalid_workflow_is_refused_as_recorded() {
 }
 
 #[test]
+fn a_text_is_a_reference_only_if_it_names_an_input() {
+    let loaded = load(&folder("valid/texts.toml"), &[], &kinds()).unwrap();
+    let workflow = loaded.workflow.unwrap();
+    let references = |name: &str| {
+        let stage = workflow.graph.node_weights().find(|stage| stage.name.0 == name).unwrap();
+        stage.references.iter().filter(|reference| reference.pointer == "/chat-template").count()
+    };
+    assert_eq!((references("file"), references("written")), (1, 0));
+}
+
+#[test]
 fn every_valid_workflow_is_taken() {
     let kinds = kinds();
     for file in files("valid") {
