@@ -22,7 +22,7 @@ pub(super) struct Batch<'a> {
     model: &'a Model,
     requests: &'a [Request],
     sampling: &'a Sampling,
-    on_completion: &'a mut dyn FnMut(usize, &Completion),
+    callbacks: Callbacks<'a>,
     num_slots: usize,
     /// Positions of a slot.
     limit: i64,
@@ -33,6 +33,14 @@ pub(super) struct Batch<'a> {
     /// The first request that has not entered yet.
     waiting: usize,
     completions: Vec<Completion>,
+}
+
+/// What the caller is asked and told.
+pub(super) struct Callbacks<'a> {
+    /// Whether these tokens of a completion end it, apart from stop tokens.
+    pub(super) is_ended: &'a dyn Fn(&[i64]) -> bool,
+    /// Called with each completion as soon as it ends.
+    pub(super) on_completion: &'a mut dyn FnMut(usize, &Completion),
 }
 
 struct BatchRow {
@@ -49,7 +57,7 @@ impl<'a> Batch<'a> {
         requests: &'a [Request],
         sampling: &'a Sampling,
         num_slots: usize,
-        on_completion: &'a mut dyn FnMut(usize, &Completion),
+        callbacks: Callbacks<'a>,
     ) -> Self {
         let longest = requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0);
         let limit = (longest + sampling.max_tokens).min(model.config.max_position_embeddings as usize) as i64;
@@ -59,11 +67,11 @@ impl<'a> Batch<'a> {
             model,
             requests,
             sampling,
-            on_completion,
+            callbacks,
             num_slots,
             limit,
             cache: Cache::new(&model.config, model.options(), num_slots as i64, limit),
-            steps: Steps::new(model, num_slots, limit),
+            steps: Steps::new(model, num_slots, limit).filter(|_| sampling.repetition_penalty == 1.0),
             rows: Vec::with_capacity(num_slots),
             waiting: 0,
             completions: vec![Completion::default(); requests.len()],
@@ -170,8 +178,26 @@ impl<'a> Batch<'a> {
     /// Samples the next token of the rows from `first` on.
     fn sample(&mut self, hidden_rd: &Tensor, first: usize) {
         let logits_rv = self.model.logits(hidden_rd);
+        let logits_rv =
+            if self.sampling.repetition_penalty == 1.0 { logits_rv } else { self.penalised(&logits_rv, first) };
         let uniforms = uniforms(&self.rows[first..], self.requests, &self.completions);
         self.take(ops::sample(&logits_rv, &uniforms, self.sampling.draw(), self.vocabulary()), first);
+    }
+
+    /// Applies the repetition penalty to the logits of the rows from `first` on.
+    fn penalised(&self, logits_rv: &Tensor, first: usize) -> Tensor {
+        let penalty = self.sampling.repetition_penalty;
+        let penalised_rv = logits_rv.copy();
+        for (index, row) in self.rows[first..].iter().enumerate() {
+            let seen = [self.requests[row.request].prompt.as_slice(), &self.completions[row.request].ids].concat();
+            let seen_n = Tensor::from_slice(&seen).to_device(logits_rv.device());
+            let of_seen_n = logits_rv.get(index as i64).index_select(0, &seen_n);
+            let (less_n, more_n) = (&of_seen_n / penalty, &of_seen_n * penalty);
+            // A token that was seen twice has the same value twice.
+            let _ =
+                penalised_rv.get(index as i64).index_copy_(0, &seen_n, &less_n.where_self(&of_seen_n.gt(0.0), &more_n));
+        }
+        penalised_rv
     }
 
     /// Appends the drawn tokens to the rows from `first` on, and releases finished rows.
@@ -183,7 +209,7 @@ impl<'a> Batch<'a> {
             row.last = token;
             completion.ids.push(token);
             completion.logprobs.push(log_prob);
-            completion.finished = self.sampling.stop.contains(&token);
+            completion.finished = self.sampling.stop.contains(&token) || (self.callbacks.is_ended)(&completion.ids);
             let is_full = completion.ids.len() == self.sampling.max_tokens || row.cached + 1 >= self.limit;
             if completion.finished || is_full {
                 done.push(first + index);
@@ -199,7 +225,7 @@ impl<'a> Batch<'a> {
         }
         for index in done {
             let request = self.rows[*index].request;
-            (self.on_completion)(request, &self.completions[request]);
+            (self.callbacks.on_completion)(request, &self.completions[request]);
         }
         // Afterwards the first `kept` slots are in use: rows beyond them move into the holes before them. There are as
         // many such rows as holes.

@@ -14,7 +14,7 @@ mod uniform;
 
 use crate::model::Model;
 use crate::ops::Draw;
-use batch::Batch;
+use batch::{Batch, Callbacks};
 
 /// How tokens are chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,9 @@ pub struct Sampling {
     pub top_k: usize,
     /// Keeps tokens with at least this share of the likeliest one's probability; 0 keeps all.
     pub min_p: f64,
+    /// Divides the positive logits of the prompt's and the completion's tokens, and multiplies the negative ones, as in
+    /// transformers; 1 changes none. Other values decode without captured steps on a GPU.
+    pub repetition_penalty: f64,
     /// The longest completion, in tokens.
     pub max_tokens: usize,
     /// Tokens that end a completion.
@@ -38,7 +41,16 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_tokens: 256, stop: Vec::new(), vocabulary: None }
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: 0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            max_tokens: 256,
+            stop: Vec::new(),
+            vocabulary: None,
+        }
     }
 }
 
@@ -66,9 +78,10 @@ pub struct Request {
 pub struct Completion {
     /// Its tokens, including the stop token if it is finished.
     pub ids: Vec<i64>,
-    /// ln p of each token at the sampling temperature, before top-p, top-k and min-p; at temperature 0, that of temperature 1.
+    /// ln p of each token at the sampling temperature, after the repetition penalty and before top-p, top-k and min-p; at
+    /// temperature 0, that of temperature 1.
     pub logprobs: Vec<f32>,
-    /// Whether it ended with a stop token, not at a limit.
+    /// Whether it was ended, not cut off at a limit.
     pub finished: bool,
 }
 
@@ -102,7 +115,20 @@ pub fn generate(
 ) -> Result<Vec<Completion>, Error> {
     check(model, requests, sampling)?;
     let _guard = tch::no_grad_guard();
-    Ok(Batch::new(model, requests, sampling, batch, on_completion).run())
+    Ok(Batch::new(model, requests, sampling, batch, Callbacks { is_ended: &|_| false, on_completion }).run())
+}
+
+/// Like [`generate`], but a completion also ends after a token if `is_ended` says so of its tokens up to there.
+pub fn generate_until(
+    model: &Model,
+    requests: &[Request],
+    sampling: &Sampling,
+    batch: usize,
+    is_ended: &dyn Fn(&[i64]) -> bool,
+) -> Result<Vec<Completion>, Error> {
+    check(model, requests, sampling)?;
+    let _guard = tch::no_grad_guard();
+    Ok(Batch::new(model, requests, sampling, batch, Callbacks { is_ended, on_completion: &mut |_, _| {} }).run())
 }
 
 fn check(model: &Model, requests: &[Request], sampling: &Sampling) -> Result<(), Error> {
@@ -114,6 +140,9 @@ fn check(model: &Model, requests: &[Request], sampling: &Sampling) -> Result<(),
     }
     if !(0.0..=1.0).contains(&sampling.min_p) {
         return Err(Error::Sampling(format!("min_p {} is outside [0, 1]", sampling.min_p)));
+    }
+    if !(sampling.repetition_penalty > 0.0 && sampling.repetition_penalty.is_finite()) {
+        return Err(Error::Sampling(format!("repetition_penalty {} is not above 0", sampling.repetition_penalty)));
     }
     if sampling.vocabulary.is_some_and(|ids| ids < 1) {
         return Err(Error::Sampling("no token may be drawn".to_owned()));

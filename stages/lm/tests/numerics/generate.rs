@@ -1,7 +1,7 @@
 //! Sampling: greedy tokens against the full forward pass, independence of the batch, continuous batching,
 //! log-probabilities.
 
-use lm::generate::{Error, generate};
+use lm::generate::{Error, generate, generate_until};
 use lm::{Completion, Kind, Model, Request, Rows, Sampling, Shape, Tensor, head};
 
 use crate::{TINY, UNGROUPED, in_double, shaken, tiny};
@@ -38,6 +38,48 @@ fn greedy_is_the_argmax_of_the_full_forward_pass() {
             assert_eq!(completion.ids, expected[start..start + 40]);
         }
     }
+}
+
+/// By the definition in transformers: a logit of a token that was seen is divided by the penalty if it is positive, and
+/// multiplied by it if not.
+#[test]
+fn a_repetition_penalty_is_applied_to_all_tokens_before() {
+    let (model, penalty) = (model(), 1.7);
+    let sampling = Sampling { temperature: 0.0, max_tokens: 16, repetition_penalty: penalty, ..Sampling::default() };
+    let requests = requests(5);
+    let plain = run(&model, &requests, &Sampling { repetition_penalty: 1.0, ..sampling.clone() }, 5);
+    let completions = run(&model, &requests, &sampling, 3);
+    assert_ne!(plain, completions);
+    let _guard = lm::no_grad_guard();
+    for (request, completion) in requests.iter().zip(&completions) {
+        let tokens = [&request.prompt[..], &completion.ids].concat();
+        let logits = model.logits(&model.hidden(&Rows::pack([tokens.clone()])));
+        for (step, token) in completion.ids.iter().enumerate() {
+            let end = request.prompt.len() + step;
+            let mut row = Vec::<f32>::try_from(logits.get(end as i64 - 1)).expect("floats");
+            for seen in tokens[..end].iter().collect::<std::collections::BTreeSet<_>>() {
+                let logit = &mut row[*seen as usize];
+                *logit = if *logit > 0.0 { *logit / penalty as f32 } else { *logit * penalty as f32 };
+            }
+            let best = (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).expect("a token");
+            assert_eq!(best as i64, *token, "step {step}");
+        }
+    }
+}
+
+#[test]
+fn the_caller_may_end_a_completion() {
+    let model = model();
+    let sampling = Sampling { max_tokens: 24, ..Sampling::default() };
+    let requests = requests(9);
+    let whole = run(&model, &requests, &sampling, 4);
+    let ends_with_even = |ids: &[i64]| ids.last().is_some_and(|id| id % 2 == 0);
+    let ended = generate_until(&model, &requests, &sampling, 4, &ends_with_even).expect("valid requests");
+    for (whole, ended) in whole.iter().zip(&ended) {
+        let end = (1..=24).find(|end| ends_with_even(&whole.ids[..*end]));
+        assert_eq!((ended.ids.as_slice(), ended.finished), (&whole.ids[..end.unwrap_or(24)], end.is_some()));
+    }
+    assert!(ended.iter().any(|completion| completion.finished));
 }
 
 #[test]
