@@ -37,6 +37,9 @@ pub const FOLDERS: usize = 32;
 /// Bytes of a metadata document as `save_to_disk` writes it, and of a report.
 pub const DOCUMENT_BYTES: u64 = 64 << 20;
 
+/// Bytes of a text that is an input: a template, a system text.
+pub const TEXT_BYTES: u64 = 1 << 20;
+
 /// Updates, and everything that is counted in updates.
 pub const STEPS: u64 = 1_000_000_000;
 

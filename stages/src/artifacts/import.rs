@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::Error;
 use super::select::Condition;
+use crate::chat::TemplateArgs;
 use crate::verifiers::Verify;
 
 /// The import keys of an input; all are absent for a stage's output. `x-inputs` names the types that a key applies to.
@@ -56,6 +57,10 @@ pub struct Import {
     /// The language that a thought should be in, for example `en`. Absent: each row's own `language`, else `en`.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) language: Option<String>,
+    /// Values for the chat template's own variables in these rows, for example `{ enable_thinking = false }`; a stage's
+    /// own are for rows that do not set them.
+    #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
+    pub(super) template_args: TemplateArgs,
     /// Accepts a model with weights that are infinite or NaN.
     #[schemars(extend("x-role" = "neutral", "x-inputs" = ["model", "reward-model"]))]
     pub(super) allow_non_finite: bool,

@@ -120,14 +120,36 @@ impl RawRow<'_> {
 
     /// Returns what the model is asked: a text, or the turns of a conversation before its last assistant's turn.
     pub(super) fn prompt(&self) -> Result<Prompt, String> {
-        match self.conversation("prompt")? {
+        let prompt = match self.conversation("prompt")? {
             None => self.text("prompt").map(Prompt::from),
             Some(mut turns) => {
                 turns.pop_if(|turn| turn.role == "assistant");
                 let asks = turns.iter().any(|turn| turn.role == "user");
                 if asks { Ok(Prompt::of_turns(turns)) } else { Err("the conversation has no user's turn".to_owned()) }
             }
+        };
+        self.with_all_beside(prompt?)
+    }
+
+    /// Returns a prompt with what its row has beside it: a system text, if it has none yet, and values for the chat
+    /// template's own variables, under our name or TRL's.
+    fn with_all_beside(&self, prompt: Prompt) -> Result<Prompt, String> {
+        let mut args = self.import.template_args.values();
+        let of_row =
+            [self.value("prompt").and_then(|prompt| prompt.get("template-args")), self.value("chat_template_kwargs")];
+        for values in of_row.into_iter().flatten() {
+            let values = values.as_object().ok_or("the values for the chat template are no object")?;
+            args.extend(
+                values.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
+            );
         }
+        let mut turns = prompt.turns();
+        if let Some(system) = self.optional_text("system")?.filter(|text| !text.is_empty())
+            && turns.first().is_none_or(|turn| turn.role != "system")
+        {
+            turns.to_mut().insert(0, Message::new("system", system));
+        }
+        Ok(Prompt::of_turns(turns.into_owned()).with_template_args(args))
     }
 
     /// Returns our field `name`: a text, or the last turn of a conversation, which must be the assistant's.
@@ -143,7 +165,9 @@ impl RawRow<'_> {
     pub(super) fn prompt_before(&self, name: &str) -> Result<Prompt, String> {
         let has_prompt = ["prompt", "messages", "conversations"].iter().any(|field| self.value(field).is_some());
         match self.conversation(name)? {
-            Some(turns) if !has_prompt && !self.import.fields.contains_key("prompt") => Ok(split(turns)?.0),
+            Some(turns) if !has_prompt && !self.import.fields.contains_key("prompt") => {
+                self.with_all_beside(split(turns)?.0)
+            }
             _ => self.prompt(),
         }
     }
@@ -166,7 +190,8 @@ impl RawRow<'_> {
             turn.more.extend(self.optional_text("thought")?.map(|thought| (THOUGHT.to_owned(), thought.into())));
             turns.push(turn);
         }
-        split(turns)
+        let (prompt, completion) = split(turns)?;
+        Ok((self.with_all_beside(prompt)?, completion))
     }
 
     /// Returns the turns in our field `name` if it is a list; for the prompt, else those of the row's chat.
@@ -178,7 +203,10 @@ impl RawRow<'_> {
             None => self.value(name).map(Cow::Borrowed),
         };
         match own.as_deref() {
-            Some(Value::Array(list)) => self.turns(list, name).map(Some),
+            Some(Value::Array(list)) => turns_of(list, name).map(Some),
+            Some(Value::Object(written)) if let Some(Value::Array(list)) = written.get("messages") => {
+                turns_of(list, name).map(Some)
+            }
             None if name == "prompt" && mapped.is_none() => self.chat(),
             Some(_) | None => Ok(None),
         }
@@ -186,19 +214,7 @@ impl RawRow<'_> {
 
     /// Returns the turns in `messages`, or in ShareGPT's `conversations`.
     fn chat(&self) -> Result<Option<Vec<Message>>, String> {
-        self.messages()?.map(|list| self.turns(&list, "prompt")).transpose()
-    }
-
-    /// Parses the turns of our field `name`; the system text that some rows have beside a prompt comes first.
-    fn turns(&self, list: &[Value], name: &str) -> Result<Vec<Message>, String> {
-        let mut turns = turns(list).map_err(|reason| format!("`{name}`: {reason}"))?;
-        let system = self.value("system").filter(|_| name == "prompt").and_then(Value::as_str);
-        if let Some(system) = system.filter(|text| !text.is_empty())
-            && turns.first().is_some_and(|turn| turn.role != "system")
-        {
-            turns.insert(0, Message::new("system", system));
-        }
-        Ok(turns)
+        self.messages()?.map(|list| turns_of(&list, "prompt")).transpose()
     }
 
     /// Returns the list of turns of a chat dataset. Formats whose cells can only be text have the list as JSON.
@@ -226,6 +242,11 @@ impl RawRow<'_> {
     fn missing(&self, name: &str) -> String {
         missing(&self.fields, name)
     }
+}
+
+/// Parses the turns of our field `name`.
+fn turns_of(list: &[Value], name: &str) -> Result<Vec<Message>, String> {
+    turns(list).map_err(|reason| format!("`{name}`: {reason}"))
 }
 
 /// Returns the user's field `path`, if it is not null: a field of that name, else a path through objects and lists,

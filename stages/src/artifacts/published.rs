@@ -74,6 +74,25 @@ fn a_sample_is_read_in_every_published_form() {
             "<think>\ntwo and two\n</think>\n\n4",
         ),
         (
+            json!({ "instructions": "Be brief.", "question": "2+2", "response": "4" }),
+            fields(json!({ "system": "instructions", "prompt": "question", "completion": "response" })),
+            json!(chat[..2]),
+            "4",
+        ),
+        (json!({ "system": "Be brief.", "prompt": "2+2", "completion": "4" }), json!({}), json!(chat[..2]), "4"),
+        (
+            json!({ "prompt": chat[..2], "completion": "4", "chat_template_kwargs": { "thinks": true, "tools": null } }),
+            json!({}),
+            json!({ "messages": chat[..2], "template-args": { "thinks": true } }),
+            "4",
+        ),
+        (
+            json!({ "prompt": { "messages": chat[..2], "template-args": { "thinks": true } }, "completion": "4" }),
+            json!({ "template-args": { "thinks": false, "budget": 3 } }),
+            json!({ "messages": chat[..2], "template-args": { "budget": 3, "thinks": true } }),
+            "4",
+        ),
+        (
             json!({ "q": "2+2", "why": "two and two", "a": "4" }),
             fields(json!({ "prompt": "q", "thought": "why", "completion": "a" })),
             json!("2+2"),

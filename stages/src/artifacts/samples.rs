@@ -9,6 +9,7 @@ use text::Prompt;
 
 use super::Error;
 use super::lines::{RawRow, read_rows, split_gold, write_lines};
+use crate::verifiers::Verify;
 
 const FILE: &str = "samples.jsonl";
 
@@ -22,6 +23,9 @@ pub struct SampleRow {
     /// The gold answer of the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// How the answer is checked; absent for numbers, and without a gold answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
     /// Short digest of the prompt set that the sample comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -48,7 +52,14 @@ pub struct SampleGrade {
 impl SampleRow {
     /// Makes a sample without a grade.
     pub fn new(prompt: impl Into<Prompt>, completion: impl Into<String>) -> Self {
-        Self { prompt: prompt.into(), completion: completion.into(), answer: None, source: None, grade: None }
+        Self {
+            prompt: prompt.into(),
+            completion: completion.into(),
+            answer: None,
+            verify: None,
+            source: None,
+            grade: None,
+        }
     }
 }
 
@@ -61,6 +72,8 @@ fn parse(row: &RawRow<'_>) -> Result<SampleRow, String> {
     let grade = row.value("grade").map(SampleGrade::deserialize).transpose();
     let (prompt, mut completion) = row.exchange()?;
     let mut answer = row.optional_text("answer")?;
+    let verify =
+        row.value("verify").map(Verify::deserialize).transpose().map_err(|error| format!("`verify`: {error}"))?;
     if let Some(mark) = &row.import.answer_after {
         let (solution, gold) = split_gold(&completion, mark, "completion")?;
         (completion, answer) = (in_tags(solution, gold), Some(gold.to_owned()));
@@ -69,6 +82,7 @@ fn parse(row: &RawRow<'_>) -> Result<SampleRow, String> {
         prompt,
         completion,
         answer,
+        verify,
         source: row.optional_text("source")?,
         grade: grade.map_err(|error| format!("`grade`: {error}"))?,
     })

@@ -30,8 +30,10 @@ pub fn judged_ids(chat: &Chat, prompt: &Prompt, completion: &str, reads: Reads) 
         Reads::Answer => text::think::parse(completion).answer,
         Reads::Completion => completion,
     };
-    let mut ids = chat.prompt_ids(prompt)?;
-    ids.extend(chat.completion_ids(prompt, read)?);
+    // Values for a template are for that of the policy, which the reward model's need not know.
+    let prompt = Prompt::of_turns(prompt.turns().into_owned());
+    let mut ids = chat.prompt_ids(&prompt)?;
+    ids.extend(chat.completion_ids(&ids, read)?);
     Ok(ids)
 }
 

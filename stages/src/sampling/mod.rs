@@ -1,11 +1,14 @@
-//! Sampling from a model: the prompts ([`questions`]), the sampler and its seeds ([`sampler`]), rows kept from one
+//! Sampling from a model: the prompts ([`questions`]) with what is shown before them ([`exemplars`]), the sampler and its seeds ([`sampler`]), rows kept from one
 //! attempt to the next ([`kept`]), and sampling during training ([`rollout`]).
 
+mod exemplars;
 mod kept;
 mod questions;
 mod rollout;
 mod sampler;
 
+pub(crate) use exemplars::FewShot;
+pub(crate) use exemplars::show_exemplars;
 pub(crate) use kept::KeptRows;
 pub(crate) use questions::{Question, questions, shuffle};
 pub(crate) use rollout::{Agreement, Draws, Truncation, draw, fitting};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use engine::artifact::Prompts;
 use engine::stage::{Input, StageError};
+use text::Prompt;
 
 use crate::artifacts::{PromptRow, read_prompts};
 
@@ -15,9 +16,16 @@ pub(crate) struct Question {
     pub(crate) source: String,
     /// Number of equal prompts before this one, so that each gets different draws.
     pub(crate) occurrence: u64,
+    /// What the model is given in place of the row's prompt: with exemplars before it, or a request to rewrite a sample.
+    pub(crate) asked_instead: Option<Prompt>,
 }
 
 impl Question {
+    /// Returns the prompt that the model is given.
+    pub(crate) fn asked(&self) -> &Prompt {
+        self.asked_instead.as_ref().unwrap_or(&self.row.prompt)
+    }
+
     /// Returns how messages name it.
     pub(crate) fn named(&self) -> String {
         format!("prompt `{}` of `{}`", self.row.id, self.row.source)
@@ -32,7 +40,7 @@ pub(crate) fn questions(inputs: &[Input<Prompts>]) -> Result<Vec<Question>, Stag
         let source: String = input.artifact.digest.chars().take("b3:".len() + 12).collect();
         for row in read_prompts(input)? {
             let count = seen.entry(row.prompt.key().into_owned()).or_default();
-            questions.push(Question { row, source: source.clone(), occurrence: *count });
+            questions.push(Question { row, source: source.clone(), occurrence: *count, asked_instead: None });
             *count += 1;
         }
     }

@@ -3,7 +3,7 @@
 //! A completion is a function of (seed, rollout, prompt, index) and the weights, never of its batch.
 
 use engine::stage::{Context, StageError};
-use lm::generate::{Completion, Request, Sampling, generate};
+use lm::generate::{Completion, Request, Sampling, generate_until};
 use lm::{Kind, Model, Tensor, no_grad_guard};
 use text::Chat;
 
@@ -15,6 +15,7 @@ use crate::training::{Metrics, Tally};
 pub(crate) struct Draws {
     pub(crate) seed: u64,
     pub(crate) temperature: f64,
+    pub(crate) top_p: f64,
     pub(crate) max_tokens: usize,
     /// Completions of each question.
     pub(crate) group_size: usize,
@@ -35,7 +36,7 @@ pub(crate) fn draw(
     let mut requests = Vec::with_capacity(chosen.len() * draws.group_size);
     for index in chosen {
         let question = &questions[*index];
-        let prompt = of_row(chat.prompt_ids(&question.row.prompt), || question.named())?;
+        let prompt = of_row(chat.prompt_ids(question.asked()), || question.named())?;
         let first = question.occurrence * group_size;
         requests.extend((first..first + group_size).map(|sample| Request {
             prompt: prompt.clone(),
@@ -44,12 +45,13 @@ pub(crate) fn draw(
     }
     let sampling = Sampling {
         temperature: draws.temperature,
+        top_p: draws.top_p,
         max_tokens: draws.max_tokens,
         stop: chat.ends.clone(),
         vocabulary: Some(chat.vocabulary()),
         ..Sampling::default()
     };
-    let drawn = generate(model, &requests, &sampling, draws.side_by_side, &mut |_, _| {})?;
+    let drawn = generate_until(model, &requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids))?;
     Ok((requests, drawn))
 }
 
@@ -66,7 +68,7 @@ pub(crate) fn fitting(
     let mut fitting = Vec::with_capacity(total);
     let (mut longest, mut first_long) = (0, None);
     for question in questions {
-        let length = of_row(chat.prompt_ids(&question.row.prompt), || question.named())?.len();
+        let length = of_row(chat.prompt_ids(question.asked()), || question.named())?.len();
         if (length as i64) < room {
             longest = longest.max(length);
             fitting.push(question);

@@ -2,13 +2,13 @@
 
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
-use lm::generate::{Request, Sampling, generate};
+use lm::generate::{Request, Sampling, generate_until};
 use lm::{Device, Kind, Model};
-use text::{Chat, Prompt};
+use text::Chat;
 
 use super::questions::Question;
 use crate::artifacts::load_model;
-use crate::chat::{TemplateArgs, load_chat, of_row};
+use crate::chat::{Rendering, of_row};
 use crate::device::set_up;
 
 /// Returns the seed of completion `index` of a prompt, sampled after `step` updates. It does not depend on batch
@@ -36,8 +36,6 @@ pub(crate) struct Drawn {
 pub(crate) struct Sampler {
     model: Model,
     pub(crate) chat: Chat,
-    /// The beginning of a completion that the template already writes.
-    opening: String,
     batch_size: usize,
 }
 
@@ -45,15 +43,15 @@ impl Sampler {
     pub(crate) fn load(
         ctx: &Context,
         input: &Input<ModelMarker>,
-        template_args: &TemplateArgs,
+        (rendering, stop): (&Rendering, &[String]),
         dtype: Kind,
         batch_size: usize,
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, input, device, dtype)?;
-        let chat = load_chat(input.path(), template_args)?;
-        let opening = chat.opening();
-        Ok(Self { model, chat, opening, batch_size })
+        let mut chat = rendering.load(input.path())?;
+        chat.stops = stop.to_vec();
+        Ok(Self { model, chat, batch_size })
     }
 
     /// Returns the device of the model.
@@ -66,16 +64,14 @@ impl Sampler {
         Sampling { stop: self.chat.ends.clone(), vocabulary: Some(self.chat.vocabulary()), ..Sampling::default() }
     }
 
-    /// Returns requests for `completions` completions of `prompt`, the text of `question` with or without exemplars
-    /// before it.
+    /// Returns requests for `completions` completions of `question`.
     pub(crate) fn requests(
         &self,
-        prompt: &Prompt,
         question: &Question,
         seed: u64,
         completions: usize,
     ) -> Result<Vec<Request>, StageError> {
-        let ids = of_row(self.chat.prompt_ids(prompt), || question.named())?;
+        let ids = of_row(self.chat.prompt_ids(question.asked()), || question.named())?;
         let first = question.occurrence * completions as u64;
         let seeds =
             (first..first + completions as u64).map(|index| sample_seed(seed, 0, &question.row.prompt.key(), index));
@@ -89,9 +85,10 @@ impl Sampler {
 
     /// Samples a completion of each request.
     pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Drawn>, StageError> {
-        let completions = generate(&self.model, requests, sampling, self.batch_size, &mut |_, _| {})?;
-        let drawn = completions.iter().map(|completion| Drawn {
-            text: format!("{}{}", self.opening, self.chat.completion_text(&completion.ids)),
+        let completions =
+            generate_until(&self.model, requests, sampling, self.batch_size, &|ids| self.chat.is_stopped(ids))?;
+        let drawn = requests.iter().zip(&completions).map(|(request, completion)| Drawn {
+            text: format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids)),
             finished: completion.finished,
             num_tokens: completion.ids.len(),
         });

@@ -15,7 +15,7 @@ use super::rows::{Learn, Order, read_all, tokenise};
 use super::supervised::Supervised;
 use super::{Ended, Objective, Training, train};
 use crate::artifacts::load_model;
-use crate::chat::{TemplateArgs, load_chat};
+use crate::chat::Rendering;
 use crate::device::set_up;
 use crate::limits;
 
@@ -48,14 +48,12 @@ pub struct FineTuning {
     /// each as a row of its own after the turns before it, rendered as the model will see them.
     #[schemars(extend("x-omit-default" = true))]
     pub learn: Learn,
-    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
-    /// `strftime_now` writes.
-    #[schemars(extend("x-omit-default" = true))]
-    pub template_args: TemplateArgs,
     /// Trains low-rank adapters instead of all weights. Output `model` is the merged model; its folder `adapter` has
     /// the adapters, for PEFT. Absent: all weights are trained, as in the paper.
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
+    #[serde(flatten)]
+    pub rendering: Rendering,
     #[serde(flatten)]
     pub optimisation: Optimisation,
 }
@@ -71,8 +69,8 @@ impl Default for FineTuning {
             micro_batch_tokens: 8_192,
             seed: 0,
             learn: Learn::Last,
-            template_args: TemplateArgs::default(),
             lora: None,
+            rendering: Rendering::default(),
             optimisation: Optimisation::default(),
         }
     }
@@ -81,6 +79,7 @@ impl Default for FineTuning {
 impl FineTuning {
     /// Refuses keys that contradict each other.
     pub(crate) fn check(&self) -> Result<(), StageError> {
+        self.rendering.check()?;
         let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
         check_keys(&optimisation, self.lora.as_ref())
     }
@@ -94,7 +93,7 @@ pub(crate) fn fine_tune(
     training: &FineTuning,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = load_chat(model.path(), &training.template_args)?;
+    let chat = training.rendering.load(model.path())?;
     let rows = tokenise(ctx, &chat, &read_all(data)?, (training.learn, training.max_tokens))?;
     let model = load_model(ctx, model, device, training.optimisation.kind())?;
     let mut objective = Supervised {

@@ -55,9 +55,7 @@ pub(crate) fn tokenise(
     for (index, row) in rows.iter().enumerate() {
         let mut push = |prompt: &Prompt, completion: &str| -> Result<(), StageError> {
             let named = || format!("row {index} of the samples");
-            let mut ids = of_row(chat.prompt_ids(prompt), named)?;
-            let start = ids.len();
-            ids.extend(of_row(chat.completion_ids(prompt, completion), named)?);
+            let (ids, start) = of_row(chat.row_ids(prompt, completion), named)?;
             if ids.len() > max_tokens {
                 too_long.push(index);
             } else {

@@ -48,6 +48,14 @@ pub enum Prompt {
     Text(String),
     /// All turns.
     Turns(Vec<Message>),
+    /// All turns, with values for the chat template's own variables.
+    #[serde(rename_all = "kebab-case")]
+    WithArgs {
+        /// The turns.
+        messages: Vec<Message>,
+        /// Name of a variable → its value.
+        template_args: Map<String, Value>,
+    },
 }
 
 impl Prompt {
@@ -65,15 +73,40 @@ impl Prompt {
     pub fn turns(&self) -> Cow<'_, [Message]> {
         match self {
             Self::Text(text) => Cow::Owned(vec![Message::new("user", text)]),
-            Self::Turns(turns) => Cow::Borrowed(turns),
+            Self::Turns(turns) | Self::WithArgs { messages: turns, .. } => Cow::Borrowed(turns),
         }
+    }
+
+    /// Returns the values for the chat template's own variables, if it has any.
+    pub fn template_args(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::WithArgs { template_args, .. } => Some(template_args),
+            _ => None,
+        }
+    }
+
+    /// Returns the prompt with these values for the chat template's own variables; none of them is forgotten that it has.
+    #[must_use]
+    pub fn with_template_args(self, more: Map<String, Value>) -> Self {
+        let mut template_args = self.template_args().cloned().unwrap_or_default();
+        template_args.extend(more);
+        if template_args.is_empty() {
+            return self;
+        }
+        Self::WithArgs { messages: self.turns().into_owned(), template_args }
+    }
+
+    /// Returns a prompt of other turns, with the same values for the template.
+    #[must_use]
+    pub fn with_turns(&self, turns: Vec<Message>) -> Self {
+        Self::of_turns(turns).with_template_args(self.template_args().cloned().unwrap_or_default())
     }
 
     /// Returns a text that differs for different prompts: the user's text, or the turns as JSON.
     pub fn key(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
-            Self::Turns(turns) => Cow::Owned(serde_json::to_string(turns).expect("turns are JSON")),
+            more => Cow::Owned(serde_json::to_string(more).expect("turns are JSON")),
         }
     }
 
@@ -81,7 +114,7 @@ impl Prompt {
     pub fn last_text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
-            Self::Turns(turns) => {
+            Self::Turns(turns) | Self::WithArgs { messages: turns, .. } => {
                 turns.iter().rev().find(|turn| turn.role == "user").and_then(Message::text).unwrap_or_default()
             }
         }
@@ -91,25 +124,31 @@ impl Prompt {
     pub fn texts(&self) -> Vec<Cow<'_, str>> {
         match self {
             Self::Text(text) => vec![Cow::Borrowed(text.as_str())],
-            Self::Turns(turns) => turns.iter().filter_map(Message::text).collect(),
+            Self::Turns(turns) | Self::WithArgs { messages: turns, .. } => {
+                turns.iter().filter_map(Message::text).collect()
+            }
         }
     }
 
     /// Returns the prompt with `text` before the last user turn's.
     #[must_use]
     pub fn with_text_before(&self, before: &str) -> Self {
-        match self {
-            Self::Text(text) => Self::Text(format!("{before}{text}")),
-            Self::Turns(turns) => {
-                let mut turns = turns.clone();
-                if let Some(turn) = turns.iter_mut().rev().find(|turn| turn.role == "user")
-                    && let Some(text) = turn.text()
-                {
-                    turn.content = Value::String(format!("{before}{text}"));
-                }
-                Self::Turns(turns)
-            }
+        let mut turns = self.turns().into_owned();
+        if let Some(turn) = turns.iter_mut().rev().find(|turn| turn.role == "user")
+            && let Some(text) = turn.text()
+        {
+            turn.content = Value::String(format!("{before}{text}"));
         }
+        self.with_turns(turns)
+    }
+
+    /// Returns the prompt with `more` turns before the last user turn.
+    #[must_use]
+    pub fn with_turns_before(&self, more: Vec<Message>) -> Self {
+        let mut turns = self.turns().into_owned();
+        let last = turns.iter().rposition(|turn| turn.role == "user").unwrap_or(turns.len());
+        turns.splice(last..last, more);
+        self.with_turns(turns)
     }
 }
 
@@ -155,10 +194,13 @@ pub fn answer(turns: &[Message]) -> Result<String, String> {
 /// Returns the assistant's earlier turns of a prompt, each as a prompt of the turns before it and a completion. Turns that
 /// only call a tool are left out.
 pub fn earlier(prompt: &Prompt) -> Vec<(Prompt, String)> {
-    let Prompt::Turns(turns) = prompt else { return Vec::new() };
+    if matches!(prompt, Prompt::Text(_)) {
+        return Vec::new();
+    }
+    let turns = prompt.turns();
     let answers = turns.iter().enumerate().filter(|(index, turn)| *index > 0 && turn.role == "assistant");
     answers
-        .filter_map(|(index, turn)| Some((Prompt::of_turns(turns[..index].to_vec()), completion(turn).ok()?)))
+        .filter_map(|(index, turn)| Some((prompt.with_turns(turns[..index].to_vec()), completion(turn).ok()?)))
         .collect()
 }
 
@@ -258,6 +300,21 @@ mod tests {
         assert_ne!(prompt.key(), Prompt::from("a").key());
         let more = prompt.with_text_before("x ");
         assert_eq!((more.last_text().as_ref(), more.turns().len()), ("x a", 4));
+    }
+
+    #[test]
+    fn values_for_the_template_stay_with_a_prompt() {
+        let args = json!({ "enable_thinking": false }).as_object().unwrap().clone();
+        let prompt = Prompt::from("a").with_template_args(args.clone());
+        assert_eq!((prompt.last_text().as_ref(), prompt.template_args()), ("a", Some(&args)));
+        assert_ne!(prompt.key(), Prompt::from("a").key());
+        let longer = prompt.with_turns_before(vec![Message::new("user", "b"), Message::new("assistant", "c")]);
+        let texts: Vec<_> = longer.texts().into_iter().map(Cow::into_owned).collect();
+        assert_eq!((texts, longer.template_args()), (["b", "c", "a"].map(str::to_owned).to_vec(), Some(&args)));
+        assert_eq!(earlier(&longer)[0].0, Prompt::from("b").with_template_args(args));
+        let written = serde_json::to_value(&prompt).unwrap();
+        assert_eq!(written["template-args"], json!({ "enable_thinking": false }));
+        assert_eq!(serde_json::from_value::<Prompt>(written).unwrap(), prompt);
     }
 
     #[test]

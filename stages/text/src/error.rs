@@ -25,8 +25,8 @@ pub enum Error {
     /// The vocabulary lacks a special token.
     #[error("the tokenizer has no token `{0}`, which its configuration names")]
     MissingToken(String),
-    /// A chat template cannot be parsed or rendered.
-    #[error("chat template `{name}`: {reason}")]
+    /// A template cannot be parsed or rendered.
+    #[error("template `{name}`: {reason}")]
     Template {
         /// Its file, or its key in the configuration.
         name: String,

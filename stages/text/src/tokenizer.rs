@@ -134,6 +134,13 @@ impl Tokenizer {
         self.inner.decode(&ids, skip_special).unwrap_or_default()
     }
 
+    /// Returns the tokenizer with more tokens, which get the next ids in their order.
+    pub fn with_tokens(mut self, tokens: Vec<AddedToken>) -> Result<Self, Error> {
+        let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+        self.inner.add_tokens(tokens).map_err(failed)?;
+        Self::from_json(&self.inner.to_string(false).map_err(failed)?)
+    }
+
     /// Returns the greatest id.
     pub fn last_id(&self) -> i64 {
         self.inner.get_vocab(true).into_values().max().map_or(0, i64::from)

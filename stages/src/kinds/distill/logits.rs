@@ -22,7 +22,6 @@ use lm::{Kind, Model, Tensor, head, loss};
 
 use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary, load_model};
-use crate::chat::load_chat;
 use crate::device::set_up;
 use crate::training::rows::{Order, micro_batches, pack};
 use crate::training::{Counts, Objective, Tally, Workload, train_rows};
@@ -35,7 +34,7 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = load_chat(student.path(), &params.training.template_args)?;
+    let chat = params.training.rendering.load(student.path())?;
     let vocabulary = Vocabulary::of(&chat);
     let mut data = LogitsRows::open(logits, |index, name| {
         vocabulary.check_teacher(&index.vocabulary, name)?;

@@ -21,7 +21,6 @@ use text::Chat;
 use super::{Divergence, Params};
 use crate::artifacts::TokenRow;
 use crate::artifacts::{Vocabulary, load_model};
-use crate::chat::load_chat;
 use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sampling::{Question, questions};
@@ -37,7 +36,7 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = load_chat(student.path(), &params.training.template_args)?;
+    let chat = params.training.rendering.load(student.path())?;
     let vocabulary = Vocabulary::of(&chat);
     vocabulary.check_teacher(&Vocabulary::of(&Chat::load(teacher.path())?), teacher.name())?;
     let dtype = params.training.optimisation.kind();
@@ -131,6 +130,7 @@ impl OnPolicy<'_> {
             temperature: params.temperature,
             max_tokens: params.completion_tokens,
             group_size: 1,
+            top_p: 1.0,
             side_by_side: params.sampling_batch,
         };
         let chosen = self.order.batch(step);

@@ -96,8 +96,10 @@ impl School {
         let chat = Chat::load(student).unwrap();
         let rows = (10..20).map(|n| {
             let SampleRow { prompt, completion, .. } = sample(n);
-            let (prompt, completion) =
-                (chat.prompt_ids(&prompt).unwrap(), chat.completion_ids(&prompt, &completion).unwrap());
+            let (prompt, completion) = (
+                chat.prompt_ids(&prompt).unwrap(),
+                chat.completion_ids(&chat.prompt_ids(&prompt).unwrap(), &completion).unwrap(),
+            );
             TokenRow { start: prompt.len(), ids: [prompt, completion].concat() }
         });
         let (packed, starts) = pack(rows.collect::<Vec<_>>().iter());

@@ -15,7 +15,7 @@ mod marks;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use engine::artifact::{ArtifactType, Model, Prompts, RewardModel};
+use engine::artifact::{ArtifactType, Model, Prompts, RewardModel, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use lm::generate::Sampling;
 use schemars::JsonSchema;
@@ -23,10 +23,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
-use crate::chat::TemplateArgs;
+use crate::chat::{Rendering, check_stops};
 use crate::limits;
 use crate::loading::Loading;
-use crate::sampling::{KeptRows, Question, Sampler, questions};
+use crate::sampling::{FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use marks::{Judges, Mark, Marks};
 
 /// The kind.
@@ -41,6 +41,9 @@ pub struct Inputs {
     /// Suites: a name and a prompt set each.
     #[schemars(extend("x-role" = "rows"))]
     pub prompts: BTreeMap<String, Input<Prompts>>,
+    /// Exemplars shown before each prompt. Absent: none, as in R1's protocol.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub few_shot: Option<Input<Samples>>,
     /// Reward model that scores the answers to prompts without gold answers, except those whose `task` is `harmless`.
     /// Absent: helpfulness is not measured.
     #[schemars(extend("x-role" = "rows"))]
@@ -70,6 +73,13 @@ pub struct Params {
     /// Only tokens with at least this share of the likeliest one's probability are drawn. 0: all.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
     pub min_p: f64,
+    /// Divides the positive logits of tokens that the prompt or the completion has already, and multiplies the negative
+    /// ones. 1: no penalty.
+    #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
+    pub repetition_penalty: f64,
+    /// Texts that end a completion; they are no part of it.
+    #[schemars(extend("x-omit-default" = true))]
+    pub stop: Vec<String>,
     /// Longest completion, in tokens; one that does not end by then is wrong. R1: 32,768.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
@@ -82,15 +92,16 @@ pub struct Params {
     /// Seed of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
-    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
-    /// `strftime_now` writes.
-    #[schemars(extend("x-omit-default" = true, "x-role" = "rows"))]
-    pub template_args: TemplateArgs,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub rendering: Rendering,
+    #[serde(flatten)]
+    pub few: FewShot,
 }
 
 impl Default for Params {
@@ -101,13 +112,16 @@ impl Default for Params {
             top_p: 0.95,
             top_k: 0,
             min_p: 0.0,
+            repetition_penalty: 1.0,
+            stop: Vec::new(),
             max_tokens: 1_024,
             greedy: true,
             limit: None,
             seed: 0,
-            template_args: TemplateArgs::default(),
             dtype: Dtype::Float32,
             batch_size: 64,
+            rendering: Rendering::default(),
+            few: FewShot::default(),
         }
     }
 }
@@ -122,7 +136,9 @@ impl Stage for Eval {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(inputs: &Inputs, _: &Params) -> Result<(), StageError> {
+    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.rendering.check()?;
+        check_stops(&params.stop)?;
         if inputs.prompts.is_empty() {
             let help = "give a suite: `prompts = { sums = \"x.prompts\" }`";
             return Err(StageError::new("`prompts` is empty").with_help(help));
@@ -131,8 +147,16 @@ impl Stage for Eval {
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
-        let asked = suites(&inputs, &params)?;
-        let sampler = Sampler::load(ctx, &inputs.model, &params.template_args, params.dtype.kind(), params.batch_size)?;
+        let mut asked = suites(&inputs, &params)?;
+        let shown = asked.iter_mut().map(|(_, question)| question);
+        show_exemplars(shown, inputs.few_shot.as_ref(), &params.few, params.seed)?;
+        let sampler = Sampler::load(
+            ctx,
+            &inputs.model,
+            (&params.rendering, &params.stop),
+            params.dtype.kind(),
+            params.batch_size,
+        )?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -151,7 +175,7 @@ impl Stage for Eval {
             }
         }
         rows.keep(ctx, asked.len() as u64)?;
-        let report = report(&asked, &marks, settings(&params, &sampler));
+        let report = report(&asked, &marks, settings(&inputs, &params, &sampler));
         figures::warn(ctx, &marks);
         write_report(&ctx.output("report"), &report)?;
         let summary = report.row.iter().map(|column| (column.column.clone(), json!(column.value))).collect();
@@ -182,6 +206,7 @@ fn measure(
         top_p: params.top_p,
         top_k: params.top_k,
         min_p: params.min_p,
+        repetition_penalty: params.repetition_penalty,
         max_tokens: params.max_tokens,
         ..sampler.sampling()
     };
@@ -202,7 +227,7 @@ fn marked(
 ) -> Result<Vec<Vec<Mark>>, StageError> {
     let mut requests = Vec::with_capacity(asked.len() * completions);
     for (_, question) in asked {
-        requests.extend(sampler.requests(&question.row.prompt, question, seed, completions)?);
+        requests.extend(sampler.requests(question, seed, completions)?);
     }
     let drawn = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?;
     let rows = asked.iter().flat_map(|(_, question)| std::iter::repeat_n(&question.row, completions));
@@ -232,7 +257,7 @@ fn report(asked: &[(String, Question)], marks: &[Marks], settings: Map<String, V
 }
 
 /// Returns the settings that the figures depend on, apart from the inputs.
-fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
+fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler) -> Map<String, Value> {
     // Models with different templates do not get the same prompt.
     let template =
         sampler.chat.template.as_ref().map(|template| blake3::hash(template.source().as_bytes()).to_string());
@@ -252,13 +277,22 @@ fn settings(params: &Params, sampler: &Sampler) -> Map<String, Value> {
     if params.min_p > 0.0 {
         settings["min-p"] = json!(params.min_p);
     }
-    if params.template_args != TemplateArgs::default() {
-        settings["template-args"] = json!(params.template_args);
+    if params.repetition_penalty != 1.0 {
+        settings["repetition-penalty"] = json!(params.repetition_penalty);
+    }
+    if !params.stop.is_empty() {
+        settings["stop"] = json!(params.stop);
+    }
+    if inputs.few_shot.is_some() {
+        settings["shots"] = json!(params.few.shots);
+        settings["few-shot-as"] = json!(params.few.few_shot_as);
     }
     if params.dtype != Dtype::default() {
         settings["dtype"] = json!(params.dtype);
     }
-    settings.as_object().expect("it is written as one").clone()
+    let mut settings = settings.as_object().expect("it is written as one").clone();
+    settings.extend(params.rendering.shown());
+    settings
 }
 
 #[cfg(test)]

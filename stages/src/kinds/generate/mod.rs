@@ -1,14 +1,14 @@
 //! Kind `generate`: samples completions and keeps the good ones. It is R1's cold-start collection and its rejection
-//! sampling (v2, appendix B.3.2 and B.3.3).
+//! sampling (v2, appendix B.3.2 and B.3.3). Given samples in place of prompts, it rewrites them.
 //!
 //! Prompts are ordered by a hash of (seed, prompt), so that `limit` keeps a mixture of all sets instead of the first
 //! set. Each completion has its own seed, made from (seed, prompt, index). Prompts are processed in chunks, and
 //! completions are kept as rows: an attempt resumes after a stop, and a later attempt with other prompts or filters
 //! samples only what is missing.
 
-mod exemplars;
 mod keep;
 mod progress;
+mod rewrite;
 
 use std::time::Instant;
 
@@ -18,13 +18,12 @@ use lm::generate::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::artifacts::{Dtype, read_samples, write_samples};
-use crate::chat::TemplateArgs;
+use crate::artifacts::{Dtype, write_samples};
+use crate::chat::{Rendering, Text, check_stops};
 use crate::grading::{Answer, Grade, Grader};
 use crate::limits;
 use crate::loading::Loading;
-use crate::sampling::{Drawn, KeptRows, Question, Sampler, questions, shuffle};
-use exemplars::Exemplars;
+use crate::sampling::{Drawn, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle};
 pub use keep::Keep;
 use progress::Progress;
 
@@ -37,9 +36,15 @@ pub struct Generate;
 pub struct Inputs {
     /// The model that samples.
     pub model: Input<Model>,
-    /// The questions.
-    #[schemars(extend("x-role" = "rows"))]
+    /// The questions. Absent: `samples` are rewritten.
+    #[serde(default)]
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub prompts: Vec<Input<Prompts>>,
+    /// Samples whose completions the model rewrites, as `rewrite` asks. What passes the filters takes the sample's place,
+    /// with its prompt, gold answer and source. Absent: `prompts` are answered.
+    #[serde(default)]
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub samples: Vec<Input<Samples>>,
     /// Exemplars shown before each prompt; kept samples have the prompt without them. Absent: none.
     #[schemars(extend("x-role" = "rows"))]
     pub few_shot: Option<Input<Samples>>,
@@ -64,12 +69,20 @@ pub struct Params {
     /// Only tokens with at least this share of the likeliest one's probability are drawn. 0: all.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
     pub min_p: f64,
+    /// Divides the positive logits of tokens that the prompt or the completion has already, and multiplies the negative
+    /// ones. 1: no penalty.
+    #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
+    pub repetition_penalty: f64,
+    /// Texts that end a completion; they are no part of it.
+    #[schemars(extend("x-omit-default" = true))]
+    pub stop: Vec<String>,
     /// Longest completion, in tokens; one that does not end by then is never kept.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
-    /// Number of exemplars before each prompt if `few-shot` is given; a hash of the prompt chooses them.
-    #[schemars(range(min = 1, max = limits::SHOTS), extend("x-role" = "rows"))]
-    pub shots: usize,
+    /// Text that asks the model to rewrite a sample, in Jinja, or `inputs.NAME` of a text. It may read the sample's
+    /// `prompt`, `completion`, and the `thought` and the `answer` in that.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub rewrite: Option<Text>,
     /// Filters, applied and counted in this order: `correct`, `format` (well-formed tags), `one-language` (a thought in
     /// the prompt's language), `readable` (no repetition, code block or endless paragraph), `short-enough` (see
     /// `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
@@ -87,15 +100,16 @@ pub struct Params {
     /// Seed of the order of prompts and of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
-    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
-    /// `strftime_now` writes.
-    #[schemars(extend("x-omit-default" = true, "x-role" = "rows"))]
-    pub template_args: TemplateArgs,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub rendering: Rendering,
+    #[serde(flatten)]
+    pub few: FewShot,
 }
 
 impl Default for Params {
@@ -106,42 +120,57 @@ impl Default for Params {
             top_p: 1.0,
             top_k: 0,
             min_p: 0.0,
+            repetition_penalty: 1.0,
+            stop: Vec::new(),
             max_tokens: 1_024,
-            shots: 1,
+            rewrite: None,
             keep: Vec::new(),
             keep_tokens: None,
             per_prompt_limit: None,
             limit: None,
             seed: 0,
-            template_args: TemplateArgs::default(),
             dtype: Dtype::Float32,
             batch_size: 64,
+            rendering: Rendering::default(),
+            few: FewShot::default(),
         }
     }
 }
 
 impl Stage for Generate {
     const KIND: &'static str = "generate";
-    const HISTORY: &'static [&'static str] =
-        &["the first", "chats are rendered whole, and every end token ends a completion"];
-    const DOC: &'static str =
-        "Samples completions of prompts and keeps those that pass the filters: cold-start data, rejection sampling.";
+    const HISTORY: &'static [&'static str] = &[
+        "the first",
+        "chats are rendered whole, and every end token ends a completion",
+        "a sample says how its answer is checked",
+    ];
+    const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.rendering.check()?;
+        check_stops(&params.stop)?;
+        rewrite::check(inputs, params)?;
         keep::check(params)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
-        let mut asked = questions(&inputs.prompts)?;
-        shuffle(&mut asked, params.seed);
-        let exemplars = match &inputs.few_shot {
-            Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
-            None => None,
+        let mut asked = if inputs.samples.is_empty() {
+            questions(&inputs.prompts)?
+        } else {
+            rewrite::questions(&inputs.samples, &params)?
         };
-        let sampler = Sampler::load(ctx, &inputs.model, &params.template_args, params.dtype.kind(), params.batch_size)?;
+        shuffle(&mut asked, params.seed);
+        show_exemplars(&mut asked, inputs.few_shot.as_ref(), &params.few, params.seed)?;
+        let sampler = Sampler::load(
+            ctx,
+            &inputs.model,
+            (&params.rendering, &params.stop),
+            params.dtype.kind(),
+            params.batch_size,
+        )?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -152,7 +181,7 @@ impl Stage for Generate {
             let end = (progress.rows + chunk).min(asked.len());
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
             let chunk = &asked[progress.rows..end];
-            let drawn = sample_chunk(&sampler, chunk, exemplars.as_ref(), &mut rows, &params)?;
+            let drawn = sample_chunk(&sampler, chunk, &mut rows, &params)?;
             for (question, completions) in chunk.iter().zip(&graded(&grader, chunk, drawn)?) {
                 progress.take(question, completions, &params);
             }
@@ -177,7 +206,6 @@ impl Stage for Generate {
 fn sample_chunk(
     sampler: &Sampler,
     asked: &[Question],
-    exemplars: Option<&Exemplars>,
     rows: &mut KeptRows,
     params: &Params,
 ) -> Result<Vec<Vec<Drawn>>, StageError> {
@@ -186,17 +214,14 @@ fn sample_chunk(
         top_p: params.top_p,
         top_k: params.top_k,
         min_p: params.min_p,
+        repetition_penalty: params.repetition_penalty,
         max_tokens: params.max_tokens,
         ..sampler.sampling()
     };
     let mut requests = Vec::with_capacity(asked.len() * params.completions);
     let mut counts = Vec::with_capacity(asked.len());
     for question in asked {
-        let prompt = match exemplars {
-            Some(exemplars) => exemplars.before(&question.row.prompt),
-            None => question.row.prompt.clone(),
-        };
-        let of_prompt = sampler.requests(&prompt, question, params.seed, params.completions)?;
+        let of_prompt = sampler.requests(question, params.seed, params.completions)?;
         let fits = of_prompt.iter().all(|request| sampler.has_room_after(&request.prompt));
         counts.push(if fits { params.completions } else { 0 });
         requests.extend(of_prompt.into_iter().filter(|_| fits));

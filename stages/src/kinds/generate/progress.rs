@@ -13,6 +13,7 @@ use crate::artifacts::{SampleGrade, SampleRow};
 use crate::grading::Grade;
 use crate::rewards::thought_consistency;
 use crate::sampling::{Drawn, Question};
+use crate::verifiers::Verify;
 
 /// The state of sampling and filtering.
 pub(super) struct Progress {
@@ -106,6 +107,8 @@ impl Progress {
             prompt: question.row.prompt.clone(),
             completion: drawn.text.clone(),
             answer: question.row.answer.clone(),
+            // Numbers are what a reader without this field expects.
+            verify: Some(question.row.verify).filter(|verify| verify.is_checked() && *verify != Verify::NUMBER),
             source: Some(question.source.clone()),
             grade: Some(SampleGrade {
                 correct: question.row.verify.is_checked().then_some(grade.correct),

@@ -239,6 +239,7 @@ fn each_filter_tells_good_from_bad() {
         },
         source: String::new(),
         occurrence: 0,
+        asked_instead: None,
     };
     let params = Params { keep_tokens: Some(50), ..Params::default() };
     let good = "<think>3+4=7</think><answer>7</answer>";
@@ -287,4 +288,72 @@ fn prompts_without_room_are_counted_and_left_out() {
     let counts = ["prompts", "prompts-too-long", "completions"].map(|count| summary[count].as_u64().unwrap());
     assert_eq!(counts, [2, 1, 2]);
     assert!(attempt.warnings().iter().any(|warning| warning.starts_with("1 of 2 prompts")), "{:?}", attempt.warnings());
+}
+
+/// A template that only repeats the question asks what the question itself asks, so the draws are the same.
+#[test]
+fn samples_are_rewritten_and_keep_what_they_come_with() {
+    let place = Scratch::new();
+    let rows: Vec<SampleRow> = (0..20)
+        .map(|index| SampleRow {
+            answer: Some((index + 1).to_string()),
+            source: Some("b3:0123456789ab".to_owned()),
+            ..SampleRow::new(format!("{index}+1=?"), format!("<think>9</think><answer>{index}</answer>"))
+        })
+        .collect();
+    write_samples(&place.0.path().join("first"), &rows).unwrap();
+    let first = reference::<mark::Samples>("first.samples", &place.0.path().join("first"));
+    let run = |name: &str, more: Value| {
+        let attempt = place.attempt(name, more);
+        done(well(attempt.run::<Generate>()));
+        let lines = attempt.output("samples/samples.jsonl");
+        lines.lines().map(|line| serde_json::from_str::<SampleRow>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let texts = |rows: &[SampleRow]| -> std::collections::BTreeSet<(String, String)> {
+        rows.iter().map(|row| (row.prompt.key().into_owned(), row.completion.clone())).collect()
+    };
+    let answered = texts(&run("answered", json!({})));
+    let repeated = run("repeated", json!({ "prompts": [], "samples": [first], "rewrite": "{{ prompt }}" }));
+    assert!(!repeated.is_empty() && texts(&repeated).is_subset(&answered));
+    for row in &repeated {
+        let first: i64 = row.prompt.key().strip_suffix("+1=?").unwrap().parse().unwrap();
+        assert_eq!(
+            (row.answer.clone(), row.source.as_deref()),
+            (Some((first + 1).to_string()), Some("b3:0123456789ab"))
+        );
+    }
+    let asks = "{{ thought }}, {{ answer }}, {{ completion }}";
+    let asked = run("asked", json!({ "prompts": [], "samples": [first], "rewrite": asks }));
+    assert!(!texts(&asked).is_subset(&answered));
+    for (more, expected) in [
+        (json!({ "samples": [first] }), "`prompts` and `samples` are both given"),
+        (
+            json!({ "prompts": [], "samples": [first] }),
+            "`samples` needs `rewrite`, the text that asks for a new completion",
+        ),
+        (json!({ "prompts": [] }), "there is nothing to sample from"),
+        (json!({ "rewrite": "{{ prompt }}" }), "`rewrite` is for `samples`"),
+        (
+            json!({ "prompts": [], "samples": [first], "rewrite": "{{ gold }}" }),
+            "template `rewrite`: it reads `gold`, which it is not given; help: it may read `prompt`, `completion`, `thought`, \
+             `answer`",
+        ),
+    ] {
+        assert_eq!(message(place.attempt("bad", more).run::<Generate>()), expected);
+    }
+}
+
+#[test]
+fn a_stop_text_ends_completions_and_is_no_part_of_them() {
+    let place = Scratch::new();
+    let read = |name: &str, more: Value| {
+        let attempt = place.attempt(name, more);
+        done(well(attempt.run::<Generate>()));
+        let lines = attempt.output("samples/samples.jsonl");
+        lines.lines().map(|line| serde_json::from_str::<SampleRow>(line).unwrap().completion).collect::<Vec<_>>()
+    };
+    let (plain, stopped) = (read("plain", json!({})), read("stopped", json!({ "stop": ["e", "a"] })));
+    assert!(plain.iter().any(|text| text.contains('a')));
+    assert!(stopped.iter().all(|text| !text.contains(['a', 'e'])) && stopped.len() > plain.len(), "{stopped:?}");
+    assert_eq!(message(place.attempt("bad", json!({ "stop": [""] })).run::<Generate>()), "`stop` has an empty text");
 }

@@ -19,15 +19,16 @@ mod sampler;
 #[cfg(test)]
 mod tests;
 
-use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts};
+use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_lines;
-use crate::chat::TemplateArgs;
+use crate::chat::{Rendering, check_stops};
 use crate::limits;
 use crate::rewards::Rewards;
+use crate::sampling::FewShot;
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
 use policy::Policy;
 
@@ -42,6 +43,9 @@ pub struct Inputs {
     pub model: Input<ModelMarker>,
     /// The questions; all sets are concatenated.
     pub prompts: Vec<Input<Prompts>>,
+    /// Exemplars shown before each question. Absent: none, as in the paper.
+    #[schemars(extend("x-omit-default" = true))]
+    pub few_shot: Option<Input<Samples>>,
 }
 
 /// How rewards become advantages.
@@ -91,6 +95,14 @@ pub struct Params {
     /// Sampling temperature, also used for log-probs in training. R1: 1.0, alignment 0.7.
     #[schemars(range(min = 0.01))]
     pub temperature: f64,
+    /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. Log-probs are those
+    /// of all tokens, in sampling and in training.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
+    pub top_p: f64,
+    /// Texts that end a completion, for a base model that writes on after its answer. The text that is scored ends before
+    /// them; their tokens are learnt.
+    #[schemars(extend("x-omit-default" = true))]
+    pub stop: Vec<String>,
     /// Longest completion, in tokens. R1: 32,768.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub max_tokens: usize,
@@ -133,13 +145,13 @@ pub struct Params {
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of the sampling.
     pub seed: u64,
-    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
-    /// `strftime_now` writes.
-    #[schemars(extend("x-omit-default" = true))]
-    pub template_args: TemplateArgs,
     /// Trains low-rank adapters instead of all weights; see `sft`. Absent: all weights are trained.
     pub lora: Option<Lora>,
-    // The engine has checked every key against the schema.
+    // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
+    #[serde(flatten)]
+    pub rendering: Rendering,
+    #[serde(flatten)]
+    pub few: FewShot,
     #[serde(flatten)]
     pub optimisation: Optimisation,
 }
@@ -153,6 +165,8 @@ impl Default for Params {
             group_size: 16,
             updates_per_rollout: 1,
             temperature: 1.0,
+            top_p: 1.0,
+            stop: Vec::new(),
             max_tokens: 1_024,
             lr: 1e-6,
             clip_low: 0.2,
@@ -167,8 +181,9 @@ impl Default for Params {
             max_logp_difference: 0.05,
             sampling_batch: 256,
             seed: 0,
-            template_args: TemplateArgs::default(),
             lora: None,
+            rendering: Rendering::default(),
+            few: FewShot::default(),
             optimisation: Optimisation::default(),
         }
     }
@@ -189,6 +204,8 @@ impl Stage for Grpo {
             return Err(StageError::new("`rewards` is empty: there is nothing to learn from")
                 .with_help("for example `rewards = { accuracy = 1.0, format = 0.2 }`"));
         }
+        params.rendering.check()?;
+        check_stops(&params.stop)?;
         params.rewards.check_sources(&inputs.prompts)?;
         check_rollout(params)?;
         check_keys(&params.optimisation, params.lora.as_ref())

@@ -14,11 +14,10 @@ use super::advantage::advantages;
 use super::measure::Watch;
 use super::rollout::Rollout;
 use super::{Inputs, Params};
-use crate::chat::load_chat;
 use crate::grading::Grader;
 use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
-use crate::sampling::{Draws, Question, draw, fitting, questions};
+use crate::sampling::{Draws, Question, draw, fitting, questions, show_exemplars};
 use crate::training::rows::Order;
 
 /// Samples rollouts from the current weights.
@@ -62,10 +61,13 @@ impl<'a> RolloutSampler<'a> {
         params: &'a Params,
         model: &Model,
     ) -> Result<Self, StageError> {
-        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        let mut chat = params.rendering.load(inputs.model.path())?;
+        chat.stops.clone_from(&params.stop);
         let positions = model.config.max_position_embeddings;
         let room = format!("the model's {positions} positions");
-        let (questions, longest_prompt) = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;
+        let mut questions = questions(&inputs.prompts)?;
+        show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
+        let (questions, longest_prompt) = fitting(ctx, questions, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         let loading = Loading::of(ctx, model.device(), params.seed);
         let grader = Grader::load(questions.iter().map(|question| &question.row), &loading)?;
@@ -116,15 +118,20 @@ impl<'a> RolloutSampler<'a> {
         let draws = Draws {
             seed: params.seed,
             temperature: params.temperature,
+            top_p: params.top_p,
             max_tokens: params.max_tokens,
             group_size: params.group_size,
             side_by_side: params.sampling_batch,
         };
         let (requests, drawn) = draw(model, chat, &self.questions, chosen, &draws, rollout)?;
         // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
-        let opening = chat.opening();
-        let texts: Vec<String> =
-            drawn.iter().map(|completion| format!("{opening}{}", chat.completion_text(&completion.ids))).collect();
+        let texts: Vec<String> = requests
+            .iter()
+            .zip(&drawn)
+            .map(|(request, completion)| {
+                format!("{}{}", chat.opening(&request.prompt), chat.completion_text(&completion.ids))
+            })
+            .collect();
         let of_question = |row: usize| chosen[row / params.group_size];
         let scored: Vec<Scored<'_>> = drawn
             .iter()

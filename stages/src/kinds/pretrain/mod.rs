@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
 
 use crate::artifacts::SampleRow;
+use crate::chat::Text;
 use crate::device::set_up;
 use crate::limits;
 use crate::training::rows::{Learn, Order, read_all, tokenise};
@@ -87,8 +88,9 @@ pub struct Params {
     pub vocab_size: usize,
     /// Special tokens: the first is padding, the second ends a completion.
     pub special_tokens: Vec<String>,
-    /// Chat template that formats a prompt, in Hugging Face's Jinja.
-    pub chat_template: String,
+    /// Chat template of the model: `r1-zero` (R1's, for base models), `chatml`, `plain` (the texts of all turns), one in
+    /// Hugging Face's Jinja, or `inputs.NAME` of a text.
+    pub chat_template: Text,
     /// Number of updates. If you raise it later, training continues.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]
     pub steps: u64,
@@ -124,7 +126,9 @@ impl Default for Params {
             tokenizer: TokenizerKind::Characters,
             vocab_size: 4_096,
             special_tokens: special.map(str::to_owned).to_vec(),
-            chat_template: "{% for message in messages %}{{ message.content }}{{ '\\n' }}{% endfor %}".to_owned(),
+            chat_template: Text::Written(
+                "{% for message in messages %}{{ message.content }}{{ '\\n' }}{% endfor %}".to_owned(),
+            ),
             steps: 1_000,
             batch_size: 32,
             lr: 3e-3,
@@ -213,7 +217,7 @@ fn chat(documents: &[SampleRow], params: &Params) -> Result<Chat, StageError> {
             train_byte_bpe(texts.into_iter(), params.vocab_size, &params.special_tokens)?
         }
     };
-    Ok(Chat::new(tokenizer, Some(&params.chat_template), special_tokens(params)?)?)
+    Ok(Chat::new(tokenizer, Some(&params.chat_template.chat_template()?), special_tokens(params)?)?)
 }
 
 fn config(num_ids: usize, params: &Params) -> Result<Config, StageError> {

@@ -11,9 +11,9 @@ use lm::RewardModel as ScoredModel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use text::Chat;
 
 use crate::artifacts::load_model;
+use crate::chat::Rendering;
 use crate::device::set_up;
 use crate::limits;
 use crate::rewards::Reads;
@@ -72,6 +72,8 @@ pub struct Params {
     pub seed: u64,
     // The engine has checked every key against the schema.
     #[serde(flatten)]
+    pub rendering: Rendering,
+    #[serde(flatten)]
     pub optimisation: Optimisation,
 }
 
@@ -86,6 +88,7 @@ impl Default for Params {
             lr: 6e-6,
             validation_share: 0.1,
             seed: 0,
+            rendering: Rendering::default(),
             optimisation: Optimisation::default(),
         }
     }
@@ -101,12 +104,13 @@ impl Stage for RewardModel {
     type Params = Params;
 
     fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.rendering.check()?;
         check_keys(&params.optimisation.over(params.steps, u64::MAX).1, None)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = Chat::load(inputs.model.path())?;
+        let chat = params.rendering.load(inputs.model.path())?;
         let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
         let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
         let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;

@@ -26,7 +26,7 @@ use crate::artifacts::TokenRow;
 use crate::artifacts::{
     Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
 };
-use crate::chat::{TemplateArgs, load_chat};
+use crate::chat::Rendering;
 use crate::device::set_up;
 use crate::limits;
 use crate::training::rows::{Learn, micro_batches, pack, read_all, tokenise};
@@ -62,16 +62,15 @@ pub struct Params {
     /// Which of the assistant's turns in a conversation are learnt; see `sft`.
     #[schemars(extend("x-omit-default" = true))]
     pub learn: Learn,
-    /// Values for the chat template's own variables, for example `{ enable_thinking = false }`; `today` is the day that
-    /// `strftime_now` writes.
-    #[schemars(extend("x-omit-default" = true))]
-    pub template_args: TemplateArgs,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Most tokens in one forward pass, which bounds memory; a file has about eight times as many. It is a result key,
     /// because it changes the order of sums and thus their last bits.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
+    // The engine has checked every key against the schema.
+    #[serde(flatten)]
+    pub rendering: Rendering,
 }
 
 impl Default for Params {
@@ -80,9 +79,9 @@ impl Default for Params {
             top_k: 32,
             max_tokens: 4_096,
             learn: Learn::Last,
-            template_args: TemplateArgs::default(),
             dtype: Dtype::Float32,
             micro_batch_tokens: 8_192,
+            rendering: Rendering::default(),
         }
     }
 }
@@ -96,9 +95,13 @@ impl Stage for TeacherLogits {
     type Inputs = Inputs;
     type Params = Params;
 
+    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.rendering.check()
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        let chat = params.rendering.load(inputs.model.path())?;
         let vocabulary = Vocabulary::of(&chat);
         if params.top_k as i64 >= vocabulary.size {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);

@@ -1,10 +1,13 @@
 //! `Chat`: turns a prompt into ids, and ids into text.
 
-use std::path::{Path, PathBuf};
+mod load;
+
+use std::borrow::Cow;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::{ChatTemplate, Error, Prompt, Tokenizer, limits};
+use crate::{ChatTemplate, Error, Message, Prompt, Surround, Tokenizer};
 
 /// The tokens that templates may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,12 +27,18 @@ pub struct Chat {
     pub tokenizer: Tokenizer,
     /// The chat template; without one, a prompt is encoded as text, with the special tokens that the tokenizer adds.
     pub template: Option<ChatTemplate>,
-    /// Id of the end that is learnt: the tokenizer's `eos_token`.
+    /// Id of the end that is learnt: the tokenizer's `eos_token`, or another one by [`with_end`](Chat::with_end).
     pub eos: i64,
     /// Ids that end a completion: `eos` and those of `generation_config.json` and `config.json`.
     pub ends: Vec<i64>,
     /// Id of padding.
     pub pad: i64,
+    /// Texts that end a completion; they are no part of it.
+    pub stops: Vec<String>,
+    /// What is put around every prompt.
+    pub surround: Surround,
+    special: SpecialTokens,
+    args: Map<String, Value>,
     /// Rows of the model's embedding; ids from there on are refused.
     embedding: Option<i64>,
     config: Value,
@@ -51,37 +60,48 @@ impl Chat {
         if let Some(source) = template {
             config["chat_template"] = json!(source);
         }
-        let template = template.map(|source| ChatTemplate::parse(source, special)).transpose()?;
-        Ok(Self { tokenizer, template, eos, ends: vec![eos], pad, embedding: None, config })
+        let template = template.map(|source| ChatTemplate::parse(source, special.clone())).transpose()?;
+        Ok(Self {
+            tokenizer,
+            template,
+            eos,
+            ends: vec![eos],
+            pad,
+            stops: Vec::new(),
+            surround: Surround::default(),
+            special,
+            args: Map::new(),
+            embedding: None,
+            config,
+        })
     }
 
-    /// Reads `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` of a model's folder, and from its
-    /// `config.json` and `generation_config.json` the ends of a completion and the size of the embedding.
-    pub fn load(dir: &Path) -> Result<Self, Error> {
-        let tokenizer = Tokenizer::load(dir)?;
-        let path = dir.join("tokenizer_config.json");
-        let config = json_of(&path)?.ok_or_else(|| invalid(&path, "it does not exist"))?;
-        let eos = token(&config, "eos_token").ok_or_else(|| invalid(&path, "it names no `eos_token`"))?;
-        let pad = token(&config, "pad_token").unwrap_or_else(|| eos.clone());
-        let special = SpecialTokens { bos: token(&config, "bos_token"), eos, pad };
-        let source = template_of(dir, &path, &config)?;
-        let template =
-            source.as_ref().map(|(file, text)| ChatTemplate::named(&file.display().to_string(), text, special.clone()));
-        let mut chat = Self::new(tokenizer, None, special)?;
-        chat.template = template.transpose()?;
-        chat.config = config;
-        if let Some((_, text)) = source {
-            chat.config["chat_template"] = json!(text);
-        }
-        let of_model = json_of(&dir.join("config.json"))?.unwrap_or_default();
-        let of_generation = json_of(&dir.join("generation_config.json"))?.unwrap_or_default();
-        chat.embedding = of_model["vocab_size"].as_i64();
-        for id in [&of_generation, &of_model].into_iter().flat_map(|document| ids(&document["eos_token_id"])) {
-            if !chat.ends.contains(&id) {
-                chat.ends.push(id);
+    /// Replaces the token that ends a completion. The earlier one still ends completions, and is not learnt any more.
+    pub fn with_end(mut self, token: &str) -> Result<Self, Error> {
+        let id = self.tokenizer.id(token).ok_or_else(|| {
+            Error::Tokenizer(format!(
+                "`{token}` is none of its tokens, so it cannot end a completion; help: name one of them"
+            ))
+        })?;
+        self.eos = id;
+        self.ends.retain(|end| *end != id);
+        self.ends.insert(0, id);
+        self.special.eos = token.to_owned();
+        self.config["eos_token"] = json!(token);
+        match self.template.take() {
+            Some(template) => {
+                let source = template.source().to_owned();
+                self.with_template(&source)
             }
+            None => Ok(self),
         }
-        Ok(chat)
+    }
+
+    /// Replaces the chat template, also in what [`save`](Chat::save) writes.
+    pub fn with_template(mut self, source: &str) -> Result<Self, Error> {
+        self.template = Some(ChatTemplate::parse(source, self.special.clone())?);
+        self.config["chat_template"] = json!(source);
+        Ok(self)
     }
 
     /// Sets the chat template's own variables; see [`ChatTemplate::with_args`].
@@ -89,11 +109,9 @@ impl Chat {
         if args.is_empty() {
             return Ok(self);
         }
-        let template = self.template.take().ok_or_else(|| Error::Template {
-            name: "chat_template".to_owned(),
-            reason: "the model has none, so it reads no `template-args`".to_owned(),
-        })?;
-        self.template = Some(template.with_args(args)?);
+        let template = self.template.take().ok_or_else(|| needs_template("it reads no `template-args`"))?;
+        self.template = Some(template.with_args(args.clone())?);
+        self.args = args;
         Ok(self)
     }
 
@@ -108,28 +126,101 @@ impl Chat {
 
     /// Returns the ids of a prompt, rendered by the template with the beginning of the assistant's turn.
     pub fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<i64>, Error> {
-        let ids = match &self.template {
-            Some(template) => self.tokenizer.encode(&template.render(&prompt.turns(), true)?)?,
-            None => self.tokenizer.encode_text(&plain(prompt)?)?,
+        let ids = match self.rendered(prompt)? {
+            Some(text) => self.tokenizer.encode(&text)?,
+            None => self.tokenizer.encode_text(&plain(&*self.surround.around(prompt)?)?)?,
         };
         self.checked(ids)
     }
 
-    /// Returns the ids of a completion of `prompt`, with the eos that ends it. What the template already writes of a
-    /// completion at the end of the prompt is left out, and a completion that ends with an end token gets no second.
-    pub fn completion_ids(&self, prompt: &Prompt, completion: &str) -> Result<Vec<i64>, Error> {
-        let opening = self.opening_of(prompt)?;
-        let mut ids = self.tokenizer.encode_continuation(without_opening(completion, &opening))?;
+    /// Renders a prompt by the template, if there is one, with all that surrounds it.
+    fn rendered(&self, prompt: &Prompt) -> Result<Option<String>, Error> {
+        let Some(template) = &self.template else { return Ok(None) };
+        let prompt = self.surround.around(prompt)?;
+        self.of_prompt(template, &prompt)?.render(&prompt.turns(), true).map(Some)
+    }
+
+    /// Returns the template with the prompt's own values for its variables.
+    fn of_prompt<'a>(&self, template: &'a ChatTemplate, prompt: &Prompt) -> Result<Cow<'a, ChatTemplate>, Error> {
+        let Some(of_prompt) = prompt.template_args() else { return Ok(Cow::Borrowed(template)) };
+        let mut args = self.args.clone();
+        args.extend(of_prompt.clone());
+        template.clone().with_args(args).map(Cow::Owned)
+    }
+
+    /// Returns the ids of a row that is learnt, a prompt with its completion and its end, and the index of the first that
+    /// is learnt. That is the first of the completion; where the template marks the assistant's text in its turn by
+    /// `{% generation %}`, the first that it marks.
+    pub fn row_ids(&self, prompt: &Prompt, completion: &str) -> Result<(Vec<i64>, usize), Error> {
+        if let Some((before, marked)) = self.marked(prompt, completion)? {
+            let mut ids = self.tokenizer.encode(&before)?;
+            let start = ids.len();
+            ids.extend(self.tokenizer.encode_continuation(&marked)?);
+            return Ok((self.checked(self.ended(ids))?, start));
+        }
+        let mut ids = self.prompt_ids(prompt)?;
+        let start = ids.len();
+        ids.extend(self.completion_ids(&ids, completion)?);
+        Ok((ids, start))
+    }
+
+    /// Returns what the template renders of a row before and in the text that it marks in the last turn; `None` if it
+    /// marks none, or leaves out a part of the completion, as some do with thoughts.
+    fn marked(&self, prompt: &Prompt, completion: &str) -> Result<Option<(String, String)>, Error> {
+        let Some(template) = &self.template else { return Ok(None) };
+        let ends: Vec<String> = self.ends.iter().map(|id| self.tokenizer.decode(&[*id])).collect();
+        let without_end = |text: &'_ str| ends.iter().find_map(|end| text.strip_suffix(end.as_str()).map(str::len));
+        let completion = &completion[..without_end(completion).unwrap_or(completion.len())];
+        let surrounded = self.surround.around(prompt)?;
+        let template = self.of_prompt(template, &surrounded)?;
+        let mut turns = surrounded.turns().into_owned();
+        turns.push(Message::new("assistant", completion));
+        let Some((before, marked)) = template.render_marked(&turns)? else { return Ok(None) };
+        let asked = template.render(&surrounded.turns(), true)?;
+        let turn = format!("{}{marked}", &before[common(&before, &asked)..]);
+        let mut parts = completion.split(END_THINK).flat_map(|part| part.split(THINK)).map(str::trim);
+        if !parts.all(|part| turn.contains(part)) {
+            return Ok(None);
+        }
+        let end = marked.trim_end().len();
+        let ends_itself = ends.iter().any(|text| marked[..end].ends_with(text.as_str()));
+        let marked = if ends_itself { marked[..end].to_owned() } else { marked };
+        Ok(Some((before, marked)))
+    }
+
+    /// Adds the end that is learnt to ids that have none.
+    fn ended(&self, mut ids: Vec<i64>) -> Vec<i64> {
         if ids.last().is_none_or(|last| !self.ends.contains(last)) {
             ids.push(self.eos);
         }
-        self.checked(ids)
+        ids
     }
 
-    /// Returns the text of a completion up to its end, other special tokens included.
+    /// Returns the ids of a completion after the ids of its prompt, with the eos that ends it. What the template already
+    /// writes of a completion at the end of the prompt is left out, and a completion that ends with an end token gets no
+    /// second.
+    pub fn completion_ids(&self, prompt_ids: &[i64], completion: &str) -> Result<Vec<i64>, Error> {
+        let opening = self.opening(prompt_ids);
+        let ids = self.tokenizer.encode_continuation(without_opening(completion, &opening))?;
+        self.checked(self.ended(ids))
+    }
+
+    /// Returns the text of a completion up to its end or the first stop text, other special tokens included.
     pub fn completion_text(&self, ids: &[i64]) -> String {
         let end = ids.iter().position(|id| self.ends.contains(id)).unwrap_or(ids.len());
-        self.tokenizer.decode(&ids[..end])
+        let mut text = self.tokenizer.decode(&ids[..end]);
+        if let Some(stop) = self.stops.iter().filter_map(|stop| text.find(stop.as_str())).min() {
+            text.truncate(stop);
+        }
+        text
+    }
+
+    /// Returns whether the last token of a completion completes a stop text.
+    pub fn is_stopped(&self, ids: &[i64]) -> bool {
+        let Some(longest) = self.stops.iter().map(String::len).max() else { return false };
+        // A token has at least one byte, except special ones and those that end a character.
+        let end = self.tokenizer.decode(&ids[ids.len().saturating_sub(longest + PARTS_OF_A_CHARACTER)..]);
+        self.stops.iter().any(|stop| end.contains(stop.as_str()))
     }
 
     /// Returns the number of ids that a completion may have: the tokenizer's, or the embedding's if it has fewer. A head
@@ -139,24 +230,21 @@ impl Chat {
         self.embedding.map_or(ids, |rows| rows.min(ids))
     }
 
-    /// Returns the beginning of a completion that the template already writes at the end of a prompt: `<think>`, perhaps
-    /// with white space after it, or an empty thought; nothing for most templates.
+    /// Returns the beginning of a completion that a template has already written at the end of a prompt: `<think>`,
+    /// perhaps with white space after it, or an empty thought; nothing for most templates.
     ///
     /// Templates of the released distilled models write it. Without it, a format reward that needs the opening tag would
     /// always be 0.
-    pub fn opening(&self) -> String {
-        self.opening_of(&Prompt::from("")).unwrap_or_default()
-    }
-
-    fn opening_of(&self, prompt: &Prompt) -> Result<String, Error> {
-        let Some(template) = self.template.as_ref().filter(|template| template.source().contains(THINK)) else {
-            return Ok(String::new());
-        };
-        let rendered = template.render(&prompt.turns(), true)?;
-        let Some(start) = rendered.rfind(THINK) else { return Ok(String::new()) };
-        let rest = &rendered[start + THINK.len()..];
+    pub fn opening(&self, prompt_ids: &[i64]) -> String {
+        let sources = [self.template.as_ref().map(ChatTemplate::source), self.surround.template_source()];
+        if !sources.into_iter().flatten().any(|source| source.contains(THINK)) {
+            return String::new();
+        }
+        let end = self.tokenizer.decode(&prompt_ids[prompt_ids.len().saturating_sub(OPENING_TOKENS)..]);
+        let Some(start) = end.rfind(THINK) else { return String::new() };
+        let rest = &end[start + THINK.len()..];
         let is_opening = rest.trim().is_empty() || rest.trim() == END_THINK;
-        Ok(if is_opening { rendered[start..].to_owned() } else { String::new() })
+        if is_opening { end[start..].to_owned() } else { String::new() }
     }
 
     /// Refuses ids that the model has no embedding for.
@@ -175,6 +263,15 @@ impl Chat {
 
 const THINK: &str = "<think>";
 const END_THINK: &str = "</think>";
+/// Most bytes of a character in UTF-8.
+const PARTS_OF_A_CHARACTER: usize = 4;
+/// More tokens than an empty thought has, even where its tags are no tokens of their own.
+const OPENING_TOKENS: usize = 64;
+
+/// Returns the number of bytes that two texts have in common at their beginnings.
+fn common(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
+}
 
 /// Returns a completion without what the template has already written of it.
 fn without_opening<'a>(completion: &'a str, opening: &str) -> &'a str {
@@ -198,153 +295,22 @@ fn without_opening<'a>(completion: &'a str, opening: &str) -> &'a str {
 fn plain(prompt: &Prompt) -> Result<String, Error> {
     match prompt {
         Prompt::Text(text) => Ok(text.clone()),
-        Prompt::Turns(turns) => Err(Error::Template {
-            name: "chat_template".to_owned(),
-            reason: format!(
-                "the model has none, and a row has a conversation of {} turns; help: take a chat model, or rows with one \
-                 user turn",
-                turns.len()
-            ),
-        }),
-    }
-}
-
-/// Returns the source of the chat template and where it is: `chat_template.jinja` takes precedence, and of several named
-/// ones the template `default`.
-fn template_of(dir: &Path, path: &Path, config: &Value) -> Result<Option<(PathBuf, String)>, Error> {
-    let beside = dir.join("chat_template.jinja");
-    if let Some(text) = outside::read_text_if_there(&beside, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)? {
-        return Ok(Some((beside, text)));
-    }
-    let text = match &config["chat_template"] {
-        Value::Null => return Ok(None),
-        Value::String(text) => text,
-        Value::Array(named) => {
-            let default = named.iter().find(|template| template["name"] == "default");
-            default.and_then(|template| template["template"].as_str()).ok_or_else(|| {
-                let names: Vec<&str> = named.iter().filter_map(|template| template["name"].as_str()).collect();
-                invalid(path, &format!("of its chat templates, `{}`, none is called `default`", names.join("`, `")))
-            })?
+        Prompt::WithArgs { .. } => Err(needs_template("it reads no `template-args`, which a row has")),
+        Prompt::Turns(turns) => {
+            Err(needs_template(&format!("it cannot render a conversation of {} turns, as this is", turns.len())))
         }
-        _ => return Err(invalid(path, "`chat_template` is neither a text nor a list of named templates")),
-    };
-    Ok(Some((path.to_owned(), text.to_owned())))
-}
-
-/// Reads a JSON file of a model's folder, if it exists.
-fn json_of(path: &Path) -> Result<Option<Value>, Error> {
-    let text = outside::read_text_if_there(path, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)?;
-    text.map(|text| serde_json::from_str(&text).map_err(|error| invalid(path, &error.to_string()))).transpose()
-}
-
-fn invalid(path: &Path, reason: &str) -> Error {
-    Error::Json { path: path.to_owned(), reason: reason.to_owned() }
-}
-
-/// Returns the ids of a key that holds one or several.
-fn ids(value: &Value) -> Vec<i64> {
-    match value {
-        Value::Array(ids) => ids.iter().filter_map(Value::as_i64).collect(),
-        one => one.as_i64().into_iter().collect(),
     }
 }
 
-/// Reads a special token, which `tokenizer_config.json` writes as a string or as an object with `content`.
-fn token(config: &Value, key: &str) -> Option<String> {
-    config[key].as_str().or_else(|| config[key]["content"].as_str()).map(str::to_owned)
+fn needs_template(consequence: &str) -> Error {
+    Error::Template {
+        name: "chat_template".to_owned(),
+        reason: format!(
+            "the model has none, so {consequence}; help: name one by `chat-template`, {}, or one of yours",
+            crate::template::names().map(|name| format!("`{name}`")).join(", ")
+        ),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::char_level;
-
-    const NEWLINE: &str =
-        "{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}{{ '\\n' }}{% endif %}{% endfor %}";
-
-    fn special() -> SpecialTokens {
-        SpecialTokens { bos: None, eos: "<eos>".to_owned(), pad: "<pad>".to_owned() }
-    }
-
-    fn chat(template: Option<&str>) -> Chat {
-        let specials = ["<pad>", "<eos>", "<think>"].map(str::to_owned);
-        Chat::new(char_level(["1+2=?\n3 "].into_iter(), &specials).unwrap(), template, special()).unwrap()
-    }
-
-    #[test]
-    fn prompts_are_dressed_and_completions_end() {
-        let chat = chat(Some(NEWLINE));
-        assert_eq!(chat.tokenizer.decode(&chat.prompt_ids(&"1+2=?".into()).unwrap()), "1+2=?\n");
-        let ids = chat.completion_ids(&"1+2=?".into(), "<think>3").unwrap();
-        assert_eq!(ids.last(), Some(&chat.eos));
-        assert_eq!(chat.completion_text(&ids), "<think>3");
-    }
-
-    #[test]
-    fn a_folder_round_trips() {
-        let dir = tempfile::tempdir().unwrap();
-        chat(Some(NEWLINE)).save(dir.path()).unwrap();
-        let loaded = Chat::load(dir.path()).unwrap();
-        assert_eq!(loaded.template.unwrap().source(), NEWLINE);
-        assert_eq!((loaded.eos, loaded.pad), (1, 0));
-    }
-
-    #[test]
-    fn a_prefilled_thought_is_noticed() {
-        let template =
-            "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}";
-        assert_eq!(chat(Some(template)).opening(), "<think>\n");
-        assert_eq!(chat(Some(&template.replace('\n', "\n\n</think>\n\n"))).opening(), "<think>\n\n</think>\n\n");
-        assert_eq!((chat(Some(NEWLINE)).opening(), chat(None).opening()), (String::new(), String::new()));
-    }
-
-    #[test]
-    fn what_the_template_has_written_is_not_written_again() {
-        let template =
-            "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}";
-        for (template, completion, learnt) in [
-            (template, "<think>\n1\n 2", "1\n 2<eos>"),
-            (template, "<think>1 2", "1 2<eos>"),
-            (template, "1 2", "1 2<eos>"),
-            (template, "1 2<eos>", "1 2<eos>"),
-            (&*template.replace('\n', ""), "<think>\n1", "\n1<eos>"),
-            (&*template.replace('\n', "\n</think>\n"), "<think>\n</think>\n1", "1<eos>"),
-            (NEWLINE, "<think>\n1", "<think>\n1<eos>"),
-        ] {
-            let chat = chat(Some(template));
-            let ids = chat.completion_ids(&"1+2=?".into(), completion).unwrap();
-            assert_eq!(chat.tokenizer.decode(&ids), learnt, "{completion:?} after {template:?}");
-        }
-    }
-
-    #[test]
-    fn an_id_beyond_the_embedding_is_refused_with_both_sizes() {
-        let dir = tempfile::tempdir().unwrap();
-        chat(Some(NEWLINE)).save(dir.path()).unwrap();
-        fs_err::write(dir.path().join("config.json"), r#"{ "vocab_size": 5, "eos_token_id": [1, 2] }"#).unwrap();
-        let loaded = Chat::load(dir.path()).unwrap();
-        assert_eq!((loaded.vocabulary(), loaded.ends.clone()), (5, vec![1, 2]));
-        let error = loaded.prompt_ids(&"3".into()).unwrap_err().to_string();
-        assert!(error.contains("the token `3` has id 8") && error.contains("5 rows"), "{error}");
-        assert_eq!(loaded.completion_text(&[3, 2, 4]), loaded.tokenizer.decode(&[3]));
-    }
-
-    #[test]
-    fn of_several_templates_the_file_and_then_the_default_is_taken() {
-        let dir = tempfile::tempdir().unwrap();
-        chat(Some("config")).save(dir.path()).unwrap();
-        let source = || Chat::load(dir.path()).map(|chat| chat.template.unwrap().source().to_owned());
-        let path = dir.path().join("tokenizer_config.json");
-        let mut config: Value = serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
-        config["chat_template"] =
-            json!([{ "name": "tool_use", "template": "a" }, { "name": "default", "template": "b" }]);
-        fs_err::write(&path, config.to_string()).unwrap();
-        assert_eq!(source().unwrap(), "b");
-        config["chat_template"] = json!([{ "name": "tool_use", "template": "a" }, { "name": "rag", "template": "b" }]);
-        fs_err::write(&path, config.to_string()).unwrap();
-        let error = source().unwrap_err().to_string();
-        assert!(error.contains("`tool_use`, `rag`"), "{error}");
-        fs_err::write(dir.path().join("chat_template.jinja"), "c").unwrap();
-        assert_eq!(source().unwrap(), "c");
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 //! errors name it. It runs on a separate stack that is deep enough for all nesting that the fuel allows.
 
 mod json;
+mod shipped;
+mod texts;
 
 use std::sync::LazyLock;
 
@@ -14,6 +16,9 @@ use minijinja::value::{Kwargs, Serde, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, Output, State, context};
 use regex::Regex;
 use serde_json::Map;
+
+pub use shipped::{names, shipped};
+pub use texts::TextTemplate;
 
 use crate::{Error, Message, SpecialTokens, limits};
 
@@ -28,6 +33,8 @@ pub struct ChatTemplate {
     name: String,
     source: String,
     environment: Environment<'static>,
+    /// The same template; it writes [`MARKS`] around the assistant's text. Absent: the template has no tags for it.
+    marking: Option<Environment<'static>>,
     special: SpecialTokens,
     args: Map<String, serde_json::Value>,
 }
@@ -40,17 +47,15 @@ impl ChatTemplate {
 
     /// Parses a template; errors call it `name`.
     pub fn named(name: &str, source: &str, special: SpecialTokens) -> Result<Self, Error> {
-        let failed = |reason: String| Error::Template { name: name.to_owned(), reason };
-        if source.len() > limits::TEMPLATE_BYTES {
-            let (has, most) = (source.len(), limits::TEMPLATE_BYTES);
-            return Err(failed(format!("it has {has} bytes, of at most {most}; help: take the published template")));
-        }
-        // A block that marks the assistant's text for masks. As an `if` it keeps its effect on white space.
-        let parsed = GENERATION.replace_all(source, "${1} if true ${2}");
-        let parsed = END_GENERATION.replace_all(&parsed, "${1} endif ${2}").into_owned();
-        let environment = deep(STACK, || environment(parsed)).map_err(|error| failed(error.to_string()))?;
-        let environment = environment.map_err(|error| failed(format!("{error:#}")))?;
-        Ok(Self { name: name.to_owned(), source: source.to_owned(), environment, special, args: Map::new() })
+        // A block that marks the assistant's text. As another block it keeps its effect on white space.
+        let without_tags = |begin: &str, end: &str| {
+            let text = GENERATION.replace_all(source, format!("${{1}} {begin} ${{2}}"));
+            END_GENERATION.replace_all(&text, format!("${{1}} {end} ${{2}}")).into_owned()
+        };
+        let environment = parse(name, without_tags("if true", "endif"))?;
+        let marking = GENERATION.is_match(source).then(|| parse(name, without_tags("filter marked", "endfilter")));
+        let (name, source) = (name.to_owned(), source.to_owned());
+        Ok(Self { name, source, environment, marking: marking.transpose()?, special, args: Map::new() })
     }
 
     /// Sets the template's own variables, such as `enable_thinking`; `today` is the day that `strftime_now` writes.
@@ -66,16 +71,15 @@ impl ChatTemplate {
             if !self.source.contains("strftime_now") {
                 return Err(failed(format!("`{TODAY}` has no effect: the template does not write today's date")));
             }
-            self.environment.add_function("strftime_now", move |format: String| {
-                jiff::fmt::strtime::format(&format, day)
-                    .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
-            });
+            for environment in std::iter::once(&mut self.environment).chain(&mut self.marking) {
+                environment.add_function("strftime_now", move |format: String| {
+                    jiff::fmt::strtime::format(&format, day)
+                        .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))
+                });
+            }
         }
         if let Some(stranger) = args.keys().find(|name| GIVEN.contains(&name.as_str()) || !self.names(name)) {
-            let template = self.environment.get_template(TEMPLATE).map_err(|error| failed(format!("{error:#}")))?;
-            let mut known: Vec<String> = template.undeclared_variables(false).into_iter().collect();
-            known.retain(|name| !GIVEN.contains(&name.as_str()));
-            known.sort_unstable();
+            let known = own_variables(&self.environment, &GIVEN).map_err(|error| failed(format!("{error:#}")))?;
             let known = known.join("`, `");
             return Err(failed(format!("it does not read `{stranger}`; help: it reads `{known}`")));
         }
@@ -99,26 +103,27 @@ impl ChatTemplate {
 
     /// Renders a conversation; `add_generation_prompt` opens the assistant's turn.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, Error> {
-        let failed = |reason: String| Error::Template { name: self.name.clone(), reason };
-        let bytes: usize = messages.iter().map(size).sum();
-        let fuel = limits::TEMPLATE_FUEL + bytes as u64 / limits::BYTES_PER_FUEL;
-        let stack = STACK + fuel as usize * STACK_PER_FUEL;
-        let rendered = deep(stack, || self.render_within(fuel, messages, add_generation_prompt));
-        let text = rendered.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(reason(&error)))?;
-        let most = limits::TEMPLATE_OUTPUT + limits::TEMPLATE_GROWTH * bytes;
-        if text.len() > most {
-            let reason = format!("it makes {} bytes of {bytes}, of at most {most}; help: {CURE}", text.len());
-            return Err(failed(reason));
-        }
-        Ok(text)
+        render(&self.name, &self.environment, messages.iter().map(size).sum(), || {
+            self.values(messages, add_generation_prompt)
+        })
     }
 
-    fn render_within(&self, fuel: u64, messages: &[Message], opens: bool) -> Result<String, minijinja::Error> {
-        let mut environment = self.environment.clone();
-        environment.set_fuel(Some(fuel));
+    /// Renders a conversation that ends with the assistant's turn, and splits it where the text begins that the template
+    /// marks in that turn by `{% generation %}`; what follows that text is left out. `None` if it marks nothing.
+    pub fn render_marked(&self, messages: &[Message]) -> Result<Option<(String, String)>, Error> {
+        let Some(marking) = &self.marking else { return Ok(None) };
+        let bytes = messages.iter().map(size).sum();
+        let text = render(&self.name, marking, bytes, || self.values(messages, false))?;
+        let plain = |text: &str| text.replace(MARKS, "");
+        let Some((before, rest)) = text.rsplit_once(MARKS[0]) else { return Ok(None) };
+        let marked = rest.split(MARKS[1]).next().unwrap_or(rest);
+        Ok(Some((plain(before), plain(marked))))
+    }
+
+    fn values(&self, messages: &[Message], opens: bool) -> Value {
         let turns: Vec<Value> = messages.iter().map(|turn| Value::from(Serde(turn))).collect();
         let own = Value::from(Serde(&self.args));
-        environment.get_template(TEMPLATE)?.render(context! {
+        context! {
             messages => turns,
             add_generation_prompt => opens,
             // transformers defines these, and gives none unless its caller does.
@@ -128,8 +133,50 @@ impl ChatTemplate {
             eos_token => self.special.eos.as_str(),
             pad_token => self.special.pad.as_str(),
             ..own
-        })
+        }
     }
+}
+
+/// Parses a template; errors call it `name`.
+fn parse(name: &str, source: String) -> Result<Environment<'static>, Error> {
+    let failed = |reason: String| Error::Template { name: name.to_owned(), reason };
+    if source.len() > limits::TEMPLATE_BYTES {
+        let (has, most) = (source.len(), limits::TEMPLATE_BYTES);
+        return Err(failed(format!("it has {has} bytes, of at most {most}; help: take the published template")));
+    }
+    let environment = deep(STACK, || environment(source)).map_err(|error| failed(error.to_string()))?;
+    environment.map_err(|error| failed(format!("{error:#}")))
+}
+
+/// Renders a template with values that have this many bytes of text.
+fn render(
+    name: &str,
+    environment: &Environment<'static>,
+    bytes: usize,
+    values: impl FnOnce() -> Value + Send,
+) -> Result<String, Error> {
+    let failed = |reason: String| Error::Template { name: name.to_owned(), reason };
+    let fuel = limits::TEMPLATE_FUEL + bytes as u64 / limits::BYTES_PER_FUEL;
+    let rendered = deep(STACK + fuel as usize * STACK_PER_FUEL, || {
+        let mut environment = environment.clone();
+        environment.set_fuel(Some(fuel));
+        environment.get_template(TEMPLATE)?.render(values())
+    });
+    let text = rendered.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(reason(&error)))?;
+    let most = limits::TEMPLATE_OUTPUT + limits::TEMPLATE_GROWTH * bytes;
+    if text.len() > most {
+        let reason = format!("it makes {} bytes of {bytes}, of at most {most}; help: {CURE}", text.len());
+        return Err(failed(reason));
+    }
+    Ok(text)
+}
+
+/// Returns the variables that a template reads and does not set, without those that it is given.
+fn own_variables(environment: &Environment<'static>, given: &[&str]) -> Result<Vec<String>, minijinja::Error> {
+    let mut names: Vec<String> = environment.get_template(TEMPLATE)?.undeclared_variables(false).into_iter().collect();
+    names.retain(|name| !given.contains(&name.as_str()));
+    names.sort_unstable();
+    Ok(names)
 }
 
 const TEMPLATE: &str = "chat";
@@ -150,6 +197,9 @@ const GIVEN: [&str; 12] = [
     "range",
     "dict",
 ];
+
+/// Written before and after the assistant's text; for private use, so that no text has them.
+const MARKS: [char; 2] = ['\u{10FFF0}', '\u{10FFF1}'];
 
 static GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("generation"));
 static END_GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("endgeneration"));
@@ -197,6 +247,7 @@ fn environment(source: String) -> Result<Environment<'static>, minijinja::Error>
         printable(&value)?;
         json::python(&value, &options)
     });
+    environment.add_filter("marked", |text: String| format!("{}{text}{}", MARKS[0], MARKS[1]));
     environment.add_filter("pprint", |value: Value| printable(&value).map(|()| format!("{value:#?}")));
     environment.add_filter("string", |value: Value| printable(&value).map(|()| value.to_string()));
     environment.add_template_owned(TEMPLATE, source)?;
