@@ -11,8 +11,9 @@ use text::Chat;
 use super::export::{export, shown};
 use super::lora::{Lora, check_keys};
 use super::optimisation::Optimisation;
-use super::rows::{Learn, Order, read_all, tokenise};
+use super::rows::{Learn, Order};
 use super::supervised::Supervised;
+use super::tokenise::{stopped, token_rows};
 use super::{Ended, Objective, Training, train};
 use crate::artifacts::load_model;
 use crate::chat::{TemplateArgs, load_chat};
@@ -95,7 +96,8 @@ pub(crate) fn fine_tune(
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
     let chat = load_chat(model.path(), &training.template_args)?;
-    let rows = tokenise(ctx, &chat, &read_all(data)?, (training.learn, training.max_tokens))?;
+    let keys = (training.learn, training.max_tokens);
+    let Some(rows) = token_rows(ctx, &chat, data, keys)? else { return Ok(stopped(ctx)) };
     let model = load_model(ctx, model, device, training.optimisation.kind())?;
     let mut objective = Supervised {
         model: &model,

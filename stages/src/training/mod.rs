@@ -19,6 +19,7 @@ mod optimisation;
 pub(crate) mod rows;
 mod supervised;
 mod tally;
+pub(crate) mod tokenise;
 
 use std::collections::BTreeMap;
 use std::path::Path;

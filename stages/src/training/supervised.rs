@@ -6,14 +6,14 @@
 use engine::stage::StageError;
 use lm::{Model, Tensor, head};
 
-use super::rows::{Order, micro_batches, pack};
+use super::rows::{Order, micro_batches, pack_rows};
 use super::{Counts, Objective, Tally, Workload};
-use crate::artifacts::TokenRow;
+use crate::artifacts::TokenRows;
 
 /// A model that is trained to predict the tokens of rows.
 pub(crate) struct Supervised<'a> {
     pub(crate) model: &'a Model,
-    pub(crate) rows: &'a [TokenRow],
+    pub(crate) rows: &'a TokenRows,
     pub(crate) order: Order,
     pub(crate) micro_batch_tokens: usize,
     /// Whether the backward pass computes activations again.
@@ -29,7 +29,7 @@ impl Objective for Supervised<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let lengths = self.rows.iter().map(|row| row.ids.len());
+        let lengths = self.rows.lengths();
         Workload {
             model: self.model,
             tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
@@ -41,17 +41,16 @@ impl Objective for Supervised<'_> {
 
     fn batch(&mut self, step: u64) -> Result<(Vec<usize>, Counts), StageError> {
         let batch = self.order.batch(step);
-        let tokens = batch.iter().map(|index| self.rows[*index].num_targets()).sum::<usize>() as f64;
+        let tokens = batch.iter().map(|index| self.rows.num_targets(*index)).sum::<usize>() as f64;
         let counts = Counts { rows: batch.len() as f64, tokens };
         Ok((batch, counts))
     }
 
     fn accumulate(&self, batch: &Vec<usize>, whole: Counts) -> Result<Tally, StageError> {
-        let batch: Vec<&TokenRow> = batch.iter().map(|index| &self.rows[*index]).collect();
-        let lengths: Vec<usize> = batch.iter().map(|row| row.ids.len()).collect();
+        let lengths: Vec<usize> = batch.iter().map(|index| self.rows.length(*index)).collect();
         let mut loss = 0.0;
         for indices in micro_batches(&lengths, self.micro_batch_tokens) {
-            let (rows, starts) = pack(indices.iter().map(|index| batch[*index]));
+            let (rows, starts) = pack_rows(self.rows, &indices.iter().map(|index| batch[*index]).collect::<Vec<_>>())?;
             let predictions = rows.predictions_from(&starts);
             let (positions, targets) = predictions.to_device(self.model.device());
             let pass = self.model.pass(&rows, self.recompute);

@@ -12,7 +12,8 @@ use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
 use crate::artifacts::SampleRow;
 use crate::device::set_up;
 use crate::limits;
-use crate::training::rows::{Learn, Order, read_all, tokenise};
+use crate::training::rows::{Learn, Order};
+use crate::training::tokenise::{Take, read_all, stopped, tokenise};
 use crate::training::{Ended, Optimisation, Supervised, Training, check_keys, export, shown, train};
 
 /// The kind.
@@ -153,11 +154,15 @@ impl Stage for Pretrain {
         let device = set_up(ctx)?;
         let documents = read_all(&inputs.data)?;
         let chat = chat(&documents, &params)?;
-        let mut rows = tokenise(ctx, &chat, &documents, (Learn::Last, params.max_position_embeddings as usize))?;
+        let keys = (Learn::Last, params.max_position_embeddings as usize);
+        let read = |take: &mut Take<'_>| {
+            // Whether it breaks says nothing that is needed here.
+            let _ = documents.into_iter().try_for_each(take);
+            Ok(())
+        };
+        let Some(mut rows) = tokenise(ctx, &chat, keys, read)? else { return Ok(stopped(ctx)) };
         // The loss includes the prompts: a base model learns from them what questions look like.
-        for row in &mut rows {
-            row.start = 1;
-        }
+        rows.learn_whole_rows();
         let mut config = config(chat.tokenizer.vocab_size(), &params)?;
         config.set_special_tokens(&[chat.eos], Some(chat.pad));
         check_parameters(config.num_parameters())?;

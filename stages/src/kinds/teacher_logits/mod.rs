@@ -12,6 +12,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,14 +23,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use crate::artifacts::TokenRow;
 use crate::artifacts::{
-    Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
+    Dtype, LogitsIndex, Shard, TokenRow, TokenRows, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
 };
 use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
 use crate::limits;
-use crate::training::rows::{Learn, micro_batches, pack, read_all, tokenise};
+use crate::training::rows::{Learn, micro_batches, pack};
+use crate::training::tokenise::token_rows;
 
 /// Tokens of a shard, in micro-batches: enough for few files, few enough that a stop loses little work.
 const SHARD_MICRO_BATCHES: usize = 8;
@@ -104,7 +105,8 @@ impl Stage for TeacherLogits {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);
             return Err(StageError::new(message).with_help("lower `top-k`: 32 is usual"));
         }
-        let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, (params.learn, params.max_tokens))?;
+        let keys = (params.learn, params.max_tokens);
+        let Some(rows) = token_rows(ctx, &chat, &inputs.data, keys)? else { return Ok(Outcome::Stopped(0)) };
         let teacher = Teacher {
             model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
             vocab: vocabulary.size,
@@ -117,7 +119,8 @@ impl Stage for TeacherLogits {
         let (mut done, mut tokens, mut rest) = (0, 0, 0.0);
         for (index, shard) in shards.iter().enumerate() {
             let begin = Instant::now();
-            rest += writer.write(index, shard, &teacher)?;
+            let shard = shard.clone().map(|row| rows.row(row)).collect::<Result<Vec<_>, StageError>>()?;
+            rest += writer.write(index, &shard, &teacher)?;
             done += shard.len();
             tokens += shard.iter().map(TokenRow::num_targets).sum::<usize>();
             let length = shard.iter().map(|row| row.ids.len()).sum::<usize>() as f64;
@@ -147,18 +150,18 @@ impl Stage for TeacherLogits {
 }
 
 /// Cuts rows, in their order, into shards of at most `max_tokens` tokens or one longer row.
-fn shards(rows: &[TokenRow], max_tokens: usize) -> Vec<&[TokenRow]> {
+fn shards(rows: &TokenRows, max_tokens: usize) -> Vec<Range<usize>> {
     let mut tokens = 0;
-    let mut shards: Vec<&[TokenRow]> = Vec::new();
+    let mut shards = Vec::new();
     let mut start = 0;
-    for (at, row) in rows.iter().enumerate() {
-        if at > start && tokens + row.ids.len() > max_tokens {
-            shards.push(&rows[start..at]);
+    for (at, length) in rows.lengths().enumerate() {
+        if at > start && tokens + length > max_tokens {
+            shards.push(start..at);
             (start, tokens) = (at, 0);
         }
-        tokens += row.ids.len();
+        tokens += length;
     }
-    shards.push(&rows[start..]);
+    shards.push(start..rows.len());
     shards
 }
 
