@@ -233,6 +233,23 @@ impl LogitsRows {
     }
 }
 
+/// Reads one row of several artifacts, without the others; if there is no such row, returns how many there are.
+pub(crate) fn logits_row(inputs: &[Input<LogitsMarker>], wanted: usize) -> Result<Result<TokenRow, usize>, StageError> {
+    let mut count = 0;
+    for input in inputs {
+        let index = read_index(input)?;
+        for number in 0..index.shards {
+            let shard = Shard::open(&input.path().join(shard_name(number)))?;
+            let here = shard.ints("lengths")?.len();
+            if wanted < count + here {
+                return Ok(Ok(shard.rows(index.top_k as i64)?.swap_remove(wanted - count)));
+            }
+            count += here;
+        }
+    }
+    Ok(Err(count))
+}
+
 fn read_index(input: &Input<LogitsMarker>) -> Result<LogitsIndex, StageError> {
     let file = input.path().join(INDEX);
     let text = outside::read_text(&file, limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?;

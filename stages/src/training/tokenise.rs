@@ -59,12 +59,21 @@ pub(crate) fn each_row(inputs: &[Input<Samples>], take: &mut Take<'_>) -> Result
     Ok(())
 }
 
+/// What is tokenised, and how.
+pub(crate) struct Tokenising {
+    /// The key that names the samples.
+    pub(crate) key: &'static str,
+    pub(crate) learn: Learn,
+    /// Tokens of the longest row that is kept.
+    pub(crate) max_tokens: usize,
+}
+
 /// Tokenises the rows of every input, as [`tokenise`] does.
 pub(crate) fn token_rows(
     ctx: &Context,
     chat: &Chat,
     inputs: &[Input<Samples>],
-    keys: (Learn, usize),
+    keys: &Tokenising,
 ) -> Result<Option<TokenRows>, StageError> {
     tokenise(ctx, chat, keys, |take| each_row(inputs, take))
 }
@@ -77,23 +86,23 @@ pub(crate) fn stopped(ctx: &Context) -> Outcome {
 /// Rows with their numbers.
 type Batch = Vec<(usize, SampleRow)>;
 
-/// Tokenises the rows that `read` hands over, with the loss on the completion. Rows longer than `max_tokens` are left
-/// out, with a warning. Returns `None` if the engine asks for a stop meanwhile.
+/// Tokenises the rows that `read` hands over, with the loss on the completion. Rows that are too long are left out, with
+/// a warning. Returns `None` if the engine asks for a stop meanwhile.
 pub(crate) fn tokenise(
     ctx: &Context,
     chat: &Chat,
-    (learn, max_tokens): (Learn, usize),
+    keys: &Tokenising,
     read: impl FnOnce(&mut Take<'_>) -> Result<(), StageError>,
 ) -> Result<Option<TokenRows>, StageError> {
-    let begin = Instant::now();
+    let (begin, key) = (Instant::now(), keys.key);
     let threads = ctx.machine().threads;
     let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
     let encode = |batch: Batch| -> Vec<Result<Vec<TokenRow>, StageError>> {
-        pool.install(|| batch.par_iter().map(|(index, row)| token_rows_of(chat, *index, row, learn)).collect())
+        pool.install(|| batch.par_iter().map(|(index, row)| token_rows_of(chat, (keys, *index), row)).collect())
     };
     let (send, receive) = sync_channel(1);
     let writer =
-        Writer { file: TokenWriter::create(ctx.dir(), "rows.ids")?, max_tokens, num_rows: 0, long: Vec::new() };
+        Writer { file: TokenWriter::create(ctx.dir(), &format!("{key}.ids"))?, keys, num_rows: 0, long: Vec::new() };
     let mut is_stopped = false;
     let (was_read, written) = std::thread::scope(|scope| {
         let writing = scope.spawn(move || writer.write_all(receive, encode));
@@ -115,13 +124,13 @@ pub(crate) fn tokenise(
         return Ok(None);
     }
     writer.tell_long(ctx);
-    let (num_rows, tokens) = (writer.num_rows, writer.file.num_tokens());
+    let (num_rows, tokens, max_tokens) = (writer.num_rows, writer.file.num_tokens(), keys.max_tokens);
     let rows = writer.file.finish()?;
     if rows.len() == 0 {
-        return Err(StageError::new(format!("no row is short enough for `max-tokens` = {max_tokens}")));
+        return Err(StageError::new(format!("no row of `{key}` is short enough for `max-tokens` = {max_tokens}")));
     }
     let seconds = begin.elapsed().as_secs_f64();
-    ctx.note(format!("{num_rows} rows have {tokens} tokens; {threads} threads took {seconds:.1} s for them"));
+    ctx.note(format!("`{key}` has {num_rows} rows and {tokens} tokens; {threads} threads took {seconds:.1} s"));
     Ok(Some(rows))
 }
 
@@ -149,16 +158,16 @@ impl Batches {
 }
 
 /// Writes token rows to their file.
-struct Writer {
+struct Writer<'a> {
     file: TokenWriter,
-    max_tokens: usize,
+    keys: &'a Tokenising,
     /// Rows of all batches.
     num_rows: usize,
     /// Rows that are too long.
     long: Vec<usize>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn write_all(
         mut self,
         batches: Receiver<Batch>,
@@ -167,7 +176,7 @@ impl Writer {
         for batch in batches {
             for rows in encode(batch) {
                 for row in rows? {
-                    if row.ids.len() > self.max_tokens {
+                    if row.ids.len() > self.keys.max_tokens {
                         self.long.push(self.num_rows);
                     } else {
                         self.file.push(&row)?;
@@ -181,9 +190,9 @@ impl Writer {
 
     fn tell_long(&self, ctx: &Context) {
         let Some(first) = self.long.first() else { return };
-        let (count, num_rows, max_tokens) = (self.long.len(), self.num_rows, self.max_tokens);
+        let (count, num_rows, Tokenising { key, max_tokens, .. }) = (self.long.len(), self.num_rows, self.keys);
         ctx.warn(format!(
-            "{count} of {num_rows} rows are longer than {max_tokens} tokens and left out, the first is row {first}: raise \
+            "{count} of {num_rows} rows of `{key}` are longer than {max_tokens} tokens and left out, the first is row {first}: raise \
              `max-tokens` to keep them"
         ));
     }
@@ -192,19 +201,18 @@ impl Writer {
 /// Returns the token rows of a sample: one, or one for each turn that is learnt.
 pub(crate) fn token_rows_of(
     chat: &Chat,
-    index: usize,
+    (keys, index): (&Tokenising, usize),
     row: &SampleRow,
-    learn: Learn,
 ) -> Result<Vec<TokenRow>, StageError> {
     let token_row = |prompt: &Prompt, completion: &str| -> Result<TokenRow, StageError> {
-        let named = || format!("row {index} of the samples");
+        let named = || format!("row {index} of `{}`", keys.key);
         let mut ids = of_row(chat.prompt_ids(prompt), named)?;
         let start = ids.len();
         ids.extend(of_row(chat.completion_ids(prompt, completion), named)?);
         Ok(TokenRow { ids, start })
     };
     let mut rows = Vec::new();
-    if learn == Learn::All {
+    if keys.learn == Learn::All {
         for (prompt, completion) in earlier(&row.prompt) {
             rows.push(token_row(&prompt, &completion)?);
         }
@@ -212,3 +220,6 @@ pub(crate) fn token_rows_of(
     rows.push(token_row(&row.prompt, &row.completion)?);
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,16 +17,17 @@ use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model, Prompts, RewardModel};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::generate::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
-use crate::chat::TemplateArgs;
-use crate::limits;
+use crate::chat::{TemplateArgs, load_chat};
 use crate::loading::Loading;
 use crate::sampling::{KeptRows, Question, Sampler, questions};
+use crate::{limits, showing};
 use marks::{Judges, Mark, Marks};
 
 /// The kind.
@@ -119,6 +120,7 @@ impl Stage for Eval {
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("report", ArtifactType::Report)];
+    const TOKENS: &'static [&'static str] = &["model", "prompts"];
     type Inputs = Inputs;
     type Params = Params;
 
@@ -128,6 +130,11 @@ impl Stage for Eval {
             return Err(StageError::new("`prompts` is empty").with_help(help));
         }
         Ok(())
+    }
+
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        showing::prompt(&chat, inputs.prompts.values(), |row| row.prompt.clone(), row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {

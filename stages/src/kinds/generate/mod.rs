@@ -14,16 +14,17 @@ use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model, Prompts, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::generate::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::artifacts::{Dtype, read_samples, write_samples};
-use crate::chat::TemplateArgs;
+use crate::artifacts::{Dtype, PromptRow, read_samples, write_samples};
+use crate::chat::{TemplateArgs, load_chat};
 use crate::grading::{Answer, Grade, Grader};
-use crate::limits;
 use crate::loading::Loading;
 use crate::sampling::{Drawn, KeptRows, Question, Sampler, questions, shuffle};
+use crate::{limits, showing};
 use exemplars::Exemplars;
 pub use keep::Keep;
 use progress::Progress;
@@ -127,6 +128,7 @@ impl Stage for Generate {
     const DOC: &'static str =
         "Samples completions of prompts and keeps those that pass the filters: cold-start data, rejection sampling.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    const TOKENS: &'static [&'static str] = &["model", "prompts", "few-shot"];
     type Inputs = Inputs;
     type Params = Params;
 
@@ -134,13 +136,20 @@ impl Stage for Generate {
         keep::check(params)
     }
 
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        let exemplars = exemplars(inputs, params)?;
+        let dress = |row: &PromptRow| match &exemplars {
+            Some(exemplars) => exemplars.before(&row.prompt),
+            None => row.prompt.clone(),
+        };
+        showing::prompt(&chat, &inputs.prompts, dress, row)
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let mut asked = questions(&inputs.prompts)?;
         shuffle(&mut asked, params.seed);
-        let exemplars = match &inputs.few_shot {
-            Some(input) => Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?),
-            None => None,
-        };
+        let exemplars = exemplars(&inputs, &params)?;
         let sampler = Sampler::load(ctx, &inputs.model, &params.template_args, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
@@ -171,6 +180,11 @@ impl Stage for Generate {
         write_samples(&ctx.output("samples"), &progress.kept)?;
         Ok(Outcome::Done(progress.summary()))
     }
+}
+
+fn exemplars(inputs: &Inputs, params: &Params) -> Result<Option<Exemplars>, StageError> {
+    let Some(input) = &inputs.few_shot else { return Ok(None) };
+    Ok(Some(Exemplars::new(read_samples(input)?, params.shots, params.seed, input.name())?))
 }
 
 /// Samples `completions` completions of each question, and none of a question that already fills the model's positions.

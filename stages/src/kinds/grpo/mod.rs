@@ -21,14 +21,15 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_lines;
-use crate::chat::TemplateArgs;
-use crate::limits;
+use crate::chat::{TemplateArgs, load_chat};
 use crate::rewards::Rewards;
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
+use crate::{limits, showing};
 use policy::Policy;
 
 /// The kind.
@@ -181,6 +182,7 @@ impl Stage for Grpo {
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
+    const TOKENS: &'static [&'static str] = &["model", "prompts"];
     type Inputs = Inputs;
     type Params = Params;
 
@@ -194,6 +196,11 @@ impl Stage for Grpo {
         check_keys(&params.optimisation, params.lora.as_ref())
     }
 
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        showing::prompt(&chat, &inputs.prompts, |row| row.prompt.clone(), row)
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let mut policy = Policy::load(ctx, &inputs, &params)?;
         let training = Training {
@@ -205,8 +212,8 @@ impl Stage for Grpo {
         };
         match train(ctx, &mut policy, &training)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-            Ended::Done { metrics, adapters } => {
-                export(ctx, policy.model(), policy.chat(), adapters.as_ref())?;
+            Ended::Done { metrics, adapters, .. } => {
+                export(ctx, "model", (policy.model(), policy.chat()), adapters.as_ref())?;
                 write_lines(&ctx.output("rollouts"), "samples.jsonl", policy.kept_rollouts())?;
                 let names = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
                 Ok(Outcome::Done(shown(&metrics, &names).into_iter().collect()))

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::{Model, Tensor, head, no_grad_guard};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,9 +29,10 @@ use crate::artifacts::{
 };
 use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
-use crate::limits;
+use crate::training::link;
 use crate::training::rows::{Learn, micro_batches, pack};
-use crate::training::tokenise::token_rows;
+use crate::training::tokenise::{Tokenising, token_rows};
+use crate::{limits, showing};
 
 /// Tokens of a shard, in micro-batches: enough for few files, few enough that a stop loses little work.
 const SHARD_MICRO_BATCHES: usize = 8;
@@ -94,8 +96,14 @@ impl Stage for TeacherLogits {
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Writes down the likeliest tokens of a teacher at every token of samples, for `distill` by `method = \"logits\"`.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("logits", ArtifactType::Logits)];
+    const TOKENS: &'static [&'static str] = &["model", "data"];
     type Inputs = Inputs;
     type Params = Params;
+
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
+        showing::sample(&load_chat(inputs.model.path(), &params.template_args)?, &inputs.data, &keys, row)
+    }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
@@ -105,8 +113,8 @@ impl Stage for TeacherLogits {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);
             return Err(StageError::new(message).with_help("lower `top-k`: 32 is usual"));
         }
-        let keys = (params.learn, params.max_tokens);
-        let Some(rows) = token_rows(ctx, &chat, &inputs.data, keys)? else { return Ok(Outcome::Stopped(0)) };
+        let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
+        let Some(rows) = token_rows(ctx, &chat, &inputs.data, &keys)? else { return Ok(Outcome::Stopped(0)) };
         let teacher = Teacher {
             model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
             vocab: vocabulary.size,
@@ -225,11 +233,6 @@ impl Writer {
             new.iter().try_for_each(|(key, file, _)| link(file, &dir.join(format!("{key}.safetensors"))))
         })
     }
-}
-
-/// Hard-links a file that will not change, or copies it if the file system has no hard links.
-fn link(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs_err::hard_link(from, to).or_else(|_| fs_err::copy(from, to).map(|_| ()))
 }
 
 struct Teacher<'a> {
