@@ -33,6 +33,8 @@ mod cli {
     mod signals;
     mod support;
     mod terminal;
+    #[cfg(feature = "worker")]
+    mod tokens;
     mod verify;
     #[cfg(feature = "worker")]
     mod word_problems;

@@ -31,6 +31,7 @@ pub mod prefix;
 pub mod run;
 pub mod schedule;
 pub mod secrets;
+pub mod tokens;
 pub mod verify;
 mod watchdog;
 

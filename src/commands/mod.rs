@@ -18,6 +18,7 @@ mod schema;
 mod scores;
 mod show;
 mod status;
+mod tokens;
 mod verify;
 
 use anyhow::Result;
@@ -58,6 +59,8 @@ enum Command {
     Explain(explain::Args),
     /// Print the final table of a workflow's evaluations.
     Scores(scores::Args),
+    /// Show a row as the model sees it, token by token, with what is in the loss.
+    Tokens(tokens::Args),
     /// List the stage kinds, or the keys of one.
     Kinds(kinds::Args),
     /// Check stored bytes, or run stages again and compare.
@@ -90,6 +93,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Log(args) => log::run(global, &args),
         Command::Explain(args) => explain::run(global, &args),
         Command::Scores(args) => scores::run(global, &args),
+        Command::Tokens(args) => tokens::run(global, &args),
         Command::Kinds(args) => kinds::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
         Command::Chaos(args) => chaos::run(global, &args),

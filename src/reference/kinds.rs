@@ -129,8 +129,11 @@ fn import_row(name: &str, import: &ImportKey) -> KeyRow {
 
 fn add_kind(text: &mut String, kind: &KindInfo, rows: &[KeyRow], shared: &[Shared]) {
     let spec = &kind.spec;
-    let outputs: Vec<String> = spec.outputs.iter().map(|(name, artifact)| format!("`{name}` ({artifact})")).collect();
-    let outputs = outputs.join(", ");
+    let outputs = spec.outputs.iter().map(|(name, artifact)| match spec.outputs_with.get(name) {
+        Some(key) => format!("`{name}` ({artifact}, with `{key}`)"),
+        None => format!("`{name}` ({artifact})"),
+    });
+    let outputs = outputs.collect::<Vec<_>>().join(", ");
     let _ = write!(text, "\n## {}\n\n{}\nOutputs: {outputs}. Version {}.\n\n", spec.kind, spec.doc, spec.version);
     let is_shared = |row: &KeyRow| shared.iter().any(|group| group.has(&spec.kind, row));
     add_table(text, rows.iter().filter(|row| !is_shared(row)).map(|row| (row.name(), row.clone())));

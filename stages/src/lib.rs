@@ -9,6 +9,7 @@ pub mod limits;
 pub mod loading;
 pub mod rewards;
 mod sampling;
+mod showing;
 pub mod training;
 pub mod verifiers;
 

@@ -10,6 +10,9 @@ pub const ROW_MIB: u64 = 16;
 /// MiB of all rows of one input, uncompressed; an input's `total-mib` raises it.
 pub const TOTAL_MIB: u64 = 8 << 10;
 
+/// Like [`TOTAL_MIB`], for rows that are read one at a time and not kept: samples that are trained on.
+pub const PASSING_MIB: u64 = 64 << 10;
+
 /// Bytes that each row counts in addition to its text: the memory that even an empty row takes.
 pub const ROW_COST: u64 = 256;
 

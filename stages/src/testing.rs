@@ -140,6 +140,27 @@ impl Write for Lines {
     }
 }
 
+fn request<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>, rows: Vec<PathBuf>) -> RunRequest {
+    RunRequest {
+        protocol: PROTOCOL,
+        kind: S::KIND.to_owned(),
+        version: S::VERSION,
+        stage: "tested".to_owned(),
+        dir: dir.to_owned(),
+        config: config.as_object().expect("keys are a table").clone(),
+        machine: Machine {
+            threads: 1,
+            placement: Placement::default(),
+            checkpoint_seconds: 1e9,
+            checkpoint_steps: None,
+            checkpoint_at: Vec::new(),
+            silence_seconds: 60.0,
+        },
+        resume,
+        rows,
+    }
+}
+
 impl Attempt {
     /// Makes an attempt in `dir` with the keys `config`; `resume` is the checkpoint to start from.
     pub(crate) fn new<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>) -> Self {
@@ -149,27 +170,18 @@ impl Attempt {
     /// Like [`new`](Attempt::new), with folders of kept rows.
     pub(crate) fn with_rows<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>, rows: Vec<PathBuf>) -> Self {
         fs_err::create_dir_all(dir).expect("the folder can be made");
-        let request = RunRequest {
-            protocol: PROTOCOL,
-            kind: S::KIND.to_owned(),
-            version: S::VERSION,
-            stage: "tested".to_owned(),
-            dir: dir.to_owned(),
-            config: config.as_object().expect("keys are a table").clone(),
-            machine: Machine {
-                threads: 1,
-                placement: Placement::default(),
-                checkpoint_seconds: 1e9,
-                checkpoint_steps: None,
-                checkpoint_at: Vec::new(),
-                silence_seconds: 60.0,
-            },
-            resume,
-            rows,
-        };
         let lines = Arc::new(Mutex::new(Vec::new()));
+        let request = request::<S>(dir, config, resume, rows);
         let ctx = Context::new(request, Box::new(Lines(Arc::clone(&lines))));
         Self { ctx, lines, dir: dir.to_owned() }
+    }
+
+    /// Returns what the stage gets, with this number of threads.
+    pub(crate) fn context_of<S: Stage>(dir: &Path, threads: usize) -> Context {
+        fs_err::create_dir_all(dir).expect("the folder can be made");
+        let mut request = request::<S>(dir, &json!({}), None, Vec::new());
+        request.machine.threads = threads;
+        Context::new(request, Box::new(std::io::sink()))
     }
 
     /// Runs the stage.

@@ -179,6 +179,15 @@ impl Store {
         })
     }
 
+    /// Lays a tree out as the folder `dest`, which must not exist, as symbolic links to its objects. Nothing is read or
+    /// checked: it is for a quick look. [`hold`](Self::hold) keeps the objects for so long.
+    pub fn link_out(&self, digest: &Digest, dest: &Path) -> Result<()> {
+        self.lay_out(digest, dest, |member, target| {
+            let object = self.object_path(&member.digest);
+            Ok(std::os::unix::fs::symlink(object, target).map_err(|error| named(error, "link", target))?)
+        })
+    }
+
     /// Copies an object to a file, which must not exist yet, and returns the open file.
     pub(crate) fn copy_to_new(&self, digest: &Digest, target: &Path) -> Result<File> {
         let mut options = fs_err::OpenOptions::new();

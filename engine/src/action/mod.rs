@@ -260,6 +260,7 @@ mod tests {
                 .into(),
             omitted: BTreeMap::new().into(),
             outputs: BTreeMap::new().into(),
+            absent_outputs: Vec::new(),
             origins: Vec::new(),
             run: RunOptions::default().into(),
             device: Device::Cpu,

@@ -28,7 +28,7 @@ mod parse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
 
@@ -67,6 +67,12 @@ pub struct KindSpec {
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,
+    /// Output name → the key that a stage must give to have it. Outputs that every stage has are absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs_with: BTreeMap<String, String>,
+    /// Keys whose artifacts are read to show a row as the model sees it; none if the kind has no rows to show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
 }
 
 /// A kind with its keys parsed.
@@ -82,6 +88,17 @@ impl KindInfo {
     /// Returns the keys that an action may omit, and the keys whose tables have such keys.
     pub fn omitted(&self) -> BTreeMap<String, KeySpec> {
         key::omitted(&self.keys)
+    }
+
+    /// Returns the outputs that a stage with these resolved keys does not have, each with the key that it needs.
+    pub(crate) fn absent_outputs(&self, config: &Map<String, Value>) -> Vec<(String, String)> {
+        let is_given = |key: &str| match config.get(key) {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(_) => true,
+        };
+        let absent = self.spec.outputs_with.iter().filter(|(_, key)| !is_given(key));
+        absent.map(|(output, key)| (output.clone(), key.clone())).collect()
     }
 }
 
@@ -130,6 +147,17 @@ impl Kinds {
                 let (of, key) = (format!("kind `{}`", spec.kind), output.clone());
                 let reason = format!("an output names a folder: no `/`, and at most {LONGEST_OUTPUT} bytes");
                 return Err(Error { of, key, reason });
+            }
+            let is_known =
+                |(output, key): &(&String, &String)| spec.outputs.contains_key(*output) && keys.contains_key(*key);
+            if let Some((output, key)) = spec.outputs_with.iter().find(|with| !is_known(with)) {
+                let of = format!("kind `{}`", spec.kind);
+                let reason = format!("output `{output}` with `{key}`: the kind lacks one of them");
+                return Err(Error { of, key: key.clone(), reason });
+            }
+            if let Some(key) = spec.tokens.iter().find(|key| !keys.contains_key(*key)) {
+                let (of, key) = (format!("kind `{}`", spec.kind), key.clone());
+                return Err(Error { of, key, reason: "rows are shown with it, and the kind lacks it".to_owned() });
             }
             kinds.insert(spec.kind.clone(), KindInfo { spec, keys });
         }

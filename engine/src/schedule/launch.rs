@@ -24,7 +24,7 @@ pub(crate) fn import(workflow: &Workflow, reference: &Reference) -> Map<String, 
 }
 
 /// Returns the import keys of what a reference points at, as the worker gets them.
-fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
+pub(crate) fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
     match &reference.target {
         Target::Input(name) => {
             let input = &workflow.inputs[name];

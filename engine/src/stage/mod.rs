@@ -25,6 +25,7 @@ use crate::artifact::{Artifact, ArtifactType};
 use crate::event::Level;
 use crate::kind::KindSpec;
 use crate::worker::protocol::{FromWorker, InputArtifact, Machine, Resume, RunRequest};
+use crate::worker::tokens::ShownRow;
 
 /// A kind of stage.
 pub trait Stage {
@@ -40,6 +41,10 @@ pub trait Stage {
     const DOC: &'static str;
     /// Its outputs: name and type.
     const OUTPUTS: &'static [(&'static str, ArtifactType)];
+    /// Outputs that a stage has only if it gives a key: the output, and the key.
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[];
+    /// Keys whose artifacts [`tokens`](Stage::tokens) reads; none if the kind has no rows to show.
+    const TOKENS: &'static [&'static str] = &[];
     /// References: required unless `Option` or a list with a default.
     type Inputs: DeserializeOwned + JsonSchema;
     /// Everything with a default, from one visible `impl Default`. A type must be `Serialize` for the schema to have
@@ -50,6 +55,12 @@ pub trait Stage {
     /// exist yet (an [`Input`] has a name but no path), and again before [`run`](Stage::run), which may rely on it.
     fn check(_inputs: &Self::Inputs, _params: &Self::Params) -> Result<(), StageError> {
         Ok(())
+    }
+
+    /// Shows row `row` (from 0) of what the stage reads, as the model sees it. It is only called for a kind with
+    /// [`TOKENS`](Stage::TOKENS), and must be quick: it reads no weights, and no rows after that one.
+    fn tokens(_inputs: &Self::Inputs, _params: &Self::Params, _row: usize) -> Result<ShownRow, StageError> {
+        Err(StageError::new(format!("a {} stage has no rows to show", Self::KIND)))
     }
 
     /// Runs one attempt, from the beginning or from [`Context::resume`].
@@ -318,6 +329,8 @@ pub struct Kind {
     pub spec: fn() -> KindSpec,
     /// Checks the keys of a stage.
     pub check: fn(&Map<String, Value>) -> Result<(), StageError>,
+    /// Shows a row of a stage with these keys.
+    pub tokens: fn(&Map<String, Value>, usize) -> Result<ShownRow, StageError>,
     /// Runs an attempt of it.
     pub run: fn(&Context) -> Result<Outcome, StageError>,
 }
@@ -333,6 +346,8 @@ fn spec<S: Stage>() -> KindSpec {
         inputs: schema::<S::Inputs>(),
         params: schema::<S::Params>(),
         outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
+        outputs_with: S::OUTPUTS_WITH.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
+        tokens: S::TOKENS.iter().map(|key| (*key).to_owned()).collect(),
     }
 }
 
@@ -350,6 +365,7 @@ pub const fn kind<S: Stage>() -> Kind {
         outputs: S::OUTPUTS,
         spec: spec::<S>,
         check: |config| checked::<S>(config).map(|_| ()),
+        tokens: |config, row| checked::<S>(config).and_then(|(inputs, params)| S::tokens(&inputs, &params, row)),
         run: |ctx| checked::<S>(ctx.config()).and_then(|(inputs, params)| S::run(ctx, inputs, params)),
     }
 }

@@ -1,6 +1,7 @@
 //! The worker's end: `Worker::new(KINDS).serve()` is a worker's whole `main`.
 //!
-//! `kinds` prints the worker's kinds, `check` prints what is wrong with the keys of stages, and `run` reads one request
+//! `kinds` prints the worker's kinds, `check` prints what is wrong with the keys of stages, `tokens` prints a row as the
+//! model sees it, and `run` reads one request
 //! from stdin, runs it, and answers on stdout. First of all stdout is redirected ([`claim_stdout`]): what a library
 //! prints there goes to stderr, which is the log.
 
@@ -20,6 +21,7 @@ use crate::artifact::ArtifactType;
 use crate::kind::KindList;
 use crate::worker::engine::{die_with_engine, leave_signals_to_engine};
 use crate::worker::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
+use crate::worker::tokens::{TokensAnswer, TokensRequest};
 
 /// Number of `alive` messages within the time that the engine waits for one.
 const BEATS: f64 = 6.0;
@@ -64,10 +66,11 @@ impl Worker {
         match std::env::args().nth(1).as_deref() {
             Some("kinds") => answer(&self.list(), stdout),
             Some("check") => check_all(self.kinds, stdout),
+            Some("tokens") => show_row(self.kinds, stdout),
             Some("run") => run_one(self.kinds, stdout, self.processor),
             _ => {
                 complain(
-                    "usage: r1flow-worker kinds | check | run    (for the engine: the last two read requests from stdin)",
+                    "usage: r1flow-worker kinds | check | tokens | run    (for the engine: all but the first read requests from stdin)",
                 );
                 ExitCode::from(2)
             }
@@ -127,6 +130,25 @@ fn check_all(kinds: &[Kind], stdout: File) -> ExitCode {
 fn refusal(kinds: &[Kind], request: &CheckRequest) -> Option<Refusal> {
     let checked = find(kinds, &request.kind, request.version).and_then(|kind| (kind.check)(&request.config));
     checked.err().map(|error| Refusal { message: error.message, help: error.help })
+}
+
+/// Shows a row of a stage.
+fn show_row(kinds: &[Kind], stdout: File) -> ExitCode {
+    die_with_engine();
+    let request: TokensRequest = match serde_json::from_reader(std::io::stdin()) {
+        Ok(request) => request,
+        Err(error) => {
+            complain(&format!("the request is not understood: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let show = |kind: &Kind| {
+        catch_unwind(AssertUnwindSafe(|| (kind.tokens)(&request.config, request.row)))
+            .unwrap_or_else(|panic| Err(panicked(&*panic)))
+    };
+    let shown = find(kinds, &request.kind, request.version).and_then(show);
+    let refused = |error: StageError| TokensAnswer::Refused(Refusal { message: error.message, help: error.help });
+    answer(&shown.map_or_else(refused, TokensAnswer::Shown), stdout)
 }
 
 fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, StageError> {

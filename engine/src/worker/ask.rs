@@ -1,6 +1,7 @@
-//! Queries to a worker before anything runs: its kinds, and whether it could run stages with given keys.
+//! Queries to a worker outside of attempts: its kinds, whether it could run stages with given keys, a row as a model sees
+//! it.
 //!
-//! Each query starts libtorch, so answers are cached (`cache.rs`) for as long as the program is the same.
+//! Each query starts libtorch, so answers of the first two are cached (`cache.rs`) for as long as the program is the same.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -15,6 +16,7 @@ use store::Digest;
 use super::cache::CacheDir;
 use super::engine::ENGINE;
 use super::protocol::{CheckRequest, PROTOCOL, Refusal};
+use super::tokens::{TokensAnswer, TokensRequest};
 use crate::kind::KindList;
 use crate::secrets::WITHHELD;
 
@@ -110,6 +112,13 @@ pub fn check(
     let newest = &lines[lines.len().saturating_sub(MOST_REMEMBERED)..];
     cache_dir.write(&kept.name, &kept.question, newest.join("\n").as_bytes());
     Ok(refusals)
+}
+
+/// Asks the worker to show a row of a stage.
+pub fn tokens(worker: &Path, request: &TokensRequest) -> Result<TokensAnswer, Error> {
+    let line = serde_json::to_vec(request).expect("requests are plain data");
+    let (_, answer) = ask(worker, "tokens", |mut stdin| stdin.write_all(&line))?;
+    Ok(answer)
 }
 
 /// Starts the worker with one argument, writes to its stdin with `say`, and returns its answer, as text and parsed.

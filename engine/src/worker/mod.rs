@@ -6,4 +6,5 @@ pub(crate) mod death;
 pub(crate) mod engine;
 pub(crate) mod lines;
 pub mod protocol;
+pub mod tokens;
 pub(crate) mod understand;

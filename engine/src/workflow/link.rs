@@ -81,7 +81,11 @@ impl Linker<'_> {
         let Some(found) = outputs.get(output) else {
             let names: Vec<&String> = outputs.keys().collect();
             let message = format!("stage `{stage}` has no output `{output}`");
-            let help = suggest(output, names.iter().map(|name| name.as_str()));
+            let absent = &self.stages[*at].stage.absent_outputs;
+            let with = absent.iter().find(|(absent, _)| absent == output);
+            let with =
+                with.map(|(_, key)| format!("a {} stage has it if it gives `{key}`", self.stages[*at].stage.kind));
+            let help = with.or_else(|| suggest(output, names.iter().map(|name| name.as_str())));
             return Err(Some(Diagnostic::new(&written.span, message, "no such output").with_optional_help(help)));
         };
         self.agree(written, *found)?;

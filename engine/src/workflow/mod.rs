@@ -122,8 +122,10 @@ pub struct StageDecl {
     /// Keys that are absent at their default, and keys whose tables have such keys; one table for all stages of the
     /// kind.
     pub omitted: Arc<BTreeMap<String, KeySpec>>,
-    /// Output name → type; one table for all stages of the kind.
+    /// Output name → type; one table for all stages of the kind that have all its outputs.
     pub outputs: Arc<BTreeMap<String, ArtifactType>>,
+    /// Outputs that the kind has only with a key that is not given here, each with that key.
+    pub absent_outputs: Vec<(String, String)>,
     /// Keys that a layer gave a value, with that layer; the topmost layer is last.
     pub origins: Vec<(String, Origin)>,
     /// How to run it; one value for all stages without a `run` table.
@@ -308,6 +310,13 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         let kind = draft.kind;
         let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.omitted()), Arc::new(kind.spec.outputs.clone()));
         let (roles, omitted, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
+        let absent_outputs = kind.absent_outputs(&checked.config);
+        let outputs = if absent_outputs.is_empty() {
+            outputs
+        } else {
+            let is_there = |output: &String| !absent_outputs.iter().any(|(absent, _)| absent == output);
+            Arc::new(outputs.iter().filter(|(name, _)| is_there(name)).map(|(name, ty)| (name.clone(), *ty)).collect())
+        };
         let stage = StageDecl {
             name: draft.name,
             span: draft.span,
@@ -319,6 +328,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             roles,
             omitted,
             outputs,
+            absent_outputs,
             device: Device::Cpu,
             uses_tensors: kind.spec.uses_tensors,
             run: match &draft.run {

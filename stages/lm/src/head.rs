@@ -63,6 +63,51 @@ pub fn backward(
     })
 }
 
+/// Like [`backward`] at temperature 1, and also returns how many targets are the likeliest token.
+///
+/// # Panics
+/// As [`backward`].
+pub fn backward_with_hits(
+    model: &Model,
+    hidden_nd: &Tensor,
+    targets_n: &Tensor,
+    chunk: usize,
+    mut loss: impl FnMut(&Tensor, &Chunk) -> Tensor,
+) -> (f64, f64) {
+    let mut hits = Vec::new();
+    let loss = backward_in_chunks(hidden_nd, chunk, |hidden_cd, chunk| {
+        let (logits_cv, targets_c) = (model.logits(hidden_cd), chunk.of(targets_n));
+        hits.push(num_hits(&logits_cv, &targets_c));
+        loss(&ops::log_probs(&logits_cv, &targets_c, 1.0), chunk)
+    });
+    (loss, total(&hits))
+}
+
+/// Returns the sum of ln p(target) over the tokens, and how many targets are the likeliest token; without gradient.
+/// `chunk` bounds the logits held at once, in tokens.
+pub fn score(model: &Model, hidden_nd: &Tensor, targets_n: &Tensor, chunk: usize) -> (f64, f64) {
+    let _guard = tch::no_grad_guard();
+    let (mut log_probs, mut hits) = (Vec::new(), Vec::new());
+    for chunk in chunks(targets_n.size()[0], chunk) {
+        let (logits_cv, targets_c) = (model.logits(&chunk.of(hidden_nd)), chunk.of(targets_n));
+        hits.push(num_hits(&logits_cv, &targets_c));
+        log_probs.push(ops::log_probs(&logits_cv, &targets_c, 1.0).sum(Kind::Double));
+    }
+    (total(&log_probs), total(&hits))
+}
+
+/// Counts the tokens whose target no other token's logit exceeds.
+fn num_hits(logits_cv: &Tensor, targets_c: &Tensor) -> Tensor {
+    let _guard = tch::no_grad_guard();
+    let of_target_c = logits_cv.gather(1, &targets_c.unsqueeze(1), false).squeeze_dim(1);
+    of_target_c.ge_tensor(&logits_cv.amax([-1], false)).sum(Kind::Double)
+}
+
+/// Adds numbers up. They are read at the end, so that the GPU does not wait for the host between chunks.
+fn total(numbers: &[Tensor]) -> f64 {
+    numbers.iter().map(|number| number.double_value(&[])).sum()
+}
+
 /// Like [`backward`], for a loss over whole distributions: `loss` gets ln p of the first `vocab` tokens, [c, v], from
 /// [`distributions`]. A chunk holds a few such tensors at once, so it should be small.
 ///
@@ -123,8 +168,7 @@ fn backward_in_chunks(hidden_nd: &Tensor, chunk: usize, mut loss: impl FnMut(&Te
         shim::torch::backward_from(hidden_nd, &grad)
             .expect("the hidden states come from this model, with gradients on");
     }
-    // Losses are read at the end, so that the GPU does not wait for the host between chunks.
-    losses.iter().map(|loss| loss.double_value(&[])).sum()
+    total(&losses)
 }
 
 fn log_probs(model: &Model, hidden_cd: &Tensor, targets_c: &Tensor, temperature: f64) -> Tensor {

@@ -45,7 +45,8 @@ pub struct Import {
     /// Most MiB of a row; 16 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) row_mib: Option<u64>,
-    /// Most MiB of all rows, unpacked; by default 8192, or half of the machine's memory if that is less.
+    /// Most MiB of all rows, unpacked; by default 8192, or half of the machine's memory if that is less. Samples that are
+    /// trained on are not kept in memory: 65536 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) total_mib: Option<u64>,
     /// The gold answer is the text after the last occurrence of this mark.

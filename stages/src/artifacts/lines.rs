@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use engine::stage::Input;
@@ -28,22 +29,48 @@ pub(super) struct RawRow<'a> {
     pub(super) index: usize,
 }
 
-/// Reads every row of `input` by `parse`; `file` is the name inside a stage's folder.
-///
-/// Bad rows are counted, and the error names the first: a silently skipped row would go unnoticed.
+/// Reads every row of `input` by `parse` into memory; `file` is the name inside a stage's folder.
 pub(super) fn read_rows<A, T>(
     input: &Input<A>,
     file: &str,
     parse: impl Fn(&RawRow<'_>) -> Result<T, String>,
 ) -> Result<Vec<T>, Error> {
+    let mut rows = Vec::new();
+    let _ = read(input, file, dataset::Budget::new, parse, &mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
+}
+
+/// Reads the rows of `input` one at a time, and calls `take` with each until it breaks. Returns whether it did.
+pub(super) fn each_row<A, T>(
+    input: &Input<A>,
+    file: &str,
+    parse: impl Fn(&RawRow<'_>) -> Result<T, String>,
+    take: &mut dyn FnMut(T) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    read(input, file, dataset::Budget::one_at_a_time, parse, take)
+}
+
+/// Reads rows until `take` breaks.
+///
+/// Bad rows are counted, and the error names the first: a silently skipped row would go unnoticed. If bad rows fail the
+/// input, no row is taken after the first.
+fn read<A, T>(
+    input: &Input<A>,
+    file: &str,
+    budget: fn(Option<u64>, Option<u64>) -> dataset::Budget,
+    parse: impl Fn(&RawRow<'_>) -> Result<T, String>,
+    take: &mut dyn FnMut(T) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
     let import = Import::of(input)?;
     let end = import.limit.map_or(usize::MAX, |limit| import.skip.saturating_add(limit));
-    let mut rows = Vec::new();
     let mut first_bad = None;
     let mut selection = Selection::new(&import);
-    // Rows of the files so far, and rows made of them.
-    let (mut bad, mut index, mut made) = (0, 0, 0);
-    let budget = dataset::Budget::new(import.row_mib, import.total_mib);
+    // Rows of the files so far, rows made of them, and those that are good and bad.
+    let (mut index, mut made, mut good, mut bad) = (0, 0, 0, 0);
+    let budget = budget(import.row_mib, import.total_mib);
     for file in dataset::files(input.path(), file, import.split.as_deref())? {
         let mut records = dataset::records(&file, &budget)?;
         // Rows beyond the limit are not read.
@@ -63,7 +90,16 @@ pub(super) fn read_rows<A, T>(
                 raw.map(|row| parse(&row)).collect::<Result<Vec<T>, String>>()
             });
             match parsed {
-                Ok(parsed) => rows.extend(parsed),
+                Ok(parsed) => {
+                    good += parsed.len();
+                    if first_bad.is_none() || import.on_bad_row == OnBadRow::LeaveOut {
+                        for row in parsed {
+                            if take(row).is_break() {
+                                return Ok(ControlFlow::Break(()));
+                            }
+                        }
+                    }
+                }
                 Err(reason) => {
                     bad += 1;
                     first_bad.get_or_insert_with(|| (file.clone(), record.location, reason));
@@ -71,8 +107,8 @@ pub(super) fn read_rows<A, T>(
             }
         }
     }
-    let Some((file, location, reason)) = first_bad else { return Ok(rows) };
-    let total = rows.len() + bad;
+    let Some((file, location, reason)) = first_bad else { return Ok(ControlFlow::Continue(())) };
+    let total = good + bad;
     if import.on_bad_row == OnBadRow::Fail {
         return Err(Error::Rows { file, location, reason, bad, total });
     }
@@ -81,7 +117,7 @@ pub(super) fn read_rows<A, T>(
         "`{name}`: {bad} of {total} rows are left out, the first in `{}` {location}: {reason}",
         file.display()
     );
-    Ok(rows)
+    Ok(ControlFlow::Continue(()))
 }
 
 impl RawRow<'_> {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use text::Chat;
 
 use super::Error;
-use super::TokenRow;
+use super::{TokenRow, TokenRows, TokenWriter};
 use crate::limits;
 
 const INDEX: &str = "logits.json";
@@ -172,29 +172,27 @@ impl Shard {
 
 /// Rows of several artifacts, with their teachers' likeliest tokens.
 pub(crate) struct LogitsRows {
-    pub(crate) rows: Vec<TokenRow>,
+    pub(crate) rows: TokenRows,
+    /// How many rows were too long.
+    pub(crate) long: usize,
     shards: Vec<Shard>,
     /// The shard of each row, and the index of its first learnt token in that shard.
     offsets: Vec<(usize, i64)>,
 }
 
 impl LogitsRows {
-    /// Opens artifacts. All must have the same `top-k`; `check` may reject an artifact by its index.
+    /// Opens artifacts, leaving out rows of more than `max_tokens` tokens; the others' ids go to a file in the folder
+    /// `dir`. All must have the same `top-k`; `check` may reject an artifact by its index.
     pub(crate) fn open(
         inputs: &[Input<LogitsMarker>],
+        (dir, max_tokens): (&Path, usize),
         mut check: impl FnMut(&LogitsIndex, &str) -> Result<(), StageError>,
     ) -> Result<Self, StageError> {
-        let mut all = Self { rows: Vec::new(), shards: Vec::new(), offsets: Vec::new() };
+        let mut writer = TokenWriter::create(dir, "logits.ids")?;
+        let (mut long, mut shards, mut offsets) = (0, Vec::new(), Vec::new());
         let mut first: Option<(usize, &str)> = None;
         for input in inputs {
-            let file = input.path().join(INDEX);
-            let index: LogitsIndex =
-                serde_json::from_str(&outside::read_text(&file, limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?)
-                    .map_err(|source| Error::Damaged { file, source })?;
-            if index.top_k > limits::TOP_K {
-                let (name, most) = (input.name(), limits::TOP_K);
-                return Err(StageError::new(format!("`{name}` has `top-k` = {}, of at most {most}", index.top_k)));
-            }
+            let index = read_index(input)?;
             let (top_k, name) = *first.get_or_insert((index.top_k, input.name()));
             if top_k != index.top_k {
                 let other = (input.name(), index.top_k);
@@ -202,33 +200,22 @@ impl LogitsRows {
                     .with_help("logits that are learnt together need one `top-k`"));
             }
             check(&index, input.name())?;
-            for shard in 0..index.shards {
-                all.add(Shard::open(&input.path().join(shard_name(shard)))?, top_k as i64)?;
+            for number in 0..index.shards {
+                let shard = Shard::open(&input.path().join(shard_name(number)))?;
+                let mut offset = 0;
+                for row in shard.rows(top_k as i64)? {
+                    if row.ids.len() <= max_tokens {
+                        offsets.push((shards.len(), offset));
+                        writer.push(&row)?;
+                    } else {
+                        long += 1;
+                    }
+                    offset += row.num_targets() as i64;
+                }
+                shards.push(shard);
             }
         }
-        Ok(all)
-    }
-
-    fn add(&mut self, shard: Shard, top_k: i64) -> Result<(), StageError> {
-        let mut offset = 0;
-        for row in shard.rows(top_k)? {
-            self.offsets.push((self.shards.len(), offset));
-            offset += row.num_targets() as i64;
-            self.rows.push(row);
-        }
-        self.shards.push(shard);
-        Ok(())
-    }
-
-    /// Drops rows longer than `max_tokens` tokens, and returns how many it dropped.
-    pub(crate) fn keep_short(&mut self, max_tokens: usize) -> usize {
-        let before = self.rows.len();
-        let fits: Vec<bool> = self.rows.iter().map(|row| row.ids.len() <= max_tokens).collect();
-        let mut at = fits.iter();
-        self.offsets.retain(|_| *at.next().expect("one offset for each row"));
-        let mut at = fits.iter();
-        self.rows.retain(|_| *at.next().expect("one claim for each row"));
-        before - self.rows.len()
+        Ok(Self { rows: writer.finish()?, long, shards, offsets })
     }
 
     /// Returns, for the learnt tokens of these rows in order, the likeliest tokens [n, k] and their ln p with that of
@@ -238,10 +225,38 @@ impl LogitsRows {
             let parts = rows.iter().map(|row| {
                 let (shard, offset) = self.offsets[*row];
                 let shard = &self.shards[shard];
-                Ok(shard.0.read_rows(shard.entry(name)?, offset, self.rows[*row].num_targets() as i64)?)
+                Ok(shard.0.read_rows(shard.entry(name)?, offset, self.rows.num_targets(*row) as i64)?)
             });
             Ok(Tensor::cat(&parts.collect::<Result<Vec<_>, StageError>>()?, 0))
         };
         Ok((part("top_ids")?.to_kind(Kind::Int64), part("log_probs")?))
     }
+}
+
+/// Reads one row of several artifacts, without the others; if there is no such row, returns how many there are.
+pub(crate) fn logits_row(inputs: &[Input<LogitsMarker>], wanted: usize) -> Result<Result<TokenRow, usize>, StageError> {
+    let mut count = 0;
+    for input in inputs {
+        let index = read_index(input)?;
+        for number in 0..index.shards {
+            let shard = Shard::open(&input.path().join(shard_name(number)))?;
+            let here = shard.ints("lengths")?.len();
+            if wanted < count + here {
+                return Ok(Ok(shard.rows(index.top_k as i64)?.swap_remove(wanted - count)));
+            }
+            count += here;
+        }
+    }
+    Ok(Err(count))
+}
+
+fn read_index(input: &Input<LogitsMarker>) -> Result<LogitsIndex, StageError> {
+    let file = input.path().join(INDEX);
+    let text = outside::read_text(&file, limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?;
+    let index: LogitsIndex = serde_json::from_str(&text).map_err(|source| Error::Damaged { file, source })?;
+    if index.top_k > limits::TOP_K {
+        let (name, most) = (input.name(), limits::TOP_K);
+        return Err(StageError::new(format!("`{name}` has `top-k` = {}, of at most {most}", index.top_k)));
+    }
+    Ok(index)
 }

@@ -35,9 +35,13 @@ pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
 pub(crate) use lines::{read_own_lines, write_lines};
-pub(crate) use logits::{LogitsIndex, LogitsRows, Shard, Vocabulary, shard_name, write_logits_index, write_shard};
+pub(crate) use logits::{
+    LogitsIndex, LogitsRows, Shard, Vocabulary, logits_row, shard_name, write_logits_index, write_shard,
+};
 pub(crate) use model::{check_numbers, load_model};
-pub(crate) use tokens::TokenRow;
+pub(crate) use prompts::each_prompt;
+pub(crate) use samples::each_sample;
+pub(crate) use tokens::{TokenRow, TokenRows, TokenWriter};
 
 /// Why an artifact cannot be read or written.
 #[derive(Debug, thiserror::Error)]

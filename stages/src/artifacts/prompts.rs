@@ -1,5 +1,6 @@
 //! Prompts: questions, with a gold answer where one is known.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use engine::artifact::Prompts;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use text::Prompt;
 
 use super::Error;
-use super::lines::{RawRow, read_rows, split_gold, write_lines};
+use super::lines::{RawRow, each_row, read_rows, split_gold, write_lines};
 use crate::verifiers::Verify;
 
 const FILE: &str = "prompts.jsonl";
@@ -46,6 +47,14 @@ impl PromptRow {
 /// Reads the prompts of `input`: a stage's folder, or a user's dataset.
 pub fn read_prompts(input: &Input<Prompts>) -> Result<Vec<PromptRow>, Error> {
     read_rows(input, FILE, |row| parse(row, input.name()))
+}
+
+/// Reads the prompts of `input` one at a time, and calls `take` with each until it breaks. Returns whether it did.
+pub(crate) fn each_prompt(
+    input: &Input<Prompts>,
+    take: &mut dyn FnMut(PromptRow) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    each_row(input, FILE, |row| parse(row, input.name()), take)
 }
 
 fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {

@@ -1,5 +1,6 @@
 //! Samples: prompts with a completion kept for training.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use engine::artifact::Samples;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use text::Prompt;
 
 use super::Error;
-use super::lines::{RawRow, read_rows, split_gold, write_lines};
+use super::lines::{RawRow, each_row, read_rows, split_gold, write_lines};
 use crate::verifiers::Verify;
 
 const FILE: &str = "samples.jsonl";
@@ -66,6 +67,14 @@ impl SampleRow {
 /// Reads the samples of `input`: a stage's folder, or a user's dataset.
 pub fn read_samples(input: &Input<Samples>) -> Result<Vec<SampleRow>, Error> {
     read_rows(input, FILE, parse)
+}
+
+/// Reads the samples of `input` one at a time, and calls `take` with each until it breaks. Returns whether it did.
+pub(crate) fn each_sample(
+    input: &Input<Samples>,
+    take: &mut dyn FnMut(SampleRow) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    each_row(input, FILE, parse, take)
 }
 
 fn parse(row: &RawRow<'_>) -> Result<SampleRow, String> {

@@ -47,34 +47,41 @@ pub(crate) fn show_exemplars<'a>(
     few: &FewShot,
     seed: u64,
 ) -> Result<(), StageError> {
-    let Some(input) = exemplars else { return Ok(()) };
-    let exemplars = Exemplars::new(read_samples(input)?, few, seed, input.name())?;
+    if exemplars.is_none() {
+        return Ok(());
+    }
+    let exemplars = Exemplars::read(exemplars, few, seed)?;
     for question in questions {
         question.asked_instead = Some(exemplars.before(&question.row.prompt));
     }
     Ok(())
 }
 
-/// Worked examples to show before a prompt.
-struct Exemplars<'a> {
+/// Worked examples to show before a prompt; there may be none.
+pub(crate) struct Exemplars<'a> {
     rows: Vec<SampleRow>,
     few: &'a FewShot,
     seed: u64,
 }
 
 impl<'a> Exemplars<'a> {
-    fn new(rows: Vec<SampleRow>, few: &'a FewShot, seed: u64, name: &str) -> Result<Self, StageError> {
+    pub(crate) fn read(input: Option<&Input<Samples>>, few: &'a FewShot, seed: u64) -> Result<Self, StageError> {
+        let Some(input) = input else { return Ok(Self { rows: Vec::new(), few, seed }) };
+        let (rows, shots) = (read_samples(input)?, few.shots);
         // One more is needed, because an exemplar with the same prompt is skipped.
-        let shots = few.shots;
         if rows.len() <= shots {
-            return Err(StageError::new(format!("`{name}` has {} samples, too few for {shots} shots", rows.len()))
+            let (name, count) = (input.name(), rows.len());
+            return Err(StageError::new(format!("`{name}` has {count} samples, too few for {shots} shots"))
                 .with_help("lower `shots`, or give more exemplars than that"));
         }
         Ok(Self { rows, few, seed })
     }
 
     /// Returns the prompt with exemplars before it.
-    fn before(&self, prompt: &Prompt) -> Prompt {
+    pub(crate) fn before(&self, prompt: &Prompt) -> Prompt {
+        if self.rows.is_empty() {
+            return prompt.clone();
+        }
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"exemplars").update(&self.seed.to_le_bytes()).update(prompt.key().as_bytes());
         let mut bytes = [0; 8];

@@ -7,8 +7,7 @@ mod questions;
 mod rollout;
 mod sampler;
 
-pub(crate) use exemplars::FewShot;
-pub(crate) use exemplars::show_exemplars;
+pub(crate) use exemplars::{Exemplars, FewShot, show_exemplars};
 pub(crate) use kept::KeptRows;
 pub(crate) use questions::{Question, questions, shuffle};
 pub(crate) use rollout::{Agreement, Draws, Truncation, draw, fitting};

@@ -1,4 +1,4 @@
-//! The results of training: output `model`, and the last metrics for the summary.
+//! The results of training: an output of type model, and the last metrics for the summary.
 
 use engine::stage::{Context, StageError};
 use lm::Model;
@@ -7,9 +7,14 @@ use text::Chat;
 
 use super::{Adapters, Metrics};
 
-/// Writes output `model`: weights, configuration and tokenizer, and the adapters in its folder `adapter`, for PEFT.
-pub(crate) fn export(ctx: &Context, model: &Model, chat: &Chat, adapters: Option<&Adapters>) -> Result<(), StageError> {
-    let dir = ctx.output("model");
+/// Writes output `name`: weights, configuration and tokenizer, and the adapters in its folder `adapter`, for PEFT.
+pub(crate) fn export(
+    ctx: &Context,
+    name: &str,
+    (model, chat): (&Model, &Chat),
+    adapters: Option<&Adapters>,
+) -> Result<(), StageError> {
+    let dir = ctx.output(name);
     model.save_ending(&dir, chat.eos)?;
     chat.save(&dir)?;
     adapters.map_or(Ok(()), |adapters| adapters.save(&dir.join("adapter")))

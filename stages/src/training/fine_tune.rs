@@ -2,6 +2,7 @@
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::Model;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,15 +10,16 @@ use serde_json::{Map, json};
 use text::Chat;
 
 use super::export::{export, shown};
-use super::lora::{Lora, check_keys};
+use super::lora::{Adapters, Lora, check_keys};
 use super::optimisation::Optimisation;
-use super::rows::{Learn, Order, read_all, tokenise};
+use super::rows::{Learn, Order};
 use super::supervised::Supervised;
-use super::{Ended, Objective, Training, train};
+use super::tokenise::{Tokenising, stopped, token_rows};
+use super::{Ended, HeldOut, Objective, Training, train};
 use crate::artifacts::load_model;
 use crate::chat::Rendering;
 use crate::device::set_up;
-use crate::limits;
+use crate::{limits, showing};
 
 /// How to train on rows: the keys that `sft` and `distill` share.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -48,6 +50,10 @@ pub struct FineTuning {
     /// each as a row of its own after the turns before it, rendered as the model will see them.
     #[schemars(extend("x-omit-default" = true))]
     pub learn: Learn,
+    /// Steps between two measurements of `eval-data`; one more follows the last step. The output `best` is the model with
+    /// the lowest `eval_loss` of all measurements. Absent: only after the last step.
+    #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
+    pub eval_every: Option<u64>,
     /// Trains low-rank adapters instead of all weights. Output `model` is the merged model; its folder `adapter` has
     /// the adapters, for PEFT. Absent: all weights are trained, as in the paper.
     pub lora: Option<Lora>,
@@ -69,6 +75,7 @@ impl Default for FineTuning {
             micro_batch_tokens: 8_192,
             seed: 0,
             learn: Learn::Last,
+            eval_every: None,
             lora: None,
             rendering: Rendering::default(),
             optimisation: Optimisation::default(),
@@ -78,23 +85,51 @@ impl Default for FineTuning {
 
 impl FineTuning {
     /// Refuses keys that contradict each other.
-    pub(crate) fn check(&self) -> Result<(), StageError> {
+    pub(crate) fn check(&self, eval_data: &[Input<Samples>]) -> Result<(), StageError> {
         self.rendering.check()?;
+        if self.eval_every.is_some() && eval_data.is_empty() {
+            return Err(StageError::new("`eval-every` without `eval-data`: there is nothing to measure")
+                .with_help("give held-out samples: `eval-data = [\"inputs.held-out\"]`"));
+        }
         let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
         check_keys(&optimisation, self.lora.as_ref())
     }
 }
 
-/// Trains `model` on `data` and writes output `model`.
+impl FineTuning {
+    /// Returns how samples under `key` are tokenised.
+    fn tokenising(&self, key: &'static str) -> Tokenising {
+        Tokenising { key, learn: self.learn, max_tokens: self.max_tokens }
+    }
+
+    /// Shows a row of `data` as `model` sees it.
+    pub(crate) fn show(
+        &self,
+        model: &Input<ModelMarker>,
+        data: &[Input<Samples>],
+        row: usize,
+    ) -> Result<ShownRow, StageError> {
+        showing::sample(&self.rendering.load(model.path())?, data, &self.tokenising("data"), row)
+    }
+}
+
+/// Trains `model` on `data` and writes output `model`; with `eval_data`, also output `best`.
 pub(crate) fn fine_tune(
     ctx: &Context,
     model: &Input<ModelMarker>,
-    data: &[Input<Samples>],
+    (data, eval_data): (&[Input<Samples>], &[Input<Samples>]),
     training: &FineTuning,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
     let chat = training.rendering.load(model.path())?;
-    let rows = tokenise(ctx, &chat, &read_all(data)?, (training.learn, training.max_tokens))?;
+    let Some(rows) = token_rows(ctx, &chat, data, &training.tokenising("data"))? else { return Ok(stopped(ctx)) };
+    let held_out = if eval_data.is_empty() {
+        None
+    } else {
+        let rows = token_rows(ctx, &chat, eval_data, &training.tokenising("eval-data"))?;
+        let Some(rows) = rows else { return Ok(stopped(ctx)) };
+        Some(HeldOut { rows, every: training.eval_every })
+    };
     let model = load_model(ctx, model, device, training.optimisation.kind())?;
     let mut objective = Supervised {
         model: &model,
@@ -102,11 +137,14 @@ pub(crate) fn fine_tune(
         order: Order::new(training.seed, rows.len(), training.batch_size),
         micro_batch_tokens: training.micro_batch_tokens,
         recompute: training.optimisation.gradient_checkpointing,
+        held_out,
     };
-    train_rows(ctx, &mut objective, (&model, &chat), training, rows.len(), &["loss"])
+    let shown = ["loss", "mean_token_accuracy", "eval_loss", "eval_mean_token_accuracy"];
+    train_rows(ctx, &mut objective, (&model, &chat), training, rows.len(), &shown)
 }
 
-/// Trains `model` on an objective over `num_rows` rows, and writes output `model`. The summary shows the metrics
+/// Trains `model` on an objective over `num_rows` rows, and writes output `model`, and output `best` if there are held-out
+/// rows. The summary shows the metrics
 /// `names` of the last step.
 pub(crate) fn train_rows(
     ctx: &Context,
@@ -121,11 +159,17 @@ pub(crate) fn train_rows(
     let (lora, seed) = (training.lora.as_ref(), training.seed);
     match train(ctx, objective, &Training { steps, lr: training.lr, optimisation: &optimisation, lora, seed })? {
         Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-        Ended::Done { metrics, adapters } => {
-            export(ctx, model, chat, adapters.as_ref())?;
+        Ended::Done { metrics, adapters, best } => {
+            export(ctx, "model", (model, chat), adapters.as_ref())?;
+            let found = best.copy_into(adapters.as_ref().map_or(model.parameters(), Adapters::parameters))?;
+            if !found.is_empty() {
+                adapters.as_ref().inspect(|adapters| adapters.merge());
+                export(ctx, "best", (model, chat), adapters.as_ref())?;
+            }
             let mut summary =
                 Map::from_iter([("rows".to_owned(), json!(num_rows)), ("steps".to_owned(), json!(steps))]);
             summary.extend(shown(&metrics, names));
+            summary.extend(found);
             Ok(Outcome::Done(summary))
         }
     }

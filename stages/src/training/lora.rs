@@ -93,6 +93,15 @@ impl<O: Objective> Objective for Adapted<'_, O> {
         self.inner.check(metrics)
     }
 
+    fn is_measured_after(&self, step: u64) -> bool {
+        self.inner.is_measured_after(step)
+    }
+
+    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+        self.adapters.merge();
+        self.inner.measure()
+    }
+
     fn save(&self, dir: &Path) -> Result<(), StageError> {
         self.inner.save(dir)
     }
@@ -173,6 +182,11 @@ impl Adapters {
             let merged_oi = part.b_or.matmul(&part.a_ri) * self.scale + part.base_oi.to_kind(Kind::Float);
             part.weight_oi.shallow_clone().copy_(&merged_oi);
         }
+    }
+
+    /// Returns A and B of all adapted matrices, by PEFT's names.
+    pub(super) fn parameters(&self) -> &[(String, Tensor)] {
+        &self.parameters
     }
 
     /// Writes a folder that PEFT loads on top of the model that training started from.

@@ -8,17 +8,21 @@
 //! ├── weights.safetensors     every trained parameter
 //! ├── optimizer.safetensors   AdamW's moments and step
 //! ├── state.json              steps done
+//! ├── best.safetensors        with held-out rows: the parameters that did best on them so far
+//! ├── best.json               with held-out rows: when, and how well
 //! └── …                       what the objective adds
 //! ```
 
 mod export;
 mod fine_tune;
+mod held_out;
 mod lora;
 mod memory;
 mod optimisation;
 pub(crate) mod rows;
 mod supervised;
 mod tally;
+pub(crate) mod tokenise;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +36,8 @@ use serde_json::json;
 pub(crate) use export::{export, shown};
 pub use fine_tune::FineTuning;
 pub(crate) use fine_tune::{fine_tune, steps_of, train_rows};
+pub use held_out::Best;
+pub(crate) use held_out::{HeldOut, link};
 use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
@@ -72,6 +78,16 @@ pub trait Objective {
         Ok(())
     }
 
+    /// Returns whether held-out rows are measured after `step` steps, whatever the number of steps.
+    fn is_measured_after(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// Measures held-out rows with the current parameters, if there are any.
+    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+        Ok(None)
+    }
+
     /// Writes the state that the next step needs apart from parameters and optimiser; [`restore`](Objective::restore)
     /// reads it.
     fn save(&self, _dir: &Path) -> Result<(), StageError> {
@@ -107,6 +123,8 @@ pub enum Ended {
         metrics: Metrics,
         /// Adapters, if they were trained instead of all weights; the model holds the merged weights.
         adapters: Option<Adapters>,
+        /// The parameters that did best on held-out rows; none if there are no such rows.
+        best: Best,
     },
     /// The engine asked for a stop after this many steps.
     Stopped(u64),
@@ -127,14 +145,14 @@ pub fn train(ctx: &Context, objective: &mut impl Objective, training: &Training<
 
 /// How the loop ended.
 enum Reached {
-    End(Metrics),
+    End(Metrics, Best),
     Stop(u64),
 }
 
 impl Reached {
     fn into_ended(self, adapters: Option<Adapters>) -> Ended {
         match self {
-            Self::End(metrics) => Ended::Done { metrics, adapters },
+            Self::End(metrics, best) => Ended::Done { metrics, adapters, best },
             Self::Stop(step) => Ended::Stopped(step),
         }
     }
@@ -154,9 +172,10 @@ fn train_parameters(
     memory.begin()?;
     let mut optimiser = AdamW::new(&trained, optimisation.adamw());
     let mut metrics = Metrics::new();
-    let mut done = 0;
+    let (mut done, mut best) = (0, Best::none_yet(ctx.dir()));
     if let Some(resume) = ctx.resume() {
         restore(&trained, &mut optimiser, &resume.dir)?;
+        best.restore(&resume.dir)?;
         objective.restore(&resume.dir, resume.step)?;
         done = resume.step;
     }
@@ -174,11 +193,18 @@ fn train_parameters(
         metrics.insert("learning_rate".to_owned(), lr);
         metrics.insert("step_time".to_owned(), begin.elapsed().as_secs_f64());
         memory.measure(&mut metrics)?;
+        if objective.is_measured_after(done) {
+            metrics.extend(measured(objective, done)?);
+            best.consider(done, &metrics, &trained)?;
+        } else if done == steps {
+            metrics.extend(measured(objective, done)?);
+        }
         ctx.progress(done, steps, "step", metrics.clone());
         // The last step always has a checkpoint, from which training continues when `steps` is raised.
         if done == steps || ctx.checkpoint_due(done) {
             ctx.checkpoint(done, |dir| {
                 save(&trained, &optimiser, done, dir)?;
+                best.save(dir)?;
                 objective.save(dir)
             })?;
         }
@@ -190,7 +216,21 @@ fn train_parameters(
     if ctx.resume().is_none() {
         memory.check(ctx)?;
     }
-    Ok(Reached::End(metrics))
+    if metrics.is_empty() {
+        // The attempt resumed after its last step.
+        metrics = measured(objective, done)?;
+    }
+    best.consider(done, &metrics, &trained)?;
+    Ok(Reached::End(metrics, best))
+}
+
+/// Measures held-out rows after `step` steps; there may be none.
+fn measured(objective: &mut impl Objective, step: u64) -> Result<Metrics, StageError> {
+    let begin = Instant::now();
+    let Some(mut metrics) = objective.measure()? else { return Ok(Metrics::new()) };
+    guard(step, &metrics, 0.0)?;
+    metrics.insert("eval_runtime".to_owned(), begin.elapsed().as_secs_f64());
+    Ok(metrics)
 }
 
 /// Applies the accumulated gradients, and returns their norm before clipping. Without gradients, nothing changes.

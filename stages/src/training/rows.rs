@@ -1,36 +1,18 @@
-//! Tokenised rows, their order, and micro-batches.
+//! The order of tokenised rows, and micro-batches.
 //!
 //! The rows of an update are a function of (seed, step) alone: each epoch is a permutation drawn from (seed, epoch),
 //! and update `step` takes the next `batch` rows. So no position needs to be saved, and a resumed attempt gets the same
 //! rows as an uninterrupted one.
 
-use engine::artifact::Samples;
-use engine::stage::{Context, Input, StageError};
+use engine::stage::StageError;
 use lm::Rows;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use text::conversation::earlier;
-use text::{Chat, Prompt};
 
-use crate::artifacts::{SampleRow, TokenRow, read_samples};
-use crate::chat::of_row;
-
-/// Reads the rows of every input, one after the other. It is an error if there are none.
-pub(crate) fn read_all(inputs: &[Input<Samples>]) -> Result<Vec<SampleRow>, StageError> {
-    let mut rows = Vec::new();
-    for input in inputs {
-        rows.extend(read_samples(input)?);
-    }
-    if rows.is_empty() {
-        let names = inputs.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
-        return Err(StageError::new(format!("`{names}` holds no samples to learn from"))
-            .with_help("look at the counts of the stage that made them: `r1flow show` tells what each filter took"));
-    }
-    Ok(rows)
-}
+use crate::artifacts::{TokenRow, TokenRows};
 
 /// Which of the assistant's turns are learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -41,47 +23,6 @@ pub enum Learn {
     Last,
     /// All; each is a row of its own after the turns before it, as the model will see them.
     All,
-}
-
-/// Tokenises rows, with the loss on the completion. Rows longer than `max_tokens` are dropped, with a warning.
-pub(crate) fn tokenise(
-    ctx: &Context,
-    chat: &Chat,
-    rows: &[SampleRow],
-    (learn, max_tokens): (Learn, usize),
-) -> Result<Vec<TokenRow>, StageError> {
-    let mut tokenised = Vec::with_capacity(rows.len());
-    let mut too_long = Vec::new();
-    for (index, row) in rows.iter().enumerate() {
-        let mut push = |prompt: &Prompt, completion: &str| -> Result<(), StageError> {
-            let named = || format!("row {index} of the samples");
-            let (ids, start) = of_row(chat.row_ids(prompt, completion), named)?;
-            if ids.len() > max_tokens {
-                too_long.push(index);
-            } else {
-                tokenised.push(TokenRow { ids, start });
-            }
-            Ok(())
-        };
-        if learn == Learn::All {
-            for (prompt, completion) in earlier(&row.prompt) {
-                push(&prompt, &completion)?;
-            }
-        }
-        push(&row.prompt, &row.completion)?;
-    }
-    if let Some(first) = too_long.first() {
-        let count = too_long.len();
-        ctx.warn(format!(
-            "{count} of {} rows are longer than {max_tokens} tokens and left out, the first is row {first}: raise \
-             `max-tokens` to keep them",
-            rows.len()
-        ));
-    }
-    if tokenised.is_empty() {
-        return Err(StageError::new(format!("no row is short enough for `max-tokens` = {max_tokens}")));
-    }
-    Ok(tokenised)
 }
 
 /// The order in which rows are drawn.
@@ -159,6 +100,12 @@ pub(crate) fn pack<'a>(rows: impl IntoIterator<Item = &'a TokenRow>) -> (Rows, V
         starts.push(row.start as i64);
     }
     (packed, starts)
+}
+
+/// Reads the rows with these indices, and packs them as [`pack`] does.
+pub(crate) fn pack_rows(rows: &TokenRows, indices: &[usize]) -> Result<(Rows, Vec<i64>), StageError> {
+    let rows = indices.iter().map(|index| rows.row(*index)).collect::<Result<Vec<_>, _>>()?;
+    Ok(pack(&rows))
 }
 
 #[cfg(test)]

@@ -6,18 +6,20 @@
 use engine::stage::StageError;
 use lm::{Model, Tensor, head};
 
-use super::rows::{Order, micro_batches, pack};
-use super::{Counts, Objective, Tally, Workload};
-use crate::artifacts::TokenRow;
+use super::rows::{Order, micro_batches, pack_rows};
+use super::{Counts, HeldOut, Metrics, Objective, Tally, Workload};
+use crate::artifacts::TokenRows;
 
 /// A model that is trained to predict the tokens of rows.
 pub(crate) struct Supervised<'a> {
     pub(crate) model: &'a Model,
-    pub(crate) rows: &'a [TokenRow],
+    pub(crate) rows: &'a TokenRows,
     pub(crate) order: Order,
     pub(crate) micro_batch_tokens: usize,
     /// Whether the backward pass computes activations again.
     pub(crate) recompute: bool,
+    /// Rows to measure now and then.
+    pub(crate) held_out: Option<HeldOut>,
 }
 
 impl Objective for Supervised<'_> {
@@ -29,7 +31,7 @@ impl Objective for Supervised<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let lengths = self.rows.iter().map(|row| row.ids.len());
+        let lengths = self.rows.lengths();
         Workload {
             model: self.model,
             tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
@@ -41,30 +43,42 @@ impl Objective for Supervised<'_> {
 
     fn batch(&mut self, step: u64) -> Result<(Vec<usize>, Counts), StageError> {
         let batch = self.order.batch(step);
-        let tokens = batch.iter().map(|index| self.rows[*index].num_targets()).sum::<usize>() as f64;
+        let tokens = batch.iter().map(|index| self.rows.num_targets(*index)).sum::<usize>() as f64;
         let counts = Counts { rows: batch.len() as f64, tokens };
         Ok((batch, counts))
     }
 
     fn accumulate(&self, batch: &Vec<usize>, whole: Counts) -> Result<Tally, StageError> {
-        let batch: Vec<&TokenRow> = batch.iter().map(|index| &self.rows[*index]).collect();
-        let lengths: Vec<usize> = batch.iter().map(|row| row.ids.len()).collect();
-        let mut loss = 0.0;
+        let lengths: Vec<usize> = batch.iter().map(|index| self.rows.length(*index)).collect();
+        let (mut loss, mut hits, mut tokens) = (0.0, 0.0, 0);
         for indices in micro_batches(&lengths, self.micro_batch_tokens) {
-            let (rows, starts) = pack(indices.iter().map(|index| batch[*index]));
+            let (rows, starts) = pack_rows(self.rows, &indices.iter().map(|index| batch[*index]).collect::<Vec<_>>())?;
             let predictions = rows.predictions_from(&starts);
             let (positions, targets) = predictions.to_device(self.model.device());
             let pass = self.model.pass(&rows, self.recompute);
             let hidden_nd = pass.hidden().index_select(0, &positions);
             let weight = 1.0 / whole.tokens.max(1.0);
-            loss += head::backward(self.model, &hidden_nd, &targets, 1.0, head::CHUNK, |logps, _| {
-                -logps.sum(lm::Kind::Float) * weight
-            });
+            let (of_pass, right) =
+                head::backward_with_hits(self.model, &hidden_nd, &targets, head::CHUNK, |logps, _| {
+                    -logps.sum(lm::Kind::Float) * weight
+                });
+            loss += of_pass;
+            hits += right;
+            tokens += predictions.targets.len();
             pass.backward();
         }
         let mut tally = Tally::default();
         tally.sum("loss", loss);
+        tally.mean("mean_token_accuracy", hits, tokens as f64);
         tally.sum("num_tokens", lengths.iter().sum::<usize>() as f64);
         Ok(tally)
+    }
+
+    fn is_measured_after(&self, step: u64) -> bool {
+        self.held_out.as_ref().is_some_and(|held_out| held_out.is_due_after(step))
+    }
+
+    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+        self.held_out.as_ref().map(|held_out| held_out.measure(self.model, self.micro_batch_tokens)).transpose()
     }
 }

@@ -17,22 +17,30 @@ pub(crate) struct Budget {
     /// Most bytes of a row.
     pub(super) row: u64,
     total: u64,
+    /// Most bytes of a file that must be in memory as a whole.
+    whole: u64,
     left: Rc<Cell<u64>>,
 }
 
 impl Budget {
-    /// Makes a budget from the input's keys, in MiB. Without `total-mib`, the limit is at most half of the machine's
-    /// memory.
+    /// Makes a budget from the input's keys, in MiB, for rows that are kept in memory. Without `total-mib`, the limit is
+    /// at most half of the machine's memory.
     pub(crate) fn new(row_mib: Option<u64>, total_mib: Option<u64>) -> Self {
-        let half = lm::memory::total() / 2;
-        let total = total_mib.map_or((limits::TOTAL_MIB << 20).min(half), |mib| mib.saturating_mul(1 << 20));
+        let total = in_memory(total_mib);
         let row = row_mib.unwrap_or(limits::ROW_MIB).saturating_mul(1 << 20);
-        Self { row, total, left: Rc::new(Cell::new(total)) }
+        Self { row, total, whole: total / limits::WHOLE_SHARE, left: Rc::new(Cell::new(total)) }
+    }
+
+    /// Like [`new`](Self::new), for rows that are read one at a time. Without `total-mib`, the limit does not depend on
+    /// memory, except for a file that must be in memory as a whole.
+    pub(crate) fn one_at_a_time(row_mib: Option<u64>, total_mib: Option<u64>) -> Self {
+        let total = total_mib.unwrap_or(limits::PASSING_MIB).saturating_mul(1 << 20);
+        Self { total, left: Rc::new(Cell::new(total)), ..Self::new(row_mib, total_mib) }
     }
 
     /// Returns the most bytes of a file that must be in memory as a whole.
     pub(super) fn whole(&self) -> u64 {
-        self.total / limits::WHOLE_SHARE
+        self.whole
     }
 
     /// Subtracts bytes from those left for the input.
@@ -65,6 +73,12 @@ impl Budget {
         let bytes = fields.iter().map(|(name, value)| name.len() as u64 + weight(value)).sum();
         if bytes > self.row { Err(self.too_long()) } else { self.take(bytes) }
     }
+}
+
+/// Returns the most bytes of rows that are kept in memory.
+fn in_memory(total_mib: Option<u64>) -> u64 {
+    let half = lm::memory::total() / 2;
+    total_mib.map_or((limits::TOTAL_MIB << 20).min(half), |mib| mib.saturating_mul(1 << 20))
 }
 
 /// Returns the approximate size of a value in memory, in bytes.

@@ -23,7 +23,7 @@ use lm::{Kind, Model, Tensor, head, loss};
 use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary, load_model};
 use crate::device::set_up;
-use crate::training::rows::{Order, micro_batches, pack};
+use crate::training::rows::{Order, micro_batches, pack_rows};
 use crate::training::{Counts, Objective, Tally, Workload, train_rows};
 
 /// Trains the student on `logits`, and writes output `model`.
@@ -36,7 +36,8 @@ pub(super) fn learn(
     let device = set_up(ctx)?;
     let chat = params.training.rendering.load(student.path())?;
     let vocabulary = Vocabulary::of(&chat);
-    let mut data = LogitsRows::open(logits, |index, name| {
+    let place = (ctx.dir(), params.training.max_tokens);
+    let data = LogitsRows::open(logits, place, |index, name| {
         vocabulary.check_teacher(&index.vocabulary, name)?;
         if !vocabulary.has_same_template(&index.vocabulary) {
             ctx.warn(format!(
@@ -46,7 +47,7 @@ pub(super) fn learn(
         }
         Ok(())
     })?;
-    leave_out_long_rows(ctx, &mut data, params.training.max_tokens)?;
+    tell_long_rows(ctx, &data, params.training.max_tokens)?;
     let model = load_model(ctx, student, device, params.training.optimisation.kind())?;
     let mut objective = FromLogits {
         model: &model,
@@ -57,15 +58,14 @@ pub(super) fn learn(
     train_rows(ctx, &mut objective, (&model, &chat), &params.training, data.rows.len(), &["loss", "kl"])
 }
 
-fn leave_out_long_rows(ctx: &Context, data: &mut LogitsRows, max_tokens: usize) -> Result<(), StageError> {
-    let total = data.rows.len();
-    let long = data.keep_short(max_tokens);
-    if long > 0 {
+fn tell_long_rows(ctx: &Context, data: &LogitsRows, max_tokens: usize) -> Result<(), StageError> {
+    if data.long > 0 {
+        let (long, total) = (data.long, data.rows.len() + data.long);
         ctx.warn(format!(
             "{long} of {total} rows are longer than {max_tokens} tokens and dropped: raise `max-tokens` to keep them"
         ));
     }
-    if data.rows.is_empty() {
+    if data.rows.len() == 0 {
         return Err(StageError::new(format!("no row is short enough for `max-tokens` = {max_tokens}")));
     }
     Ok(())
@@ -90,7 +90,7 @@ impl FromLogits<'_> {
     /// Adds the gradients of one micro-batch, whose tokens each have weight `weight`.
     fn backward(&self, rows: &[usize], weight: f64, sums: &mut Sums) -> Result<(), StageError> {
         let Params { temperature, text_weight, .. } = *self.params;
-        let (packed, starts) = pack(rows.iter().map(|row| &self.data.rows[*row]));
+        let (packed, starts) = pack_rows(&self.data.rows, rows)?;
         let predictions = packed.predictions_from(&starts);
         let on_device = |tensor: Tensor| tensor.to_device(self.model.device());
         let (positions, targets) = predictions.to_device(self.model.device());
@@ -132,7 +132,7 @@ impl Objective for FromLogits<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let lengths = self.data.rows.iter().map(|row| row.ids.len());
+        let lengths = self.data.rows.lengths();
         Workload {
             model: self.model,
             tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
@@ -144,20 +144,20 @@ impl Objective for FromLogits<'_> {
 
     fn batch(&mut self, step: u64) -> Result<(Vec<usize>, Counts), StageError> {
         let batch = self.order.batch(step);
-        let tokens = batch.iter().map(|index| self.data.rows[*index].num_targets()).sum::<usize>() as f64;
+        let tokens = batch.iter().map(|index| self.data.rows.num_targets(*index)).sum::<usize>() as f64;
         let counts = Counts { rows: batch.len() as f64, tokens };
         Ok((batch, counts))
     }
 
     fn accumulate(&self, batch: &Vec<usize>, whole: Counts) -> Result<Tally, StageError> {
-        let lengths: Vec<usize> = batch.iter().map(|index| self.data.rows[*index].ids.len()).collect();
+        let lengths: Vec<usize> = batch.iter().map(|index| self.data.rows.length(*index)).collect();
         let weight = 1.0 / whole.tokens.max(1.0);
         let mut sums = Sums::default();
         for indices in micro_batches(&lengths, self.params.training.micro_batch_tokens) {
             let rows: Vec<usize> = indices.into_iter().map(|index| batch[index]).collect();
             self.backward(&rows, weight, &mut sums)?;
         }
-        let num_targets = batch.iter().map(|index| self.data.rows[*index].num_targets()).sum::<usize>() as f64;
+        let num_targets = batch.iter().map(|index| self.data.rows.num_targets(*index)).sum::<usize>() as f64;
         let mut tally = Tally::default();
         tally.sum("loss", sums.loss);
         tally.mean("kl", sums.kl, num_targets);

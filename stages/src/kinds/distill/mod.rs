@@ -15,11 +15,12 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Logits, Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
 use crate::training::{FineTuning, fine_tune};
+use crate::{limits, showing};
 
 /// The kind.
 pub struct Distill;
@@ -33,6 +34,10 @@ pub struct Inputs {
     /// Samples that the teacher wrote.
     #[schemars(extend("x-when" = { "method": ["text"] }, "x-required" = true))]
     pub data: Option<Vec<Input<Samples>>>,
+    /// Held-out samples; see `sft`.
+    #[serde(default)]
+    #[schemars(extend("x-when" = { "method": ["text"] }, "x-omit-default" = true))]
+    pub eval_data: Vec<Input<Samples>>,
     /// The teacher's likeliest tokens, as `teacher-logits` writes them; all sets are concatenated.
     #[schemars(extend("x-when" = { "method": ["logits"] }, "x-required" = true))]
     pub logits: Option<Vec<Input<Logits>>>,
@@ -125,22 +130,42 @@ impl Stage for Distill {
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a student on what a teacher wrote, on what it finds likely there, or on what it finds likely in the \
          student's own completions.";
-    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] =
+        &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];
+    const TOKENS: &'static [&'static str] =
+        &["model", "data", "logits", "prompts", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
-        params.training.check()?;
+    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
+        params.training.check(&inputs.eval_data)?;
         match params.method {
             Method::OnPolicy => on_policy::longest_prompt(params).map(|_| ()),
             Method::Text | Method::Logits => Ok(()),
         }
     }
 
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let (student, training) = (&inputs.model, &params.training);
+        let chat = || training.rendering.load(student.path());
+        match params.method {
+            Method::Text => training.show(student, given(inputs.data.as_deref(), "data")?, row),
+            Method::Logits => {
+                showing::learnt_logits(&chat()?, given(inputs.logits.as_deref(), "logits")?, training.max_tokens, row)
+            }
+            Method::OnPolicy => {
+                showing::prompt(&chat()?, given(inputs.prompts.as_ref(), "prompts")?, |row| row.prompt.clone(), row)
+            }
+        }
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let student = &inputs.model;
         match params.method {
-            Method::Text => fine_tune(ctx, student, &given(inputs.data, "data")?, &params.training),
+            Method::Text => {
+                fine_tune(ctx, student, (&given(inputs.data, "data")?, &inputs.eval_data), &params.training)
+            }
             Method::Logits => logits::learn(ctx, student, &given(inputs.logits, "logits")?, &params),
             Method::OnPolicy => {
                 let (teacher, prompts) = (given(inputs.teacher, "teacher")?, given(inputs.prompts, "prompts")?);

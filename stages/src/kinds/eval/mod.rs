@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model, Prompts, RewardModel, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::generate::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,9 +25,9 @@ use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::chat::{Rendering, check_stops};
-use crate::limits;
 use crate::loading::Loading;
-use crate::sampling::{FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
+use crate::sampling::{Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
+use crate::{limits, showing};
 use marks::{Judges, Mark, Marks};
 
 /// The kind.
@@ -133,6 +134,8 @@ impl Stage for Eval {
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("report", ArtifactType::Report)];
+    const TOKENS: &'static [&'static str] =
+        &["model", "prompts", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
@@ -144,6 +147,12 @@ impl Stage for Eval {
             return Err(StageError::new("`prompts` is empty").with_help(help));
         }
         Ok(())
+    }
+
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let chat = params.rendering.load(inputs.model.path())?;
+        let exemplars = Exemplars::read(inputs.few_shot.as_ref(), &params.few, params.seed)?;
+        showing::prompt(&chat, inputs.prompts.values(), |row| exemplars.before(&row.prompt), row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {

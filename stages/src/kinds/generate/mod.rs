@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model, Prompts, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::generate::Sampling;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,9 +22,9 @@ use serde::Deserialize;
 use crate::artifacts::{Dtype, write_samples};
 use crate::chat::{Rendering, Text, check_stops};
 use crate::grading::{Answer, Grade, Grader};
-use crate::limits;
 use crate::loading::Loading;
-use crate::sampling::{Drawn, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle};
+use crate::sampling::{Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle};
+use crate::{limits, showing};
 pub use keep::Keep;
 use progress::Progress;
 
@@ -146,6 +147,8 @@ impl Stage for Generate {
     ];
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    const TOKENS: &'static [&'static str] =
+        &["model", "prompts", "samples", "rewrite", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
@@ -154,6 +157,15 @@ impl Stage for Generate {
         check_stops(&params.stop)?;
         rewrite::check(inputs, params)?;
         keep::check(params)
+    }
+
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let chat = params.rendering.load(inputs.model.path())?;
+        if !inputs.samples.is_empty() {
+            return showing::request(&chat, &inputs.samples, |sample| rewrite::request(params, sample), row);
+        }
+        let exemplars = Exemplars::read(inputs.few_shot.as_ref(), &params.few, params.seed)?;
+        showing::prompt(&chat, &inputs.prompts, |row| exemplars.before(&row.prompt), row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {

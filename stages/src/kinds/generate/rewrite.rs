@@ -40,8 +40,7 @@ pub(super) fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> 
 
 /// Returns a question for each sample.
 pub(super) fn questions(inputs: &[Input<Samples>], params: &Params) -> Result<Vec<Question>, StageError> {
-    let source = params.rewrite.as_ref().expect("checked: samples are rewritten").read()?;
-    let template = TextTemplate::parse("rewrite", &source, &VARIABLES)?;
+    let template = template(params)?;
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut questions = Vec::new();
     for input in inputs {
@@ -68,7 +67,16 @@ pub(super) fn questions(inputs: &[Input<Samples>], params: &Params) -> Result<Ve
     Ok(questions)
 }
 
-/// Returns the prompt that asks for a new completion.
+/// Returns the prompt that asks for a new completion of a sample.
+pub(super) fn request(params: &Params, sample: &SampleRow) -> Result<Prompt, StageError> {
+    asked(&template(params)?, sample)
+}
+
+fn template(params: &Params) -> Result<TextTemplate, StageError> {
+    let source = params.rewrite.as_ref().expect("checked: samples are rewritten").read()?;
+    Ok(TextTemplate::parse("rewrite", &source, &VARIABLES)?)
+}
+
 fn asked(template: &TextTemplate, sample: &SampleRow) -> Result<Prompt, StageError> {
     let parts = think::parse(&sample.completion);
     let prompt = sample.prompt.last_text();

@@ -21,15 +21,16 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_lines;
 use crate::chat::{Rendering, check_stops};
-use crate::limits;
 use crate::rewards::Rewards;
-use crate::sampling::FewShot;
+use crate::sampling::{Exemplars, FewShot};
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
+use crate::{limits, showing};
 use policy::Policy;
 
 /// The kind.
@@ -196,6 +197,8 @@ impl Stage for Grpo {
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
+    const TOKENS: &'static [&'static str] =
+        &["model", "prompts", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
@@ -211,6 +214,12 @@ impl Stage for Grpo {
         check_keys(&params.optimisation, params.lora.as_ref())
     }
 
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let chat = params.rendering.load(inputs.model.path())?;
+        let exemplars = Exemplars::read(inputs.few_shot.as_ref(), &params.few, params.seed)?;
+        showing::prompt(&chat, &inputs.prompts, |row| exemplars.before(&row.prompt), row)
+    }
+
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let mut policy = Policy::load(ctx, &inputs, &params)?;
         let training = Training {
@@ -222,8 +231,8 @@ impl Stage for Grpo {
         };
         match train(ctx, &mut policy, &training)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-            Ended::Done { metrics, adapters } => {
-                export(ctx, policy.model(), policy.chat(), adapters.as_ref())?;
+            Ended::Done { metrics, adapters, .. } => {
+                export(ctx, "model", (policy.model(), policy.chat()), adapters.as_ref())?;
                 write_lines(&ctx.output("rollouts"), "samples.jsonl", policy.kept_rollouts())?;
                 let names = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
                 Ok(Outcome::Done(shown(&metrics, &names).into_iter().collect()))

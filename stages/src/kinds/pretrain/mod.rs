@@ -13,7 +13,8 @@ use crate::artifacts::SampleRow;
 use crate::chat::Text;
 use crate::device::set_up;
 use crate::limits;
-use crate::training::rows::{Learn, Order, read_all, tokenise};
+use crate::training::rows::{Learn, Order};
+use crate::training::tokenise::{Take, Tokenising, read_all, stopped, tokenise};
 use crate::training::{Ended, Optimisation, Supervised, Training, check_keys, export, shown, train};
 
 /// The kind.
@@ -157,11 +158,15 @@ impl Stage for Pretrain {
         let device = set_up(ctx)?;
         let documents = read_all(&inputs.data)?;
         let chat = chat(&documents, &params)?;
-        let mut rows = tokenise(ctx, &chat, &documents, (Learn::Last, params.max_position_embeddings as usize))?;
+        let keys = Tokenising { key: "data", learn: Learn::Last, max_tokens: params.max_position_embeddings as usize };
+        let read = |take: &mut Take<'_>| {
+            // Whether it breaks says nothing that is needed here.
+            let _ = documents.into_iter().try_for_each(take);
+            Ok(())
+        };
+        let Some(mut rows) = tokenise(ctx, &chat, &keys, read)? else { return Ok(stopped(ctx)) };
         // The loss includes the prompts: a base model learns from them what questions look like.
-        for row in &mut rows {
-            row.start = 1;
-        }
+        rows.learn_whole_rows();
         let mut config = config(chat.tokenizer.vocab_size(), &params)?;
         config.set_special_tokens(&[chat.eos], Some(chat.pad));
         check_parameters(config.num_parameters())?;
@@ -172,12 +177,13 @@ impl Stage for Pretrain {
             order: Order::new(params.seed, rows.len(), params.batch_size),
             micro_batch_tokens: params.micro_batch_tokens,
             recompute: params.optimisation.gradient_checkpointing,
+            held_out: None,
         };
         let Params { steps, lr, seed, optimisation, .. } = &params;
         match train(ctx, &mut objective, &Training { steps: *steps, lr: *lr, optimisation, lora: None, seed: *seed })? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
             Ended::Done { metrics, .. } => {
-                export(ctx, &model, &chat, None)?;
+                export(ctx, "model", (&model, &chat), None)?;
                 let mut summary = Map::from_iter([
                     ("parameters".to_owned(), json!(model.num_parameters())),
                     ("documents".to_owned(), json!(rows.len())),

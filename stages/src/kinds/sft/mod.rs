@@ -6,6 +6,7 @@ mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,6 +23,11 @@ pub struct Inputs {
     pub model: Input<ModelMarker>,
     /// Prompts with completions; all sets are concatenated.
     pub data: Vec<Input<Samples>>,
+    /// Held-out samples, which are not trained on: `eval_loss` and `eval_mean_token_accuracy` are measured on them, over
+    /// all their learnt tokens. With them, the stage has the output `best`: the model with the lowest `eval_loss`.
+    #[serde(default)]
+    #[schemars(extend("x-omit-default" = true))]
+    pub eval_data: Vec<Input<Samples>>,
 }
 
 impl Stage for Sft {
@@ -29,15 +35,22 @@ impl Stage for Sft {
     const HISTORY: &'static [&'static str] =
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model on prompts with completions; the loss is on the completions.";
-    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] =
+        &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];
+    const TOKENS: &'static [&'static str] = &["model", "data", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = FineTuning;
 
-    fn check(_: &Inputs, params: &FineTuning) -> Result<(), StageError> {
-        params.check()
+    fn check(inputs: &Inputs, params: &FineTuning) -> Result<(), StageError> {
+        params.check(&inputs.eval_data)
+    }
+
+    fn tokens(inputs: &Inputs, params: &FineTuning, row: usize) -> Result<ShownRow, StageError> {
+        params.show(&inputs.model, &inputs.data, row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: FineTuning) -> Result<Outcome, StageError> {
-        fine_tune(ctx, &inputs.model, &inputs.data, &params)
+        fine_tune(ctx, &inputs.model, (&inputs.data, &inputs.eval_data), &params)
     }
 }

@@ -1,5 +1,7 @@
 //! `sft` on a tiny model: it learns, and a stop in the middle changes nothing.
 
+mod held_out;
+
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::Outcome;
 use engine::worker::protocol::FromWorker;
@@ -294,5 +296,5 @@ fn the_last_turn_is_learnt_after_all_turns_before_it_or_every_turn_is() {
 fn a_row_that_the_tokenizer_refuses_is_named() {
     let rows = [json!({ "prompt": "1+1=?", "completion": "2" }), json!({ "prompt": "A", "completion": "2" })];
     let error = losses_of(&rows, &json!({})).unwrap_err();
-    assert!(error.starts_with("row 1 of the samples: tokenizer: "), "{error}");
+    assert!(error.starts_with("row 1 of `data`: tokenizer: "), "{error}");
 }

@@ -12,24 +12,27 @@
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::worker::tokens::ShownRow;
 use lm::{Model, Tensor, head, no_grad_guard};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use crate::artifacts::TokenRow;
 use crate::artifacts::{
-    Dtype, LogitsIndex, Shard, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
+    Dtype, LogitsIndex, Shard, TokenRow, TokenRows, Vocabulary, load_model, shard_name, write_logits_index, write_shard,
 };
 use crate::chat::Rendering;
 use crate::device::set_up;
-use crate::limits;
-use crate::training::rows::{Learn, micro_batches, pack, read_all, tokenise};
+use crate::training::link;
+use crate::training::rows::{Learn, micro_batches, pack};
+use crate::training::tokenise::{Tokenising, token_rows};
+use crate::{limits, showing};
 
 /// Tokens of a shard, in micro-batches: enough for few files, few enough that a stop loses little work.
 const SHARD_MICRO_BATCHES: usize = 8;
@@ -92,11 +95,17 @@ impl Stage for TeacherLogits {
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Writes down the likeliest tokens of a teacher at every token of samples, for `distill` by `method = \"logits\"`.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("logits", ArtifactType::Logits)];
+    const TOKENS: &'static [&'static str] = &["model", "data", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
     fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
         params.rendering.check()
+    }
+
+    fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
+        let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
+        showing::sample(&params.rendering.load(inputs.model.path())?, &inputs.data, &keys, row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
@@ -107,7 +116,8 @@ impl Stage for TeacherLogits {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);
             return Err(StageError::new(message).with_help("lower `top-k`: 32 is usual"));
         }
-        let rows = tokenise(ctx, &chat, &read_all(&inputs.data)?, (params.learn, params.max_tokens))?;
+        let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
+        let Some(rows) = token_rows(ctx, &chat, &inputs.data, &keys)? else { return Ok(Outcome::Stopped(0)) };
         let teacher = Teacher {
             model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
             vocab: vocabulary.size,
@@ -120,7 +130,8 @@ impl Stage for TeacherLogits {
         let (mut done, mut tokens, mut rest) = (0, 0, 0.0);
         for (index, shard) in shards.iter().enumerate() {
             let begin = Instant::now();
-            rest += writer.write(index, shard, &teacher)?;
+            let shard = shard.clone().map(|row| rows.row(row)).collect::<Result<Vec<_>, StageError>>()?;
+            rest += writer.write(index, &shard, &teacher)?;
             done += shard.len();
             tokens += shard.iter().map(TokenRow::num_targets).sum::<usize>();
             let length = shard.iter().map(|row| row.ids.len()).sum::<usize>() as f64;
@@ -150,18 +161,18 @@ impl Stage for TeacherLogits {
 }
 
 /// Cuts rows, in their order, into shards of at most `max_tokens` tokens or one longer row.
-fn shards(rows: &[TokenRow], max_tokens: usize) -> Vec<&[TokenRow]> {
+fn shards(rows: &TokenRows, max_tokens: usize) -> Vec<Range<usize>> {
     let mut tokens = 0;
-    let mut shards: Vec<&[TokenRow]> = Vec::new();
+    let mut shards = Vec::new();
     let mut start = 0;
-    for (at, row) in rows.iter().enumerate() {
-        if at > start && tokens + row.ids.len() > max_tokens {
-            shards.push(&rows[start..at]);
+    for (at, length) in rows.lengths().enumerate() {
+        if at > start && tokens + length > max_tokens {
+            shards.push(start..at);
             (start, tokens) = (at, 0);
         }
-        tokens += row.ids.len();
+        tokens += length;
     }
-    shards.push(&rows[start..]);
+    shards.push(start..rows.len());
     shards
 }
 
@@ -225,11 +236,6 @@ impl Writer {
             new.iter().try_for_each(|(key, file, _)| link(file, &dir.join(format!("{key}.safetensors"))))
         })
     }
-}
-
-/// Hard-links a file that will not change, or copies it if the file system has no hard links.
-fn link(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs_err::hard_link(from, to).or_else(|_| fs_err::copy(from, to).map(|_| ()))
 }
 
 struct Teacher<'a> {

@@ -69,7 +69,7 @@ fn is_what_the_whole_logits_say(more: Value, dtype: Kind) {
     well(place.attempt_of("a", more, Vec::new()).run::<TeacherLogits>());
     let logits = input::<mark::Logits>("a.logits", &place.logits("a"), json!({}));
     let mut indices = Vec::new();
-    let data = well(LogitsRows::open(&[logits], |index, _| {
+    let data = well(LogitsRows::open(&[logits], (place.0.path(), 1_000), |index, _| {
         indices.push(index.clone());
         Ok(())
     }));
@@ -77,7 +77,8 @@ fn is_what_the_whole_logits_say(more: Value, dtype: Kind) {
     let model = Model::load(&place.0.path().join("model"), &lm::Options { dtype, ..lm::Options::default() }).unwrap();
     let _guard = no_grad_guard();
     let mut tokens = 0;
-    for (index, row) in data.rows.iter().enumerate() {
+    for index in 0..data.rows.len() {
+        let row = well(data.rows.row(index));
         let rows = lm::Rows::pack([&row.ids]);
         let all_nv = model.logits(&model.hidden(&rows)).log_softmax(-1, Kind::Double);
         let all_nv = all_nv.narrow(0, row.start as i64 - 1, row.num_targets() as i64);
