@@ -95,17 +95,27 @@ impl Prompt {
         }
     }
 
-    /// Returns the prompt with `text` before the last user turn's.
+    /// Returns the prompt with `before` before the last user turn's text.
     #[must_use]
     pub fn with_text_before(&self, before: &str) -> Self {
+        self.with_last_text(|text| format!("{before}{text}"))
+    }
+
+    /// Returns the prompt with `after` after the last user turn's text.
+    #[must_use]
+    pub fn with_text_after(&self, after: &str) -> Self {
+        self.with_last_text(|text| format!("{text}{after}"))
+    }
+
+    fn with_last_text(&self, change: impl FnOnce(&str) -> String) -> Self {
         match self {
-            Self::Text(text) => Self::Text(format!("{before}{text}")),
+            Self::Text(text) => Self::Text(change(text)),
             Self::Turns(turns) => {
                 let mut turns = turns.clone();
                 if let Some(turn) = turns.iter_mut().rev().find(|turn| turn.role == "user")
                     && let Some(text) = turn.text()
                 {
-                    turn.content = Value::String(format!("{before}{text}"));
+                    turn.content = Value::String(change(&text));
                 }
                 Self::Turns(turns)
             }
