@@ -104,6 +104,10 @@ pub enum Error {
 }
 
 #[cfg(test)]
+mod judged;
+#[cfg(test)]
 mod published;
+#[cfg(test)]
+mod recipes;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,10 @@ type Events<'a> = Parser<'a, StrInput<'a>>;
 /// Returns the splits of the config `name` of the folder `dir`.
 pub(super) fn config(dir: &Path, name: &str) -> Result<Splits, Error> {
     let failed = |reason: String| Error::Dataset { path: dir.join(README), reason };
+    if !dir.join(README).exists() {
+        let reason = "it is not there, and names the configs: leave `config` out, or name the whole repository";
+        return Err(failed(reason.to_owned()));
+    }
     let text = outside::read_text(&dir.join(README), limits::DOCUMENT_BYTES, limits::NO_SUCH_FILE)?;
     let configs = configs(&text).map_err(failed)?;
     let named = |config: &&Map<String, Value>| config.get("config_name").and_then(Value::as_str) == Some(name);
@@ -340,6 +344,7 @@ mod tests {
         fs_err::write(root.path().join(README), "# A set\n").unwrap();
         assert!(config(root.path(), "a").unwrap_err().to_string().contains("no `configs`"));
         fs_err::remove_file(root.path().join(README)).unwrap();
-        assert!(config(root.path(), "a").unwrap_err().to_string().contains(README));
+        let gone = config(root.path(), "a").unwrap_err().to_string();
+        assert!(gone.contains("README.md`: it is not there"), "{gone}");
     }
 }

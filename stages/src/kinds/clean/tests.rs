@@ -101,6 +101,32 @@ fn completions_of_one_prompt_are_no_duplicates_of_each_other() {
 }
 
 #[test]
+fn threads_have_no_influence() {
+    let dir = tempfile::tempdir().unwrap();
+    // Words from a small alphabet, so that many rows are near to several others.
+    let text =
+        |row: usize| (0..12).map(|at| format!("w{} ", (row / 7 * 31 + at * row.isqrt()) % 9)).collect::<String>();
+    let prompts: Vec<Prompt> = (0..3_000).map(|row| Prompt::from(text(row))).collect();
+    let rows: Vec<Row<'_>> = prompts
+        .iter()
+        .enumerate()
+        .map(|(index, prompt)| Row { name: index.to_string(), prompt, completion: None })
+        .collect();
+    fs_err::write(dir.path().join("test"), json!({ "prompt": text(100) }).to_string()).unwrap();
+    let against = crate::testing::input::<mark::Prompts>("inputs.test", &dir.path().join("test"), json!({}));
+    let evaluation = Evaluation::read(&[against], 10).unwrap();
+    let params = Params { near_duplicates: Some(0.5), ..Params::default() };
+    let of = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let found = pool.install(|| findings(&rows, &evaluation, &params));
+        (found.kept.clone(), found.summary())
+    };
+    let (kept, summary) = of(1);
+    assert!(kept.iter().any(|kept| *kept) && summary["near-duplicates"].as_u64() > Some(10), "{summary}");
+    assert_eq!(of(3), (kept, summary));
+}
+
+#[test]
 fn a_set_that_overlaps_with_most_rows_is_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     let asked = |what: &str| format!("{TEN} {what}");
