@@ -7,6 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+/// Whether a file lies beside the data of an input and is no part of it: readers of inputs skip such files.
+pub use store::is_beside;
 
 /// A type of artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

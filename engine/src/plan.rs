@@ -120,13 +120,24 @@ pub fn hash_inputs(workflow: &Workflow, store: &Store) -> Result<BTreeMap<String
     hash_each(to_hash(workflow), store)
 }
 
-/// An input that is on this machine: its name, its path, and the digest that the workflow pins.
-pub(crate) type ToHash = (String, PathBuf, Option<String>);
+/// An input that is on this machine.
+pub(crate) struct ToHash {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// Files that are part of its digest, though files of these names are else not.
+    pub(crate) reads: Vec<String>,
+    /// The digest that the workflow pins.
+    pub(crate) pin: Option<String>,
+}
 
 /// Returns the inputs that are on this machine.
 pub(crate) fn to_hash(workflow: &Workflow) -> Vec<ToHash> {
     let inputs = workflow.inputs.iter();
-    inputs.filter_map(|(name, input)| Some((name.clone(), input.path()?.to_owned(), input.pin.clone()))).collect()
+    let to_hash = inputs.filter_map(|(name, input)| {
+        let path = input.path()?.to_owned();
+        Some(ToHash { name: name.clone(), path, reads: input.reads.clone(), pin: input.pin.clone() })
+    });
+    to_hash.collect()
 }
 
 /// Does the same as [`hash_inputs`] for inputs of these names alone.
@@ -135,14 +146,14 @@ pub(crate) fn hash_some_inputs(
     store: &Store,
     names: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, Digest>, Error> {
-    hash_each(to_hash(workflow).into_iter().filter(|(name, ..)| names.contains(name.as_str())).collect(), store)
+    hash_each(to_hash(workflow).into_iter().filter(|input| names.contains(input.name.as_str())).collect(), store)
 }
 
 /// Returns the digests of inputs. Reads every file whose digest is not cached, and blocks the thread meanwhile.
 pub(crate) fn hash_each(inputs: Vec<ToHash>, store: &Store) -> Result<BTreeMap<String, Digest>, Error> {
-    let digests = inputs.into_iter().map(|(name, path, pinned)| {
-        let found = store.hash_path(&path)?;
-        match pinned {
+    let digests = inputs.into_iter().map(|ToHash { name, path, reads, pin }| {
+        let found = store.hash_path(&path, &reads)?;
+        match pin {
             Some(pinned) if pinned != found.to_string() => Err(Error::Pin { name, found, pinned }),
             _ => Ok((name, found)),
         }

@@ -7,7 +7,7 @@ use stages::artifacts::Import;
 fn main() -> std::process::ExitCode {
     // Its stderr is the stage's log.
     tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
+        .with_max_level(tracing::Level::INFO)
         .with_writer(std::io::stderr)
         .with_target(false)
         .without_time()

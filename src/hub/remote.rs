@@ -14,6 +14,8 @@ use super::trouble::Trouble;
 /// The files of a model besides weights and a chat template.
 const TEXTS: [&str; 5] =
     ["config.json", "generation_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"];
+/// Names the configs of a data set; small.
+const README: &str = "README.md";
 /// Files beside data that are never read.
 const ABOUT: [&str; 3] = ["config.json", "dataset_info.json", "dataset_infos.json"];
 const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
@@ -131,7 +133,7 @@ pub(super) fn is_needed(id: &HubId, path: &str) -> bool {
     let name = inner.rsplit('/').next().unwrap_or_default();
     if id.is_dataset {
         let is_hidden = inner.split('/').any(|part| part.starts_with('.'));
-        return !is_hidden && data_format(name).is_some() && !ABOUT.contains(&name);
+        return path == README || (!is_hidden && data_format(name).is_some() && !ABOUT.contains(&name));
     }
     let is_weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
     let is_text = TEXTS.contains(&name) || name.starts_with("chat_template.");
@@ -143,7 +145,8 @@ pub(super) fn is_needed(id: &HubId, path: &str) -> bool {
 fn check(id: &HubId, pickle: Option<&str>, files: &[RemoteFile]) -> Result<(), Trouble> {
     let has = |end: &str| files.iter().any(|file| file.path.as_str().ends_with(end));
     if id.is_dataset {
-        return if files.is_empty() { Err(Trouble::no_data(id)) } else { Ok(()) };
+        let has_data = files.iter().any(|file| file.path.as_str() != README);
+        return if has_data { Ok(()) } else { Err(Trouble::no_data(id)) };
     }
     if !has("config.json") {
         return Err(Trouble::no_model(id, "it has no `config.json`"));
@@ -192,11 +195,13 @@ mod tests {
         let data = id("a/b", ArtifactType::Prompts);
         assert!(is_needed(&data, "main/train-00000-of-00001.parquet") && is_needed(&data, "x.jsonl.zst"));
         assert!(is_needed(&data, "dataset_dict.json") && is_needed(&data, "train/state.json"));
-        assert!(!is_needed(&data, "README.md") && !is_needed(&data, "dataset_infos.json"));
+        assert!(is_needed(&data, "README.md") && !is_needed(&data, "main/README.md"));
+        assert!(!is_needed(&data, "README_zh.md") && !is_needed(&data, "dataset_infos.json"));
         assert!(!is_needed(&data, ".cache/x.jsonl") && !is_needed(&data, "load.py"));
         let part = id("a/b@main/main", ArtifactType::Prompts);
         assert!(is_needed(&part, "main/test.jsonl"));
         assert!(!is_needed(&part, "mainly/test.jsonl") && !is_needed(&part, "test.jsonl"));
+        assert!(!is_needed(&part, "README.md"));
         assert!(is_needed(&id("a/b@main/x/rows.txt", ArtifactType::Prompts), "x/rows.txt"));
     }
 
@@ -219,6 +224,7 @@ mod tests {
     #[test]
     fn names_that_lead_elsewhere_are_refused_or_not_read() {
         assert_eq!(listed(&[sibling("a/b.jsonl")]), Ok(vec!["a/b.jsonl".to_owned()]));
+        assert!(listed(&[sibling("README.md")]).unwrap_err().contains("has no data"));
         for name in
             ["../x.jsonl", "a/../x.jsonl", "./x.jsonl", ".git/config", ".git/x.jsonl", "a/.ssh/x.jsonl", "..\\x.jsonl"]
         {
@@ -267,7 +273,7 @@ mod tests {
     fn a_repository_has_so_many_files_and_no_more() {
         let mut siblings: Vec<_> = (0..MOST_FILES).map(|number| sibling(&format!("{number}.jsonl"))).collect();
         assert_eq!(listed(&siblings).unwrap().len(), MOST_FILES);
-        siblings.push(sibling("README.md"));
+        siblings.push(sibling("load.py"));
         assert!(listed(&siblings).is_ok());
         siblings.push(sibling("x.jsonl"));
         assert!(listed(&siblings).unwrap_err().contains("100001 files"));

@@ -108,23 +108,20 @@ pub(crate) fn markdown(kinds: &Kinds) -> String {
     }
     if !kinds.imports().is_empty() {
         text.push_str("\n## Keys of inputs\n\nHow the rows of an entry of `[inputs]` are read.\n\n");
-        add_table(&mut text, kinds.imports().iter().map(|(name, import)| (name.clone(), import_row(name, import))));
+        let rows = kinds.imports().iter().flat_map(|(name, import)| import_rows(name, import));
+        add_table(&mut text, rows.map(|row| (row.name(), row)));
     }
     text
 }
 
-/// Returns the row of an import key, whose manual begins with the types of input that it is for.
-fn import_row(name: &str, import: &ImportKey) -> KeyRow {
+/// Returns the rows of an import key and of the keys of its table. Its manual begins with the types of input that it is
+/// for.
+fn import_rows(name: &String, import: &ImportKey) -> Vec<KeyRow> {
     let types = import.inputs.iter().map(|artifact| artifact.name()).collect::<Vec<_>>().join(", ");
-    let spec = &import.spec;
-    KeyRow {
-        table: String::new(),
-        key: name.to_owned(),
-        takes: spec.ty.to_string(),
-        default: default(spec),
-        role: role(spec.role),
-        doc: format!("For {types}. {}", spec.doc),
-    }
+    let mut rows = Vec::new();
+    add_rows("", std::iter::once((name, &import.spec)), &mut rows);
+    rows[0].doc = format!("For {types}. {}", rows[0].doc);
+    rows
 }
 
 fn add_kind(text: &mut String, kind: &KindInfo, rows: &[KeyRow], shared: &[Shared]) {

@@ -217,11 +217,11 @@ mod tests {
             settled(&path);
         };
         write(1);
-        let first = store.hash_path(&path).unwrap();
-        assert_eq!(store.hash_path(&path).unwrap(), first);
+        let first = store.hash_path(&path, &[]).unwrap();
+        assert_eq!(store.hash_path(&path, &[]).unwrap(), first);
         assert_eq!(remembered(&store, &path), Some(first));
         write(2);
-        assert_eq!(store.hash_path(&path).unwrap(), Digest::of(&vec![2; 2 << 20]));
+        assert_eq!(store.hash_path(&path, &[]).unwrap(), Digest::of(&vec![2; 2 << 20]));
     }
 
     #[test]
@@ -232,10 +232,10 @@ mod tests {
         fs_err::write(&path, vec![1; 2 << 20]).unwrap();
         let writer = File::options().write(true).open(&path).unwrap();
         settled(&path);
-        store.hash_path(&path).unwrap();
+        store.hash_path(&path, &[]).unwrap();
         assert_eq!(remembered(&store, &path), None);
         drop(writer);
-        let digest = store.hash_path(&path).unwrap();
+        let digest = store.hash_path(&path, &[]).unwrap();
         assert_eq!(remembered(&store, &path), Some(digest));
     }
 
@@ -250,7 +250,7 @@ mod tests {
         let cut = subtree(&file, &path, 2 << 20, 2 << 20);
         assert!(matches!(cut, Err(Error::Changed { .. })), "{cut:?}");
         File::options().write(true).open(&path).unwrap().set_len(1 << 42).unwrap();
-        let sparse = store.hash_path(&path);
+        let sparse = store.hash_path(&path, &[]);
         assert!(matches!(sparse, Err(Error::Holes { .. })), "{sparse:?}");
     }
 
@@ -261,30 +261,39 @@ mod tests {
         let pipe = dir.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         for (path, what) in [(pipe.as_path(), "a named pipe"), (Path::new("/dev/zero"), "a device")] {
-            let error = store.hash_path(path).unwrap_err().to_string();
+            let error = store.hash_path(path, &[]).unwrap_err().to_string();
             assert!(error.contains(&format!("is {what}, not a file")), "{error}");
         }
         let folder = dir.path().join("folder");
         fs_err::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink(&pipe, folder.join("member")).unwrap();
-        assert!(store.hash_path(&folder).unwrap_err().to_string().contains("neither a file nor a folder"));
+        assert!(store.hash_path(&folder, &[]).unwrap_err().to_string().contains("neither a file nor a folder"));
     }
 
     #[test]
-    fn hidden_files_and_modes_are_not_part_of_an_input() {
+    fn what_is_beside_the_data_and_modes_are_not_part_of_an_input() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let folder = dir.path().join("model");
         fs_err::create_dir_all(&folder).unwrap();
         fs_err::write(folder.join("config.json"), b"{}").unwrap();
-        let hashed = store.hash_path(&folder).unwrap();
+        let hashed = store.hash_path(&folder, &[]).unwrap();
         assert_eq!(store.hash_output(&folder).unwrap(), hashed);
         fs_err::create_dir_all(folder.join(".git/objects")).unwrap();
-        fs_err::write(folder.join(".git/HEAD"), b"x").unwrap();
-        fs_err::write(folder.join(".DS_Store"), b"x").unwrap();
+        for name in [".git/HEAD", ".DS_Store", "README.md", "LICENSE"] {
+            fs_err::write(folder.join(name), b"x").unwrap();
+        }
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs_err::set_permissions(folder.join("config.json"), executable).unwrap();
-        assert_eq!(store.hash_path(&folder).unwrap(), hashed);
+        assert_eq!(store.hash_path(&folder, &[]).unwrap(), hashed);
         assert_ne!(store.hash_output(&folder).unwrap(), hashed);
+        // What a reader reads is part of it.
+        let read = ["README.md".to_owned()];
+        let with_readme = store.hash_path(&folder, &read).unwrap();
+        assert_ne!(with_readme, hashed);
+        fs_err::write(folder.join("README.md"), b"y").unwrap();
+        assert_ne!(store.hash_path(&folder, &read).unwrap(), with_readme);
+        fs_err::remove_file(folder.join("README.md")).unwrap();
+        assert_eq!(store.hash_path(&folder, &read).unwrap(), hashed);
     }
 }

@@ -67,6 +67,7 @@ pub use rows::RowsRecord;
 pub use scratch::AttemptDir;
 pub use seal::{is_sealed, seal};
 pub use tree::{Member, Tree, TreeRef};
+pub use walk::is_beside;
 pub use wish::Wish;
 
 use digests::Digests;

@@ -107,10 +107,13 @@ impl Store {
         self.tree(digest)?.members.iter().try_for_each(|member| self.check_bytes(&member.digest))
     }
 
-    /// Returns the digest of an input: of a file's bytes, or of a folder's tree without hidden files and folders (names
-    /// that begin with a dot). Path, times, owner and mode have no influence. Anything but a file or folder is refused.
-    pub fn hash_path(&self, path: &Path) -> Result<Digest> {
-        self.hash(path, Skip::Hidden)
+    /// Returns the digest of an input: of a file's bytes, or of a folder's tree without what is [beside](is_beside) its
+    /// data, except the files `read` of the top folder. Path, times, owner and mode have no influence. Anything but a file
+    /// or folder is refused.
+    ///
+    /// [is_beside]: crate::is_beside
+    pub fn hash_path(&self, path: &Path, read: &[String]) -> Result<Digest> {
+        self.hash(path, Skip::Beside(read))
     }
 
     /// Returns the digest that a folder would have in the store.
@@ -118,7 +121,7 @@ impl Store {
         self.hash(path, Skip::Nothing)
     }
 
-    fn hash(&self, path: &Path, skip: Skip) -> Result<Digest> {
+    fn hash(&self, path: &Path, skip: Skip<'_>) -> Result<Digest> {
         if fs_err::metadata(path)?.is_dir() {
             // Members are hashed one by one, so that digests of large ones come from the cache.
             return Ok(scan_with(path, skip, |file, path| self.hash_large(file, path))?.reference().digest);

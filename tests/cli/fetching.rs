@@ -26,7 +26,7 @@ pub(crate) struct Fetching {
 impl Fetching {
     pub(crate) fn new(workflow: &str) -> Self {
         let hub = FakeHub::start();
-        hub.commit("datasets/org/rows", &[("samples.jsonl", ROWS), ("README.md", "# Rows"), ("load.py", "")]);
+        hub.commit("datasets/org/rows", &[("samples.jsonl", ROWS), ("LICENSE", "MIT"), ("load.py", "")]);
         let model = [
             ("config.json", "{}"),
             ("model.safetensors", "weights"),

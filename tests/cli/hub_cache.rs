@@ -137,7 +137,7 @@ fn a_link_in_the_place_of_a_folder_of_the_store_is_not_followed() {
         fs_err::rename(&place, &outside).unwrap();
         symlink(&outside, &place).unwrap();
         let before = tree(&outside);
-        it.hub.commit("datasets/org/rows", &[("samples.jsonl", ROWS), ("README.md", place.to_str().unwrap())]);
+        it.hub.commit("datasets/org/rows", &[("samples.jsonl", ROWS), ("load.py", place.to_str().unwrap())]);
         let output = it.run(&["fetch", "toy.toml"]);
         assert_eq!(output.code, Some(2), "{output}");
         assert!(output.stderr.contains("is a link or a file where a folder of the store should be"), "{output}");

@@ -77,8 +77,8 @@ pub(crate) enum Purpose {
 /// Where an input's bytes are.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// The user's file or folder.
-    Path,
+    /// The user's file or folder, with the files that are part of its digest, though files of these names are else not.
+    Path(Vec<String>),
     /// A tree in the store.
     Tree(Digest),
 }

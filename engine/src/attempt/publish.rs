@@ -155,7 +155,9 @@ fn move_in(
 /// Fails if an input changed while the stage was reading it, because that makes the result worthless.
 fn check_inputs(job: &Job, store: &Store) -> Result<(), Failure> {
     for (_, artifact, source) in &job.inputs {
-        if matches!(source, Source::Path) && store.hash_path(&artifact.path)?.to_string() != artifact.digest {
+        if let Source::Path(reads) = source
+            && store.hash_path(&artifact.path, reads)?.to_string() != artifact.digest
+        {
             return Err(Failure {
                 help: Some("run `apply` again; nothing was recorded".to_owned()),
                 ..Failure::new(format!("input `{}` changed while the stage was reading it", artifact.name))

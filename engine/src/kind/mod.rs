@@ -13,6 +13,7 @@
 //! | `"x-short": "weight"` | a value that is not a table means a table with this key |
 //! | `"x-omit-default": true` | the action omits it at its default |
 //! | `"x-inputs": ["prompts"]` | of an import key: the types of input that it is for |
+//! | `"x-reads": "README.md"` | of an import key: a file that is part of an input's digest where the key is given |
 //!
 //! Every key is required, has a default, or may be null; null is then its default. A default is part of the action,
 //! written or not. So writing it out reruns nothing, and changing a default in the code reruns what it changes. A key
@@ -109,6 +110,8 @@ pub struct ImportKey {
     pub spec: KeySpec,
     /// The types of input that it is for.
     pub inputs: Vec<ArtifactType>,
+    /// A file of the input's folder that is read because of it, though files of that name are else no part of inputs.
+    pub reads: Option<String>,
 }
 
 /// The kinds that a workflow may use, and the keys of its inputs.

@@ -29,13 +29,15 @@ pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, Mi
 pub(super) fn imports(schema: &Value) -> Result<BTreeMap<String, ImportKey>, Mistake> {
     let mut imports = BTreeMap::new();
     for (name, spec) in properties(schema)? {
-        let types = strings(&schema["properties"][&name]["x-inputs"]).map(str::parse);
+        let property = &schema["properties"][&name];
+        let types = strings(&property["x-inputs"]).map(str::parse);
         let inputs = types.collect::<Result<Vec<_>, ()>>().unwrap_or_default();
         let reason = match spec.role {
             _ if inputs.is_empty() => "`x-inputs` names no types of input that it is for",
             _ if spec.default.is_none() => "an import key has a default, or may be null",
             Role::Result | Role::Neutral => {
-                imports.insert(name, ImportKey { spec, inputs });
+                let reads = property["x-reads"].as_str().map(str::to_owned);
+                imports.insert(name, ImportKey { spec, inputs, reads });
                 continue;
             }
             Role::Extent | Role::Rows => "the `x-role` of an import key is `result` or `neutral`",
@@ -283,6 +285,8 @@ mod tests {
         let good = json!({ "type": ["integer", "null"], "x-inputs": ["prompts", "samples"], "x-role": "neutral" });
         let found = parsed(good).unwrap().remove("limit").unwrap();
         assert_eq!((found.inputs.len(), found.spec.role, found.spec.default), (2, Role::Neutral, Some(Value::Null)));
+        let reader = json!({ "type": ["string", "null"], "x-inputs": ["prompts"], "x-reads": "README.md" });
+        assert_eq!(parsed(reader).unwrap()["limit"].reads.as_deref(), Some("README.md"));
         for (bad, expected) in [
             (json!({ "type": ["integer", "null"] }), "`x-inputs` names no types"),
             (json!({ "type": ["integer", "null"], "x-inputs": ["prompt"] }), "`x-inputs` names no types"),

@@ -44,8 +44,9 @@ pub(crate) fn inputs(
         let digest = digest(reference);
         let (path, source) = match &reference.target {
             Target::Input(name) => {
-                let path = workflow.inputs[name].path().expect("what has a digest is there");
-                (path.to_owned(), Source::Path)
+                let input = &workflow.inputs[name];
+                let path = input.path().expect("what has a digest is there");
+                (path.to_owned(), Source::Path(input.reads.clone()))
             }
             Target::Output { .. } => (PathBuf::new(), Source::Tree(digest)),
         };

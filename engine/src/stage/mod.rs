@@ -4,6 +4,7 @@
 //! Both derive their JSON schema, and their field docs are the manual. In the workflow file the keys of both are in one
 //! table.
 
+mod counts;
 pub mod serve;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::event::Level;
 use crate::kind::KindSpec;
 use crate::worker::protocol::{FromWorker, InputArtifact, Machine, Resume, RunRequest};
 use crate::worker::tokens::ShownRow;
+use counts::Counts;
 
 /// A kind of stage.
 pub trait Stage {
@@ -120,16 +122,18 @@ impl<E: std::error::Error> From<E> for StageError {
 pub struct Input<A> {
     /// Its path, its digest, and how rows are to be read.
     pub artifact: InputArtifact,
+    counts: Counts,
     marker: PhantomData<A>,
 }
 
 impl<A> Input<A> {
     /// Wraps a resolved artifact, for tests and for stages that call others.
     pub fn new(artifact: InputArtifact) -> Self {
-        Self { artifact, marker: PhantomData }
+        Self { artifact, counts: Counts::of_stage(), marker: PhantomData }
     }
 
-    /// Returns the file or folder to read.
+    /// Returns the file or folder to read. Files in it that are [beside the data](crate::artifact::is_beside) are no part
+    /// of its digest: a stage that read them would be shown as fresh after they changed.
     pub fn path(&self) -> &Path {
         &self.artifact.path
     }
@@ -137,6 +141,11 @@ impl<A> Input<A> {
     /// Returns the reference as written in the workflow.
     pub fn name(&self) -> &str {
         &self.artifact.name
+    }
+
+    /// Puts a count into the stage's summary, below `inputs` and this input's name: rows that were read or left out.
+    pub fn count(&self, what: &str, count: usize) {
+        self.counts.set(self.name(), what, count as u64);
     }
 }
 
@@ -366,8 +375,18 @@ pub const fn kind<S: Stage>() -> Kind {
         spec: spec::<S>,
         check: |config| checked::<S>(config).map(|_| ()),
         tokens: |config, row| checked::<S>(config).and_then(|(inputs, params)| S::tokens(&inputs, &params, row)),
-        run: |ctx| checked::<S>(ctx.config()).and_then(|(inputs, params)| S::run(ctx, inputs, params)),
+        run: run::<S>,
     }
+}
+
+fn run<S: Stage>(ctx: &Context) -> Result<Outcome, StageError> {
+    let counts = Counts::default();
+    let (inputs, params) = counts.shared_by(|| checked::<S>(ctx.config()))?;
+    let mut outcome = S::run(ctx, inputs, params)?;
+    if let Outcome::Done(summary) = &mut outcome {
+        counts.add_to(summary);
+    }
+    Ok(outcome)
 }
 
 fn checked<S: Stage>(config: &Map<String, Value>) -> Result<(S::Inputs, S::Params), StageError> {

@@ -48,7 +48,7 @@ fn input(
     };
     let mut decl: Option<InputDecl> = None;
     let mut pin = None;
-    let (mut import, mut neutral) = (Map::new(), Map::new());
+    let (mut import, mut neutral, mut reads) = (Map::new(), Map::new(), Vec::new());
     let before = diagnostics.len();
     for key in &table.0 {
         if let Ok(artifact) = key.key.parse::<ArtifactType>() {
@@ -60,7 +60,8 @@ fn input(
             }
         } else if key.key == "digest" {
             pin = digest(key, diagnostics);
-        } else if let Some(ImportKey { spec, .. }) = imports.get(&key.key) {
+        } else if let Some(ImportKey { spec, reads: file, .. }) = imports.get(&key.key) {
+            reads.extend(file.clone());
             // A default gives the same fingerprint whether it is written or not.
             let value = check::import(key, spec, diagnostics).filter(|value| spec.default.as_ref() != Some(value));
             let keys = if spec.role == Role::Neutral { &mut neutral } else { &mut import };
@@ -78,7 +79,7 @@ fn input(
     }
     let decl = decl?;
     table.0.iter().for_each(|key| check_use(key, imports, decl.artifact, diagnostics));
-    Some(InputDecl { pin, import, neutral, ..decl })
+    Some(InputDecl { pin, import, neutral, reads, ..decl })
 }
 
 /// A key without effect is a mistake: its author expects one.
@@ -108,7 +109,8 @@ fn source_of(
         diagnostics.push(Diagnostic::new(&key.node.span, message, key.node.value.sort()));
         return None;
     };
-    let decl = |source| InputDecl { artifact, source, pin: None, import: Map::new(), neutral: Map::new() };
+    let decl =
+        |source| InputDecl { artifact, source, pin: None, import: Map::new(), neutral: Map::new(), reads: Vec::new() };
     if let Some(id) = text.strip_prefix(PREFIX) {
         return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
     }

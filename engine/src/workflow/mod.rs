@@ -72,6 +72,9 @@ pub struct InputDecl {
     pub import: Map<String, Value>,
     /// Import keys of role `neutral`: whether it is read, and not what is read. No part of a fingerprint.
     pub neutral: Map<String, Value>,
+    /// Files of its folder that are part of its digest because of an import key, though files of these names are else
+    /// beside the data.
+    pub reads: Vec<String>,
 }
 
 /// Where an input comes from.

@@ -228,6 +228,13 @@ fn import_keys_that_only_refuse_are_no_part_of_an_action() {
 }
 
 #[test]
+fn a_key_that_reads_a_file_beside_the_data_makes_it_part_of_the_input() {
+    let reads = |sets: &[&str]| well("every-layer.toml", sets).inputs["math"].reads.clone();
+    assert_eq!(reads(&[]), [""; 0]);
+    assert_eq!(reads(&["inputs.math.config=main"]), ["README.md"]);
+}
+
+#[test]
 fn set_is_checked_like_a_file() {
     let check = |set: &str| rendered(&load(&folder("valid/every-layer.toml"), &[set.to_owned()], &kinds()).unwrap());
     let misspelt = "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  stesp  <- not a parameter of grpo\n  help: did you mean `steps`?\n";

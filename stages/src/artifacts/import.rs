@@ -6,11 +6,16 @@ use std::collections::BTreeMap;
 use engine::limits::MIB;
 use engine::stage::Input;
 use schemars::JsonSchema;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Error;
+use super::code_tests::TestsForm;
+use super::options::Options;
+use super::prefer::Prefer;
 use super::select::Condition;
+use super::transcript::Marks;
 use crate::chat::TemplateArgs;
 use crate::verifiers::Verify;
 
@@ -21,6 +26,9 @@ pub struct Import {
     /// r1flow's field → your field, or several of yours, whose texts are joined by a space.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) fields: BTreeMap<String, FieldNames>,
+    /// The config of a folder to read, as its README.md names the files of each; without this key, the README is not read.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"], "x-reads" = "README.md"))]
+    pub(super) config: Option<String>,
     /// The split of a folder to read; needed only if there are several.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) split: Option<String>,
@@ -39,9 +47,17 @@ pub struct Import {
     /// A field; of the rows with the same value there, only the first is read.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) unique: Option<String>,
-    /// What happens with a row that cannot be read: `fail`, or `leave-out`, which writes how many there are to the log.
+    /// What happens with a row that cannot be read: `fail`, or `leave-out`, which counts it.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) on_bad_row: OnBadRow,
+    /// The marks before a user's turn and an assistant's, where a conversation is one text: `["\n\nHuman:",
+    /// "\n\nAssistant:"]`.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) turn_marks: Option<Marks>,
+    /// Makes pairs of a row's completions, by a preference that is beside them: `{ by = "sign", of = "preference",
+    /// between = ["response1", "response2"] }`, or `{ by = "rank", of = "rank", list = "answers", text = "answer" }`.
+    #[schemars(extend("x-inputs" = ["preferences"]))]
+    pub(super) prefer: Option<Prefer>,
     /// Most MiB of a row; 16 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) row_mib: Option<u64>,
@@ -52,9 +68,18 @@ pub struct Import {
     /// The gold answer is the text after the last occurrence of this mark.
     #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
     pub(super) answer_after: Option<String>,
-    /// How answers are checked. Absent: by each row's own `verify`, else as numbers if there are gold answers.
+    /// How answers are checked, or a table that says it for each word in the rows' field `verify`. Absent: by each row's
+    /// own `verify`, else as numbers if there are gold answers.
     #[schemars(extend("x-inputs" = ["prompts"]))]
-    pub(super) verify: Option<Verify>,
+    pub(super) verify: Option<VerifyBy>,
+    /// The options of a question: a field with a list, a list of fields, or `{ right, wrong, seed }`, which shuffles
+    /// them. They go below the question with letters, the answer becomes a letter, and `verify` is `choice`.
+    #[schemars(extend("x-inputs" = ["prompts"]))]
+    pub(super) options: Option<Options>,
+    /// The form in which a data set publishes the tests of programming problems, or the rules of IFEval. They are kept
+    /// with the prompt; `fields = { tests = … }` names the field where another one than the set's own has them.
+    #[schemars(extend("x-inputs" = ["prompts"]))]
+    pub(super) tests: Option<TestsForm>,
     /// The language that a thought should be in, for example `en`. Absent: each row's own `language`, else `en`.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) language: Option<String>,
@@ -69,8 +94,26 @@ pub struct Import {
 
 impl Import {
     pub(super) fn of<A>(input: &Input<A>) -> Result<Self, Error> {
-        Self::deserialize(Value::Object(input.artifact.import.clone()))
-            .map_err(|source| Error::Import { input: input.name().to_owned(), source })
+        let import = Self::deserialize(Value::Object(input.artifact.import.clone())).and_then(Self::checked);
+        import.map_err(|source| Error::Import { input: input.name().to_owned(), source })
+    }
+
+    /// Refuses what a schema cannot.
+    fn checked(self) -> Result<Self, serde_json::Error> {
+        let wrong = |reason: &str| Err(serde_json::Error::custom(reason));
+        if let Some([user, assistant]) = &self.turn_marks {
+            if user.trim().is_empty()
+                || assistant.trim().is_empty()
+                || user.contains(assistant)
+                || assistant.contains(user)
+            {
+                return wrong("`turn-marks` are two texts, neither of which contains the other");
+            }
+        }
+        if matches!(self.options, Some(Options::Shuffled(_))) && self.fields.contains_key("answer") {
+            return wrong("`options` names the right option already: leave `answer` out of `fields`");
+        }
+        Ok(self)
     }
 }
 
@@ -83,6 +126,16 @@ pub(super) enum OnBadRow {
     Fail,
     /// It is left out.
     LeaveOut,
+}
+
+/// How answers are checked.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged, expecting = "a verifier, or a table of words and verifiers")]
+pub(super) enum VerifyBy {
+    /// All rows alike.
+    Always(Verify),
+    /// By the word in a row's field `verify`.
+    Word(BTreeMap<String, Verify>),
 }
 
 /// One or several of the user's fields. The texts of several are joined by a space.

@@ -17,7 +17,7 @@ use text::{Message, Prompt};
 
 use super::import::{Import, OnBadRow};
 use super::select::Selection;
-use super::{Error, dataset};
+use super::{Error, dataset, transcript};
 use crate::limits;
 
 /// One row of a dataset, read through the import keys.
@@ -27,6 +27,8 @@ pub(super) struct RawRow<'a> {
     pub(super) import: &'a Import,
     /// The number of rows before it in the dataset, skipped ones included; with `expand`, of those made so far.
     pub(super) index: usize,
+    /// Limits the bytes that a row may unpack.
+    pub(super) budget: &'a dataset::Budget,
 }
 
 /// Reads every row of `input` by `parse` into memory; `file` is the name inside a stage's folder.
@@ -71,7 +73,7 @@ fn read<A, T>(
     // Rows of the files so far, rows made of them, and those that are good and bad.
     let (mut index, mut made, mut good, mut bad) = (0, 0, 0, 0);
     let budget = budget(import.row_mib, import.total_mib);
-    for file in dataset::files(input.path(), file, import.split.as_deref())? {
+    for file in dataset::files(input.path(), file, import.config.as_deref(), import.split.as_deref())? {
         let mut records = dataset::records(&file, &budget)?;
         // Rows beyond the limit are not read.
         while index < end
@@ -86,7 +88,7 @@ fn read<A, T>(
             let parsed = record.fields.and_then(|fields| selection.of(fields)).and_then(|chosen| {
                 made += chosen.len();
                 let numbered = chosen.into_iter().zip(first..);
-                let raw = numbered.map(|(fields, index)| RawRow { fields, import: &import, index });
+                let raw = numbered.map(|(fields, index)| RawRow { fields, import: &import, index, budget: &budget });
                 raw.map(|row| parse(&row)).collect::<Result<Vec<T>, String>>()
             });
             match parsed {
@@ -107,6 +109,7 @@ fn read<A, T>(
             }
         }
     }
+    selection.tell(input, index.saturating_sub(import.skip), bad);
     let Some((file, location, reason)) = first_bad else { return Ok(ControlFlow::Continue(())) };
     let total = good + bad;
     if import.on_bad_row == OnBadRow::Fail {
@@ -147,6 +150,15 @@ impl RawRow<'_> {
         }
         texts.retain(|text| fields.len() == 1 || !text.is_empty());
         if texts.is_empty() { Err(self.missing(fields[0])) } else { Ok(Some(texts.join(" "))) }
+    }
+
+    /// Returns the value of our field `name` under the user's name for it, if it is not null.
+    pub(super) fn mapped(&self, name: &str) -> Result<Option<Cow<'_, Value>>, String> {
+        match self.import.fields.get(name).map(|fields| fields.iter().collect::<Vec<_>>()).as_deref() {
+            None => Ok(self.value(name).map(Cow::Borrowed)),
+            Some([field]) => self.field(field),
+            Some(_) => Err(format!("`fields` maps several fields onto `{name}`, which is read from one")),
+        }
     }
 
     /// Returns our field `name`, unmapped and unconverted, if it is not null.
@@ -196,6 +208,16 @@ impl RawRow<'_> {
         }
     }
 
+    /// Does the same for the user's field `path`.
+    pub(super) fn completion_at(&self, path: &str) -> Result<String, String> {
+        let value = self.field(path)?.ok_or_else(|| self.missing(path))?;
+        match self.turns_of(&value, path)? {
+            Some(turns) => answer(&turns).map_err(|reason| format!("`{path}`: {reason}")),
+            None => text_of(&value, path)
+                .and_then(|text| if text.trim().is_empty() { Err(format!("`{path}` is empty")) } else { Ok(text) }),
+        }
+    }
+
     /// Returns what the model is asked; if the row has no field for it, the turns before the completion in our field
     /// `name`.
     pub(super) fn prompt_before(&self, name: &str) -> Result<Prompt, String> {
@@ -239,18 +261,29 @@ impl RawRow<'_> {
             None => self.value(name).map(Cow::Borrowed),
         };
         match own.as_deref() {
-            Some(Value::Array(list)) => turns_of(list, name).map(Some),
-            Some(Value::Object(written)) if let Some(Value::Array(list)) = written.get("messages") => {
-                turns_of(list, name).map(Some)
+            Some(Value::Object(written)) if let Some(list @ Value::Array(_)) = written.get("messages") => {
+                self.turns_of(list, name)
             }
+            Some(value) => self.turns_of(value, name),
             None if name == "prompt" && mapped.is_none() => self.chat(),
-            Some(_) | None => Ok(None),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the turns in a value if it is a list, or a text with `turn-marks`.
+    fn turns_of(&self, value: &Value, name: &str) -> Result<Option<Vec<Message>>, String> {
+        match (value, &self.import.turn_marks) {
+            (Value::Array(list), _) => turns_of_list(list, name).map(Some),
+            (Value::String(text), Some(marks)) => {
+                transcript::turns(text, marks).map_err(|reason| format!("`{name}`: {reason}"))
+            }
+            _ => Ok(None),
         }
     }
 
     /// Returns the turns in `messages`, or in ShareGPT's `conversations`.
     fn chat(&self) -> Result<Option<Vec<Message>>, String> {
-        self.messages()?.map(|list| turns_of(&list, "prompt")).transpose()
+        self.messages()?.map(|list| turns_of_list(&list, "prompt")).transpose()
     }
 
     /// Returns the list of turns of a chat dataset. Formats whose cells can only be text have the list as JSON.
@@ -271,7 +304,8 @@ impl RawRow<'_> {
         Ok(None)
     }
 
-    fn field(&self, path: &str) -> Result<Option<Cow<'_, Value>>, String> {
+    /// Returns the user's field `path`, if it is not null.
+    pub(super) fn field(&self, path: &str) -> Result<Option<Cow<'_, Value>>, String> {
         field(&self.fields, path)
     }
 
@@ -281,7 +315,7 @@ impl RawRow<'_> {
 }
 
 /// Parses the turns of our field `name`.
-fn turns_of(list: &[Value], name: &str) -> Result<Vec<Message>, String> {
+fn turns_of_list(list: &[Value], name: &str) -> Result<Vec<Message>, String> {
     turns(list).map_err(|reason| format!("`{name}`: {reason}"))
 }
 
@@ -334,13 +368,29 @@ fn missing(fields: &Map<String, Value>, name: &str) -> String {
 }
 
 /// Returns the text of the value of field `field`.
-fn text_of(value: &Value, field: &str) -> Result<String, String> {
+pub(super) fn text_of(value: &Value, field: &str) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
         Value::Array(items) if items.len() == 1 => text_of(&items[0], field),
-        Value::Null | Value::Object(_) | Value::Array(_) => Err(format!("`{field}` is no text")),
+        Value::Array(items) => {
+            let count = items.len();
+            Err(format!(
+                "`{field}` is a list of {count}, not a text; one item is `{field}.0`, and `expand` makes a row of each"
+            ))
+        }
+        Value::Null | Value::Object(_) => Err(format!("`{field}` is no text")),
     }
+}
+
+/// Returns the finite number in the value of field `field`.
+pub(super) fn number_of(value: &Value, field: &str) -> Result<f64, String> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite()).ok_or_else(|| format!("`{field}` is no number"))
 }
 
 /// Splits a worked solution at the last `mark` into working and gold answer; `field` is its field's name, for the

@@ -1,7 +1,7 @@
 //! The formats of artifacts: one reader and one writer each.
 //!
 //! ```text
-//! prompts/prompts.jsonl            {"id", "prompt", "answer"?, "verify", "task"?, "language"?}
+//! prompts/prompts.jsonl            {"id", "prompt", "answer"?, "verify", "tests"?, "task"?, "language"?}
 //! samples/samples.jsonl            {"prompt", "completion", "answer"?, "source"?, "grade"?}
 //! preferences/preferences.jsonl    {"prompt", "chosen", "rejected"}  or  {"prompt", "completion", "label": 0 | 1}
 //! report/report.json               {"row", "suites", "settings"}
@@ -12,20 +12,25 @@
 //! the dataset's fields onto ours. A row that cannot be read fails the whole input, with file and line: a skipped row
 //! would go unnoticed.
 
+mod code_tests;
 mod dataset;
 mod import;
 mod lines;
 mod logits;
 mod model;
+mod options;
+mod prefer;
 mod preferences;
 mod prompts;
 mod report;
 mod samples;
 mod select;
 mod tokens;
+mod transcript;
 
 use std::path::PathBuf;
 
+pub use code_tests::{CallCase, Rule, Runner, StreamCase, Tests};
 pub use dataset::Location;
 pub use import::Import;
 pub use model::Dtype;
@@ -103,6 +108,10 @@ pub enum Error {
 }
 
 #[cfg(test)]
+mod judged;
+#[cfg(test)]
 mod published;
+#[cfg(test)]
+mod recipes;
 #[cfg(test)]
 mod tests;

@@ -39,14 +39,31 @@ pub enum PreferenceRow {
 
 /// Reads the preferences of `input`: a stage's folder, or a user's dataset.
 pub fn read_preferences(input: &Input<Preferences>) -> Result<Vec<PreferenceRow>, Error> {
-    read_rows(input, FILE, parse)
+    let rows = read_rows(input, FILE, parse)?;
+    let without = rows.iter().filter(|pairs| pairs.is_empty()).count();
+    if without > 0 {
+        input.count("without-preference", without);
+        tracing::info!("`{}`: {without} rows have no completion that is better than another", input.name());
+    }
+    Ok(rows.into_iter().flatten().collect())
+}
+
+fn parse(row: &RawRow<'_>) -> Result<Vec<PreferenceRow>, String> {
+    let Some(prefer) = &row.import.prefer else { return judged(row).map(|row| vec![row]) };
+    let prompt = row.prompt()?;
+    let pairs = prefer.pairs(row)?.into_iter();
+    Ok(pairs.map(|(chosen, rejected)| PreferenceRow::Pairwise { prompt: prompt.clone(), chosen, rejected }).collect())
 }
 
 /// A row with a `chosen` is pairwise, one with a `label` pointwise.
-fn parse(row: &RawRow<'_>) -> Result<PreferenceRow, String> {
+fn judged(row: &RawRow<'_>) -> Result<PreferenceRow, String> {
     if row.optional_text("label")?.is_none() {
         let (chosen, rejected) = (row.completion("chosen")?, row.completion("rejected")?);
-        return Ok(PreferenceRow::Pairwise { prompt: row.prompt_before("chosen")?, chosen, rejected });
+        let prompt = row.prompt_before("chosen")?;
+        if row.import.turn_marks.is_some() && prompt != row.prompt_before("rejected")? {
+            return Err("`chosen` and `rejected` are not answers to the same turns".to_owned());
+        }
+        return Ok(PreferenceRow::Pairwise { prompt, chosen, rejected });
     }
     let (completion, label) = (row.completion("completion")?, label(&row.text("label")?)?);
     Ok(PreferenceRow::Pointwise { prompt: row.prompt_before("completion")?, completion, label })

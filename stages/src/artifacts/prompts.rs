@@ -9,6 +9,8 @@ use serde::Serialize;
 use text::Prompt;
 
 use super::Error;
+use super::code_tests::{self, Tests};
+use super::import::VerifyBy;
 use super::lines::{RawRow, each_row, read_rows, split_gold, write_lines};
 use crate::verifiers::Verify;
 
@@ -26,6 +28,9 @@ pub struct PromptRow {
     pub answer: Option<String>,
     /// How answers are checked.
     pub verify: Verify,
+    /// The tests that a program must pass, or the rules that a completion must follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tests: Option<Tests>,
     /// What the prompt is about; for `helpful` and `harmless`, only the reward model of that name judges it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
@@ -58,15 +63,12 @@ pub(crate) fn each_prompt(
 }
 
 fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
-    let answer = row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?;
-    let verify = match (row.import.verify, row.optional_text("verify")?) {
-        (Some(verify), _) => verify,
-        (None, Some(name)) => serde_json::from_value(name.into()).map_err(|error| format!("`verify`: {error}"))?,
-        // Most data with answers are sums and word problems. A gold answer that is not a number is counted and never
-        // rewarded.
-        (None, None) if answer.is_some() => Verify::NUMBER,
-        (None, None) => Verify::NONE,
+    let (prompt, answer) = match &row.import.options {
+        Some(options) => options.asked(row).map(|(prompt, letter)| (prompt, Some(letter)))?,
+        None => (row.prompt()?, row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?),
     };
+    let tests = code_tests::read(row)?;
+    let verify = verify(row, answer.is_some(), tests.is_some())?;
     if verify.is_checked() && answer.is_none() {
         return Err(
             "no field `answer`, which `verify` needs: map yours with `fields`, or say `verify = \"none\"`".to_owned()
@@ -74,13 +76,36 @@ fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
     }
     Ok(PromptRow {
         id: row.optional_text("id")?.unwrap_or_else(|| row.index.to_string()),
-        prompt: row.prompt()?,
+        prompt,
         answer,
         verify,
+        tests,
         task: row.optional_text("task")?,
         language: row.import.language.clone().map_or_else(|| row.optional_text("language"), |given| Ok(Some(given)))?,
         source: source.to_owned(),
     })
+}
+
+/// Returns how the answers to a row are checked.
+fn verify(row: &RawRow<'_>, has_answer: bool, has_tests: bool) -> Result<Verify, String> {
+    match &row.import.verify {
+        Some(VerifyBy::Always(verify)) => Ok(*verify),
+        Some(VerifyBy::Word(verifiers)) => {
+            let word = row.text("verify")?;
+            let known = || verifiers.keys().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            verifiers.get(&word).copied().ok_or_else(|| {
+                format!("`verify` is `{word}`, for which the input's `verify` names no verifier; there are {}", known())
+            })
+        }
+        None if row.import.options.is_some() => Ok(Verify::CHOICE),
+        None => match row.optional_text("verify")? {
+            Some(name) => serde_json::from_value(name.into()).map_err(|error| format!("`verify`: {error}")),
+            // Most data with answers are sums and word problems. A gold answer that is not a number is counted and never
+            // rewarded.
+            None if has_answer && !has_tests => Ok(Verify::NUMBER),
+            None => Ok(Verify::NONE),
+        },
+    }
 }
 
 /// Cuts the gold answer out of a worked solution.

@@ -181,7 +181,7 @@ fn a_field_may_be_a_path_into_objects_lists_and_json() {
     for (path, expected) in [
         ("reward_model.truth", "no field `reward_model.truth`; there are"),
         ("golds.7", "no field `golds.7`"),
-        ("golds", "`golds` is no text"),
+        ("golds", "`golds` is a list of 2, not a text"),
         ("q@json.a", "`q@json` is no JSON"),
     ] {
         let error = prompts(&row, json!({ "fields": { "prompt": "q", "answer": path } })).unwrap_err();
@@ -231,114 +231,4 @@ fn bad_rows_fail_the_input_or_are_left_out() {
     assert!(error.contains("line 2") && error.contains("(2 of 4 rows cannot be read)"), "{error}");
     let rows = samples(text, json!({ "on-bad-row": "leave-out" })).unwrap();
     assert_eq!(rows.iter().map(|(_, completion)| completion.as_str()).collect::<String>(), "be");
-}
-
-/// Reads made-up rows with the columns of a published set through the keys of `docs/cookbook/data-sets.toml`.
-fn cookbook(name: &str, rows: &[Value]) -> Vec<String> {
-    let recipes = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cookbook/data-sets.toml");
-    let document: toml::Table = toml::from_str(&fs_err::read_to_string(recipes).unwrap()).unwrap();
-    let mut keys = serde_json::to_value(&document["inputs"][name]).unwrap();
-    let keys = keys.as_object_mut().unwrap();
-    // A file has one split.
-    keys.remove("split");
-    let types = ["prompts", "samples", "preferences"];
-    let artifact = types.into_iter().find(|artifact| keys.remove(*artifact).is_some()).unwrap();
-    let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-    let import = Value::Object(keys.clone());
-    match artifact {
-        "prompts" => {
-            let rows = prompts(&text, import).unwrap_or_else(|error| panic!("{name}: {error}"));
-            rows.into_iter().map(|(prompt, answer)| format!("{prompt} -> {}", answer.unwrap_or_default())).collect()
-        }
-        "samples" => {
-            let rows = samples(&text, import).unwrap_or_else(|error| panic!("{name}: {error}"));
-            rows.into_iter()
-                .map(|(prompt, completion)| format!("{} -> {completion}", prompt.as_str().unwrap()))
-                .collect()
-        }
-        _ => {
-            let folder = tempfile::tempdir().unwrap();
-            fs_err::write(folder.path().join("data.jsonl"), text).unwrap();
-            let input = input::<mark::Preferences>("inputs.data", &folder.path().join("data.jsonl"), import);
-            let rows = read_preferences(&input).unwrap_or_else(|error| panic!("{name}: {error}"));
-            rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect()
-        }
-    }
-}
-
-#[test]
-fn published_sets_are_read_by_their_recipes() {
-    let chat = |prompt: &str| json!([turn("user", prompt)]);
-    let verl = |prompt: &str, gold: &str, rate: u32| {
-        json!({ "data_source": "x", "prompt": chat(prompt), "ability": "math",
-            "reward_model": { "style": "rule", "ground_truth": gold },
-            "extra_info": { "index": 0, "model_difficulty": { "DeepSeek-R1-Distill-Qwen-1.5B": rate } } })
-    };
-    let openr1 = |problem: &str, kind: &str, right: [bool; 2]| {
-        json!({ "problem": problem, "answer": "4", "solution": "…", "question_type": kind, "uuid": "u",
-            "generations": ["<think>a</think>4", "<think>b</think>5"], "correctness_math_verify": right })
-    };
-    let table: [(&str, Vec<Value>, &[&str]); 16] = [
-        ("gsm8k", vec![json!({ "question": "2+2?", "answer": "two and two\n#### 4" })], &["2+2? -> 4"]),
-        ("verl", vec![verl("a", "1", 3), verl("b", "2", 3), verl("a", "1", 3)], &["a -> 1", "b -> 2"]),
-        ("skywork", vec![verl("a", "[\"1\"]", 0), verl("b", "[\"2\"]", 7), verl("c", "[\"3\"]", 16)], &["b -> 2"]),
-        ("openr1", vec![openr1("a", "math-word-problem", [true; 2]), openr1("b", "proof", [true; 2])], &["a -> 4"]),
-        (
-            "numina",
-            vec![
-                json!({ "problem": "a", "answer": "1", "question_type": "MCQ", "problem_is_valid": "Yes" }),
-                json!({ "problem": "b", "answer": "proof", "question_type": "proof", "problem_is_valid": "Yes" }),
-                json!({ "problem": "c", "answer": "3", "question_type": "MCQ", "problem_is_valid": "Incomplete" }),
-            ],
-            &["a -> 1"],
-        ),
-        (
-            "big-math",
-            [0.05, 0.5, 0.95].map(|rate| json!({ "problem": "a", "answer": "1", "source": "orca_math", "domain": ["x"],
-                "llama8b_solve_rate": rate })).to_vec(),
-            &["a -> 1"],
-        ),
-        ("deepscaler", vec![json!({ "problem": "a", "answer": "1", "solution": "…" })], &["a -> 1"]),
-        ("math-500", vec![json!({ "problem": "a", "answer": "\\frac{1}{2}", "level": 3, "unique_id": "x" })], &["a -> \\frac{1}{2}"]),
-        ("aime-25", vec![json!({ "question": "a", "answer": "70" })], &["a -> 70"]),
-        ("rlvr", vec![json!({ "messages": chat("a"), "ground_truth": "1", "dataset": "gsm8k" })], &["a -> 1"]),
-        (
-            "thoughts",
-            [100, 20_000].map(|tokens| json!({ "messages": [turn("user", "a"), turn("assistant", "b")], "num_tokens": tokens, "source": "x" })).to_vec(),
-            &["a -> b"],
-        ),
-        (
-            "generations",
-            vec![openr1("a", "x", [true, false]), openr1("b", "x", [true, true]), openr1("c", "x", [false, false])],
-            &["a -> <think>a</think>4", "b -> <think>a</think>4", "b -> <think>b</think>5"],
-        ),
-        (
-            "alpaca",
-            vec![
-                json!({ "instruction": "Say hi", "input": "", "output": "hi" }),
-                json!({ "instruction": "Add", "input": "1 2", "output": "3" }),
-            ],
-            &["Say hi -> hi", "Add 1 2 -> 3"],
-        ),
-        (
-            "sharegpt",
-            vec![json!({ "conversations": [{ "from": "user", "value": "a" }, { "from": "assistant", "value": "b" }] })],
-            &["a -> b"],
-        ),
-        (
-            "feedback",
-            vec![json!({ "prompt": "a", "prompt_id": "x", "chosen": [turn("user", "a"), turn("assistant", "b")],
-                "rejected": [turn("user", "a"), turn("assistant", "c")], "messages": [turn("user", "a"), turn("assistant", "b")],
-                "score_chosen": 8.0, "score_rejected": 5.0 })],
-            &[r#"{"prompt":"a","chosen":"b","rejected":"c"}"#],
-        ),
-        (
-            "safe",
-            vec![json!({ "prompt": "a", "response_0": "b", "response_1": "c", "is_response_0_safe": false, "safer_response_id": 1 })],
-            &[r#"{"prompt":"a","completion":"b","label":0}"#],
-        ),
-    ];
-    for (name, rows, expected) in table {
-        assert_eq!(cookbook(name, &rows), expected, "{name}");
-    }
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use engine::stage::Input;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::import::Import;
+use super::import::{Import, OnBadRow};
 use super::lines::field;
 
 /// What a field must be for its row to be read.
@@ -62,22 +63,58 @@ impl Scalar {
 pub(super) struct Selection<'a> {
     import: &'a Import,
     seen: HashSet<blake3::Hash>,
+    counts: Counts,
+}
+
+/// The rows that were chosen, and those that each key left out.
+#[derive(Default)]
+struct Counts {
+    chosen: usize,
+    unlike_where: usize,
+    not_unique: usize,
 }
 
 impl<'a> Selection<'a> {
     pub(super) fn new(import: &'a Import) -> Self {
-        Self { import, seen: HashSet::new() }
+        Self { import, seen: HashSet::new(), counts: Counts::default() }
     }
 
     /// Returns the rows that are read of one row of a file; an error for a field that a key names and the row lacks.
     pub(super) fn of(&mut self, row: Map<String, Value>) -> Result<Vec<Map<String, Value>>, String> {
         let mut chosen = Vec::new();
         for row in expanded(row, &self.import.expand)? {
-            if self.matches(&row)? && self.is_new(&row)? {
+            if !self.matches(&row)? {
+                self.counts.unlike_where += 1;
+            } else if !self.is_new(&row)? {
+                self.counts.not_unique += 1;
+            } else {
+                self.counts.chosen += 1;
                 chosen.push(row);
             }
         }
         Ok(chosen)
+    }
+
+    /// Writes to the log and to the stage's summary how many of `read` rows each key left out, `bad` ones besides.
+    pub(super) fn tell<A>(&self, input: &Input<A>, read: usize, bad: usize) {
+        let keys = [
+            (
+                "expanded",
+                self.counts.chosen + self.counts.unlike_where + self.counts.not_unique,
+                !self.import.expand.is_empty(),
+            ),
+            ("left-out-by-where", self.counts.unlike_where, !self.import.r#where.is_empty()),
+            ("left-out-by-unique", self.counts.not_unique, self.import.unique.is_some()),
+            ("bad", bad, self.import.on_bad_row == OnBadRow::LeaveOut),
+        ];
+        let told: Vec<_> = keys.into_iter().filter(|(.., has_key)| *has_key).collect();
+        if told.is_empty() {
+            return;
+        }
+        input.count("rows", read);
+        told.iter().for_each(|(what, count, _)| input.count(what, *count));
+        let told: String = told.iter().map(|(what, count, _)| format!(", {what} {count}")).collect();
+        tracing::info!("`{}`: rows {read}{told}", input.name());
     }
 
     fn matches(&self, row: &Map<String, Value>) -> Result<bool, String> {

@@ -130,14 +130,24 @@ impl Prompt {
         }
     }
 
-    /// Returns the prompt with `text` before the last user turn's.
+    /// Returns the prompt with `before` before the last user turn's text.
     #[must_use]
     pub fn with_text_before(&self, before: &str) -> Self {
+        self.with_last_text(|text| format!("{before}{text}"))
+    }
+
+    /// Returns the prompt with `after` after the last user turn's text.
+    #[must_use]
+    pub fn with_text_after(&self, after: &str) -> Self {
+        self.with_last_text(|text| format!("{text}{after}"))
+    }
+
+    fn with_last_text(&self, change: impl FnOnce(&str) -> String) -> Self {
         let mut turns = self.turns().into_owned();
         if let Some(turn) = turns.iter_mut().rev().find(|turn| turn.role == "user")
             && let Some(text) = turn.text()
         {
-            turn.content = Value::String(format!("{before}{text}"));
+            turn.content = Value::String(change(&text));
         }
         self.with_turns(turns)
     }

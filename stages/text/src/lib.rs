@@ -8,6 +8,7 @@ pub mod hedge;
 pub mod language;
 pub mod limits;
 pub mod math;
+pub mod overlap;
 pub mod passk;
 pub mod readable;
 pub mod surround;

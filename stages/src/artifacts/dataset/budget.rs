@@ -43,8 +43,13 @@ impl Budget {
         self.whole
     }
 
+    /// Returns the most bytes of a row.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.row
+    }
+
     /// Subtracts bytes from those left for the input.
-    pub(super) fn take(&self, bytes: u64) -> Result<(), String> {
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), String> {
         let left = self.left.get().checked_sub(bytes);
         self.left.set(left.unwrap_or(0));
         left.map(|_| ()).ok_or_else(|| {
@@ -54,7 +59,7 @@ impl Budget {
     }
 
     /// Returns the message for a row that is too long.
-    pub(super) fn too_long(&self) -> String {
+    pub(crate) fn too_long(&self) -> String {
         let most = self.row >> 20;
         format!("a row of more than {most} MiB; help: raise the input's `row-mib` if it is meant")
     }

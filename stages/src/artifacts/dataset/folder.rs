@@ -9,17 +9,18 @@
 //! train.jsonl, gsm8k_test.csv, test/a.csv  a split named by a word of the file's or the folder's name
 //! anything.jsonl                           without such a word, all files are `train`
 //! ```
-//! Departures from `datasets`: a README's `configs` are not read. Where `datasets` would choose silently (two formats
-//! of one split, folders side by side, files with and without a split), this is an error that asks the user to choose.
-//! A missing shard is an error.
+//! A README's `configs` are read where the input names one (`readme.rs`). Departures from `datasets`: where that would
+//! choose silently (two formats of one split, folders side by side, files with and without a split), this is an error
+//! that asks the user to choose. A missing shard is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use engine::artifact::{DATA_FORMATS, data_format};
+use engine::artifact::{DATA_FORMATS, data_format, is_beside};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::readme;
 use crate::artifacts::Error;
 use crate::limits;
 
@@ -32,21 +33,26 @@ const WORDS: [(&str, &[&str]); 3] = [
 ];
 
 /// The files of each split.
-type Splits = BTreeMap<String, Vec<PathBuf>>;
+pub(super) type Splits = BTreeMap<String, Vec<PathBuf>>;
 
-/// Returns the files of the dataset at `path`; `own` is the name of the file in a stage's folder.
-pub(crate) fn files(path: &Path, own: &str, split: Option<&str>) -> Result<Vec<PathBuf>, Error> {
+/// Returns the files of the dataset at `path`, of this config and split; `own` is the name of the file in a stage's
+/// folder.
+pub(crate) fn files(path: &Path, own: &str, config: Option<&str>, split: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     let failed = |reason: String| Error::Dataset { path: path.to_owned(), reason };
     if !path.is_dir() {
-        return match split {
-            None => Ok(vec![path.to_owned()]),
-            Some(_) => Err(failed("one file has no splits: leave `split` out".to_owned())),
+        return match (config, split) {
+            (None, None) => Ok(vec![path.to_owned()]),
+            (None, Some(_)) => Err(failed("one file has no splits: leave `split` out".to_owned())),
+            (Some(_), _) => Err(failed("one file has no configs: leave `config` out".to_owned())),
         };
     }
-    if split.is_none() && path.join(own).exists() {
+    if config.is_none() && split.is_none() && path.join(own).exists() {
         return Ok(vec![path.join(own)]);
     }
-    let mut splits = splits(path)?;
+    let mut splits = match config {
+        Some(name) => readme::config(path, name)?,
+        None => splits(path)?,
+    };
     if splits.is_empty() {
         return Err(failed(format!(
             "no data in this folder: neither `{own}` nor a file that ends in {}",
@@ -60,11 +66,15 @@ pub(crate) fn files(path: &Path, own: &str, split: Option<&str>) -> Result<Vec<P
         None => return Err(failed(format!("there are the splits {names}: choose one with `split`"))),
     };
     let files = splits.remove(&chosen).ok_or_else(|| failed(format!("no split `{chosen}`; there are {names}")))?;
-    check(path, &chosen, &files).map_err(failed)?;
+    // A config names its files, so none is there by accident.
+    if config.is_none() {
+        check(path, &chosen, &files).map_err(failed)?;
+    }
     Ok(files)
 }
 
-fn splits(dir: &Path) -> Result<Splits, Error> {
+/// Returns the splits of a folder, by the conventions above.
+pub(super) fn splits(dir: &Path) -> Result<Splits, Error> {
     #[derive(Deserialize)]
     struct Dict {
         splits: Vec<String>,
@@ -81,9 +91,7 @@ fn splits(dir: &Path) -> Result<Splits, Error> {
         let (split, files) = saved(dir)?;
         return Ok(Splits::from([(split.unwrap_or_else(|| "train".to_owned()), files)]));
     }
-    let mut found = Vec::new();
-    walk(dir, dir, &mut found)?;
-    found.sort();
+    let found = data_files(dir)?;
     let named: Vec<(Option<String>, &PathBuf)> = found.iter().map(|file| (split_of(file), file)).collect();
     let is_named = named.iter().any(|(split, _)| split.is_some());
     let mut splits = Splits::new();
@@ -92,6 +100,14 @@ fn splits(dir: &Path) -> Result<Splits, Error> {
         splits.entry(split.clone().unwrap_or_else(|| other.to_owned())).or_default().push(dir.join(file));
     }
     Ok(splits)
+}
+
+/// Returns the data files below a folder, relative to it and sorted.
+pub(super) fn data_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    walk(dir, dir, &mut found)?;
+    found.sort();
+    Ok(found)
 }
 
 /// Returns the split and the files of a folder that `save_to_disk` wrote.
@@ -131,7 +147,8 @@ fn plain<'a>(dir: &Path, name: &'a str) -> Result<&'a str, Error> {
     Err(Error::Dataset { path: dir.to_owned(), reason: format!("`{name}` is no plain name of a file beside it") })
 }
 
-/// Collects the data files below `dir`, relative to `root`. Hidden files are skipped: they are caches of other tools.
+/// Collects the data files below `dir`, relative to `root`. Files that are no part of an input's digest are skipped:
+/// caches of other tools, for example.
 fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let failed = |reason: String| Error::Dataset { path: dir.to_owned(), reason };
     // Links are followed, and may form a cycle.
@@ -142,7 +159,7 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Error> 
     for entry in fs_err::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || ABOUT.contains(&name.as_str()) {
+        if is_beside(&name) || ABOUT.contains(&name.as_str()) {
             continue;
         }
         if fs_err::metadata(&path)?.is_dir() {

@@ -8,6 +8,7 @@
 //! columns.rs  Parquet, Arrow IPC (file, stream)
 //! budget.rs   limits on the size of a row, and of all rows
 //! folder.rs   finds a folder's files with rows, by the conventions of the Hugging Face hub
+//! readme.rs   the configs that a folder's README names
 //! ```
 //! A file's format is detected by its first bytes, never by its name: the name of an input is not part of a
 //! fingerprint, so it must not change what is read. Names inside a folder are content, so they count.
@@ -22,6 +23,7 @@ mod format;
 #[cfg(test)]
 mod hostile;
 mod lines;
+mod readme;
 #[cfg(test)]
 mod tests;
 

@@ -139,6 +139,7 @@ fn prompt(n: usize) -> PromptRow {
         prompt: format!("{n}+1=?").into(),
         answer: None,
         verify: Verify::NONE,
+        tests: None,
         task: None,
         language: None,
         source: String::new(),

@@ -106,6 +106,7 @@ impl Exchange {
             prompt: self.prompt.clone().into(),
             answer: None,
             verify: Verify::NONE,
+            tests: None,
             task: Some(task.to_owned()),
             language: None,
             source: String::new(),
