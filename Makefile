@@ -5,7 +5,7 @@ CARGO = cargo
 R1FLOW = target/release/r1flow
 
 .PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated
-.PHONY: habits install wheel check-wheel setup
+.PHONY: habits install wheel check-wheel setup exports smollm2
 
 setup:
 	sh scripts/setup
@@ -33,6 +33,19 @@ trials: faults
 
 toy: setup
 	$(CARGO) build --release --locked --workspace --example toy_worker
+
+# Compares exports of every architecture, and adapters, with transformers and PEFT, which PYTHON has: minutes.
+PYTHON ?= python3
+exports: build
+	$(CARGO) build --release --locked --workspace --example logprobs
+	$(PYTHON) scripts/check_exports.py $(R1FLOW) target/release/examples/logprobs
+
+# A real model for the tests below `stages/src/smollm2`, which look for it in this folder: 270 MB, made by a program of
+# yours that takes the folder.
+MAKE_SMOLLM2 ?= ../shared/models/smollm2
+smollm2:
+	@test -f $(MAKE_SMOLLM2) || { echo "MAKE_SMOLLM2 names no program: $(MAKE_SMOLLM2)" >&2; exit 1; }
+	$(PYTHON) $(MAKE_SMOLLM2) target/smollm2
 
 # The numeric tests as on other processors, by switches of libtorch, oneDNN and MKL. Of eight settings that were tried,
 # these two bound the rest. Most desktops have AVX2, as do AMD's servers before Zen 4; a bound that held with AVX-512

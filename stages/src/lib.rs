@@ -14,6 +14,8 @@ pub mod training;
 pub mod verifiers;
 
 #[cfg(test)]
+mod smollm2;
+#[cfg(test)]
 mod testing;
 
 use std::io::Write;

@@ -13,7 +13,8 @@ use crate::{models, ops};
 /// Returns the peak memory of a training pass over `tokens` tokens in bytes, without the head. With `recompute`, the
 /// pass keeps only the input of each layer and one layer's activations.
 pub fn activations(config: &Config, dtype: Kind, tokens: usize, recompute: bool) -> u64 {
-    let layers: Vec<i64> = (0..config.num_hidden_layers).map(|layer| attention(config) + mlp(config, layer)).collect();
+    let layers: Vec<i64> =
+        (0..config.num_hidden_layers as usize).map(|layer| attention(config) + mlp(config, layer)).collect();
     let widest = layers.iter().max().copied().unwrap_or(0);
     let kept = if recompute { config.hidden_size * config.num_hidden_layers + widest } else { layers.iter().sum() };
     // Adds the last norm's input and output, and the gradients of a layer, which are as many as its activations.
@@ -54,8 +55,8 @@ fn attention(config: &Config) -> i64 {
 }
 
 /// Elements that an MLP keeps for each token: the residual stream and its norm, gate and up, and their product.
-fn mlp(config: &Config, layer: i64) -> i64 {
-    let inner = match config.experts.as_ref().filter(|experts| layer >= experts.first_k_dense_replace) {
+fn mlp(config: &Config, layer: usize) -> i64 {
+    let inner = match config.experts.as_ref().filter(|experts| experts.are_in(layer)) {
         Some(experts) => {
             let (chosen, shared) = (experts.num_experts_per_tok, experts.n_shared_experts);
             3 * (chosen + shared) * experts.moe_intermediate_size

@@ -55,7 +55,7 @@ mod rope;
 pub mod rows;
 pub mod shim;
 
-pub use config::{Config, Experts, Latent, Shape};
+pub use config::{Config, Experts, Groups, Latent, Router, Shape};
 pub use device::{Options, setup};
 pub use generate::{Completion, Request, Sampling};
 pub use group::Group;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::limits;
 use crate::rope::Rope;
 pub(crate) use documents::Documents;
-pub use experts::Experts;
+pub use experts::{Experts, Groups, Router};
 use keys::{Keys, key_error};
 pub use latent::Latent;
 
@@ -171,19 +171,17 @@ impl Config {
     /// Refuses more layers and experts than the number of tensors allows.
     pub(crate) fn check_count(&self, num_tensors: usize) -> Result<(), String> {
         let layers = self.num_hidden_layers;
-        let of_experts = self
-            .experts
-            .as_ref()
-            .map_or(0, |experts| 3 * experts.n_routed_experts * (layers - experts.first_k_dense_replace).max(0));
+        let with_experts = |experts: &Experts| experts.layers.iter().filter(|has| **has).count() as i64;
+        let of_experts =
+            self.experts.as_ref().map_or(0, |experts| 3 * experts.n_routed_experts * with_experts(experts));
         // Each layer has at least two norms.
         let least = 2 * layers + of_experts;
         if least <= num_tensors as i64 {
             return Ok(());
         }
-        let experts = self
-            .experts
-            .as_ref()
-            .map_or_else(String::new, |experts| format!(" and `n_routed_experts` = {}", experts.n_routed_experts));
+        let experts = self.experts.as_ref().map_or_else(String::new, |experts| {
+            format!(" and `{}` = {}", experts.count_key(), experts.n_routed_experts)
+        });
         Err(format!(
             "`num_hidden_layers` = {layers}{experts} need {least} tensors at least, and {num_tensors} are there"
         ))

@@ -35,6 +35,17 @@ pub(crate) fn windows(keys: &Keys, num_layers: i64) -> Result<Vec<Option<i64>>, 
     types.iter().map(window).collect()
 }
 
+/// Returns the same window for each layer; `layer_types`, where they are given, must say the same.
+pub(crate) fn same(keys: &Keys, num_layers: i64, window: Option<i64>) -> Result<Vec<Option<i64>>, Error> {
+    let named = if window.is_some() { SLIDING } else { FULL };
+    if keys.get("layer_types").is_some_and(|types| *types != Value::from(vec![named; num_layers as usize])) {
+        let model_type = keys.text("model_type")?;
+        let reason = format!("for `{model_type}`, only `{named}` in all {num_layers} layers fits its `sliding_window`");
+        return Err(key_error("layer_types", reason));
+    }
+    Ok(vec![window; num_layers as usize])
+}
+
 /// Refuses windows for an architecture that has none.
 pub(crate) fn refuse(keys: &Keys, num_layers: i64) -> Result<(), Error> {
     if keys.flag("use_sliding_window")? || windows(keys, num_layers)?.iter().any(Option::is_some) {

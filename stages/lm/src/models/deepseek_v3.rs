@@ -8,10 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Architecture, decoder};
 use crate::config::keys::key_error;
 use crate::config::{Config, Experts, Latent, Shape, windows};
-use crate::layers::Mlp;
-use crate::layers::experts::Mixture;
 use crate::layers::latent::LatentAttention;
-use crate::layers::mlp::SwiGlu;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     model_type: "deepseek_v3",
@@ -30,45 +27,22 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         let latent = Latent::parse(keys)?;
         config.head_dim = latent.qk_rope_head_dim;
         config.latent = Some(latent);
-        config.experts = Some(Experts::parse(keys)?);
+        config.experts = Some(Experts::parse_grouped(keys, config.num_hidden_layers)?);
         Ok(())
     },
     keys_of_new,
     ignores: |config, name| layer_of(name).is_some_and(|layer| layer >= config.num_hidden_layers),
     style: |_| None,
-    parameters: |config| {
-        let (latent, experts) = sizes(config);
-        decoder::parameters(config, |layer| {
-            let mlp = if is_dense(experts, layer) {
-                SwiGlu::parameters("mlp", config.hidden_size, config.intermediate_size)
-            } else {
-                Mixture::parameters("mlp", config.hidden_size, experts)
-            };
-            [LatentAttention::parameters(config, latent), mlp].concat()
-        })
-    },
+    parameters: |config| decoder::parameters(config, |_| LatentAttention::parameters(config, sizes(config))),
     build: |config, weights| {
-        let (latent, experts) = sizes(config);
         decoder::build(config, weights, |weights, layer, prefix| {
-            let attention = LatentAttention::new(config, latent, weights, layer, prefix);
-            let name = format!("{prefix}.mlp");
-            let mlp: Box<dyn Mlp> = if is_dense(experts, layer) {
-                Box::new(SwiGlu::new(weights, &name))
-            } else {
-                Box::new(Mixture::new(weights, &name, experts))
-            };
-            (Box::new(attention), mlp)
+            Box::new(LatentAttention::new(config, sizes(config), weights, layer, prefix))
         })
     },
 };
 
-fn sizes(config: &Config) -> (&Latent, &Experts) {
-    let sizes = config.latent.as_ref().zip(config.experts.as_ref());
-    sizes.expect("a configuration of this architecture has both")
-}
-
-fn is_dense(experts: &Experts, layer: usize) -> bool {
-    (layer as i64) < experts.first_k_dense_replace
+fn sizes(config: &Config) -> &Latent {
+    config.latent.as_ref().expect("a configuration of this architecture has them")
 }
 
 fn layer_of(name: &str) -> Option<i64> {

@@ -2,7 +2,7 @@
 
 use serde_json::Map;
 
-use super::{Architecture, dense};
+use super::{Architecture, grouped};
 use crate::config::{Config, windows};
 use crate::layers::grouped::Style;
 
@@ -14,8 +14,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     keys_of_new: |_| Map::new(),
     ignores: |_, _| false,
     style: |config| Some(style(config)),
-    parameters: |config| dense::parameters(config, style(config)),
-    build: |config, weights| dense::build(config, weights, style(config)),
+    parameters: |config| grouped::parameters(config, style(config)),
+    build: |config, weights| grouped::build(config, weights, style(config)),
 };
 
 fn style(config: &Config) -> Style {

@@ -2,11 +2,13 @@
 
 mod decoder;
 mod deepseek_v3;
-mod dense;
+mod grouped;
 mod head;
 mod llama;
+mod mistral;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 mod read;
 
 use serde_json::{Map, Value};
@@ -19,8 +21,14 @@ use crate::weights::{Spec, Weights};
 pub(crate) use head::{Head, specs};
 
 /// Every architecture this crate can build.
-pub const ARCHITECTURES: &[Architecture] =
-    &[deepseek_v3::ARCHITECTURE, llama::ARCHITECTURE, qwen2::ARCHITECTURE, qwen3::ARCHITECTURE];
+pub const ARCHITECTURES: &[Architecture] = &[
+    deepseek_v3::ARCHITECTURE,
+    llama::ARCHITECTURE,
+    mistral::ARCHITECTURE,
+    qwen2::ARCHITECTURE,
+    qwen3::ARCHITECTURE,
+    qwen3_moe::ARCHITECTURE,
+];
 
 /// A network from token ids to final hidden states, without the head.
 pub(crate) trait CausalLm: Send {

@@ -2,7 +2,7 @@
 
 use serde_json::Map;
 
-use super::{Architecture, dense};
+use super::{Architecture, grouped};
 use crate::config::windows;
 use crate::layers::grouped::Style;
 
@@ -19,6 +19,6 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
     keys_of_new: |_| Map::new(),
     ignores: |_, _| false,
     style: |_| Some(STYLE),
-    parameters: |config| dense::parameters(config, STYLE),
-    build: |config, weights| dense::build(config, weights, STYLE),
+    parameters: |config| grouped::parameters(config, STYLE),
+    build: |config, weights| grouped::build(config, weights, STYLE),
 };

@@ -14,7 +14,7 @@ pub(crate) const LLAMA3: &str = r#"{
                          "high_freq_factor": 4.0, "original_max_position_embeddings": 64 }
 }"#;
 
-/// The Llama family, which the second implementation covers.
+/// Models without experts or latents, which the second implementation covers.
 pub(crate) fn dense() -> Vec<(&'static str, Model)> {
     let untied =
         Shape { tie_word_embeddings: false, num_key_value_heads: 4, head_dim: Some(16), hidden_size: 32, ..TINY };
@@ -30,6 +30,7 @@ pub(crate) fn dense() -> Vec<(&'static str, Model)> {
         ("qwen3", tiny("qwen3", &TINY)),
         ("qwen3 with biases and windows in the first layer", tiny_with("qwen3", &TINY, &first)),
         ("qwen2 with windows over more than a vector", tiny_with("qwen2", &untied, &second)),
+        ("mistral with a window", tiny_with("mistral", &TINY, &json!({ "sliding_window": 7 }))),
     ]
 }
 
@@ -42,6 +43,10 @@ pub(crate) fn all() -> Vec<(&'static str, Model)> {
     let mut models = dense();
     models.push(("deepseek-v3", tiny("deepseek_v3", &UNGROUPED)));
     models.push(("deepseek-v3 with low-rank queries and yarn", tiny_with("deepseek_v3", &low_rank_shape, &low_rank)));
+    let step = json!({ "norm_topk_prob": false, "num_experts_per_tok": 3, "decoder_sparse_step": 2,
+                       "attention_bias": true, "use_sliding_window": true, "sliding_window": 7 });
+    models.push(("qwen3-moe", tiny("qwen3_moe", &TINY)));
+    models.push(("qwen3-moe with one dense layer, biases and a window", tiny_with("qwen3_moe", &TINY, &step)));
     models
 }
 

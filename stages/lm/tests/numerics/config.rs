@@ -1,6 +1,6 @@
 //! Configurations: which keys are read, and which are refused by name.
 
-use lm::Config;
+use lm::{Config, Shape};
 use serde_json::{Value, json};
 
 use crate::{TINY, UNGROUPED, config_with};
@@ -12,7 +12,10 @@ fn refused(model_type: &str, keys: &Value) -> String {
 #[test]
 fn what_is_unknown_is_refused_with_what_is_known() {
     let unknown = Config::from_json(r#"{ "model_type": "gpt2" }"#).expect_err("an unknown architecture").to_string();
-    assert!(unknown.contains("`gpt2`") && unknown.contains("deepseek_v3, llama, qwen2, qwen3"), "{unknown}");
+    assert!(
+        unknown.contains("`gpt2`") && unknown.contains("deepseek_v3, llama, mistral, qwen2, qwen3, qwen3_moe"),
+        "{unknown}"
+    );
     for (keys, expected) in [
         (json!({ "rope_scaling": { "type": "dynamic", "factor": 2.0 } }), "supported: default, linear, llama3, yarn"),
         (json!({ "rope_parameters": { "full_attention": { "rope_theta": 1e4 } } }), "`full_attention` alone"),
@@ -48,6 +51,51 @@ fn what_is_unknown_is_refused_with_what_is_known() {
 }
 
 #[test]
+fn what_mistral_and_qwen3_moe_do_not_have_is_refused() {
+    for (keys, expected) in [
+        (json!({ "attention_bias": true }), "for `mistral`"),
+        (json!({ "sliding_window": "8" }), "expected a positive integer"),
+        (json!({ "use_sliding_window": false, "sliding_window": 8 }), "`sliding_window` = null is no window"),
+        (json!({ "layer_types": ["sliding_attention", "full_attention"] }), "only `full_attention` in all 2 layers"),
+    ] {
+        let message = refused("mistral", &keys);
+        assert!(message.contains(expected), "{keys}: {message}");
+    }
+    for (keys, expected) in [
+        (json!({ "num_experts": null }), "`num_experts`: missing"),
+        (json!({ "num_experts": 0 }), "expected a positive integer"),
+        (json!({ "num_local_experts": 4 }), "8 differs from num_local_experts = 4"),
+        (json!({ "num_experts_per_tok": 9 }), "9 is more than num_experts = 8"),
+        (json!({ "decoder_sparse_step": 0 }), "expected a positive integer"),
+        (json!({ "mlp_only_layers": 1 }), "expected a list of numbers of layers"),
+        (json!({ "mlp_only_layers": ["1"] }), "expected a list of numbers of layers"),
+        (json!({ "use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1 }), "only 0 is supported"),
+        (
+            json!({ "use_sliding_window": true, "sliding_window": 8,
+                    "layer_types": ["sliding_attention", "full_attention"] }),
+            "only `sliding_attention` in all 2 layers",
+        ),
+    ] {
+        let message = refused("qwen3_moe", &keys);
+        assert!(message.contains(expected), "{keys}: {message}");
+    }
+}
+
+#[test]
+fn layers_with_experts_are_those_of_transformers() {
+    let layers = |keys: Value| {
+        let shape = Shape { num_hidden_layers: 4, ..TINY };
+        let config = config_with("qwen3_moe", &shape, &keys).expect("a valid configuration");
+        config.experts.expect("a mixture").layers
+    };
+    assert_eq!(layers(json!({ "num_experts": null, "num_local_experts": 8 })), [true; 4]);
+    assert_eq!(layers(json!({ "decoder_sparse_step": 2 })), [false, true, false, true]);
+    assert_eq!(layers(json!({ "mlp_only_layers": [1, 9] })), [true, false, true, true]);
+    let deepseek = config_with("deepseek_v3", &UNGROUPED, &json!({})).expect("a valid configuration");
+    assert_eq!(deepseek.experts.expect("a mixture").layers, [false, true]);
+}
+
+#[test]
 fn windows_are_those_of_transformers() {
     let windows = |keys: Value| config_with("qwen2", &TINY, &keys).expect("a valid configuration").windows;
     assert_eq!(windows(json!({ "sliding_window": 8 })), [None, None], "it is not used");
@@ -58,6 +106,23 @@ fn windows_are_those_of_transformers() {
     let named = json!({ "use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1,
                         "layer_types": ["sliding_attention", "full_attention"] });
     assert_eq!(windows(named), [Some(8), None], "`layer_types` decides");
+}
+
+#[test]
+fn mistral_and_qwen3_moe_have_one_window_for_all_layers() {
+    let windows = |model_type, keys: Value| {
+        let plain = Config::new(model_type, &TINY).expect("a valid shape").to_json();
+        let mut document: Value = serde_json::from_str(&plain).expect("what was just written");
+        let document = document.as_object_mut().expect("an object");
+        document.remove("sliding_window");
+        document.extend(keys.as_object().expect("keys are a table").clone());
+        Config::from_json(&json!(document).to_string()).expect("a valid configuration").windows
+    };
+    assert_eq!(windows("mistral", json!({})), [Some(4096); 2], "transformers' default");
+    assert_eq!(windows("mistral", json!({ "sliding_window": null })), [None; 2]);
+    assert_eq!(windows("mistral", json!({ "sliding_window": 8 })), [Some(8); 2]);
+    assert_eq!(windows("qwen3_moe", json!({ "sliding_window": 8, "max_window_layers": 2 })), [None; 2]);
+    assert_eq!(windows("qwen3_moe", json!({ "use_sliding_window": true, "sliding_window": 8 })), [Some(8); 2]);
 }
 
 #[test]

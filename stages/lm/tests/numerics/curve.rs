@@ -11,7 +11,14 @@ use lm::{AdamWOptions, Device, Kind, Model, Options, Rows, Tensor};
 use crate::double::{Follower, Training};
 
 /// The models that `make.py` trained, one of each architecture.
-const NAMES: [&str; 4] = ["qwen2-gqa-tied", "llama3-scaled-rope", "qwen3-biases-yarn", "deepseek-v3-groups-yarn"];
+const NAMES: [&str; 6] = [
+    "qwen2-gqa-tied",
+    "llama3-scaled-rope",
+    "qwen3-biases-yarn",
+    "deepseek-v3-groups-yarn",
+    "mistral-window",
+    "qwen3-moe-normed",
+];
 const OPTIONS: AdamWOptions = AdamWOptions { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.01 };
 const LR: f64 = 2e-3;
 /// Bound on the difference of losses and norms, which are 1 to 20. Rounding in double precision adds up to 2e-13 in

@@ -158,7 +158,8 @@ fn log_probabilities_are_those_of_training() {
 
 #[test]
 fn libtorch_and_the_kernels_sample_alike() {
-    for model in [model(), tiny("qwen3", &TINY), tiny("deepseek_v3", &UNGROUPED)] {
+    let others = ["qwen3", "mistral", "qwen3_moe"].map(|model_type| tiny(model_type, &TINY));
+    for model in [model(), tiny("deepseek_v3", &UNGROUPED)].into_iter().chain(others) {
         alike(&model);
     }
 }

@@ -147,7 +147,7 @@ fn prompts_without_room_are_named_and_left_out() {
 
 #[test]
 fn every_architecture_learns_and_resumes() {
-    for model_type in ["qwen3", "deepseek_v3"] {
+    for model_type in ["qwen3", "mistral", "qwen3_moe", "deepseek_v3"] {
         let dir = tempfile::tempdir().unwrap();
         let config = config(
             &dir,

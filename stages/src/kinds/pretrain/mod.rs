@@ -36,8 +36,13 @@ pub enum Architecture {
     Qwen2,
     /// Llama 3: no biases.
     Llama,
+    /// Mistral: no biases, and no window.
+    Mistral,
     /// Qwen3: a norm on each query and key head, no biases.
     Qwen3,
+    /// Qwen3-MoE, small: Qwen3's attention and in each layer eight experts of about a quarter of `intermediate-size`,
+    /// of which each token uses two. The router's auxiliary loss is not part of training.
+    Qwen3Moe,
     /// DeepSeek-V3, small: latent attention, and from the second layer on eight experts of about a quarter of
     /// `intermediate-size`. Each token uses two of them and one shared expert. `kv-heads` must equal `heads`.
     DeepseekV3,
@@ -57,7 +62,8 @@ pub enum TokenizerKind {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// Network architecture. `deepseek-v3` is a small mixture of experts.
+    /// Network architecture. `qwen3-moe` and `deepseek-v3` are small mixtures of experts, trained without a
+    /// load-balancing loss.
     pub architecture: Architecture,
     /// Width of the residual stream.
     #[schemars(range(min = 1, max = limits::WIDTH))]
@@ -233,7 +239,9 @@ fn config(num_ids: usize, params: &Params) -> Result<Config, StageError> {
     let name = match params.architecture {
         Architecture::Qwen2 => "qwen2",
         Architecture::Llama => "llama",
+        Architecture::Mistral => "mistral",
         Architecture::Qwen3 => "qwen3",
+        Architecture::Qwen3Moe => "qwen3_moe",
         Architecture::DeepseekV3 => "deepseek_v3",
     };
     Ok(Config::new(

@@ -17,9 +17,14 @@ fn every_shape_loads_again() {
     let rows: Vec<_> =
         (0..40).map(|n| SampleRow::new(format!("what is {n} + 1?"), format!("it is {}", n + 1))).collect();
     well(write_samples(&data, &rows).map_err(Into::into));
-    for (architecture, tokenizer) in
-        [("qwen2", "characters"), ("llama", "byte-bpe"), ("qwen3", "byte-bpe"), ("deepseek-v3", "characters")]
-    {
+    for (architecture, tokenizer) in [
+        ("qwen2", "characters"),
+        ("llama", "byte-bpe"),
+        ("mistral", "characters"),
+        ("qwen3", "byte-bpe"),
+        ("qwen3-moe", "byte-bpe"),
+        ("deepseek-v3", "characters"),
+    ] {
         let attempt_dir = dir.path().join(architecture);
         let kv_heads = if architecture == "deepseek-v3" { 2 } else { 1 };
         let config = json!({

@@ -100,7 +100,7 @@ fn a_resumed_attempt_ends_with_the_same_bytes() {
 
 #[test]
 fn every_architecture_learns_and_resumes() {
-    for model_type in ["qwen3", "deepseek_v3"] {
+    for model_type in ["qwen3", "mistral", "qwen3_moe", "deepseek_v3"] {
         let dir = tempfile::tempdir().unwrap();
         let config = config(&dir, 30);
         tiny_model_of(model_type, 2, &dir.path().join("model"));
