@@ -87,7 +87,7 @@ fn a_real_model_s_chats_have_the_ids_of_transformers() {
     for Row { messages, prompt, answer, whole, .. } in reference().rows {
         let question = Prompt::of_turns(messages);
         assert_eq!(chat.prompt_ids(&question).expect("a template"), prompt, "{question:?}");
-        let completion = chat.completion_ids(&question, &answer).expect("a template");
+        let completion = chat.completion_ids(&prompt, &answer).expect("a template");
         assert_eq!([prompt, completion].concat(), whole, "{question:?}");
     }
 }

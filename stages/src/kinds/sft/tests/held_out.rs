@@ -85,7 +85,8 @@ fn the_measurements_are_those_of_the_whole_logits() {
     let (model, chat) = (Model::load(&folder, &Options::default()).unwrap(), Chat::load(&folder).unwrap());
     let (mut loss, mut right, mut tokens) = (0.0, 0.0, 0.0);
     for SampleRow { prompt, completion, .. } in rows() {
-        let (before, after) = (chat.prompt_ids(&prompt).unwrap(), chat.completion_ids(&prompt, &completion).unwrap());
+        let before = chat.prompt_ids(&prompt).unwrap();
+        let after = chat.completion_ids(&before, &completion).unwrap();
         let logits_tv = model.logits(&model.hidden(&lm::Rows::pack([[before.clone(), after.clone()].concat()])));
         let logits_nv = logits_tv.narrow(0, before.len() as i64 - 1, after.len() as i64);
         let targets_n = Tensor::from_slice(&after);
