@@ -91,7 +91,11 @@ impl Rendering {
 
     /// Reads the tokenizer and the chat template of a model's folder, and puts these keys in force.
     pub(crate) fn load(&self, dir: &Path) -> Result<Chat, StageError> {
-        let mut chat = Chat::load(dir)?;
+        self.apply(Chat::load(dir)?)
+    }
+
+    /// Puts these keys in force.
+    pub(crate) fn apply(&self, mut chat: Chat) -> Result<Chat, StageError> {
         if let Some(token) = &self.end_token {
             chat = chat.with_end(token)?;
         }

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! generate  head  reward  footprint          uses of a model
-//! model                                      a network with its head and its named parameters
+//! model  vocabulary                          a network with its head and its named parameters; more tokens
 //! pass                                       a forward pass that a backward pass follows
 //! models                                     the architectures, and how each reads its configuration
 //! layers                                     the two halves of a decoder's layer
@@ -28,6 +28,7 @@ pub mod head;
 pub mod reward;
 
 pub mod model;
+mod vocabulary;
 
 mod pass;
 
@@ -66,3 +67,4 @@ pub use reward::RewardModel;
 pub use rope::{Rope, Scaling, Yarn};
 pub use rows::{Predictions, Rows};
 pub use tch::{self, Device, Kind, Tensor, no_grad_guard};
+pub use vocabulary::NewToken;

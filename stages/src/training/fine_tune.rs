@@ -3,7 +3,7 @@
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, StageError};
 use engine::worker::tokens::ShownRow;
-use lm::Model;
+use lm::{Device, Model, NewToken};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -50,6 +50,10 @@ pub struct FineTuning {
     /// each as a row of its own after the turns before it, rendered as the model will see them.
     #[schemars(extend("x-omit-default" = true))]
     pub learn: Learn,
+    /// Tokens that the model gets, apart from those that it has: `["<think>", "</think>"]`. The rows of the embedding and of
+    /// the head begin as the mean of the rows of the token's pieces.
+    #[schemars(extend("x-omit-default" = true))]
+    pub new_tokens: Vec<String>,
     /// Steps between two measurements of `eval-data`; one more follows the last step. The output `best` is the model with
     /// the lowest `eval_loss` of all measurements. Absent: only after the last step.
     #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
@@ -75,6 +79,7 @@ impl Default for FineTuning {
             micro_batch_tokens: 8_192,
             seed: 0,
             learn: Learn::Last,
+            new_tokens: Vec::new(),
             eval_every: None,
             lora: None,
             rendering: Rendering::default(),
@@ -91,6 +96,13 @@ impl FineTuning {
             return Err(StageError::new("`eval-every` without `eval-data`: there is nothing to measure")
                 .with_help("give held-out samples: `eval-data = [\"inputs.held-out\"]`"));
         }
+        if self.new_tokens.iter().any(|token| token.trim().is_empty()) {
+            return Err(StageError::new("`new-tokens` has an empty token").with_help("remove it"));
+        }
+        if !self.new_tokens.is_empty() && self.lora.is_some() {
+            return Err(StageError::new("`new-tokens` with `lora`: the rows of new tokens would not be trained")
+                .with_help("add the tokens in a stage that trains all weights"));
+        }
         let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
         check_keys(&optimisation, self.lora.as_ref())
     }
@@ -102,6 +114,24 @@ impl FineTuning {
         Tokenising { key, learn: self.learn, max_tokens: self.max_tokens }
     }
 
+    /// Reads the chat conventions of the model that is trained, and returns the tokens that are new to it.
+    pub(crate) fn chat(&self, model: &Input<ModelMarker>) -> Result<(Chat, Vec<NewToken>), StageError> {
+        let (chat, new) = Chat::load(model.path())?.with_new_tokens(&self.new_tokens)?;
+        let new = new.into_iter().map(|(id, pieces)| NewToken { id, pieces });
+        Ok((self.rendering.apply(chat)?, new.collect()))
+    }
+
+    /// Loads the model that is trained, with rows for new tokens.
+    pub(crate) fn model(
+        &self,
+        ctx: &Context,
+        model: &Input<ModelMarker>,
+        device: Device,
+        new: &[NewToken],
+    ) -> Result<Model, StageError> {
+        Ok(load_model(ctx, model, device, self.optimisation.kind())?.with_new_tokens(new))
+    }
+
     /// Shows a row of `data` as `model` sees it.
     pub(crate) fn show(
         &self,
@@ -109,7 +139,7 @@ impl FineTuning {
         data: &[Input<Samples>],
         row: usize,
     ) -> Result<ShownRow, StageError> {
-        showing::sample(&self.rendering.load(model.path())?, data, &self.tokenising("data"), row)
+        showing::sample(&self.chat(model)?.0, data, &self.tokenising("data"), row)
     }
 }
 
@@ -121,7 +151,7 @@ pub(crate) fn fine_tune(
     training: &FineTuning,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = training.rendering.load(model.path())?;
+    let (chat, new) = training.chat(model)?;
     let Some(rows) = token_rows(ctx, &chat, data, &training.tokenising("data"))? else { return Ok(stopped(ctx)) };
     let held_out = if eval_data.is_empty() {
         None
@@ -130,7 +160,7 @@ pub(crate) fn fine_tune(
         let Some(rows) = rows else { return Ok(stopped(ctx)) };
         Some(HeldOut { rows, every: training.eval_every })
     };
-    let model = load_model(ctx, model, device, training.optimisation.kind())?;
+    let model = training.model(ctx, model, device, &new)?;
     let mut objective = Supervised {
         model: &model,
         rows: &rows,

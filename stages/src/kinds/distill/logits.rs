@@ -21,7 +21,7 @@ use engine::stage::{Context, Input, Outcome, StageError};
 use lm::{Kind, Model, Tensor, head, loss};
 
 use super::Params;
-use crate::artifacts::{LogitsRows, Vocabulary, load_model};
+use crate::artifacts::{LogitsRows, Vocabulary};
 use crate::device::set_up;
 use crate::training::rows::{Order, micro_batches, pack_rows};
 use crate::training::{Counts, Objective, Tally, Workload, train_rows};
@@ -34,7 +34,7 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = params.training.rendering.load(student.path())?;
+    let (chat, new) = params.training.chat(student)?;
     let vocabulary = Vocabulary::of(&chat);
     let place = (ctx.dir(), params.training.max_tokens);
     let data = LogitsRows::open(logits, place, |index, name| {
@@ -48,7 +48,7 @@ pub(super) fn learn(
         Ok(())
     })?;
     tell_long_rows(ctx, &data, params.training.max_tokens)?;
-    let model = load_model(ctx, student, device, params.training.optimisation.kind())?;
+    let model = params.training.model(ctx, student, device, &new)?;
     let mut objective = FromLogits {
         model: &model,
         data: &data,

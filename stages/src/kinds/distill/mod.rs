@@ -148,7 +148,7 @@ impl Stage for Distill {
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
         let (student, training) = (&inputs.model, &params.training);
-        let chat = || training.rendering.load(student.path());
+        let chat = || Ok::<_, StageError>(training.chat(student)?.0);
         match params.method {
             Method::Text => training.show(student, given(inputs.data.as_deref(), "data")?, row),
             Method::Logits => {

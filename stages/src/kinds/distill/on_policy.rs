@@ -36,11 +36,11 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = params.training.rendering.load(student.path())?;
+    let (chat, new) = params.training.chat(student)?;
     let vocabulary = Vocabulary::of(&chat);
     vocabulary.check_teacher(&Vocabulary::of(&Chat::load(teacher.path())?), teacher.name())?;
     let dtype = params.training.optimisation.kind();
-    let model = load_model(ctx, student, device, dtype)?;
+    let model = params.training.model(ctx, student, device, &new)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;
     let (questions, longest_prompt) = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
     let mut objective = OnPolicy {

@@ -298,3 +298,35 @@ fn a_row_that_the_tokenizer_refuses_is_named() {
     let error = losses_of(&rows, &json!({})).unwrap_err();
     assert!(error.starts_with("row 1 of `data`: tokenizer: "), "{error}");
 }
+
+#[test]
+fn new_tokens_get_rows_that_are_learnt_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keys = config(&dir, 1);
+    let folder = dir.path().join("model");
+    let (before, old) =
+        (lm::Model::load(&folder, &lm::Options::default()).unwrap(), text::Chat::load(&folder).unwrap());
+    keys["new-tokens"] = json!(["<think>", "+1", "=?"]);
+    keys["lr"] = json!(0.0);
+    let attempt = Attempt::new::<Sft>(&dir.path().join("attempt"), &keys, None);
+    well(attempt.run::<Sft>());
+    let out = dir.path().join("attempt/output-model");
+    let (after, chat) = (lm::Model::load(&out, &lm::Options::default()).unwrap(), text::Chat::load(&out).unwrap());
+    let first = old.tokenizer.last_id() + 1;
+    assert_eq!(chat.tokenizer.encode("<think>4+1=?").unwrap()[2..], [first, first + 1]);
+    assert_eq!(after.config.vocab_size, before.config.vocab_size.max(first + 2));
+    let row = |model: &lm::Model, id: i64| {
+        let embedding = model.parameters().iter().find(|(name, _)| name == "model.embed_tokens.weight").unwrap();
+        Vec::<f32>::try_from(embedding.1.get(id)).unwrap()
+    };
+    let pieces = old.tokenizer.encode("+1").unwrap();
+    let mean: Vec<f32> =
+        row(&before, pieces[0]).iter().zip(row(&before, pieces[1])).map(|(a, b)| (a + b) / 2.0).collect();
+    assert_eq!(row(&after, first), mean);
+    assert_eq!(row(&after, 3), row(&before, 3));
+    keys["lora"] = json!({});
+    assert!(
+        message(Attempt::new::<Sft>(&dir.path().join("b"), &keys, None).run::<Sft>())
+            .contains("`new-tokens` with `lora`")
+    );
+}

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use tokenizers::AddedToken;
 
 use crate::{ChatTemplate, Error, Message, Prompt, Surround, Tokenizer};
 
@@ -74,6 +75,25 @@ impl Chat {
             embedding: None,
             config,
         })
+    }
+
+    /// Adds tokens to the vocabulary, apart from those that it has. Returns each new one's id, and the ids that its text
+    /// had before.
+    pub fn with_new_tokens(mut self, tokens: &[String]) -> Result<(Self, Vec<(i64, Vec<i64>)>), Error> {
+        let missing: Vec<&String> = tokens.iter().filter(|token| self.tokenizer.id(token).is_none()).collect();
+        if missing.is_empty() {
+            return Ok((self, Vec::new()));
+        }
+        let pieces = missing.iter().map(|token| self.tokenizer.encode_continuation(token));
+        let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
+        // They are part of a completion's text, so they are not special, and no rule may change them.
+        let added = missing.iter().map(|token| AddedToken::from(token.as_str(), false).normalized(false));
+        self.tokenizer = self.tokenizer.with_tokens(added.collect())?;
+        let ids =
+            missing.iter().map(|token| self.tokenizer.id(token).ok_or_else(|| Error::MissingToken((*token).clone())));
+        let new = ids.collect::<Result<Vec<_>, _>>()?.into_iter().zip(pieces).collect();
+        self.embedding = self.embedding.map(|rows| rows.max(self.tokenizer.last_id() + 1));
+        Ok((self, new))
     }
 
     /// Replaces the token that ends a completion. The earlier one still ends completions, and is not learnt any more.
