@@ -43,8 +43,8 @@ def prompt(text, answer=None, verify="number", **more):
     return {key: value for key, value in row.items() if value is not None}
 
 
-def sample(prompt, completion, answer=None):
-    row = {"prompt": prompt, "completion": completion, "answer": answer}
+def sample(prompt, completion, answer=None, source=None):
+    row = {"prompt": prompt, "completion": completion, "answer": answer, "source": source}
     return {key: value for key, value in row.items() if value is not None}
 
 
@@ -112,7 +112,7 @@ def _(i):
 def _(i):
     row = openr1(i, "math-word-problem")
     right = [text for text, is_right in zip(row["generations"], row["correctness_math_verify"]) if is_right]
-    return row, [sample(q(i), text, a(i)) for text in right]
+    return row, [sample(q(i), text, a(i), "olympiads") for text in right]
 
 
 @of("numina")
@@ -351,7 +351,7 @@ def _(i):
 def _(i):
     tokens = 2000 * i + 1000
     row = {"messages": [user(q(i)), assistant(f"<think>\n{i}\n</think>\n{a(i)}")], "num_tokens": tokens, "source": "x"}
-    return row, [sample(q(i), f"<think>\n{i}\n</think>\n{a(i)}")] if tokens <= 16384 else []
+    return row, [sample(q(i), f"<think>\n{i}\n</think>\n{a(i)}", source="x")] if tokens <= 16384 else []
 
 
 @of("alpaca")

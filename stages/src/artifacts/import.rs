@@ -101,14 +101,13 @@ impl Import {
     /// Refuses what a schema cannot.
     fn checked(self) -> Result<Self, serde_json::Error> {
         let wrong = |reason: &str| Err(serde_json::Error::custom(reason));
-        if let Some([user, assistant]) = &self.turn_marks {
-            if user.trim().is_empty()
+        if let Some([user, assistant]) = &self.turn_marks
+            && (user.trim().is_empty()
                 || assistant.trim().is_empty()
                 || user.contains(assistant)
-                || assistant.contains(user)
-            {
-                return wrong("`turn-marks` are two texts, neither of which contains the other");
-            }
+                || assistant.contains(user))
+        {
+            return wrong("`turn-marks` are two texts, neither of which contains the other");
         }
         if matches!(self.options, Some(Options::Shuffled(_))) && self.fields.contains_key("answer") {
             return wrong("`options` names the right option already: leave `answer` out of `fields`");

@@ -108,7 +108,7 @@ impl<'a> Selection<'a> {
             ("bad", bad, self.import.on_bad_row == OnBadRow::LeaveOut),
         ];
         let told: Vec<_> = keys.into_iter().filter(|(.., has_key)| *has_key).collect();
-        if told.is_empty() {
+        if told.is_empty() && self.import.prefer.is_none() {
             return;
         }
         input.count("rows", read);

@@ -1,10 +1,10 @@
 //! Overlap of texts: shared n-grams of words, and near-duplicates by MinHash.
 //!
 //! Decontamination as DeepSeek describes it (R1, "Data": a text is left out if it has a 10-gram of an evaluation
-//! question) and Open-R1's `decontaminate.py` does it (lower case, n-grams of words). Departures: words are runs of
-//! letters and digits, so that punctuation and LaTeX's marks do not hide an overlap; letters of scripts that are written
-//! without spaces are words of their own; and a text of fewer than n words is one n-gram, so that short questions match
-//! equal ones instead of nothing.
+//! question) and Open-R1's `decontaminate.py` does it (n-grams of words in lower case; 8 there). Departures: words are
+//! runs of letters and digits instead of all that stands between white space, so that punctuation and LaTeX's marks do
+//! not hide an overlap; letters of scripts that are written without spaces are words of their own; and a text of fewer
+//! than n words is one n-gram, so that short questions match equal ones instead of nothing.
 //!
 //! Near-duplicates: MinHash with bands (Broder 1997; Leskovec et al., "Mining of Massive Datasets", section 3.4) finds
 //! pairs that may be similar, and the exact Jaccard index of their shingles decides. Everything is a function of the

@@ -343,7 +343,7 @@ mod tests {
         let root = folder("");
         fs_err::write(root.path().join(README), "# A set\n").unwrap();
         assert!(config(root.path(), "a").unwrap_err().to_string().contains("no `configs`"));
-        fs_err::remove_file(root.path().join(README)).unwrap();
+        fs_err::rename(root.path().join(README), root.path().join("NOTICE")).unwrap();
         let gone = config(root.path(), "a").unwrap_err().to_string();
         assert!(gone.contains("README.md`: it is not there"), "{gone}");
     }
