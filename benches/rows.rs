@@ -1,11 +1,12 @@
 //! What it costs to tokenise a data set and to train on it: tokens a second beside the `tokenizers` crate, and memory.
 //!
-//!     cargo bench -p r1flow-stages --bench rows -- FOLDER [ROWS]
+//!     cargo bench -p r1flow-stages --bench rows -- FOLDER [ROWS [WORDS]]
 //!
-//! FOLDER has a model's `tokenizer.json` and `tokenizer_config.json`. Made-up rows of about a thousand tokens are written
-//! to a file. In turns, `sft` tokenises 20,000 of them (reading, templates and writing included), and `encode_batch` of
-//! the crate encodes the same texts, which it holds in memory, on as many threads. Then `sft` tokenises all ROWS (20,000
-//! unless given) and trains some steps, and its memory is looked at meanwhile. Each is a process of its own.
+//! FOLDER has a model's `tokenizer.json` and `tokenizer_config.json`. Made-up rows of WORDS (480: a thousand tokens) are
+//! written to a file. In turns, `sft` tokenises some of them (reading, templates and writing included), and
+//! `encode_batch` of the crate encodes the same texts, which it holds in memory, on as many threads. Then `sft` tokenises
+//! all ROWS (20,000 unless given) and trains some steps, and its memory is looked at meanwhile. Each is a process of its
+//! own.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,11 +23,14 @@ use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Run
 use lm::{Config, Device, Model, Shape};
 use serde_json::{Value, json};
 
-type Failure = Box<dyn Error>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 const TURNS: usize = 3;
-const COMPARED: usize = 20_000;
-const STEPS: u64 = 20;
+/// Rows that are compared with the crate.
+const COMPARED: usize = 2_000;
+const ROWS: usize = 20_000;
+const WORDS: usize = 480;
+const STEPS: u64 = 3;
 const MIB: f64 = 1_048_576.0;
 
 fn main() -> Result<(), Failure> {
@@ -35,23 +39,24 @@ fn main() -> Result<(), Failure> {
     match words.as_slice() {
         ["stage", dir, rows, steps] => stage(Path::new(dir), rows.parse()?, steps.parse()?),
         ["crate", dir, rows] => encode(Path::new(dir), rows.parse()?),
-        [folder] => compare(Path::new(folder), COMPARED),
-        [folder, rows] => compare(Path::new(folder), rows.parse()?),
+        [folder] => compare(Path::new(folder), ROWS, WORDS),
+        [folder, rows] => compare(Path::new(folder), rows.parse()?, WORDS),
+        [folder, rows, words] => compare(Path::new(folder), rows.parse()?, words.parse()?),
         _ => Err("name a folder with tokenizer.json and tokenizer_config.json".into()),
     }
 }
 
-fn compare(folder: &Path, rows: usize) -> Result<(), Failure> {
+fn compare(folder: &Path, rows: usize, words: usize) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     make_model(folder, &dir.path().join("model"))?;
-    let size = make_rows(&dir.path().join("data.jsonl"), rows.max(COMPARED))?;
+    let size = make_rows(&dir.path().join("data.jsonl"), rows.max(COMPARED), words)?;
     say(&format!("{rows} rows, {:.0} MiB of JSON lines, {} threads", size as f64 / MIB, threads()));
     let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for _ in 0..TURNS {
         for side in ["stage", "crate"] {
             let mut arguments = vec![side.to_owned(), dir.path().display().to_string(), COMPARED.to_string()];
             arguments.extend((side == "stage").then(|| "1".to_owned()));
-            let ([tokens, seconds], _) = child(&arguments)?;
+            let ([tokens, seconds, _], _) = child(&arguments)?;
             rates.entry(side).or_default().push(tokens / seconds);
         }
     }
@@ -63,10 +68,10 @@ fn compare(folder: &Path, rows: usize) -> Result<(), Failure> {
     let (ours, theirs) = (median("stage"), median("crate"));
     say(&format!("sft {ours:.0} tokens/s, encode_batch {theirs:.0} tokens/s, ratio {:.2}", ours / theirs));
     let arguments = ["stage".to_owned(), dir.path().display().to_string(), rows.to_string(), STEPS.to_string()];
-    let ([tokens, seconds], peak) = child(&arguments)?;
+    let ([tokens, seconds, held], peak) = child(&arguments)?;
     say(&format!(
-        "{rows} rows of {:.0} tokens in {seconds:.0} s ({:.0} tokens/s), then {STEPS} steps: peak {:.0} MiB, of it {:.0} MiB \
-         anonymous and {:.0} MiB of files",
+        "{rows} rows of {:.0} tokens in {seconds:.0} s ({:.0} tokens/s): {held:.0} MiB with the model before the first step; \
+         then {STEPS} steps: peak {:.0} MiB, at most {:.0} MiB anonymous and {:.0} MiB of files",
         tokens / rows as f64,
         tokens / seconds,
         peak[0] / 1_024.0,
@@ -76,9 +81,9 @@ fn compare(folder: &Path, rows: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs this program with arguments. Returns the two numbers that it prints, and the most KiB that it held: all,
+/// Runs this program with arguments. Returns the three numbers that it prints, and the most KiB that it held: all,
 /// anonymous, and of files.
-fn child(arguments: &[String]) -> Result<([f64; 2], [f64; 3]), Failure> {
+fn child(arguments: &[String]) -> Result<([f64; 3], [f64; 3]), Failure> {
     let mut child = Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
     let status = format!("/proc/{}/status", child.id());
     let out = child.stdout.take().ok_or("it has a pipe")?;
@@ -94,11 +99,12 @@ fn child(arguments: &[String]) -> Result<([f64; 2], [f64; 3]), Failure> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let said = said.join().map_err(|_| "its output could not be read")?.ok_or("it said nothing")?;
-    let (tokens, seconds) = said.trim().split_once(' ').ok_or_else(|| said.clone())?;
-    Ok(([tokens.parse()?, seconds.parse()?], peak))
+    let numbers = said.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+    Ok((numbers.try_into().map_err(|_| said)?, peak))
 }
 
-/// Runs an attempt at `sft`, and prints the tokens of its rows and the seconds that they took.
+/// Runs an attempt at `sft`, and prints the tokens of its rows, the seconds that they took, and the MiB that it held before
+/// its first step.
 fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
     let attempt = tempfile::tempdir_in(dir)?;
     let input = |name: &str, artifact, path: &str, import: Value| InputArtifact {
@@ -110,8 +116,7 @@ fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
     };
     let model = input("inputs.model", ArtifactType::Model, "model", json!({}));
     let data = input("inputs.data", ArtifactType::Samples, "data.jsonl", json!({ "limit": rows }));
-    let config =
-        json!({ "model": model, "data": [data], "steps": steps, "batch-size": 4, "micro-batch-tokens": 4_096 });
+    let config = json!({ "model": model, "data": [data], "steps": steps, "batch-size": 4, "micro-batch-tokens": 256 });
     let machine = Machine {
         threads: threads(),
         placement: Placement::default(),
@@ -139,12 +144,12 @@ fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
         Ok(FromWorker::Note { message, .. }) => Some(message),
         _ => None,
     });
-    let told = notes.into_iter().find(|note| note.contains(" tokens; ")).ok_or("it says what it tokenised")?;
-    let numbers: Vec<&str> = told.split(' ').collect();
-    let number =
-        |before: &str| numbers.iter().position(|word| *word == before).and_then(|at| numbers.get(at.wrapping_sub(1)));
-    let (tokens, seconds) = (number("tokens;").ok_or("tokens")?, number("s").ok_or("seconds")?);
-    say(&format!("{tokens} {seconds}"));
+    let words: Vec<String> = notes.flat_map(|note| note.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let beside = |word: &str, offset: isize| -> Result<&str, Failure> {
+        let at = words.iter().position(|other| other == word).ok_or_else(|| format!("it does not say `{word}`"))?;
+        Ok(words.get(at.wrapping_add_signed(offset)).ok_or("its notes have changed")?)
+    };
+    say(&format!("{} {} {}", beside("tokens;", -1)?, beside("s", -1)?, beside("data", 1)?));
     Ok(())
 }
 
@@ -164,7 +169,7 @@ fn encode(dir: &Path, rows: usize) -> Result<(), Failure> {
         let encoded = tokenizer.encode_batch_fast(batch.to_vec(), false)?;
         tokens += encoded.iter().map(|encoding| encoding.get_ids().len()).sum::<usize>();
     }
-    say(&format!("{tokens} {}", begin.elapsed().as_secs_f64()));
+    say(&format!("{tokens} {} 0", begin.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -193,7 +198,7 @@ fn make_model(folder: &Path, dir: &Path) -> Result<(), Failure> {
 }
 
 /// Writes made-up rows: sentences of made-up words, frequent ones often, with numbers between them. Returns the bytes.
-fn make_rows(path: &Path, rows: usize) -> Result<u64, Failure> {
+fn make_rows(path: &Path, rows: usize, count: usize) -> Result<u64, Failure> {
     let mut random = Random(1);
     let syllables =
         ["ta", "ing", "ver", "son", "re", "pre", "al", "con", "der", "est", "ion", "ment", "st", "a", "the", "or"];
@@ -217,7 +222,9 @@ fn make_rows(path: &Path, rows: usize) -> Result<u64, Failure> {
     };
     let mut out = BufWriter::new(std::fs::File::create(path)?);
     for _ in 0..rows {
-        let row = json!({ "prompt": sentence(60), "completion": format!("<think>\n{}</think>{}", sentence(400), sentence(20)) });
+        let (question, answer) = (sentence(count / 8), sentence(count / 24));
+        let thought = sentence(count - count / 8 - count / 24);
+        let row = json!({ "prompt": question, "completion": format!("<think>\n{thought}</think>{answer}") });
         writeln!(out, "{row}")?;
     }
     out.flush()?;

@@ -51,6 +51,8 @@ enum Command {
     Status(status::Args),
     /// Look inside a stage, one of its outputs, or a digest.
     Show(show::Args),
+    /// Show a row as the model sees it, token by token, with what is in the loss.
+    Tokens(tokens::Args),
     /// Copy an output to a folder of your own: a model becomes a Hugging Face folder.
     Export(export::Args),
     /// Print a stage's log.
@@ -59,8 +61,6 @@ enum Command {
     Explain(explain::Args),
     /// Print the final table of a workflow's evaluations.
     Scores(scores::Args),
-    /// Show a row as the model sees it, token by token, with what is in the loss.
-    Tokens(tokens::Args),
     /// List the stage kinds, or the keys of one.
     Kinds(kinds::Args),
     /// Check stored bytes, or run stages again and compare.
@@ -89,11 +89,11 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Fetch(args) => fetch::run(global, &args),
         Command::Status(args) => status::run(global, &args),
         Command::Show(args) => show::run(global, &args),
+        Command::Tokens(args) => tokens::run(global, &args),
         Command::Export(args) => export::run(global, &args),
         Command::Log(args) => log::run(global, &args),
         Command::Explain(args) => explain::run(global, &args),
         Command::Scores(args) => scores::run(global, &args),
-        Command::Tokens(args) => tokens::run(global, &args),
         Command::Kinds(args) => kinds::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
         Command::Chaos(args) => chaos::run(global, &args),

@@ -46,14 +46,71 @@ fn sandbox() -> Sandbox {
 #[test]
 fn a_row_is_shown_as_the_model_sees_it() {
     let sandbox = sandbox();
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught"]), @"");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught"]), @r"
+    exit code 2
+    ── stderr
+    error: `base.model` is not in the store as the workflow is now
+    help: make it: `r1flow apply flow.toml --until base`
+    ");
     sandbox.ok(&["apply", "flow.toml", "--until", "base"]);
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml"]), @"");
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught"]), @"");
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught", "--row", "1", "--set", "taught.learn=all"]), @"");
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "drawn", "--ids"]), @"");
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught", "--row", "7"]), @"");
-    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "base"]), @"");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml"]), @r"
+    exit code 2
+    ── stderr
+    error: several stages read rows: `taught`, `drawn`
+    help: say which: `r1flow tokens flow.toml taught`
+    ");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught"]), @r"
+    exit code 0
+    ── stdout
+    taught (sft), row 0 of `data`: 13 tokens, 4 in the loss, left out by `max-tokens` = 12
+    the template opens the completion with `<think>⏎`
+          [user]·1·+·1·=·?·⏎
+          <think>·⏎
+    loss  1·</think>·2·<eos>
+    ");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught", "--row", "1", "--set", "taught.learn=all"]), @r"
+    exit code 0
+    ── stdout
+    taught (sft), row 1 of `data`: 8 tokens, 2 in the loss, within `max-tokens` = 12
+    the template opens the completion with `<think>⏎`
+          [user]·2·?·⏎
+          <think>·⏎
+    loss  2·<eos>
+    taught (sft), row 1 of `data`: 15 tokens, 2 in the loss, left out by `max-tokens` = 12
+    the template opens the completion with `<think>⏎`
+          [user]·2·?·⏎
+          [assistant]·2·⏎
+          [user]·3·?·⏎
+          <think>·⏎
+    loss  3·<eos>
+    ");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "drawn", "--ids"]), @r"
+    exit code 0
+    ── stdout
+    drawn (generate), prompt 0 (`first` of `inputs.questions`): 9 tokens, 0 in the loss
+    the template opens the completion with `<think>⏎`
+    at  id             token
+    0   4     special  [user]
+    1   8              1
+    2   7              +
+    3   8              1
+    4   11             =
+    5   12             ?
+    6   6              ⏎
+    7   2     special  <think>
+    8   6              ⏎
+    ");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "taught", "--row", "7"]), @r"
+    exit code 2
+    ── stderr
+    error: `taught`: there is no row 7: `data` has 3
+    help: rows are counted from 0, so the last is 2
+    ");
+    insta::assert_snapshot!(sandbox.run(&["tokens", "flow.toml", "base"]), @r"
+    exit code 2
+    ── stderr
+    error: `base` is a pretrain stage, which has no rows to show
+    ");
     let json = sandbox.json(&["tokens", "flow.toml", "taught", "--row", "2"]);
     let tokens = json["row"]["sequences"][0]["tokens"].as_array().unwrap();
     let learnt: Vec<_> = tokens.iter().filter(|token| token["is-learnt"] == true).collect();
@@ -75,7 +132,7 @@ fn a_look_at_inputs_needs_no_store() {
         "[inputs]\nmine = { model = \"mine\" }\ndata = { samples = \"data.jsonl\" }\n[sft.only]\nmodel = \"inputs.mine\"\ndata = [\"inputs.data\"]\n",
     );
     let shown = sandbox.ok(&["tokens", "other.toml", "--row", "2", "--store", "nowhere"]);
-    assert!(shown.contains("row 2 of `data`: 14 tokens, 2 in the loss, within `max-tokens` = 4096"), "{shown}");
+    assert!(shown.contains("row 2 of `data`: 11 tokens, 2 in the loss, within `max-tokens` = 4096"), "{shown}");
     assert!(!sandbox.root().join("nowhere").exists());
     let refused = sandbox.run(&["tokens", "other.toml", "--row", "3", "--store", "nowhere"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("line 4: not JSON"), "{refused}");

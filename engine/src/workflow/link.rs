@@ -83,8 +83,9 @@ impl Linker<'_> {
             let message = format!("stage `{stage}` has no output `{output}`");
             let absent = &self.stages[*at].stage.absent_outputs;
             let with = absent.iter().find(|(absent, _)| absent == output);
-            let with =
-                with.map(|(_, key)| format!("a {} stage has it if it gives `{key}`", self.stages[*at].stage.kind));
+            let with = with.map(|(_, key)| {
+                format!("stages of kind `{}` have it if they give `{key}`", self.stages[*at].stage.kind)
+            });
             let help = with.or_else(|| suggest(output, names.iter().map(|name| name.as_str())));
             return Err(Some(Diagnostic::new(&written.span, message, "no such output").with_optional_help(help)));
         };

@@ -106,9 +106,7 @@ impl FineTuning {
         let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
         check_keys(&optimisation, self.lora.as_ref())
     }
-}
 
-impl FineTuning {
     /// Returns how samples under `key` are tokenised.
     fn tokenising(&self, key: &'static str) -> Tokenising {
         Tokenising { key, learn: self.learn, max_tokens: self.max_tokens }
@@ -174,8 +172,7 @@ pub(crate) fn fine_tune(
 }
 
 /// Trains `model` on an objective over `num_rows` rows, and writes output `model`, and output `best` if there are held-out
-/// rows. The summary shows the metrics
-/// `names` of the last step.
+/// rows. The summary shows the metrics `names` of the last step.
 pub(crate) fn train_rows(
     ctx: &Context,
     objective: &mut impl Objective,

@@ -193,11 +193,12 @@ fn train_parameters(
         metrics.insert("learning_rate".to_owned(), lr);
         metrics.insert("step_time".to_owned(), begin.elapsed().as_secs_f64());
         memory.measure(&mut metrics)?;
-        if objective.is_measured_after(done) {
+        let is_due = objective.is_measured_after(done);
+        if is_due || done == steps {
             metrics.extend(measured(objective, done)?);
+        }
+        if is_due {
             best.consider(done, &metrics, &trained)?;
-        } else if done == steps {
-            metrics.extend(measured(objective, done)?);
         }
         ctx.progress(done, steps, "step", metrics.clone());
         // The last step always has a checkpoint, from which training continues when `steps` is raised.
@@ -220,6 +221,7 @@ fn train_parameters(
         // The attempt resumed after its last step.
         metrics = measured(objective, done)?;
     }
+    // Not before the checkpoint: see `held_out.rs`.
     best.consider(done, &metrics, &trained)?;
     Ok(Reached::End(metrics, best))
 }
