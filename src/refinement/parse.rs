@@ -215,7 +215,7 @@ impl<'a> Reader<'a, '_> {
                 self.close();
                 self.end = Some(section.place.clone());
                 if count != self.count {
-                    let message = format!("{} were written", ui::count(self.count, "row"));
+                    let message = format!("the file was written with {}", ui::count(self.count, "row"));
                     let help = "undo the change of this line";
                     self.mistake(&section.place, message, "another number", help);
                 }
@@ -253,7 +253,10 @@ impl<'a> Reader<'a, '_> {
         let RowLine { position, count, number, verdict } = line;
         let place = &section.place;
         if count != self.count || !(1..=count).contains(&position) {
-            let message = format!("there is no row {position} of {count}: it is one of {}", self.count);
+            let message = format!(
+                "there is no row {position} of {count}: the file was written with {}",
+                ui::count(self.count, "row")
+            );
             self.mistake(place, message, "other numbers", "undo the change of the numbers");
         } else if !self.positions.insert(position) {
             let message = format!("row {position} of {count} is there twice");

@@ -114,7 +114,7 @@ fn three() -> Vec<Row> {
 fn a_file_for_a_person() {
     let text = written(&three());
     assert_eq!(text.matches("  \n").count(), 2, "blanks at line ends: in the head and in a completion");
-    insta::assert_snapshot!(text.replace("  \n", "··\n"), @r##"
+    insta::assert_snapshot!(text.replace("  \n", "··\n"), @r#"
     # 3 rows of `a.samples` for a person to refine.
     # In the first line of each row write `accept` or `drop` in the place of `todo`; what stays `todo` is left for later.
     # Edit the text below `@@@ completion` as you like. The other parts are for reading, and must stay as they are.
@@ -160,7 +160,7 @@ fn a_file_for_a_person() {
     @@@ end of row 3
 
     @@@ end of 3 rows
-    "##);
+    "#);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn every_mistake_has_its_line() {
     ];
     let told: Vec<String> =
         cases.iter().map(|(from, to)| format!("{from:?} -> {to:?}\n{}", mistakes(from, to))).collect();
-    insta::assert_snapshot!(told.join("\n\n"), @r##"
+    insta::assert_snapshot!(told.join("\n\n"), @r#"
     "row 1: todo" -> "row 1: akcept"
     8: row 1 has no verdict: `akcept` is none <- expected `todo`, `accept` or `drop`
 
@@ -260,7 +260,7 @@ fn every_mistake_has_its_line() {
     45: rows are missing: `1 of 3` <- all rows come before this line
 
     "1 of 3, row 1" -> "4 of 3, row 1"
-    8: there is no row 4 of 3: it is one of 3 <- other numbers
+    8: there is no row 4 of 3: the file was written with 3 rows <- other numbers
     45: rows are missing: `1 of 3` <- all rows come before this line
 
     "1 of 3, row 1" -> "1 of 3, row 9"
@@ -311,7 +311,7 @@ fn every_mistake_has_its_line() {
 
     "@@@ samples b3:" -> "@@@ samples b4:"
     1: there is no line `@@@ samples b3:…, N rows` <- expected a file of rows
-    "##);
+    "#);
     let all = text.replace("row 1: todo", "row 1: yes").replace("row 3: todo", "row 3: no").replace("\n2+2\n", "\n2\n");
     assert_eq!(back(three(), &all).unwrap_err().len(), 3, "all at once");
     let cut = &text[..text.find("\n@@@ 3 of 3").unwrap()];

@@ -4,7 +4,7 @@
 use super::support::Sandbox;
 
 /// A stage that writes three samples.
-const WORKFLOW: &str = r##"[write.a]
+const WORKFLOW: &str = r#"[write.a]
 text = '''
 {"prompt":"2+2","completion":"<think>two\nand two</think>4  ","answer":"4","grade":{"format":true,"tokens":9}}
 {"prompt":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"}],"completion":"\n\r\n@@@ end of row 2\n🦀\n\n"}
@@ -12,7 +12,7 @@ text = '''
 '''
 [count.c]
 data = ["a.samples"]
-"##;
+"#;
 
 fn applied() -> Sandbox {
     let sandbox = Sandbox::new(WORKFLOW);
@@ -36,9 +36,20 @@ fn edit(sandbox: &Sandbox, changes: &[(&str, &str)]) {
 #[test]
 fn rows_go_to_a_person_and_come_back() {
     let sandbox = applied();
-    insta::assert_snapshot!(sandbox.run(&["refine", "a.samples", "--to", "rows.md"]), @r##""##);
+    insta::assert_snapshot!(sandbox.run(&["refine", "a.samples", "--to", "rows.md"]), @r"
+    exit code 0
+    ── stdout
+    rows.md: 3 rows of 3
+    ── stderr
+    edit it, then `r1flow refine --back rows.md --to refined.jsonl` makes an input of it
+    ");
     edit(&sandbox, &[("row 1: todo", "row 1: accept"), ("row 3: todo", "row 3: accept"), ("\n7\n", "\n6\n")]);
-    insta::assert_snapshot!(sandbox.run(&["refine", "--back", "rows.md", "--to", "new/refined.jsonl"]), @r##""##);
+    insta::assert_snapshot!(sandbox.run(&["refine", "--back", "rows.md", "--to", "new/refined.jsonl"]), @r"
+    exit code 0
+    ── stdout
+    new/refined.jsonl: 2 rows
+    1 accepted, 1 edited, 0 dropped, 1 left at `todo`
+    ");
     let digest = sandbox.digest("a", "samples");
     let rows = [
         format!(
@@ -100,13 +111,53 @@ fn a_damaged_file_is_refused_with_every_mistake() {
     sandbox.ok(&["refine", "a.samples", "--to", "rows.md"]);
     edit(&sandbox, &[("row 1: todo", "row 1: akcept"), ("Be brief.", "Be short."), ("@@@1 end of row 3\n", "")]);
     let refused = sandbox.run(&["refine", "--back", "rows.md", "--to", "refined.jsonl"]);
-    insta::assert_snapshot!(refused, @r##""##);
+    insta::assert_snapshot!(refused, @r"
+    exit code 2
+    ── stderr
+    error: row 1 has no verdict: `akcept` is none
+     --> rows.md:8:21
+      |
+    8 | @@@1 1 of 3, row 1: akcept
+      |                     ^^^^^^ expected `todo`, `accept` or `drop`
+      |
+      = help: did you mean `accept`?
+
+    error: `prompt, system` of row 2 was changed
+      --> rows.md:22:1
+       |
+    22 | Be short.
+       | ^^^^^^^^^ was `Be brief.`
+       |
+       = help: undo the change: only verdicts and completions are edited
+
+    error: the line `@@@1 end of row 3` is missing
+      --> rows.md:34:1
+       |
+    34 | @@@1 3 of 3, row 3: todo
+       | ^^^^^^^^^^^^^^^^^^^^^^^^ this row
+       |
+       = help: put `@@@1 end of row 3` back after the completion
+
+    3 mistakes
+    ");
     let refused = sandbox.run(&["refine", "--back", "rows.md", "--to", "refined.jsonl", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&refused.stdout).unwrap();
     let lines: Vec<_> = told["mistakes"].as_array().unwrap().iter().map(|mistake| &mistake["line"]).collect();
-    assert_eq!((refused.code, lines), (Some(2), vec![&8.into(), &22.into(), &36.into()]), "{refused}");
+    assert_eq!((refused.code, lines), (Some(2), vec![&8.into(), &22.into(), &34.into()]), "{refused}");
     sandbox.write("rows.md", "words\n");
-    insta::assert_snapshot!(sandbox.run(&["refine", "--back", "rows.md", "--to", "refined.jsonl"]), @r##""##);
+    insta::assert_snapshot!(sandbox.run(&["refine", "--back", "rows.md", "--to", "refined.jsonl"]), @r"
+    exit code 2
+    ── stderr
+    error: there is no line `@@@ samples b3:…, N rows`
+     --> rows.md:1:1
+      |
+    1 | words
+      | ^^^^^ expected a file of rows
+      |
+      = help: name a file that `r1flow refine … --to` wrote, and leave its first lines as they are
+
+    1 mistake
+    ");
     assert!(!sandbox.root().join("refined.jsonl").exists());
 }
 
@@ -116,11 +167,41 @@ fn what_cannot_be_refined_says_why() {
     sandbox.ok(&["refine", "a.samples", "--to", "rows.md"]);
     let before = read(&sandbox, "rows.md");
     let back = ["refine", "--back", "rows.md", "--to", "refined.jsonl"];
-    insta::assert_snapshot!(sandbox.run(&["refine", "a.samples", "--to", "rows.md"]), @r##""##);
-    insta::assert_snapshot!(sandbox.run(&["refine", "a", "--to", "new.md"]), @r##""##);
-    insta::assert_snapshot!(sandbox.run(&["refine", "c.model", "--to", "new.md"]), @r##""##);
-    insta::assert_snapshot!(sandbox.run(&back), @r##""##);
-    insta::assert_snapshot!(sandbox.run(&[&back[..], &["--limit", "2"]].concat()), @r##""##);
+    insta::assert_snapshot!(sandbox.run(&["refine", "a.samples", "--to", "rows.md"]), @r"
+    exit code 2
+    ── stderr
+    error: `rows.md` already exists
+    help: it may hold somebody's work: name another file with `--to`, or move it away
+    ");
+    insta::assert_snapshot!(sandbox.run(&["refine", "a", "--to", "new.md"]), @r"
+    exit code 2
+    ── stderr
+    error: `a` is a stage: name one of its outputs, `a.samples`
+    ");
+    insta::assert_snapshot!(sandbox.run(&["refine", "c.model", "--to", "new.md"]), @r"
+    exit code 2
+    ── stderr
+    error: `c.model` is no output of samples
+    help: name an output of type samples; `r1flow show STAGE` lists a stage's outputs
+    ");
+    insta::assert_snapshot!(sandbox.run(&back), @r"
+    exit code 2
+    ── stdout
+    0 accepted, 0 edited, 0 dropped, 3 left at `todo`
+    ── stderr
+    error: no row is accepted, so nothing is written
+    help: write `accept` in the first line of each row to keep
+    ");
+    insta::assert_snapshot!(sandbox.run(&[&back[..], &["--limit", "2"]].concat()), @r"
+    exit code 2
+    ── stderr
+    error: the argument '--back <ROWS>' cannot be used with '--limit <N>'
+
+    Usage: r1flow refine [OPTIONS] <WHAT> --to <FILE>
+           r1flow refine --back <ROWS> --to <FILE>
+
+    For more information, try '--help'.
+    ");
     let elsewhere = sandbox.run(&["refine", "a.samples", "--to", ".r1flow/rows.md"]);
     assert!(elsewhere.code == Some(2) && elsewhere.stderr.contains("inside the store"), "{elsewhere}");
     sandbox.write("toy.toml", &WORKFLOW.replace("3+3", "4+4"));
@@ -129,10 +210,19 @@ fn what_cannot_be_refined_says_why() {
     assert!(stale.stderr.contains(".samples --to new.md --limit 2 --seed 0`"), "{stale}");
     let digest = &before[before.find("b3:").unwrap()..][..67];
     sandbox.write("rows.md", &before.replace(digest, &format!("b3:{}", "0".repeat(64))));
-    insta::assert_snapshot!(sandbox.run(&back), @r##""##);
+    insta::assert_snapshot!(sandbox.run(&back), @r"
+    exit code 2
+    ── stderr
+    error: the samples of `rows.md`, b3:[DIGEST], are not in the store at `.r1flow`
+    help: name the store that they came from with `--store`; if they were removed, `r1flow apply` makes them again
+    ");
     let lines = Sandbox::new("[write.a]\ntext = \"one\"\n");
     lines.ok(&["apply", "toy.toml"]);
-    insta::assert_snapshot!(lines.run(&["refine", "a.samples", "--to", "new.md"]), @r##""##);
+    insta::assert_snapshot!(lines.run(&["refine", "a.samples", "--to", "new.md"]), @r"
+    exit code 2
+    ── stderr
+    error: row 1 of the samples: not a JSON object: expected value at line 1 column 1
+    ");
     for (sandbox, file) in [(&sandbox, "new.md"), (&sandbox, "refined.jsonl"), (&lines, "new.md")] {
         assert!(!sandbox.root().join(file).exists(), "{file}");
     }
@@ -160,7 +250,7 @@ batch-size        = 4
     sandbox.ok(&["refine", "sums.samples", "--to", "rows.md"]);
     edit(&sandbox, &[(": todo\n", ": accept\n")]);
     sandbox.ok(&["refine", "--back", "rows.md", "--to", "all.jsonl"]);
-    edit(&sandbox, &[("row 3: accept", "row 3: drop"), ("@@@ completion\n", "@@@ completion\nWell, ")]);
+    edit(&sandbox, &[("row 3: accept", "row 3: drop"), ("@@@ completion\n", "@@@ completion\n1+")]);
     let told = sandbox.json(&["refine", "--back", "rows.md", "--to", "some.jsonl"]);
     assert_eq!((&told["edited"], &told["dropped"]), (&11.into(), &1.into()), "{told}");
     let inputs = "[inputs]\nall = { samples = \"all.jsonl\" }\nsome = { samples = \"some.jsonl\" }\n";
