@@ -1,4 +1,6 @@
-//! Diagnostics of a workflow as a person reads them: the line, the caret, the cure.
+//! Diagnostics of a file as a person reads them: the line, the caret, the cure.
+
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use engine::workflow::Loaded;
@@ -25,9 +27,10 @@ pub(crate) fn show_each(loaded: &Loaded) {
         let source = loaded.sources.get(diagnostic.span.source);
         let name = ui::short_path(&source.name);
         let (message, label) = (ui::visible(&diagnostic.message), ui::visible(&diagnostic.label));
-        let (text, name) = (ui::placeheld(&source.text), ui::visible(&name));
-        let annotation = AnnotationKind::Primary.span(diagnostic.span.range()).label(&*label);
-        let snippet = Snippet::source(&*text).path(&*name).annotation(annotation);
+        let Lines { text, number, range } = lines(&source.text, diagnostic.span.range());
+        let (text, name) = (ui::placeheld(text), ui::visible(&name));
+        let annotation = AnnotationKind::Primary.span(range).label(&*label);
+        let snippet = Snippet::source(&*text).path(&*name).line_start(number).annotation(annotation);
         let mut group = Group::with_title(Level::ERROR.primary_title(&*message)).element(snippet);
         let help = diagnostic.help.as_deref().map(ui::visible);
         if let Some(help) = &help {
@@ -35,6 +38,24 @@ pub(crate) fn show_each(loaded: &Loaded) {
         }
         ui::complain_rendered(&format!("{}\n\n", renderer.render(&[group])));
     }
+}
+
+/// Lines of a source.
+struct Lines<'a> {
+    text: &'a str,
+    /// The number of the first, from 1.
+    number: usize,
+    /// The range that was asked for, within them.
+    range: Range<usize>,
+}
+
+/// Returns the lines that a range touches. A renderer that got the whole text would read all of it for each mistake.
+fn lines(text: &str, range: Range<usize>) -> Lines<'_> {
+    let range = range.start.min(text.len())..range.end.min(text.len());
+    let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[range.end..].find('\n').map_or(text.len(), |at| range.end + at);
+    let number = text[..start].matches('\n').count() + 1;
+    Lines { text: &text[start..end], number, range: range.start - start..range.end - start }
 }
 
 pub(crate) fn to_json(loaded: &Loaded) -> serde_json::Value {

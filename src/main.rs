@@ -10,6 +10,7 @@ mod loading;
 mod machine;
 mod pieces;
 mod reference;
+mod refinement;
 mod results;
 mod running;
 mod saved_plan;

@@ -28,6 +28,7 @@ mod cli {
     #[cfg(feature = "worker")]
     mod r1;
     mod reference;
+    mod refine;
     mod resume;
     mod select;
     mod signals;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::arguments::{Global, NameArgs};
 use crate::exit::Status;
 use crate::loading::find_store;
-use crate::results::{Found, Invocation, Look, find, not_fresh, typed_file};
+use crate::results::{Invocation, Look, output, typed_file};
 use crate::ui::{self, bytes};
 
 #[derive(Debug, clap::Args)]
@@ -27,15 +27,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let tail = format!(" {}", typed_file(&args.dir));
     let asked = Invocation { command: "export", what: &args.what, tail: &tail };
     let look = Look { global, store: &store, args: &args.names, asked };
-    let digest = match find(&look, &args.what)? {
-        Found::Output(digest) => digest,
-        Found::Stage(named) => {
-            let Some(record) = &named.record else { return Err(not_fresh(&look, &named)?) };
-            let outputs: Vec<String> =
-                record.outputs.keys().map(|output| format!("`{}.{output}`", args.what)).collect();
-            bail!("`{}` is a stage: name one of its outputs, {}", args.what, outputs.join(", "));
-        }
-    };
+    let digest = output(&look, &args.what)?;
     store.export(&digest, &args.dir)?;
     let tree = store.tree(&digest)?;
     if global.json {

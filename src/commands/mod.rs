@@ -14,6 +14,7 @@ mod kinds;
 mod log;
 mod man;
 mod plan;
+mod refine;
 mod schema;
 mod scores;
 mod show;
@@ -55,6 +56,8 @@ enum Command {
     Tokens(tokens::Args),
     /// Copy an output to a folder of your own: a model becomes a Hugging Face folder.
     Export(export::Args),
+    /// Write rows of samples to a text file for a person to accept, edit or drop, and read them back.
+    Refine(refine::Args),
     /// Print a stage's log.
     Log(log::Args),
     /// Show what decides a stage's outputs, and what changed between its results.
@@ -91,6 +94,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Show(args) => show::run(global, &args),
         Command::Tokens(args) => tokens::run(global, &args),
         Command::Export(args) => export::run(global, &args),
+        Command::Refine(args) => refine::run(global, &args),
         Command::Log(args) => log::run(global, &args),
         Command::Explain(args) => explain::run(global, &args),
         Command::Scores(args) => scores::run(global, &args),

@@ -37,6 +37,18 @@ pub(crate) fn find(look: &Look, what: &str) -> Result<Found> {
     Err(unknown(look, what)?)
 }
 
+/// Finds an output. The name of a stage alone is an error, which lists the stage's outputs.
+pub(crate) fn output(look: &Look, what: &str) -> Result<Digest> {
+    match find(look, what)? {
+        Found::Output(digest) => Ok(digest),
+        Found::Stage(named) => {
+            let Some(record) = &named.record else { return Err(refusal::not_fresh(look, &named)?) };
+            let outputs: Vec<String> = record.outputs.keys().map(|output| format!("`{what}.{output}`")).collect();
+            Err(anyhow!("`{what}` is a stage: name one of its outputs, {}", outputs.join(", ")))
+        }
+    }
+}
+
 /// Finds a stage by its name or the fingerprint of its result.
 pub(crate) fn stage(look: &Look, name: &str) -> Result<Named> {
     if let Some(text) = name.strip_prefix("b3:") {

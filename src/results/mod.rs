@@ -14,7 +14,7 @@ mod standpoint;
 mod typed;
 
 pub(crate) use attempts::{last_attempt, unfinished};
-pub(crate) use find::{Found, find, stage};
+pub(crate) use find::{Found, find, output, stage};
 pub(crate) use fresh::{fresh, fresh_records};
 pub(crate) use look::{Invocation, Look, Named};
 pub(crate) use refusal::not_fresh;

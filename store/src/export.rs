@@ -1,8 +1,9 @@
-//! Export: a copy of a tree as a folder that belongs to the user.
+//! Export: a copy of a tree as a folder that belongs to the user, and files made of what the store has.
 //!
-//! The folder appears complete or not at all, every byte is checked, and no existing file is touched: the destination
-//! must be a new name, and the copy is first made beside it under a unique name.
+//! The folder or file appears complete or not at all, every byte is checked, and no existing file is touched: the
+//! destination must be a new name, and the copy is first made beside it under a unique name.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -36,12 +37,26 @@ impl Store {
         Ok(())
     }
 
+    /// Writes `bytes` to the file `dest`, which must not exist, for the user to keep and to change.
+    pub fn export_bytes(&self, bytes: &[u8], dest: &Path) -> Result<()> {
+        let dest = self.destination(dest)?;
+        let parents = Made::parents(&dest)?;
+        let (mut file, draft) = Made::file(dest.with_file_name(format!(".r1flow-{}", unique())))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        rename_new(draft.path(), &dest)?;
+        draft.keep();
+        sync_folder(dest.parent().expect("it has a last name"))?;
+        parents.into_iter().for_each(Made::keep);
+        Ok(())
+    }
+
     /// Returns the destination's path; fails if it exists, has no last name, or is inside the store.
     fn destination(&self, dest: &Path) -> Result<PathBuf> {
         let refuse = |reason| Err(Error::Destination { path: dest.to_owned(), reason });
-        let Some(name) = dest.file_name() else { return refuse("name a new folder: it must not exist yet") };
+        let Some(name) = dest.file_name() else { return refuse("name a new folder or file: it must not exist yet") };
         if dest.symlink_metadata().is_ok() {
-            return refuse("it already exists; name a new folder");
+            return refuse("it already exists; name a new one");
         }
         let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let nearest = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
@@ -52,7 +67,8 @@ impl Store {
     }
 }
 
-/// Renames a folder to a name that must not exist; not even an empty folder that was made there meanwhile is replaced.
+/// Renames a folder or file to a name that must not exist; not even an empty folder that was made there meanwhile is
+/// replaced.
 fn rename_new(from: &Path, to: &Path) -> Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
@@ -121,6 +137,21 @@ mod tests {
         }
         assert_eq!(fs_err::read(at("file")).unwrap(), b"theirs");
         assert!(names(&at("empty")).is_empty());
+    }
+
+    #[test]
+    fn a_file_of_the_users_own_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = stored(dir.path());
+        let at = |name: &str| dir.path().join(name);
+        store.export_bytes(b"mine", &at("new/rows.md")).unwrap();
+        assert_eq!(fs_err::read(at("new/rows.md")).unwrap(), b"mine");
+        symlink(at("nowhere"), at("new/dangling")).unwrap();
+        for name in ["new/rows.md", "new/dangling", "new", "store/rows.md", "new/rows.md/below", ""] {
+            assert!(store.export_bytes(b"other", &at(name)).is_err(), "{name}");
+        }
+        assert_eq!(fs_err::read(at("new/rows.md")).unwrap(), b"mine");
+        assert_eq!(names(&at("new")), ["dangling", "rows.md"], "no draft is left");
     }
 
     #[test]
