@@ -42,7 +42,7 @@ pub struct FineTuning {
     /// and thus their last bits.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
-    /// Seed of the order of rows, and of the adapters' initial weights.
+    /// Seed of the order of rows, of the adapters' initial weights and of their dropout.
     pub seed: u64,
     /// Which of the assistant's turns in a conversation are learnt. `last`: the last one. `all`: every turn with a text,
     /// each as a row of its own after the turns before it, rendered as the model will see them.
@@ -94,7 +94,7 @@ pub(crate) fn fine_tune(
     training: &FineTuning,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = load_chat(model.path(), &training.template_args)?;
+    let chat = load_chat(model, &training.template_args)?;
     let rows = tokenise(ctx, &chat, &read_all(data)?, (training.learn, training.max_tokens))?;
     let model = load_model(ctx, model, device, training.optimisation.kind())?;
     let mut objective = Supervised {

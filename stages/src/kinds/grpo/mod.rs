@@ -191,6 +191,12 @@ impl Stage for Grpo {
         }
         params.rewards.check_sources(&inputs.prompts)?;
         check_rollout(params)?;
+        if params.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
+            return Err(StageError::new(
+                "`lora.dropout` in RL: the policy that is trained would not be the one that samples",
+            )
+            .with_help("leave it out; `kl` and a lower `lr` keep the policy near its start"));
+        }
         check_keys(&params.optimisation, params.lora.as_ref())
     }
 
