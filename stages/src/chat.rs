@@ -1,13 +1,16 @@
 //! A model's chat conventions, as a stage uses them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
-use engine::stage::StageError;
+use engine::artifact::Model;
+use engine::stage::{Input, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use text::Chat;
+
+use crate::artifacts::{Import, refuse_adapter_alone};
 
 /// Values for the chat template's own variables.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +47,11 @@ pub(crate) fn of_row<T>(result: Result<T, text::Error>, row: impl FnOnce() -> St
     })
 }
 
-/// Reads the tokenizer and the chat template of a model's folder, with values for the template's own variables.
-pub(crate) fn load_chat(dir: &Path, args: &TemplateArgs) -> Result<Chat, StageError> {
-    Ok(Chat::load(dir)?.with_template_args(args.values())?)
+/// Reads the tokenizer and the chat template of a model, with values for the template's own variables.
+pub(crate) fn load_chat(model: &Input<Model>, args: &TemplateArgs) -> Result<Chat, StageError> {
+    refuse_adapter_alone(model)?;
+    let adapter = Import::of(model)?.adapter.map(PathBuf::from);
+    let own = adapter.filter(|adapter| adapter.join("tokenizer.json").is_file());
+    let chat = Chat::load_with_tokenizer(model.path(), own.as_deref().unwrap_or(model.path()))?;
+    Ok(chat.with_template_args(args.values())?)
 }

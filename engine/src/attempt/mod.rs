@@ -77,8 +77,8 @@ pub(crate) enum Purpose {
 /// Where an input's bytes are.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// The user's file or folder.
-    Path,
+    /// The user's file or folder, and those beside it with their digests.
+    Path(Vec<(PathBuf, Digest)>),
     /// A tree in the store.
     Tree(Digest),
 }

@@ -13,6 +13,7 @@
 //! | `"x-short": "weight"` | a value that is not a table means a table with this key |
 //! | `"x-omit-default": true` | the action omits it at its default |
 //! | `"x-inputs": ["prompts"]` | of an import key: the types of input that it is for |
+//! | `"x-path": true` | of an import key: its value names a file or folder, whose content counts like that of the input |
 //!
 //! Every key is required, has a default, or may be null; null is then its default. A default is part of the action,
 //! written or not. So writing it out reruns nothing, and changing a default in the code reruns what it changes. A key
@@ -92,6 +93,8 @@ pub struct ImportKey {
     pub spec: KeySpec,
     /// The types of input that it is for.
     pub inputs: Vec<ArtifactType>,
+    /// Whether its value is the path of a file or folder, which is hashed by content as the input itself is.
+    pub is_path: bool,
 }
 
 /// The kinds that a workflow may use, and the keys of its inputs.

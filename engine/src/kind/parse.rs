@@ -29,13 +29,15 @@ pub(super) fn properties(schema: &Value) -> Result<BTreeMap<String, KeySpec>, Mi
 pub(super) fn imports(schema: &Value) -> Result<BTreeMap<String, ImportKey>, Mistake> {
     let mut imports = BTreeMap::new();
     for (name, spec) in properties(schema)? {
+        let is_path = schema["properties"][&name]["x-path"] == true;
         let types = strings(&schema["properties"][&name]["x-inputs"]).map(str::parse);
         let inputs = types.collect::<Result<Vec<_>, ()>>().unwrap_or_default();
         let reason = match spec.role {
             _ if inputs.is_empty() => "`x-inputs` names no types of input that it is for",
             _ if spec.default.is_none() => "an import key has a default, or may be null",
+            _ if is_path && spec.ty != KeyType::Text => "the value of a key with `x-path` is text",
             Role::Result | Role::Neutral => {
-                imports.insert(name, ImportKey { spec, inputs });
+                imports.insert(name, ImportKey { spec, inputs, is_path });
                 continue;
             }
             Role::Extent | Role::Rows => "the `x-role` of an import key is `result` or `neutral`",
@@ -288,6 +290,10 @@ mod tests {
             (json!({ "type": ["integer", "null"], "x-inputs": ["prompt"] }), "`x-inputs` names no types"),
             (json!({ "type": "integer", "x-required": true, "x-inputs": ["prompts"] }), "an import key has a default"),
             (json!({ "type": ["integer", "null"], "x-inputs": ["prompts"], "x-role": "rows" }), "the `x-role`"),
+            (
+                json!({ "type": ["integer", "null"], "x-inputs": ["model"], "x-path": true }),
+                "a key with `x-path` is text",
+            ),
         ] {
             let (key, reason) = parsed(bad.clone()).unwrap_err();
             assert!(key == "limit" && reason.starts_with(expected), "{bad}: {reason}");

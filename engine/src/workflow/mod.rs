@@ -72,6 +72,8 @@ pub struct InputDecl {
     pub import: Map<String, Value>,
     /// Import keys of role `neutral`: whether it is read, and not what is read. No part of a fingerprint.
     pub neutral: Map<String, Value>,
+    /// Files or folders that import keys name, absolute: their digests are part of the fingerprint, as the input's is.
+    pub beside: BTreeMap<String, PathBuf>,
 }
 
 /// Where an input comes from.
@@ -90,6 +92,12 @@ impl InputDecl {
             InputSource::Path(path) => Some(path),
             InputSource::Hub(input) => input.fetched.as_ref().map(|fetched| fetched.path.as_path()),
         }
+    }
+
+    /// Returns the files and folders beside it, each with the name of its digest among those of all inputs. The name has a
+    /// dot, so that no input has it.
+    pub(crate) fn beside<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, String, &'a Path)> {
+        self.beside.iter().map(move |(key, path)| (key.as_str(), format!("{name}.{key}"), path.as_path()))
     }
 
     /// Returns its id if it has yet to be fetched.

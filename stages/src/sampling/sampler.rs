@@ -51,7 +51,7 @@ impl Sampler {
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, input, device, dtype)?;
-        let chat = load_chat(input.path(), template_args)?;
+        let chat = load_chat(input, template_args)?;
         let opening = chat.opening();
         Ok(Self { model, chat, opening, batch_size })
     }

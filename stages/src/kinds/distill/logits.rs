@@ -35,7 +35,7 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = load_chat(student.path(), &params.training.template_args)?;
+    let chat = load_chat(student, &params.training.template_args)?;
     let vocabulary = Vocabulary::of(&chat);
     let mut data = LogitsRows::open(logits, |index, name| {
         vocabulary.check_teacher(&index.vocabulary, name)?;

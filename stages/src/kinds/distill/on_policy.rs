@@ -21,7 +21,7 @@ use text::Chat;
 use super::{Divergence, Params};
 use crate::artifacts::TokenRow;
 use crate::artifacts::{Vocabulary, load_model};
-use crate::chat::load_chat;
+use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sampling::{Question, questions};
@@ -37,9 +37,9 @@ pub(super) fn learn(
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
-    let chat = load_chat(student.path(), &params.training.template_args)?;
+    let chat = load_chat(student, &params.training.template_args)?;
     let vocabulary = Vocabulary::of(&chat);
-    vocabulary.check_teacher(&Vocabulary::of(&Chat::load(teacher.path())?), teacher.name())?;
+    vocabulary.check_teacher(&Vocabulary::of(&load_chat(teacher, &TemplateArgs::default())?), teacher.name())?;
     let dtype = params.training.optimisation.kind();
     let model = load_model(ctx, student, device, dtype)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;

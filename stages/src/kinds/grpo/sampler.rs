@@ -62,7 +62,7 @@ impl<'a> RolloutSampler<'a> {
         params: &'a Params,
         model: &Model,
     ) -> Result<Self, StageError> {
-        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        let chat = load_chat(&inputs.model, &params.template_args)?;
         let positions = model.config.max_position_embeddings;
         let room = format!("the model's {positions} positions");
         let (questions, longest_prompt) = fitting(ctx, questions(&inputs.prompts)?, &chat, positions, &room)?;

@@ -11,9 +11,9 @@ use lm::RewardModel as ScoredModel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use text::Chat;
 
 use crate::artifacts::load_model;
+use crate::chat::{TemplateArgs, load_chat};
 use crate::device::set_up;
 use crate::limits;
 use crate::rewards::Reads;
@@ -106,7 +106,7 @@ impl Stage for RewardModel {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = Chat::load(inputs.model.path())?;
+        let chat = load_chat(&inputs.model, &TemplateArgs::default())?;
         let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
         let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
         let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;

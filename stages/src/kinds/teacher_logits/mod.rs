@@ -98,7 +98,7 @@ impl Stage for TeacherLogits {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = load_chat(inputs.model.path(), &params.template_args)?;
+        let chat = load_chat(&inputs.model, &params.template_args)?;
         let vocabulary = Vocabulary::of(&chat);
         if params.top_k as i64 >= vocabulary.size {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);
