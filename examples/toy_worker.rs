@@ -17,7 +17,16 @@ use serde_json::{Map, json};
 const KINDS: &[Kind] = &[kind::<WriteText>(), kind::<Join>(), kind::<Count>(), kind::<Draw>()];
 
 fn main() -> ExitCode {
-    Worker::new(KINDS).serve()
+    Worker::new(KINDS).with_imports::<Import>().serve()
+}
+
+/// How an input is read.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Import {
+    /// A file with what is written after the input's text by `join`.
+    #[schemars(extend("x-path" = true, "x-inputs" = ["samples"]))]
+    ending: Option<String>,
 }
 
 /// Writes a text.
@@ -91,8 +100,12 @@ impl Stage for Join {
     type Params = JoinParams;
 
     fn run(ctx: &Context, inputs: JoinInputs, params: JoinParams) -> Result<Outcome, StageError> {
-        let texts = inputs.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let text = texts.join(&params.separator);
+        let texts = inputs.data.iter().map(|input| {
+            let import = Import::deserialize(serde_json::Value::Object(input.artifact.import.clone()))?;
+            let ending = import.ending.map_or(Ok(String::new()), fs_err::read_to_string)?;
+            Ok::<_, StageError>(read(input)? + &ending)
+        });
+        let text = texts.collect::<Result<Vec<_>, _>>()?.join(&params.separator);
         write(&ctx.output("samples"), &if params.lower { text.to_lowercase() } else { text })?;
         Ok(Outcome::Done(Map::new()))
     }

@@ -74,7 +74,7 @@ pub fn standing(workflow: &Workflow, store: &Store, stage: &str) -> Result<Optio
 pub(crate) struct Past<'a> {
     pub(crate) workflow: &'a Workflow,
     pub(crate) store: &'a Store,
-    inputs: BTreeMap<String, Digest>,
+    pub(crate) inputs: BTreeMap<String, Digest>,
     nodes: HashMap<&'a str, NodeIndex>,
     /// Actions and records of the fresh stages.
     pub(crate) records: HashMap<NodeIndex, (Arc<Action>, Record)>,
@@ -122,7 +122,7 @@ impl<'a> Past<'a> {
         }
         Some(Action::of(stage, |reference| {
             let digest = self.digest(reference).expect("each has one");
-            artifact(reference.artifact, &digest, &import(self.workflow, reference))
+            artifact(reference.artifact, &digest, &import(self.workflow, reference, &self.inputs))
         }))
     }
 

@@ -17,6 +17,7 @@ use crate::dirty::{DirtyReason, diff};
 use crate::forecast::{Forecast, PastRuns};
 use crate::pools::{GPUS, needs};
 use crate::prefix::resumable;
+use crate::schedule::launch::import;
 use crate::select::{NoStage, Selected, Selection, inputs, select};
 use crate::workflow::hub::HubId;
 use crate::workflow::{Reference, StageDecl, Target, Workflow};
@@ -132,12 +133,22 @@ pub(crate) struct ToHash {
 
 /// Returns the inputs that are on this machine.
 pub(crate) fn to_hash(workflow: &Workflow) -> Vec<ToHash> {
-    let inputs = workflow.inputs.iter();
-    let to_hash = inputs.filter_map(|(name, input)| {
-        let path = input.path()?.to_owned();
-        Some(ToHash { name: name.clone(), path, reads: input.reads.clone(), pin: input.pin.clone() })
+    let inputs = workflow.inputs.iter().flat_map(|(name, input)| {
+        let own = input.path().map(|path| ToHash {
+            name: name.clone(),
+            path: path.to_owned(),
+            reads: input.reads.clone(),
+            pin: input.pin.clone(),
+        });
+        let beside = input.beside(name).map(|(_, name, path)| ToHash {
+            name,
+            path: path.to_owned(),
+            reads: Vec::new(),
+            pin: None,
+        });
+        own.into_iter().chain(beside)
     });
-    to_hash.collect()
+    inputs.collect()
 }
 
 /// Does the same as [`hash_inputs`] for inputs of these names alone.
@@ -146,7 +157,8 @@ pub(crate) fn hash_some_inputs(
     store: &Store,
     names: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, Digest>, Error> {
-    hash_each(to_hash(workflow).into_iter().filter(|input| names.contains(input.name.as_str())).collect(), store)
+    let is_wanted = |name: &str| names.contains(name.split_once('.').map_or(name, |(input, _)| input));
+    hash_each(to_hash(workflow).into_iter().filter(|input| is_wanted(&input.name)).collect(), store)
 }
 
 /// Returns the digests of inputs. Reads every file whose digest is not cached, and blocks the thread meanwhile.
@@ -300,8 +312,8 @@ impl Planner<'_> {
     fn resolve(&self, reference: &Reference) -> Option<Value> {
         match &reference.target {
             Target::Input(name) => {
-                let import = &self.workflow.inputs[name].import;
-                Some(artifact(reference.artifact, self.inputs.get(name)?, import))
+                let import = import(self.workflow, reference, &self.inputs);
+                Some(artifact(reference.artifact, self.inputs.get(name)?, &import))
             }
             Target::Output { stage, output } => {
                 let digest = self.known.get(&(stage.0.as_str(), output.as_str()))?;

@@ -138,7 +138,8 @@ async fn again(
     let (workflow, stage) = (past.workflow, &past.workflow.graph[node]);
     let needs = needs(stage, options.threads);
     let lent = Pools::new(&options.pools, &options.gpus).lend(&needs).unwrap_or_default();
-    let inputs = inputs(workflow, stage, |reference| past.digest(reference).expect("a fresh stage's inputs are known"));
+    let known = |reference: &_| past.digest(reference).expect("a fresh stage's inputs are known");
+    let inputs = inputs(workflow, stage, &past.inputs, known);
     let folder = past.store.new_attempt_dir("verify")?;
     fs_err::create_dir(run::stages_dir(folder.path()))?;
     let stops = segment.to.iter().map(|(step, _)| *step).collect();

@@ -1,9 +1,9 @@
 //! A model's chat conventions, as a stage uses them: the keys that say how prompts are rendered.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
-use engine::artifact::Text as TextMarker;
+use engine::artifact::{Model, Text as TextMarker};
 use engine::stage::{Input, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde_json::{Map, Number, Value};
 use text::template::{names, shipped};
 use text::{Chat, ChatTemplate, SpecialTokens, TextTemplate};
 
+use crate::artifacts::{Import, refuse_adapter_alone};
 use crate::limits;
 
 /// How prompts are rendered: the keys that all kinds share that give conversations to a model.
@@ -89,9 +90,9 @@ impl Rendering {
         self.prompt_template.as_ref().map_or(Ok(()), |text| text.check(PROMPT_TEMPLATE, &["prompt"]))
     }
 
-    /// Reads the tokenizer and the chat template of a model's folder, and puts these keys in force.
-    pub(crate) fn load(&self, dir: &Path) -> Result<Chat, StageError> {
-        self.apply(Chat::load(dir)?)
+    /// Reads the tokenizer and the chat template of a model, and puts these keys in force.
+    pub(crate) fn load(&self, model: &Input<Model>) -> Result<Chat, StageError> {
+        self.apply(load_chat(model)?)
     }
 
     /// Puts these keys in force.
@@ -132,6 +133,14 @@ impl Rendering {
         }
         shown
     }
+}
+
+/// Reads the tokenizer and the chat template of a model: those of its adapters, if they have some.
+pub(crate) fn load_chat(model: &Input<Model>) -> Result<Chat, StageError> {
+    refuse_adapter_alone(model)?;
+    let adapter = Import::of(model)?.adapter.map(PathBuf::from);
+    let own = adapter.filter(|adapter| adapter.join("tokenizer.json").is_file());
+    Ok(Chat::load_with_tokenizer(model.path(), own.as_deref().unwrap_or(model.path()))?)
 }
 
 /// Returns the source of a chat template: of the one that has this name, or the text itself.
@@ -198,7 +207,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{message, reference, tiny_model, well};
+    use crate::testing::{input, message, reference, tiny_model, well};
+
+    fn of(dir: &std::path::Path) -> Input<Model> {
+        input("inputs.m", dir, json!({}))
+    }
 
     fn rendering(keys: Value) -> Rendering {
         serde_json::from_value(keys).unwrap()
@@ -217,12 +230,12 @@ mod tests {
             "end-token": "?",
         }));
         well(keys.check());
-        let chat = well(keys.load(dir.path()));
+        let chat = well(keys.load(&of(dir.path())));
         let text = chat.tokenizer.decode(&chat.prompt_ids(&"2=?".into()).unwrap());
         assert_eq!(text, "0=0?1+2=??9");
         assert_eq!(chat.tokenizer.decode(&[chat.eos]), "?");
         assert_eq!(keys.shown().len(), 5);
-        let plain = well(rendering(json!({ "chat-template": "plain" })).load(dir.path()));
+        let plain = well(rendering(json!({ "chat-template": "plain" })).load(&of(dir.path())));
         assert_eq!(plain.tokenizer.decode(&plain.prompt_ids(&"2=?".into()).unwrap()), "2=?\n");
     }
 
@@ -237,7 +250,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         tiny_model(dir.path());
-        let error = message(rendering(json!({ "end-token": "<|im_end|>" })).load(dir.path()));
+        let error = message(rendering(json!({ "end-token": "<|im_end|>" })).load(&of(dir.path())));
         assert!(error.contains("`<|im_end|>` is none of its tokens"), "{error}");
     }
 }

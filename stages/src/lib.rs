@@ -87,6 +87,10 @@ mod tests {
             "prompts-per-step": 1_000_000, "group-size": 100_000, "updates-per-rollout": 1_000_000_000,
         });
         assert!(refused("grpo", rollout).ends_with("of at most 10000000"));
+        let dropped = serde_json::json!({
+            "model": input("model"), "prompts": [input("prompts")], "rewards": { "accuracy": 1.0 }, "lora": { "dropout": 0.1 },
+        });
+        assert!(refused("grpo", dropped).starts_with("`lora.dropout` in RL"));
         let large = serde_json::json!({
             "data": [input("samples")], "layers": 1_024, "hidden-size": 1_048_576, "intermediate-size": 1_048_576,
         });

@@ -77,8 +77,13 @@ pub(crate) enum Purpose {
 /// Where an input's bytes are.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// The user's file or folder, with the files that are part of its digest, though files of these names are else not.
-    Path(Vec<String>),
+    /// The user's file or folder.
+    Path {
+        /// Files that are part of its digest, though files of these names are else not.
+        reads: Vec<String>,
+        /// Files and folders beside it, with their digests.
+        beside: Vec<(PathBuf, Digest)>,
+    },
     /// A tree in the store.
     Tree(Digest),
 }

@@ -155,9 +155,12 @@ fn move_in(
 /// Fails if an input changed while the stage was reading it, because that makes the result worthless.
 fn check_inputs(job: &Job, store: &Store) -> Result<(), Failure> {
     for (_, artifact, source) in &job.inputs {
-        if let Source::Path(reads) = source
-            && store.hash_path(&artifact.path, reads)?.to_string() != artifact.digest
-        {
+        let Source::Path { reads, beside } = source else { continue };
+        let mut is_same = store.hash_path(&artifact.path, reads)?.to_string() == artifact.digest;
+        for (path, digest) in beside {
+            is_same = is_same && store.hash_path(path, &[])? == *digest;
+        }
+        if !is_same {
             return Err(Failure {
                 help: Some("run `apply` again; nothing was recorded".to_owned()),
                 ..Failure::new(format!("input `{}` changed while the stage was reading it", artifact.name))

@@ -14,6 +14,7 @@
 //! | `"x-omit-default": true` | the action omits it at its default |
 //! | `"x-inputs": ["prompts"]` | of an import key: the types of input that it is for |
 //! | `"x-reads": "README.md"` | of an import key: a file that is part of an input's digest where the key is given |
+//! | `"x-path": true` | of an import key: its value names a file or folder, whose content counts like that of the input |
 //!
 //! Every key is required, has a default, or may be null; null is then its default. A default is part of the action,
 //! written or not. So writing it out reruns nothing, and changing a default in the code reruns what it changes. A key
@@ -112,6 +113,8 @@ pub struct ImportKey {
     pub inputs: Vec<ArtifactType>,
     /// A file of the input's folder that is read because of it, though files of that name are else no part of inputs.
     pub reads: Option<String>,
+    /// Whether its value is the path of a file or folder, which is hashed by content as the input itself is.
+    pub is_path: bool,
 }
 
 /// The kinds that a workflow may use, and the keys of its inputs.

@@ -30,14 +30,16 @@ pub(super) fn imports(schema: &Value) -> Result<BTreeMap<String, ImportKey>, Mis
     let mut imports = BTreeMap::new();
     for (name, spec) in properties(schema)? {
         let property = &schema["properties"][&name];
+        let is_path = property["x-path"] == true;
         let types = strings(&property["x-inputs"]).map(str::parse);
         let inputs = types.collect::<Result<Vec<_>, ()>>().unwrap_or_default();
         let reason = match spec.role {
             _ if inputs.is_empty() => "`x-inputs` names no types of input that it is for",
             _ if spec.default.is_none() => "an import key has a default, or may be null",
+            _ if is_path && spec.ty != KeyType::Text => "the value of a key with `x-path` is text",
             Role::Result | Role::Neutral => {
                 let reads = property["x-reads"].as_str().map(str::to_owned);
-                imports.insert(name, ImportKey { spec, inputs, reads });
+                imports.insert(name, ImportKey { spec, inputs, reads, is_path });
                 continue;
             }
             Role::Extent | Role::Rows => "the `x-role` of an import key is `result` or `neutral`",
@@ -292,6 +294,10 @@ mod tests {
             (json!({ "type": ["integer", "null"], "x-inputs": ["prompt"] }), "`x-inputs` names no types"),
             (json!({ "type": "integer", "x-required": true, "x-inputs": ["prompts"] }), "an import key has a default"),
             (json!({ "type": ["integer", "null"], "x-inputs": ["prompts"], "x-role": "rows" }), "the `x-role`"),
+            (
+                json!({ "type": ["integer", "null"], "x-inputs": ["model"], "x-path": true }),
+                "a key with `x-path` is text",
+            ),
         ] {
             let (key, reason) = parsed(bad.clone()).unwrap_err();
             assert!(key == "limit" && reason.starts_with(expected), "{bad}: {reason}");

@@ -1,8 +1,9 @@
 //! Makes the job of an attempt for a stage that may start: what it reads, where it writes, which resources it gets.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Map;
+use serde_json::{Map, json};
 use store::Digest;
 
 use super::Options;
@@ -15,12 +16,17 @@ use crate::workflow::{Reference, StageDecl, Target, Workflow};
 /// Default of `run.checkpoint-every`, in seconds.
 const CHECKPOINT_SECONDS: f64 = 600.0;
 
-/// Returns the import keys of what a reference points at that are part of an action.
-pub(crate) fn import(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
-    match &reference.target {
-        Target::Input(name) => workflow.inputs[name].import.clone(),
-        Target::Output { .. } => Map::new(),
-    }
+/// Returns the import keys of what a reference points at that are part of an action; of a file or folder beside an input,
+/// its digest.
+pub(crate) fn import(
+    workflow: &Workflow,
+    reference: &Reference,
+    digests: &BTreeMap<String, Digest>,
+) -> Map<String, serde_json::Value> {
+    let Target::Input(name) = &reference.target else { return Map::new() };
+    let input = &workflow.inputs[name];
+    let beside = input.beside(name).map(|(key, name, _)| (key.to_owned(), json!(digests.get(&name))));
+    input.import.clone().into_iter().chain(beside).collect()
 }
 
 /// Returns the import keys of what a reference points at, as the worker gets them.
@@ -28,16 +34,19 @@ pub(crate) fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<Str
     match &reference.target {
         Target::Input(name) => {
             let input = &workflow.inputs[name];
-            input.import.clone().into_iter().chain(input.neutral.clone()).collect()
+            let beside = input.beside.iter().map(|(key, path)| (key.clone(), json!(path)));
+            input.import.clone().into_iter().chain(input.neutral.clone()).chain(beside).collect()
         }
         Target::Output { .. } => Map::new(),
     }
 }
 
-/// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are.
+/// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are. `digests` has
+/// those of all inputs, and of what is beside them.
 pub(crate) fn inputs(
     workflow: &Workflow,
     stage: &StageDecl,
+    digests: &BTreeMap<String, Digest>,
     digest: impl Fn(&Reference) -> Digest,
 ) -> Vec<(String, InputArtifact, Source)> {
     let inputs = stage.references.iter().map(|reference| {
@@ -46,7 +55,9 @@ pub(crate) fn inputs(
             Target::Input(name) => {
                 let input = &workflow.inputs[name];
                 let path = input.path().expect("what has a digest is there");
-                (path.to_owned(), Source::Path(input.reads.clone()))
+                let beside = input.beside(name).map(|(_, name, path)| (path.to_owned(), digests[&name]));
+                let source = Source::Path { reads: input.reads.clone(), beside: beside.collect() };
+                (path.to_owned(), source)
             }
             Target::Output { .. } => (PathBuf::new(), Source::Tree(digest)),
         };

@@ -1,7 +1,7 @@
 //! `[inputs]`: artifacts from outside, `{ <type> = "path", … }` or `{ <type> = "hf:org/name@revision", … }`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 
@@ -48,7 +48,7 @@ fn input(
     };
     let mut decl: Option<InputDecl> = None;
     let mut pin = None;
-    let (mut import, mut neutral, mut reads) = (Map::new(), Map::new(), Vec::new());
+    let (mut import, mut neutral, mut reads, mut beside) = (Map::new(), Map::new(), Vec::new(), BTreeMap::new());
     let before = diagnostics.len();
     for key in &table.0 {
         if let Ok(artifact) = key.key.parse::<ArtifactType>() {
@@ -60,6 +60,8 @@ fn input(
             }
         } else if key.key == "digest" {
             pin = digest(key, diagnostics);
+        } else if imports.get(&key.key).is_some_and(|import| import.is_path) {
+            beside.extend(path_beside(key, sources, diagnostics).map(|path| (key.key.clone(), path)));
         } else if let Some(ImportKey { spec, reads: file, .. }) = imports.get(&key.key) {
             reads.extend(file.clone());
             // A default gives the same fingerprint whether it is written or not.
@@ -79,7 +81,7 @@ fn input(
     }
     let decl = decl?;
     table.0.iter().for_each(|key| check_use(key, imports, decl.artifact, diagnostics));
-    Some(InputDecl { pin, import, neutral, reads, ..decl })
+    Some(InputDecl { pin, import, neutral, reads, beside, ..decl })
 }
 
 /// A key without effect is a mistake: its author expects one.
@@ -109,15 +111,43 @@ fn source_of(
         diagnostics.push(Diagnostic::new(&key.node.span, message, key.node.value.sort()));
         return None;
     };
-    let decl =
-        |source| InputDecl { artifact, source, pin: None, import: Map::new(), neutral: Map::new(), reads: Vec::new() };
+    let decl = |source| InputDecl {
+        artifact,
+        source,
+        pin: None,
+        import: Map::new(),
+        neutral: Map::new(),
+        reads: Vec::new(),
+        beside: BTreeMap::new(),
+    };
     if let Some(id) = text.strip_prefix(PREFIX) {
         return hub_id(key, text, HubId::parse(id, artifact), diagnostics).map(|input| decl(InputSource::Hub(input)));
     }
+    found(key, text, sources, diagnostics).map(|path| decl(InputSource::Path(path)))
+}
+
+/// Returns the file or folder that an import key names.
+fn path_beside(key: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+    let Some(text) = key.node.text() else {
+        let message = format!("`{}` is the path of a file or folder", key.key);
+        diagnostics.push(Diagnostic::new(&key.node.span, message, key.node.value.sort()));
+        return None;
+    };
+    if text.starts_with(PREFIX) {
+        let message = format!("`{}` cannot be fetched from the hub", key.key);
+        let help = "download it, and name its folder";
+        diagnostics.push(Diagnostic::new(&key.node.span, message, "not a path").with_help(help));
+        return None;
+    }
+    found(key, text, sources, diagnostics)
+}
+
+/// Returns the absolute path of an existing file or folder.
+fn found(key: &Entry, text: &str, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Option<PathBuf> {
     // A path is relative to the file that it is written in; a path from `--set` is relative to the current folder.
     let base = sources.get(key.node.span.source).name.parent().unwrap_or(Path::new(""));
     if let Ok(path) = fs_err::canonicalize(base.join(text)) {
-        return Some(decl(InputSource::Path(path)));
+        return Some(path);
     }
     let message = format!("`{text}` is not there");
     let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());

@@ -75,6 +75,8 @@ pub struct InputDecl {
     /// Files of its folder that are part of its digest because of an import key, though files of these names are else
     /// beside the data.
     pub reads: Vec<String>,
+    /// Files or folders that import keys name, absolute: their digests are part of the fingerprint, as the input's is.
+    pub beside: BTreeMap<String, PathBuf>,
 }
 
 /// Where an input comes from.
@@ -93,6 +95,12 @@ impl InputDecl {
             InputSource::Path(path) => Some(path),
             InputSource::Hub(input) => input.fetched.as_ref().map(|fetched| fetched.path.as_path()),
         }
+    }
+
+    /// Returns the files and folders beside it, each with the name of its digest among those of all inputs. The name has a
+    /// dot, so that no input has it.
+    pub(crate) fn beside<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, String, &'a Path)> {
+        self.beside.iter().map(move |(key, path)| (key.as_str(), format!("{name}.{key}"), path.as_path()))
     }
 
     /// Returns its id if it has yet to be fetched.

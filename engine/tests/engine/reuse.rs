@@ -106,3 +106,27 @@ fn rows_are_drawn_once() {
     );
     assert_eq!(forced.records["d"].summary["drawn"], 4, "forced is anew");
 }
+
+#[test]
+fn a_file_beside_an_input_counts_by_its_content() {
+    let sandbox = Sandbox::new();
+    let path = |name: &str| sandbox.dir.path().join(name);
+    fs_err::write(path("words"), "one").unwrap();
+    fs_err::write(path("ending"), "!").unwrap();
+    let text = "[inputs]\nwords = { samples = \"words\", ending = \"ending\" }\n[join.j]\ndata = [\"inputs.words\"]\n";
+    let digest = |text: &str| {
+        let summary = sandbox.apply(text, &[]);
+        (summary.ran.len(), summary.records["j"].outputs["samples"].digest)
+    };
+    let (_, first) = digest(text);
+    fs_err::write(path("copy"), "!").unwrap();
+    assert_eq!(digest(&text.replace("\"ending\"", "\"copy\"")), (0, first), "another file with the same content");
+    fs_err::write(path("ending"), "?").unwrap();
+    let (ran, second) = digest(text);
+    assert!(ran == 1 && second != first);
+    let plain = digest(&text.replace(", ending = \"ending\"", ""));
+    assert!(plain.0 == 1 && plain.1 != second);
+    fs_err::write(path("words"), "one?").unwrap();
+    let written = digest(&text.replace(", ending = \"ending\"", ""));
+    assert_eq!(written.1, second, "the worker has read it");
+}

@@ -79,7 +79,19 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
             std::none_of(parts.begin(), parts.end(), [](const at::Tensor& part) { return part.requires_grad(); });
         ctx->saved_data["biases"] = fused_bias.has_value();
         // Not `bare_matmul`: gradients are off inside this function, so training would use the kernel for few tokens.
-        return many(x, fused, fused_bias);
+        at::Tensor y = many(x, fused, fused_bias);
+        int64_t start = 0, pass = 0;
+        for (int64_t i = 0; i < num_weights; ++i) {
+            int64_t rows = parts[i].size(0);
+            if (const Adapters* adapters = Adapters::of(parts[i])) {
+                pass = adapters->current_pass();
+                at::Tensor mask = adapters->mask(x, pass);
+                if (mask.defined()) y.narrow(1, start, rows).add_(adapters->of_output(x, mask));
+            }
+            start += rows;
+        }
+        ctx->saved_data["pass"] = pass;
+        return y;
     }
 
     static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -88,13 +100,16 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         std::vector<at::Tensor> weights = ctx->saved_data["weights"].toTensorVector();
         bool biases = ctx->saved_data["biases"].toBool();
         at::Tensor dy = wide(grads[0].contiguous());
-        at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(wide(fused)).to(x.scalar_type()) : at::Tensor();
-        variable_list result = {dx, at::Tensor(), at::Tensor()};
+        at::Tensor dx = ctx->needs_input_grad(0) ? dy.mm(wide(fused)) : at::Tensor();
+        variable_list result(3);
         if (ctx->saved_data["frozen"].toBool()) {
+            if (dx.defined()) result[0] = dx.to(x.scalar_type());
             result.resize(result.size() + (biases ? 2 : 1) * weights.size() + 1);
             return result;
         }
-        for (at::Tensor& dw : of_weights(x, dy, weights)) result.push_back(std::move(dw));
+        int64_t pass = ctx->saved_data["pass"].toInt();
+        for (at::Tensor& dw : of_weights(x, dy, weights, pass, dx)) result.push_back(std::move(dw));
+        if (dx.defined()) result[0] = dx.to(x.scalar_type());
         if (biases) {
             at::Tensor db = dy.sum(0);
             int64_t start = 0;
@@ -107,8 +122,10 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
         return result;
     }
 
-    // Returns the gradient of each weight; undefined where it went to adapters.
-    static variable_list of_weights(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& weights) {
+    // Returns the gradient of each weight; undefined where it went to adapters. Adds what their dropout changes about
+    // `dx`, if that is defined.
+    static variable_list of_weights(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& weights,
+                                    int64_t pass, at::Tensor& dx) {
         if (std::none_of(weights.begin(), weights.end(), Adapters::of)) {
             at::Tensor dw = dy.t().mm(wide(x));
             variable_list grads;
@@ -126,7 +143,9 @@ struct FusedLinear : torch::autograd::Function<FusedLinear> {
             at::Tensor part = dy.narrow(1, start, weights[i].size(0));
             start += weights[i].size(0);
             if (const Adapters* adapters = Adapters::of(weights[i])) {
-                adapters->pass(from, part.to(at::kFloat));
+                at::Tensor own = part.to(at::kFloat), mask = adapters->mask(x, pass);
+                if (mask.defined() && dx.defined()) dx = dx + adapters->of_input_grad(own, mask);
+                adapters->pass(mask.defined() ? from * mask : from, own);
             } else if (weights[i].requires_grad()) {
                 grads[i] = part.t().mm(wide(x));
             }

@@ -123,10 +123,13 @@ char* r1flow_grads_in_single(tensor* tensors, int64_t count) {
     });
 }
 
-// From now on, the gradient of `weight`, which is W0 + scale b a, goes to the adapters a and b.
-char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale) {
+// From now on, the gradient of `weight`, which is W0 + scale b a, goes to the adapters a and b. A share `dropped` of
+// their inputs is dropped in each pass, drawn from the pass's number and `stream`.
+char* r1flow_adapt(tensor weight, tensor a, tensor b, double scale, double dropped, uint64_t stream, tensor pass_number) {
     return guarded([&] {
-        torch::autograd::impl::set_post_acc_grad_hooks(*weight, std::make_unique<Adapters>(*a, *b, scale));
+        TORCH_CHECK(pass_number->numel() == 1 && pass_number->scalar_type() == at::kLong && pass_number->is_cpu());
+        auto adapters = std::make_unique<Adapters>(*a, *b, scale, dropped, stream, *pass_number);
+        torch::autograd::impl::set_post_acc_grad_hooks(*weight, std::move(adapters));
     });
 }
 

@@ -18,7 +18,7 @@
 //! attention  weights                         attention over packed rows or a cache; parameters by name
 //! ops                                        one function per operation, which picks the kernel
 //! config  checkpoint  device  memory  optim  files, devices, the optimiser
-//! shim  rope  heads  rows  loss  limits      C++, maths and sizes
+//! shim  dropout  rope  heads  rows  loss  limits  C++, maths and sizes
 //! ```
 #![warn(missing_docs)]
 
@@ -49,6 +49,7 @@ pub mod memory;
 pub mod optim;
 pub mod processor;
 
+mod dropout;
 mod heads;
 pub mod limits;
 pub mod loss;
@@ -58,6 +59,7 @@ pub mod shim;
 
 pub use config::{Config, Experts, Groups, Latent, Router, Shape};
 pub use device::{Options, setup};
+pub use dropout::{Dropout, Passes};
 pub use generate::{Completion, Request, Sampling};
 pub use group::Group;
 pub use model::Model;

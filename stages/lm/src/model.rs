@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 use crate::attention::{Attend, PackedRows};
 use crate::config::{self, Config};
 use crate::device::Options;
+use crate::dropout::Passes;
 use crate::models::{self, CausalLm, Head, specs};
 use crate::ops::{self, Layout};
 use crate::pass::Pass;
@@ -50,6 +51,7 @@ pub struct Model {
     options: Options,
     // Grows to the longest row seen, so that a model for long contexts does not pay for positions that are not used.
     rope: RefCell<RopeTable>,
+    passes: Passes,
 }
 
 impl Model {
@@ -91,7 +93,8 @@ impl Model {
             shim::torch::grads_in_single(&leaves).expect("parameters are leaves");
         }
         let (ignored, rope) = (Vec::new(), RefCell::new(rope));
-        Ok(Self { config, network, head, head_vd, parameters, ignored, non_finite, options, rope })
+        let passes = Passes::default();
+        Ok(Self { config, network, head, head_vd, parameters, ignored, non_finite, options, rope, passes })
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`; equal models give equal bytes.
@@ -202,11 +205,17 @@ impl Model {
     /// On a token outside the vocabulary.
     pub fn pass(&self, rows: &Rows, recompute: bool) -> Pass<'_> {
         let (ids_n, attend) = self.packed(rows);
+        self.passes.set(self.passes.number().wrapping_add(1));
         if recompute {
-            Pass::recomputing(self.network.as_ref(), ids_n, attend)
+            Pass::recomputing(self.network.as_ref(), ids_n, attend, self.passes.share())
         } else {
             Pass::whole(self.network.as_ref(), &ids_n, attend)
         }
+    }
+
+    /// The number of the current training pass, from which dropout is drawn.
+    pub fn passes(&self) -> &Passes {
+        &self.passes
     }
 
     fn packed(&self, rows: &Rows) -> (Tensor, PackedRows) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
+use crate::dropout::Dropout;
 use crate::shim::{self, torch};
 
 /// Why the optimiser cannot continue.
@@ -182,8 +183,9 @@ pub fn zero_grad(params: &[(String, Tensor)]) -> Result<(), shim::Error> {
 
 /// Makes `weight`, [o, i], a LoRA-adapted weight W0 + `scale` b a (Hu et al. 2021, section 4.1). From now on its
 /// gradient goes to the leaves `a`, [r, i], and `b`, [o, r], in single precision, and `weight` has no gradient itself.
-pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), shim::Error> {
-    torch::adapt(weight, a, b, scale)
+/// With `dropout`, each of our layers with this weight computes W0 x + `scale` b a (m ⊙ x), wherever gradients are on.
+pub fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64, dropout: &Dropout) -> Result<(), shim::Error> {
+    torch::adapt(weight, a, b, scale, dropout)
 }
 
 /// A learning-rate schedule.

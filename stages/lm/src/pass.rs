@@ -10,6 +10,7 @@
 use tch::Tensor;
 
 use crate::attention::PackedRows;
+use crate::dropout::Passes;
 use crate::models::CausalLm;
 use crate::shim;
 
@@ -25,6 +26,9 @@ struct Recompute<'a> {
     attend: PackedRows,
     /// The input of each layer, and of the last norm.
     inputs: Vec<Tensor>,
+    /// The number of this pass; by the time of the backward pass, the model may have begun another.
+    number: i64,
+    passes: Passes,
 }
 
 impl<'a> Pass<'a> {
@@ -32,7 +36,12 @@ impl<'a> Pass<'a> {
         Self { hidden_nd: network.hidden(ids_n, &mut attend), recompute: None }
     }
 
-    pub(crate) fn recomputing(network: &'a dyn CausalLm, ids_n: Tensor, mut attend: PackedRows) -> Self {
+    pub(crate) fn recomputing(
+        network: &'a dyn CausalLm,
+        ids_n: Tensor,
+        mut attend: PackedRows,
+        passes: Passes,
+    ) -> Self {
         // Gradients are on, because without them passes of few tokens use a kernel with other last bits. Autograd's
         // activations are freed at the end of each layer.
         let mut inputs = vec![network.embed(&ids_n).detach()];
@@ -42,7 +51,8 @@ impl<'a> Pass<'a> {
         }
         let last_nd = inputs[network.num_layers()].set_requires_grad(true);
         let hidden_nd = network.norm(&last_nd);
-        Self { hidden_nd, recompute: Some(Recompute { network, ids_n, attend, inputs }) }
+        let number = passes.number();
+        Self { hidden_nd, recompute: Some(Recompute { network, ids_n, attend, inputs, number, passes }) }
     }
 
     /// The hidden state after the final norm of every token, [n, d].
@@ -53,8 +63,10 @@ impl<'a> Pass<'a> {
     /// Runs the backward pass from the hidden states to the parameters, after `head::backward`. Without recomputation,
     /// `head::backward` has already done all of it.
     pub fn backward(self) {
-        let Some(Recompute { network, ids_n, mut attend, mut inputs }) = self.recompute else { return };
+        let Some(Recompute { network, ids_n, mut attend, mut inputs, number, passes }) = self.recompute else { return };
         drop(self.hidden_nd);
+        let current = passes.number();
+        passes.set(number);
         let through = |output: &Tensor, grad: &Tensor| {
             shim::torch::backward_from(output, grad).expect("the layer's output has the shape of the next one's input");
         };
@@ -70,5 +82,6 @@ impl<'a> Pass<'a> {
         if grad_nd.defined() && embedded_nd.requires_grad() {
             through(&embedded_nd, &grad_nd);
         }
+        passes.set(current);
     }
 }

@@ -87,13 +87,17 @@ pub struct Import {
     /// own are for rows that do not set them.
     #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
     pub(super) template_args: TemplateArgs,
+    /// A folder of LoRA adapters, as PEFT saves them, that are merged into the model when it is read. The tokenizer is the
+    /// model's, unless the folder has its own.
+    #[schemars(extend("x-path" = true, "x-inputs" = ["model"]))]
+    pub(crate) adapter: Option<String>,
     /// Accepts a model with weights that are infinite or NaN.
     #[schemars(extend("x-role" = "neutral", "x-inputs" = ["model", "reward-model"]))]
     pub(super) allow_non_finite: bool,
 }
 
 impl Import {
-    pub(super) fn of<A>(input: &Input<A>) -> Result<Self, Error> {
+    pub(crate) fn of<A>(input: &Input<A>) -> Result<Self, Error> {
         let import = Self::deserialize(Value::Object(input.artifact.import.clone())).and_then(Self::checked);
         import.map_err(|source| Error::Import { input: input.name().to_owned(), source })
     }

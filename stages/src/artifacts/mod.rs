@@ -12,6 +12,7 @@
 //! the dataset's fields onto ours. A row that cannot be read fails the whole input, with file and line: a skipped row
 //! would go unnoticed.
 
+mod adapter;
 mod code_tests;
 mod dataset;
 mod import;
@@ -39,6 +40,7 @@ pub use prompts::{PromptRow, read_prompts, write_prompts};
 pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
+pub(crate) use adapter::refuse_adapter_alone;
 pub(crate) use lines::{read_own_lines, write_lines};
 pub(crate) use logits::{
     LogitsIndex, LogitsRows, Shard, Vocabulary, logits_row, shard_name, write_logits_index, write_shard,

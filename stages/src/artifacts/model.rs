@@ -1,5 +1,7 @@
 //! Loads a model's folder into memory.
 
+use std::path::Path;
+
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
 use lm::{Device, Kind, Model, Options};
@@ -7,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Import;
+use super::adapter::{self, refuse_adapter_alone};
 
 /// The element type of weights and activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,7 +41,12 @@ pub(crate) fn load_model(
     device: Device,
     dtype: Kind,
 ) -> Result<Model, StageError> {
+    refuse_adapter_alone(input)?;
     let model = Model::load(input.path(), &Options { device, dtype })?;
+    if let Some(adapter) = Import::of(input)?.adapter {
+        let merged = adapter::merge(&model, Path::new(&adapter))?;
+        ctx.note(format!("`{}`: {merged} weights are merged with the adapters in `{adapter}`", input.name()));
+    }
     if let Some(warning) = check_numbers(input, &model)? {
         ctx.warn(warning);
     }

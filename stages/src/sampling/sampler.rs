@@ -49,7 +49,7 @@ impl Sampler {
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, input, device, dtype)?;
-        let mut chat = rendering.load(input.path())?;
+        let mut chat = rendering.load(input)?;
         chat.stops = stop.to_vec();
         Ok(Self { model, chat, batch_size })
     }

@@ -17,7 +17,7 @@ use super::supervised::Supervised;
 use super::tokenise::{Tokenising, stopped, token_rows};
 use super::{Ended, HeldOut, Objective, Training, train};
 use crate::artifacts::load_model;
-use crate::chat::Rendering;
+use crate::chat::{Rendering, load_chat};
 use crate::device::set_up;
 use crate::{limits, showing};
 
@@ -44,7 +44,7 @@ pub struct FineTuning {
     /// and thus their last bits.
     #[schemars(range(min = 1, max = limits::TOKENS))]
     pub micro_batch_tokens: usize,
-    /// Seed of the order of rows, and of the adapters' initial weights.
+    /// Seed of the order of rows, of the adapters' initial weights and of their dropout.
     pub seed: u64,
     /// Which of the assistant's turns in a conversation are learnt. `last`: the last one. `all`: every turn with a text,
     /// each as a row of its own after the turns before it, rendered as the model will see them.
@@ -99,9 +99,10 @@ impl FineTuning {
         if self.new_tokens.iter().any(|token| token.trim().is_empty()) {
             return Err(StageError::new("`new-tokens` has an empty token").with_help("remove it"));
         }
-        if !self.new_tokens.is_empty() && self.lora.is_some() {
+        let trains_embedding = |lora: &Lora| lora.modules_to_save.iter().any(|module| module == "embed_tokens");
+        if !self.new_tokens.is_empty() && self.lora.as_ref().is_some_and(|lora| !trains_embedding(lora)) {
             return Err(StageError::new("`new-tokens` with `lora`: the rows of new tokens would not be trained")
-                .with_help("add the tokens in a stage that trains all weights"));
+                .with_help("train them whole: `lora = { modules-to-save = [\"embed_tokens\", \"lm_head\"] }`"));
         }
         let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
         check_keys(&optimisation, self.lora.as_ref())
@@ -114,7 +115,7 @@ impl FineTuning {
 
     /// Reads the chat conventions of the model that is trained, and returns the tokens that are new to it.
     pub(crate) fn chat(&self, model: &Input<ModelMarker>) -> Result<(Chat, Vec<NewToken>), StageError> {
-        let (chat, new) = Chat::load(model.path())?.with_new_tokens(&self.new_tokens)?;
+        let (chat, new) = load_chat(model)?.with_new_tokens(&self.new_tokens)?;
         let new = new.into_iter().map(|(id, pieces)| NewToken { id, pieces });
         Ok((self.rendering.apply(chat)?, new.collect()))
     }

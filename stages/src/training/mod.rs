@@ -136,8 +136,9 @@ pub fn train(ctx: &Context, objective: &mut impl Objective, training: &Training<
         let reached = train_parameters(ctx, objective, training)?;
         return Ok(reached.into_ended(None));
     };
-    let mut adapted =
-        Adapted { adapters: Adapters::draw(objective.parameters(), lora, training.seed)?, inner: objective };
+    let passes = objective.workload().model.passes().share();
+    let adapters = Adapters::draw(objective.parameters(), &passes, lora, training.seed)?;
+    let mut adapted = Adapted { inner: objective, adapters, seed: training.seed };
     let reached = train_parameters(ctx, &mut adapted, training)?;
     adapted.adapters.merge();
     Ok(reached.into_ended(Some(adapted.adapters)))

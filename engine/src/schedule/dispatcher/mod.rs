@@ -311,7 +311,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn resolve(&self, reference: &Reference) -> serde_json::Value {
-        artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference))
+        artifact(reference.artifact, &self.digest(reference), &import(self.workflow, reference, &self.inputs))
     }
 
     fn settle(&mut self, node: NodeIndex, fingerprint: Digest, outputs: Option<Outputs>) {
@@ -349,7 +349,7 @@ impl<'a> Dispatcher<'a> {
         let Start { node, action, fingerprint, checkpoint_at, lent } = start;
         let stage = &self.workflow.graph[node];
         let machine = machine(stage, &lent, checkpoint_at, self.options);
-        let inputs = inputs(self.workflow, stage, |reference| self.digest(reference));
+        let inputs = inputs(self.workflow, stage, &self.inputs, |reference| self.digest(reference));
         let purpose = if self.selected.forced.contains(&node) { Purpose::Forced } else { Purpose::Make };
         let decided = (action, fingerprint);
         let source = source(self.store, self.workflow);

@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use tch::Tensor;
 
 use super::{Error, Raw, checked, made, pointer, pointers};
+use crate::dropout::Dropout;
 
 unsafe extern "C" {
     fn r1flow_cpu_capability() -> *mut c_char;
@@ -30,7 +31,16 @@ unsafe extern "C" {
     fn r1flow_put(into: Raw, slots: Raw, positions: Raw, values: Raw) -> *mut c_char;
     fn r1flow_backward_from(output: Raw, grad: Raw) -> *mut c_char;
     fn r1flow_grads_in_single(tensors: *const Raw, count: i64) -> *mut c_char;
-    fn r1flow_adapt(weight: Raw, a: Raw, b: Raw, scale: c_double) -> *mut c_char;
+    #[rustfmt::skip]
+    fn r1flow_adapt(
+        weight: Raw,
+        a: Raw,
+        b: Raw,
+        scale: c_double,
+        dropped: c_double,
+        stream: u64,
+        pass_number: Raw,
+    ) -> *mut c_char;
     fn r1flow_set_deterministic(on: c_int) -> *mut c_char;
     #[rustfmt::skip]
     fn r1flow_fused_linear(
@@ -126,9 +136,11 @@ pub(crate) fn grads_in_single(tensors: &[&Tensor]) -> Result<(), Error> {
 }
 
 /// Redirects gradients that arrive at `weight` to `a` and `b`, permanently.
-pub(crate) fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<(), Error> {
+pub(crate) fn adapt(weight: &Tensor, a: &Tensor, b: &Tensor, scale: f64, dropout: &Dropout) -> Result<(), Error> {
+    let Dropout { share, stream, passes } = dropout;
+    let passes = pointer(passes.tensor());
     // SAFETY: the tensors live through the call, and the hook has references of its own.
-    checked(unsafe { r1flow_adapt(pointer(weight), pointer(a), pointer(b), scale) })
+    checked(unsafe { r1flow_adapt(pointer(weight), pointer(a), pointer(b), scale, *share, *stream, passes) })
 }
 
 /// Makes libtorch refuse or replace operations whose result depends on the order of threads.

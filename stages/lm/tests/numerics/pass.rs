@@ -1,6 +1,6 @@
 //! Training passes: recomputing in the backward pass gives the same values.
 
-use lm::{Kind, Rows, Tensor};
+use lm::{Dropout, Kind, Model, Rows, Tensor};
 
 use crate::architectures::all;
 use crate::{TINY, add_sft_gradients, assert_close, gradient, in_double, rows, sft_loss, tiny};
@@ -19,6 +19,51 @@ fn a_pass_that_recomputes_leaves_the_same_bits() {
             for ((parameter, tensor), whole) in model.parameters().iter().zip(&whole) {
                 assert_eq!(gradient(tensor), *whole, "{name}: gradient of {parameter}");
             }
+        }
+    }
+}
+
+/// Gives every matrix in the layers adapters of rank 2 that drop a third of their inputs. Their gradients are not kept.
+pub(crate) fn adapt_with_dropout(model: &Model) -> Vec<Tensor> {
+    let mut leaves = Vec::new();
+    for (stream, (name, weight)) in model.parameters().iter().enumerate() {
+        if weight.dim() != 2 || !name.contains("_proj") {
+            continue;
+        }
+        let leaf = |rows: i64, columns: i64| {
+            let wave = (Tensor::arange(rows * columns, (Kind::Float, weight.device())) * 0.7 + stream as i64).sin();
+            (wave.view([rows, columns]) * 0.2).set_requires_grad(true)
+        };
+        let (a, b) = (leaf(2, weight.size()[1]), leaf(weight.size()[0], 2));
+        let dropout = Dropout { share: 0.3, stream: stream as u64, passes: model.passes().share() };
+        lm::adapt(weight, &a, &b, 2.0, &dropout).expect("leaves");
+        leaves.extend([a, b]);
+    }
+    leaves
+}
+
+#[test]
+fn a_pass_that_recomputes_drops_the_same() {
+    for (name, model) in all() {
+        let leaves = adapt_with_dropout(&model);
+        let packed = rows(&[9, 30, 17, 2], 19);
+        let run = |recompute| {
+            leaves.iter().for_each(|leaf| leaf.shallow_clone().zero_grad());
+            model.passes().set(5);
+            // Another pass begins before the backward pass of the first.
+            let pass = model.pass(&packed, recompute);
+            let other = model.pass(&packed, false).hidden().copy();
+            assert_ne!(*pass.hidden(), other, "{name}: another pass drops others");
+            let states = pass.hidden().copy();
+            let wave = (Tensor::arange(states.numel() as i64, (Kind::Float, model.device())) * 0.37).sin();
+            (pass.hidden() * wave.view_as(&states)).sum(Kind::Float).backward();
+            pass.backward();
+            (states, leaves.iter().map(|leaf| gradient(leaf).copy()).collect::<Vec<_>>())
+        };
+        let (whole, again) = (run(false), run(true));
+        assert_eq!(whole.0, again.0, "{name}");
+        for (index, (whole, again)) in whole.1.iter().zip(&again.1).enumerate() {
+            assert_eq!(whole, again, "{name}: leaf {index}");
         }
     }
 }

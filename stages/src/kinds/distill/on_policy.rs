@@ -21,6 +21,7 @@ use text::Chat;
 use super::{Divergence, Params};
 use crate::artifacts::TokenRow;
 use crate::artifacts::{Vocabulary, load_model};
+use crate::chat::load_chat;
 use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sampling::{Question, questions};
@@ -38,7 +39,7 @@ pub(super) fn learn(
     let device = set_up(ctx)?;
     let (chat, new) = params.training.chat(student)?;
     let vocabulary = Vocabulary::of(&chat);
-    vocabulary.check_teacher(&Vocabulary::of(&Chat::load(teacher.path())?), teacher.name())?;
+    vocabulary.check_teacher(&Vocabulary::of(&load_chat(teacher)?), teacher.name())?;
     let dtype = params.training.optimisation.kind();
     let model = params.training.model(ctx, student, device, &new)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;

@@ -150,7 +150,7 @@ impl Stage for Eval {
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
-        let chat = params.rendering.load(inputs.model.path())?;
+        let chat = params.rendering.load(&inputs.model)?;
         let exemplars = Exemplars::read(inputs.few_shot.as_ref(), &params.few, params.seed)?;
         showing::prompt(&chat, inputs.prompts.values(), |row| exemplars.before(&row.prompt), row)
     }

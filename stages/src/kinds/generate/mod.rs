@@ -160,7 +160,7 @@ impl Stage for Generate {
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
-        let chat = params.rendering.load(inputs.model.path())?;
+        let chat = params.rendering.load(&inputs.model)?;
         if !inputs.samples.is_empty() {
             return showing::request(&chat, &inputs.samples, |sample| rewrite::request(params, sample), row);
         }

@@ -211,11 +211,17 @@ impl Stage for Grpo {
         check_stops(&params.stop)?;
         params.rewards.check_sources(&inputs.prompts)?;
         check_rollout(params)?;
+        if params.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
+            return Err(StageError::new(
+                "`lora.dropout` in RL: the policy that is trained would not be the one that samples",
+            )
+            .with_help("leave it out; `kl` and a lower `lr` keep the policy near its start"));
+        }
         check_keys(&params.optimisation, params.lora.as_ref())
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
-        let chat = params.rendering.load(inputs.model.path())?;
+        let chat = params.rendering.load(&inputs.model)?;
         let exemplars = Exemplars::read(inputs.few_shot.as_ref(), &params.few, params.seed)?;
         showing::prompt(&chat, &inputs.prompts, |row| exemplars.before(&row.prompt), row)
     }

@@ -110,7 +110,7 @@ impl Stage for RewardModel {
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = params.rendering.load(inputs.model.path())?;
+        let chat = params.rendering.load(&inputs.model)?;
         let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
         let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
         let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;

@@ -105,12 +105,12 @@ impl Stage for TeacherLogits {
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
         let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
-        showing::sample(&params.rendering.load(inputs.model.path())?, &inputs.data, &keys, row)
+        showing::sample(&params.rendering.load(&inputs.model)?, &inputs.data, &keys, row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
         let device = set_up(ctx)?;
-        let chat = params.rendering.load(inputs.model.path())?;
+        let chat = params.rendering.load(&inputs.model)?;
         let vocabulary = Vocabulary::of(&chat);
         if params.top_k as i64 >= vocabulary.size {
             let message = format!("`top-k` = {} is all of the {} tokens or more", params.top_k, vocabulary.size);

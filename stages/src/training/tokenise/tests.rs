@@ -6,9 +6,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::artifacts::write_samples;
-use crate::chat::Rendering;
 use crate::kinds::sft::Sft;
 use crate::testing::{Attempt, input, message, tiny_model, well};
+use text::Chat;
 
 const KEYS: Tokenising = Tokenising { key: "data", learn: Learn::Last, max_tokens: 14 };
 const ROWS: usize = 2 * BATCH_ROWS + 100;
@@ -23,7 +23,7 @@ impl Scratch {
     }
 
     fn chat(&self) -> Chat {
-        well(Rendering::default().load(&self.0.path().join("model")))
+        Chat::load(&self.0.path().join("model")).unwrap()
     }
 
     /// Every tenth row is too long.

@@ -13,15 +13,20 @@ impl Chat {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` of a model's folder, and from its
     /// `config.json` and `generation_config.json` the ends of a completion and the size of the embedding.
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join("tokenizer_config.json");
+        Self::load_with_tokenizer(dir, dir)
+    }
+
+    /// Does the same as [`load`](Self::load) with the tokenizer and the template of another folder.
+    pub fn load_with_tokenizer(dir: &Path, of_tokenizer: &Path) -> Result<Self, Error> {
+        let path = of_tokenizer.join("tokenizer_config.json");
         let config = json_of(&path)?.ok_or_else(|| invalid(&path, "it does not exist"))?;
-        let tokenizer = Tokenizer::load(dir)?;
+        let tokenizer = Tokenizer::load(of_tokenizer)?;
         let tokenizer =
             with_added_tokens(tokenizer, &config["added_tokens_decoder"]).map_err(|reason| invalid(&path, &reason))?;
         let eos = token(&config, "eos_token").ok_or_else(|| invalid(&path, "it names no `eos_token`"))?;
         let pad = token(&config, "pad_token").unwrap_or_else(|| eos.clone());
         let special = SpecialTokens { bos: token(&config, "bos_token"), eos, pad };
-        let source = template_of(dir, &path, &config)?;
+        let source = template_of(of_tokenizer, &path, &config)?;
         let template =
             source.as_ref().map(|(file, text)| ChatTemplate::named(&file.display().to_string(), text, special.clone()));
         let mut chat = Self::new(tokenizer, None, special)?;
