@@ -37,7 +37,6 @@ QUESTIONS = ["3+4=?", "9+9=?", "0+0=?", "7+5=?"]
 def workflow(architecture, tokenizer, tied, lora=None):
     return f"""
 name = "exports"
-run = {{ threads = 2 }}
 [inputs]
 data = {{ samples = "data.jsonl" }}
 [pretrain.base]
@@ -53,7 +52,6 @@ intermediate-size = 64
 max-position-embeddings = 64
 tie-embeddings = {str(tied).lower()}
 steps = 150
-chat-template = "{{% for m in messages %}}<|{{{{ m.role }}}}|>{{{{ m.content }}}}\\n{{% endfor %}}{{% if add_generation_prompt %}}<|assistant|>{{% endif %}}"
 [sft.chat]
 model = "base.model"
 data = ["inputs.data"]
