@@ -201,7 +201,7 @@ fn make_model(folder: &Path, dir: &Path) -> Result<(), Failure> {
 fn make_rows(path: &Path, rows: usize, count: usize) -> Result<u64, Failure> {
     let mut random = Random(1);
     let syllables =
-        ["ta", "ing", "ver", "son", "re", "pre", "al", "con", "der", "est", "ion", "ment", "st", "a", "the", "or"];
+        ["ta", "ing", "ver", "son", "re", "pre", "al", "con", "der", "est", "ion", "ness", "st", "a", "the", "or"];
     let word = |random: &mut Random| -> String {
         let length = 1 + random.below(3);
         (0..length).map(|_| syllables[random.below(syllables.len())]).collect()
