@@ -90,7 +90,7 @@ fn child(arguments: &[String]) -> Result<([f64; 3], [f64; 3]), Failure> {
     let said = std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).last());
     let mut peak = [0.0; 3];
     while child.try_wait()?.is_none() {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let text = fs_err::read_to_string(&status).unwrap_or_default();
         for (at, name) in ["VmHWM:", "RssAnon:", "RssFile:"].into_iter().enumerate() {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
             let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
@@ -137,9 +137,9 @@ fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
         resume: None,
         rows: Vec::new(),
     };
-    let lines = std::fs::File::create(attempt.path().join("lines"))?;
+    let lines = fs_err::File::create(attempt.path().join("lines"))?;
     (kind.run)(&Context::new(request, Box::new(lines))).map_err(|error| error.message)?;
-    let lines = std::fs::read_to_string(attempt.path().join("lines"))?;
+    let lines = fs_err::read_to_string(attempt.path().join("lines"))?;
     let notes = lines.lines().filter_map(|line| match serde_json::from_str(line) {
         Ok(FromWorker::Note { message, .. }) => Some(message),
         _ => None,
@@ -156,10 +156,10 @@ fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
 /// Encodes prompts and completions with the crate, and prints the tokens and the seconds that this took.
 fn encode(dir: &Path, rows: usize) -> Result<(), Failure> {
     rayon::ThreadPoolBuilder::new().num_threads(threads()).build_global()?;
-    let text = std::fs::read_to_string(dir.join("model/tokenizer.json"))?;
+    let text = fs_err::read_to_string(dir.join("model/tokenizer.json"))?;
     let tokenizer = tokenizers::Tokenizer::from_str(&text)?;
     let mut texts = Vec::new();
-    for line in BufReader::new(std::fs::File::open(dir.join("data.jsonl"))?).lines().take(rows) {
+    for line in BufReader::new(fs_err::File::open(dir.join("data.jsonl"))?).lines().take(rows) {
         let row: Value = serde_json::from_str(&line?)?;
         texts.extend(["prompt", "completion"].map(|key| row[key].as_str().unwrap_or_default().to_owned()));
     }
@@ -201,7 +201,7 @@ fn make_model(folder: &Path, dir: &Path) -> Result<(), Failure> {
 fn make_rows(path: &Path, rows: usize, count: usize) -> Result<u64, Failure> {
     let mut random = Random(1);
     let syllables =
-        ["ta", "ing", "ver", "son", "re", "pre", "al", "con", "der", "est", "ion", "ment", "st", "a", "the", "or"];
+        ["ta", "ing", "ver", "son", "re", "pre", "al", "con", "der", "est", "ion", "ness", "st", "a", "the", "or"];
     let word = |random: &mut Random| -> String {
         let length = 1 + random.below(3);
         (0..length).map(|_| syllables[random.below(syllables.len())]).collect()
@@ -213,14 +213,14 @@ fn make_rows(path: &Path, rows: usize, count: usize) -> Result<u64, Failure> {
             let rank = random.below(words.len()) * random.below(words.len()) / words.len();
             text += &words[rank];
             if at % 12 == 11 {
-                text += &format!(" = {}.\n", random.below(10_000));
+                text.extend([" = ", &random.below(10_000).to_string(), ".\n"]);
             } else {
                 text.push(' ');
             }
         }
         text
     };
-    let mut out = BufWriter::new(std::fs::File::create(path)?);
+    let mut out = BufWriter::new(fs_err::File::create(path)?);
     for _ in 0..rows {
         let (question, answer) = (sentence(count / 8), sentence(count / 24));
         let thought = sentence(count - count / 8 - count / 24);
@@ -228,7 +228,7 @@ fn make_rows(path: &Path, rows: usize, count: usize) -> Result<u64, Failure> {
         writeln!(out, "{row}")?;
     }
     out.flush()?;
-    Ok(std::fs::metadata(path)?.len())
+    Ok(fs_err::metadata(path)?.len())
 }
 
 /// A generator of pseudo-random numbers (splitmix64).

@@ -51,7 +51,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         if args.ids {
             ui::table(&table(sequence));
         } else {
-            lines(sequence).iter().for_each(|line| ui::line(line));
+            for line in lines(sequence) {
+                ui::line(&line);
+            }
         }
     }
     Ok(Status::Done)
@@ -95,23 +97,23 @@ fn advised(error: Error, args: &Args) -> anyhow::Error {
 fn heading(stage: &StageDecl, row: &ShownRow, sequence: &ShownSequence) -> String {
     let all = sequence.tokens.len();
     let learnt = sequence.tokens.iter().filter(|token| token.is_learnt).count();
-    let mut text = format!(
+    let text = format!(
         "{} ({}), {}: {}, {learnt} in the loss",
         ui::styled(&stage.name.0, Style::Strong),
         stage.kind,
         row.name,
         count(all, "token")
     );
-    if let Some(most) = row.max_tokens {
-        text += &match sequence.is_left_out {
-            true => ui::styled(&format!(", left out by `max-tokens` = {most}"), Style::Bad),
-            false => format!(", within `max-tokens` = {most}"),
-        };
-    }
-    if !row.opening.is_empty() {
-        text += &format!("\nthe template opens the completion with {}", quoted(&row.opening));
-    }
-    text
+    let limit = match row.max_tokens {
+        Some(most) if sequence.is_left_out => ui::styled(&format!(", left out by `max-tokens` = {most}"), Style::Bad),
+        Some(most) => format!(", within `max-tokens` = {most}"),
+        None => String::new(),
+    };
+    let opening = match row.opening.as_str() {
+        "" => String::new(),
+        opening => format!("\nthe template opens the completion with {}", quoted(opening)),
+    };
+    text + &limit + &opening
 }
 
 /// What stands between two tokens.

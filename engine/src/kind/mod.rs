@@ -198,3 +198,32 @@ impl Kinds {
         self.kinds.keys().map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(more: Value) -> Option<String> {
+        let mut kind = json!({
+            "kind": "k", "version": 1, "doc": "A kind.", "params": {},
+            "inputs": { "properties": { "data": { "type": "array", "default": [], "items": { "type": "string" } } } },
+            "outputs": { "model": "model", "best": "model" },
+        });
+        kind.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let list = KindList { protocol: 3, kinds: vec![serde_json::from_value(kind).unwrap()], imports: json!({}) };
+        Kinds::parse(list).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn outputs_and_rows_name_keys_of_the_kind() {
+        assert_eq!(refusal(json!({ "outputs_with": { "best": "data" }, "tokens": ["data"] })), None);
+        let lacks = "kind `k`, key `rows`: output `best` with `rows`: the kind lacks one of them";
+        assert_eq!(refusal(json!({ "outputs_with": { "best": "rows" } })).as_deref(), Some(lacks));
+        let lacks = "kind `k`, key `data`: output `first` with `data`: the kind lacks one of them";
+        assert_eq!(refusal(json!({ "outputs_with": { "first": "data" } })).as_deref(), Some(lacks));
+        let lacks = "kind `k`, key `rows`: rows are shown with it, and the kind lacks it";
+        assert_eq!(refusal(json!({ "tokens": ["rows"] })).as_deref(), Some(lacks));
+    }
+}

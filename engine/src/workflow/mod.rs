@@ -288,6 +288,18 @@ pub struct Loaded {
     pub sources: Sources,
 }
 
+/// Returns outputs without those that are absent.
+fn without(
+    all: Arc<BTreeMap<String, ArtifactType>>,
+    absent: &[(String, String)],
+) -> Arc<BTreeMap<String, ArtifactType>> {
+    if absent.is_empty() {
+        return all;
+    }
+    let is_there = |output: &String| !absent.iter().any(|(absent, _)| absent == output);
+    Arc::new(all.iter().filter(|(output, _)| is_there(output)).map(|(output, ty)| (output.clone(), *ty)).collect())
+}
+
 /// Loads a workflow file with its layers, and checks all of it. Only a file that cannot be read is an error.
 pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::io::Error> {
     let mut sources = Sources::default();
@@ -322,12 +334,6 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.omitted()), Arc::new(kind.spec.outputs.clone()));
         let (roles, omitted, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
         let absent_outputs = kind.absent_outputs(&checked.config);
-        let outputs = if absent_outputs.is_empty() {
-            outputs
-        } else {
-            let is_there = |output: &String| !absent_outputs.iter().any(|(absent, _)| absent == output);
-            Arc::new(outputs.iter().filter(|(name, _)| is_there(name)).map(|(name, ty)| (name.clone(), *ty)).collect())
-        };
         let stage = StageDecl {
             name: draft.name,
             span: draft.span,
@@ -338,7 +344,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             references: Vec::new(),
             roles,
             omitted,
-            outputs,
+            outputs: without(outputs, &absent_outputs),
             absent_outputs,
             device: Device::Cpu,
             uses_tensors: kind.spec.uses_tensors,

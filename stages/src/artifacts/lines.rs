@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::stage::Input;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use text::{Message, Prompt};
 
 use super::import::{Import, OnBadRow};
 use super::select::Selection;
-use super::{Error, dataset, transcript};
+use super::{Error, Location, dataset, transcript};
 use crate::limits;
 
 /// One row of a dataset, read through the import keys.
@@ -110,17 +110,26 @@ fn read<A, T>(
         }
     }
     selection.tell(input, index.saturating_sub(import.skip), bad);
-    let Some((file, location, reason)) = first_bad else { return Ok(ControlFlow::Continue(())) };
     let total = good + bad;
-    if import.on_bad_row == OnBadRow::Fail {
+    first_bad.map_or(Ok(()), |first| tell_bad(input.name(), import.on_bad_row, (bad, total), first))?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Fails because of rows that cannot be read, or logs how many they are.
+fn tell_bad(
+    name: &str,
+    on_bad_row: OnBadRow,
+    (bad, total): (usize, usize),
+    (file, location, reason): (PathBuf, Location, String),
+) -> Result<(), Error> {
+    if on_bad_row == OnBadRow::Fail {
         return Err(Error::Rows { file, location, reason, bad, total });
     }
-    let name = input.name();
     tracing::warn!(
         "`{name}`: {bad} of {total} rows are left out, the first in `{}` {location}: {reason}",
         file.display()
     );
-    Ok(ControlFlow::Continue(()))
+    Ok(())
 }
 
 impl RawRow<'_> {

@@ -143,7 +143,9 @@ mod tests {
         let rows = [(vec![7, 8, 9], 2), (vec![i64::from(u32::MAX)], 0), (vec![1, 2], 2)];
         let rows = rows.map(|(ids, start)| TokenRow { ids, start });
         let mut writer = well(TokenWriter::create(dir.path(), "rows.ids"));
-        rows.iter().for_each(|row| well(writer.push(row)));
+        for row in &rows {
+            well(writer.push(row));
+        }
         assert_eq!(writer.num_tokens(), 6);
         assert!(writer.push(&TokenRow { ids: vec![-1], start: 0 }).is_err());
         let mut read = well(writer.finish());

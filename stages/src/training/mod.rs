@@ -173,13 +173,8 @@ fn train_parameters(
     memory.begin()?;
     let mut optimiser = AdamW::new(&trained, optimisation.adamw());
     let mut metrics = Metrics::new();
-    let (mut done, mut best) = (0, Best::none_yet(ctx.dir()));
-    if let Some(resume) = ctx.resume() {
-        restore(&trained, &mut optimiser, &resume.dir)?;
-        best.restore(&resume.dir)?;
-        objective.restore(&resume.dir, resume.step)?;
-        done = resume.step;
-    }
+    let mut best = Best::none_yet(ctx.dir());
+    let mut done = resume(ctx, objective, (&trained, &mut optimiser, &mut best))?;
     while done < steps {
         let begin = Instant::now();
         let (batch, own) = objective.batch(done)?;
@@ -225,6 +220,19 @@ fn train_parameters(
     // Not before the checkpoint: see `held_out.rs`.
     best.consider(done, &metrics, &trained)?;
     Ok(Reached::End(metrics, best))
+}
+
+/// Restores the attempt's checkpoint, if it has one, and returns the number of steps done.
+fn resume(
+    ctx: &Context,
+    objective: &mut impl Objective,
+    (trained, optimiser, best): (&[(String, Tensor)], &mut AdamW, &mut Best),
+) -> Result<u64, StageError> {
+    let Some(resume) = ctx.resume() else { return Ok(0) };
+    restore(trained, optimiser, &resume.dir)?;
+    best.restore(&resume.dir)?;
+    objective.restore(&resume.dir, resume.step)?;
+    Ok(resume.step)
 }
 
 /// Measures held-out rows after `step` steps; there may be none.

@@ -28,7 +28,7 @@ impl Scratch {
 
     /// Every tenth row is too long.
     fn rows() -> Vec<SampleRow> {
-        let completion = |n: usize| if n % 10 == 0 { "9".repeat(20) } else { n.to_string() };
+        let completion = |n: usize| if n.is_multiple_of(10) { "9".repeat(20) } else { n.to_string() };
         (0..ROWS).map(|n| SampleRow::new(format!("{n}=?"), completion(n))).collect()
     }
 
@@ -48,7 +48,7 @@ fn rows_keep_their_order_on_any_number_of_threads() {
     let three = well(scratch.tokenised("three", 3, Scratch::rows())).unwrap();
     let bytes = |name: &str| fs_err::read(scratch.0.path().join(name).join("data.ids")).unwrap();
     assert!(bytes("one") == bytes("three"));
-    let short = (0..ROWS).filter(|n| n % 10 != 0).collect::<Vec<_>>();
+    let short = (0..ROWS).filter(|n| !n.is_multiple_of(10)).collect::<Vec<_>>();
     assert_eq!((one.len(), three.len()), (short.len(), short.len()));
     let (chat, rows) = (scratch.chat(), Scratch::rows());
     for at in [0, BATCH_ROWS - 1, one.len() - 1] {
