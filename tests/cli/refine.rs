@@ -88,8 +88,9 @@ fn what_is_not_edited_comes_back_byte_for_byte() {
 
 #[test]
 fn a_draw_of_rows_grows_with_its_limit() {
-    let text: String = (0..40).map(|row| format!("{{\"prompt\":\"p{row}\",\"completion\":\"c{row}\"}}\n")).collect();
-    let sandbox = Sandbox::new(&format!("[write.a]\ntext = '''\n{text}'''\n"));
+    let rows = (0..40).map(|row| format!("{{\"prompt\":\"p{row}\",\"completion\":\"c{row}\"}}"));
+    let rows: Vec<String> = rows.collect();
+    let sandbox = Sandbox::new(&format!("[write.a]\ntext = '''\n{}\n'''\n", rows.join("\n")));
     sandbox.ok(&["apply", "toy.toml"]);
     let drawn = |file: &str, more: &[&str]| -> Vec<usize> {
         sandbox.ok(&[&["refine", "a.samples", "--to", file][..], more].concat());
