@@ -1,5 +1,6 @@
 //! Diagnostics of a file as a person reads them: the line, the caret, the cure.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -23,14 +24,19 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
 /// Shows every diagnostic of a file, also one that is no mistake in the file (a failed download).
 pub(crate) fn show_each(loaded: &Loaded) {
     let renderer = if ui::errors_have_color() { Renderer::styled() } else { Renderer::plain() };
+    let mut starts = BTreeMap::new();
     for diagnostic in &loaded.diagnostics {
         let source = loaded.sources.get(diagnostic.span.source);
         let name = ui::short_path(&source.name);
         let (message, label) = (ui::visible(&diagnostic.message), ui::visible(&diagnostic.label));
-        let Lines { text, number, range } = lines(&source.text, diagnostic.span.range());
-        let (text, name) = (ui::placeheld(text), ui::visible(&name));
-        let annotation = AnnotationKind::Primary.span(range).label(&*label);
-        let snippet = Snippet::source(&*text).path(&*name).line_start(number).annotation(annotation);
+        let starts = starts.entry(diagnostic.span.source).or_insert_with(|| LineStarts::of(&source.text));
+        let range = within(&source.text, diagnostic.span.range());
+        let (line, start) = starts.line(range.start);
+        // The renderer gets the lines of the range alone, because it reads all of what it gets.
+        let end = source.text[range.end..].find('\n').map_or(source.text.len(), |at| range.end + at);
+        let (text, name) = (ui::placeheld(&source.text[start..end]), ui::visible(&name));
+        let annotation = AnnotationKind::Primary.span(range.start - start..range.end - start).label(&*label);
+        let snippet = Snippet::source(&*text).path(&*name).line_start(line + 1).annotation(annotation);
         let mut group = Group::with_title(Level::ERROR.primary_title(&*message)).element(snippet);
         let help = diagnostic.help.as_deref().map(ui::visible);
         if let Some(help) = &help {
@@ -40,32 +46,36 @@ pub(crate) fn show_each(loaded: &Loaded) {
     }
 }
 
-/// Lines of a source.
-struct Lines<'a> {
-    text: &'a str,
-    /// The number of the first, from 1.
-    number: usize,
-    /// The range that was asked for, within them.
-    range: Range<usize>,
+/// Where each line of a text begins. Files that people edit may be large and have many mistakes, so lines are counted
+/// once.
+struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// Returns the line of a byte, from 0, and where it begins.
+    fn line(&self, at: usize) -> (usize, usize) {
+        let line = self.0.partition_point(|start| *start <= at) - 1;
+        (line, self.0[line])
+    }
 }
 
-/// Returns the lines that a range touches. A renderer that got the whole text would read all of it for each mistake.
-fn lines(text: &str, range: Range<usize>) -> Lines<'_> {
-    let range = range.start.min(text.len())..range.end.min(text.len());
-    let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[range.end..].find('\n').map_or(text.len(), |at| range.end + at);
-    let number = text[..start].matches('\n').count() + 1;
-    Lines { text: &text[start..end], number, range: range.start - start..range.end - start }
+/// Returns a range that ends with the text.
+fn within(text: &str, range: Range<usize>) -> Range<usize> {
+    range.start.min(text.len())..range.end.min(text.len())
 }
 
 pub(crate) fn to_json(loaded: &Loaded) -> serde_json::Value {
+    let mut starts = BTreeMap::new();
     let mistakes = loaded.diagnostics.iter().map(|diagnostic| {
         let source = loaded.sources.get(diagnostic.span.source);
-        let before = &source.text[..diagnostic.span.range().start.min(source.text.len())];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        let starts = starts.entry(diagnostic.span.source).or_insert_with(|| LineStarts::of(&source.text));
+        let at = within(&source.text, diagnostic.span.range()).start;
+        let (line, start) = starts.line(at);
         json!({
-            "file": source.name, "line": line, "column": column,
+            "file": source.name, "line": line + 1, "column": source.text[start..at].chars().count() + 1,
             "message": diagnostic.message, "label": diagnostic.label, "help": diagnostic.help,
         })
     });

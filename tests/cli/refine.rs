@@ -88,8 +88,9 @@ fn what_is_not_edited_comes_back_byte_for_byte() {
 
 #[test]
 fn a_draw_of_rows_grows_with_its_limit() {
-    let text: String = (0..40).map(|row| format!("{{\"prompt\":\"p{row}\",\"completion\":\"c{row}\"}}\n")).collect();
-    let sandbox = Sandbox::new(&format!("[write.a]\ntext = '''\n{text}'''\n"));
+    let rows = (0..40).map(|row| format!("{{\"prompt\":\"p{row}\",\"completion\":\"c{row}\"}}"));
+    let rows: Vec<String> = rows.collect();
+    let sandbox = Sandbox::new(&format!("[write.a]\ntext = '''\n{}\n'''\n", rows.join("\n")));
     sandbox.ok(&["apply", "toy.toml"]);
     let drawn = |file: &str, more: &[&str]| -> Vec<usize> {
         sandbox.ok(&[&["refine", "a.samples", "--to", file][..], more].concat());
@@ -204,13 +205,22 @@ fn what_cannot_be_refined_says_why() {
     ");
     let elsewhere = sandbox.run(&["refine", "a.samples", "--to", ".r1flow/rows.md"]);
     assert!(elsewhere.code == Some(2) && elsewhere.stderr.contains("inside the store"), "{elsewhere}");
+    assert!(!sandbox.root().join("new.md").exists() && !sandbox.root().join("refined.jsonl").exists());
+    assert_eq!(read(&sandbox, "rows.md"), before);
+}
+
+#[test]
+fn samples_that_are_stale_gone_or_of_another_form_are_refused() {
+    let sandbox = applied();
+    sandbox.ok(&["refine", "a.samples", "--to", "rows.md"]);
+    let before = read(&sandbox, "rows.md");
     sandbox.write("toy.toml", &WORKFLOW.replace("3+3", "4+4"));
     let stale = sandbox.run(&["refine", "a.samples", "--to", "new.md", "--limit", "2"]);
     assert!(stale.code == Some(2) && stale.stderr.contains("`a` of `toy.toml` is not fresh"), "{stale}");
     assert!(stale.stderr.contains(".samples --to new.md --limit 2 --seed 0`"), "{stale}");
     let digest = &before[before.find("b3:").unwrap()..][..67];
     sandbox.write("rows.md", &before.replace(digest, &format!("b3:{}", "0".repeat(64))));
-    insta::assert_snapshot!(sandbox.run(&back), @r"
+    insta::assert_snapshot!(sandbox.run(&["refine", "--back", "rows.md", "--to", "refined.jsonl"]), @r"
     exit code 2
     ── stderr
     error: the samples of `rows.md`, b3:[DIGEST], are not in the store at `.r1flow`
