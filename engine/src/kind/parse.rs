@@ -296,7 +296,7 @@ mod tests {
             (json!({ "type": ["integer", "null"], "x-inputs": ["prompts"], "x-role": "rows" }), "the `x-role`"),
             (
                 json!({ "type": ["integer", "null"], "x-inputs": ["model"], "x-path": true }),
-                "a key with `x-path` is text",
+                "the value of a key with `x-path` is text",
             ),
         ] {
             let (key, reason) = parsed(bad.clone()).unwrap_err();

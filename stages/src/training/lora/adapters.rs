@@ -96,7 +96,7 @@ impl Adapters {
     }
 
     /// All trained parameters by PEFT's names, sorted. An embedding's are not transposed yet.
-    pub(super) fn parameters(&self) -> &[(String, Tensor)] {
+    pub(in crate::training) fn parameters(&self) -> &[(String, Tensor)] {
         &self.parameters
     }
 
