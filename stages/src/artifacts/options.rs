@@ -68,8 +68,8 @@ impl Options {
         if !(2..=LETTERS.len()).contains(&options.len()) {
             return Err(format!("{} options, expected 2 to {}", options.len(), LETTERS.len()));
         }
-        let lines: String =
-            options.iter().zip(LETTERS.chars()).map(|(option, letter)| format!("\n{letter}) {option}")).collect();
+        let lines = options.iter().zip(LETTERS.chars()).map(|(option, letter)| format!("\n{letter}) {option}"));
+        let lines = lines.collect::<Vec<_>>().concat();
         Ok((prompt.with_text_after(&format!("\n{lines}")), LETTERS[right..=right].to_owned()))
     }
 }

@@ -113,7 +113,7 @@ impl<'a> Selection<'a> {
         }
         input.count("rows", read);
         told.iter().for_each(|(what, count, _)| input.count(what, *count));
-        let told: String = told.iter().map(|(what, count, _)| format!(", {what} {count}")).collect();
+        let told = told.iter().map(|(what, count, _)| format!(", {what} {count}")).collect::<Vec<_>>().concat();
         tracing::info!("`{}`: rows {read}{told}", input.name());
     }
 

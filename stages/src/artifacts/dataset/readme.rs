@@ -171,7 +171,7 @@ fn inside(path: &str) -> Result<String, String> {
 }
 
 /// Returns whether a pattern matches a path below the same folder.
-fn matches(pattern: &str, file: &PathBuf) -> bool {
+fn matches(pattern: &str, file: &Path) -> bool {
     let names: Option<Vec<&str>> = file.iter().map(|name| name.to_str()).collect();
     names.is_some_and(|names| matches_parts(&pattern.split('/').collect::<Vec<_>>(), &names))
 }
