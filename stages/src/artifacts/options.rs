@@ -89,8 +89,8 @@ impl Shuffled {
             }
             *hasher.finalize().as_bytes()
         });
-        if let Some(same) = options.windows(2).find(|two| two[0] == two[1]) {
-            return Err(format!("two options are the same: `{}`", same[0]));
+        if let Some([same, _]) = options.array_windows().find(|[one, other]| one == other) {
+            return Err(format!("two options are the same: `{same}`"));
         }
         let right = options.iter().position(|option| *option == right).expect("it is one of them");
         Ok(Found { options, right })
