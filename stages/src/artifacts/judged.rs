@@ -46,7 +46,7 @@ fn the_sign_of_a_preference_says_which_of_two_is_better() {
         (json!({ "prompt": "q", "a": " ", "b": "B", "by": 1 }), "`a` is empty"),
         (json!({ "prompt": "q", "a": "A", "by": 1 }), "no field `b`"),
     ] {
-        let error = File::new(&[row.clone()]).preferences(sign.clone()).unwrap_err();
+        let error = File::new(std::slice::from_ref(&row)).preferences(sign.clone()).unwrap_err();
         assert!(error.contains("line 1") && error.contains(expected), "{row}: {error}");
     }
 }
@@ -89,7 +89,7 @@ fn ranks_and_scores_make_pairs_of_extremes_or_neighbours() {
         (json!({ "prompt": "q", "list": [{ "text": "x" }] }), "item 0 of `list`: no field `by`"),
         (json!({ "prompt": "q", "list": [{ "by": 1 }] }), "item 0 of `list`: no field `text`"),
     ] {
-        let error = File::new(&[row.clone()]).preferences(by("rank", None)).unwrap_err();
+        let error = File::new(std::slice::from_ref(&row)).preferences(by("rank", None)).unwrap_err();
         assert!(error.contains("line 1") && error.contains(expected), "{row}: {error}");
     }
 }
@@ -173,7 +173,7 @@ fn an_answer_is_an_index_a_letter_a_label_or_an_option() {
     ];
     for (options, answer, expected) in table {
         let row = json!({ "prompt": "q", "choices": options, "answer": answer });
-        let read = File::new(&[row.clone()]).prompts(json!({ "options": "choices" }));
+        let read = File::new(std::slice::from_ref(&row)).prompts(json!({ "options": "choices" }));
         match (read, expected) {
             (Ok(rows), Ok(letter)) => assert_eq!(rows[0].answer.as_deref(), Some(letter), "{row}"),
             (Err(error), Err(reason)) => assert!(error.contains(reason), "{row}: {error}"),

@@ -68,8 +68,8 @@ impl Options {
         if !(2..=LETTERS.len()).contains(&options.len()) {
             return Err(format!("{} options, expected 2 to {}", options.len(), LETTERS.len()));
         }
-        let lines: String =
-            options.iter().zip(LETTERS.chars()).map(|(option, letter)| format!("\n{letter}) {option}")).collect();
+        let lines = options.iter().zip(LETTERS.chars()).map(|(option, letter)| format!("\n{letter}) {option}"));
+        let lines = lines.collect::<Vec<_>>().concat();
         Ok((prompt.with_text_after(&format!("\n{lines}")), LETTERS[right..=right].to_owned()))
     }
 }
@@ -89,8 +89,8 @@ impl Shuffled {
             }
             *hasher.finalize().as_bytes()
         });
-        if let Some(same) = options.windows(2).find(|two| two[0] == two[1]) {
-            return Err(format!("two options are the same: `{}`", same[0]));
+        if let Some([same, _]) = options.array_windows().find(|[one, other]| one == other) {
+            return Err(format!("two options are the same: `{same}`"));
         }
         let right = options.iter().position(|option| *option == right).expect("it is one of them");
         Ok(Found { options, right })

@@ -81,9 +81,11 @@ impl Prefer {
         let number = number_of(&verdict, &self.of)?;
         let better = match self.by {
             By::Sign => number.partial_cmp(&0.0),
-            By::Index if number == 0.0 => Some(Ordering::Less),
-            By::Index if number == 1.0 => Some(Ordering::Greater),
-            _ => return Err(format!("`{}` is {number}, expected 0 or 1", self.of)),
+            _ => match [0.0, 1.0].iter().position(|index| number.total_cmp(index).is_eq()) {
+                Some(0) => Some(Ordering::Less),
+                Some(_) => Some(Ordering::Greater),
+                None => return Err(format!("`{}` is {number}, expected 0 or 1", self.of)),
+            },
         };
         let (first, second) = (row.completion_at(first)?, row.completion_at(second)?);
         Ok(match better {

@@ -38,7 +38,9 @@ fn read(name: &str, artifact: &str, keys: &Map<String, Value>) -> Result<Vec<Val
         _ => read_preferences(&input::<mark::Preferences>("inputs.it", &file, keys)).map(|rows| json!(rows)),
     };
     let mut rows = rows.map_err(|error| error.to_string())?.as_array().unwrap().clone();
-    rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().shift_remove("id")));
+    for row in &mut rows {
+        row.as_object_mut().unwrap().shift_remove("id");
+    }
     Ok(rows)
 }
 
@@ -55,7 +57,9 @@ fn every_recipe_reads_rows_as_they_are_published() {
     for (name, artifact, keys) in recipes {
         let mut rows = read(&name, &artifact, &keys).unwrap_or_else(|error| panic!("{name}: {error}"));
         if name == "gpqa" {
-            rows.iter_mut().for_each(|row| *row = without_letters(row));
+            for row in &mut rows {
+                *row = without_letters(row);
+            }
         }
         assert_eq!(rows, expected(&name), "{name}");
     }

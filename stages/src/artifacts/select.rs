@@ -112,8 +112,10 @@ impl<'a> Selection<'a> {
             return;
         }
         input.count("rows", read);
-        told.iter().for_each(|(what, count, _)| input.count(what, *count));
-        let told: String = told.iter().map(|(what, count, _)| format!(", {what} {count}")).collect();
+        for (what, count, _) in &told {
+            input.count(what, *count);
+        }
+        let told = told.iter().map(|(what, count, _)| format!(", {what} {count}")).collect::<Vec<_>>().concat();
         tracing::info!("`{}`: rows {read}{told}", input.name());
     }
 

@@ -86,7 +86,7 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], String> {
 /// Takes a number of so many bytes, the lowest first.
 fn number(rest: &mut &[u8], bytes: usize) -> Result<usize, String> {
     let digits = take(rest, bytes)?;
-    let number = digits.iter().rev().fold(0_u64, |number, digit| number << 8 | u64::from(*digit));
+    let number = digits.iter().rev().fold(0_u64, |number, digit| (number << 8) | u64::from(*digit));
     usize::try_from(number).map_err(|_| "a pickle that ends too early".to_owned())
 }
 

@@ -15,7 +15,7 @@
 //! `train`; `*` and `?` stay within a name, `**` crosses folders. Departures: aliases of YAML are refused, and so are keys
 //! that change how files are read, because nothing here would follow them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use saphyr_parser::{Event, Parser, StrInput};
 use serde_json::{Map, Value};
@@ -81,7 +81,7 @@ pub(super) fn config(dir: &Path, name: &str) -> Result<Splits, Error> {
 fn configs(text: &str) -> Result<Vec<Map<String, Value>>, String> {
     let none = || "it has no `configs` in its head, between two lines `---`".to_owned();
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    let head = text.strip_prefix("---\n").and_then(|rest| Some(&rest[..rest.find("\n---")? + 1])).ok_or_else(none)?;
+    let head = text.strip_prefix("---\n").and_then(|rest| Some(&rest[..=rest.find("\n---")?])).ok_or_else(none)?;
     let mut events = Parser::new_from_str(head);
     let head = value(&mut events).map_err(|reason| format!("its head is no YAML: {reason}"))?;
     let configs = head.get("configs").and_then(Value::as_array).ok_or_else(none)?;
@@ -90,7 +90,7 @@ fn configs(text: &str) -> Result<Vec<Map<String, Value>>, String> {
 }
 
 /// Reads the next value; every scalar is a text.
-fn value<'a>(events: &mut Events<'a>) -> Result<Value, String> {
+fn value(events: &mut Events<'_>) -> Result<Value, String> {
     loop {
         match next(events)? {
             Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
@@ -171,7 +171,7 @@ fn inside(path: &str) -> Result<String, String> {
 }
 
 /// Returns whether a pattern matches a path below the same folder.
-fn matches(pattern: &str, file: &PathBuf) -> bool {
+fn matches(pattern: &str, file: &Path) -> bool {
     let names: Option<Vec<&str>> = file.iter().map(|name| name.to_str()).collect();
     names.is_some_and(|names| matches_parts(&pattern.split('/').collect::<Vec<_>>(), &names))
 }
@@ -248,6 +248,8 @@ fn class(pattern: &[char], letter: char) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

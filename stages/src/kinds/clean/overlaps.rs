@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use engine::artifact::Prompts;
 use engine::stage::{Input, StageError};
 use rayon::prelude::*;
-use text::Prompt;
 use text::overlap::{ngrams, words};
+use text::{Message, Prompt};
 
 use super::Row;
 use crate::artifacts::read_prompts;
@@ -63,6 +63,6 @@ impl Evaluation {
 /// Returns the n-grams of each of the user's turns. Other turns are the same in many rows, or are the model's.
 fn grams(prompt: &Prompt, n: usize) -> Vec<u64> {
     let turns = prompt.turns();
-    let texts = turns.iter().filter(|turn| turn.role == "user").filter_map(|turn| turn.text());
+    let texts = turns.iter().filter(|turn| turn.role == "user").filter_map(Message::text);
     texts.flat_map(|text| ngrams(&words(&text), n).collect::<Vec<_>>()).collect()
 }

@@ -72,7 +72,8 @@ fn rows_with_an_ngram_of_an_evaluation_are_left_out_and_named() {
 #[test]
 fn of_near_duplicates_the_first_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let long = |last: &str| (0..60).map(|word| format!("w{word} ")).chain([last.to_owned()]).collect::<String>();
+    let long =
+        |last: &str| (0..60).map(|word| format!("w{word} ")).chain([last.to_owned()]).collect::<Vec<_>>().concat();
     // 57 shingles each, 56 in common: 56 / 58 of all.
     let data = prompts(dir.path(), "data", &[&long("a"), "short one", &long("b"), "Short one!", "short two"]);
     let of = |threshold: f64, name: &str| {
@@ -104,8 +105,9 @@ fn completions_of_one_prompt_are_no_duplicates_of_each_other() {
 fn threads_have_no_influence() {
     let dir = tempfile::tempdir().unwrap();
     // Words from a small alphabet, so that many rows are near to several others.
-    let text =
-        |row: usize| (0..12).map(|at| format!("w{} ", (row / 7 * 31 + at * row.isqrt()) % 9)).collect::<String>();
+    let text = |row: usize| {
+        (0..12).map(|at| format!("w{} ", (row / 7 * 31 + at * row.isqrt()) % 9)).collect::<Vec<_>>().concat()
+    };
     let prompts: Vec<Prompt> = (0..3_000).map(|row| Prompt::from(text(row))).collect();
     let rows: Vec<Row<'_>> = prompts
         .iter()
