@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 GREEDY = 48
 CHATS = [
@@ -34,17 +34,20 @@ def log_probs(model, ids):
 
 
 def greedy(model, ids):
-    tokens, margins = [], []
+    tokens, margins, new, cache = [], [], ids, None
     while len(tokens) < GREEDY and (not tokens or tokens[-1] != model.config.eos_token_id):
-        best = model(torch.tensor([ids + tokens])).logits[0, -1].topk(2)
+        output = model(torch.tensor([new]), past_key_values=cache, use_cache=True)
+        best, cache = output.logits[0, -1].topk(2), output.past_key_values
         tokens.append(best.indices[0].item())
+        new = tokens[-1:]
         margins.append(round((best.values[0] - best.values[1]).item(), 4))
     return {"tokens": tokens, "margins": margins}
 
 
 @torch.no_grad()
 def main(folder):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # `AutoTokenizer` of transformers 5 splits by the rules of the class GPT2Tokenizer, whatever `tokenizer.json` says.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager").double().eval()
     rows = []
     for messages, answer in zip(CHATS, ANSWERS, strict=True):

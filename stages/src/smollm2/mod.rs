@@ -9,12 +9,12 @@ use lm::{Device, Kind, Model, Options, Request, Rows, Sampling, generate, head, 
 use serde::Deserialize;
 use text::{Chat, Message, Prompt};
 
-/// Bound on log-probabilities in single precision, five times the worst that was seen; they are stored to 6 digits.
+/// Bound on log-probabilities in single precision, three times the worst that was seen.
 const SINGLE: f64 = 1e-4;
-/// Bound on log-probabilities in bf16, which has 8 bits of precision.
-const HALF: f64 = 0.35;
+/// Bound on log-probabilities in bf16, twice the worst that was seen.
+const HALF: f64 = 0.5;
 /// Distance of the two likeliest logits, above which bf16 chooses the same token.
-const CLEAR: f64 = 1.0;
+const CLEAR: f64 = 0.5;
 
 #[derive(Deserialize)]
 struct Reference {
@@ -113,6 +113,7 @@ fn a_real_model_has_the_numbers_of_transformers() {
     let (Some(folder), reference) = (folder(), reference()) else { return };
     for (dtype, bound) in [(Kind::Float, SINGLE), (Kind::BFloat16, HALF)] {
         let Some(model) = model(&folder, &reference, dtype) else { return };
+        let mut compared = 0;
         for row in &reference.rows {
             let found = log_probs(&model, &row.whole);
             let worst = found.iter().zip(&row.logprobs).map(|(found, expected)| (found - expected).abs());
@@ -121,8 +122,9 @@ fn a_real_model_has_the_numbers_of_transformers() {
             let Greedy { tokens, margins } = &row.greedy;
             let needed = if dtype == Kind::Float { 2.0 * bound } else { CLEAR };
             let clear = margins.iter().take_while(|margin| **margin > needed).count();
-            assert!(clear > 0, "{dtype:?}, {:?}: the first choice is narrow", row.messages);
-            assert_eq!(greedy(&model, &row.prompt, tokens.len())[..clear], tokens[..clear], "{dtype:?}");
+            assert_eq!(greedy(&model, &row.prompt, tokens.len()).get(..clear), tokens.get(..clear), "{dtype:?}");
+            compared += clear;
         }
+        assert!(compared > 10, "{dtype:?}: only {compared} tokens are clear");
     }
 }

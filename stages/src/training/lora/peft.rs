@@ -14,12 +14,17 @@ impl Adapters {
     pub fn save(&self, dir: &Path) -> Result<(), StageError> {
         fs_err::create_dir_all(dir)?;
         let _guard = no_grad_guard();
-        let transposed = self.parameters().iter().map(|(name, tensor)| {
+        let mut tensors = Vec::new();
+        for (name, tensor) in self.parameters() {
             let is_of_embedding = name.contains(".lora_embedding_");
-            let tensor = if is_of_embedding { tensor.tr().contiguous() } else { tensor.shallow_clone() };
-            (name.clone(), tensor)
-        });
-        save_tensors(&dir.join("adapter_model.safetensors"), &transposed.collect::<Vec<_>>())?;
+            let tensor_of_file = if is_of_embedding { tensor.tr().contiguous() } else { tensor.shallow_clone() };
+            tensors.push((name.clone(), tensor_of_file));
+            if let Some(own) = of_tied_head(name).filter(|_| self.ties_head) {
+                tensors.push((format!("base_model.model.lm_head.{own}"), tensor.copy()));
+            }
+        }
+        tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
+        save_tensors(&dir.join("adapter_model.safetensors"), &tensors)?;
         let mut config = json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
@@ -44,5 +49,16 @@ impl Adapters {
         }
         fs_err::write(dir.join("adapter_config.json"), serde_json::to_string_pretty(&config)? + "\n")?;
         Ok(())
+    }
+}
+
+/// Returns what a tensor of the embedding is called for a head that is tied to it, which PEFT wants to read, too. A head's
+/// A and B are not transposed.
+fn of_tied_head(name: &str) -> Option<&'static str> {
+    match name.strip_prefix("base_model.model.model.embed_tokens.")? {
+        "weight" => Some("weight"),
+        "lora_embedding_B" => Some("lora_A.weight"),
+        "lora_embedding_A" => Some("lora_B.weight"),
+        _ => None,
     }
 }

@@ -127,6 +127,9 @@ fn an_embedding_s_adapters_are_split_where_its_gradient_arrives_and_saved_as_pef
         .map(|letter| tensors[&format!("base_model.model.model.embed_tokens.lora_embedding_{letter}")].shallow_clone());
     assert_eq!((a_rv.size(), b_dr.size()), (vec![4, 6], vec![4, 4]), "[rank, tokens] and [width, rank]");
     assert_eq!(differs(&a_rv.tr(), &their_a), 0.0);
+    let of_head = |letter: &str| tensors[&format!("base_model.model.lm_head.lora_{letter}.weight")].shallow_clone();
+    assert_eq!(differs(&of_head("A"), &b_dr.tr()), 0.0);
+    assert_eq!(differs(&of_head("B"), &a_rv.tr()), 0.0);
     assert_eq!(config["ensure_weight_tying"], true);
     assert_eq!(config["use_rslora"], true);
 }
