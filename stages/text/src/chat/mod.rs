@@ -21,6 +21,9 @@ pub struct SpecialTokens {
     pub pad: String,
 }
 
+/// For each new token its id, and the ids that its text had before.
+pub type NewTokens = Vec<(i64, Vec<i64>)>;
+
 /// A tokenizer with the conventions of its model: template, ends, padding.
 #[derive(Clone, Debug)]
 pub struct Chat {
@@ -79,7 +82,7 @@ impl Chat {
 
     /// Adds tokens to the vocabulary, apart from those that it has. Returns each new one's id, and the ids that its text
     /// had before.
-    pub fn with_new_tokens(mut self, tokens: &[String]) -> Result<(Self, Vec<(i64, Vec<i64>)>), Error> {
+    pub fn with_new_tokens(mut self, tokens: &[String]) -> Result<(Self, NewTokens), Error> {
         let missing: Vec<&String> = tokens.iter().filter(|token| self.tokenizer.id(token).is_none()).collect();
         if missing.is_empty() {
             return Ok((self, Vec::new()));
@@ -106,7 +109,7 @@ impl Chat {
         self.eos = id;
         self.ends.retain(|end| *end != id);
         self.ends.insert(0, id);
-        self.special.eos = token.to_owned();
+        token.clone_into(&mut self.special.eos);
         self.config["eos_token"] = json!(token);
         match self.template.take() {
             Some(template) => {
