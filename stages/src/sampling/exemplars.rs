@@ -143,7 +143,7 @@ mod tests {
         let chat = Prompt::of_turns(vec![Message::new("system", "Be brief."), Message::new("user", "1=?")]);
         let turns: Vec<_> = exemplars.before(&chat).turns().iter().map(|turn| turn.role.clone()).collect();
         assert_eq!(turns, ["system", "user", "assistant", "user", "assistant", "user"]);
-        let texts: Vec<_> = exemplars.before(&chat).texts().into_iter().map(|text| text.into_owned()).collect();
+        let texts: Vec<_> = exemplars.before(&chat).texts().into_iter().map(std::borrow::Cow::into_owned).collect();
         assert_eq!(texts.iter().filter(|text| *text == "1=?").count(), 1);
         assert_eq!(texts[1].trim_end_matches("=?"), texts[2]);
     }

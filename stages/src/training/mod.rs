@@ -116,6 +116,7 @@ pub struct Training<'a> {
 }
 
 /// How training ended, if without an error.
+#[expect(clippy::large_enum_variant, reason = "a stage makes one of it")]
 pub enum Ended {
     /// All steps are done.
     Done {

@@ -71,7 +71,7 @@ impl<'a> Batch<'a> {
             num_slots,
             limit,
             cache: Cache::new(&model.config, model.options(), num_slots as i64, limit),
-            steps: Steps::new(model, num_slots, limit).filter(|_| sampling.repetition_penalty == 1.0),
+            steps: Steps::new(model, num_slots, limit).filter(|_| !sampling.penalises()),
             rows: Vec::with_capacity(num_slots),
             waiting: 0,
             completions: vec![Completion::default(); requests.len()],
@@ -178,8 +178,7 @@ impl<'a> Batch<'a> {
     /// Samples the next token of the rows from `first` on.
     fn sample(&mut self, hidden_rd: &Tensor, first: usize) {
         let logits_rv = self.model.logits(hidden_rd);
-        let logits_rv =
-            if self.sampling.repetition_penalty == 1.0 { logits_rv } else { self.penalised(&logits_rv, first) };
+        let logits_rv = if self.sampling.penalises() { self.penalised(&logits_rv, first) } else { logits_rv };
         let uniforms = uniforms(&self.rows[first..], self.requests, &self.completions);
         self.take(ops::sample(&logits_rv, &uniforms, self.sampling.draw(), self.vocabulary()), first);
     }

@@ -55,6 +55,11 @@ impl Default for Sampling {
 }
 
 impl Sampling {
+    /// Whether the repetition penalty changes anything.
+    fn penalises(&self) -> bool {
+        (self.repetition_penalty - 1.0).abs() > 0.0
+    }
+
     /// How one token is drawn.
     fn draw(&self) -> Draw {
         if self.temperature == 0.0 {

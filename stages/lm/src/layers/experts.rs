@@ -71,7 +71,7 @@ impl Mixture {
             weights_nk = &weights_nk / (weights_nk.sum_dim_intlist(1, true, kind) + 1e-20);
         }
         if let Some((groups, _)) = &self.groups {
-            weights_nk = weights_nk * groups.routed_scaling_factor;
+            weights_nk = weights_nk.g_mul_scalar(groups.routed_scaling_factor);
         }
         (chosen_nk, weights_nk)
     }

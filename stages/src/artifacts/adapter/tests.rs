@@ -1,4 +1,5 @@
 //! Adapters that `sft` exports give the merged model again; what cannot be merged is refused.
+#![expect(clippy::float_cmp, reason = "these numbers are exact")]
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::worker::protocol::FromWorker;

@@ -286,7 +286,7 @@ fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler) -> Map<String, 
     if params.min_p > 0.0 {
         settings["min-p"] = json!(params.min_p);
     }
-    if params.repetition_penalty != 1.0 {
+    if (params.repetition_penalty - 1.0).abs() > 0.0 {
         settings["repetition-penalty"] = json!(params.repetition_penalty);
     }
     if !params.stop.is_empty() {

@@ -1,4 +1,5 @@
 //! LoRA: gradients against adapters beside the base, keys, and names.
+#![expect(clippy::float_cmp, reason = "these numbers are exact")]
 
 use std::collections::BTreeMap;
 
