@@ -48,7 +48,9 @@ fn a_pass_that_recomputes_drops_the_same() {
         let leaves = adapt_with_dropout(&model);
         let packed = rows(&[9, 30, 17, 2], 19);
         let run = |recompute| {
-            leaves.iter().for_each(|leaf| leaf.shallow_clone().zero_grad());
+            for leaf in &leaves {
+                leaf.shallow_clone().zero_grad();
+            }
             model.passes().set(5);
             // Another pass begins before the backward pass of the first.
             let pass = model.pass(&packed, recompute);
