@@ -10,9 +10,8 @@ use store::{Alive, Digest, Record, Store};
 use crate::action::{Action, artifact};
 use crate::plan::{self, hash_inputs, hash_some_inputs};
 use crate::prefix::prefixes;
-use crate::schedule::launch::import;
 use crate::select::reached;
-use crate::workflow::{Reference, StageName, Target, Workflow};
+use crate::workflow::{Reference, StageName, Target, Workflow, import};
 
 /// What a workflow can use of a store.
 #[derive(Clone, Debug, Default)]

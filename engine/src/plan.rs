@@ -17,10 +17,9 @@ use crate::dirty::{DirtyReason, diff};
 use crate::forecast::{Forecast, PastRuns};
 use crate::pools::{GPUS, needs};
 use crate::prefix::resumable;
-use crate::schedule::launch::import;
 use crate::select::{NoStage, Selected, Selection, inputs, select};
 use crate::workflow::hub::HubId;
-use crate::workflow::{Reference, StageDecl, Target, Workflow};
+use crate::workflow::{Reference, StageDecl, Target, Workflow, import};
 
 /// Why a plan cannot be made.
 #[derive(Debug, thiserror::Error)]

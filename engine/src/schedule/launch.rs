@@ -16,19 +16,6 @@ use crate::workflow::{Reference, StageDecl, Target, Workflow};
 /// Default of `run.checkpoint-every`, in seconds.
 const CHECKPOINT_SECONDS: f64 = 600.0;
 
-/// Returns the import keys of what a reference points at that are part of an action; of a file or folder beside an input,
-/// its digest.
-pub(crate) fn import(
-    workflow: &Workflow,
-    reference: &Reference,
-    digests: &BTreeMap<String, Digest>,
-) -> Map<String, serde_json::Value> {
-    let Target::Input(name) = &reference.target else { return Map::new() };
-    let input = &workflow.inputs[name];
-    let beside = input.beside(name).map(|(key, name, _)| (key.to_owned(), json!(digests.get(&name))));
-    input.import.clone().into_iter().chain(beside).collect()
-}
-
 /// Returns the import keys of what a reference points at, as the worker gets them.
 pub(crate) fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
     match &reference.target {

@@ -79,6 +79,19 @@ pub struct InputDecl {
     pub beside: BTreeMap<String, PathBuf>,
 }
 
+/// Returns the import keys of what a reference points at that are part of an action; of a file or folder beside an input,
+/// its digest.
+pub(crate) fn import(
+    workflow: &Workflow,
+    reference: &Reference,
+    digests: &BTreeMap<String, store::Digest>,
+) -> Map<String, Value> {
+    let Target::Input(name) = &reference.target else { return Map::new() };
+    let input = &workflow.inputs[name];
+    let beside = input.beside(name).map(|(key, name, _)| (key.to_owned(), serde_json::json!(digests.get(&name))));
+    input.import.clone().into_iter().chain(beside).collect()
+}
+
 /// Where an input comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InputSource {

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::launch::{import, inputs, job, machine};
+use super::launch::{inputs, job, machine};
 use super::looks::{Found, Looks};
 use super::queue::{Queue, Start};
 use super::retry::work;
@@ -39,7 +39,7 @@ use crate::plan::check_fetched;
 use crate::pools::{Pools, needs};
 use crate::run::{Run, source};
 use crate::select::{Selected, select};
-use crate::workflow::{Reference, Target, Workflow};
+use crate::workflow::{Reference, Target, Workflow, import};
 
 /// Time for which results are gathered while other stages run, so that one sync makes all of them durable.
 const GATHERING: Duration = Duration::from_millis(50);
