@@ -1,18 +1,18 @@
 //! A model's chat conventions, as a stage uses them: the keys that say how prompts are rendered.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine::artifact::{Model, Text as TextMarker};
 use engine::stage::{Input, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use text::template::{names, shipped};
 use text::{Chat, ChatTemplate, SpecialTokens, TextTemplate};
 
 use crate::artifacts::{Import, refuse_adapter_alone};
 use crate::limits;
+use crate::template_args::TemplateArgs;
 
 /// How prompts are rendered: the keys that all kinds share that give conversations to a model.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -165,33 +165,6 @@ pub(crate) fn check_stops(stops: &[String]) -> Result<(), StageError> {
         return Err(StageError::new("`stop` has an empty text").with_help(help));
     }
     Ok(())
-}
-
-/// Values for the chat template's own variables.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct TemplateArgs(BTreeMap<String, TemplateArg>);
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum TemplateArg {
-    Flag(bool),
-    Number(Number),
-    Text(String),
-}
-
-impl TemplateArgs {
-    pub(crate) fn values(&self) -> Map<String, Value> {
-        let values = self.0.iter().map(|(name, value)| {
-            let value = match value {
-                TemplateArg::Flag(flag) => Value::Bool(*flag),
-                TemplateArg::Number(number) => Value::Number(number.clone()),
-                TemplateArg::Text(text) => Value::String(text.clone()),
-            };
-            (name.clone(), value)
-        });
-        values.collect()
-    }
 }
 
 /// Adds to an error which row it is about.

@@ -10,6 +10,7 @@ pub mod loading;
 pub mod rewards;
 mod sampling;
 mod showing;
+pub mod template_args;
 pub mod training;
 pub mod verifiers;
 

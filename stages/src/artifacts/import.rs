@@ -16,7 +16,7 @@ use super::options::Options;
 use super::prefer::Prefer;
 use super::select::Condition;
 use super::transcript::Marks;
-use crate::chat::TemplateArgs;
+use crate::template_args::TemplateArgs;
 use crate::verifiers::Verify;
 
 /// The import keys of an input; all are absent for a stage's output. `x-inputs` names the types that a key applies to.
