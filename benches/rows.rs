@@ -2,11 +2,11 @@
 //!
 //!     cargo bench -p r1flow-stages --bench rows -- FOLDER [ROWS [WORDS]]
 //!
-//! FOLDER has a model's `tokenizer.json` and `tokenizer_config.json`. Made-up rows of WORDS (480: a thousand tokens) are
-//! written to a file. In turns, `sft` tokenises some of them (reading, templates and writing included), and
-//! `encode_batch` of the crate encodes the same texts, which it holds in memory, on as many threads. Then `sft` tokenises
-//! all ROWS (20,000 unless given) and trains some steps, and its memory is looked at meanwhile. Each is a process of its
-//! own.
+//! FOLDER has a model's `tokenizer.json` and `tokenizer_config.json`. Made-up rows of WORDS (480: a thousand tokens)
+//! are written to a file. In turns, `sft` tokenises some of them (reading, templates and writing included), and
+//! `encode_batch` of the crate encodes the same texts, which it holds in memory, on as many threads. Then `sft`
+//! tokenises all ROWS (20,000 unless given) and trains some steps, and its memory is looked at meanwhile. Each is a
+//! process of its own.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -103,8 +103,8 @@ fn child(arguments: &[String]) -> Result<([f64; 3], [f64; 3]), Failure> {
     Ok((numbers.try_into().map_err(|_| said)?, peak))
 }
 
-/// Runs an attempt at `sft`, and prints the tokens of its rows, the seconds that they took, and the MiB that it held before
-/// its first step.
+/// Runs an attempt at `sft`, and prints the tokens of its rows, the seconds that they took, and the MiB that it held
+/// before its first step.
 fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
     let attempt = tempfile::tempdir_in(dir)?;
     let input = |name: &str, artifact, path: &str, import: Value| InputArtifact {

@@ -48,7 +48,7 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     if args.to.symlink_metadata().is_ok() {
-        let help = "it may hold somebody's work: name another file with `--to`, or move it away";
+        let help = "it may have edited rows: name another file with `--to`, or move it away";
         return Err(Advice::new(format!("`{}` already exists", args.to.display()), help).into());
     }
     match (&args.what, &args.back) {

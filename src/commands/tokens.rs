@@ -116,9 +116,9 @@ fn heading(stage: &StageDecl, row: &ShownRow, sequence: &ShownSequence) -> Strin
     text + &limit + &opening
 }
 
-/// What stands between two tokens.
+/// Separator of two tokens.
 const BETWEEN: &str = "·";
-/// What stands before a line of tokens in the loss, and before one of others.
+/// Prefixes of a line of tokens in the loss, and of a line of others.
 const LEARNT: &str = "loss  ";
 const READ: &str = "      ";
 

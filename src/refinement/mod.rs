@@ -1,4 +1,4 @@
-//! Refinement: rows of samples in a text file that a person accepts, edits or drops, and their way back.
+//! Refinement: rows of samples in a text file that a person accepts, edits or drops, and how the file is read again.
 //!
 //! ```text
 //! # five lines that say what to do

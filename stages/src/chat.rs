@@ -29,8 +29,8 @@ pub struct Rendering {
     /// System text of prompts that have none: a text, or `inputs.NAME` of one. Rows are kept without it.
     #[schemars(extend("x-omit-default" = true))]
     pub system: Option<Text>,
-    /// Template around each user turn, in Jinja: `{{ prompt }}` is the turn's text. A text, or `inputs.NAME` of one. Rows
-    /// are kept without it.
+    /// Template around each user turn, in Jinja: `{{ prompt }}` is the turn's text. A text, or `inputs.NAME` of one.
+    /// Rows are kept without it.
     #[schemars(extend("x-omit-default" = true))]
     pub prompt_template: Option<Text>,
     /// Token that ends a completion, also in a trained model's configuration. Absent: the tokenizer's `eos_token`. The

@@ -115,8 +115,8 @@ fn sequence(chat: &Chat, row: &TokenRow, max_tokens: Option<usize>) -> ShownSequ
 /// Tokens before a token that decide what it adds to the text.
 const CONTEXT: usize = 4;
 
-/// Returns what each token adds to the text, and whether it is a special token. A part of a character has no text of its
-/// own, and is spelt as in the vocabulary.
+/// Returns what each token adds to the text, and whether it is a special token. A part of a character has no text of
+/// its own, and is spelt as in the vocabulary.
 fn spelled(tokenizer: &Tokenizer, ids: &[i64]) -> Vec<(String, bool)> {
     let vocabulary = tokenizer.tokens();
     let spelled = ids.iter().enumerate().map(|(at, id)| {

@@ -108,8 +108,8 @@ impl Store {
     }
 
     /// Returns the digest of an input: of a file's bytes, or of a folder's tree without what is [beside](is_beside) its
-    /// data, except the files `read` of the top folder. Path, times, owner and mode have no influence. Anything but a file
-    /// or folder is refused.
+    /// data, except the files `read` of the top folder. Path, times, owner and mode have no influence. Anything but a
+    /// file or folder is refused.
     ///
     /// [is_beside]: crate::is_beside
     pub fn hash_path(&self, path: &Path, read: &[String]) -> Result<Digest> {

@@ -172,7 +172,7 @@ fn what_cannot_be_refined_says_why() {
     exit code 2
     ── stderr
     error: `rows.md` already exists
-    help: it may hold somebody's work: name another file with `--to`, or move it away
+    help: it may have edited rows: name another file with `--to`, or move it away
     ");
     insta::assert_snapshot!(sandbox.run(&["refine", "a", "--to", "new.md"]), @r"
     exit code 2

@@ -28,8 +28,8 @@ pub(crate) fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<Str
     }
 }
 
-/// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are. `digests` has
-/// those of all inputs, and of what is beside them.
+/// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are. `digests`
+/// has those of all inputs, and of what is beside them.
 pub(crate) fn inputs(
     workflow: &Workflow,
     stage: &StageDecl,

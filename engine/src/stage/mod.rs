@@ -132,8 +132,8 @@ impl<A> Input<A> {
         Self { artifact, counts: Counts::of_stage(), marker: PhantomData }
     }
 
-    /// Returns the file or folder to read. Files in it that are [beside the data](crate::artifact::is_beside) are no part
-    /// of its digest: a stage that read them would be shown as fresh after they changed.
+    /// Returns the file or folder to read. Files in it that are [beside the data](crate::artifact::is_beside) are no
+    /// part of its digest: a stage that read them would be shown as fresh after they changed.
     pub fn path(&self) -> &Path {
         &self.artifact.path
     }

@@ -1,9 +1,8 @@
 //! The worker's end: `Worker::new(KINDS).serve()` is a worker's whole `main`.
 //!
-//! `kinds` prints the worker's kinds, `check` prints what is wrong with the keys of stages, `tokens` prints a row as the
-//! model sees it, and `run` reads one request
-//! from stdin, runs it, and answers on stdout. First of all stdout is redirected ([`claim_stdout`]): what a library
-//! prints there goes to stderr, which is the log.
+//! `kinds` prints the worker's kinds, `check` prints what is wrong with the keys of stages, `tokens` prints a row as
+//! the model sees it, and `run` reads one request from stdin, runs it, and answers on stdout. First of all stdout is
+//! redirected ([`claim_stdout`]): what a library prints there goes to stderr, which is the log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

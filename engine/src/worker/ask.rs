@@ -1,7 +1,8 @@
-//! Queries to a worker outside of attempts: its kinds, whether it could run stages with given keys, a row as a model sees
-//! it.
+//! Queries to a worker outside of attempts: its kinds, whether it could run stages with given keys, a row as a model
+//! sees it.
 //!
-//! Each query starts libtorch, so answers of the first two are cached (`cache.rs`) for as long as the program is the same.
+//! Each query starts libtorch, so answers of the first two are cached (`cache.rs`) for as long as the program is the
+//! same.
 
 use std::collections::HashSet;
 use std::io::Write;

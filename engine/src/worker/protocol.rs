@@ -14,8 +14,8 @@
 //! Both ignore any other line. The worker's stderr is its log, and so are other lines on its stdout. When stdin ends
 //! the engine is gone, and the worker exits at once: a stage never outlives its engine. Three other commands print one
 //! answer and exit. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList). `r1flow-worker check` reads one
-//! [`CheckRequest`] per line, and prints a list that has a [`Refusal`] or null for each, in order. `r1flow-worker tokens`
-//! reads a [`TokensRequest`](super::tokens::TokensRequest), and prints the row.
+//! [`CheckRequest`] per line, and prints a list that has a [`Refusal`] or null for each, in order. `r1flow-worker
+//! tokens` reads a [`TokensRequest`](super::tokens::TokensRequest), and prints the row.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

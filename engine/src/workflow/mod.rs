@@ -79,8 +79,8 @@ pub struct InputDecl {
     pub beside: BTreeMap<String, PathBuf>,
 }
 
-/// Returns the import keys of what a reference points at that are part of an action; of a file or folder beside an input,
-/// its digest.
+/// Returns the import keys of what a reference points at that are part of an action; of a file or folder beside an
+/// input, its digest.
 pub(crate) fn import(
     workflow: &Workflow,
     reference: &Reference,
@@ -110,8 +110,8 @@ impl InputDecl {
         }
     }
 
-    /// Returns the files and folders beside it, each with the name of its digest among those of all inputs. The name has a
-    /// dot, so that no input has it.
+    /// Returns the files and folders beside it, each with the name of its digest among those of all inputs. The name
+    /// has a dot, so that no input has it.
     pub(crate) fn beside<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, String, &'a Path)> {
         self.beside.iter().map(move |(key, path)| (key.as_str(), format!("{name}.{key}"), path.as_path()))
     }

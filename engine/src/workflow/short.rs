@@ -55,8 +55,8 @@ pub(super) fn write_out(table: &mut Table, keys: &BTreeMap<String, KeySpec>) {
     }
 }
 
-/// Returns the type whose shape a value has: one that the items of a list fit, too, before one that they do not. Where a
-/// text or a reference may be written, `inputs.NAME` is the reference.
+/// Returns the type whose shape a value has: one that the items of a list fit, too, before one that they do not. Where
+/// a text or a reference may be written, `inputs.NAME` is the reference.
 pub(super) fn shape_of<'a>(types: &'a [KeyType], value: &Value) -> Option<&'a KeyType> {
     let fits_items = |ty: &&KeyType| match (ty, value) {
         (KeyType::List(of, length), Value::List(items)) => {

@@ -1,5 +1,5 @@
-// Dropout whose draws depend on nothing but their place: a hash of the pass, the weight and the element. A layer that is
-// recomputed in the backward pass, a resumed attempt and another device draw the same.
+// Dropout whose draws depend on nothing but their place: a hash of the pass, the weight and the element. A layer that
+// is recomputed in the backward pass, a resumed attempt and another device draw the same.
 #pragma once
 
 #include "shim.h"

@@ -1,7 +1,7 @@
 //! Dropout of an adapted layer's inputs (Srivastava et al. 2014, section 4; LoRA has it on the input of A).
 //!
-//! What is dropped is a hash of the number of the pass, the layer and the element (`shim/dropout.h`). It does not depend
-//! on a generator's state, so a pass that is computed again, a resumed attempt and another device drop the same.
+//! What is dropped is a hash of the number of the pass, the layer and the element (`shim/dropout.h`). It does not
+//! depend on a generator's state, so a pass that is computed again, a resumed attempt and another device drop the same.
 //! Departure: the chunks of a head are dropped alike.
 
 use tch::{Device, Kind, Tensor};

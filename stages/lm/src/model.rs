@@ -102,8 +102,8 @@ impl Model {
         self.save_with(dir, self.config.clone())
     }
 
-    /// Does the same as [`save`](Self::save), with `eos` first among the tokens that end a completion. Readers of the folder
-    /// then stop at the token that the model has learnt.
+    /// Does the same as [`save`](Self::save), with `eos` first among the tokens that end a completion. Readers of the
+    /// folder then stop at the token that the model has learnt.
     pub fn save_ending(&self, dir: &Path, eos: i64) -> Result<(), Error> {
         let mut config = self.config.clone();
         if !config.eos_token_ids.contains(&eos) {

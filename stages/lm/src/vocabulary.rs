@@ -19,8 +19,8 @@ pub struct NewToken {
 }
 
 impl Model {
-    /// Returns the model with rows for new tokens, each the mean of its pieces' rows. The embedding grows if it has too few
-    /// rows; rows that it already has for these ids, as padding, are overwritten.
+    /// Returns the model with rows for new tokens, each the mean of its pieces' rows. The embedding grows if it has too
+    /// few rows; rows that it already has for these ids, as padding, are overwritten.
     ///
     /// # Panics
     /// On a piece outside the vocabulary, or a token without pieces.

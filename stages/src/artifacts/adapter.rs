@@ -1,9 +1,9 @@
-//! LoRA adapters that are merged into a model when it is read: a folder as PEFT saves it, with `adapter_config.json` and
-//! `adapter_model.safetensors`.
+//! LoRA adapters that are merged into a model when it is read: a folder as PEFT saves it, with `adapter_config.json`
+//! and `adapter_model.safetensors`.
 //!
 //! W becomes W + s B A, with s = alpha / rank or alpha / √rank, where alpha may differ by module (`alpha_pattern`). A
-//! module that was trained whole (`modules_to_save`) is replaced. Whatever would give other weights is refused by its key
-//! or its tensor: DoRA, transposed weights, initialisations that change the base.
+//! module that was trained whole (`modules_to_save`) is replaced. Whatever would give other weights is refused by its
+//! key or its tensor: DoRA, transposed weights, initialisations that change the base.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The import keys of an input, which describe how the rows of a user's own dataset are read. The worker describes them
-//! to the engine (`r1flow-worker kinds`); the engine checks them in a workflow and passes them on as an input's `import`.
+//! to the engine (`r1flow-worker kinds`); the engine checks them in a workflow and passes them on as an input's
+//! `import`.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,8 @@ pub struct Import {
     /// r1flow's field → your field, or several of yours, whose texts are joined by a space.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) fields: BTreeMap<String, FieldNames>,
-    /// The config of a folder to read, as its README.md names the files of each; without this key, the README is not read.
+    /// The config of a folder to read, as its README.md names the files of each; without this key, the README is not
+    /// read.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"], "x-reads" = "README.md"))]
     pub(super) config: Option<String>,
     /// The split of a folder to read; needed only if there are several.
@@ -61,15 +63,15 @@ pub struct Import {
     /// Most MiB of a row; 16 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) row_mib: Option<u64>,
-    /// Most MiB of all rows, unpacked; by default 8192, or half of the machine's memory if that is less. Samples that are
-    /// trained on are not kept in memory: 65536 by default.
+    /// Most MiB of all rows, unpacked; by default 8192, or half of the machine's memory if that is less. Samples that
+    /// are trained on are not kept in memory: 65536 by default.
     #[schemars(range(min = 1, max = MIB), extend("x-role" = "neutral", "x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) total_mib: Option<u64>,
     /// The gold answer is the text after the last occurrence of this mark.
     #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
     pub(super) answer_after: Option<String>,
-    /// How answers are checked, or a table that says it for each word in the rows' field `verify`. Absent: by each row's
-    /// own `verify`, else as numbers if there are gold answers.
+    /// How answers are checked, or a table that says it for each word in the rows' field `verify`. Absent: by each
+    /// row's own `verify`, else as numbers if there are gold answers.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) verify: Option<VerifyBy>,
     /// The options of a question: a field with a list, a list of fields, or `{ right, wrong, seed }`, which shuffles
@@ -87,8 +89,8 @@ pub struct Import {
     /// own are for rows that do not set them.
     #[schemars(extend("x-inputs" = ["prompts", "samples"]))]
     pub(super) template_args: TemplateArgs,
-    /// A folder of LoRA adapters, as PEFT saves them, that are merged into the model when it is read. The tokenizer is the
-    /// model's, unless the folder has its own.
+    /// A folder of LoRA adapters, as PEFT saves them, that are merged into the model when it is read. The tokenizer is
+    /// the model's, unless the folder has its own.
     #[schemars(extend("x-path" = true, "x-inputs" = ["model"]))]
     pub(crate) adapter: Option<String>,
     /// Accepts a model with weights that are infinite or NaN.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! prompts/prompts.jsonl            {"id", "prompt", "answer"?, "verify", "tests"?, "task"?, "language"?}
-//! samples/samples.jsonl            {"prompt", "completion", "answer"?, "source"?, "grade"?}
+//! samples/samples.jsonl            {"prompt", "completion", "answer"?, "verify"?, "source"?, "grade"?}
 //! preferences/preferences.jsonl    {"prompt", "chosen", "rejected"}  or  {"prompt", "completion", "label": 0 | 1}
 //! report/report.json               {"row", "suites", "settings"}
 //! logits/logits.json               {"top-k", "rows", "tokens", "vocabulary", "shards"}, and safetensors (`logits.rs`)
@@ -15,6 +15,7 @@
 mod adapter;
 mod code_tests;
 mod dataset;
+mod fields;
 mod import;
 mod lines;
 mod logits;

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use text::Prompt;
 
-use super::lines::{RawRow, text_of};
+use super::fields::text_of;
+use super::lines::RawRow;
 
 /// The letters that the verifier `choice` knows.
 const LETTERS: &str = "ABCDEFGHIJ";

@@ -14,14 +14,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::lines::{RawRow, field, number_of, text_of};
+use super::fields::{field, number_of, text_of};
+use super::lines::RawRow;
 
 /// Where a row's completions are, and what says which is better.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Prefer {
-    /// What `of` contains: the `sign` of a preference (negative for the first, 0 for neither), the `index` of the better
-    /// one (0 or 1), each completion's `rank` (lowest best) or its `score` (highest best).
+    /// What `of` contains: the `sign` of a preference (negative for the first, 0 for neither), the `index` of the
+    /// better one (0 or 1), each completion's `rank` (lowest best) or its `score` (highest best).
     by: By,
     /// The field that says which is better; for `rank` and `score`, a field of each item of `list`.
     of: String,

@@ -100,8 +100,8 @@ fn verify(row: &RawRow<'_>, has_answer: bool, has_tests: bool) -> Result<Verify,
         None if row.import.options.is_some() => Ok(Verify::CHOICE),
         None => match row.optional_text("verify")? {
             Some(name) => serde_json::from_value(name.into()).map_err(|error| format!("`verify`: {error}")),
-            // Most data with answers are sums and word problems. A gold answer that is not a number is counted and never
-            // rewarded.
+            // Most data with answers are sums and word problems. A gold answer that is not a number is counted and
+            // never rewarded.
             None if has_answer && !has_tests => Ok(Verify::NUMBER),
             None => Ok(Verify::NONE),
         },

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use super::fields::field;
 use super::import::{Import, OnBadRow};
-use super::lines::field;
 
 /// What a field must be for its row to be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -102,10 +102,14 @@ pub(crate) struct TokenWriter {
 }
 
 impl TokenWriter {
-    /// Begins the file `name` in an attempt's folder.
+    /// Makes the file `name` in an attempt's folder. One of that name is replaced and not truncated: it may have links.
     pub(crate) fn create(dir: &Path, name: &str) -> Result<Self, StageError> {
-        let file =
-            fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(dir.join(name))?;
+        let path = dir.join(name);
+        match fs_err::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = fs_err::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(Self { out: BufWriter::with_capacity(1 << 20, file), spans: Vec::new(), tokens: 0 })
     }
 

@@ -16,7 +16,8 @@ pub(crate) struct Question {
     pub(crate) source: String,
     /// Number of equal prompts before this one, so that each gets different draws.
     pub(crate) occurrence: u64,
-    /// What the model is given in place of the row's prompt: with exemplars before it, or a request to rewrite a sample.
+    /// What the model is given in place of the row's prompt: with exemplars before it, or a request to rewrite a
+    /// sample.
     pub(crate) asked_instead: Option<Prompt>,
 }
 

@@ -8,7 +8,7 @@ use text::Chat;
 
 use super::questions::Question;
 use crate::artifacts::load_model;
-use crate::chat::{Rendering, of_row};
+use crate::chat::of_row;
 use crate::device::set_up;
 
 /// Returns the seed of completion `index` of a prompt, sampled after `step` updates. It does not depend on batch
@@ -43,14 +43,12 @@ impl Sampler {
     pub(crate) fn load(
         ctx: &Context,
         input: &Input<ModelMarker>,
-        (rendering, stop): (&Rendering, &[String]),
+        chat: Chat,
         dtype: Kind,
         batch_size: usize,
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, input, device, dtype)?;
-        let mut chat = rendering.load(input)?;
-        chat.stops = stop.to_vec();
         Ok(Self { model, chat, batch_size })
     }
 

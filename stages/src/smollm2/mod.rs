@@ -1,7 +1,7 @@
 //! Tests of a real model, SmolLM2-135M-Instruct: its tokenizer, its template and its numbers are those of transformers.
 //!
-//! The model is 270 MB, so it is not in the repository. The tests look for a folder with it where `R1FLOW_SMOLLM2` says, or
-//! else in `target/smollm2`, and say so if there is none. `make.py` wrote `reference.json`.
+//! The model is 270 MB, so it is not in the repository. The tests look for a folder with it where `R1FLOW_SMOLLM2`
+//! says, or else in `target/smollm2`, and say so if there is none. `make.py` wrote `reference.json`.
 
 use std::path::{Path, PathBuf};
 

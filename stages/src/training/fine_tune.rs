@@ -2,7 +2,6 @@
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Outcome, StageError};
-use engine::worker::tokens::ShownRow;
 use lm::{Device, Model, NewToken};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +18,7 @@ use super::{Ended, HeldOut, Objective, Training, train};
 use crate::artifacts::load_model;
 use crate::chat::{Rendering, load_chat};
 use crate::device::set_up;
-use crate::{limits, showing};
+use crate::limits;
 
 /// How to train on rows: the keys that `sft` and `distill` share.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -46,16 +45,16 @@ pub struct FineTuning {
     pub micro_batch_tokens: usize,
     /// Seed of the order of rows, of the adapters' initial weights and of their dropout.
     pub seed: u64,
-    /// Which of the assistant's turns in a conversation are learnt. `last`: the last one. `all`: every turn with a text,
-    /// each as a row of its own after the turns before it, rendered as the model will see them.
+    /// Which of the assistant's turns in a conversation are learnt. `last`: the last one. `all`: every turn with a
+    /// text, each as a row of its own after the turns before it, rendered as the model will see them.
     #[schemars(extend("x-omit-default" = true))]
     pub learn: Learn,
-    /// Tokens that the model gets, apart from those that it has: `["<think>", "</think>"]`. The rows of the embedding and of
-    /// the head begin as the mean of the rows of the token's pieces.
+    /// Tokens that the model gets, apart from those that it has: `["<think>", "</think>"]`. The rows of the embedding
+    /// and of the head begin as the mean of the rows of the token's pieces.
     #[schemars(extend("x-omit-default" = true))]
     pub new_tokens: Vec<String>,
-    /// Steps between two measurements of `eval-data`; one more follows the last step. The output `best` is the model with
-    /// the lowest `eval_loss` of all measurements. Absent: only after the last step.
+    /// Steps between two measurements of `eval-data`; one more follows the last step. The output `best` is the model
+    /// with the lowest `eval_loss` of all measurements. Absent: only after the last step.
     #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
     pub eval_every: Option<u64>,
     /// Trains low-rank adapters instead of all weights. Output `model` is the merged model; its folder `adapter` has
@@ -109,7 +108,7 @@ impl FineTuning {
     }
 
     /// Returns how samples under `key` are tokenised.
-    fn tokenising(&self, key: &'static str) -> Tokenising {
+    pub(crate) fn tokenising(&self, key: &'static str) -> Tokenising {
         Tokenising { key, learn: self.learn, max_tokens: self.max_tokens }
     }
 
@@ -129,16 +128,6 @@ impl FineTuning {
         new: &[NewToken],
     ) -> Result<Model, StageError> {
         Ok(load_model(ctx, model, device, self.optimisation.kind())?.with_new_tokens(new))
-    }
-
-    /// Shows a row of `data` as `model` sees it.
-    pub(crate) fn show(
-        &self,
-        model: &Input<ModelMarker>,
-        data: &[Input<Samples>],
-        row: usize,
-    ) -> Result<ShownRow, StageError> {
-        showing::sample(&self.chat(model)?.0, data, &self.tokenising("data"), row)
     }
 }
 
@@ -172,8 +161,8 @@ pub(crate) fn fine_tune(
     train_rows(ctx, &mut objective, (&model, &chat), training, rows.len(), &shown)
 }
 
-/// Trains `model` on an objective over `num_rows` rows, and writes output `model`, and output `best` if there are held-out
-/// rows. The summary shows the metrics `names` of the last step.
+/// Trains `model` on an objective over `num_rows` rows, and writes output `model`, and output `best` if there are
+/// held-out rows. The summary shows the metrics `names` of the last step.
 pub(crate) fn train_rows(
     ctx: &Context,
     objective: &mut impl Objective,

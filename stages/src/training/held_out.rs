@@ -37,7 +37,8 @@ impl HeldOut {
         self.every.is_some_and(|every| step.is_multiple_of(every))
     }
 
-    /// Returns the mean loss of all learnt tokens, and the share of them that the model finds likeliest, by TRL's names.
+    /// Returns the mean loss of all learnt tokens, and the share of them that the model finds likeliest, by TRL's
+    /// names.
     pub(super) fn measure(&self, model: &Model, micro_batch_tokens: usize) -> Result<Metrics, StageError> {
         let _guard = no_grad_guard();
         let lengths: Vec<usize> = self.rows.lengths().collect();

@@ -49,8 +49,8 @@ pub use tally::{Counts, Metrics, Tally, deviation};
 /// What is trained, and its loss.
 ///
 /// A step has two phases. [`batch`](Objective::batch) returns this rank's part of the batch with its counts;
-/// [`accumulate`](Objective::accumulate) divides by the counts of the whole batch. So an objective does not depend on the
-/// number of ranks.
+/// [`accumulate`](Objective::accumulate) divides by the counts of the whole batch. So an objective does not depend on
+/// the number of ranks.
 pub trait Objective {
     /// This rank's part of a step's batch.
     type Batch;

@@ -86,8 +86,8 @@ pub(crate) fn stopped(ctx: &Context) -> Outcome {
 /// Rows with their numbers.
 type Batch = Vec<(usize, SampleRow)>;
 
-/// Tokenises the rows that `read` hands over, with the loss on the completion. Rows that are too long are left out, with
-/// a warning. Returns `None` if the engine asks for a stop meanwhile.
+/// Tokenises the rows that `read` hands over, with the loss on the completion. Rows that are too long are left out,
+/// with a warning. Returns `None` if the engine asks for a stop meanwhile.
 pub(crate) fn tokenise(
     ctx: &Context,
     chat: &Chat,

@@ -85,7 +85,8 @@ impl Prompt {
         }
     }
 
-    /// Returns the prompt with these values for the chat template's own variables; none of them is forgotten that it has.
+    /// Returns the prompt with these values for the chat template's own variables; none of them is forgotten that it
+    /// has.
     #[must_use]
     pub fn with_template_args(self, more: Map<String, Value>) -> Self {
         let mut template_args = self.template_args().cloned().unwrap_or_default();
@@ -174,8 +175,8 @@ impl From<&str> for Prompt {
     }
 }
 
-/// Splits a conversation before its last turn, which must be the assistant's: the prompt, and the completion's text with
-/// the thought in tags.
+/// Splits a conversation before its last turn, which must be the assistant's: the prompt, and the completion's text
+/// with the thought in tags.
 ///
 /// # Errors
 /// The reason, for a row's error message.
@@ -201,8 +202,8 @@ pub fn answer(turns: &[Message]) -> Result<String, String> {
     completion(last)
 }
 
-/// Returns the assistant's earlier turns of a prompt, each as a prompt of the turns before it and a completion. Turns that
-/// only call a tool are left out.
+/// Returns the assistant's earlier turns of a prompt, each as a prompt of the turns before it and a completion. Turns
+/// that only call a tool are left out.
 pub fn earlier(prompt: &Prompt) -> Vec<(Prompt, String)> {
     if matches!(prompt, Prompt::Text(_)) {
         return Vec::new();

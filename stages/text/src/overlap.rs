@@ -103,8 +103,8 @@ pub struct MinHash {
 }
 
 impl MinHash {
-    /// Makes bands for pairs with at least this Jaccard index; a pair at the threshold is missed once in a thousand times
-    /// at most.
+    /// Makes bands for pairs with at least this Jaccard index; a pair at the threshold is missed once in a thousand
+    /// times at most.
     pub fn new(threshold: f64) -> Self {
         let recall = |rows: i32| 1.0 - (1.0 - threshold.powi(rows)).powi(HASHES as i32 / rows);
         let rows = (1..=16).rev().find(|rows| recall(*rows) >= RECALL).unwrap_or(1);

@@ -1,5 +1,5 @@
-//! What a stage puts around the prompts of its rows before the chat template renders them: a system text, and a template
-//! around the text of each user turn.
+//! What a stage puts around the prompts of its rows before the chat template renders them: a system text, and a
+//! template around the text of each user turn.
 
 use std::borrow::Cow;
 

@@ -28,7 +28,8 @@ pub struct Tokenizer {
     inner: HfTokenizer,
     json: String,
     growth: Growth,
-    /// A text before which the tokenizer inserts no space, with its ids, if it inserts one before a text that stands alone.
+    /// A text before which the tokenizer inserts no space, with its ids, if it inserts one before a text that stands
+    /// alone.
     anchor: Option<(&'static str, Vec<i64>)>,
 }
 

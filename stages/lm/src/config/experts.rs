@@ -28,9 +28,9 @@ pub struct Experts {
 /// How a router makes scores and chooses experts by them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Router {
-    /// DeepSeek-V3: sigmoid scores, of which a bias and groups decide the choice.
+    /// DeepSeek-V3: sigmoid scores; a bias and groups of experts decide which experts are chosen.
     Grouped(Groups),
-    /// Qwen3-MoE: a softmax over all experts, of which the best are chosen.
+    /// Qwen3-MoE: a softmax over all experts; those with the highest scores are chosen.
     Softmax,
 }
 

@@ -34,8 +34,8 @@ pub struct Sampling {
     pub max_tokens: usize,
     /// Tokens that end a completion.
     pub stop: Vec<i64>,
-    /// Only tokens below it are drawn: a head may be padded beyond the tokenizer's ids. Absent: all. A token's ln p is that
-    /// of the whole head, as in training.
+    /// Only tokens below it are drawn: a head may be padded beyond the tokenizer's ids. Absent: all. A token's ln p is
+    /// that of the whole head, as in training.
     pub vocabulary: Option<i64>,
 }
 
@@ -83,8 +83,8 @@ pub struct Request {
 pub struct Completion {
     /// Its tokens, including the stop token if it is finished.
     pub ids: Vec<i64>,
-    /// ln p of each token at the sampling temperature, after the repetition penalty and before top-p, top-k and min-p; at
-    /// temperature 0, that of temperature 1.
+    /// ln p of each token at the sampling temperature, after the repetition penalty and before top-p, top-k and min-p;
+    /// at temperature 0, that of temperature 1.
     pub logprobs: Vec<f32>,
     /// Whether it was ended, not cut off at a limit.
     pub finished: bool,

@@ -96,8 +96,8 @@ mod tests {
         tensor.detach().copy().set_requires_grad(true)
     }
 
-    /// Returns the factors by which a layer with this dropout multiplies its inputs, [n, width]: W0 is 0, and A and B are
-    /// the identity.
+    /// Returns the factors by which a layer with this dropout multiplies its inputs, [n, width]: W0 is 0, and A and B
+    /// are the identity.
     fn factors(n: i64, width: i64, dropout: &Dropout) -> Tensor {
         let identity = || leaf(&Tensor::eye(width, (Kind::Float, tch::Device::Cpu)));
         let (weight, a, b) = (identity(), identity(), identity());

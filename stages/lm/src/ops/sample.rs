@@ -66,9 +66,9 @@ pub(crate) fn sample(logits_rv: &Tensor, uniforms: &[f32], draw: Draw, vocabular
 /// Returns a uniform number for a second draw, after `uniform` has drawn an id beyond the vocabulary; `share` is the
 /// probability of the ids below it.
 ///
-/// Without truncation tokens are in the order of their ids, so `uniform` is above `share`, and rescaling makes it uniform
-/// again. With truncation they are sorted by probability, so its bits are mixed (the finaliser of MurmurHash3); so are
-/// they where rounding leaves nothing to rescale.
+/// Without truncation tokens are in the order of their ids, so `uniform` is above `share`, and rescaling makes it
+/// uniform again. With truncation they are sorted by probability, so its bits are mixed (the finaliser of MurmurHash3);
+/// so are they where rounding leaves nothing to rescale.
 fn second_uniform(uniform: f32, share: f32, is_sorted: bool) -> f32 {
     let rest = 1.0 - share;
     if !is_sorted && rest > f32::EPSILON {

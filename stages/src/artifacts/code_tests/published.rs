@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{CallCase, Rule, Runner, StreamCase, Tests, TestsForm, packed};
-use crate::artifacts::lines::{RawRow, number_of, text_of};
+use crate::artifacts::fields::{number_of, text_of};
+use crate::artifacts::lines::RawRow;
 
 /// Reads a row's tests, which have the form `form`.
 pub(super) fn read(row: &RawRow<'_>, form: TestsForm) -> Result<Tests, String> {

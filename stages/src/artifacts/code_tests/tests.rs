@@ -27,7 +27,8 @@ fn livecodebench() -> Value {
     json!({
         "prompt": "Add.", "question_id": "1", "starter_code": "", "metadata": "{}",
         "public_test_cases": "[{\"input\": \"1 2\\n\", \"output\": \"3\\n\", \"testtype\": \"stdin\"}]",
-        // base64.b64encode(zlib.compress(pickle.dumps(json.dumps([{"input": "4 5\n", "output": "9\n", "testtype": "stdin"}]))))
+        // base64.b64encode(zlib.compress(pickle.dumps(json.dumps([{"input": "4 5\n", "output": "9\n", "testtype":
+        // "stdin"}]))))
         "private_test_cases": PRIVATE,
     })
 }

@@ -23,8 +23,8 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Makes a budget from the input's keys, in MiB, for rows that are kept in memory. Without `total-mib`, the limit is
-    /// at most half of the machine's memory.
+    /// Makes a budget from the input's keys, in MiB, for rows that are kept in memory. Without `total-mib`, the limit
+    /// is at most half of the machine's memory.
     pub(crate) fn new(row_mib: Option<u64>, total_mib: Option<u64>) -> Self {
         let total = in_memory(total_mib);
         let row = row_mib.unwrap_or(limits::ROW_MIB).saturating_mul(1 << 20);

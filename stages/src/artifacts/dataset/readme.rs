@@ -12,8 +12,8 @@
 //! ---
 //! ```
 //! Patterns are relative to `data_dir`, or to the README's folder. As in `datasets`, patterns without a split are
-//! `train`; `*` and `?` stay within a name, `**` crosses folders. Departures: aliases of YAML are refused, and so are keys
-//! that change how files are read, because nothing here would follow them.
+//! `train`; `*` and `?` stay within a name, `**` crosses folders. Departures: aliases of YAML are refused, and so are
+//! keys that change how files are read, because nothing here would follow them.
 
 use std::path::Path;
 

@@ -11,8 +11,8 @@ use super::Row;
 /// Rows whose bands are in memory at a time.
 const CHUNK: usize = 1 << 14;
 
-/// Returns the rows that are near-duplicates, each with the first row that it is near to. Only rows in `kept` are looked
-/// at, and a row is near to rows that are kept themselves.
+/// Returns the rows that are near-duplicates, each with the first row that it is near to. Only rows in `kept` are
+/// looked at, and a row is near to rows that are kept themselves.
 pub(super) fn find(rows: &[Row<'_>], kept: &[bool], threshold: f64) -> Vec<(usize, usize)> {
     let hash = MinHash::new(threshold);
     let mut found = Vec::new();

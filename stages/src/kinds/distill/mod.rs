@@ -150,7 +150,9 @@ impl Stage for Distill {
         let (student, training) = (&inputs.model, &params.training);
         let chat = || Ok::<_, StageError>(training.chat(student)?.0);
         match params.method {
-            Method::Text => training.show(student, given(inputs.data.as_deref(), "data")?, row),
+            Method::Text => {
+                showing::sample(&chat()?, given(inputs.data.as_deref(), "data")?, &training.tokenising("data"), row)
+            }
             Method::Logits => {
                 showing::learnt_logits(&chat()?, given(inputs.logits.as_deref(), "logits")?, training.max_tokens, row)
             }

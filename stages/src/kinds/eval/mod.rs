@@ -24,9 +24,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
-use crate::chat::{Rendering, check_stops};
+use crate::chat::Rendering;
 use crate::loading::Loading;
-use crate::sampling::{Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
+use crate::sampling::{Drawing, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use crate::{limits, showing};
 use marks::{Judges, Mark, Marks};
 
@@ -68,19 +68,6 @@ pub struct Params {
     /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. R1: 0.95.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
-    /// Only this many of the likeliest tokens are drawn. 0: all.
-    #[schemars(range(max = limits::TOKENS), extend("x-role" = "rows", "x-omit-default" = true))]
-    pub top_k: usize,
-    /// Only tokens with at least this share of the likeliest one's probability are drawn. 0: all.
-    #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
-    pub min_p: f64,
-    /// Divides the positive logits of tokens that the prompt or the completion has already, and multiplies the negative
-    /// ones. 1: no penalty.
-    #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
-    pub repetition_penalty: f64,
-    /// Texts that end a completion; they are no part of it.
-    #[schemars(extend("x-omit-default" = true))]
-    pub stop: Vec<String>,
     /// Longest completion, in tokens; one that does not end by then is wrong. R1: 32,768.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
@@ -102,6 +89,8 @@ pub struct Params {
     #[serde(flatten)]
     pub rendering: Rendering,
     #[serde(flatten)]
+    pub drawing: Drawing,
+    #[serde(flatten)]
     pub few: FewShot,
 }
 
@@ -111,10 +100,6 @@ impl Default for Params {
             completions: 4,
             temperature: 0.6,
             top_p: 0.95,
-            top_k: 0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            stop: Vec::new(),
             max_tokens: 1_024,
             greedy: true,
             limit: None,
@@ -122,6 +107,7 @@ impl Default for Params {
             dtype: Dtype::Float32,
             batch_size: 64,
             rendering: Rendering::default(),
+            drawing: Drawing::default(),
             few: FewShot::default(),
         }
     }
@@ -141,7 +127,7 @@ impl Stage for Eval {
 
     fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
         params.rendering.check()?;
-        check_stops(&params.stop)?;
+        params.drawing.check()?;
         if inputs.prompts.is_empty() {
             let help = "give a suite: `prompts = { sums = \"x.prompts\" }`";
             return Err(StageError::new("`prompts` is empty").with_help(help));
@@ -159,13 +145,8 @@ impl Stage for Eval {
         let mut asked = suites(&inputs, &params)?;
         let shown = asked.iter_mut().map(|(_, question)| question);
         show_exemplars(shown, inputs.few_shot.as_ref(), &params.few, params.seed)?;
-        let sampler = Sampler::load(
-            ctx,
-            &inputs.model,
-            (&params.rendering, &params.stop),
-            params.dtype.kind(),
-            params.batch_size,
-        )?;
+        let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
+        let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -210,15 +191,12 @@ fn measure(
     rows: &mut KeptRows,
     params: &Params,
 ) -> Result<Vec<Marks>, StageError> {
-    let sampling = Sampling {
+    let sampling = params.drawing.apply(Sampling {
         temperature: params.temperature,
         top_p: params.top_p,
-        top_k: params.top_k,
-        min_p: params.min_p,
-        repetition_penalty: params.repetition_penalty,
         max_tokens: params.max_tokens,
         ..sampler.sampling()
-    };
+    });
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, top_k: 0, min_p: 0.0, ..sampling.clone() };
     let sampled = marked((sampler, judges, rows), asked, params.seed, params.completions, &sampling)?;
     let greedy =
@@ -280,18 +258,6 @@ fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler) -> Map<String, 
         "seed": params.seed,
         "template": template.map(|digest| format!("b3:{}", &digest[..12])),
     });
-    if params.top_k > 0 {
-        settings["top-k"] = json!(params.top_k);
-    }
-    if params.min_p > 0.0 {
-        settings["min-p"] = json!(params.min_p);
-    }
-    if (params.repetition_penalty - 1.0).abs() > 0.0 {
-        settings["repetition-penalty"] = json!(params.repetition_penalty);
-    }
-    if !params.stop.is_empty() {
-        settings["stop"] = json!(params.stop);
-    }
     if inputs.few_shot.is_some() {
         settings["shots"] = json!(params.few.shots);
         settings["few-shot-as"] = json!(params.few.few_shot_as);
@@ -300,6 +266,7 @@ fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler) -> Map<String, 
         settings["dtype"] = json!(params.dtype);
     }
     let mut settings = settings.as_object().expect("it is written as one").clone();
+    settings.extend(params.drawing.shown());
     settings.extend(params.rendering.shown());
     settings
 }

@@ -20,10 +20,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::artifacts::{Dtype, write_samples};
-use crate::chat::{Rendering, Text, check_stops};
+use crate::chat::{Rendering, Text};
 use crate::grading::{Answer, Grade, Grader};
 use crate::loading::Loading;
-use crate::sampling::{Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle};
+use crate::sampling::{
+    Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
+};
 use crate::{limits, showing};
 pub use keep::Keep;
 use progress::Progress;
@@ -41,8 +43,8 @@ pub struct Inputs {
     #[serde(default)]
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub prompts: Vec<Input<Prompts>>,
-    /// Samples whose completions the model rewrites, as `rewrite` asks. What passes the filters takes the sample's place,
-    /// with its prompt, gold answer and source. Absent: `prompts` are answered.
+    /// Samples whose completions the model rewrites, as `rewrite` asks. What passes the filters takes the sample's
+    /// place, with its prompt, gold answer and source. Absent: `prompts` are answered.
     #[serde(default)]
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub samples: Vec<Input<Samples>>,
@@ -64,19 +66,6 @@ pub struct Params {
     /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-role" = "rows"))]
     pub top_p: f64,
-    /// Only this many of the likeliest tokens are drawn. 0: all.
-    #[schemars(range(max = limits::TOKENS), extend("x-role" = "rows", "x-omit-default" = true))]
-    pub top_k: usize,
-    /// Only tokens with at least this share of the likeliest one's probability are drawn. 0: all.
-    #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
-    pub min_p: f64,
-    /// Divides the positive logits of tokens that the prompt or the completion has already, and multiplies the negative
-    /// ones. 1: no penalty.
-    #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
-    pub repetition_penalty: f64,
-    /// Texts that end a completion; they are no part of it.
-    #[schemars(extend("x-omit-default" = true))]
-    pub stop: Vec<String>,
     /// Longest completion, in tokens; one that does not end by then is never kept.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub max_tokens: usize,
@@ -110,6 +99,8 @@ pub struct Params {
     #[serde(flatten)]
     pub rendering: Rendering,
     #[serde(flatten)]
+    pub drawing: Drawing,
+    #[serde(flatten)]
     pub few: FewShot,
 }
 
@@ -119,10 +110,6 @@ impl Default for Params {
             completions: 4,
             temperature: 1.0,
             top_p: 1.0,
-            top_k: 0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            stop: Vec::new(),
             max_tokens: 1_024,
             rewrite: None,
             keep: Vec::new(),
@@ -133,6 +120,7 @@ impl Default for Params {
             dtype: Dtype::Float32,
             batch_size: 64,
             rendering: Rendering::default(),
+            drawing: Drawing::default(),
             few: FewShot::default(),
         }
     }
@@ -154,7 +142,7 @@ impl Stage for Generate {
 
     fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
         params.rendering.check()?;
-        check_stops(&params.stop)?;
+        params.drawing.check()?;
         rewrite::check(inputs, params)?;
         keep::check(params)
     }
@@ -176,13 +164,8 @@ impl Stage for Generate {
         };
         shuffle(&mut asked, params.seed);
         show_exemplars(&mut asked, inputs.few_shot.as_ref(), &params.few, params.seed)?;
-        let sampler = Sampler::load(
-            ctx,
-            &inputs.model,
-            (&params.rendering, &params.stop),
-            params.dtype.kind(),
-            params.batch_size,
-        )?;
+        let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
+        let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -221,15 +204,12 @@ fn sample_chunk(
     rows: &mut KeptRows,
     params: &Params,
 ) -> Result<Vec<Vec<Drawn>>, StageError> {
-    let sampling = Sampling {
+    let sampling = params.drawing.apply(Sampling {
         temperature: params.temperature,
         top_p: params.top_p,
-        top_k: params.top_k,
-        min_p: params.min_p,
-        repetition_penalty: params.repetition_penalty,
         max_tokens: params.max_tokens,
         ..sampler.sampling()
-    };
+    });
     let mut requests = Vec::with_capacity(asked.len() * params.completions);
     let mut counts = Vec::with_capacity(asked.len());
     for question in asked {

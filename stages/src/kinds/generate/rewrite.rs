@@ -1,5 +1,5 @@
-//! Samples that a model rewrites: R1's post-processing of R1-Zero's outputs (v2, B.3.2). Each sample becomes a prompt that
-//! asks for a better completion; what is kept has the sample's own prompt, gold answer and source.
+//! Samples that a model rewrites: R1's post-processing of R1-Zero's outputs (v2, B.3.2). Each sample becomes a prompt
+//! that asks for a better completion; what is kept has the sample's own prompt, gold answer and source.
 
 use std::collections::HashMap;
 

@@ -96,12 +96,12 @@ pub struct Params {
     /// Sampling temperature, also used for log-probs in training. R1: 1.0, alignment 0.7.
     #[schemars(range(min = 0.01))]
     pub temperature: f64,
-    /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. Log-probs are those
-    /// of all tokens, in sampling and in training.
+    /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. Log-probs are
+    /// those of all tokens, in sampling and in training.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
     pub top_p: f64,
-    /// Texts that end a completion, for a base model that writes on after its answer. The text that is scored ends before
-    /// them; their tokens are learnt.
+    /// Texts that end a completion, for a base model that writes on after its answer. The text that is scored ends
+    /// before them; their tokens are learnt.
     #[schemars(extend("x-omit-default" = true))]
     pub stop: Vec<String>,
     /// Longest completion, in tokens. R1: 32,768.

@@ -61,8 +61,7 @@ impl<'a> RolloutSampler<'a> {
         params: &'a Params,
         model: &Model,
     ) -> Result<Self, StageError> {
-        let mut chat = params.rendering.load(&inputs.model)?;
-        chat.stops.clone_from(&params.stop);
+        let chat = params.rendering.load(&inputs.model)?.with_stops(&params.stop);
         let positions = model.config.max_position_embeddings;
         let room = format!("the model's {positions} positions");
         let mut questions = questions(&inputs.prompts)?;

@@ -95,8 +95,8 @@ pub struct Params {
     pub vocab_size: usize,
     /// Special tokens: the first is padding, the second ends a completion.
     pub special_tokens: Vec<String>,
-    /// Chat template of the model: `r1-zero` (R1's, for base models), `chatml`, `plain` (the texts of all turns), one in
-    /// Hugging Face's Jinja, or `inputs.NAME` of a text.
+    /// Chat template of the model: `r1-zero` (R1's, for base models), `chatml`, `plain` (the texts of all turns), one
+    /// in Hugging Face's Jinja, or `inputs.NAME` of a text.
     pub chat_template: Text,
     /// Number of updates. If you raise it later, training continues.
     #[schemars(range(max = limits::STEPS), extend("x-role" = "extent"))]

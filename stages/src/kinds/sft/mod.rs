@@ -10,6 +10,7 @@ use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::showing;
 use crate::training::{FineTuning, fine_tune};
 
 /// The kind.
@@ -23,8 +24,8 @@ pub struct Inputs {
     pub model: Input<ModelMarker>,
     /// Prompts with completions; all sets are concatenated.
     pub data: Vec<Input<Samples>>,
-    /// Held-out samples, which are not trained on: `eval_loss` and `eval_mean_token_accuracy` are measured on them, over
-    /// all their learnt tokens. With them, the stage has the output `best`: the model with the lowest `eval_loss`.
+    /// Held-out samples, which are not trained on: `eval_loss` and `eval_mean_token_accuracy` are measured on them,
+    /// over all their learnt tokens. With them, the stage has the output `best`: the model with the lowest `eval_loss`.
     #[serde(default)]
     #[schemars(extend("x-omit-default" = true))]
     pub eval_data: Vec<Input<Samples>>,
@@ -47,7 +48,7 @@ impl Stage for Sft {
     }
 
     fn tokens(inputs: &Inputs, params: &FineTuning, row: usize) -> Result<ShownRow, StageError> {
-        params.show(&inputs.model, &inputs.data, row)
+        showing::sample(&params.chat(&inputs.model)?.0, &inputs.data, &params.tokenising("data"), row)
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: FineTuning) -> Result<Outcome, StageError> {

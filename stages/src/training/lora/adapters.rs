@@ -1,7 +1,8 @@
 //! The adapters of a model: which matrices have them, how they begin, and what they make of the weights.
 //!
-//! A row of an embedding is a lookup, so PEFT has the embedding's adapters the other way round: `lora_embedding_A` is Bᵀ,
-//! with a column for each token, and `lora_embedding_B` is Aᵀ. A head that is tied to the embedding has the same adapters.
+//! A row of an embedding is a lookup, so PEFT has the embedding's adapters the other way round: `lora_embedding_A` is
+//! Bᵀ, with a column for each token, and `lora_embedding_B` is Aᵀ. A head that is tied to the embedding has the same
+//! adapters.
 
 use std::collections::BTreeSet;
 use std::f64::consts::TAU;
@@ -42,8 +43,8 @@ struct Part {
 }
 
 impl Adapters {
-    /// Draws A as PEFT does: from U(-1/√in, 1/√in) (Kaiming's initialisation with a = √5), or N(0, 1) for an embedding. B
-    /// is 0.
+    /// Draws A as PEFT does: from U(-1/√in, 1/√in) (Kaiming's initialisation with a = √5), or N(0, 1) for an embedding.
+    /// B is 0.
     pub(in crate::training) fn draw(
         parameters: &[(String, Tensor)],
         passes: &Passes,
@@ -204,8 +205,8 @@ fn is_embedding(module: &str) -> bool {
     last(module) == EMBEDDING
 }
 
-/// Returns the module and the last part of its name if `lora` can adapt its weight: a projection inside a layer, such as
-/// `model.layers.0.self_attn.q_proj` and `q_proj`, the embedding, or the head.
+/// Returns the module and the last part of its name if `lora` can adapt its weight: a projection inside a layer, such
+/// as `model.layers.0.self_attn.q_proj` and `q_proj`, the embedding, or the head.
 fn adaptable(name: &str) -> Option<(&str, &str)> {
     let module = name.strip_suffix(".weight")?;
     let target = last(module);

@@ -1,10 +1,10 @@
-//! LoRA (Hu et al. 2021, section 4.1): W = W0 + s B A, where only A and B are trained. s is alpha / rank, or alpha / √rank
-//! (Kalajdzievski 2023, rsLoRA).
+//! LoRA (Hu et al. 2021, section 4.1): W = W0 + s B A, where only A and B are trained. s is alpha / rank, or alpha /
+//! √rank (Kalajdzievski 2023, rsLoRA).
 //!
 //! The model always holds the merged W, so the forward pass, sampling and the loss do not depend on adapters, and
-//! sampling is as fast as without them. The backward pass computes the adapters' gradients by the chain rule: dB = s dW Aᵀ
-//! and dA = s Bᵀ dW. dW = dYᵀ X is never formed, because dYᵀ (X Aᵀ) is a cheaper, low-rank matmul. All other parameters
-//! get no gradient, apart from those of `modules-to-save`.
+//! sampling is as fast as without them. The backward pass computes the adapters' gradients by the chain rule: dB = s dW
+//! Aᵀ and dA = s Bᵀ dW. dW = dYᵀ X is never formed, because dYᵀ (X Aᵀ) is a cheaper, low-rank matmul. All other
+//! parameters get no gradient, apart from those of `modules-to-save`.
 //!
 //! `adapters.rs` has the adapters of a model, `peft.rs` the folder that PEFT reads.
 

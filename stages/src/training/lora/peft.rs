@@ -52,8 +52,8 @@ impl Adapters {
     }
 }
 
-/// Returns what a tensor of the embedding is called for a head that is tied to it, which PEFT wants to read, too. A head's
-/// A and B are not transposed.
+/// Returns what a tensor of the embedding is called for a head that is tied to it, which PEFT wants to read, too. A
+/// head's A and B are not transposed.
 fn of_tied_head(name: &str) -> Option<&'static str> {
     match name.strip_prefix("base_model.model.model.embed_tokens.")? {
         "weight" => Some("weight"),

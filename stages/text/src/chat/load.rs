@@ -77,8 +77,8 @@ fn with_added_tokens(tokenizer: Tokenizer, decoder: &Value) -> Result<Tokenizer,
 /// Help for files that do not belong together.
 const MATCH: &str = "take both files of the tokenizer from one publication";
 
-/// Returns the source of the chat template and where it is: `chat_template.jinja` takes precedence, and of several named
-/// ones the template `default`.
+/// Returns the source of the chat template and where it is: `chat_template.jinja` takes precedence, and of several
+/// named ones the template `default`.
 fn template_of(dir: &Path, path: &Path, config: &Value) -> Result<Option<(PathBuf, String)>, Error> {
     let beside = dir.join("chat_template.jinja");
     if let Some(text) = outside::read_text_if_there(&beside, limits::CONFIG_BYTES, limits::NO_SUCH_FILE)? {

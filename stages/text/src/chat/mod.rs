@@ -80,8 +80,8 @@ impl Chat {
         })
     }
 
-    /// Adds tokens to the vocabulary, apart from those that it has. Returns each new one's id, and the ids that its text
-    /// had before.
+    /// Adds tokens to the vocabulary, apart from those that it has. Returns each new one's id, and the ids that its
+    /// text had before.
     pub fn with_new_tokens(mut self, tokens: &[String]) -> Result<(Self, NewTokens), Error> {
         let missing: Vec<&String> = tokens.iter().filter(|token| self.tokenizer.id(token).is_none()).collect();
         if missing.is_empty() {
@@ -125,6 +125,12 @@ impl Chat {
         self.template = Some(ChatTemplate::parse(source, self.special.clone())?);
         self.config["chat_template"] = json!(source);
         Ok(self)
+    }
+
+    /// Sets the texts that end a completion.
+    #[must_use]
+    pub fn with_stops(self, stops: &[String]) -> Self {
+        Self { stops: stops.to_vec(), ..self }
     }
 
     /// Sets the chat template's own variables; see [`ChatTemplate::with_args`].
@@ -171,9 +177,9 @@ impl Chat {
         template.clone().with_args(args).map(Cow::Owned)
     }
 
-    /// Returns the ids of a row that is learnt, a prompt with its completion and its end, and the index of the first that
-    /// is learnt. That is the first of the completion; where the template marks the assistant's text in its turn by
-    /// `{% generation %}`, the first that it marks.
+    /// Returns the ids of a row that is learnt, a prompt with its completion and its end, and the index of the first
+    /// that is learnt. That is the first of the completion; where the template marks the assistant's text in its turn
+    /// by `{% generation %}`, the first that it marks.
     pub fn row_ids(&self, prompt: &Prompt, completion: &str) -> Result<(Vec<i64>, usize), Error> {
         if let Some((before, marked)) = self.marked(prompt, completion)? {
             let mut ids = self.tokenizer.encode(&before)?;
@@ -219,9 +225,9 @@ impl Chat {
         ids
     }
 
-    /// Returns the ids of a completion after the ids of its prompt, with the eos that ends it. What the template already
-    /// writes of a completion at the end of the prompt is left out, and a completion that ends with an end token gets no
-    /// second.
+    /// Returns the ids of a completion after the ids of its prompt, with the eos that ends it. What the template
+    /// already writes of a completion at the end of the prompt is left out, and a completion that ends with an end
+    /// token gets no second.
     pub fn completion_ids(&self, prompt_ids: &[i64], completion: &str) -> Result<Vec<i64>, Error> {
         let opening = self.opening(prompt_ids);
         let ids = self.tokenizer.encode_continuation(without_opening(completion, &opening))?;
@@ -246,8 +252,8 @@ impl Chat {
         self.stops.iter().any(|stop| end.contains(stop.as_str()))
     }
 
-    /// Returns the number of ids that a completion may have: the tokenizer's, or the embedding's if it has fewer. A head
-    /// may be padded beyond them.
+    /// Returns the number of ids that a completion may have: the tokenizer's, or the embedding's if it has fewer. A
+    /// head may be padded beyond them.
     pub fn vocabulary(&self) -> i64 {
         let ids = self.tokenizer.last_id() + 1;
         self.embedding.map_or(ids, |rows| rows.min(ids))
@@ -256,8 +262,8 @@ impl Chat {
     /// Returns the beginning of a completion that a template has already written at the end of a prompt: `<think>`,
     /// perhaps with white space after it, or an empty thought; nothing for most templates.
     ///
-    /// Templates of the released distilled models write it. Without it, a format reward that needs the opening tag would
-    /// always be 0.
+    /// Templates of the released distilled models write it. Without it, a format reward that needs the opening tag
+    /// would always be 0.
     pub fn opening(&self, prompt_ids: &[i64]) -> String {
         let sources = [self.template.as_ref().map(ChatTemplate::source), self.surround.template_source()];
         if !sources.into_iter().flatten().any(|source| source.contains(THINK)) {

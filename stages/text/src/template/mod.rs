@@ -108,8 +108,9 @@ impl ChatTemplate {
         })
     }
 
-    /// Renders a conversation that ends with the assistant's turn, and splits it where the text begins that the template
-    /// marks in that turn by `{% generation %}`; what follows that text is left out. `None` if it marks nothing.
+    /// Renders a conversation that ends with the assistant's turn, and splits it where the text begins that the
+    /// template marks in that turn by `{% generation %}`; what follows that text is left out. `None` if it marks
+    /// nothing.
     pub fn render_marked(&self, messages: &[Message]) -> Result<Option<(String, String)>, Error> {
         let Some(marking) = &self.marking else { return Ok(None) };
         let bytes = messages.iter().map(size).sum();

@@ -1,6 +1,7 @@
 //! Chat templates that are known by name, for models that have none of their own, or another one.
 
-/// R1-Zero's, for base models (R1, table 1), with line breaks before `User:` and `Assistant:`. A system text comes first.
+/// R1-Zero's, for base models (R1, table 1), with line breaks before `User:` and `Assistant:`. A system text comes
+/// first.
 const R1_ZERO: &str = "{{ bos_token }}{% if messages[0].role == 'system' %}{{ messages[0].content }}{{ '\\n' }}{% endif %}\
     A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The assistant first \
     thinks about the reasoning process in the mind and then provides the user with the answer. The reasoning process and \
