@@ -18,6 +18,8 @@ pub const VERSION: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
+    /// Shown only on request.
+    Detail,
     /// Good to know.
     Info,
     /// Probably a mistake.
@@ -85,6 +87,25 @@ pub enum Event {
         /// Measurements; NaN and infinities are `null` in JSON.
         #[serde(deserialize_with = "numbers")]
         metrics: BTreeMap<String, f64>,
+    },
+    /// What a stage is doing at the moment, for example before its first step. Not kept in the history.
+    Doing {
+        /// The stage.
+        stage: String,
+        /// A word, as in `sampling`.
+        what: String,
+        /// How much of it is done, and how much there is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<(u64, u64)>,
+    },
+    /// How many steps the stage has in all; once for each attempt.
+    Extent {
+        /// The stage.
+        stage: String,
+        /// Steps in all.
+        total: u64,
+        /// `step` or `row`.
+        unit: String,
     },
     /// A checkpoint is in the store.
     Checkpoint {

@@ -53,11 +53,11 @@ impl Run {
     }
 
     /// Appends events that have just happened; readers see them after [`Run::flush`]. Progress is not kept, because it
-    /// is in the stage's metrics.
+    /// is in the stage's metrics, nor what a stage is doing, because it is soon over.
     pub fn record(&mut self, events: &[Event]) -> std::io::Result<()> {
         let time = now();
         let mut line = Vec::new();
-        for event in events.iter().filter(|event| !matches!(event, Event::Progress { .. })) {
+        for event in events.iter().filter(|event| !matches!(event, Event::Progress { .. } | Event::Doing { .. })) {
             line.clear();
             serde_json::to_writer(&mut line, &Line { v: VERSION, time: &time, event })?;
             line = seal(&self.id, line);
@@ -96,6 +96,12 @@ fn drawn() -> u16 {
 /// Returns the current time, RFC 3339 in UTC.
 pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Returns the seconds since a moment in the form of [`now`].
+pub fn seconds_since(time: &str) -> Option<f64> {
+    let then: Timestamp = time.parse().ok()?;
+    Some(Timestamp::now().duration_since(then).as_secs_f64())
 }
 
 /// Returns the file, `--set` arguments and device from which a workflow can be loaded again.

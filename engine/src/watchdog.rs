@@ -55,10 +55,11 @@ impl Watchdog {
         (shortest / TICKS).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 
-    /// Notes a message. Every message ends the silence; all but `alive` and notes also count as progress.
+    /// Notes a message. Every message ends the silence; all but `alive`, notes and what is being done also
+    /// count as progress.
     pub(crate) fn hear(&mut self, message: &FromWorker) {
         self.silent = Duration::ZERO;
-        if !matches!(message, FromWorker::Alive | FromWorker::Note { .. }) {
+        if !matches!(message, FromWorker::Alive | FromWorker::Note { .. } | FromWorker::Doing { .. }) {
             self.stuck = Duration::ZERO;
         }
     }

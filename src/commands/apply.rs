@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let (sender, halt) = watch::channel(Halt::Run);
     let mut options = options(global, &args.machine, selection, halt)?;
     options.fail_fast = args.fail_fast && !args.keep_going;
-    let summary = to_end(sender, Audience::begin(global.json), async |speaker| {
+    let summary = to_end(sender, Audience::begin(global.json, global.verbose > 0), async |speaker| {
         apply(workflow, &store, &options, |event: &Event| speaker.event(event)).await
     });
     conclude(global, workflow, &store, &summary?.map_err(explained)?)

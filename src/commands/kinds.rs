@@ -1,12 +1,13 @@
 //! `r1flow kinds`: the reference of stage kinds, from the worker's description.
 
 use anyhow::Result;
+use engine::kind::KindInfo;
 
 use crate::arguments::Global;
 use crate::exit::{Status, no_such};
 use crate::loading::load_kinds;
 use crate::reference::kinds::{markdown, rows};
-use crate::ui::{self, Table};
+use crate::ui::{self, Style, Table};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -42,14 +43,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::print_json(&kind.spec)?;
         return Ok(Status::Done);
     }
-    ui::line(&format!("{} (version {}): {}", kind.spec.kind, kind.spec.version, kind.spec.doc));
-    for (index, change) in kind.spec.history.iter().enumerate() {
-        ui::line(&format!("  version {}: {change}", index + 1));
+    ui::text(&format!("{}: {}", ui::styled(&kind.spec.kind, Style::Strong), kind.spec.doc));
+    if global.verbose > 0 {
+        print_history(kind);
     }
-    let mut table = Table::new(["key", "takes", "default", "role", ""]);
+    let mut table = Table::new(["key", "takes, default, role; meaning"]);
     for row in rows(kind) {
-        table.push(vec![row.name(), row.takes, row.default, row.role.to_owned(), row.doc]);
+        table.push(vec![row.name(), format!("{}, {}, {}", row.takes, row.default, row.role)]);
+        table.push(vec![String::new(), row.doc]);
     }
+    ui::line("");
     ui::table(&table);
     Ok(Status::Done)
+}
+
+/// Prints what made each version of a kind.
+fn print_history(kind: &KindInfo) {
+    for (index, change) in kind.spec.history.iter().enumerate() {
+        ui::text(&format!("  version {}: {change}", index + 1));
+    }
 }

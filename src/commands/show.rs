@@ -25,6 +25,9 @@ use crate::views::stage::{Unfinished, inputs, unfinished as unfinished_view};
 /// The most metrics that are drawn; no curve of r1flow has more.
 const DRAWN: usize = 1_000;
 
+/// The most blocks of a drawn curve.
+const CURVE: usize = 32;
+
 /// Bytes of a curve that are printed in one write.
 const AT_ONCE: usize = 1 << 16;
 
@@ -132,10 +135,10 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
     ));
     ui::line(&format!("  fingerprint {}", record.fingerprint));
     ui::line(&format!(
-        "  {} of work, {} of CPU, {} steps in the last attempt",
+        "  {} of work, {} of CPU, {} in the last attempt",
         duration(record.seconds),
         duration(record.cpu_seconds),
-        record.steps
+        count(usize::try_from(record.steps).unwrap_or(usize::MAX), "step")
     ));
     if let Some(processor) = &record.processor {
         ui::line(&format!("  on {processor}"));
@@ -149,7 +152,7 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
     }
     let mut table = Table::new(["output", "type", "size", "digest"]);
     for (name, OutputRecord { artifact, digest, bytes: size, .. }) in &record.outputs {
-        table.push(vec![name.clone(), artifact.clone(), bytes(*size), digest.to_string()]);
+        table.push(vec![name.clone(), artifact.clone(), bytes(*size), short_digest(digest)]);
     }
     ui::table(&table);
     with_curve(store, record, draw_curve);
@@ -172,9 +175,14 @@ fn table_of(list: &Value) -> Table {
     table
 }
 
+/// Returns enough of a digest to name it: `r1flow show` takes it in this form.
+fn short_digest(digest: &Digest) -> String {
+    format!("b3:{}", digest.short())
+}
+
 fn short(value: &Value) -> String {
     match value.as_f64() {
-        Some(number) if value.is_f64() => format!("{number:.4}"),
+        Some(number) if value.is_f64() => ui::number(number),
         _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
     }
 }
@@ -206,9 +214,14 @@ fn draw_curve(file: impl Read) -> Result<()> {
     if curves.is_empty() {
         return Ok(());
     }
+    let figures: Vec<_> =
+        curves.iter().map(|(name, curve)| [name.clone(), ui::number(curve.first), ui::number(curve.last)]).collect();
+    let before: usize = (0..3).map(|at| figures.iter().map(|row| row[at].len()).max().unwrap_or(0).max(6) + 2).sum();
+    // A curve takes the room that the figures leave.
+    let width = ui::room().map_or(CURVE, |room| room.saturating_sub(before).clamp(CURVE / 4, CURVE));
     let mut table = Table::new(["metric", "first", "last", "curve"]);
-    for (name, curve) in curves {
-        table.push(vec![name, format!("{:.4}", curve.first), format!("{:.4}", curve.last), curve.draw()]);
+    for (figures, curve) in figures.into_iter().zip(curves.values()) {
+        table.push(figures.into_iter().chain([curve.draw(width)]).collect());
     }
     ui::table(&table);
     Ok(())
@@ -255,7 +268,7 @@ fn show_output(global: &Global, store: &Store, digest: &Digest, rows: usize) -> 
     }
     let mut table = Table::new(["file", "size", "digest"]);
     for member in &tree.members {
-        table.push(vec![member.path.to_string(), bytes(member.size), member.digest.to_string()]);
+        table.push(vec![member.path.to_string(), bytes(member.size), short_digest(&member.digest)]);
     }
     ui::table(&table);
     // A teacher's logits may have thousands of similar shards, so only the first is shown.

@@ -10,7 +10,7 @@ use crate::arguments::Global;
 use crate::exit::{Advice, Status};
 use crate::loading::find_store;
 use crate::ui::{self, Table, count, duration};
-use crate::views::runs::{self, Run, RunWithStages, StageState};
+use crate::views::runs::{self, Run, RunWithStages, StageState, State};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -89,17 +89,48 @@ fn print(run: &Run, stages: &BTreeMap<String, StageState>) {
     for (name, version) in &run.inputs {
         ui::line(&format!("  {name}: {version}"));
     }
-    let mut table = Table::new(["stage", "state", "step", "time", ""]);
-    for (name, stage) in stages {
+    ui::table(&stage_table(stages));
+}
+
+/// Returns a row for each stage, in the order of the run.
+fn stage_table(stages: &BTreeMap<String, StageState>) -> Table {
+    let mut rows: Vec<(&String, &StageState)> = stages.iter().collect();
+    rows.sort_by_key(|(_, stage)| stage.place);
+    let longest = rows.iter().filter(|(_, stage)| stage.state == State::Done).map(|(_, stage)| stage.seconds);
+    let longest = longest.flatten().fold(SHORT, f64::max);
+    let mut table = Table::new(["stage", "state", "step", "time", "left", ""]);
+    for (name, stage) in &rows {
+        let is_longest = rows.len() > 1 && stage.state == State::Done && stage.seconds == Some(longest);
         table.push(vec![
-            name.clone(),
+            (*name).clone(),
             <&str>::from(stage.state).to_owned(),
-            stage.step.map_or_else(String::new, |step| step.to_string()),
+            step(stage),
             stage.seconds.map_or_else(String::new, duration),
-            stage.message.as_deref().unwrap_or("").lines().next().unwrap_or("").to_owned(),
+            stage.seconds_left.map_or_else(String::new, duration),
+            remark_on(stage, is_longest),
         ]);
     }
-    ui::table(&table);
+    table
+}
+
+/// Seconds below which no stage counts as the longest.
+const SHORT: f64 = 1.0;
+
+fn step(stage: &StageState) -> String {
+    match (stage.step, stage.total) {
+        (Some(step), Some(total)) => format!("{step}/{total}"),
+        (Some(step), None) => step.to_string(),
+        (None, Some(total)) => format!("0/{total}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// Returns what else there is to say: why a stage is in its state, what was measured last, whether it took longest.
+fn remark_on(stage: &StageState, is_longest: bool) -> String {
+    let why = stage.message.as_deref().and_then(|message| message.lines().next()).map(str::to_owned);
+    let measured = ui::SHOWN.iter().find_map(|name| Some(format!("{name} {}", ui::number(*stage.metrics.get(*name)?))));
+    let longest = is_longest.then(|| "longest".to_owned());
+    why.into_iter().chain(measured).chain(longest).collect::<Vec<_>>().join(", ")
 }
 
 fn list(global: &Global, store: &Store, ids: &[String]) -> Result<Status> {

@@ -55,7 +55,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let options = options(global, &args.machine, selection, halt)?;
     let draw = Sample { segments: args.segments.get(), seed: args.seed.unwrap_or_else(of_the_moment) };
     let is_shown = !global.json;
-    let verdicts = to_end(sender, Audience::begin(false), async |speaker| {
+    let verdicts = to_end(sender, Audience::begin(false, global.verbose > 0), async |speaker| {
         let show = |event: &Event| {
             if is_shown {
                 speaker.event(event);

@@ -6,10 +6,12 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use engine::event::Event;
+use engine::options::Halt;
 
-use crate::ui::{self, Progress};
+use crate::ui::Progress;
 
 /// The capacity of the queue, in events.
 const WAITING: usize = 4_096;
@@ -47,15 +49,15 @@ enum What {
     Event(Event),
     /// A stage is fresh. Without JSON only the number of these is shown, so their names need not be copied.
     Fresh,
-    Note(&'static str),
+    Halting(Halt),
 }
 
 impl Audience {
-    /// Starts the thread; it shows events as JSON if `json`.
-    pub(crate) fn begin(json: bool) -> Self {
+    /// Starts the thread; it shows events as JSON if `json`, and details if `verbose`.
+    pub(crate) fn begin(json: bool, verbose: bool) -> Self {
         let speaker = Speaker { queue: Arc::default(), json };
         let queue = Arc::clone(&speaker.queue);
-        Self { speaker, thread: std::thread::spawn(move || show(&queue, json)) }
+        Self { speaker, thread: std::thread::spawn(move || show(&queue, json, verbose)) }
     }
 
     pub(crate) fn speaker(&self) -> Speaker {
@@ -74,14 +76,14 @@ impl Audience {
 
 impl Speaker {
     pub(crate) fn event(&self, event: &Event) {
-        let is_progress = matches!(event, Event::Progress { .. });
+        let is_progress = matches!(event, Event::Progress { .. } | Event::Doing { .. });
         let is_counted = !self.json && matches!(event, Event::Fresh { .. });
         let what = if is_counted { What::Fresh } else { What::Event(event.clone()) };
         self.queue.say(what, !is_progress);
     }
 
-    pub(crate) fn note(&self, text: &'static str) {
-        self.queue.say(What::Note(text), false);
+    pub(crate) fn halting(&self, halt: Halt) {
+        self.queue.say(What::Halting(halt), false);
     }
 }
 
@@ -104,33 +106,43 @@ impl Queue {
         }
     }
 
-    /// Waits for something to show, and takes all of it; returns an empty list at the end.
-    fn take(&self) -> Vec<What> {
+    /// Waits for something to show, for so long at most, and takes all of it; `None` at the end.
+    fn take(&self, longest: Option<Duration>) -> Option<Vec<What>> {
         let mut said = self.said();
         while said.what.is_empty() && !said.is_over {
             said.is_awaited = true;
-            said = self.more.wait(said).unwrap_or_else(PoisonError::into_inner);
+            match longest {
+                None => said = self.more.wait(said).unwrap_or_else(PoisonError::into_inner),
+                Some(longest) => {
+                    let waited = self.more.wait_timeout(said, longest).unwrap_or_else(PoisonError::into_inner);
+                    said = waited.0;
+                    if waited.1.timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        if said.what.is_empty() && said.is_over {
+            return None;
         }
         let taken = std::mem::take(&mut said.what);
         self.room.notify_all();
-        taken
+        Some(taken)
     }
 }
 
-fn show(queue: &Queue, json: bool) {
-    let mut progress = Progress::begin(json);
-    loop {
-        let said = queue.take();
-        if said.is_empty() {
-            return;
-        }
+fn show(queue: &Queue, json: bool, verbose: bool) {
+    let mut progress = Progress::begin(json, verbose);
+    let longest = progress.redraws_after();
+    while let Some(said) = queue.take(longest) {
         for what in said {
             match what {
                 What::Event(event) => progress.show(&event),
                 What::Fresh => progress.count_fresh(),
-                What::Note(text) => ui::note(text),
+                What::Halting(halt) => progress.halting(halt),
             }
         }
+        progress.redraw();
     }
 }
 
@@ -153,10 +165,10 @@ mod tests {
         }
         std::thread::scope(|scope| {
             let end = scope.spawn(|| queue.say(What::Event(Event::Waiting { stage: "a".to_owned() }), true));
-            let steps = queue.take();
+            let steps = queue.take(None).unwrap();
             assert_eq!(steps.len(), WAITING);
             end.join().unwrap();
-            let last = queue.take();
+            let last = queue.take(None).unwrap();
             assert!(matches!(last.as_slice(), [What::Event(Event::Waiting { .. })]));
         });
     }

@@ -38,8 +38,8 @@ impl Received {
     }
 }
 
-/// Turns signals into requests until it is dropped; `say` gets the message for the user about each.
-pub(crate) async fn listen(halt: watch::Sender<Halt>, say: impl Fn(&'static str)) -> Result<()> {
+/// Turns signals into requests until it is dropped; `say` shows each to the user.
+pub(crate) async fn listen(halt: watch::Sender<Halt>, say: impl Fn(Halt)) -> Result<()> {
     let [mut interrupt, mut terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let [mut one, mut two] = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
     let mut hangup = if is_ignored(libc::SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) };
@@ -55,10 +55,7 @@ pub(crate) async fn listen(halt: watch::Sender<Halt>, say: impl Fn(&'static str)
         let Some(request) = asked.next(is_order) else { continue };
         // Sent before the message: the terminal may be gone or stopped.
         halt.send(request)?;
-        say(match request {
-            Halt::Kill => "leaving at once",
-            _ => "stopping after a checkpoint; again to leave at once",
-        });
+        say(request);
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn to_end<T>(
     let speaker = audience.speaker();
     let done = runtime.block_on(async {
         let for_notes = speaker.clone();
-        let interrupts = tokio::spawn(listen(halt, move |text| for_notes.note(text)));
+        let interrupts = tokio::spawn(listen(halt, move |halt| for_notes.halting(halt)));
         let done = run(speaker).await;
         interrupts.abort();
         done

@@ -1,6 +1,7 @@
 //! The only place that prints. Results go to stdout, everything else to stderr.
 
 mod download;
+mod number;
 mod out;
 mod progress;
 mod reasons;
@@ -14,7 +15,8 @@ use std::path::Path;
 use serde::Serialize;
 
 pub(crate) use download::Download;
-pub(crate) use progress::Progress;
+pub(crate) use number::number;
+pub(crate) use progress::{Progress, SHOWN};
 pub(crate) use reasons::{reason, status_word};
 pub(crate) use scores::{note_unreadable, scores_table};
 pub(crate) use sparkline::Sparkline;
@@ -75,6 +77,14 @@ pub(crate) fn line(text: &str) {
     raw(&format!("{text}\n"));
 }
 
+/// Prints a sentence of the result; on a terminal, broken between words.
+pub(crate) fn text(text: &str) {
+    match out::room() {
+        Some(room) => textwrap::wrap(text, room).iter().for_each(|part| line(part)),
+        None => line(text),
+    }
+}
+
 /// Prints text of the result.
 pub(crate) fn raw(text: &str) {
     out::put(text::painted(text, out::has_color()).as_bytes());
@@ -96,6 +106,11 @@ pub(crate) fn data(bytes: &[u8]) {
     if out::is_terminal() { raw(&String::from_utf8_lossy(bytes)) } else { out::put(bytes) }
 }
 
+/// Returns the columns of the terminal that the result goes to; `None` if it goes elsewhere.
+pub(crate) fn room() -> Option<usize> {
+    out::room()
+}
+
 /// Returns whether the result goes to a terminal.
 pub(crate) fn is_terminal() -> bool {
     out::is_terminal()
@@ -103,7 +118,7 @@ pub(crate) fn is_terminal() -> bool {
 
 /// Prints a table of the result.
 pub(crate) fn table(table: &Table) {
-    raw(&table.render());
+    raw(&table.render(out::room()));
 }
 
 /// Prints a note.

@@ -72,6 +72,17 @@ pub(super) fn is_live() -> bool {
     streams().err.is_terminal && has_capable_terminal()
 }
 
+/// Returns the columns of the terminal that stderr is, for live lines; 80 if it does not say.
+pub(super) fn width() -> usize {
+    console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
+/// Returns the columns of the terminal that stdout is; `None` if it is none, or does not say.
+pub(super) fn room() -> Option<usize> {
+    let columns = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    columns.filter(|columns| streams().out.is_terminal && *columns > 0)
+}
+
 pub(super) fn is_terminal() -> bool {
     streams().out.is_terminal
 }

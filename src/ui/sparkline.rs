@@ -5,8 +5,6 @@
 
 /// The most sums that are kept.
 const BUCKETS: usize = 1 << 11;
-/// The most blocks in a line.
-const WIDTH: usize = 32;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// A curve of one metric.
@@ -69,10 +67,10 @@ impl Sparkline {
         self.per_bucket *= 2;
     }
 
-    /// Draws the curve; `!` marks a block without a finite value.
-    pub(crate) fn draw(&self) -> String {
+    /// Draws the curve in `width` blocks at most; `!` marks a block without a finite value.
+    pub(crate) fn draw(&self, width: usize) -> String {
         let len = self.buckets.len();
-        let width = len.min(WIDTH);
+        let width = len.min(width);
         let means: Vec<f64> =
             (0..width).map(|at| mean(&self.buckets[at * len / width..(at + 1) * len / width])).collect();
         let finite = || means.iter().copied().filter(|mean| mean.is_finite());
@@ -102,11 +100,11 @@ mod tests {
 
     #[test]
     fn values_are_blocks() {
-        assert_eq!(curve([0.0, 1.0, 2.0, 7.0]).draw(), "▁▂▃█");
-        assert_eq!(curve([1.0, 1.0]).draw(), "▁▁");
-        assert_eq!(curve([0.0, f64::NAN, 7.0]).draw(), "▁!█");
-        assert_eq!(curve([f64::NAN]).draw(), "!");
-        assert_eq!(curve([f64::MIN, f64::MAX]).draw().chars().count(), 2);
+        assert_eq!(curve([0.0, 1.0, 2.0, 7.0]).draw(32), "▁▂▃█");
+        assert_eq!(curve([1.0, 1.0]).draw(32), "▁▁");
+        assert_eq!(curve([0.0, f64::NAN, 7.0]).draw(32), "▁!█");
+        assert_eq!(curve([f64::NAN]).draw(32), "!");
+        assert_eq!(curve([f64::MIN, f64::MAX]).draw(32).chars().count(), 2);
     }
 
     #[test]
@@ -114,8 +112,8 @@ mod tests {
         let shape = |steps: u32| curve((0..steps).map(|step| (f64::from(step) / f64::from(steps) * 6.0).sin()));
         let (short, long) = (shape(2_048), shape(1_000_000));
         let height = |c: char| BLOCKS.iter().position(|block| *block == c).unwrap();
-        for (one, two) in long.draw().chars().zip(short.draw().chars()) {
-            assert!(height(one).abs_diff(height(two)) <= 1, "{} {}", long.draw(), short.draw());
+        for (one, two) in long.draw(32).chars().zip(short.draw(32).chars()) {
+            assert!(height(one).abs_diff(height(two)) <= 1, "{} {}", long.draw(32), short.draw(32));
         }
         assert!(long.buckets.len() <= BUCKETS);
         assert_eq!((long.first, long.last), (0.0, (999_999.0 / 1e6 * 6.0f64).sin()));

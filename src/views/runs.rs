@@ -82,8 +82,21 @@ pub(crate) struct StageState {
     pub(crate) attempts: u32,
     /// Steps done.
     pub(crate) step: Option<u64>,
-    /// Wall time of the attempt that made it.
+    /// Steps in all, once the worker has told.
+    pub(crate) total: Option<u64>,
+    /// What was measured at the last step, while it runs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) metrics: BTreeMap<String, f64>,
+    /// Wall time of the attempt that made it, or of the one that runs so far.
     pub(crate) seconds: Option<f64>,
+    /// Seconds that are left at the speed of the running attempt.
+    pub(crate) seconds_left: Option<f64>,
+    /// Its place in the order in which stages first occur in the run.
+    #[serde(skip)]
+    pub(crate) place: usize,
+    /// The step that the last attempt began with.
+    #[serde(skip)]
+    first_step: u64,
     /// The reason for its state.
     pub(crate) message: Option<String>,
 }
@@ -140,13 +153,17 @@ pub(crate) fn run(store: &Store, history: &History) -> (Run, BTreeMap<String, St
         match &entry.event {
             Event::RunStarted { workflow, pid, inputs, .. } => begin(&mut run, workflow, *pid, inputs),
             Event::RunFinished { seconds, failed, left, .. } => end(&mut run, *seconds, *failed, *left),
-            event => add(event, &mut stages),
+            event => add(event, &entry.time, &mut stages),
         }
     }
     for (name, stage) in stages.iter_mut().filter(|(_, stage)| stage.state == State::Running) {
-        stage.step = last_step(store, &history.id, name).or(stage.step);
-        if run.alive != Some(true) {
-            stage.state = State::Interrupted;
+        if let Some((step, metrics)) = last_step(store, &history.id, name) {
+            (stage.step, stage.metrics) = (Some(step), metrics);
+        }
+        if run.alive == Some(true) {
+            stage.seconds_left = stage.left();
+        } else {
+            (stage.state, stage.seconds) = (State::Interrupted, None);
         }
     }
     (run, stages)
@@ -171,7 +188,7 @@ fn end(run: &mut Run, seconds: f64, failed: usize, left: usize) {
 }
 
 /// Updates the stage that an event is about.
-fn add(event: &Event, stages: &mut BTreeMap<String, StageState>) {
+fn add(event: &Event, time: &str, stages: &mut BTreeMap<String, StageState>) {
     match event {
         Event::Fresh { stage, .. } => of(stages, stage).state = State::Fresh,
         Event::Waiting { stage } => of(stages, stage).state = State::Waiting,
@@ -181,6 +198,8 @@ fn add(event: &Event, stages: &mut BTreeMap<String, StageState>) {
             stage.kind = Some(kind.clone());
             stage.attempts = *attempt;
             stage.step = *resumed_from;
+            stage.first_step = resumed_from.unwrap_or(0);
+            stage.seconds = run::seconds_since(time);
         }
         Event::Checkpoint { stage, step } => of(stages, stage).step = Some(*step),
         Event::Done { stage, seconds, .. } => {
@@ -195,19 +214,33 @@ fn add(event: &Event, stages: &mut BTreeMap<String, StageState>) {
             let stage = of(stages, stage);
             stage.state = State::Stopped;
             stage.step = Some(*step);
+            stage.seconds = None;
         }
-        Event::RunStarted { .. } | Event::RunFinished { .. } | Event::Progress { .. } | Event::Note { .. } => {}
+        Event::Extent { stage, total, .. } => of(stages, stage).total = Some(*total),
+        Event::RunStarted { .. }
+        | Event::RunFinished { .. }
+        | Event::Progress { .. }
+        | Event::Doing { .. }
+        | Event::Note { .. } => {}
     }
 }
 
 fn of<'a>(stages: &'a mut BTreeMap<String, StageState>, stage: &str) -> &'a mut StageState {
-    stages.entry(stage.to_owned()).or_default()
+    let place = stages.len();
+    stages.entry(stage.to_owned()).or_insert_with(|| StageState { place, ..StageState::default() })
 }
 
 impl StageState {
     fn set(&mut self, state: State, message: String) {
         self.state = state;
         self.message = Some(message);
+        self.seconds = None;
+    }
+
+    /// Returns the seconds that are left at the speed so far.
+    fn left(&self) -> Option<f64> {
+        let done = self.step?.saturating_sub(self.first_step);
+        (done > 0).then_some(self.seconds? / done as f64 * self.total?.saturating_sub(self.step?) as f64)
     }
 }
 
@@ -226,8 +259,8 @@ fn is_alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// Returns the step in the last whole line of a running stage's metrics; reads only the end of a long file.
-fn last_step(store: &Store, id: &str, stage: &str) -> Option<u64> {
+/// Returns the last whole line of a running stage's metrics; reads only the end of a long file.
+fn last_step(store: &Store, id: &str, stage: &str) -> Option<(u64, BTreeMap<String, f64>)> {
     const END: u64 = 1 << 16;
     let path = run::stage_metrics(&store.runs_dir().join(id), stage);
     let mut file = outside::open(&path).ok()?;
@@ -236,5 +269,8 @@ fn last_step(store: &Store, id: &str, stage: &str) -> Option<u64> {
     let mut end = Vec::new();
     file.take(END).read_to_end(&mut end).ok()?;
     let lines = end.rsplit(|byte| *byte == b'\n');
-    lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find_map(|line| line["step"].as_u64())
+    let line = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find(|line| line["step"].is_u64())?;
+    let metrics = line["metrics"].as_object().into_iter().flatten();
+    let numbers = metrics.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
+    Some((line["step"].as_u64()?, numbers.collect()))
 }

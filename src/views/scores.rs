@@ -115,9 +115,9 @@ fn subject(stage: &StageDecl) -> Option<String> {
 }
 
 impl Scores {
-    /// Returns the reports side by side, if there are at least two.
+    /// Returns the reports side by side, if there are any.
     pub(crate) fn comparison(&self) -> Option<Comparison> {
-        if self.evaluated.len() < 2 {
+        if self.evaluated.is_empty() {
             return None;
         }
         let mut columns: Vec<String> = Vec::new();
@@ -169,7 +169,8 @@ mod tests {
         let second =
             evaluated("b", None, json!([{ "column": "format", "value": null }, { "column": "accuracy", "value": 1 }]));
         let scores = |evaluated: Vec<Evaluated>| Scores { evaluated, unreadable: Vec::new() };
-        assert_eq!(scores(vec![first.clone()]).comparison(), None, "there is nothing to compare");
+        assert_eq!(scores(Vec::new()).comparison(), None, "there is no evaluation");
+        assert_eq!(scores(vec![first.clone()]).comparison().unwrap().rows.len(), 1, "one has a table, too");
         let compared = serde_json::to_value(scores(vec![first, second]).comparison()).unwrap();
         let none = json!({ "value": null, "error": null });
         let expected = json!({ "columns": ["accuracy", "format"], "rows": [

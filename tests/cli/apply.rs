@@ -11,15 +11,15 @@ fn the_first_run_in_plain_lines_and_the_second_with_nothing_to_do() {
     insta::assert_snapshot!(sandbox.run(&APPLY), @r"
     exit code 0
     ── stderr
-    start a (write)
-    done a  [TIME]
-    start b (join)
-    done b  [TIME]
-    start c (count)
-    done c  [TIME]
-    start other (write)
-    done other  [TIME]
-    4 ran in [TIME]
+         Running a (write)
+        Finished a in [TIME]
+         Running b (join)
+        Finished b in [TIME]
+         Running c (count)
+        Finished c in [TIME]
+         Running other (write)
+        Finished other in [TIME]
+    4 of 4 stages done in [TIME]: 4 ran
     ");
     insta::assert_snapshot!(sandbox.run(&APPLY), @r"
     exit code 0
@@ -57,26 +57,26 @@ fn a_failure_blocks_what_follows_and_nothing_else() {
     insta::assert_snapshot!(output, @r"
     exit code 1
     ── stderr
-    start a (write)
-    failed a: `fail` is set
+         Running a (write)
+          Failed a: `fail` is set
            help: set `fail = false`
-           log: [DIR]/.r1flow/runs/[RUN]/stages/a.log
-    blocked b: after a
-    blocked c: after b
-    start other (write)
-    done other  [TIME]
-    1 ran, 1 failed, 2 left to do in [TIME]
+            log: [DIR]/.r1flow/runs/[RUN]/stages/a.log
+         Blocked b, after a
+         Blocked c, after b
+         Running other (write)
+        Finished other in [TIME]
+    1 of 4 stages done in [TIME]: 1 ran, 1 failed, 2 left to do
     ");
     let log = output.stderr.lines().find_map(|line| line.trim().strip_prefix("log: [DIR]/")).unwrap();
     assert!(log.starts_with(".r1flow/runs/[RUN]/"), "{log}");
-    insta::assert_snapshot!(sandbox.run(&["status"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["status"]), @"
     exit code 0
     ── stdout
     toy [RUN]: failed, [TIME]
-    stage  state    step  time
-    a      failed                `fail` is set
-    b      blocked               after `a`
-    c      blocked               after `b`
+    stage  state    step  time   left
+    a      failed                      `fail` is set
+    b      blocked                     after `a`
+    c      blocked                     after `b`
     other  done           [TIME]
     ");
     insta::assert_snapshot!(sandbox.run(&["log", "a"]), @r"
@@ -87,13 +87,13 @@ fn a_failure_blocks_what_follows_and_nothing_else() {
     insta::assert_snapshot!(sandbox.run(&APPLY), @r"
     exit code 0
     ── stderr
-    start a (write)
-    done a  [TIME]
-    start b (join)
-    done b  [TIME]
-    start c (count)
-    done c  [TIME]
-    3 ran, 1 fresh in [TIME]
+         Running a (write)
+        Finished a in [TIME]
+         Running b (join)
+        Finished b in [TIME]
+         Running c (count)
+        Finished c in [TIME]
+    4 of 4 stages done in [TIME]: 3 ran, 1 fresh
     ");
 }
 
@@ -103,7 +103,7 @@ fn a_crash_is_tried_again_as_often_as_the_workflow_says() {
     let crash = format!("c.crash-once={{ at = 2, file = {:?} }}", sandbox.root().join("crashed"));
     let output = sandbox.run(&["apply", "toy.toml", "--set", "c.run.retries=1", "--set", &crash]);
     assert_eq!(output.code, Some(0), "{output}");
-    for part in ["c: the worker died: signal: 6", "crashing on purpose", "start c (count), attempt 2, from step 2"] {
+    for part in ["c: the worker died: signal: 6", "crashing on purpose", "Running c (count), attempt 2, from step 2"] {
         assert!(output.stderr.contains(part), "no `{part}` in {output}");
     }
     assert_eq!(sandbox.ok(&["log", "c"]), "crashing on purpose\n");
@@ -119,11 +119,11 @@ fn until_runs_what_a_stage_needs() {
     insta::assert_snapshot!(sandbox.run(&[&APPLY[..], &["--until", "b"]].concat()), @r"
     exit code 0
     ── stderr
-    start a (write)
-    done a  [TIME]
-    start b (join)
-    done b  [TIME]
-    2 ran in [TIME]
+         Running a (write)
+        Finished a in [TIME]
+         Running b (join)
+        Finished b in [TIME]
+    2 of 2 stages done in [TIME]: 2 ran
     ");
     let plan = sandbox.ok(&["plan", "toy.toml"]);
     assert!(plan.starts_with("fresh  a  b\n"), "{plan}");
@@ -136,9 +136,9 @@ fn force_runs_what_is_fresh() {
     insta::assert_snapshot!(sandbox.run(&[&APPLY[..], &["--force", "a"]].concat()), @r"
     exit code 0
     ── stderr
-    start a (write)
-    done a  [TIME]
-    1 ran, 3 fresh in [TIME]
+         Running a (write)
+        Finished a in [TIME]
+    4 of 4 stages done in [TIME]: 1 ran, 3 fresh
     ");
 }
 

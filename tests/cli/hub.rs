@@ -28,10 +28,10 @@ fn only_apply_and_fetch_ask_the_hub() {
     input  base  hf:org/base@main, not fetched yet
     input  rows  hf:org/rows@main at 1111111111111111111111111111111111111111
     ");
-    insta::assert_snapshot!(it.ok(&["status"]), @r"
+    insta::assert_snapshot!(it.ok(&["status"]), @"
     toy [RUN]: done, [TIME]
       rows: hf:org/rows@main at 1111111111111111111111111111111111111111
-    stage  state  step  time
+    stage  state  step  time   left
     copy   done         [TIME]
     ");
     insta::assert_snapshot!(it.ok(&["show", "inputs.rows"]), @r"

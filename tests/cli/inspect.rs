@@ -15,7 +15,7 @@ fn applied() -> Sandbox {
 #[test]
 fn show_a_stage() {
     let sandbox = applied();
-    insta::assert_snapshot!(sandbox.run(&["show", "c"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["show", "c"]), @"
     exit code 0
     ── stdout
     c (count), [WHEN] in workflow toy
@@ -25,8 +25,8 @@ fn show_a_stage() {
       steps: 4
     output  type   size  digest
     model   model  40 B  b3:[DIGEST]
-    metric  first   last    curve
-    loss    1.0000  0.2500  █▃▂▁
+    metric  first  last  curve
+    loss    1      0.25  █▃▂▁
     ");
     let told = sandbox.json(&["show", "c"]);
     assert_eq!(told["record"]["steps"], 4);
@@ -117,23 +117,23 @@ fn without_a_store_every_look_says_what_to_do() {
 #[test]
 fn status_of_the_newest_run_or_a_named_one() {
     let sandbox = applied();
-    insta::assert_snapshot!(sandbox.run(&["status"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["status"]), @"
     exit code 0
     ── stdout
     toy [RUN]: done, [TIME]
-    stage  state  step  time
+    stage  state  step  time   left
     a      done         [TIME]
     b      done         [TIME]
-    c      done   4     [TIME]
+    c      done   4/4   [TIME]
     other  done         [TIME]
     ");
     let first = sandbox.json(&["status"])["run"]["run"].as_str().unwrap().to_owned();
     sandbox.ok(&["apply", "toy.toml"]);
-    insta::assert_snapshot!(sandbox.run(&["status"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["status"]), @"
     exit code 0
     ── stdout
     toy [RUN]: done, [TIME]
-    stage  state  step  time
+    stage  state  step  time  left
     a      fresh
     b      fresh
     c      fresh

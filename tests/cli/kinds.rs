@@ -28,26 +28,40 @@ fn the_kinds_of_the_worker() {
 #[test]
 fn the_keys_of_a_kind() {
     let sandbox = Sandbox::new(CHAIN);
-    insta::assert_snapshot!(sandbox.run(&["kinds", "count"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["kinds", "count"]), @"
     exit code 0
     ── stdout
-    count (version 1): Counts.
-      version 1: the first
-    key               takes              default   role
-    data              a list of samples  required  result   What to mix into the count.
-    checkpoint-steps  a whole number     1         neutral  Steps between two checkpoints.
-    crash-once        a table            none      neutral  Ends the process without a word after this step, unless a file of this name exists, which it makes.
-    crash-once.at     a whole number     required  result   After this step.
-    crash-once.file   text               required  result   Tells that it has happened.
-    hang-at           a whole number     none      neutral  Does nothing any more after this step, and does not stop either.
-    later             a table            none      result   Added to the salt from a step on.
-    later.from-step   a whole number     required  result   Updates done before it begins.
-    later.salt        a whole number     required  result   How much.
-    salt              a whole number     0         result   Mixed into every step.
-    sleeper           text               none      neutral  Starts a process that sleeps for an hour, and writes its number to this file.
-    steps             a whole number     4         extent   How far to count.
-    unsteady          true or false      false     result   Takes another value each time: what a stage must never do.
-    wait              a whole number     0         neutral  Milliseconds to wait at each step.
+    count: Counts.
+
+    key               takes, default, role; meaning
+    data              a list of samples, required, result
+                      What to mix into the count.
+    checkpoint-steps  a whole number, 1, neutral
+                      Steps between two checkpoints.
+    crash-once        a table, none, neutral
+                      Ends the process without a word after this step, unless a file of this name exists, which it makes.
+    crash-once.at     a whole number, required, result
+                      After this step.
+    crash-once.file   text, required, result
+                      Tells that it has happened.
+    hang-at           a whole number, none, neutral
+                      Does nothing any more after this step, and does not stop either.
+    later             a table, none, result
+                      Added to the salt from a step on.
+    later.from-step   a whole number, required, result
+                      Updates done before it begins.
+    later.salt        a whole number, required, result
+                      How much.
+    salt              a whole number, 0, result
+                      Mixed into every step.
+    sleeper           text, none, neutral
+                      Starts a process that sleeps for an hour, and writes its number to this file.
+    steps             a whole number, 4, extent
+                      How far to count.
+    unsteady          true or false, false, result
+                      Takes another value each time: what a stage must never do.
+    wait              a whole number, 0, neutral
+                      Milliseconds to wait at each step.
     ");
     assert_eq!(sandbox.json(&["kinds", "count"])["outputs"]["model"], "model");
     insta::assert_snapshot!(sandbox.run(&["kinds", "cont"]), @r"

@@ -51,7 +51,7 @@ fn an_interrupt_saves_a_checkpoint_and_the_next_apply_goes_on() {
     let ended = running.end();
     let step = assert_stopped(&ended);
     assert!((1..2000).contains(&step), "{step}");
-    assert_eq!(ended.stderr, ["stopping after a checkpoint; again to leave at once"]);
+    assert_eq!(ended.stderr, ["    Stopping after a checkpoint; again to leave at once"]);
     assert_eq!(sandbox.json(&["status"])["stages"]["c"]["state"], "stopped");
     let plan = sandbox.ok(&[&["plan"], &LONG[1..]].concat());
     assert!(plan.contains(&format!("continues from step {step} of 2000")), "{plan}");
@@ -68,7 +68,7 @@ fn a_second_interrupt_leaves_at_once() {
     running.signal(libc::SIGINT);
     running.complaint("again to leave at once");
     running.signal(libc::SIGINT);
-    running.complaint("leaving at once");
+    running.complaint("Leaving at once");
     assert_eq!(assert_stopped(&running.end()), 0);
 }
 

@@ -13,10 +13,10 @@ fn from_runs_what_follows_and_only_runs_one() {
     insta::assert_snapshot!(sandbox.run(&["apply", "toy.toml", "--only", "b"]), @r"
     exit code 1
     ── stderr
-    failed a: it is out of date, and not selected
+          Failed a: it is out of date, and not selected
            help: bring it up to date first: `--until a`
-    blocked b: after a
-    1 failed, 1 left to do in [TIME]
+         Blocked b, after a
+    0 of 2 stages done in [TIME]: 1 failed, 1 left to do
     ");
     assert_eq!(ran(&sandbox, &["--until", "b"]), ["a", "b"]);
     let edits = ["--set", "b.separator=-", "--set", "other.text=new", "--set", "c.salt=1"];
@@ -35,9 +35,9 @@ fn after_a_failure_the_rest_goes_on_unless_told_otherwise() {
     let broken = "[write.a]\nfail = true\n[join.after]\ndata = [\"a.samples\"]\n[write.other]\n";
     let sandbox = Sandbox::new(broken);
     let failed = sandbox.run(&["apply", "toy.toml", "--jobs", "1", "--fail-fast"]);
-    assert!(failed.code == Some(1) && !failed.stderr.contains("start other"), "{failed}");
+    assert!(failed.code == Some(1) && !failed.stderr.contains("Running other"), "{failed}");
     let kept = sandbox.run(&["apply", "toy.toml", "--jobs", "1", "--keep-going"]);
-    assert!(kept.code == Some(1) && kept.stderr.contains("done other"), "{kept}");
+    assert!(kept.code == Some(1) && kept.stderr.contains("Finished other"), "{kept}");
 }
 
 #[test]

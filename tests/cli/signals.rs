@@ -32,7 +32,7 @@ fn a_terminal_that_goes_and_a_batch_system_send_several_signals_and_cost_no_chec
         for number in numbers {
             running.signal(number);
         }
-        running.complaint("stopping after a checkpoint");
+        running.complaint("Stopping after a checkpoint");
         signal(worker, libc::SIGCONT);
         let step = assert_stopped(&running.end());
         assert!((1..2000).contains(&step), "signals {numbers:?}: {step}");
@@ -160,7 +160,7 @@ fn verify_is_interrupted_with_the_same_code() {
     let again =
         ["verify", "toy.toml", "--rerun", "c", "--segments", "9", "--set", "c.steps=30", "--set", "c.wait=3600000"];
     let running = sandbox.start(&again);
-    running.complaint("start c");
+    running.complaint("Running c");
     running.signal(libc::SIGTERM);
     running.complaint("again to leave at once");
     running.signal(libc::SIGTERM);
@@ -203,6 +203,6 @@ fn few_open_files_mean_fewer_stages_side_by_side() {
         });
     }
     let applied = sandbox.finish(&mut command);
-    assert!(applied.code == Some(0) && applied.stderr.contains("40 ran in"), "{applied}");
+    assert!(applied.code == Some(0) && applied.stderr.contains("40 of 40 stages done in"), "{applied}");
     assert_eq!(applied.stderr.matches("too few files for 40 stages").count(), 1, "{applied}");
 }

@@ -146,7 +146,7 @@ impl Sandbox {
     fn redacted(&self, text: &str) -> String {
         static PATTERNS: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
             [
-                (r"b3:[0-9a-f]{64}", "b3:[DIGEST]"),
+                (r"(?m)b3:([0-9a-f]{64}|[0-9a-f]{12}$)", "b3:[DIGEST]"),
                 (r"\b\d{6}-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}\b", "[RUN]"),
                 (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[WHEN]"),
                 (r"\b(\d+ min )?\d+(\.\d)? s\b", "[TIME]"),

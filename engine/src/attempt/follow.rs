@@ -154,7 +154,14 @@ impl Attempt<'_> {
                 if self.curve.is_due() {
                     self.curve.write().await?;
                 }
+                if self.total.replace(total) != Some(total) {
+                    self.events.tell(Event::Extent { stage: self.stage(), total, unit: unit.clone() }).await;
+                }
                 self.events.progress(Event::Progress { stage: self.stage(), step, total, unit, metrics });
+            }
+            FromWorker::Doing { what, part } => {
+                let what = secrets.mask(&what);
+                self.events.progress(Event::Doing { stage: self.stage(), what, part });
             }
             FromWorker::Note { level, message } => {
                 let message = secrets.mask(&message);

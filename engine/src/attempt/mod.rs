@@ -153,7 +153,9 @@ pub(crate) async fn attempt(
         Err(failure) => return Ended::Failed(failure),
     };
     let (root, events) = (dir.path().to_owned(), Teller::new(events.clone()));
-    let mut attempt = Attempt { job, store, options, root, events, curve, begun, before, witness, processor: None };
+    let (total, processor) = (None, None);
+    let mut attempt =
+        Attempt { job, store, options, root, events, curve, begun, before, witness, total, processor };
     let left = attempt.run(number, request).await;
     let ended = match left {
         Ok(Left::Done(record, unsynced)) => {
@@ -182,5 +184,7 @@ struct Attempt<'a> {
     begun: Instant,
     before: Spent,
     witness: crate::worker::death::Witness,
+    /// Steps in all, once the worker has told.
+    total: Option<u64>,
     processor: Option<String>,
 }

@@ -7,6 +7,7 @@
 //!                                        ◀── {"progress": {"step": 3, "total": 60, "metrics": {…}}}   any number
 //!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
 //!                                        ◀── {"rows": {"step": 640, "rows": 2560, "dir": "…/rows/640"}}  any number
+//!                                        ◀── {"doing": {"what": "sampling", "part": [37, 64]}}       any number
 //!                                        ◀── "alive"                                             now and then
 //!   "stop"                               ──▶ checkpoint, then exit
 //!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
@@ -181,6 +182,14 @@ pub enum FromWorker {
         rows: u64,
         /// Their folder inside the attempt's.
         dir: PathBuf,
+    },
+    /// What the stage is doing at the moment; for people.
+    Doing {
+        /// A word, as in `sampling`.
+        what: String,
+        /// How much of it is done, and how much there is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<(u64, u64)>,
     },
     /// The process is alive, whatever the stage does.
     Alive,

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | a line | 8 MiB |
 //! | a note, a failure, a help | 16 KiB |
-//! | a name of a metric, a unit | 200 bytes |
+//! | a name of a metric, a unit, what is being done | 200 bytes |
 //! | metrics of a step | 1,000 |
 //! | a summary, as JSON | 1 MiB |
 
@@ -35,7 +35,7 @@ const SUMMARY: usize = 1 << 20;
 const PLACES: usize = 64;
 
 /// Names of the messages that are JSON objects.
-const KINDS: [&str; 8] = ["hello", "progress", "checkpoint", "rows", "note", "done", "stopped", "failed"];
+const KINDS: [&str; 9] = ["hello", "progress", "checkpoint", "rows", "doing", "note", "done", "stopped", "failed"];
 
 /// Splits a line into noise and the message at its end.
 pub(crate) fn understand(line: Line) -> (Vec<u8>, Option<FromWorker>) {
@@ -117,6 +117,7 @@ fn bounded(message: FromWorker) -> FromWorker {
             }
             FromWorker::Progress { step, total, unit: cut(unit, NAME), metrics }
         }
+        FromWorker::Doing { what, part } => FromWorker::Doing { what: cut(what, NAME), part },
         FromWorker::Note { level, message } => FromWorker::Note { level, message: cut(message, TEXT) },
         FromWorker::Failed { message, help } => {
             FromWorker::Failed { message: cut(message, TEXT), help: help.map(|help| cut(help, TEXT)) }

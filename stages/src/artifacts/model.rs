@@ -42,6 +42,7 @@ pub(crate) fn load_model(
     dtype: Kind,
 ) -> Result<Model, StageError> {
     refuse_adapter_alone(input)?;
+    ctx.doing("loading", None);
     let model = Model::load(input.path(), &Options { device, dtype })?;
     if let Some(adapter) = Import::of(input)?.adapter {
         let merged = adapter::merge(&model, Path::new(&adapter))?;

@@ -102,14 +102,9 @@ pub(crate) struct TokenWriter {
 }
 
 impl TokenWriter {
-    /// Makes the file `name` in an attempt's folder. One of that name is replaced and not truncated: it may have links.
+    /// Makes the file `name` in an attempt's folder, where there must be none of that name.
     pub(crate) fn create(dir: &Path, name: &str) -> Result<Self, StageError> {
-        let path = dir.join(name);
-        match fs_err::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let file = fs_err::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = fs_err::OpenOptions::new().read(true).write(true).create_new(true).open(dir.join(name))?;
         Ok(Self { out: BufWriter::with_capacity(1 << 20, file), spans: Vec::new(), tokens: 0 })
     }
 

@@ -7,6 +7,7 @@ use lm::generate::{Completion, Request, Sampling, generate_until};
 use lm::{Kind, Model, Tensor, no_grad_guard};
 use text::Chat;
 
+use super::sampler::told;
 use super::{Question, sample_seed};
 use crate::chat::of_row;
 use crate::training::{Metrics, Tally};
@@ -25,6 +26,7 @@ pub(crate) struct Draws {
 
 /// Samples a group of completions for each of `chosen`, and returns requests and completions, group by group.
 pub(crate) fn draw(
+    ctx: &Context,
     model: &Model,
     chat: &Chat,
     questions: &[Question],
@@ -51,7 +53,9 @@ pub(crate) fn draw(
         vocabulary: Some(chat.vocabulary()),
         ..Sampling::default()
     };
-    let drawn = generate_until(model, &requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids))?;
+    let drawn = told(ctx, requests.len(), |tell| {
+        generate_until(model, &requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids), tell)
+    })?;
     Ok((requests, drawn))
 }
 

@@ -2,7 +2,7 @@
 
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
-use lm::generate::{Request, Sampling, generate_until};
+use lm::generate::{Completion, Request, Sampling, generate_until};
 use lm::{Device, Kind, Model};
 use text::Chat;
 
@@ -20,6 +20,16 @@ pub(crate) fn sample_seed(seed: u64, step: u64, prompt: &str, index: u64) -> u64
     u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("a digest is longer"))
 }
 
+/// Calls `sample` with a callback for each completion, which tells the user how many of `all` are there.
+pub(crate) fn told<T>(ctx: &Context, all: usize, sample: impl FnOnce(&mut dyn FnMut(usize, &Completion)) -> T) -> T {
+    let mut done = 0;
+    ctx.doing("sampling", Some((0, all as u64)));
+    sample(&mut |_, _| {
+        done += 1;
+        ctx.doing("sampling", Some((done, all as u64)));
+    })
+}
+
 /// A sampled completion.
 #[derive(Clone, Debug)]
 pub(crate) struct Drawn {
@@ -33,15 +43,16 @@ pub(crate) struct Drawn {
 }
 
 /// A model with its tokenizer, on its device.
-pub(crate) struct Sampler {
+pub(crate) struct Sampler<'a> {
+    ctx: &'a Context,
     model: Model,
     pub(crate) chat: Chat,
     batch_size: usize,
 }
 
-impl Sampler {
+impl<'a> Sampler<'a> {
     pub(crate) fn load(
-        ctx: &Context,
+        ctx: &'a Context,
         input: &Input<ModelMarker>,
         chat: Chat,
         dtype: Kind,
@@ -49,7 +60,7 @@ impl Sampler {
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, input, device, dtype)?;
-        Ok(Self { model, chat, batch_size })
+        Ok(Self { ctx, model, chat, batch_size })
     }
 
     /// Returns the device of the model.
@@ -83,8 +94,10 @@ impl Sampler {
 
     /// Samples a completion of each request.
     pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Drawn>, StageError> {
-        let completions =
-            generate_until(&self.model, requests, sampling, self.batch_size, &|ids| self.chat.is_stopped(ids))?;
+        let completions = told(self.ctx, requests.len(), |tell| {
+            let is_ended = |ids: &[i64]| self.chat.is_stopped(ids);
+            generate_until(&self.model, requests, sampling, self.batch_size, &is_ended, tell)
+        })?;
         let drawn = requests.iter().zip(&completions).map(|(request, completion)| Drawn {
             text: format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids)),
             finished: completion.finished,

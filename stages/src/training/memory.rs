@@ -87,7 +87,8 @@ impl Expected {
             .filter(|(_, bytes)| *bytes > 0)
             .map(|(name, bytes)| format!("{name} {}", mib(*bytes)))
             .collect();
-        ctx.note(format!("expects to hold {} of memory: {}", mib(self.total()), terms.join(", ")));
+        ctx.note(format!("needs about {} of memory", gib(self.total())));
+        ctx.detail(format!("memory: {}", terms.join(", ")));
         let (to_come, free) = (self.total() - self.terms[0].1, memory::free(self.device)?);
         if to_come > free {
             ctx.warn(format!(
@@ -115,6 +116,12 @@ impl Expected {
         }
         Ok(())
     }
+}
+
+/// Returns a size with two digits, for a forecast.
+fn gib(bytes: u64) -> String {
+    let mib = bytes >> 20;
+    if mib < 1_000 { format!("{mib} MiB") } else { format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)) }
 }
 
 fn mib(bytes: u64) -> String {

@@ -179,6 +179,7 @@ fn train_parameters(
     while done < steps {
         let begin = Instant::now();
         let (batch, own) = objective.batch(done)?;
+        ctx.doing("training", None);
         metrics = objective.accumulate(&batch, own.over(&group))?.over(&group);
         group.sum_gradients(&trained);
         objective.check(&metrics)?;
@@ -192,6 +193,7 @@ fn train_parameters(
         memory.measure(&mut metrics)?;
         let is_due = objective.is_measured_after(done);
         if is_due || done == steps {
+            ctx.doing("evaluating", None);
             metrics.extend(measured(objective, done)?);
         }
         if is_due {

@@ -95,6 +95,7 @@ pub(crate) fn tokenise(
     read: impl FnOnce(&mut Take<'_>) -> Result<(), StageError>,
 ) -> Result<Option<TokenRows>, StageError> {
     let (begin, key) = (Instant::now(), keys.key);
+    ctx.doing("tokenising", None);
     let threads = ctx.machine().threads;
     let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
     let encode = |batch: Batch| -> Vec<Result<Vec<TokenRow>, StageError>> {

@@ -130,10 +130,11 @@ pub fn generate_until(
     sampling: &Sampling,
     batch: usize,
     is_ended: &dyn Fn(&[i64]) -> bool,
+    on_completion: &mut dyn FnMut(usize, &Completion),
 ) -> Result<Vec<Completion>, Error> {
     check(model, requests, sampling)?;
     let _guard = tch::no_grad_guard();
-    Ok(Batch::new(model, requests, sampling, batch, Callbacks { is_ended, on_completion: &mut |_, _| {} }).run())
+    Ok(Batch::new(model, requests, sampling, batch, Callbacks { is_ended, on_completion }).run())
 }
 
 fn check(model: &Model, requests: &[Request], sampling: &Sampling) -> Result<(), Error> {

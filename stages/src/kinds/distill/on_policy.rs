@@ -135,7 +135,7 @@ impl OnPolicy<'_> {
             side_by_side: params.sampling_batch,
         };
         let chosen = self.order.batch(step);
-        let (requests, drawn) = draw(self.model, self.chat, self.questions, &chosen, &draws, step)?;
+        let (requests, drawn) = draw(self.ctx, self.model, self.chat, self.questions, &chosen, &draws, step)?;
         let sampled: Vec<Sampled> = requests.into_iter().zip(drawn).map(|(asked, came)| joined(asked, came)).collect();
         let ids = || sampled.iter().flat_map(|sampled| &sampled.row.ids);
         if let Some(id) = ids().find(|id| **id >= self.vocab) {

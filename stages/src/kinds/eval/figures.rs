@@ -149,6 +149,10 @@ pub(super) fn warn(ctx: &Context, marks: &[Marks]) {
     if bad > 0 {
         ctx.warn(format!("the gold answers of {bad} prompts do not parse: check `answer-after` and `verify`"));
     }
+    let long = marks.iter().filter(|marks| marks.sampled.iter().any(|mark| mark.tokens == 0)).count();
+    if long > 0 {
+        ctx.warn(format!("{long} prompts leave no room in the model's positions: they count as not answered"));
+    }
     if !marks.is_empty() && marks.iter().flat_map(|marks| &marks.sampled).all(|mark| !mark.finished) {
         ctx.warn("no completion ended within `max-tokens`: raise it, or train on data that end");
     }

@@ -72,7 +72,7 @@ impl Judges {
     }
 
     /// Returns the mark of each row.
-    pub(super) fn marks(&self, sampler: &Sampler, rows: &[Answered<'_>]) -> Result<Vec<Mark>, StageError> {
+    pub(super) fn marks(&self, sampler: &Sampler<'_>, rows: &[Answered<'_>]) -> Result<Vec<Mark>, StageError> {
         let answers =
             rows.iter().map(|(prompt, drawn)| Answer { prompt, completion: &drawn.text, finished: drawn.finished });
         let grades = self.grader.grade(&answers.collect::<Vec<_>>())?;
@@ -98,7 +98,7 @@ fn judged(judge: Option<&Judge>, rows: &[Answered<'_>], not_for: &str) -> Result
     Ok(indices.into_iter().zip(probabilities.into_iter().map(rounded)).collect())
 }
 
-fn mark(sampler: &Sampler, (prompt, drawn): &Answered<'_>, grade: &Grade) -> Result<Mark, StageError> {
+fn mark(sampler: &Sampler<'_>, (prompt, drawn): &Answered<'_>, grade: &Grade) -> Result<Mark, StageError> {
     let thinking_tokens = match &grade.reasoning {
         Some(reasoning) if grade.format_ok => sampler.chat.tokenizer.encode(reasoning)?.len(),
         _ => 0,

@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::chat::Rendering;
 use crate::loading::Loading;
-use crate::sampling::{Drawing, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
+use crate::sampling::{Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use crate::{limits, showing};
 use marks::{Judges, Mark, Marks};
 
@@ -185,7 +185,7 @@ fn suites(inputs: &Inputs, params: &Params) -> Result<Vec<(String, Question)>, S
 
 /// Samples and marks the completions of some prompts.
 fn measure(
-    sampler: &Sampler,
+    sampler: &Sampler<'_>,
     judges: &Judges,
     asked: &[(String, Question)],
     rows: &mut KeptRows,
@@ -206,17 +206,25 @@ fn measure(
 }
 
 fn marked(
-    (sampler, judges, known): (&Sampler, &Judges, &mut KeptRows),
+    (sampler, judges, known): (&Sampler<'_>, &Judges, &mut KeptRows),
     asked: &[(String, Question)],
     seed: u64,
     completions: usize,
     sampling: &Sampling,
 ) -> Result<Vec<Vec<Mark>>, StageError> {
     let mut requests = Vec::with_capacity(asked.len() * completions);
+    let mut fits = Vec::with_capacity(asked.len());
     for (_, question) in asked {
-        requests.extend(sampler.requests(question, seed, completions)?);
+        let of_question = sampler.requests(question, seed, completions)?;
+        let is_fitting = of_question.iter().all(|request| sampler.has_room_after(&request.prompt));
+        fits.extend(std::iter::repeat_n(is_fitting, completions));
+        requests.extend(of_question.into_iter().filter(|_| is_fitting));
     }
-    let drawn = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?;
+    let mut sampled = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?.into_iter();
+    // A prompt that leaves no room has no answer.
+    let none = || Drawn { text: String::new(), finished: false, num_tokens: 0 };
+    let drawn = fits.into_iter().map(|is_fitting| if is_fitting { sampled.next() } else { Some(none()) });
+    let drawn: Vec<Drawn> = drawn.map(|drawn| drawn.expect("one for each request")).collect();
     let rows = asked.iter().flat_map(|(_, question)| std::iter::repeat_n(&question.row, completions));
     let rows: Vec<_> = rows.zip(&drawn).collect();
     let mut marks = judges.marks(sampler, &rows)?.into_iter();
@@ -244,7 +252,7 @@ fn report(asked: &[(String, Question)], marks: &[Marks], settings: Map<String, V
 }
 
 /// Returns the settings that the figures depend on, apart from the inputs.
-fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler) -> Map<String, Value> {
+fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler<'_>) -> Map<String, Value> {
     // Models with different templates do not get the same prompt.
     let template =
         sampler.chat.template.as_ref().map(|template| blake3::hash(template.source().as_bytes()).to_string());

@@ -199,7 +199,7 @@ impl Stage for Generate {
 
 /// Samples `completions` completions of each question, and none of a question that already fills the model's positions.
 fn sample_chunk(
-    sampler: &Sampler,
+    sampler: &Sampler<'_>,
     asked: &[Question],
     rows: &mut KeptRows,
     params: &Params,

@@ -122,7 +122,7 @@ impl<'a> RolloutSampler<'a> {
             group_size: params.group_size,
             side_by_side: params.sampling_batch,
         };
-        let (requests, drawn) = draw(model, chat, &self.questions, chosen, &draws, rollout)?;
+        let (requests, drawn) = draw(self.ctx, model, chat, &self.questions, chosen, &draws, rollout)?;
         // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
         let texts: Vec<String> = requests
             .iter()
@@ -142,6 +142,7 @@ impl<'a> RolloutSampler<'a> {
                 num_tokens: completion.ids.len(),
             })
             .collect();
+        self.ctx.doing("scoring", None);
         let breakdowns = self.scorer.score(step, &scored)?;
         let rewards: Vec<f64> = breakdowns.iter().map(|breakdown| breakdown.total).collect();
         let advantages = advantages(&rewards, params.group_size, params.scale);

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 
+use crate::template::Marked;
 use crate::{ChatTemplate, Error, Message, Prompt, Surround, Tokenizer};
 
 /// The tokens that templates may name.
@@ -194,7 +195,8 @@ impl Chat {
     }
 
     /// Returns what the template renders of a row before and in the text that it marks in the last turn; `None` if it
-    /// marks none, or leaves out a part of the completion, as some do with thoughts.
+    /// marks none, renders the turn otherwise than it is asked for, or leaves out a part of the completion, as some do
+    /// with thoughts.
     fn marked(&self, prompt: &Prompt, completion: &str) -> Result<Option<(String, String)>, Error> {
         let Some(template) = &self.template else { return Ok(None) };
         let ends: Vec<String> = self.ends.iter().map(|id| self.tokenizer.decode(&[*id])).collect();
@@ -204,9 +206,8 @@ impl Chat {
         let template = self.of_prompt(template, &surrounded)?;
         let mut turns = surrounded.turns().into_owned();
         turns.push(Message::new("assistant", completion));
-        let Some((before, marked)) = template.render_marked(&turns)? else { return Ok(None) };
         let asked = template.render(&surrounded.turns(), true)?;
-        let turn = format!("{}{marked}", &before[common(&before, &asked)..]);
+        let Some(Marked { before, marked, turn }) = template.render_marked(&turns, &asked)? else { return Ok(None) };
         let mut parts = completion.split(END_THINK).flat_map(|part| part.split(THINK)).map(str::trim);
         if !parts.all(|part| turn.contains(part)) {
             return Ok(None);
@@ -296,11 +297,6 @@ const END_THINK: &str = "</think>";
 const PARTS_OF_A_CHARACTER: usize = 4;
 /// More tokens than an empty thought has, even where its tags are no tokens of their own.
 const OPENING_TOKENS: usize = 64;
-
-/// Returns the number of bytes that two texts have in common at their beginnings.
-fn common(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
-}
 
 /// Returns a completion without what the template has already written of it.
 fn without_opening<'a>(completion: &'a str, opening: &str) -> &'a str {

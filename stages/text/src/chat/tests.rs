@@ -165,9 +165,13 @@ fn what_a_template_marks_is_learnt() {
         )
     };
     let expected = |before: &str, learnt: &str| (before.to_owned(), learnt.to_owned());
-    let with_end = turns("= {%- generation -%} {{ m.content + '<eos>' + '\\n' }} {%- endgeneration %}");
-    assert_eq!(row(&with_end, "3"), expected("1+2=?\n=", "3<eos>"), "the dashes take the space");
-    assert_eq!(row(&with_end, "3<eos>"), expected("1+2=?\n=", "3<eos>"), "no second end");
+    let with_end = turns("{{ '= ' }} {%- generation -%} {{ m.content + '<eos>' + '\\n' }} {%- endgeneration %}");
+    assert_eq!(row(&with_end, "3"), expected("1+2=?\n= ", "3<eos>"));
+    assert_eq!(row(&with_end, "3<eos>"), expected("1+2=?\n= ", "3<eos>"), "no second end");
+    let in_two = turns("= {% generation %}{{ m.content }}+{% endgeneration %}{% generation %}<eos>{% endgeneration %}");
+    assert_eq!(row(&in_two, "3"), expected("1+2=?\n= ", "3+<eos>"));
+    let takes_the_space = turns("= {%- generation %}{{ m.content }}{% endgeneration %}");
+    assert_eq!(row(&takes_the_space, "3"), expected("1+2=?\n= ", "3<eos>"), "as the model is asked");
     let without_end = turns("= {% generation %}{{ m.content }}{% endgeneration %}<eos>");
     assert_eq!(row(&without_end, "3"), expected("1+2=?\n= ", "3<eos>"));
     let thought_is_context = turns(

@@ -5,6 +5,7 @@
 //! errors name it. It runs on a separate stack that is deep enough for all nesting that the fuel allows.
 
 mod json;
+mod marked;
 mod shipped;
 mod texts;
 
@@ -17,6 +18,7 @@ use minijinja::{Environment, ErrorKind, Output, State, context};
 use regex::Regex;
 use serde_json::Map;
 
+pub use marked::Marked;
 pub use shipped::{names, shipped};
 pub use texts::TextTemplate;
 
@@ -33,7 +35,7 @@ pub struct ChatTemplate {
     name: String,
     source: String,
     environment: Environment<'static>,
-    /// The same template; it writes [`MARKS`] around the assistant's text. Absent: the template has no tags for it.
+    /// The same template; it writes marks around the assistant's text. Absent: the template has no tags for it.
     marking: Option<Environment<'static>>,
     special: SpecialTokens,
     args: Map<String, serde_json::Value>,
@@ -108,17 +110,14 @@ impl ChatTemplate {
         })
     }
 
-    /// Renders a conversation that ends with the assistant's turn, and splits it where the text begins that the
-    /// template marks in that turn by `{% generation %}`; what follows that text is left out. `None` if it marks
-    /// nothing.
-    pub fn render_marked(&self, messages: &[Message]) -> Result<Option<(String, String)>, Error> {
+    /// Renders a conversation that ends with the assistant's turn, and finds what the template marks in that turn by
+    /// `{% generation %}`. `asked` is the rendered conversation before the turn, with the turn opened. `None` if the
+    /// template marks nothing there, more than one piece, or renders the turn otherwise than it is asked for.
+    pub fn render_marked(&self, messages: &[Message], asked: &str) -> Result<Option<Marked>, Error> {
         let Some(marking) = &self.marking else { return Ok(None) };
         let bytes = messages.iter().map(size).sum();
         let text = render(&self.name, marking, bytes, || self.values(messages, false))?;
-        let plain = |text: &str| text.replace(MARKS, "");
-        let Some((before, rest)) = text.rsplit_once(MARKS[0]) else { return Ok(None) };
-        let marked = rest.split(MARKS[1]).next().unwrap_or(rest);
-        Ok(Some((plain(before), plain(marked))))
+        Ok(Marked::find(&text, asked))
     }
 
     fn values(&self, messages: &[Message], opens: bool) -> Value {
@@ -199,9 +198,6 @@ const GIVEN: [&str; 12] = [
     "dict",
 ];
 
-/// Written before and after the assistant's text; for private use, so that no text has them.
-const MARKS: [char; 2] = ['\u{10FFF0}', '\u{10FFF1}'];
-
 static GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("generation"));
 static END_GENERATION: LazyLock<Regex> = LazyLock::new(|| tag("endgeneration"));
 
@@ -248,7 +244,7 @@ fn environment(source: String) -> Result<Environment<'static>, minijinja::Error>
         printable(&value)?;
         json::python(&value, &options)
     });
-    environment.add_filter("marked", |text: String| format!("{}{text}{}", MARKS[0], MARKS[1]));
+    environment.add_filter("marked", |text: String| marked::mark(&text));
     environment.add_filter("pprint", |value: Value| printable(&value).map(|()| format!("{value:#?}")));
     environment.add_filter("string", |value: Value| printable(&value).map(|()| value.to_string()));
     environment.add_template_owned(TEMPLATE, source)?;

@@ -1,0 +1,72 @@
+//! What a chat template marks as the assistant's text by `{% generation %}`.
+
+use std::ops::Range;
+
+/// Written before and after the assistant's text; for private use, so that no text has them.
+const MARKS: [char; 2] = ['\u{10FFF0}', '\u{10FFF1}'];
+
+/// A rendered conversation that ends with the assistant's turn.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// The text before what is marked in that turn.
+    pub before: String,
+    /// What is marked.
+    pub marked: String,
+    /// The text of the turn after what opens it.
+    pub turn: String,
+}
+
+impl Marked {
+    /// Finds what is marked after `asked`, which the text must begin with.
+    pub(super) fn find(text: &str, asked: &str) -> Option<Self> {
+        let (whole, marks) = spans(text);
+        let turn = whole.strip_prefix(asked)?.to_owned();
+        let mut of_turn = marks.into_iter().filter(|mark| mark.end > asked.len());
+        let Range { start, mut end } = of_turn.next()?;
+        for mark in of_turn {
+            if !whole[end..mark.start].trim().is_empty() {
+                return None;
+            }
+            end = mark.end;
+        }
+        Some(Self { before: whole[..start].to_owned(), marked: whole[start..end].to_owned(), turn })
+    }
+}
+
+/// Puts marks around a text.
+pub(super) fn mark(text: &str) -> String {
+    format!("{}{text}{}", MARKS[0], MARKS[1])
+}
+
+/// Returns a text without marks, and where they were.
+fn spans(text: &str) -> (String, Vec<Range<usize>>) {
+    let (mut whole, mut spans) = (String::with_capacity(text.len()), Vec::new());
+    for (index, piece) in text.split(MARKS).enumerate() {
+        let start = whole.len();
+        whole.push_str(piece);
+        if index % 2 == 1 {
+            spans.push(start..whole.len());
+        }
+    }
+    (whole, spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_marked_in_the_last_turn_is_found() {
+        let earlier = format!("q={}q=", mark("1;"));
+        let found = |turn: &str| Marked::find(&format!("{earlier}{turn}"), "q=1;q=").map(|it| (it.before, it.marked));
+        let expected = |before: &str, marked: &str| Some((before.to_owned(), marked.to_owned()));
+        assert_eq!(found(&mark("2;")), expected("q=1;q=", "2;"));
+        assert_eq!(found(&format!("{}\n{}", mark("2;"), mark("."))), expected("q=1;q=", "2;\n."));
+        assert_eq!(found(&format!("(thought){};", mark("2"))), expected("q=1;q=(thought)", "2"));
+        assert_eq!(found(&format!("{}</think>{}", mark("thought"), mark("2"))), None, "two pieces");
+        assert_eq!(found("2;"), None, "earlier turns alone are marked");
+        let opening = format!("{earlier}{}", mark("<think>2"));
+        assert_eq!(Marked::find(&opening, "q=1;q=<think>").unwrap().before, "q=1;q=", "the mark covers what is asked");
+        assert_eq!(Marked::find(&opening, "q=1;q= "), None, "asked otherwise");
+    }
+}
