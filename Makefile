@@ -40,11 +40,10 @@ exports: build
 	$(CARGO) build --release --locked --workspace --example logprobs
 	$(PYTHON) scripts/check_exports.py $(R1FLOW) target/release/examples/logprobs
 
-# A real model for the tests below `stages/src/smollm2`, which look for it in this folder: 270 MB, made by a program of
-# yours that takes the folder.
-MAKE_SMOLLM2 ?= ../shared/models/smollm2
+# A real model for the tests below `stages/src/smollm2`, which look for it in this folder: 270 MB, made by MAKE_SMOLLM2,
+# a program of yours that takes the folder.
 smollm2:
-	@test -f $(MAKE_SMOLLM2) || { echo "MAKE_SMOLLM2 names no program: $(MAKE_SMOLLM2)" >&2; exit 1; }
+	@test -f "$(MAKE_SMOLLM2)" || { echo "MAKE_SMOLLM2 names no program: $(MAKE_SMOLLM2)" >&2; exit 1; }
 	$(PYTHON) $(MAKE_SMOLLM2) target/smollm2
 
 # The numeric tests as on other processors, by switches of libtorch, oneDNN and MKL. Of eight settings that were tried,

@@ -80,7 +80,13 @@ fn of_type(ty: &KeyType) -> Value {
     match ty {
         KeyType::Bool => json!({ "type": "boolean" }),
         KeyType::Integer { min, max } => bounded("integer", min.map(Into::into), max.map(Into::into)),
-        KeyType::Number { min, max } => bounded("number", min.map(Into::into), max.map(Into::into)),
+        KeyType::Number { min, above, max } => {
+            let mut schema = bounded("number", min.map(Into::into), max.map(Into::into));
+            if let Some(above) = above {
+                schema["exclusiveMinimum"] = json!(above);
+            }
+            schema
+        }
         KeyType::Text => json!({ "type": "string" }),
         KeyType::OneOf(words) => json!({ "type": "string", "enum": words }),
         KeyType::Reference(_) => json!({ "type": "string", "pattern": r"^[a-z0-9-]+(/[a-z0-9/-]+)?\.[a-z0-9-]+$" }),

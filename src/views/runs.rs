@@ -269,7 +269,8 @@ fn last_step(store: &Store, id: &str, stage: &str) -> Option<(u64, BTreeMap<Stri
     let mut end = Vec::new();
     file.take(END).read_to_end(&mut end).ok()?;
     let lines = end.rsplit(|byte| *byte == b'\n');
-    let line = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find(|line| line["step"].is_u64())?;
+    let line =
+        lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find(|line| line["step"].is_u64())?;
     let metrics = line["metrics"].as_object().into_iter().flatten();
     let numbers = metrics.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
     Some((line["step"].as_u64()?, numbers.collect()))

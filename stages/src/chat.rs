@@ -92,7 +92,7 @@ impl Rendering {
 
     /// Reads the tokenizer and the chat template of a model, and puts these keys in force.
     pub(crate) fn load(&self, model: &Input<Model>) -> Result<Chat, StageError> {
-        self.apply(load_chat(model)?)
+        self.apply(load_chat(model, self.end_token.as_deref())?)
     }
 
     /// Puts these keys in force.
@@ -135,12 +135,13 @@ impl Rendering {
     }
 }
 
-/// Reads the tokenizer and the chat template of a model: those of its adapters, if they have some.
-pub(crate) fn load_chat(model: &Input<Model>) -> Result<Chat, StageError> {
+/// Reads the tokenizer and the chat template of a model: those of its adapters, if they have some. `end` ends a
+/// completion where the tokenizer names no end.
+pub(crate) fn load_chat(model: &Input<Model>, end: Option<&str>) -> Result<Chat, StageError> {
     refuse_adapter_alone(model)?;
     let adapter = Import::of(model)?.adapter.map(PathBuf::from);
     let own = adapter.filter(|adapter| adapter.join("tokenizer.json").is_file());
-    Ok(Chat::load_with_tokenizer(model.path(), own.as_deref().unwrap_or(model.path()))?)
+    Ok(Chat::load_with_tokenizer(model.path(), own.as_deref().unwrap_or(model.path()), end)?)
 }
 
 /// Returns the source of a chat template: of the one that has this name, or the text itself.
@@ -171,7 +172,12 @@ pub(crate) fn check_stops(stops: &[String]) -> Result<(), StageError> {
 pub(crate) fn of_row<T>(result: Result<T, text::Error>, row: impl FnOnce() -> String) -> Result<T, StageError> {
     result.map_err(|error| {
         let error = StageError::from(error);
-        StageError { message: format!("{}: {}", row(), error.message), ..error }
+        let help = error.help.unwrap_or_else(|| {
+            "`r1flow tokens FILE STAGE --row N` shows how rows are rendered; `where` of an input leaves rows out, and \
+             `chat-template` names another template"
+                .to_owned()
+        });
+        StageError { message: format!("{}: {}", row(), error.message), help: Some(help) }
     })
 }
 

@@ -171,7 +171,7 @@ fn other(ty: &KeyType, value: &Value) -> Option<Value> {
             let number = value.as_i64()?;
             Some(json!(if *max == Some(number) { min.unwrap_or(number - 1) } else { number + 1 }))
         }
-        KeyType::Number { min, max } => {
+        KeyType::Number { min, max, .. } => {
             let (number, least) = (value.as_f64()?, min.unwrap_or(0.0));
             let half = least + (number - least) / 2.0;
             Some(json!(if number > least { half } else { max.unwrap_or(least + 1.0) }))

@@ -39,7 +39,15 @@ fn every_terminal_sees_what_failed() {
         let (code, seen) = on_terminal(command);
         let text = String::from_utf8_lossy(&seen);
         assert_eq!(code, Some(1), "{term:?}: {text}");
-        for part in ["Failed", "a: `fail` is set", "help:", "set `fail = false`", "Blocked", "b, after a", "1 ran, 1 failed, 2 left"] {
+        for part in [
+            "Failed",
+            "a: `fail` is set",
+            "help:",
+            "set `fail = false`",
+            "Blocked",
+            "b, after a",
+            "1 ran, 1 failed, 2 left",
+        ] {
             assert!(text.contains(part), "TERM {term:?}: no `{part}` in {text:?}");
         }
         let is_plain = !matches!(term, Some("xterm" | "linux"));

@@ -154,8 +154,7 @@ pub(crate) async fn attempt(
     };
     let (root, events) = (dir.path().to_owned(), Teller::new(events.clone()));
     let (total, processor) = (None, None);
-    let mut attempt =
-        Attempt { job, store, options, root, events, curve, begun, before, witness, total, processor };
+    let mut attempt = Attempt { job, store, options, root, events, curve, begun, before, witness, total, processor };
     let left = attempt.run(number, request).await;
     let ended = match left {
         Ok(Left::Done(record, unsynced)) => {

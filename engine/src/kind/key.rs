@@ -123,6 +123,8 @@ pub enum KeyType {
     Number {
         /// The least.
         min: Option<f64>,
+        /// What it is greater than.
+        above: Option<f64>,
         /// The greatest.
         max: Option<f64>,
     },

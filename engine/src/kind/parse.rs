@@ -160,7 +160,11 @@ fn parse(schema: &Value) -> Result<KeyType, String> {
     match type_name(schema) {
         Some("boolean") => Ok(KeyType::Bool),
         Some("integer") => Ok(KeyType::Integer { min: schema["minimum"].as_i64(), max: schema["maximum"].as_i64() }),
-        Some("number") => Ok(KeyType::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() }),
+        Some("number") => Ok(KeyType::Number {
+            min: schema["minimum"].as_f64(),
+            above: schema["exclusiveMinimum"].as_f64(),
+            max: schema["maximum"].as_f64(),
+        }),
         Some("string") => Ok(KeyType::Text),
         Some("array") => {
             let bound = |name: &str| schema[name].as_u64().map(|bound| bound as usize);

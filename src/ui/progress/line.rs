@@ -90,7 +90,9 @@ impl StageLine {
             parts.push("starting".to_owned());
         }
         parts.push(duration(elapsed.as_secs_f64()));
-        parts.extend(self.steps.as_ref().and_then(|(step, _, unit)| pace(step - self.first_step.min(*step), unit, elapsed)));
+        parts.extend(
+            self.steps.as_ref().and_then(|(step, _, unit)| pace(step - self.first_step.min(*step), unit, elapsed)),
+        );
         parts
     }
 

@@ -85,8 +85,12 @@ impl Progress {
                 self.leave(stage);
                 self.finish(1);
                 self.say("Failed", Style::Bad, &format!("{stage}: {message}"));
-                help.iter().for_each(|help| self.say("help:", Style::Strong, help));
-                log.iter().for_each(|log| self.say("log:", Style::Dim, log));
+                if let Some(help) = help {
+                    self.say("help:", Style::Strong, help);
+                }
+                if let Some(log) = log {
+                    self.say("log:", Style::Dim, log);
+                }
             }
             Event::Blocked { stage, by } => {
                 self.finish(1);
@@ -96,7 +100,9 @@ impl Progress {
                 self.leave(stage);
                 self.say("Stopped", Style::Warn, &format!("{stage} at step {step}{}", self.awaited()));
             }
-            Event::RunFinished { ran, fresh, failed, left, seconds } => self.run_finished([*ran, *fresh, *failed, *left], *seconds),
+            Event::RunFinished { ran, fresh, failed, left, seconds } => {
+                self.run_finished([*ran, *fresh, *failed, *left], *seconds);
+            }
         }
     }
 

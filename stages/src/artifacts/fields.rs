@@ -4,9 +4,15 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::dataset::quoted;
+
 /// Returns the user's field `path`, if it is not null: a field of that name, else a path through objects and lists,
 /// `reward_model.ground_truth` or `answers.0`; `field@json` parses a text as JSON. Names may have dots of their own.
 pub(super) fn field<'a>(fields: &'a Map<String, Value>, path: &str) -> Result<Option<Cow<'a, Value>>, String> {
+    // `expand` makes fields that are named by a path.
+    if let Some(value) = fields.get(path) {
+        return Ok(Some(Cow::Borrowed(value)).filter(|value| !value.is_null()));
+    }
     let found = find(&|name: &str| fields.get(name).map(Cow::Borrowed), path)?;
     let found = found.ok_or_else(|| missing(fields, path))?;
     Ok(Some(found).filter(|value| !value.is_null()))
@@ -21,7 +27,7 @@ fn find<'a>(child_of: &dyn Fn(&str) -> Option<Cow<'a, Value>>, path: &str) -> Re
         let Some(value) = child_of(name) else { continue };
         let value = match value.as_ref() {
             Value::String(text) if is_json => {
-                Cow::Owned(serde_json::from_str(text).map_err(|error| format!("`{step}` is no JSON: {error}"))?)
+                Cow::Owned(parse_json(text).map_err(|error| format!("`{step}` is {error}"))?)
             }
             _ => value,
         };
@@ -35,6 +41,11 @@ fn find<'a>(child_of: &dyn Fn(&str) -> Option<Cow<'a, Value>>, path: &str) -> Re
         }
     }
     Ok(None)
+}
+
+/// Parses JSON in a text; an integer beyond 64 bits keeps its digits, as a text.
+pub(super) fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_slice(&quoted(text.as_bytes())).map_err(|error| format!("no JSON: {error}"))
 }
 
 fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {

@@ -26,7 +26,7 @@ use crate::verifiers::Verify;
 pub struct Import {
     /// r1flow's field → your field, or several of yours, whose texts are joined by a space.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
-    pub(super) fields: BTreeMap<String, FieldNames>,
+    pub(super) fields: Fields,
     /// The config of a folder to read, as its README.md names the files of each; without this key, the README is not
     /// read.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"], "x-reads" = "README.md"))]
@@ -115,7 +115,7 @@ impl Import {
         {
             return wrong("`turn-marks` are two texts, neither of which contains the other");
         }
-        if matches!(self.options, Some(Options::Shuffled(_))) && self.fields.contains_key("answer") {
+        if matches!(self.options, Some(Options::Shuffled(_))) && self.fields.has("answer") {
             return wrong("`options` names the right option already: leave `answer` out of `fields`");
         }
         Ok(self)
@@ -141,6 +141,97 @@ pub(super) enum VerifyBy {
     Always(Verify),
     /// By the word in a row's field `verify`.
     Word(BTreeMap<String, Verify>),
+}
+
+/// r1flow's fields.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Fields {
+    /// What the model is asked: a text, or a list of turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    prompt: Option<FieldNames>,
+    /// What it answers, in samples and judgements with a `label`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    completion: Option<FieldNames>,
+    /// The thought before a completion that has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    thought: Option<FieldNames>,
+    /// The gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    answer: Option<FieldNames>,
+    /// What says how the answer is checked: see `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    verify: Option<FieldNames>,
+    /// The system text of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    system: Option<FieldNames>,
+    /// The language that a thought should be in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    language: Option<FieldNames>,
+    /// The better of two completions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    chosen: Option<FieldNames>,
+    /// The worse of two completions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    rejected: Option<FieldNames>,
+    /// Whether a completion is acceptable: 0 or 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    label: Option<FieldNames>,
+    /// The tests of a programming problem: see `tests`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    tests: Option<FieldNames>,
+    /// A name of the row, for messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    id: Option<FieldNames>,
+    /// What the row is about: `helpful` or `harmless` for alignment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    task: Option<FieldNames>,
+    /// Where the row is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-omit-default" = true))]
+    source: Option<FieldNames>,
+}
+
+impl Fields {
+    /// Returns the user's fields for ours of this name, if they are mapped.
+    pub(super) fn get(&self, name: &str) -> Option<&FieldNames> {
+        let field = match name {
+            "prompt" => &self.prompt,
+            "completion" => &self.completion,
+            "thought" => &self.thought,
+            "answer" => &self.answer,
+            "verify" => &self.verify,
+            "system" => &self.system,
+            "language" => &self.language,
+            "chosen" => &self.chosen,
+            "rejected" => &self.rejected,
+            "label" => &self.label,
+            "tests" => &self.tests,
+            "id" => &self.id,
+            "task" => &self.task,
+            "source" => &self.source,
+            _ => return None,
+        };
+        field.as_ref()
+    }
+
+    /// Returns whether ours of this name is mapped.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
 }
 
 /// One or several of the user's fields. The texts of several are joined by a space.

@@ -260,3 +260,40 @@ fn rows_are_counted_in_the_summary_of_the_stage() {
         json!({ "rows": 6, "left-out-by-where": 1, "left-out-by-unique": 1, "bad": 1, "without-preference": 1 });
     assert_eq!(Value::Object(summary), json!({ "made": 3, "inputs": { "inputs.data": counts } }));
 }
+
+#[test]
+fn chats_that_are_judged_have_the_same_turns_before_the_answer() {
+    let turn = |role: &str, text: &str| json!({ "role": role, "content": text });
+    let chat = |asked: &[&str], answer: &str| {
+        let turns = asked.iter().map(|text| turn("user", text));
+        turns.chain([turn("assistant", answer)]).collect::<Vec<_>>()
+    };
+    let read = |row: &Value| File::new(std::slice::from_ref(row)).preferences(json!({}));
+    let whole = json!([turn("system", "s"), turn("user", "q")]);
+    let both = |text: &str| {
+        let mut turns = whole.as_array().unwrap().clone();
+        turns.push(turn("assistant", text));
+        json!(turns)
+    };
+    for prompt in [Value::Null, json!("q"), whole.clone()] {
+        let row = json!({ "prompt": prompt, "chosen": both("A"), "rejected": both("B") });
+        assert_eq!(read(&row), Ok(json!([{ "prompt": whole, "chosen": "A", "rejected": "B" }])), "{row}");
+    }
+    for (row, expected) in [
+        (json!({ "chosen": chat(&["q"], "A"), "rejected": chat(&["p"], "B") }), "not answers to the same turns"),
+        (json!({ "chosen": chat(&["q"], "A"), "rejected": chat(&["q", "r"], "B") }), "not answers to the same turns"),
+        (
+            json!({ "prompt": "p", "chosen": chat(&["q"], "A"), "rejected": chat(&["q"], "B") }),
+            "none of the user's turns",
+        ),
+        (
+            json!({ "prompt": [turn("user", "p")], "chosen": chat(&["q"], "A"), "rejected": chat(&["q"], "B") }),
+            "not the conversation before the answer in `chosen`",
+        ),
+    ] {
+        let error = read(&row).unwrap_err();
+        assert!(error.contains("line 1") && error.contains(expected), "{row}: {error}");
+    }
+    let kwargs = json!({ "prompt": "q", "chosen": "A", "rejected": "B", "chat_template_kwargs": "{\"deep\": true}" });
+    assert_eq!(read(&kwargs).unwrap()[0]["prompt"]["template-args"], json!({ "deep": true }));
+}

@@ -15,6 +15,7 @@
 mod adapter;
 mod code_tests;
 mod dataset;
+mod exchange;
 mod fields;
 mod import;
 mod lines;

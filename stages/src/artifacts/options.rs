@@ -135,7 +135,11 @@ fn right(row: &RawRow<'_>, options: &[String], labels: Option<&[String]>) -> Res
     let within = |index: usize| (index < options.len()).then_some(index);
     let found: Vec<usize> = match (labels, answer.as_ref()) {
         (Some(labels), _) => labels.iter().position(|label| label == text).into_iter().collect(),
-        (None, Value::Number(_)) => text.parse().ok().and_then(within).into_iter().collect(),
+        (None, Value::Number(number)) => {
+            // Tables have whole numbers as floats where a column has gaps.
+            let index = number.as_f64().filter(|index| *index >= 0.0 && index.fract() == 0.0);
+            index.and_then(|index| within(index as usize)).into_iter().collect()
+        }
         (None, _) => {
             let letter = (text.len() == 1).then(|| LETTERS.find(text)).flatten().and_then(within);
             let option = options.iter().position(|option| option == text);

@@ -79,7 +79,10 @@ impl Prefer {
 
     fn between(&self, row: &RawRow<'_>, [first, second]: &[String; 2]) -> Result<Vec<Pair>, String> {
         let verdict = row.field(&self.of)?.ok_or_else(|| format!("`{}` is empty", self.of))?;
-        let number = number_of(&verdict, &self.of)?;
+        let number = match verdict.as_ref() {
+            Value::Bool(is_second) => f64::from(u8::from(*is_second)),
+            verdict => number_of(verdict, &self.of)?,
+        };
         let better = match self.by {
             By::Sign => number.partial_cmp(&0.0),
             _ => match [0.0, 1.0].iter().position(|index| number.total_cmp(index).is_eq()) {

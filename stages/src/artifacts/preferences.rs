@@ -60,7 +60,7 @@ fn judged(row: &RawRow<'_>) -> Result<PreferenceRow, String> {
     if row.optional_text("label")?.is_none() {
         let (chosen, rejected) = (row.completion("chosen")?, row.completion("rejected")?);
         let prompt = row.prompt_before("chosen")?;
-        if row.import.turn_marks.is_some() && prompt != row.prompt_before("rejected")? {
+        if prompt != row.prompt_before("rejected")? {
             return Err("`chosen` and `rejected` are not answers to the same turns".to_owned());
         }
         return Ok(PreferenceRow::Pairwise { prompt, chosen, rejected });

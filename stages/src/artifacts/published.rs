@@ -212,7 +212,7 @@ fn rows_are_expanded_then_filtered_then_made_unique() {
     assert_eq!(read(json!({ "where": { "kind": "none" } })), "");
     for (import, expected) in [
         (json!({ "expand": ["kind"] }), "`kind` is no list"),
-        (json!({ "expand": ["tries", "rights"] }), "no field `rights`, which `expand` names"),
+        (json!({ "expand": ["tries", "rights"] }), "no field `rights`; there are"),
         (json!({ "where": { "kinds": "x" } }), "no field `kinds`"),
         (json!({ "unique": "text" }), "no field `text`"),
     ] {
@@ -231,4 +231,47 @@ fn bad_rows_fail_the_input_or_are_left_out() {
     assert!(error.contains("line 2") && error.contains("(2 of 4 rows cannot be read)"), "{error}");
     let rows = samples(text, json!({ "on-bad-row": "leave-out" })).unwrap();
     assert_eq!(rows.iter().map(|(_, completion)| completion.as_str()).collect::<String>(), "be");
+}
+
+#[test]
+fn what_a_row_has_twice_or_beside_its_chat_is_used_or_refused() {
+    let chat = [turn("user", "q"), turn("assistant", "a")];
+    let read = |row: Value, import: Value| samples(&row.to_string(), import).map(|mut rows| rows.remove(0));
+    let thought = json!({ "fields": { "thought": "why" } });
+    let with_thought = read(json!({ "messages": chat, "why": "t" }), thought.clone()).unwrap();
+    assert_eq!(with_thought.1, "<think>\nt\n</think>\n\na");
+    assert_eq!(read(json!({ "messages": chat, "why": null }), thought).unwrap().1, "a");
+    let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
+    for written in [tools.clone(), json!(tools.to_string())] {
+        let (prompt, _) = read(json!({ "messages": chat, "tools": written }), json!({})).unwrap();
+        assert_eq!(prompt["template-args"]["tools"], tools);
+    }
+    assert_eq!(read(json!({ "messages": chat, "tools": [] }), json!({})).unwrap().0, json!("q"));
+    for (row, expected) in [
+        (json!({ "prompt": "other", "messages": chat }), "none of the user's turns"),
+        (json!({ "prompt": chat, "completion": " more" }), "ends with the assistant's turn"),
+        (
+            json!({ "system": "s", "messages": [turn("system", "t"), chat[0], chat[1]] }),
+            "`system` differs from the conversation's",
+        ),
+        (json!({ "messages": chat, "tools": 3 }), "`tools` is no list"),
+    ] {
+        let error = read(row.clone(), json!({})).unwrap_err();
+        assert!(error.contains("line 1") && error.contains(expected), "{row}: {error}");
+    }
+}
+
+#[test]
+fn numbers_in_json_in_a_text_keep_their_digits_and_lists_are_found_by_path() {
+    let big = "12345678901234567890123";
+    let row = json!({ "prompt": "q", "g": format!("[{big}]") }).to_string();
+    assert_eq!(prompts(&row, json!({ "fields": { "answer": "g@json.0" } })).unwrap()[0].1.as_deref(), Some(big));
+    let row = json!({ "prompt": "q", "g": { "l": "[\"x\", \"\", \"y\"]" } }).to_string();
+    let import =
+        |on_bad: &str| json!({ "expand": ["g.l@json"], "fields": { "completion": "g.l@json" }, "on-bad-row": on_bad });
+    let rows = samples(&row, import("leave-out")).unwrap();
+    assert_eq!(rows.iter().map(|row| row.1.as_str()).collect::<String>(), "xy", "only the bad item is left out");
+    assert!(samples(&row, import("fail")).is_err());
+    let of_a_table = json!({ "prompt": "q", "completion": "a", "rate": "0.5" }).to_string();
+    assert_eq!(samples(&of_a_table, json!({ "where": { "rate": [0, 1] } })).unwrap().len(), 1);
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::fields::field;
+use super::fields::{field, number_of};
 use super::import::{Import, OnBadRow};
 
 /// What a field must be for its row to be read.
@@ -38,7 +38,7 @@ impl Condition {
             Self::Is(expected) => expected.is(value),
             Self::Within([low, high]) => {
                 let ends = low.as_f64().zip(high.as_f64());
-                value.as_f64().zip(ends).is_some_and(|(value, (low, high))| (low..=high).contains(&value))
+                number_of(value, "").ok().zip(ends).is_some_and(|(value, (low, high))| (low..=high).contains(&value))
             }
             Self::OneOf(values) => values.iter().any(|expected| expected.is(value)),
         }
@@ -135,14 +135,15 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Makes a row of each item of the lists in these fields, which have equally many.
+/// Makes a row of each item of the lists in these fields, which have equally many. A path is a field of its own in the
+/// new rows.
 fn expanded(row: Map<String, Value>, fields: &[String]) -> Result<Vec<Map<String, Value>>, String> {
     let mut lists = Vec::new();
     for name in fields {
-        match row.get(name) {
+        match field(&row, name)?.as_deref() {
             Some(Value::Array(items)) => lists.push((name, items.clone())),
             Some(_) => return Err(format!("`{name}` is no list, as `expand` needs")),
-            None => return Err(format!("no field `{name}`, which `expand` names")),
+            None => return Err(format!("`{name}`, which `expand` names, is empty")),
         }
     }
     let Some((first, items)) = lists.first() else { return Ok(vec![row]) };

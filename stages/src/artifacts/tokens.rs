@@ -102,10 +102,20 @@ pub(crate) struct TokenWriter {
 }
 
 impl TokenWriter {
-    /// Makes the file `name` in an attempt's folder, where there must be none of that name.
+    /// Makes the file `name` in an attempt's folder, with a number behind the name if there is one of that name.
     pub(crate) fn create(dir: &Path, name: &str) -> Result<Self, StageError> {
-        let file = fs_err::OpenOptions::new().read(true).write(true).create_new(true).open(dir.join(name))?;
-        Ok(Self { out: BufWriter::with_capacity(1 << 20, file), spans: Vec::new(), tokens: 0 })
+        let names = std::iter::once(name.to_owned()).chain((1..).map(|number: u64| format!("{name}.{number}")));
+        for name in names {
+            match fs_err::OpenOptions::new().read(true).write(true).create_new(true).open(dir.join(name)) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error.into()),
+                Ok(file) => {
+                    let out = BufWriter::with_capacity(1 << 20, file);
+                    return Ok(Self { out, spans: Vec::new(), tokens: 0 });
+                }
+            }
+        }
+        unreachable!("there are names without end")
     }
 
     /// Appends a row.

@@ -30,8 +30,10 @@ pub fn judged_ids(chat: &Chat, prompt: &Prompt, completion: &str, reads: Reads) 
         Reads::Answer => text::think::parse(completion).answer,
         Reads::Completion => completion,
     };
-    // Values for a template are for that of the policy, which the reward model's need not know.
-    let prompt = Prompt::of_turns(prompt.turns().into_owned());
+    // Values may be for the policy's template: the reward model's need not read them.
+    let mut args = prompt.template_args().cloned().unwrap_or_default();
+    args.retain(|name, _| chat.template.as_ref().is_some_and(|template| template.names(name)));
+    let prompt = Prompt::of_turns(prompt.turns().into_owned()).with_template_args(args);
     let mut ids = chat.prompt_ids(&prompt)?;
     ids.extend(chat.completion_ids(&ids, read)?);
     Ok(ids)

@@ -114,7 +114,7 @@ impl FineTuning {
 
     /// Reads the chat conventions of the model that is trained, and returns the tokens that are new to it.
     pub(crate) fn chat(&self, model: &Input<ModelMarker>) -> Result<(Chat, Vec<NewToken>), StageError> {
-        let (chat, new) = load_chat(model)?.with_new_tokens(&self.new_tokens)?;
+        let (chat, new) = load_chat(model, self.rendering.end_token.as_deref())?.with_new_tokens(&self.new_tokens)?;
         let new = new.into_iter().map(|(id, pieces)| NewToken { id, pieces });
         Ok((self.rendering.apply(chat)?, new.collect()))
     }

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A turn of a conversation, as chat templates read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// Its text, or null. (A list of text parts is read as one text.)
-    #[serde(default)]
+    /// Its text, or null, which no template sees. (A list of text parts is read as one text.)
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub content: Value,
     /// Other keys, which some templates read: `reasoning_content`, `tool_calls`, `name`, ….
     #[serde(flatten)]
@@ -217,14 +217,31 @@ pub fn earlier(prompt: &Prompt) -> Vec<(Prompt, String)> {
 
 /// The key of a turn that has the assistant's thought beside its text.
 pub const THOUGHT: &str = "reasoning_content";
+/// The keys under which sets have it; the first that a turn has counts. Templates read the first or the second.
+const THOUGHTS: [&str; 3] = [THOUGHT, "thinking", "reasoning"];
+
+impl Message {
+    /// Returns the turn as templates see it in transformers: a thought has the names that templates know.
+    pub(crate) fn for_template(&self) -> Cow<'_, Self> {
+        let found = THOUGHTS.iter().find_map(|key| self.more.get(*key).filter(|thought| !thought.is_null()));
+        let Some(thought) = found.cloned() else { return Cow::Borrowed(self) };
+        let mut turn = self.clone();
+        turn.more.entry(THOUGHTS[1]).or_insert_with(|| thought.clone());
+        turn.more.insert(THOUGHT.to_owned(), thought);
+        Cow::Owned(turn)
+    }
+}
 
 /// Returns the text that the assistant writes in a turn: its thought in tags, if it has one, and its content.
 fn completion(turn: &Message) -> Result<String, String> {
-    if let Some(calls) = ["tool_calls", "function_call"].into_iter().find(|key| turn.more.contains_key(*key)) {
+    // A table has an empty list where there is no call.
+    let is_call =
+        |key: &&str| turn.more.get(*key).is_some_and(|calls| calls.as_array().is_none_or(|calls| !calls.is_empty()));
+    if let Some(calls) = ["tool_calls", "function_call"].into_iter().find(is_call) {
         return Err(format!("the last turn has `{calls}`: only a text can be learnt"));
     }
     let content = turn.text().ok_or("the last turn has parts that are not text")?;
-    let thought = [THOUGHT, "reasoning", "thinking"].into_iter().find_map(|key| turn.more.get(key)?.as_str());
+    let thought = THOUGHTS.into_iter().find_map(|key| turn.more.get(key)?.as_str());
     match thought.filter(|thought| !thought.trim().is_empty()) {
         Some(_) if content.contains("</think>") => {
             Err("the last turn has a thought twice: in its text and beside it".to_owned())
@@ -249,13 +266,18 @@ pub fn turns(list: &[Value]) -> Result<Vec<Message>, String> {
         };
         let mut fields = fields.clone();
         // A table has a column for every key, so a key that a turn does not have is null there.
-        fields.retain(|key, value| key == "content" || !value.is_null());
-        if let (Some(from), Some(value)) = (fields.get("from").cloned(), fields.get("value").cloned()) {
-            fields.remove("from");
-            fields.remove("value");
-            let role = from.as_str().ok_or_else(|| format!("`from` of {} is no text", place()))?;
-            fields.insert("role".to_owned(), sharegpt_role(role).into());
-            fields.insert("content".to_owned(), value);
+        fields.retain(|_, value| !value.is_null());
+        if let Some(from) = fields.remove("from") {
+            let from = from.as_str().ok_or_else(|| format!("`from` of {} is no text", place()))?;
+            let content = fields.remove("value").unwrap_or_default();
+            let role = sharegpt_role(from).ok_or_else(|| {
+                format!("`from` of {} is `{from}`, expected `human`, `gpt`, `system` or `tool`", place())
+            })?;
+            fields.insert("role".to_owned(), role.into());
+            match (from, called(&content)) {
+                ("function_call", Some(calls)) => fields.insert("tool_calls".to_owned(), calls),
+                _ => fields.insert("content".to_owned(), content),
+            };
         }
         let mut turn: Message =
             serde_json::from_value(Value::Object(fields)).map_err(|error| format!("{}: {error}", place()))?;
@@ -272,102 +294,29 @@ pub fn turns(list: &[Value]) -> Result<Vec<Message>, String> {
     turns.collect()
 }
 
-fn sharegpt_role(from: &str) -> &str {
-    match from {
-        "human" | "user" => "user",
-        "gpt" | "assistant" | "chatgpt" | "bing" | "bard" | "model" => "assistant",
-        "observation" | "tool" | "function_response" => "tool",
-        other => other,
+/// Returns the role of a speaker in ShareGPT's form, whatever its capitals.
+fn sharegpt_role(from: &str) -> Option<&'static str> {
+    match from.to_ascii_lowercase().as_str() {
+        "human" | "user" | "prompter" => Some("user"),
+        "gpt" | "assistant" | "chatgpt" | "bing" | "bard" | "model" | "bot" | "ai" | "function_call" => {
+            Some("assistant")
+        }
+        "observation" | "tool" | "function" | "function_response" => Some("tool"),
+        "system" => Some("system"),
+        _ => None,
     }
+}
+
+/// Returns the calls in the text of a `function_call`: `{"name", "arguments"}` or a list of these, in JSON.
+fn called(value: &Value) -> Option<Value> {
+    let calls = match serde_json::from_str(value.as_str()?).ok()? {
+        Value::Array(calls) => calls,
+        call => vec![call],
+    };
+    let calls =
+        calls.into_iter().map(|call| call["name"].is_string().then(|| json!({ "type": "function", "function": call })));
+    calls.collect::<Option<Vec<_>>>().map(Value::Array)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn parsed(list: Value) -> Result<(Prompt, String), String> {
-        turns(list.as_array().unwrap()).and_then(split)
-    }
-
-    #[test]
-    fn a_conversation_of_two_plain_turns_is_a_prompt_and_a_completion() {
-        let plain =
-            json!([{ "role": "user", "content": "2+2" }, { "role": "assistant", "content": "4", "name": null }]);
-        assert_eq!(parsed(plain), Ok(("2+2".into(), "4".to_owned())));
-        let sharegpt = json!([{ "from": "human", "value": "2+2" }, { "from": "gpt", "value": "4" }]);
-        assert_eq!(parsed(sharegpt), Ok(("2+2".into(), "4".to_owned())));
-    }
-
-    #[test]
-    fn every_turn_before_the_last_is_part_of_the_prompt() {
-        let list = json!([{ "role": "system", "content": "Be brief." }, { "role": "user", "content": "a" },
-            { "role": "assistant", "content": null, "tool_calls": [{ "name": "f" }] }, { "role": "tool", "content": "b" },
-            { "role": "assistant", "content": [{ "type": "text", "text": "c" }] }]);
-        let (prompt, completion) = parsed(list.clone()).unwrap();
-        assert_eq!((completion.as_str(), prompt.last_text().as_ref()), ("c", "a"));
-        assert_eq!(serde_json::to_value(&prompt).unwrap(), json!(list.as_array().unwrap()[..4]));
-        assert_ne!(prompt.key(), Prompt::from("a").key());
-        let more = prompt.with_text_before("x ");
-        assert_eq!((more.last_text().as_ref(), more.turns().len()), ("x a", 4));
-    }
-
-    #[test]
-    fn values_for_the_template_stay_with_a_prompt() {
-        let args = json!({ "enable_thinking": false }).as_object().unwrap().clone();
-        let prompt = Prompt::from("a").with_template_args(args.clone());
-        assert_eq!((prompt.last_text().as_ref(), prompt.template_args()), ("a", Some(&args)));
-        assert_ne!(prompt.key(), Prompt::from("a").key());
-        let longer = prompt.with_turns_before(vec![Message::new("user", "b"), Message::new("assistant", "c")]);
-        let texts: Vec<_> = longer.texts().into_iter().map(Cow::into_owned).collect();
-        assert_eq!((texts, longer.template_args()), (["b", "c", "a"].map(str::to_owned).to_vec(), Some(&args)));
-        assert_eq!(earlier(&longer)[0].0, Prompt::from("b").with_template_args(args));
-        let written = serde_json::to_value(&prompt).unwrap();
-        assert_eq!(written["template-args"], json!({ "enable_thinking": false }));
-        assert_eq!(serde_json::from_value::<Prompt>(written).unwrap(), prompt);
-    }
-
-    #[test]
-    fn an_earlier_turn_is_learnt_after_the_turns_before_it() {
-        let list = json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" },
-            { "role": "user", "content": "c" }, { "role": "assistant", "content": "", "tool_calls": [{}] },
-            { "role": "tool", "content": "d" }, { "role": "assistant", "content": "e", "thinking": "f" },
-            { "role": "user", "content": "g" }, { "role": "assistant", "content": "h" }]);
-        let (prompt, last) = parsed(list).unwrap();
-        let earlier = earlier(&prompt);
-        assert_eq!((earlier.len(), last.as_str()), (2, "h"));
-        assert_eq!(earlier[0], ("a".into(), "b".to_owned()));
-        assert_eq!((earlier[1].0.turns().len(), earlier[1].1.as_str()), (5, "<think>\nf\n</think>\n\ne"));
-    }
-
-    #[test]
-    fn a_thought_beside_the_content_comes_before_it_in_tags() {
-        let list = json!([{ "role": "user", "content": "2+2" },
-            { "role": "assistant", "content": "4", "reasoning_content": "two and two" }]);
-        assert_eq!(parsed(list).unwrap().1, "<think>\ntwo and two\n</think>\n\n4");
-    }
-
-    #[test]
-    fn what_cannot_be_learnt_is_refused_with_its_turn() {
-        let user = json!({ "role": "user", "content": "a" });
-        for (list, expected) in [
-            (json!([]), "empty"),
-            (json!([user]), "the last turn is the user's"),
-            (json!([{ "role": "assistant", "content": "b" }]), "only an assistant's turn"),
-            (json!([user, { "role": "assistant", "content": " " }]), "has no text"),
-            (json!([user, { "role": "assistant", "content": "", "tool_calls": [] }]), "`tool_calls`"),
-            (
-                json!([user, { "role": "assistant", "content": [{ "type": "image" }] }]),
-                "turn 2 has a part that is no text",
-            ),
-            (json!([user, { "role": "assistant", "content": "</think>b", "thinking": "c" }]), "twice"),
-            (json!([user, { "content": "b" }]), "turn 2: missing field `role`"),
-            (json!([user, 3]), "turn 2 is no object"),
-            (json!([user, { "role": "assistant", "content": 3 }]), "`content` of turn 2"),
-        ] {
-            let error = parsed(list.clone()).unwrap_err();
-            assert!(error.contains(expected), "{list}: {error}");
-        }
-    }
-}
+mod tests;

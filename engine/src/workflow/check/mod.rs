@@ -117,11 +117,17 @@ impl Checker<'_> {
                 let fits = min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
                 if fits { Some(json!(number)) } else { self.out_of_range(node, key, bounds(*min, *max)) }
             }
-            (KeyType::Number { min, max }, Value::Integer(_) | Value::Float(_)) => {
+            (KeyType::Number { min, above, max }, Value::Integer(_) | Value::Float(_)) => {
                 let number = float(&node.value)?;
-                let fits =
-                    number.is_finite() && min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max);
-                if fits { Some(plain(node)) } else { self.out_of_range(node, key, bounds(*min, *max)) }
+                let is_enough = min.is_none_or(|min| number >= min) && above.is_none_or(|above| number > above);
+                if number.is_finite() && is_enough && max.is_none_or(|max| number <= max) {
+                    return Some(plain(node));
+                }
+                let expected = above.map_or_else(
+                    || bounds(*min, *max),
+                    |above| max.map_or(format!("more than {above}"), |max| format!("more than {above}, up to {max}")),
+                );
+                self.out_of_range(node, key, expected)
             }
             (KeyType::Text, Value::Text(text)) => Some(json!(text)),
             (KeyType::OneOf(words), Value::Text(text)) => {

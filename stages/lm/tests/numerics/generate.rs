@@ -74,7 +74,8 @@ fn the_caller_may_end_a_completion() {
     let requests = requests(9);
     let whole = run(&model, &requests, &sampling, 4);
     let ends_with_even = |ids: &[i64]| ids.last().is_some_and(|id| id % 2 == 0);
-    let ended = generate_until(&model, &requests, &sampling, 4, &ends_with_even, &mut |_, _| {}).expect("valid requests");
+    let ended =
+        generate_until(&model, &requests, &sampling, 4, &ends_with_even, &mut |_, _| {}).expect("valid requests");
     for (whole, ended) in whole.iter().zip(&ended) {
         let end = (1..=24).find(|end| ends_with_even(&whole.ids[..*end]));
         assert_eq!((ended.ids.as_slice(), ended.finished), (&whole.ids[..end.unwrap_or(24)], end.is_some()));

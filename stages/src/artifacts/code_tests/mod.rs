@@ -135,7 +135,7 @@ pub(super) fn read(row: &RawRow<'_>) -> Result<Option<Tests>, String> {
 /// Reads the form that a stage of ours writes. A field `tests` of any other form is another data set's own, and no
 /// concern of ours unless `fields` names it.
 fn own(row: &RawRow<'_>) -> Result<Option<Tests>, String> {
-    let is_mapped = row.import.fields.contains_key("tests");
+    let is_mapped = row.import.fields.has("tests");
     let value = row.mapped("tests")?.filter(|value| is_mapped || value.get("form").is_some());
     let tests = value.map(|value| Tests::deserialize(value.as_ref()));
     tests.transpose().map_err(|error| format!("`tests`: {error}; a published form is named by the input's `tests`"))

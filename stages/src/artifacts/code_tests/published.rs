@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{CallCase, Rule, Runner, StreamCase, Tests, TestsForm, packed};
-use crate::artifacts::fields::{number_of, text_of};
+use crate::artifacts::fields::{number_of, parse_json, text_of};
 use crate::artifacts::lines::RawRow;
 
 /// Reads a row's tests, which have the form `form`.
@@ -31,7 +31,7 @@ fn livecodebench(row: &RawRow<'_>) -> Result<Tests, String> {
         Value::String(text) if !text.trim_start().starts_with('[') => {
             let of_field = |reason| format!("`private_test_cases`: {reason}");
             let text = packed::unpack(text, row.budget).map_err(of_field)?;
-            Cow::Owned(serde_json::from_str(&text).map_err(|error| of_field(format!("no JSON: {error}")))?)
+            Cow::Owned(parse_json(&text).map_err(of_field)?)
         }
         value => parsed(value, "private_test_cases")?,
     };
@@ -170,7 +170,7 @@ fn needed<'a>(row: &'a RawRow<'_>, name: &str) -> Result<Cow<'a, Value>, String>
 
 /// Returns the field of a form that has only one: the one that `fields` maps onto `tests`, or the set's own.
 fn single<'a>(row: &'a RawRow<'_>, name: &str) -> Result<Cow<'a, Value>, String> {
-    if row.import.fields.contains_key("tests") {
+    if row.import.fields.has("tests") {
         return row.mapped("tests")?.ok_or_else(|| "`tests` is empty".to_owned());
     }
     needed(row, name)
@@ -185,7 +185,7 @@ fn parsed<'a>(value: &'a Value, name: &str) -> Result<Cow<'a, Value>, String> {
 }
 
 fn json(text: &str, what: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{what} is no JSON: {error}"))
+    parse_json(text).map_err(|error| format!("{what} is {error}"))
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> Result<&'a Vec<Value>, String> {

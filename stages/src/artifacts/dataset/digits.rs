@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const MANY: usize = 19;
 
 /// Puts quotation marks around the integers of a JSON text that do not fit into 64 bits.
-pub(super) fn quoted(json: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::artifacts) fn quoted(json: &[u8]) -> Cow<'_, [u8]> {
     let mut quoted = Vec::new();
     let (mut copied, mut at, mut is_text) = (0, 0, false);
     while let Some(byte) = json.get(at) {

@@ -34,6 +34,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 pub(super) use budget::Budget;
+pub(super) use digits::quoted;
 pub(super) use folder::files;
 
 use super::Error;

@@ -39,7 +39,7 @@ pub(super) fn learn(
     let device = set_up(ctx)?;
     let (chat, new) = params.training.chat(student)?;
     let vocabulary = Vocabulary::of(&chat);
-    vocabulary.check_teacher(&Vocabulary::of(&load_chat(teacher)?), teacher.name())?;
+    vocabulary.check_teacher(&Vocabulary::of(&load_chat(teacher, None)?), teacher.name())?;
     let dtype = params.training.optimisation.kind();
     let model = params.training.model(ctx, student, device, &new)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;

@@ -28,7 +28,11 @@ pub(super) fn read(
     let mut judgements = Vec::new();
     for input in inputs {
         for row in read_preferences(input)? {
-            let ids = |prompt: &Prompt, completion: &str| judged_ids(chat, prompt, completion, reads);
+            let ids = |prompt: &Prompt, completion: &str| {
+                // In these rows, values for the template are for this model's.
+                chat.check_args(prompt)?;
+                judged_ids(chat, prompt, completion, reads)
+            };
             judgements.push(match (row, loss) {
                 (PreferenceRow::Pairwise { prompt, chosen, rejected }, Loss::Pairwise) => {
                     Judgement::Pair { chosen: ids(&prompt, &chosen)?, rejected: ids(&prompt, &rejected)? }

@@ -13,17 +13,27 @@ impl Chat {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` of a model's folder, and from its
     /// `config.json` and `generation_config.json` the ends of a completion and the size of the embedding.
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        Self::load_with_tokenizer(dir, dir)
+        Self::load_with_tokenizer(dir, dir, None)
     }
 
-    /// Does the same as [`load`](Self::load) with the tokenizer and the template of another folder.
-    pub fn load_with_tokenizer(dir: &Path, of_tokenizer: &Path) -> Result<Self, Error> {
+    /// Does the same as [`load`](Self::load) with the tokenizer and the template of another folder; `end` ends a
+    /// completion where the tokenizer names no end.
+    pub fn load_with_tokenizer(dir: &Path, of_tokenizer: &Path, end: Option<&str>) -> Result<Self, Error> {
         let path = of_tokenizer.join("tokenizer_config.json");
-        let config = json_of(&path)?.ok_or_else(|| invalid(&path, "it does not exist"))?;
+        let mut config = json_of(&path)?.unwrap_or_else(|| json!({}));
+        // As in transformers, the older file takes precedence.
+        let older = json_of(&of_tokenizer.join("special_tokens_map.json"))?.unwrap_or_default();
+        for key in ["bos_token", "eos_token", "pad_token"] {
+            if let Some(token) = token(&older, key) {
+                config[key] = json!(token);
+            }
+        }
         let tokenizer = Tokenizer::load(of_tokenizer)?;
         let tokenizer =
             with_added_tokens(tokenizer, &config["added_tokens_decoder"]).map_err(|reason| invalid(&path, &reason))?;
-        let eos = token(&config, "eos_token").ok_or_else(|| invalid(&path, "it names no `eos_token`"))?;
+        let eos =
+            token(&config, "eos_token").or_else(|| end.map(str::to_owned)).ok_or_else(|| invalid(&path, NO_END))?;
+        config["eos_token"] = json!(eos);
         let pad = token(&config, "pad_token").unwrap_or_else(|| eos.clone());
         let special = SpecialTokens { bos: token(&config, "bos_token"), eos, pad };
         let source = template_of(of_tokenizer, &path, &config)?;
@@ -74,6 +84,9 @@ fn with_added_tokens(tokenizer: Tokenizer, decoder: &Value) -> Result<Tokenizer,
     Ok(tokenizer)
 }
 
+const NO_END: &str = "it names no `eos_token`, nor does special_tokens_map.json; help: name the token that ends a completion by \
+     `end-token`";
+
 /// Help for files that do not belong together.
 const MATCH: &str = "take both files of the tokenizer from one publication";
 
@@ -85,7 +98,18 @@ fn template_of(dir: &Path, path: &Path, config: &Value) -> Result<Option<(PathBu
         return Ok(Some((beside, text)));
     }
     let text = match &config["chat_template"] {
-        Value::Null => return Ok(None),
+        Value::Null => {
+            let more = dir.join("additional_chat_templates");
+            if more.is_dir() {
+                let reason = format!(
+                    "it names no chat template, and `{}` has none by default; help: name one by \
+                    `chat-template`, or put the default into chat_template.jinja",
+                    more.display()
+                );
+                return Err(invalid(path, &reason));
+            }
+            return Ok(None);
+        }
         Value::String(text) => text,
         Value::Array(named) => {
             let default = named.iter().find(|template| template["name"] == "default");

@@ -170,6 +170,15 @@ impl Chat {
         self.of_prompt(template, &prompt)?.render(&prompt.turns(), true).map(Some)
     }
 
+    /// Refuses a prompt's values for variables that the template does not read.
+    pub fn check_args(&self, prompt: &Prompt) -> Result<(), Error> {
+        match (&self.template, prompt.template_args()) {
+            (_, None) => Ok(()),
+            (Some(template), Some(_)) => self.of_prompt(template, prompt).map(|_| ()),
+            (None, Some(_)) => plain(prompt).map(|_| ()),
+        }
+    }
+
     /// Returns the template with the prompt's own values for its variables.
     fn of_prompt<'a>(&self, template: &'a ChatTemplate, prompt: &Prompt) -> Result<Cow<'a, ChatTemplate>, Error> {
         let Some(of_prompt) = prompt.template_args() else { return Ok(Cow::Borrowed(template)) };
@@ -182,6 +191,7 @@ impl Chat {
     /// that is learnt. That is the first of the completion; where the template marks the assistant's text in its turn
     /// by `{% generation %}`, the first that it marks.
     pub fn row_ids(&self, prompt: &Prompt, completion: &str) -> Result<(Vec<i64>, usize), Error> {
+        let completion = self.up_to_end(completion);
         if let Some((before, marked)) = self.marked(prompt, completion)? {
             let mut ids = self.tokenizer.encode(&before)?;
             let start = ids.len();
@@ -218,6 +228,13 @@ impl Chat {
         Ok(Some((before, marked)))
     }
 
+    /// Returns a completion without the white space after an end token, if it has one.
+    fn up_to_end<'a>(&self, completion: &'a str) -> &'a str {
+        let trimmed = completion.trim_end();
+        let ends_itself = self.ends.iter().any(|id| trimmed.ends_with(&self.tokenizer.decode(&[*id])));
+        if ends_itself { trimmed } else { completion }
+    }
+
     /// Adds the end that is learnt to ids that have none.
     fn ended(&self, mut ids: Vec<i64>) -> Vec<i64> {
         if ids.last().is_none_or(|last| !self.ends.contains(last)) {
@@ -231,7 +248,7 @@ impl Chat {
     /// token gets no second.
     pub fn completion_ids(&self, prompt_ids: &[i64], completion: &str) -> Result<Vec<i64>, Error> {
         let opening = self.opening(prompt_ids);
-        let ids = self.tokenizer.encode_continuation(without_opening(completion, &opening))?;
+        let ids = self.tokenizer.encode_continuation(without_opening(self.up_to_end(completion), &opening))?;
         self.checked(self.ended(ids))
     }
 

@@ -57,7 +57,22 @@ fn separated(value: &Value, items: &str, keys: &str) -> String {
                 entries.iter().map(|(key, value)| format!("{}{keys}{}", json!(key), separated(value, items, keys)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(items))
         }
+        Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or(f64::NAN)),
         plain => plain.to_string(),
+    }
+}
+
+/// Formats a float as Python does: the fewest digits that give it back, with an exponent of two digits or more below
+/// 1e-4 and from 1e16.
+pub(super) fn float(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return value.to_string() };
+    match exponent.parse::<i32>() {
+        Ok(power @ (..-4 | 16..)) => {
+            format!("{mantissa}e{}{:02}", if power < 0 { '-' } else { '+' }, power.unsigned_abs())
+        }
+        _ if value.fract() == 0.0 => format!("{value:.1}"),
+        _ => value.to_string(),
     }
 }
 

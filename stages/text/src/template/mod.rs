@@ -80,17 +80,21 @@ impl ChatTemplate {
                 });
             }
         }
-        if let Some(stranger) = args.keys().find(|name| GIVEN.contains(&name.as_str()) || !self.names(name)) {
+        let is_given = |name: &str| GIVEN.contains(&name) && name != TOOLS;
+        if let Some(stranger) = args.keys().find(|name| is_given(name) || !self.names(name)) {
             let known = own_variables(&self.environment, &GIVEN).map_err(|error| failed(format!("{error:#}")))?;
-            let known = known.join("`, `");
-            return Err(failed(format!("it does not read `{stranger}`; help: it reads `{known}`")));
+            let known = match known.as_slice() {
+                [] => "no variable of its own".to_owned(),
+                known => format!("`{}`", known.join("`, `")),
+            };
+            return Err(failed(format!("it does not read `{stranger}`; help: it reads {known}")));
         }
         self.args = args;
         Ok(self)
     }
 
     /// Returns whether the template has a variable of this name. It may set the variable itself, to a default.
-    fn names(&self, variable: &str) -> bool {
+    pub fn names(&self, variable: &str) -> bool {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         self.source.match_indices(variable).any(|(at, _)| {
             let (before, after) = (&self.source[..at], &self.source[at + variable.len()..]);
@@ -121,13 +125,13 @@ impl ChatTemplate {
     }
 
     fn values(&self, messages: &[Message], opens: bool) -> Value {
-        let turns: Vec<Value> = messages.iter().map(|turn| Value::from(Serde(turn))).collect();
+        let turns: Vec<Value> = messages.iter().map(|turn| Value::from(Serde(turn.for_template().as_ref()))).collect();
         let own = Value::from(Serde(&self.args));
         context! {
             messages => turns,
             add_generation_prompt => opens,
             // transformers defines these, and gives none unless its caller does.
-            tools => (),
+            tools => self.args.get(TOOLS).map_or(Value::from(()), |tools| Value::from(Serde(tools))),
             documents => (),
             bos_token => self.special.bos.as_deref().unwrap_or(""),
             eos_token => self.special.eos.as_str(),
@@ -139,6 +143,8 @@ impl ChatTemplate {
 
 /// Parses a template; errors call it `name`.
 fn parse(name: &str, source: String) -> Result<Environment<'static>, Error> {
+    // Jinja reads a line break in any spelling as one.
+    let source = if source.contains('\r') { source.replace("\r\n", "\n").replace('\r', "\n") } else { source };
     let failed = |reason: String| Error::Template { name: name.to_owned(), reason };
     if source.len() > limits::TEMPLATE_BYTES {
         let (has, most) = (source.len(), limits::TEMPLATE_BYTES);
@@ -182,6 +188,8 @@ fn own_variables(environment: &Environment<'static>, given: &[&str]) -> Result<V
 const TEMPLATE: &str = "chat";
 /// The argument with the day that `strftime_now` writes.
 const TODAY: &str = "today";
+/// The variable with the tools that the model may call; only a row has them.
+pub const TOOLS: &str = "tools";
 /// What every template is given, and cannot be set.
 const GIVEN: [&str; 12] = [
     "messages",
@@ -226,7 +234,12 @@ fn environment(source: String) -> Result<Environment<'static>, minijinja::Error>
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_formatter(|out: &mut Output, state: &mut State, value: &Value| {
         printable(value)?;
-        minijinja::escape_formatter(out, state, value)
+        match f64::try_from(value.clone()) {
+            Ok(number) if value.kind() == ValueKind::Number && !value.is_integer() => {
+                out.write_str(&json::float(number)).map_err(minijinja::Error::from)
+            }
+            _ => minijinja::escape_formatter(out, state, value),
+        }
     });
     environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
