@@ -2,6 +2,10 @@
 
 use std::error::Error;
 
+/// What to do about a full disk.
+pub(crate) const NO_ROOM: &str =
+    "free space with `r1flow gc`, or keep the store on another disk: `--store`; what is finished is kept";
+
 /// Why an attempt failed.
 #[derive(Debug, Default)]
 pub(crate) struct Failure {
@@ -20,14 +24,19 @@ impl Failure {
     }
 
     fn of(error: &(dyn Error + 'static)) -> Self {
-        let (mut is_starved, mut cause) = (false, Some(error));
+        let (mut is_starved, mut is_full, mut cause) = (false, false, Some(error));
         while let Some(error) = cause {
             let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
             is_starved |= matches!(code, Some(libc::EMFILE | libc::ENFILE));
+            is_full |= matches!(code, Some(libc::ENOSPC | libc::EDQUOT));
             cause = error.source();
         }
-        let help = is_starved
-            .then(|| "let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`".to_owned());
+        let help = match (is_starved, is_full) {
+            (true, _) => Some("let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`"),
+            (false, true) => Some(NO_ROOM),
+            (false, false) => None,
+        };
+        let help = help.map(str::to_owned);
         Self { message: error.to_string(), help, may_retry: false, is_starved }
     }
 }

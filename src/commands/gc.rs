@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
     /// Also remove all but the newest N checkpoints of each training run.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     keep_checkpoints: Option<NonZeroUsize>,
     /// Keep only the results that this workflow reaches as it is now (repeatable); remove those of its earlier versions
     /// and of other workflows.
@@ -37,6 +37,12 @@ pub(crate) struct Args {
     /// The `--device` of those workflows; results from another backend are removed.
     #[arg(long, default_value_t, requires = "only")]
     device: Device,
+}
+
+/// Parses a number of checkpoints to keep.
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    let message = "a whole number from 1; the newest checkpoint is what a raised `steps` goes on from";
+    text.parse().map_err(|_| message.to_owned())
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {

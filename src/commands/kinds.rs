@@ -43,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::print_json(&kind.spec)?;
         return Ok(Status::Done);
     }
-    ui::text(&format!("{}: {}", ui::styled(&kind.spec.kind, Style::Strong), kind.spec.doc));
+    ui::text(&format!("{}: {}", ui::styled(&kind.spec.kind, Style::Strong), kind.spec.doc), 2);
     if global.verbose > 0 {
         print_history(kind);
     }
@@ -60,6 +60,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
 /// Prints what made each version of a kind.
 fn print_history(kind: &KindInfo) {
     for (index, change) in kind.spec.history.iter().enumerate() {
-        ui::text(&format!("  version {}: {change}", index + 1));
+        ui::text(&format!("  version {}: {change}", index + 1), 4);
     }
 }

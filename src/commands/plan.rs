@@ -87,7 +87,7 @@ fn print(plan: &Plan) {
     let fresh: Vec<&str> =
         plan.rows.iter().filter(|row| row.status == RowStatus::Fresh).map(|row| row.stage.as_str()).collect();
     if !fresh.is_empty() {
-        ui::line(&format!("{} {}", ui::styled("fresh ", Style::Good), fresh.join("  ")));
+        ui::text(&format!("{} {}", ui::styled("fresh ", Style::Good), fresh.join("  ")), 7);
     }
     let width = plan.rows.iter().map(|row| row.stage.len()).max().unwrap_or(0);
     for row in plan.rows.iter().filter(|row| row.status != RowStatus::Fresh) {
@@ -100,15 +100,16 @@ fn print(plan: &Plan) {
         if let Some(rows) = row.known_rows {
             why.push(format!("takes what it can of {rows} sampled rows"));
         }
-        ui::line(&format!(
+        let line = format!(
             "{} {:width$}  {}{}",
             ui::styled(status_word(row.status), style),
             row.stage,
             why.join(", "),
             ui::styled(&row.forecast.as_deref().map_or_else(String::new, expected), Style::Dim)
-        ));
+        );
+        ui::text(&line, 7 + width + 2);
     }
-    ui::line(&summary(plan));
+    ui::text(&summary(plan), 2);
 }
 
 fn expected(forecast: &Forecast) -> String {

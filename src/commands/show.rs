@@ -6,7 +6,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use engine::history::History;
 use engine::run;
 use serde_json::Value;
@@ -20,10 +20,17 @@ use crate::results::{Found, Invocation, Look, Named, find, not_fresh, unfinished
 use crate::ui::{self, Sparkline, Style, Table, bytes, count, duration};
 use crate::views::curve::{each_step, number};
 use crate::views::output::{Tensor, Tensors, tensors};
+use crate::views::rows::{self, Condition, Wanted};
 use crate::views::stage::{Unfinished, inputs, unfinished as unfinished_view};
 
 /// The most metrics that are drawn; no curve of r1flow has more.
 const DRAWN: usize = 1_000;
+
+/// Rows that are printed unless the user says how many.
+const ROWS: usize = 3;
+
+/// The output of an evaluation that has its answers.
+const ANSWERS: &str = "answers";
 
 /// The most blocks of a drawn curve.
 const CURVE: usize = 32;
@@ -36,9 +43,21 @@ pub(crate) struct Args {
     /// `stage`, `stage.output`, `inputs.name` (an input from a hub), or `b3:…`.
     #[arg(value_name = "WHAT")]
     what: String,
-    /// Rows of a data set to print.
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    rows: usize,
+    /// Rows of a data set to print, 3 unless given.
+    #[arg(long, value_name = "N")]
+    rows: Option<usize>,
+    /// Print only rows that meet this condition, as in `reward<0.2` or `part.name!=x` (repeatable).
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<Condition>,
+    /// Print rows that are drawn at random.
+    #[arg(long, value_name = "N", conflicts_with = "rows")]
+    random: Option<usize>,
+    /// The seed of `--random`.
+    #[arg(long, default_value_t = 0, requires = "random", value_name = "N")]
+    seed: u64,
+    /// Of an evaluation, print answers that are not right.
+    #[arg(long)]
+    failed: bool,
     #[command(flatten)]
     names: NameArgs,
 }
@@ -50,8 +69,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     let asked = Invocation { command: "show", what: &args.what, tail: "" };
     let look = Look { global, store: &store, args: &args.names, asked };
+    if args.failed {
+        let Found::Output(digest) = find(&look, &format!("{}.{ANSWERS}", args.what))? else {
+            bail!("`{}` is no evaluation: `--failed` shows its answers that are not right", args.what);
+        };
+        return show_output(global, &store, &digest, args);
+    }
     match find(&look, &args.what)? {
-        Found::Output(digest) => show_output(global, &store, &digest, args.rows),
+        Found::Output(digest) => show_output(global, &store, &digest, args),
         Found::Stage(named) => match (&named.record, unfinished(&store, &named)?) {
             (Some(record), _) => show_record(global, &store, &named.stage, record),
             (None, Some(history)) => show_unfinished(global, &store, &named, &history),
@@ -260,8 +285,15 @@ fn note_spoilt(spoilt: usize) {
 }
 
 /// Shows a tree of the store.
-fn show_output(global: &Global, store: &Store, digest: &Digest, rows: usize) -> Result<Status> {
+fn show_output(global: &Global, store: &Store, digest: &Digest, args: &Args) -> Result<Status> {
     let tree = store.tree(digest)?;
+    let rows_alone = !args.conditions.is_empty() || args.random.is_some() || args.rows.is_some() || args.failed;
+    if global.json && rows_alone {
+        for member in tree.members.iter().filter(|member| member.path.ends_with(".jsonl")) {
+            print_rows(store, member, &find_rows(store, member, args)?)?;
+        }
+        return Ok(Status::Done);
+    }
     if global.json {
         ui::print_json(&tree)?;
         return Ok(Status::Done);
@@ -276,17 +308,17 @@ fn show_output(global: &Global, store: &Store, digest: &Digest, rows: usize) -> 
     let is_shard = |member: &&Member| are_alike && member.path.ends_with(".safetensors");
     let first = tree.members.iter().find(is_shard);
     for member in tree.members.iter().filter(|member| !is_shard(member)).chain(first) {
-        if let Err(error) = show_member(store, member, rows) {
+        if let Err(error) = show_member(store, member, args) {
             ui::note(&format!("`{}` cannot be shown: {error:#}", member.path));
         }
     }
     Ok(Status::Done)
 }
 
-fn show_member(store: &Store, member: &Member, rows: usize) -> Result<()> {
+fn show_member(store: &Store, member: &Member, args: &Args) -> Result<()> {
     let extension = Path::new(&member.path).extension().and_then(|extension| extension.to_str()).unwrap_or("");
     match (extension, member.path.as_str()) {
-        ("jsonl", _) => show_rows(store, member, rows),
+        ("jsonl", _) => show_rows(store, member, args),
         (_, "report.json" | "config.json" | "logits.json") => {
             let mut lines = Pieces::of(store.open_checked(&member.digest)?);
             ui::line(&format!("\n{}", member.path));
@@ -300,19 +332,36 @@ fn show_member(store: &Store, member: &Member, rows: usize) -> Result<()> {
     }
 }
 
-fn show_rows(store: &Store, member: &Member, rows: usize) -> Result<()> {
+fn show_rows(store: &Store, member: &Member, args: &Args) -> Result<()> {
+    let found = find_rows(store, member, args)?;
+    let of_all = ui::count(found.rows, "row");
+    let fitting = if found.fitting == found.rows { String::new() } else { format!(", {} of them fit", found.fitting) };
+    ui::line(&format!("\n{}: {of_all}{fitting}", member.path));
+    print_rows(store, member, &found)
+}
+
+/// Finds the rows that the arguments ask for.
+fn find_rows(store: &Store, member: &Member, args: &Args) -> Result<rows::Found> {
+    let failed = args.failed.then(|| Condition::is("correct", Value::Bool(false)));
+    let conditions = args.conditions.iter().cloned().chain(failed).collect();
+    let most = args.random.or(args.rows).unwrap_or(ROWS);
+    let wanted = Wanted { conditions, most, seed: args.random.map(|_| args.seed) };
+    Ok(rows::find(store.open_checked(&member.digest)?, &wanted)?)
+}
+
+/// Prints the rows that are wanted.
+fn print_rows(store: &Store, member: &Member, found: &rows::Found) -> Result<()> {
     let mut lines = Pieces::of(store.open_checked(&member.digest)?);
-    let mut count = 0;
-    while let Some(piece) = lines.next()? {
-        count += usize::from(piece.is_last);
-    }
-    ui::line(&format!("\n{}: {}", member.path, ui::count(count, "row")));
-    let mut lines = Pieces::of(store.open_checked(&member.digest)?);
-    let mut shown = 0;
-    while shown < rows && ui::has_reader() {
+    let (mut index, mut shown) = (0, 0);
+    while shown < found.wanted.len() && ui::has_reader() {
         let Some(piece) = lines.next()? else { break };
-        print_piece(&piece);
-        shown += usize::from(piece.is_last);
+        let is_wanted = found.wanted.contains(&index);
+        if is_wanted {
+            print_piece(&piece);
+        }
+        if piece.is_last {
+            (index, shown) = (index + 1, shown + usize::from(is_wanted));
+        }
     }
     Ok(())
 }

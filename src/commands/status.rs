@@ -1,6 +1,7 @@
 //! `r1flow status`: runs and their stages. It only reads files, so it works while an `apply` is running.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use engine::history::{self, History};
@@ -10,7 +11,7 @@ use crate::arguments::Global;
 use crate::exit::{Advice, Status};
 use crate::loading::find_store;
 use crate::ui::{self, Table, count, duration};
-use crate::views::runs::{self, Run, RunWithStages, StageState, State};
+use crate::views::runs::{self, Run, RunState, RunWithStages, StageState, State};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// List all runs.
     #[arg(long)]
     all: bool,
+    /// Show it again each second until the run is over.
+    #[arg(long, short, conflicts_with = "all")]
+    watch: bool,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
@@ -36,8 +40,30 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::print_json(&RunWithStages { run: Some(run), stages })?;
         return Ok(Status::Done);
     }
-    print(&run, &stages);
+    if args.watch {
+        return watch(&store, id);
+    }
+    ui::raw(&text(&run, &stages));
     Ok(Status::Done)
+}
+
+/// Shows a run again and again until it is over.
+fn watch(store: &Store, id: &str) -> Result<Status> {
+    let mut screen = ui::Screen::default();
+    loop {
+        let (run, mut stages) = runs::run(store, &history::read(store, id));
+        let is_over = run.state != Some(RunState::Running);
+        if !is_over {
+            // Those that are done would fill the screen of a large workflow.
+            stages.retain(|_, stage| !matches!(stage.state, State::Done | State::Fresh));
+        }
+        screen.show(&text(&run, &stages));
+        if is_over || !ui::has_reader() {
+            return Ok(Status::Done);
+        }
+        // Polling: only reading a history shows that it has grown.
+        std::thread::sleep(Duration::from_secs(1));
+    }
 }
 
 /// Returns the run with this id, beginning of an id, or number; the newest if none is given.
@@ -83,13 +109,18 @@ fn remark(history: &History) {
     }
 }
 
-fn print(run: &Run, stages: &BTreeMap<String, StageState>) {
+fn text(run: &Run, stages: &BTreeMap<String, StageState>) -> String {
     let seconds = run.seconds.map_or_else(String::new, |seconds| format!(", {}", duration(seconds)));
-    ui::line(&format!("{} {}: {}{seconds}", workflow(run), run.id, state(run)));
+    let finished = match (run.state, run.stages) {
+        (Some(RunState::Running), Some(all)) => format!(", {} of {} finished", run.finished, count(all, "stage")),
+        _ => String::new(),
+    };
+    let mut text = format!("{} {}: {}{seconds}{finished}\n", workflow(run), run.id, state(run));
     for (name, version) in &run.inputs {
-        ui::line(&format!("  {name}: {version}"));
+        text.push_str(&format!("  {name}: {version}\n"));
     }
-    ui::table(&stage_table(stages));
+    text.push_str(&ui::table_text(&stage_table(stages)));
+    text
 }
 
 /// Returns a row for each stage, in the order of the run.

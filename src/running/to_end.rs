@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 use engine::options::Halt;
+use engine::pools::GPUS;
 use engine::schedule::Error;
 use tokio::sync::watch;
 
 use super::audience::{Audience, Speaker};
 use super::signals::listen;
+use crate::exit::Advice;
 use crate::loading::no_stage;
 
 /// Calls `run` and waits for its end, while signals are handled and events are shown.
@@ -35,8 +37,13 @@ pub(crate) fn explained(error: Error) -> anyhow::Error {
     match error {
         Error::NoStage(error) => no_stage(error),
         Error::TooMuch(error) => {
-            let help = format!("lower `run.needs.{0}`, or say what there is: `--pool {0}=N`", error.pool);
-            anyhow::Error::new(error).context(help)
+            let help = match error.pool.as_str() {
+                GPUS => "no GPU was found (`r1flow doctor`): leave `--device` out to compute on the CPU, lower \
+                         `run.needs.gpus`, or say what there is: `--pool gpus=N`"
+                    .to_owned(),
+                pool => format!("lower `run.needs.{pool}`, or say what there is: `--pool {pool}=N`"),
+            };
+            Advice::new(error.to_string(), help).into()
         }
         other => anyhow::Error::new(other).context("the run cannot go on"),
     }

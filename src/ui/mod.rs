@@ -77,11 +77,13 @@ pub(crate) fn line(text: &str) {
     raw(&format!("{text}\n"));
 }
 
-/// Prints a sentence of the result; on a terminal, broken between words.
-pub(crate) fn text(text: &str) {
-    match out::room() {
-        Some(room) => textwrap::wrap(text, room).iter().for_each(|part| line(part)),
-        None => line(text),
+/// Prints a sentence of the result; on a terminal, broken between words, with `indent` spaces before all lines but the
+/// first.
+pub(crate) fn text(text: &str, indent: usize) {
+    let Some(room) = out::room() else { return line(text) };
+    let indent = " ".repeat(indent.min(room / 2));
+    for part in textwrap::wrap(text, textwrap::Options::new(room).subsequent_indent(&indent)) {
+        line(&part);
     }
 }
 
@@ -114,6 +116,33 @@ pub(crate) fn room() -> Option<usize> {
 /// Returns whether the result goes to a terminal.
 pub(crate) fn is_terminal() -> bool {
     out::is_terminal()
+}
+
+/// Returns a table as text that fits the terminal, if the result goes to one.
+pub(crate) fn table_text(table: &Table) -> String {
+    table.render(out::room())
+}
+
+/// Text that is shown again and again in the same place; on what is no terminal, below each other where it differs.
+#[derive(Default)]
+pub(crate) struct Screen {
+    shown: String,
+}
+
+impl Screen {
+    /// Shows a text in place of the one before.
+    pub(crate) fn show(&mut self, text: &str) {
+        if text == self.shown {
+            return;
+        }
+        let lines = self.shown.lines().count();
+        if out::is_live_result() && lines > 0 {
+            // Up to the first line, and clear what is below.
+            out::put(format!("\x1b[{lines}A\x1b[0J").as_bytes());
+        }
+        raw(text);
+        text.clone_into(&mut self.shown);
+    }
 }
 
 /// Prints a table of the result.

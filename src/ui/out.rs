@@ -83,6 +83,11 @@ pub(super) fn room() -> Option<usize> {
     columns.filter(|columns| streams().out.is_terminal && *columns > 0)
 }
 
+/// Returns whether stdout is a terminal on which lines can be redrawn.
+pub(super) fn is_live_result() -> bool {
+    streams().out.is_terminal && has_capable_terminal()
+}
+
 pub(super) fn is_terminal() -> bool {
     streams().out.is_terminal
 }

@@ -6,6 +6,7 @@
 pub(crate) mod curve;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod rows;
 pub(crate) mod runs;
 pub(crate) mod scores;
 pub(crate) mod stage;

@@ -41,6 +41,11 @@ pub(crate) struct Run {
     /// Its wall time, once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seconds: Option<f64>,
+    /// Stages of its workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stages: Option<usize>,
+    /// Those that are done, fresh, failed or will not run.
+    pub(crate) finished: usize,
 }
 
 /// The state of a run.
@@ -151,11 +156,17 @@ pub(crate) fn run(store: &Store, history: &History) -> (Run, BTreeMap<String, St
     let mut stages = BTreeMap::new();
     for entry in &history.entries {
         match &entry.event {
-            Event::RunStarted { workflow, pid, inputs, .. } => begin(&mut run, workflow, *pid, inputs),
+            Event::RunStarted { workflow, pid, inputs, stages, .. } => {
+                begin(&mut run, workflow, *pid, inputs);
+                run.stages = Some(*stages);
+            }
             Event::RunFinished { seconds, failed, left, .. } => end(&mut run, *seconds, *failed, *left),
             event => add(event, &entry.time, &mut stages),
         }
     }
+    let is_finished =
+        |stage: &&StageState| matches!(stage.state, State::Done | State::Fresh | State::Failed | State::Blocked);
+    run.finished = stages.values().filter(is_finished).count();
     for (name, stage) in stages.iter_mut().filter(|(_, stage)| stage.state == State::Running) {
         if let Some((step, metrics)) = last_step(store, &history.id, name) {
             (stage.step, stage.metrics) = (Some(step), metrics);

@@ -3,15 +3,49 @@
 //!
 //! Grading fails closed: an unfinished completion is never right, nor is one whose answer or gold answer does not parse.
 //!
-//! Two forms are well-formed: R1-Zero's `<think>…</think><answer>…</answer>`, and that of the released R1, a thought in
-//! tags and then a summary without tags.
+//! Two forms with tags are well-formed: R1-Zero's `<think>…</think><answer>…</answer>`, and that of the released R1, a
+//! thought in tags and then a summary without tags. The key `form` names another form, or none.
 
 use engine::stage::StageError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use text::math::Verdict;
 
 use crate::artifacts::PromptRow;
 use crate::loading::Loading;
 use crate::verifiers::{Claim, Verifier, Verify};
+
+/// The form that a completion must have to be right, where a number or a choice is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// R1's: a thought in `<think>…</think>`, then the answer, in `<answer>…</answer>` or without tags.
+    #[default]
+    Tags,
+    /// The answer is in `\boxed{…}`, after the thought if there is one.
+    Boxed,
+    /// Any.
+    Any,
+}
+
+impl Form {
+    fn is_that_of(self, completion: &str, parts: &text::think::Parts<'_>) -> bool {
+        match self {
+            Self::Tags => parts.format_ok || parts.summary_ok,
+            Self::Boxed => completion.rsplit("</think>").next().is_some_and(|after| after.contains("\\boxed{")),
+            Self::Any => true,
+        }
+    }
+
+    /// Returns how a person would describe it.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Tags => "`<think>…</think><answer>…</answer>`",
+            Self::Boxed => "an answer in `\\boxed{…}`",
+            Self::Any => "any",
+        }
+    }
+}
 
 /// A completion to be graded.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +63,7 @@ pub struct Answer<'a> {
 pub struct Grade {
     /// Right, finished, and in the expected form.
     pub correct: bool,
-    /// Finished, with one thought in well-formed tags and one answer, in tags or after them.
+    /// Finished, and in the wanted form.
     pub format_ok: bool,
     /// How the answer compares with the gold answer, in any form; absent without a gold answer.
     pub verdict: Option<Verdict>,
@@ -55,13 +89,15 @@ impl Grade {
 
 /// Grades completions by the verifiers of their prompts, in batches.
 pub struct Grader {
+    form: Form,
     verifiers: Vec<(Verify, Box<dyn Verifier>)>,
 }
 
 impl Grader {
-    /// Loads the verifiers that `prompts` name.
+    /// Loads the verifiers that `prompts` name; answers are wanted in `form`.
     pub fn load<'a>(
         prompts: impl IntoIterator<Item = &'a PromptRow>,
+        form: Form,
         loading: &Loading<'_>,
     ) -> Result<Self, StageError> {
         let mut verifiers: Vec<(Verify, Box<dyn Verifier>)> = Vec::new();
@@ -72,7 +108,7 @@ impl Grader {
                 verifiers.push((prompt.verify, verifier?));
             }
         }
-        Ok(Self { verifiers })
+        Ok(Self { form, verifiers })
     }
 
     /// Returns the grade of each answer.
@@ -91,7 +127,7 @@ impl Grader {
         if let Some((answer, _)) = forgotten {
             return Err(StageError::new(format!("no verdict of the verifier `{}`", answer.prompt.verify.name())));
         }
-        Ok(answers.iter().zip(verdicts).map(|(answer, verdict)| grade(answer, verdict)).collect())
+        Ok(answers.iter().zip(verdicts).map(|(answer, verdict)| grade(answer, self.form, verdict)).collect())
     }
 }
 
@@ -101,9 +137,9 @@ fn claim<'a>(answer: &Answer<'a>) -> Claim<'a> {
     Claim { gold: answer.prompt.answer.as_deref().unwrap_or_default(), answer: given }
 }
 
-fn grade(answer: &Answer<'_>, verdict: Option<Verdict>) -> Grade {
+fn grade(answer: &Answer<'_>, form: Form, verdict: Option<Verdict>) -> Grade {
     let parts = text::think::parse(answer.completion);
-    let format_ok = answer.finished && (parts.format_ok || parts.summary_ok);
+    let format_ok = answer.finished && form.is_that_of(answer.completion, &parts);
     let in_form = answer.finished && (format_ok || !answer.prompt.verify.wants_thought());
     Grade {
         correct: in_form && verdict == Some(Verdict::Correct),

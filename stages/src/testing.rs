@@ -12,7 +12,7 @@ use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, Res
 use serde_json::{Value, json};
 
 use crate::artifacts::PromptRow;
-use crate::grading::{Answer, Grade, Grader};
+use crate::grading::{Answer, Form, Grade, Grader};
 use crate::loading::Loading;
 
 /// Returns a resolved reference to `path`.
@@ -43,7 +43,7 @@ pub(crate) fn loading(folder: &Path) -> Loading<'_> {
 
 /// Returns the grade of a completion that ended by itself.
 pub(crate) fn graded(prompt: &PromptRow, completion: &str) -> Grade {
-    let grader = well(Grader::load([prompt], &loading(Path::new("."))));
+    let grader = well(Grader::load([prompt], Form::Tags, &loading(Path::new("."))));
     well(grader.grade(&[Answer { prompt, completion, finished: true }])).remove(0)
 }
 

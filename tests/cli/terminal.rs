@@ -7,12 +7,17 @@ use std::process::{Command, Stdio};
 
 use super::support::{CHAIN, Sandbox};
 
-/// Runs a command on a terminal, and returns its exit code and every byte that the terminal got.
-fn on_terminal(mut command: Command) -> (Option<i32>, Vec<u8>) {
+/// Runs a command on a terminal of 200 columns, and returns its exit code and every byte that the terminal got.
+fn on_terminal(command: Command) -> (Option<i32>, Vec<u8>) {
+    on_terminal_of(200, command)
+}
+
+fn on_terminal_of(columns: u16, mut command: Command) -> (Option<i32>, Vec<u8>) {
     let (mut master, mut slave) = (-1, -1);
-    // SAFETY: both locals outlive the call; name, settings and size may be null.
+    let size = libc::winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the locals outlive the call; name and settings may be null.
     let opened = unsafe {
-        libc::openpty(&raw mut master, &raw mut slave, std::ptr::null_mut(), std::ptr::null(), std::ptr::null())
+        libc::openpty(&raw mut master, &raw mut slave, std::ptr::null_mut(), std::ptr::null(), &raw const size)
     };
     assert_eq!(opened, 0, "no terminal");
     // SAFETY: both have just been opened and have no other owner.
@@ -163,4 +168,46 @@ fn a_stdout_that_is_open_for_reading_alone_is_told_of() {
     let output = sandbox.command(&["plan", "toy.toml"]).stdout(reading).stderr(Stdio::piped()).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && told.contains("standard output cannot be written"), "{told}");
+}
+
+/// The screens of a finished run on terminals of two widths, without colours.
+#[test]
+fn every_screen_fits_its_terminal() {
+    let name = "a-stage-with-a-name-that-is-rather-long";
+    let sandbox = Sandbox::new(&format!(
+        "[write.{name}]\n[write.other]\nfail = true\n[count.c]\nsteps = 40\ndata = [\"{name}.samples\"]\n"
+    ));
+    let fits = |columns: u16, arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command.env("NO_COLOR", "1").env("TERM", "xterm");
+        let (_, seen) = on_terminal_of(columns, command);
+        let text = String::from_utf8(seen).unwrap();
+        // A line that was drawn over counts as the parts that it was drawn in.
+        let escapes = regex::Regex::new("\u{1b}\\[[0-9;?]*[A-Za-z]").unwrap();
+        let text = escapes.replace_all(&text, "\r").into_owned();
+        for line in text.split(['\n', '\r']) {
+            let width = line.chars().count();
+            assert!(width <= usize::from(columns), "{arguments:?}, {width} of {columns} columns: {line:?}");
+        }
+        text
+    };
+    for columns in [60, 80, 120] {
+        let applied = fits(columns, &["apply", "toy.toml", "--force", "c"]);
+        assert!(applied.contains("Failed other"), "{applied}");
+        for arguments in [
+            &["plan", "toy.toml"][..],
+            &["status"],
+            &["status", "--all"],
+            &["status", "--watch"],
+            &["show", "c"],
+            &["show", "c.model"],
+            &["kinds"],
+            &["kinds", "count"],
+        ] {
+            fits(columns, arguments);
+        }
+    }
+    let kinds = fits(80, &["kinds", "count"]);
+    let expected = "Ends the process without a word after this step, unless a";
+    assert!(kinds.contains(expected), "a text is broken between words: {kinds}");
 }

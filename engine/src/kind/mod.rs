@@ -75,6 +75,9 @@ pub struct KindSpec {
     /// Keys whose artifacts are read to show a row as the model sees it; none if the kind has no rows to show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<String>,
+    /// A name of another program → the key here, for messages. Both may be keys of a table within the kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_names: Vec<(String, String)>,
 }
 
 /// A kind with its keys parsed.

@@ -41,6 +41,8 @@ pub trait Stage {
     const OUTPUTS: &'static [(&'static str, ArtifactType)];
     /// Outputs that a stage has only if it gives a key: the output, and the key.
     const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[];
+    /// Names that other programs have for its keys, with `_` between words, for messages.
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[];
     /// Keys whose artifacts [`tokens`](Stage::tokens) reads; none if the kind has no rows to show.
     const TOKENS: &'static [&'static str] = &[];
     /// References: required unless `Option` or a list with a default.
@@ -203,6 +205,7 @@ fn spec<S: Stage>() -> KindSpec {
         outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
         outputs_with: S::OUTPUTS_WITH.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
         tokens: S::TOKENS.iter().map(|key| (*key).to_owned()).collect(),
+        other_names: S::OTHER_NAMES.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
     }
 }
 

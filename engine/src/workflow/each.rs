@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::check::called_here;
 use super::overlay::Layers;
 use super::short::write_out;
 use super::tree::{Entry, Node, Table, Value};
@@ -124,7 +125,8 @@ impl<'a> Expansion<'a, '_> {
         for key in table.0.iter().filter(|key| !kind.keys.contains_key(&key.key)) {
             let message = format!("unknown key `{}` in defaults of {}", key.key, entry.key);
             let label = format!("not a parameter of {}", entry.key);
-            let help = suggest(&key.key, kind.keys.keys().map(String::as_str));
+            let help = called_here(&key.key, &kind.spec.other_names, &kind.keys);
+            let help = help.or_else(|| suggest(&key.key, kind.keys.keys().map(String::as_str)));
             self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_optional_help(help));
         }
     }
@@ -142,6 +144,14 @@ impl<'a> Expansion<'a, '_> {
             self.diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()));
             return;
         };
+        // A kind's own keys in place of stages: the name of the stage is missing.
+        if let Some(key) = stages.0.iter().find(|key| kind.keys.contains_key(&key.key) && key.node.table().is_none()) {
+            let message = format!("`[{}]` has no name of a stage", entry.key);
+            let help = format!("give it one that you choose: `[{}.first]`", entry.key);
+            let label = format!("a key of {} stages", entry.key);
+            self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_help(help));
+            return;
+        }
         for stage in stages.0 {
             self.take_stage(kind, stage);
         }

@@ -150,7 +150,14 @@ fn found(key: &Entry, text: &str, sources: &Sources, diagnostics: &mut Vec<Diagn
         return Some(path);
     }
     let message = format!("`{text}` is not there");
-    let help = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
+    let looked = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
+    let is_id = |artifact| {
+        text.matches('/').count() == 1 && !text.starts_with(['.', '/', '~']) && HubId::parse(text, artifact).is_ok()
+    };
+    let help = match key.key.parse::<ArtifactType>() {
+        Ok(artifact) if is_id(artifact) => format!("{looked}; of the hub it is `{PREFIX}{text}`"),
+        _ => looked,
+    };
     diagnostics.push(Diagnostic::new(&key.node.span, message, "no such file or folder").with_help(help));
     None
 }

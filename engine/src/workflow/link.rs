@@ -1,10 +1,12 @@
 //! Turns references into edges: checks that each names a stage or input of the right type, and that there is no cycle.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::check::Written;
+use super::hub::{HubId, PREFIX};
 use super::{InputDecl, Reference, StageDecl, StageName, Target};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Span, quoted, suggest};
@@ -66,8 +68,14 @@ impl Linker<'_> {
         let text = written.text.as_str();
         let Some((stage, output)) = text.rsplit_once('.') else {
             let message = format!("`{text}` is no reference");
-            let help =
-                format!("a reference is `stage.output`, here to {}: {}", written.artifact, self.fitting(written));
+            let help = match self.as_input(written) {
+                Some(help) => help,
+                None => format!(
+                    "a reference is `inputs.name` or `stage.output`, here to {}: {}",
+                    written.artifact,
+                    self.fitting(written)
+                ),
+            };
             return Err(Some(Diagnostic::new(&written.span, message, "expected `stage.output`").with_help(help)));
         };
         if self.broken.iter().any(|name| name == stage || text.strip_prefix("inputs.") == Some(name)) {
@@ -76,7 +84,16 @@ impl Linker<'_> {
         if stage == "inputs" {
             return self.input(written, output);
         }
-        let Some(at) = self.index.get(stage) else { return Err(Some(self.unknown_stage(written, stage, output))) };
+        let Some(at) = self.index.get(stage) else {
+            if let Some(input) = stage.strip_prefix("inputs.").filter(|name| self.inputs.contains_key(*name)) {
+                let message = format!("`{text}` goes into an input");
+                let help = format!("an input is one artifact: `inputs.{input}`");
+                return Err(Some(Diagnostic::new(&written.span, message, "inputs have no outputs").with_help(help)));
+            }
+            let unknown = self.unknown_stage(written, stage, output);
+            let help = self.as_input(written).or_else(|| unknown.help.clone());
+            return Err(Some(unknown.with_optional_help(help)));
+        };
         let outputs = &self.stages[*at].stage.outputs;
         let Some(found) = outputs.get(output) else {
             let names: Vec<&String> = outputs.keys().collect();
@@ -96,11 +113,27 @@ impl Linker<'_> {
     fn input(&self, written: &Written, name: &str) -> Result<Target, Option<Diagnostic>> {
         let Some(input) = self.inputs.get(name) else {
             let message = format!("there is no input `{name}`");
-            let help = suggest(name, self.inputs.keys().map(String::as_str));
+            let known = self.inputs.keys().chain(self.broken).map(String::as_str);
+            let help = suggest(name, known);
             return Err(Some(Diagnostic::new(&written.span, message, "not in `[inputs]`").with_optional_help(help)));
         };
         self.agree(written, input.artifact)?;
         Ok(Target::Input(name.to_owned()))
+    }
+
+    /// Returns how a path or an id of the hub, written in place of a reference, becomes an input.
+    fn as_input(&self, written: &Written) -> Option<String> {
+        let (text, kind) = (written.text.as_str(), written.artifact.name());
+        let is_hub = HubId::parse(text.strip_prefix(PREFIX).unwrap_or(text), written.artifact).is_ok();
+        let is_path =
+            text.starts_with(['/', '.', '~']) || Path::new(text).extension().is_some_and(|end| !end.is_empty());
+        if !text.contains('/') && !(is_path && text.contains("json")) {
+            return None;
+        }
+        let prefix = if is_hub && !is_path && !text.starts_with(PREFIX) { PREFIX } else { "" };
+        Some(format!(
+            "name it in the file's inputs, `[inputs] base = {{ {kind} = \"{prefix}{text}\" }}`, and write `inputs.base` here"
+        ))
     }
 
     fn unknown_stage(&self, written: &Written, stage: &str, output: &str) -> Diagnostic {
@@ -136,7 +169,8 @@ impl Linker<'_> {
     fn fitting(&self, written: &Written) -> String {
         let inputs = self.inputs.iter().filter(|(_, input)| input.artifact == written.artifact);
         let inputs = inputs.map(|(name, _)| format!("inputs.{name}"));
-        let outputs = self.stages.iter().flat_map(|stage| {
+        let others = self.stages.iter().filter(|stage| !stage.written.iter().any(|own| own.span == written.span));
+        let outputs = others.flat_map(|stage| {
             let outputs = stage.stage.outputs.iter().filter(|(_, artifact)| **artifact == written.artifact);
             outputs.map(|(output, _)| format!("{}.{output}", stage.stage.name))
         });

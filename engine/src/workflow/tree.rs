@@ -140,15 +140,35 @@ impl Entry {
     }
 }
 
+/// The most mistakes of syntax that are reported: a file with more is no TOML.
+const SYNTAX_ERRORS: usize = 10;
+
 /// Parses a text. Mistakes of syntax are added to `diagnostics`, and what could be read is returned.
 pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostics: &mut Vec<Diagnostic>) -> Table {
     let id = sources.add(name, text);
     let text = &sources.get(id).text;
+    if text.trim_start().starts_with(['{', '<']) {
+        let help = "a workflow is a TOML file, such as `[sft.first]`; data are named in its `[inputs]`";
+        let span = Span::new(id, 0..text.trim_end().len().min(1));
+        diagnostics
+            .push(Diagnostic::new(&span, "this is no workflow", "it begins as JSON or HTML does").with_help(help));
+        return Table::default();
+    }
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    let more = errors.len().saturating_sub(SYNTAX_ERRORS);
+    for (index, error) in errors.into_iter().take(SYNTAX_ERRORS).enumerate() {
         let span = error.span().unwrap_or(0..text.len().min(1));
+        let word = text[span.start.min(text.len())..].split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let help = match word {
+            "None" | "null" | "nil" => Some("TOML has no word for nothing: leave the key out".to_owned()),
+            "True" | "False" => Some(format!("TOML writes `{}`", word.to_lowercase())),
+            _ if index + 1 == SYNTAX_ERRORS && more > 0 => {
+                Some(format!("{more} mistakes like this follow: is it TOML at all?"))
+            }
+            _ => None,
+        };
         let message = error.message().replace('\n', " ").trim().to_owned();
-        diagnostics.push(Diagnostic::new(&Span::new(id, span), message, "this is not TOML"));
+        diagnostics.push(Diagnostic::new(&Span::new(id, span), message, "this is not TOML").with_optional_help(help));
     }
     convert_table(id, table.into_inner())
 }

@@ -1,4 +1,4 @@
-//! Reward `accuracy`: 1 for a right answer in the asked form, else 0 (R1 v2, section 2.2).
+//! Reward `accuracy`: 1 for a right answer in the wanted form, else 0 (R1 v2, section 2.2).
 //!
 //! [`grading`](crate::grading) defines what "right" means.
 
@@ -12,7 +12,7 @@ use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Accuracy>(
     "accuracy",
-    "1 for a right answer in the asked form, else 0: in well-formed tags for numbers and choices, bare for `exact`.",
+    "1 for a right answer in the form that `form` names, else 0; for `exact`, the bare answer.",
 );
 
 /// `accuracy` has no keys of its own.

@@ -1,5 +1,5 @@
-//! Reward `format`: 1 for a finished completion with one thought and one answer in well-formed tags, else 0 (R1 v1,
-//! section 2.2.2). It applies only to prompts that ask for a thought: numbers and choices.
+//! Reward `format`: 1 for a finished completion in the wanted form, by default one thought and one answer in well-formed
+//! tags, else 0 (R1 v1, section 2.2.2). It applies only to prompts that ask for a thought: numbers and choices.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Format>(
     "format",
-    "1 for one thought and one answer in well-formed tags, else 0; only where a number or a choice is asked for.",
+    "1 for a finished completion in the form that `form` names, else 0; only where a number or a choice is asked for.",
 );
 
 /// `format` has no keys of its own.

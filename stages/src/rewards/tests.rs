@@ -28,7 +28,7 @@ fn rewards(table: Value) -> Rewards {
 /// Scores one completion of `prompt` with the rewards of `table`, after `step` updates.
 fn breakdown(table: &Value, step: u64, prompt: &PromptRow, completion: &str, finished: bool) -> RewardBreakdown {
     let loading = loading(std::path::Path::new("."));
-    let grader = well(Grader::load([prompt], &loading));
+    let grader = well(Grader::load([prompt], crate::grading::Form::Tags, &loading));
     let scorer = well(rewards(table.clone()).load(grader, &loading));
     let row = Scored { prompt, completion, finished, num_tokens: completion.chars().count() };
     well(scorer.score(step, &[row])).remove(0)

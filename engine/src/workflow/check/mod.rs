@@ -34,14 +34,16 @@ pub(super) struct Written {
 /// Checks a stage's keys against its kind, and fills in defaults.
 pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Checked {
     let kind = &draft.kind.spec.kind;
-    let mut checker = Checker { kind, pointer: String::new(), references: Vec::new(), diagnostics };
+    let other_names = &draft.kind.spec.other_names;
+    let mut checker = Checker { kind, other_names, pointer: String::new(), references: Vec::new(), diagnostics };
     let config = checker.table(&draft.keys, &draft.kind.keys, Owner::Stage(&draft.name), &draft.span);
     Checked { config, references: checker.references }
 }
 
 /// Checks the value of an import key, which holds no references.
 pub(super) fn import(entry: &Entry, spec: &KeySpec, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
-    let mut checker = Checker { kind: "inputs", pointer: String::new(), references: Vec::new(), diagnostics };
+    let mut checker =
+        Checker { kind: "inputs", other_names: &[], pointer: String::new(), references: Vec::new(), diagnostics };
     checker.value(&entry.node, &spec.ty, &entry.key)
 }
 
@@ -54,6 +56,7 @@ enum Owner<'a> {
 
 struct Checker<'a> {
     kind: &'a str,
+    other_names: &'a [(String, String)],
     /// The JSON pointer of the value that is being checked.
     pointer: String,
     references: Vec<Written>,
@@ -101,7 +104,8 @@ impl Checker<'_> {
     fn unknown(&mut self, entry: &Entry, keys: &BTreeMap<String, KeySpec>, owner: Owner<'_>) {
         let message = format!("unknown key `{}` in {}", entry.key, self.named(owner));
         let label = format!("not a parameter of {}", self.kind);
-        let help = suggest(&entry.key, keys.keys().map(String::as_str));
+        let help = called_here(&entry.key, self.other_names, keys);
+        let help = help.or_else(|| suggest(&entry.key, keys.keys().map(String::as_str)));
         self.diagnostics.push(Diagnostic::new(&entry.key_span, message, label).with_optional_help(help));
     }
 
@@ -173,7 +177,15 @@ impl Checker<'_> {
 
     fn mismatch(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
         let message = format!("`{key}` takes {ty}");
-        self.diagnostics.push(Diagnostic::new(&node.span, message, format!("this is {}", node.value.sort())));
+        let help = match (ty, &node.value) {
+            (KeyType::List(..), Value::Text(text)) => Some(format!("a list has brackets: `{key} = [\"{text}\"]`")),
+            (KeyType::Integer { .. } | KeyType::Number { .. }, Value::Text(text)) if text.parse::<f64>().is_ok() => {
+                Some(format!("a number has no quotes: `{key} = {text}`"))
+            }
+            _ => None,
+        };
+        let found = format!("this is {}", node.value.sort());
+        self.diagnostics.push(Diagnostic::new(&node.span, message, found).with_optional_help(help));
         None
     }
 
@@ -182,6 +194,17 @@ impl Checker<'_> {
         self.diagnostics.push(Diagnostic::new(&node.span, message, format!("expected {bounds}")));
         None
     }
+}
+
+/// Returns what a key of another program is called here, if a key of this table is meant.
+pub(super) fn called_here(
+    name: &str,
+    other_names: &[(String, String)],
+    keys: &BTreeMap<String, KeySpec>,
+) -> Option<String> {
+    let spelt = name.replace('-', "_").to_lowercase();
+    let (_, key) = other_names.iter().find(|(other, key)| *other == spelt && keys.contains_key(key))?;
+    Some(format!("`{name}` of other programs is `{key}` here"))
 }
 
 fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {

@@ -132,8 +132,10 @@ pub(super) fn row(suites: &BTreeMap<String, Figures>) -> Vec<Column> {
     if let Some((_, figures)) = first {
         push("accuracy", figures.pass_at_1, figures.pass_at_1_error);
         push("greedy", figures.greedy, None);
+        push("any form", figures.right_in_any_form, None);
         push("format", figures.format, None);
         push("thinking", figures.thinking_tokens, None);
+        push("cut off", Some(figures.truncated), None);
     }
     for (suite, figures) in suites.iter().filter(|(suite, _)| first.is_none_or(|(first, _)| first != *suite)) {
         push(suite, figures.pass_at_1, figures.pass_at_1_error);

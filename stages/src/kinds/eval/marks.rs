@@ -5,7 +5,7 @@ use text::math::Verdict;
 
 use super::Inputs;
 use crate::artifacts::PromptRow;
-use crate::grading::{Answer, Grade, Grader};
+use crate::grading::{Answer, Form, Grade, Grader};
 use crate::loading::Loading;
 use crate::rewards::{Judge, Reads, thought_consistency};
 use crate::sampling::{Drawn, Sampler};
@@ -18,6 +18,14 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// Returns the marks without the texts of completions, which take the most memory.
+    pub(super) fn without_texts(mut self) -> Self {
+        for mark in self.sampled.iter_mut().chain(&mut self.greedy) {
+            (mark.completion, mark.answer) = (String::new(), String::new());
+        }
+        self
+    }
+
     /// Returns every mark, the greedy one last.
     pub(super) fn all(&self) -> impl Iterator<Item = &Mark> {
         self.sampled.iter().chain(&self.greedy)
@@ -28,6 +36,10 @@ impl Marks {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "findings are independent of each other, not states")]
 pub(super) struct Mark {
+    /// The completion, and the answer in it.
+    pub(super) completion: String,
+    pub(super) answer: String,
+    pub(super) verdict: Option<Verdict>,
     /// The answer as it is compared when votes are counted.
     pub(super) vote: String,
     pub(super) correct: bool,
@@ -59,13 +71,14 @@ impl Judges {
     pub(super) fn load<'a>(
         inputs: &Inputs,
         prompts: impl IntoIterator<Item = &'a PromptRow>,
+        form: Form,
         loading: &Loading<'_>,
     ) -> Result<Self, StageError> {
         // As R1's rewards: helpfulness is about the answer, harm may lie anywhere.
         let load =
             |input: &Option<_>, reads| input.as_ref().map(|input| Judge::load(input, reads, loading)).transpose();
         Ok(Self {
-            grader: Grader::load(prompts, loading)?,
+            grader: Grader::load(prompts, form, loading)?,
             helpful: load(&inputs.helpful, Reads::Answer)?,
             harmless: load(&inputs.harmless, Reads::Completion)?,
         })
@@ -117,6 +130,9 @@ fn mark(sampler: &Sampler<'_>, (prompt, drawn): &Answered<'_>, grade: &Grade) ->
         helpful: None,
         harmless: None,
         vote: prompt.verify.vote(&grade.answer),
+        completion: drawn.text.clone(),
+        answer: grade.answer.clone(),
+        verdict: grade.verdict,
     })
 }
 

@@ -9,6 +9,7 @@
 //! The prompts of all suites form one list, processed in chunks. Completions are kept as rows: an attempt resumes after
 //! a stop, and a new suite costs only its own completions. Figures are computed at the end.
 
+mod answers;
 mod figures;
 mod marks;
 
@@ -25,9 +26,11 @@ use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::chat::Rendering;
+use crate::grading::Form;
 use crate::loading::Loading;
 use crate::sampling::{Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use crate::{limits, showing};
+use answers::AnswerWriter;
 use marks::{Judges, Mark, Marks};
 
 /// The kind.
@@ -80,6 +83,10 @@ pub struct Params {
     /// Seed of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
+    /// The form that a completion must have to be right, where a number or a choice is asked for. `tags`: a thought in
+    /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub form: Form,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Completions sampled in parallel.
@@ -103,6 +110,7 @@ impl Default for Params {
             max_tokens: 1_024,
             greedy: true,
             limit: None,
+            form: Form::default(),
             seed: 0,
             dtype: Dtype::Float32,
             batch_size: 64,
@@ -115,11 +123,16 @@ impl Default for Params {
 
 impl Stage for Eval {
     const KIND: &'static str = "eval";
-    const HISTORY: &'static [&'static str] =
-        &["the first", "chats are rendered whole, and every end token ends a completion"];
+    const HISTORY: &'static [&'static str] = &[
+        "the first",
+        "chats are rendered whole, and every end token ends a completion",
+        "the answers are an output, and the table shows those that are right in any form or cut off",
+    ];
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
-    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("report", ArtifactType::Report)];
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] =
+        &[("report", ArtifactType::Report), ("answers", ArtifactType::Report)];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
@@ -148,14 +161,18 @@ impl Stage for Eval {
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
-        let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), &loading)?;
+        let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
+        let mut answers = AnswerWriter::create(&ctx.output("answers"))?;
         let chunk = (4 * params.batch_size).div_ceil(params.completions);
         while marks.len() < asked.len() {
             let end = (marks.len() + chunk).min(asked.len());
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
-            marks.extend(measure(&sampler, &judges, &asked[marks.len()..end], &mut rows, &params)?);
+            let chunk = &asked[marks.len()..end];
+            let measured = measure(&sampler, &judges, chunk, &mut rows, &params)?;
+            answers.write(chunk, &measured, params.form)?;
+            marks.extend(measured.into_iter().map(Marks::without_texts));
             report_progress(ctx, rows.new_tokens() - old_tokens, end, asked.len(), before);
             if end < asked.len() && ctx.checkpoint_due(end as u64) {
                 rows.keep(ctx, end as u64)?;
@@ -167,6 +184,7 @@ impl Stage for Eval {
         rows.keep(ctx, asked.len() as u64)?;
         let report = report(&asked, &marks, settings(&inputs, &params, &sampler));
         figures::warn(ctx, &marks);
+        answers.finish()?;
         write_report(&ctx.output("report"), &report)?;
         let summary = report.row.iter().map(|column| (column.column.clone(), json!(column.value))).collect();
         Ok(Outcome::Done(summary))

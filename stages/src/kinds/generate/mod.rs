@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use crate::artifacts::{Dtype, write_samples};
 use crate::chat::{Rendering, Text};
-use crate::grading::{Answer, Grade, Grader};
+use crate::grading::{Answer, Form, Grade, Grader};
 use crate::loading::Loading;
 use crate::sampling::{
     Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
@@ -73,7 +73,7 @@ pub struct Params {
     /// `prompt`, `completion`, and the `thought` and the `answer` in that.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub rewrite: Option<Text>,
-    /// Filters, applied and counted in this order: `correct`, `format` (well-formed tags), `one-language` (a thought in
+    /// Filters, applied and counted in this order: `correct`, `format` (as `form` says), `one-language` (a thought in
     /// the prompt's language), `readable` (no repetition, code block or endless paragraph), `short-enough` (see
     /// `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
     #[schemars(extend("x-role" = "rows"))]
@@ -90,6 +90,10 @@ pub struct Params {
     /// Seed of the order of prompts and of the sampling.
     #[schemars(extend("x-role" = "rows"))]
     pub seed: u64,
+    /// The form that a completion must have to be right, where a number or a choice is asked for. `tags`: a thought in
+    /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub form: Form,
     /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
     pub dtype: Dtype,
     /// Completions sampled in parallel.
@@ -116,6 +120,7 @@ impl Default for Params {
             keep_tokens: None,
             per_prompt_limit: None,
             limit: None,
+            form: Form::default(),
             seed: 0,
             dtype: Dtype::Float32,
             batch_size: 64,
@@ -134,6 +139,7 @@ impl Stage for Generate {
         "a sample says how its answer is checked",
     ];
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "samples", "rewrite", "few-shot", "chat-template", "system", "prompt-template"];
@@ -167,7 +173,7 @@ impl Stage for Generate {
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype.kind(), params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
-        let grader = Grader::load(asked.iter().map(|question| &question.row), &loading)?;
+        let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
         // Several batches in a chunk keep the sampler busy; whole prompts keep a checkpoint simple.

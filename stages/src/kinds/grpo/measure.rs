@@ -62,9 +62,19 @@ impl Watch {
         let is_dull = rollouts.iter().all(|rollout| rollout.advantage == 0.0);
         self.dull = if is_dull { self.dull + 1 } else { 0 };
         if self.dull == DULL_ROLLOUTS {
+            let has_form = rollouts.iter().filter_map(|rollout| rollout.format_ok).any(|is_ok| is_ok);
+            let asks_for_form = rollouts.iter().any(|rollout| rollout.format_ok.is_some());
+            let why = if asks_for_form && !has_form {
+                format!(
+                    "no completion has the form that rewards want, {}: ask for it by `system`, `prompt-template` or \
+                     `chat-template = \"r1-zero\"`, or name another by `form`",
+                    params.form.description()
+                )
+            } else {
+                "are the prompts all too hard or all too easy, or is a reward never earned?".to_owned()
+            };
             ctx.warn(format!(
-                "every group has had equal rewards for {DULL_ROLLOUTS} rollouts, so nothing is learnt: are the prompts all too \
-                 hard or all too easy, or is a reward never earned?"
+                "every group has had equal rewards for {DULL_ROLLOUTS} rollouts, so nothing is learnt: {why}"
             ));
         }
     }

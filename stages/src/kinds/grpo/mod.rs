@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifacts::write_lines;
 use crate::chat::{Rendering, check_stops};
+use crate::grading::Form;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
@@ -146,6 +147,10 @@ pub struct Params {
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of the sampling.
     pub seed: u64,
+    /// The form that a completion must have to be right, where a number or a choice is asked for. `tags`: a thought in
+    /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
+    #[schemars(extend("x-omit-default" = true))]
+    pub form: Form,
     /// Trains low-rank adapters instead of all weights; see `sft`. Absent: all weights are trained.
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
@@ -181,6 +186,7 @@ impl Default for Params {
             micro_batch_tokens: 8_192,
             max_logp_difference: 0.05,
             sampling_batch: 256,
+            form: Form::default(),
             seed: 0,
             lora: None,
             rendering: Rendering::default(),
@@ -195,6 +201,7 @@ impl Stage for Grpo {
     const HISTORY: &'static [&'static str] =
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
     const TOKENS: &'static [&'static str] =

@@ -69,7 +69,7 @@ impl<'a> RolloutSampler<'a> {
         let (questions, longest_prompt) = fitting(ctx, questions, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         let loading = Loading::of(ctx, model.device(), params.seed);
-        let grader = Grader::load(questions.iter().map(|question| &question.row), &loading)?;
+        let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, &loading)?;
         Ok(Self {
             ctx,
             params,

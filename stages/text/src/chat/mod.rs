@@ -205,8 +205,8 @@ impl Chat {
     }
 
     /// Returns what the template renders of a row before and in the text that it marks in the last turn; `None` if it
-    /// marks none, renders the turn otherwise than it is asked for, or leaves out a part of the completion, as some do
-    /// with thoughts.
+    /// marks none, has other white space there than at the end of a prompt, or leaves out a part of the completion, as
+    /// some do with thoughts.
     fn marked(&self, prompt: &Prompt, completion: &str) -> Result<Option<(String, String)>, Error> {
         let Some(template) = &self.template else { return Ok(None) };
         let ends: Vec<String> = self.ends.iter().map(|id| self.tokenizer.decode(&[*id])).collect();
@@ -217,7 +217,9 @@ impl Chat {
         let mut turns = surrounded.turns().into_owned();
         turns.push(Message::new("assistant", completion));
         let asked = template.render(&surrounded.turns(), true)?;
-        let Some(Marked { before, marked, turn }) = template.render_marked(&turns, &asked)? else { return Ok(None) };
+        let Some(Marked { before, marked, turn }) = template.render_marked(&turns, &asked, completion)? else {
+            return Ok(None);
+        };
         let mut parts = completion.split(END_THINK).flat_map(|part| part.split(THINK)).map(str::trim);
         if !parts.all(|part| turn.contains(part)) {
             return Ok(None);

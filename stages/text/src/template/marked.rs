@@ -12,16 +12,23 @@ pub struct Marked {
     pub before: String,
     /// What is marked.
     pub marked: String,
-    /// The text of the turn after what opens it.
+    /// The text of the turn after what it has in common with how it is asked for.
     pub turn: String,
 }
 
 impl Marked {
-    /// Finds what is marked after `asked`, which the text must begin with.
-    pub(super) fn find(text: &str, asked: &str) -> Option<Self> {
+    /// Finds what is marked in the last turn, whose text is `completion`; `asked` is the conversation before it, with the
+    /// turn opened. `None` if the turn differs from how it is asked for by no more than white space: then what is
+    /// asked for is learnt.
+    pub(super) fn find(text: &str, asked: &str, completion: &str) -> Option<Self> {
         let (whole, marks) = spans(text);
-        let turn = whole.strip_prefix(asked)?.to_owned();
-        let mut of_turn = marks.into_iter().filter(|mark| mark.end > asked.len());
+        let common = common(&whole, asked);
+        let turn = &whole[common..];
+        let is_opened_alike = common == asked.len();
+        if !is_opened_alike && turn.trim_start().starts_with(completion.trim_start()) {
+            return None;
+        }
+        let mut of_turn = marks.into_iter().filter(|mark| mark.end > common);
         let Range { start, mut end } = of_turn.next()?;
         for mark in of_turn {
             if !whole[end..mark.start].trim().is_empty() {
@@ -29,8 +36,13 @@ impl Marked {
             }
             end = mark.end;
         }
-        Some(Self { before: whole[..start].to_owned(), marked: whole[start..end].to_owned(), turn })
+        Some(Self { before: whole[..start].to_owned(), marked: whole[start..end].to_owned(), turn: turn.to_owned() })
     }
+}
+
+/// Returns the number of bytes that two texts have in common at their beginnings.
+fn common(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
 /// Puts marks around a text.
@@ -58,7 +70,8 @@ mod tests {
     #[test]
     fn what_is_marked_in_the_last_turn_is_found() {
         let earlier = format!("q={}q=", mark("1;"));
-        let found = |turn: &str| Marked::find(&format!("{earlier}{turn}"), "q=1;q=").map(|it| (it.before, it.marked));
+        let asked = |text: &str, asked: &str| Marked::find(text, asked, "2").map(|it| (it.before, it.marked));
+        let found = |turn: &str| asked(&format!("{earlier}{turn}"), "q=1;q=");
         let expected = |before: &str, marked: &str| Some((before.to_owned(), marked.to_owned()));
         assert_eq!(found(&mark("2;")), expected("q=1;q=", "2;"));
         assert_eq!(found(&format!("{}\n{}", mark("2;"), mark("."))), expected("q=1;q=", "2;\n."));
@@ -66,7 +79,8 @@ mod tests {
         assert_eq!(found(&format!("{}</think>{}", mark("thought"), mark("2"))), None, "two pieces");
         assert_eq!(found("2;"), None, "earlier turns alone are marked");
         let opening = format!("{earlier}{}", mark("<think>2"));
-        assert_eq!(Marked::find(&opening, "q=1;q=<think>").unwrap().before, "q=1;q=", "the mark covers what is asked");
-        assert_eq!(Marked::find(&opening, "q=1;q= "), None, "asked otherwise");
+        assert_eq!(asked(&opening, "q=1;q=<think>"), expected("q=1;q=", "<think>2"), "the mark covers what is asked");
+        assert_eq!(asked(&opening, "q=1;q= "), expected("q=1;q=", "<think>2"), "as the template has it");
+        assert_eq!(asked(&format!("{earlier}{}", mark("2;")), "q=1;q=\n"), None, "only white space differs");
     }
 }

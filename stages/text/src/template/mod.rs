@@ -115,13 +115,14 @@ impl ChatTemplate {
     }
 
     /// Renders a conversation that ends with the assistant's turn, and finds what the template marks in that turn by
-    /// `{% generation %}`. `asked` is the rendered conversation before the turn, with the turn opened. `None` if the
-    /// template marks nothing there, more than one piece, or renders the turn otherwise than it is asked for.
-    pub fn render_marked(&self, messages: &[Message], asked: &str) -> Result<Option<Marked>, Error> {
+    /// `{% generation %}`. `asked` is the rendered conversation before the turn, with the turn opened, and `completion`
+    /// the turn's text. `None` if the template marks nothing there, more than one piece, or other white space than is
+    /// asked for.
+    pub fn render_marked(&self, messages: &[Message], asked: &str, completion: &str) -> Result<Option<Marked>, Error> {
         let Some(marking) = &self.marking else { return Ok(None) };
         let bytes = messages.iter().map(size).sum();
         let text = render(&self.name, marking, bytes, || self.values(messages, false))?;
-        Ok(Marked::find(&text, asked))
+        Ok(Marked::find(&text, asked, completion))
     }
 
     fn values(&self, messages: &[Message], opens: bool) -> Value {

@@ -1,0 +1,104 @@
+//! Output `answers`: every completion with its verdict, for people who ask why a figure is what it is.
+//!
+//! ```text
+//! answers.jsonl   { suite, prompt, completion, gold, answer, correct, why, … }   suite by suite, the greedy one last
+//! ```
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use engine::stage::StageError;
+use serde::Serialize;
+use text::Prompt;
+use text::math::Verdict;
+
+use super::Question;
+use super::marks::{Mark, Marks};
+use crate::grading::Form;
+
+const FILE: &str = "answers.jsonl";
+
+/// A line of the file.
+#[derive(Serialize)]
+struct AnswerRow<'a> {
+    suite: &'a str,
+    prompt: &'a Prompt,
+    completion: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gold: Option<&'a str>,
+    /// What was compared with the gold answer.
+    answer: &'a str,
+    /// Right, and in the wanted form.
+    correct: bool,
+    why: String,
+    format: bool,
+    finished: bool,
+    tokens: usize,
+    /// Whether the likeliest tokens were taken.
+    greedy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    helpful: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    harmless: Option<f64>,
+}
+
+/// Writes answers as they are measured.
+pub(super) struct AnswerWriter(BufWriter<fs_err::File>);
+
+impl AnswerWriter {
+    /// Makes the folder `dir` with an empty file.
+    pub(super) fn create(dir: &Path) -> Result<Self, StageError> {
+        fs_err::create_dir_all(dir)?;
+        Ok(Self(BufWriter::new(fs_err::File::create(dir.join(FILE))?)))
+    }
+
+    /// Appends the answers to some prompts.
+    pub(super) fn write(
+        &mut self,
+        asked: &[(String, Question)],
+        marks: &[Marks],
+        form: Form,
+    ) -> Result<(), StageError> {
+        for ((suite, question), marks) in asked.iter().zip(marks) {
+            let sampled = marks.sampled.iter().map(|mark| (mark, false));
+            for (mark, greedy) in sampled.chain(marks.greedy.iter().map(|mark| (mark, true))) {
+                let row = AnswerRow {
+                    suite,
+                    prompt: &question.row.prompt,
+                    completion: &mark.completion,
+                    gold: question.row.answer.as_deref(),
+                    answer: &mark.answer,
+                    correct: mark.correct,
+                    why: why(mark, form),
+                    format: mark.format,
+                    finished: mark.finished,
+                    tokens: mark.tokens,
+                    greedy,
+                    helpful: mark.helpful,
+                    harmless: mark.harmless,
+                };
+                serde_json::to_writer(&mut self.0, &row)?;
+                self.0.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), StageError> {
+        Ok(self.0.flush()?)
+    }
+}
+
+/// Returns why a completion counts as right or not.
+fn why(mark: &Mark, form: Form) -> String {
+    match mark.verdict {
+        _ if mark.tokens == 0 => "the prompt leaves no room for an answer".to_owned(),
+        None => "there is no gold answer".to_owned(),
+        Some(Verdict::GoldUnparsed) => "the gold answer does not parse".to_owned(),
+        _ if mark.correct => "right".to_owned(),
+        _ if !mark.finished => "cut off at `max-tokens`".to_owned(),
+        Some(Verdict::Correct) => format!("right, but not in the form {}", form.description()),
+        Some(Verdict::Wrong) => "wrong".to_owned(),
+        Some(Verdict::AnswerUnparsed) => "the answer does not parse".to_owned(),
+    }
+}
