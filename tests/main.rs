@@ -24,6 +24,7 @@ mod cli {
     mod inspect;
     mod kinds;
     mod names;
+    mod own_worker;
     mod plan;
     #[cfg(feature = "worker")]
     mod r1;
