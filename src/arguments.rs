@@ -10,7 +10,7 @@ use engine::select::Selection;
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where artifacts are kept.
-    #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR")]
+    #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR", value_parser = folder)]
     pub(crate) store: PathBuf,
     /// The worker program; by default `r1flow-worker` beside this program.
     #[arg(long, global = true, env = "R1FLOW_WORKER", value_name = "FILE")]
@@ -24,6 +24,14 @@ pub(crate) struct Global {
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub(crate) color: Color,
+}
+
+/// Parses a folder's path; an address of a remote store is none.
+fn folder(text: &str) -> Result<PathBuf, String> {
+    match text.split_once("://") {
+        Some((scheme, _)) => Err(format!("a store is a folder of this machine, `{scheme}:` is not supported")),
+        None => Ok(PathBuf::from(text)),
+    }
 }
 
 /// When to use colours.

@@ -7,7 +7,7 @@ use crate::exit::Status;
 use crate::loading::{find_store, load_workflow};
 use crate::results::fresh;
 use crate::ui;
-use crate::views::scores::scores;
+use crate::views::scores::{makes_report, scores};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -18,8 +18,14 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let Some(workflow) = load_workflow(global, &args.workflow)? else { return Ok(Status::Refused) };
     let store = find_store(global)?;
-    let scores = scores(workflow, &store, &fresh(workflow, &store)?)?;
+    let done = fresh(workflow, &store)?;
+    let scores = scores(workflow, &store, &done)?;
     ui::note_unreadable(&scores);
+    let stale = workflow.graph.node_weights().filter(|stage| makes_report(stage) && !done.contains_key(&stage.name.0));
+    let stale: Vec<&str> = stale.map(|stage| stage.name.0.as_str()).collect();
+    if !stale.is_empty() && !scores.evaluated.is_empty() {
+        ui::note(&format!("not in the table, because out of date: {}", stale.join(", ")));
+    }
     if global.json {
         ui::print_json(&scores)?;
         return Ok(Status::Done);

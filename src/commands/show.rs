@@ -151,14 +151,11 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
         ui::json("]\n}\n");
         return Ok(Status::Done);
     }
-    ui::line(&format!(
-        "{} ({}), {} in workflow {}",
-        ui::styled(stage, Style::Strong),
-        record.kind,
-        record.finished,
-        record.workflow
-    ));
-    ui::line(&format!("  fingerprint {}", record.fingerprint));
+    let name = ui::styled(stage, Style::Strong);
+    ui::text(&format!("{name} ({}), {} in workflow {}", record.kind, record.finished, record.workflow), 2);
+    let fingerprint = format!("  fingerprint {}", record.fingerprint);
+    let is_narrow = ui::room().is_some_and(|room| room < fingerprint.len());
+    ui::line(&if is_narrow { format!("  fingerprint {}", short_digest(&record.fingerprint)) } else { fingerprint });
     ui::line(&format!(
         "  {} of work, {} of CPU, {} in the last attempt",
         duration(record.seconds),
@@ -166,11 +163,11 @@ fn show_record(global: &Global, store: &Store, stage: &str, record: &Record) -> 
         count(usize::try_from(record.steps).unwrap_or(usize::MAX), "step")
     ));
     if let Some(processor) = &record.processor {
-        ui::line(&format!("  on {processor}"));
+        ui::text(&format!("  on {processor}"), 4);
     }
     let (lists, plain): (Vec<_>, Vec<_>) = record.summary.iter().partition(|(_, value)| is_list_of_tables(value));
     for (key, value) in plain {
-        ui::line(&format!("  {key}: {}", short(value)));
+        ui::text(&format!("  {key}: {}", short(value)), 4);
     }
     for (_, value) in lists {
         ui::table(&table_of(value));

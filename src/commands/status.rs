@@ -15,7 +15,7 @@ use crate::views::runs::{self, Run, RunState, RunWithStages, StageState, State};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A run's id, the beginning of its id, or its number; by default the newest run.
+    /// A run's id, the beginning of its id, or its number; by default the newest one in progress, else the newest.
     #[arg(value_name = "RUN")]
     run: Option<String>,
     /// List all runs.
@@ -32,7 +32,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if args.all {
         return list(global, &store, &ids);
     }
-    let Some(id) = named(&ids, args.run.as_deref())? else { return forgotten(global, &store) };
+    let Some(id) = named(&store, &ids, args.run.as_deref())? else { return forgotten(global, &store) };
     let history = history::read(&store, id);
     let (run, stages) = runs::run(&store, &history);
     remark(&history);
@@ -66,9 +66,17 @@ fn watch(store: &Store, id: &str) -> Result<Status> {
     }
 }
 
-/// Returns the run with this id, beginning of an id, or number; the newest if none is given.
-fn named<'a>(ids: &'a [String], wanted: Option<&str>) -> Result<Option<&'a String>> {
-    let Some(wanted) = wanted else { return Ok(ids.last()) };
+/// The most runs among which one in progress is looked for.
+const LOOKED_AT: usize = 20;
+
+/// Returns the run with this id, beginning of an id, or number; if none is given, the newest in progress, else the
+/// newest.
+fn named<'a>(store: &Store, ids: &'a [String], wanted: Option<&str>) -> Result<Option<&'a String>> {
+    let Some(wanted) = wanted else {
+        let is_running = |id: &&String| runs::is_running(&history::read_about(store, id, "").entries);
+        // The newest of those in progress, which a later run that is over does not hide.
+        return Ok(ids.iter().rev().take(LOOKED_AT).find(is_running).or_else(|| ids.last()));
+    };
     let number = wanted.parse::<u64>().ok().filter(|number| *number > 0 && wanted.len() < 8);
     let is_meant = |id: &&String| id.starts_with(wanted) || number.is_some_and(|number| history::number(id) == number);
     let found: Vec<&String> = ids.iter().filter(is_meant).collect();
@@ -115,12 +123,9 @@ fn text(run: &Run, stages: &BTreeMap<String, StageState>) -> String {
         (Some(RunState::Running), Some(all)) => format!(", {} of {} finished", run.finished, count(all, "stage")),
         _ => String::new(),
     };
-    let mut text = format!("{} {}: {}{seconds}{finished}\n", workflow(run), run.id, state(run));
-    for (name, version) in &run.inputs {
-        text.push_str(&format!("  {name}: {version}\n"));
-    }
-    text.push_str(&ui::table_text(&stage_table(stages)));
-    text
+    let head = format!("{} {}: {}{seconds}{finished}\n", workflow(run), run.id, state(run));
+    let inputs: String = run.inputs.iter().flat_map(|(name, version)| ["  ", name, ": ", version, "\n"]).collect();
+    [head, inputs, ui::table_text(&stage_table(stages))].concat()
 }
 
 /// Returns a row for each stage, in the order of the run.

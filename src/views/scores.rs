@@ -75,8 +75,7 @@ pub(crate) struct Figure {
 pub(crate) fn scores(workflow: &Workflow, store: &Store, done: &HashMap<String, Digest>) -> Result<Scores> {
     let record_of = |stage: &str| done.get(stage).map_or(Ok(None), |fingerprint| store.record(fingerprint));
     let mut scores = Scores { evaluated: Vec::new(), unreadable: Vec::new() };
-    let makes_report = |stage: &&StageDecl| stage.outputs.values().any(|artifact| *artifact == ArtifactType::Report);
-    for stage in workflow.graph.node_weights().filter(makes_report) {
+    for stage in workflow.graph.node_weights().filter(|stage| makes_report(stage)) {
         let Some(record) = record_of(&stage.name.0)? else { continue };
         for output in record.outputs.values() {
             let report = match report(store, output) {
@@ -97,6 +96,11 @@ pub(crate) fn scores(workflow: &Workflow, store: &Store, done: &HashMap<String, 
         }
     }
     Ok(scores)
+}
+
+/// Returns whether a stage measures a model.
+pub(crate) fn makes_report(stage: &StageDecl) -> bool {
+    stage.outputs.values().any(|artifact| *artifact == ArtifactType::Report)
 }
 
 /// Returns the report in an output, if there is one in it.

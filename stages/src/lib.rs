@@ -7,6 +7,7 @@ pub mod grading;
 pub mod kinds;
 pub mod limits;
 pub mod loading;
+mod other_names;
 pub mod rewards;
 mod sampling;
 mod showing;

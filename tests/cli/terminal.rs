@@ -170,7 +170,7 @@ fn a_stdout_that_is_open_for_reading_alone_is_told_of() {
     assert!(output.status.code() == Some(2) && told.contains("standard output cannot be written"), "{told}");
 }
 
-/// The screens of a finished run on terminals of two widths, without colours.
+/// The screens of a finished run on terminals of three widths, without colours.
 #[test]
 fn every_screen_fits_its_terminal() {
     let name = "a-stage-with-a-name-that-is-rather-long";
@@ -182,18 +182,14 @@ fn every_screen_fits_its_terminal() {
         command.env("NO_COLOR", "1").env("TERM", "xterm");
         let (_, seen) = on_terminal_of(columns, command);
         let text = String::from_utf8(seen).unwrap();
-        // A line that was drawn over counts as the parts that it was drawn in.
-        let escapes = regex::Regex::new("\u{1b}\\[[0-9;?]*[A-Za-z]").unwrap();
-        let text = escapes.replace_all(&text, "\r").into_owned();
-        for line in text.split(['\n', '\r']) {
+        for line in text.lines().map(|line| line.trim_end_matches('\r')) {
             let width = line.chars().count();
             assert!(width <= usize::from(columns), "{arguments:?}, {width} of {columns} columns: {line:?}");
         }
         text
     };
+    sandbox.run(&["apply", "toy.toml"]);
     for columns in [60, 80, 120] {
-        let applied = fits(columns, &["apply", "toy.toml", "--force", "c"]);
-        assert!(applied.contains("Failed other"), "{applied}");
         for arguments in [
             &["plan", "toy.toml"][..],
             &["status"],

@@ -68,7 +68,7 @@ impl Linker<'_> {
         let text = written.text.as_str();
         let Some((stage, output)) = text.rsplit_once('.') else {
             let message = format!("`{text}` is no reference");
-            let help = match self.as_input(written) {
+            let help = match as_input(written) {
                 Some(help) => help,
                 None => format!(
                     "a reference is `inputs.name` or `stage.output`, here to {}: {}",
@@ -91,7 +91,7 @@ impl Linker<'_> {
                 return Err(Some(Diagnostic::new(&written.span, message, "inputs have no outputs").with_help(help)));
             }
             let unknown = self.unknown_stage(written, stage, output);
-            let help = self.as_input(written).or_else(|| unknown.help.clone());
+            let help = as_input(written).or_else(|| unknown.help.clone());
             return Err(Some(unknown.with_optional_help(help)));
         };
         let outputs = &self.stages[*at].stage.outputs;
@@ -119,21 +119,6 @@ impl Linker<'_> {
         };
         self.agree(written, input.artifact)?;
         Ok(Target::Input(name.to_owned()))
-    }
-
-    /// Returns how a path or an id of the hub, written in place of a reference, becomes an input.
-    fn as_input(&self, written: &Written) -> Option<String> {
-        let (text, kind) = (written.text.as_str(), written.artifact.name());
-        let is_hub = HubId::parse(text.strip_prefix(PREFIX).unwrap_or(text), written.artifact).is_ok();
-        let is_path =
-            text.starts_with(['/', '.', '~']) || Path::new(text).extension().is_some_and(|end| !end.is_empty());
-        if !text.contains('/') && !(is_path && text.contains("json")) {
-            return None;
-        }
-        let prefix = if is_hub && !is_path && !text.starts_with(PREFIX) { PREFIX } else { "" };
-        Some(format!(
-            "name it in the file's inputs, `[inputs] base = {{ {kind} = \"{prefix}{text}\" }}`, and write `inputs.base` here"
-        ))
     }
 
     fn unknown_stage(&self, written: &Written, stage: &str, output: &str) -> Diagnostic {
@@ -182,6 +167,21 @@ impl Linker<'_> {
         names.truncate(8);
         if more == 0 { quoted(&names) } else { format!("{} and {more} more", quoted(&names)) }
     }
+}
+
+/// Returns how a path or an id of the hub, written in place of a reference, becomes an input.
+fn as_input(written: &Written) -> Option<String> {
+    let (text, kind) = (written.text.as_str(), written.artifact.name());
+    let is_hub = HubId::parse(text.strip_prefix(PREFIX).unwrap_or(text), written.artifact).is_ok();
+    let is_path = text.starts_with(['/', '.', '~']) || Path::new(text).extension().is_some_and(|end| !end.is_empty());
+    let is_file = is_path && text.contains("json");
+    if !text.contains('/') && !is_file {
+        return None;
+    }
+    let prefix = if is_hub && !is_path && !text.starts_with(PREFIX) { PREFIX } else { "" };
+    Some(format!(
+        "name it in the file's inputs, `[inputs] base = {{ {kind} = \"{prefix}{text}\" }}`, and write `inputs.base` here"
+    ))
 }
 
 /// Orders stages so that each comes after what it needs; a cycle is a mistake, and its stages come last.

@@ -6,7 +6,6 @@ pub mod distill;
 pub mod eval;
 pub mod generate;
 pub mod grpo;
-mod names;
 pub mod pretrain;
 pub mod reward_model;
 pub mod sft;

@@ -131,7 +131,7 @@ pub(crate) fn tokenise(
         return Err(StageError::new(format!("no row of `{key}` is short enough for `max-tokens` = {max_tokens}")));
     }
     let seconds = begin.elapsed().as_secs_f64();
-    ctx.note(format!("`{key}` has {num_rows} rows and {tokens} tokens; {threads} threads took {seconds:.1} s"));
+    ctx.note(format!("`{key}` has {num_rows} rows and {tokens} tokens; tokenised in {seconds:.1} s"));
     Ok(Some(rows))
 }
 

@@ -20,6 +20,7 @@ const FILE: &str = "answers.jsonl";
 
 /// A line of the file.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "findings are independent of each other, not states")]
 struct AnswerRow<'a> {
     suite: &'a str,
     prompt: &'a Prompt,

@@ -130,7 +130,7 @@ impl Stage for Eval {
     ];
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
-    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("report", ArtifactType::Report), ("answers", ArtifactType::Report)];
     const TOKENS: &'static [&'static str] =

@@ -64,7 +64,10 @@ fn a_report_has_every_suite_and_the_row() {
     assert!(matches!(well(attempt.run::<Eval>()), Outcome::Done(_)));
     let report: Report = serde_json::from_str(&attempt.output("report/report.json")).unwrap();
     let columns: Vec<_> = report.row.iter().map(|column| column.column.as_str()).collect();
-    assert_eq!(columns, ["accuracy", "greedy", "format", "thinking", "general", "helpful", "harmless"]);
+    assert_eq!(
+        columns,
+        ["accuracy", "greedy", "any form", "format", "thinking", "cut off", "general", "helpful", "harmless"]
+    );
     for (suite, prompts) in [("sums", 5), ("general", 5), ("chat", 5)] {
         assert_eq!(report.suites[suite]["prompts"], json!(prompts), "{suite}");
         assert_eq!(report.suites[suite]["completions"], json!(2 * prompts), "{suite}");
@@ -72,6 +75,13 @@ fn a_report_has_every_suite_and_the_row() {
     assert_eq!(report.suites["chat"]["helpful"], json!(0.5), "an untrained reward model gives a half");
     assert_eq!(report.suites["chat"].get("pass-at-1"), None, "without gold nothing is right or wrong");
     assert!(report.suites["sums"]["truncated"].as_f64().unwrap() > 0.0);
+    let answers = attempt.output("answers/answers.jsonl");
+    let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 3 * 5 * 3, "two sampled ones and a greedy one for each prompt");
+    let share = answers.iter().filter(|answer| answer["suite"] == "sums" && answer["greedy"] == false);
+    let cut_off = share.filter(|answer| answer["why"] == "cut off at `max-tokens`").count() as f64 / 10.0;
+    assert_eq!(report.suites["sums"]["truncated"], json!(cut_off));
+    assert!(answers.iter().all(|answer| answer["suite"] != "chat" || answer["why"] == "there is no gold answer"));
     assert_eq!(report.settings["temperature"], json!(1.0));
     assert!(report.settings["template"].as_str().is_some_and(|digest| digest.starts_with("b3:")));
 
@@ -173,8 +183,10 @@ fn figures_are_what_they_are_called() {
         [
             ("accuracy", 0.375),
             ("greedy", 0.5),
+            ("any form", 0.0),
             ("format", 0.875),
             ("thinking", 4.0),
+            ("cut off", 0.125),
             ("helpful", 0.7),
             ("harmless", 0.5)
         ]

@@ -139,7 +139,7 @@ impl Stage for Generate {
         "a sample says how its answer is checked",
     ];
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
-    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "samples", "rewrite", "few-shot", "chat-template", "system", "prompt-template"];

@@ -201,7 +201,7 @@ impl Stage for Grpo {
     const HISTORY: &'static [&'static str] =
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
-    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
     const TOKENS: &'static [&'static str] =

@@ -150,7 +150,7 @@ impl Stage for Pretrain {
     const KIND: &'static str = "pretrain";
     const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Trains a small model from scratch, tokenizer included.";
-    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;
     type Params = Params;

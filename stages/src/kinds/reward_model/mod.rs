@@ -99,7 +99,7 @@ impl Stage for RewardModel {
     const HISTORY: &'static [&'static str] =
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
-    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
     type Inputs = Inputs;
     type Params = Params;

@@ -36,7 +36,7 @@ impl Stage for Sft {
     const HISTORY: &'static [&'static str] =
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model on prompts with completions; the loss is on the completions.";
-    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::kinds::names::OTHER_NAMES;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
     const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];

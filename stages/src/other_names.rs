@@ -1,7 +1,7 @@
 //! What other programs call our keys: TRL, transformers, PEFT, verl, vLLM and OpenRLHF, for messages about unknown keys.
 
 /// A name elsewhere, with `_` between words → our key. The first whose key is there counts.
-pub(super) const OTHER_NAMES: &[(&str, &str)] = &[
+pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[
     ("actor_model", "model"),
     ("adam_beta1", "betas"),
     ("adam_beta2", "betas"),
