@@ -10,7 +10,7 @@ use store::{Record, Store};
 use crate::arguments::{Global, NameArgs};
 use crate::exit::Status;
 use crate::loading::{find_store, omitted};
-use crate::results::{Invocation, Look, Named, not_fresh, stage};
+use crate::results::{Invocation, Look, Named, not_fresh, stage, unfinished};
 use crate::ui::{self, Style, duration, reason};
 
 #[derive(Debug, clap::Args)]
@@ -29,20 +29,22 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     let action =
         |record: &store::Record| -> Result<Value> { Ok(store.action(&record.fingerprint)?.unwrap_or(Value::Null)) };
-    let found = |name: &str| -> Result<(Named, Record)> {
+    // A stage that is at work, or was interrupted, has an action all the same.
+    let found = |name: &str| -> Result<(Named, Value)> {
         let asked = Invocation { command: "explain", what: name, tail: "" };
         let look = Look { global, store: &store, args: &args.names, asked };
         let named = stage(&look, name)?;
-        match &named.record {
-            Some(record) => Ok((named.clone(), record.clone())),
-            None => Err(not_fresh(&look, &named)?),
+        match (&named.record, &named.document) {
+            (Some(record), _) => Ok((named.clone(), action(record)?)),
+            (None, Some(document)) if unfinished(&store, &named)?.is_some() => Ok((named.clone(), document.clone())),
+            (None, _) => Err(not_fresh(&look, &named)?),
         }
     };
-    let (named, record) = found(&args.stage)?;
-    let now = action(&record)?;
+    let (named, now) = found(&args.stage)?;
     if let Some(other) = &args.other {
-        return compare(global, (&args.stage, &now), (other, &action(&found(other)?.1)?));
+        return compare(global, (&args.stage, &now), (other, &found(other)?.1));
     }
+    let Some(record) = named.record.clone() else { return explain_unfinished(global, &args.stage, &now) };
     let records = past(&store, &named, record)?;
     if global.json {
         let actions: Vec<Value> = records.iter().map(action).collect::<Result<_>>()?;
@@ -62,6 +64,17 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
             ui::line(&format!("  {}", reason(why)));
         }
     }
+    Ok(Status::Done)
+}
+
+/// Explains a stage that has no result.
+fn explain_unfinished(global: &Global, stage: &str, now: &Value) -> Result<Status> {
+    if global.json {
+        ui::print_json(&json!({ "stage": stage, "actions": [now] }))?;
+        return Ok(Status::Done);
+    }
+    ui::line(&format!("{} has no result yet; it will be decided by", ui::styled(stage, Style::Strong)));
+    ui::line(&serde_json::to_string_pretty(now)?);
     Ok(Status::Done)
 }
 

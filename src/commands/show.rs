@@ -133,7 +133,9 @@ fn show_unfinished(global: &Global, store: &Store, named: &Named, history: &Hist
         ui::line(&format!("  {message}"));
     }
     if let Some(step) = state.step {
-        ui::line(&format!("  at step {step}"));
+        let of = state.total.map_or_else(String::new, |total| format!(" of {total}"));
+        let left = state.seconds_left.map_or_else(String::new, |left| format!(", {} left", duration(left)));
+        ui::line(&format!("  at step {step}{of}{left}"));
     }
     with_curve(draw_curve)
         .or_else(|error| {

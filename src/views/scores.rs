@@ -25,7 +25,8 @@ pub(crate) struct Scores {
 /// A report and what it is about.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Evaluated {
-    /// The stage or input that the evaluated model comes from; the evaluation itself if it has no model.
+    /// The stage or input that the evaluated model comes from; the evaluation itself if it has no model, or if another
+    /// one measures the same model.
     pub(crate) stage: String,
     /// Wall time of that stage.
     pub(crate) seconds: Option<f64>,
@@ -75,6 +76,7 @@ pub(crate) struct Figure {
 pub(crate) fn scores(workflow: &Workflow, store: &Store, done: &HashMap<String, Digest>) -> Result<Scores> {
     let record_of = |stage: &str| done.get(stage).map_or(Ok(None), |fingerprint| store.record(fingerprint));
     let mut scores = Scores { evaluated: Vec::new(), unreadable: Vec::new() };
+    let mut evaluations = Vec::new();
     for stage in workflow.graph.node_weights().filter(|stage| makes_report(stage)) {
         let Some(record) = record_of(&stage.name.0)? else { continue };
         for output in record.outputs.values() {
@@ -91,11 +93,23 @@ pub(crate) fn scores(workflow: &Workflow, store: &Store, done: &HashMap<String, 
                 Some(subject) => record_of(subject)?.map(|record| record.seconds),
                 None => None,
             };
+            evaluations.push(stage.name.to_string());
             let stage = subject.unwrap_or_else(|| stage.name.to_string());
             scores.evaluated.push(Evaluated { stage, seconds, report });
         }
     }
+    name_apart(&mut scores.evaluated, &evaluations);
     Ok(scores)
+}
+
+/// Names those by their evaluations that are about the same model.
+fn name_apart(evaluated: &mut [Evaluated], evaluations: &[String]) {
+    let subjects: Vec<String> = evaluated.iter().map(|evaluated| evaluated.stage.clone()).collect();
+    for (evaluated, evaluation) in evaluated.iter_mut().zip(evaluations) {
+        if subjects.iter().filter(|subject| **subject == evaluated.stage).count() > 1 {
+            evaluation.clone_into(&mut evaluated.stage);
+        }
+    }
 }
 
 /// Returns whether a stage measures a model.
@@ -161,6 +175,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn variants_of_one_model_are_told_apart() {
+        let of = |stage: &str| Evaluated { stage: stage.to_owned(), seconds: None, report: Value::Null };
+        let mut evaluated = [of("base"), of("rl"), of("base")];
+        name_apart(&mut evaluated, &["scores/bare", "scores/rl", "scores/asked"].map(str::to_owned));
+        assert_eq!(evaluated.map(|evaluated| evaluated.stage), ["scores/bare", "rl", "scores/asked"]);
+    }
 
     #[test]
     fn a_comparison_has_the_columns_of_all_reports() {

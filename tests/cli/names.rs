@@ -155,6 +155,7 @@ fn a_stage_without_a_result_shows_how_far_it_came() {
       `fail` is set
     ");
     assert_eq!(sandbox.json(&["show", "a"])["unfinished"]["stage"]["state"], "failed");
+    assert!(sandbox.ok(&["explain", "a"]).starts_with("a has no result yet; it will be decided by\n{"));
     let refused = sandbox.run(&["export", "a.samples", "out"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("`r1flow apply toy.toml` makes it"), "{refused}");
 }

@@ -131,7 +131,7 @@ impl Agreement {
     /// Adds the metrics.
     pub(crate) fn measure(&self, tally: &mut Tally) {
         tally.mean(MEAN_DIFFERENCE, self.difference, self.tokens);
-        tally.most_of("sampling/sampling_logp_difference/max", [self.max]);
+        tally.most_of("sampling/sampling_logp_difference/max", (self.tokens > 0.0).then_some(self.max));
     }
 
     /// Fails where the mean difference of a step is above `limit`.

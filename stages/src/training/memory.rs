@@ -33,18 +33,24 @@ pub struct Workload<'a> {
     pub logits: (usize, usize),
     /// Bytes that sampling holds between passes.
     pub sampling: u64,
+    /// The keys of the kind that lower the peak, the cheapest first.
+    pub cures: &'static str,
 }
+
+/// The keys that most kinds have.
+pub const CURES: &str = "lower `micro-batch-tokens`, or set `gradient-checkpointing`, `dtype = \"bfloat16\"` or `lora`";
 
 /// An estimate of the peak, by term, in bytes.
 pub(super) struct Expected {
     device: Device,
     terms: Vec<(&'static str, u64)>,
+    cures: &'static str,
 }
 
 impl Expected {
     /// Estimates the peak of a training; call it before the optimiser is made.
     pub(super) fn of(objective: &impl Objective, optimisation: &Optimisation) -> Result<Self, StageError> {
-        let Workload { model, tokens, recompute, logits: (chunk, copies), sampling } = objective.workload();
+        let Workload { model, tokens, recompute, logits: (chunk, copies), sampling, cures } = objective.workload();
         let (config, dtype, device) = (&model.config, model.dtype(), model.device());
         let trained = objective.leaves().iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
         let reached = model.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad());
@@ -67,7 +73,7 @@ impl Expected {
         // counts.
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
         terms.push(("sampling", sampling.saturating_sub(pass)));
-        Ok(Self { device, terms })
+        Ok(Self { device, terms, cures })
     }
 
     /// Begins to look at the peak.
@@ -91,12 +97,8 @@ impl Expected {
         ctx.detail(format!("memory: {}", terms.join(", ")));
         let (to_come, free) = (self.total() - self.terms[0].1, memory::free(self.device)?);
         if to_come > free {
-            ctx.warn(format!(
-                "{} more will be needed and {} are free: lower `micro-batch-tokens`, or set `gradient-checkpointing`, \
-                 `dtype = \"bfloat16\"` or `lora`",
-                mib(to_come),
-                mib(free)
-            ));
+            let (to_come, free) = (mib(to_come), mib(free));
+            ctx.warn(format!("{to_come} more will be needed and {free} are free: {}", self.cures));
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub(crate) use held_out::{HeldOut, link};
 use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
-pub use memory::Workload;
+pub use memory::{CURES, Workload};
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;
 pub use tally::{Counts, Metrics, Tally, deviation};

@@ -38,6 +38,7 @@ impl Objective for Supervised<'_> {
             recompute: self.recompute,
             logits: (head::CHUNK, 2),
             sampling: 0,
+            cures: super::memory::CURES,
         }
     }
 

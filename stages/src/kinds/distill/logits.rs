@@ -139,6 +139,7 @@ impl Objective for FromLogits<'_> {
             recompute: self.params.training.optimisation.gradient_checkpointing,
             logits: (head::DISTRIBUTIONS_CHUNK, 6),
             sampling: 0,
+            cures: crate::training::CURES,
         }
     }
 

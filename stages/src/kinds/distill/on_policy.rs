@@ -217,6 +217,7 @@ impl Objective for OnPolicy<'_> {
             recompute: self.params.training.optimisation.gradient_checkpointing,
             logits: (head::DISTRIBUTIONS_CHUNK, 8),
             sampling: footprint::cache(self.model, side_by_side, row),
+            cures: crate::training::CURES,
         }
     }
 

@@ -70,6 +70,7 @@ impl Objective for Policy<'_> {
             recompute: params.optimisation.gradient_checkpointing,
             logits: (head::CHUNK, 2),
             sampling: footprint::cache(model, side_by_side, row),
+            cures: crate::training::CURES,
         }
     }
 

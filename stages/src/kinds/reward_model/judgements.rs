@@ -108,6 +108,7 @@ impl Objective for Judgements<'_> {
             recompute: self.recompute,
             logits: (0, 0),
             sampling: 0,
+            cures: "lower `batch-size`, or set `gradient-checkpointing` or `dtype = \"bfloat16\"`",
         }
     }
 

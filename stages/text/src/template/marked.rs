@@ -24,8 +24,9 @@ impl Marked {
         let (whole, marks) = spans(text);
         let common = common(&whole, asked);
         let turn = &whole[common..];
-        let is_opened_alike = common == asked.len();
-        if !is_opened_alike && turn.trim_start().starts_with(completion.trim_start()) {
+        let rest = &asked[common..];
+        let differs_in_space = !rest.is_empty() && rest.trim().is_empty();
+        if differs_in_space && turn.trim_start().starts_with(completion.trim_start()) {
             return None;
         }
         let mut of_turn = marks.into_iter().filter(|mark| mark.end > common);
@@ -82,5 +83,11 @@ mod tests {
         assert_eq!(asked(&opening, "q=1;q=<think>"), expected("q=1;q=", "<think>2"), "the mark covers what is asked");
         assert_eq!(asked(&opening, "q=1;q= "), expected("q=1;q=", "<think>2"), "as the template has it");
         assert_eq!(asked(&format!("{earlier}{}", mark("2;")), "q=1;q=\n"), None, "only white space differs");
+        let closed = format!("{earlier}{}", mark("2;"));
+        assert_eq!(
+            asked(&closed, "q=1;q=<think>"),
+            expected("q=1;q=", "2;"),
+            "the thought that is asked for is left out"
+        );
     }
 }
