@@ -1,10 +1,7 @@
 //! Why an attempt has failed, and whether another one may succeed.
 
 use std::error::Error;
-
-/// What to do about a full disk.
-pub(crate) const NO_ROOM: &str =
-    "free space with `r1flow gc`, or keep the store on another disk: `--store`; what is finished is kept";
+use std::io::ErrorKind;
 
 /// Why an attempt failed.
 #[derive(Debug, Default)]
@@ -24,20 +21,50 @@ impl Failure {
     }
 
     fn of(error: &(dyn Error + 'static)) -> Self {
-        let (mut is_starved, mut is_full, mut cause) = (false, false, Some(error));
+        let shortage = Shortage::of(error);
+        Self {
+            message: error.to_string(),
+            help: shortage.map(Shortage::advice),
+            may_retry: false,
+            is_starved: shortage == Some(Shortage::Descriptors),
+        }
+    }
+}
+
+/// A resource of the system that has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    Descriptors,
+    Disk,
+}
+
+impl Shortage {
+    /// Finds a shortage among the causes of an error. An error that names its file has the kind of its cause alone, not
+    /// its number.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut cause = Some(error);
         while let Some(error) = cause {
-            let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-            is_starved |= matches!(code, Some(libc::EMFILE | libc::ENFILE));
-            is_full |= matches!(code, Some(libc::ENOSPC | libc::EDQUOT));
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                match (error.raw_os_error(), error.kind()) {
+                    (Some(libc::EMFILE | libc::ENFILE), _) => return Some(Self::Descriptors),
+                    (_, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => return Some(Self::Disk),
+                    _ => {}
+                }
+            }
             cause = error.source();
         }
-        let help = match (is_starved, is_full) {
-            (true, _) => Some("let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`"),
-            (false, true) => Some(NO_ROOM),
-            (false, false) => None,
-        };
-        let help = help.map(str::to_owned);
-        Self { message: error.to_string(), help, may_retry: false, is_starved }
+        None
+    }
+
+    /// Returns what a user can do about it.
+    pub(crate) fn advice(self) -> String {
+        match self {
+            Self::Descriptors => "let this process open more files, `ulimit -n`, or run fewer stages: `--jobs`",
+            Self::Disk => {
+                "free space with `r1flow gc`, or keep the store on another disk: `--store`; what is finished is kept"
+            }
+        }
+        .to_owned()
     }
 }
 
@@ -50,5 +77,21 @@ impl From<std::io::Error> for Failure {
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         Self::of(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::StageError;
+
+    #[test]
+    fn a_full_disk_has_advice_in_engine_and_worker() {
+        let full = || fs_err::write("/dev/full", "x").unwrap_err();
+        for help in [Failure::from(full()).help, StageError::from(full()).help] {
+            assert!(help.is_some_and(|help| help.contains("`r1flow gc`")));
+        }
+        let other = fs_err::read("/nowhere").unwrap_err();
+        assert_eq!(Failure::from(other).help, None);
     }
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::artifact::{Artifact, ArtifactType};
+use crate::failure::Shortage;
 use crate::kind::KindSpec;
 use crate::worker::protocol::InputArtifact;
 use crate::worker::tokens::ShownRow;
@@ -100,7 +101,7 @@ impl StageError {
 }
 
 // `StageError` does not implement `std::error::Error`, so that `?` converts every error.
-impl<E: std::error::Error> From<E> for StageError {
+impl<E: std::error::Error + 'static> From<E> for StageError {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
@@ -111,7 +112,7 @@ impl<E: std::error::Error> From<E> for StageError {
             }
             source = cause.source();
         }
-        Self::new(message)
+        Self { help: Shortage::of(&error).map(Shortage::advice), ..Self::new(message) }
     }
 }
 
