@@ -7,7 +7,7 @@ use text::conversation::{THOUGHT, answer, split, turns};
 use text::template::TOOLS;
 use text::{Message, Prompt};
 
-use super::fields::{parse_json, text_of};
+use super::fields::{parse_json, parsed, text_of};
 use super::lines::RawRow;
 use super::transcript;
 
@@ -189,14 +189,6 @@ impl RawRow<'_> {
             }
         }
         Ok(None)
-    }
-}
-
-/// Returns a value, parsed if it is JSON in a text: formats whose cells can only be text have it so.
-fn parsed(value: &Value) -> Result<Cow<'_, Value>, String> {
-    match value {
-        Value::String(text) => parse_json(text).map(Cow::Owned),
-        value => Ok(Cow::Borrowed(value)),
     }
 }
 

@@ -48,6 +48,14 @@ pub(super) fn parse_json(text: &str) -> Result<Value, String> {
     serde_json::from_slice(&quoted(text.as_bytes())).map_err(|error| format!("no JSON: {error}"))
 }
 
+/// Returns a value, parsed if it is JSON in a text: formats whose cells can only be text have it so.
+pub(super) fn parsed(value: &Value) -> Result<Cow<'_, Value>, String> {
+    match value {
+        Value::String(text) => parse_json(text).map(Cow::Owned),
+        value => Ok(Cow::Borrowed(value)),
+    }
+}
+
 fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
         Value::Array(items) => items.get(name.parse::<usize>().ok()?),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{CallCase, Rule, Runner, StreamCase, Tests, TestsForm, packed};
-use crate::artifacts::fields::{number_of, parse_json, text_of};
+use crate::artifacts::fields::{self, number_of, parse_json, text_of};
 use crate::artifacts::lines::RawRow;
 
 /// Reads a row's tests, which have the form `form`.
@@ -178,10 +178,7 @@ fn single<'a>(row: &'a RawRow<'_>, name: &str) -> Result<Cow<'a, Value>, String>
 
 /// Parses a value that is JSON in a text; others are returned as they are.
 fn parsed<'a>(value: &'a Value, name: &str) -> Result<Cow<'a, Value>, String> {
-    match value {
-        Value::String(text) => json(text, &format!("`{name}`")).map(Cow::Owned),
-        other => Ok(Cow::Borrowed(other)),
-    }
+    fields::parsed(value).map_err(|error| format!("`{name}` is {error}"))
 }
 
 fn json(text: &str, what: &str) -> Result<Value, String> {

@@ -20,7 +20,6 @@ const FILE: &str = "answers.jsonl";
 
 /// A line of the file.
 #[derive(Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "findings are independent of each other, not states")]
 struct AnswerRow<'a> {
     suite: &'a str,
     prompt: &'a Prompt,
@@ -29,8 +28,9 @@ struct AnswerRow<'a> {
     gold: Option<&'a str>,
     /// What was compared with the gold answer.
     answer: &'a str,
-    /// Right, and in the wanted form.
-    correct: bool,
+    /// Right, and in the wanted form; absent without a gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correct: Option<bool>,
     why: String,
     format: bool,
     finished: bool,
@@ -69,7 +69,7 @@ impl AnswerWriter {
                     completion: &mark.completion,
                     gold: question.row.answer.as_deref(),
                     answer: &mark.answer,
-                    correct: mark.correct,
+                    correct: mark.verdict.map(|_| mark.correct),
                     why: why(mark, form),
                     format: mark.format,
                     finished: mark.finished,

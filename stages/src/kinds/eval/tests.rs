@@ -82,6 +82,7 @@ fn a_report_has_every_suite_and_the_row() {
     let cut_off = share.filter(|answer| answer["why"] == "cut off at `max-tokens`").count() as f64 / 10.0;
     assert_eq!(report.suites["sums"]["truncated"], json!(cut_off));
     assert!(answers.iter().all(|answer| answer["suite"] != "chat" || answer["why"] == "there is no gold answer"));
+    assert!(answers.iter().all(|answer| answer["correct"].is_null() == (answer["suite"] == "chat")));
     assert_eq!(report.settings["temperature"], json!(1.0));
     assert!(report.settings["template"].as_str().is_some_and(|digest| digest.starts_with("b3:")));
 

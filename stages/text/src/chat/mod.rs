@@ -191,7 +191,6 @@ impl Chat {
     /// that is learnt. That is the first of the completion; where the template marks the assistant's text in its turn
     /// by `{% generation %}`, the first that it marks.
     pub fn row_ids(&self, prompt: &Prompt, completion: &str) -> Result<(Vec<i64>, usize), Error> {
-        let completion = self.up_to_end(completion);
         if let Some((before, marked)) = self.marked(prompt, completion)? {
             let mut ids = self.tokenizer.encode(&before)?;
             let start = ids.len();
@@ -211,6 +210,7 @@ impl Chat {
         let Some(template) = &self.template else { return Ok(None) };
         let ends: Vec<String> = self.ends.iter().map(|id| self.tokenizer.decode(&[*id])).collect();
         let without_end = |text: &'_ str| ends.iter().find_map(|end| text.strip_suffix(end.as_str()).map(str::len));
+        let completion = self.up_to_end(completion);
         let completion = &completion[..without_end(completion).unwrap_or(completion.len())];
         let surrounded = self.surround.around(prompt)?;
         let template = self.of_prompt(template, &surrounded)?;
