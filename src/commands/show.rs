@@ -77,6 +77,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     }
     match find(&look, &args.what)? {
         Found::Output(digest) => show_output(global, &store, &digest, args),
+        Found::Stage(_) if !args.conditions.is_empty() || args.random.is_some() => {
+            bail!("`{}` is a stage, and rows are in its outputs: name one, `{0}.OUTPUT`", args.what)
+        }
         Found::Stage(named) => match (&named.record, unfinished(&store, &named)?) {
             (Some(record), _) => show_record(global, &store, &named.stage, record),
             (None, Some(history)) => show_unfinished(global, &store, &named, &history),

@@ -13,6 +13,12 @@ use crate::loading::find_store;
 use crate::ui::{self, Table, count, duration};
 use crate::views::runs::{self, Run, RunState, RunWithStages, StageState, State};
 
+/// Seconds below which no stage counts as the longest.
+const SHORT: f64 = 1.0;
+
+/// The most runs among which one in progress is looked for.
+const LOOKED_AT: usize = 20;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A run's id, the beginning of its id, or its number; by default the newest one in progress, else the newest.
@@ -65,9 +71,6 @@ fn watch(store: &Store, id: &str) -> Result<Status> {
         std::thread::sleep(Duration::from_secs(1));
     }
 }
-
-/// The most runs among which one in progress is looked for.
-const LOOKED_AT: usize = 20;
 
 /// Returns the run with this id, beginning of an id, or number; if none is given, the newest in progress, else the
 /// newest.
@@ -149,9 +152,6 @@ fn stage_table(stages: &BTreeMap<String, StageState>) -> Table {
     table
 }
 
-/// Seconds below which no stage counts as the longest.
-const SHORT: f64 = 1.0;
-
 fn step(stage: &StageState) -> String {
     match (stage.step, stage.total) {
         (Some(step), Some(total)) => format!("{step}/{total}"),
@@ -164,7 +164,8 @@ fn step(stage: &StageState) -> String {
 /// Returns what else there is to say: why a stage is in its state, what was measured last, whether it took longest.
 fn remark_on(stage: &StageState, is_longest: bool) -> String {
     let why = stage.message.as_deref().and_then(|message| message.lines().next()).map(str::to_owned);
-    let measured = ui::SHOWN.iter().find_map(|name| Some(format!("{name} {}", ui::number(*stage.metrics.get(*name)?))));
+    let measured =
+        ui::MAIN_METRICS.iter().find_map(|name| Some(format!("{name} {}", ui::number(*stage.metrics.get(*name)?))));
     let longest = is_longest.then(|| "longest".to_owned());
     why.into_iter().chain(measured).chain(longest).collect::<Vec<_>>().join(", ")
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub(crate) use download::Download;
 pub(crate) use number::number;
-pub(crate) use progress::{Progress, SHOWN};
+pub(crate) use progress::{MAIN_METRICS, Progress};
 pub(crate) use reasons::{reason, status_word};
 pub(crate) use scores::{note_unreadable, scores_table};
 pub(crate) use sparkline::Sparkline;

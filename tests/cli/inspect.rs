@@ -54,6 +54,19 @@ fn show_an_output_or_its_digest() {
 }
 
 #[test]
+fn rows_are_asked_for_by_condition_or_drawn() {
+    let sandbox = Sandbox::new("[write.a]\ntext = '''{\"n\": 1}\n{\"n\": 2}\n{\"n\": 3}'''\n");
+    sandbox.ok(&["apply", "toy.toml"]);
+    assert_eq!(sandbox.ok(&["show", "a.samples", "--where", "n>=2", "--json"]), "{\"n\": 2}\n{\"n\": 3}\n");
+    let told = sandbox.ok(&["show", "a.samples", "--where", "n>=2", "--where", "n!=3"]);
+    assert!(told.ends_with("samples.jsonl: 3 rows, 1 of them fit\n{\"n\": 2}\n"), "{told}");
+    let drawn = |seed: &str| sandbox.ok(&["show", "a.samples", "--random", "1", "--seed", seed, "--json"]);
+    assert_eq!((drawn("1").lines().count(), drawn("1")), (1, drawn("1")));
+    let of_stage = sandbox.run(&["show", "a", "--where", "n>=2"]);
+    assert!(of_stage.code == Some(2) && of_stage.stderr.contains("`a.OUTPUT`"), "{of_stage}");
+}
+
+#[test]
 fn show_as_many_rows_as_asked_for() {
     let sandbox = Sandbox::new("[write.a]\ntext = \"one\\ntwo\\nthree\\nfour\"\n");
     sandbox.ok(&["apply", "toy.toml"]);

@@ -15,7 +15,7 @@ use super::{Style, complain, duration, json, out, styled, text, visible};
 /// Time between two plain lines about one stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Metrics for a stage's line, which shows the first of these that the stage has.
-pub(crate) const SHOWN: [&str; 4] = ["reward", "loss", "kept_share", "accuracy"];
+pub(crate) const MAIN_METRICS: [&str; 4] = ["reward", "loss", "kept_share", "accuracy"];
 /// Columns of the word that a line begins with.
 const VERB: usize = 12;
 
@@ -67,7 +67,7 @@ impl Progress {
             }
             Event::Doing { stage, what, part } => self.update(stage, |line| line.doing(what, *part)),
             Event::Progress { stage, step, total, unit, metrics } => {
-                let metric = SHOWN.iter().find_map(|name| Some(((*name).to_owned(), *metrics.get(*name)?)));
+                let metric = MAIN_METRICS.iter().find_map(|name| Some(((*name).to_owned(), *metrics.get(*name)?)));
                 self.update(stage, |line| line.step(*step, *total, unit, metric));
             }
             Event::Note { stage, level, message } => self.note(stage, *level, message),
@@ -195,7 +195,7 @@ impl Progress {
         if let Some((_, Some(bar))) = self.run.take() {
             bar.finish_and_clear();
         }
-        complain_or_print(self.bars.as_ref(), &finished(counts, seconds));
+        print_above(self.bars.as_ref(), &finished(counts, seconds));
     }
 
     /// Prints a line above the live ones, after a word in a column of its own.
@@ -210,7 +210,7 @@ impl Progress {
                 None => lines.push(line.to_owned()),
             }
         }
-        complain_or_print(self.bars.as_ref(), &format!("{verb} {}", lines.join(&format!("\n{indent}"))));
+        print_above(self.bars.as_ref(), &format!("{verb} {}", lines.join(&format!("\n{indent}"))));
     }
 }
 
@@ -228,7 +228,8 @@ fn draw(bar: Option<&ProgressBar>, line: &str) {
     }
 }
 
-fn complain_or_print(bars: Option<&MultiProgress>, text: &str) {
+/// Prints text above the live lines, if there are any.
+fn print_above(bars: Option<&MultiProgress>, text: &str) {
     match bars {
         Some(bars) => drop(bars.println(text::painted(text, out::errors_have_color()))),
         None => complain(&format!("{text}\n")),
