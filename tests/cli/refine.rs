@@ -1,7 +1,7 @@
 //! `refine`: rows of samples to a file for a person, and back as an input. What may be in the texts, and every mistake
 //! that a person can make, is tested in `src/refinement/tests.rs`.
 
-use super::support::Sandbox;
+use super::support::{Sandbox, tiny_shape};
 
 /// A stage that writes three samples.
 const WORKFLOW: &str = r#"[write.a]
@@ -242,19 +242,18 @@ fn samples_that_are_stale_gone_or_of_another_form_are_refused() {
 #[test]
 fn refined_rows_are_read_as_samples() {
     let sandbox = Sandbox::with_worker(env!("CARGO_BIN_EXE_r1flow-worker").into());
-    let workflow = r#"[tasks.sums]
+    let workflow = concat!(
+        r#"[tasks.sums]
 task  = "sums"
 count = 12
 [pretrain.base]
 data              = ["sums.samples"]
-hidden-size       = 16
-layers            = 1
-heads             = 2
-kv-heads          = 2
-intermediate-size = 32
-steps             = 1
+"#,
+        tiny_shape!(),
+        r#"steps             = 1
 batch-size        = 4
-"#;
+"#
+    );
     sandbox.write("tiny.toml", workflow);
     sandbox.ok(&["apply", "tiny.toml"]);
     sandbox.ok(&["refine", "sums.samples", "--to", "rows.md"]);

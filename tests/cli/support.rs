@@ -18,6 +18,14 @@ use serde_json::Value;
 /// The longest that anything may take on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
+/// The shape of a model that is trained in no time, as keys of `pretrain`.
+macro_rules! tiny_shape {
+    () => {
+        "hidden-size       = 16\nlayers            = 1\nheads             = 2\nkv-heads          = 2\nintermediate-size = 32\n"
+    };
+}
+pub(crate) use tiny_shape;
+
 /// A chain of three stages, and one beside it.
 pub(crate) const CHAIN: &str = r#"[write.a]
 [join.b]

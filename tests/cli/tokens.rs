@@ -2,21 +2,19 @@
 
 use std::path::PathBuf;
 
-use super::support::Sandbox;
+use super::support::{Sandbox, tiny_shape};
 
-const CHARACTERS: &str = r#"[inputs]
+const CHARACTERS: &str = concat!(
+    r#"[inputs]
 data      = { samples = "data.jsonl" }
 questions = { prompts = "questions.jsonl" }
 [pretrain.base]
 data              = ["inputs.data"]
 chat-template     = "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}"
 special-tokens    = ["<pad>", "<eos>", "<think>", "</think>", "[user]", "[assistant]"]
-hidden-size       = 16
-layers            = 1
-heads             = 2
-kv-heads          = 2
-intermediate-size = 32
-steps             = 1
+"#,
+    tiny_shape!(),
+    r#"steps             = 1
 batch-size        = 1
 [sft.taught]
 model      = "base.model"
@@ -27,7 +25,8 @@ max-tokens = 12
 [generate.drawn]
 model   = "base.model"
 prompts = ["inputs.questions"]
-"#;
+"#
+);
 
 /// Three rows, and a fourth that cannot be read.
 const DATA: &str = r#"{"prompt": "1+1=?", "completion": "<think>\n1</think>2"}

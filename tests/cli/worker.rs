@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
-use super::support::{Sandbox, events, stages};
+use super::support::{Sandbox, events, stages, tiny_shape};
 
-const TINY: &str = r#"[tasks.sums]
+const TINY: &str = concat!(
+    r#"[tasks.sums]
 task  = "sums"
 count = 32
 [tasks.sums-test]
@@ -14,12 +15,9 @@ split = "test"
 count = 4
 [pretrain.base]
 data              = ["sums.samples"]
-hidden-size       = 16
-layers            = 1
-heads             = 2
-kv-heads          = 2
-intermediate-size = 32
-steps             = 2
+"#,
+    tiny_shape!(),
+    r#"steps             = 2
 batch-size        = 4
 [sft.taught]
 model      = "base.model"
@@ -32,7 +30,8 @@ model       = "each.model"
 prompts     = { sums = "sums-test.prompts" }
 completions = 1
 max-tokens  = 8
-"#;
+"#
+);
 
 /// Students of every method, and one whose teacher has another alphabet.
 const SCHOOL: &str = r#"extends = "tiny.toml"
