@@ -51,8 +51,8 @@ pub struct Params {
     /// overlap with equal ones. R1: 10.
     #[schemars(range(min = 1, max = 1_000))]
     pub ngram: usize,
-    /// Jaccard similarity of their 5-word shingles from which two rows are near-duplicates, of which only the first is
-    /// kept; 0.8 is usual. Absent: near-duplicates are not looked for.
+    /// Two rows are near-duplicates if the Jaccard similarity of their sets of five consecutive words is at least this;
+    /// only the first is kept. 0.8 is usual. Absent: near-duplicates are not looked for.
     #[schemars(range(min = 0.3, max = 1.0))]
     pub near_duplicates: Option<f64>,
 }
