@@ -5,7 +5,7 @@ CARGO = cargo
 R1FLOW = target/release/r1flow
 
 .PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated
-.PHONY: habits install wheel check-wheel setup exports smollm2
+.PHONY: habits docs install wheel check-wheel setup exports smollm2
 
 setup:
 	sh scripts/setup
@@ -69,6 +69,10 @@ lint: build check-generated
 # Spelling, licences and duplicates of crates, the workflows below `.github/`: seconds, without a compiler.
 habits:
 	scripts/habits
+
+# The documentation site, `target/book/index.html`. The first time, cargo compiles mdbook: one to two minutes.
+docs:
+	sh scripts/docs
 
 # The schema and the reference of kinds are generated from the worker's types, the reference of commands from clap's.
 GENERATED = --write workflows/schema.json --reference docs/kinds.md --cli docs/cli.md
