@@ -55,10 +55,12 @@ KIND = {
 
 
 def check(config):
-    """Returns what is wrong with the keys of a stage before anything runs, with what to do about it, or None."""
+    """Returns what a person should know before the stage runs; an `error` means that it cannot."""
+    findings = []
     if any(" " in word for word in config["without"]):
-        return {"message": "`without` has a text of several words", "help": "list the words one by one"}
-    return None
+        message = "`without` has a text of several words"
+        findings.append({"severity": "error", "message": message, "help": "list the words one by one"})
+    return findings
 
 
 def run(attempt):
@@ -106,7 +108,7 @@ def write_lines(path, rows):
 
 # ── The protocol ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 class Failed(Exception):
@@ -226,11 +228,12 @@ def list_kinds():
 
 
 def check_all():
-    """Reads a request per line, and returns a list that has a refusal or null for each."""
+    """Reads a request per line, and returns a list with what is found about each."""
     requests = [(line, json.loads(line)) for line in sys.stdin]
     others = [line for line, request in requests if request["kind"] != KIND["kind"]]
     of_base = iter(json.loads(ask_base("check", "".join(others))) if others else [])
-    return [check(request["config"]) if request["kind"] == KIND["kind"] else next(of_base) for _, request in requests]
+    own = lambda request: {"findings": check(request["config"])}
+    return [own(request) if request["kind"] == KIND["kind"] else next(of_base) for _, request in requests]
 
 
 def main():

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use engine::diagnostic::Severity;
 use engine::workflow::Loaded;
 use engine::workflow::hub::{HubId, HubInput};
 use store::Store;
@@ -21,7 +22,7 @@ pub(crate) fn fetch_missing(global: &Global, loaded: &mut Loaded, read: &BTreeSe
         workflow.hub_inputs().filter(is_missing).map(|(name, input)| (name.to_owned(), input.clone())).collect();
     let mut outcomes = fetch(global, loaded, &missing, hub::fetch_missing)?;
     if outcomes.len() < missing.len() {
-        diagnostic::show_each(loaded);
+        diagnostic::show_each(loaded, Severity::Note);
         loaded.workflow = None;
     }
     if let Some(workflow) = &mut loaded.workflow {

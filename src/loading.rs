@@ -6,18 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use engine::diagnostic::{Diagnostic, Severity, tidy};
 use engine::kind::{KeySpec, Kinds};
 use engine::mistakes;
+use engine::placement::Device;
 use engine::select::{self, NoStage, Selection};
 use engine::worker::ask;
 use engine::worker::cache::CacheDir;
+use engine::worker::check::ExpectedMemory;
 use engine::workflow::{Loaded, StageName, Workflow, load};
 use serde_json::Value;
 use store::Store;
 
 use crate::arguments::{Global, WorkflowArgs};
 use crate::exit::no_such;
-use crate::{diagnostic, fetching, hub};
+use crate::ui::bytes;
+use crate::{diagnostic, fetching, hub, machine};
 
 /// Returns the path of the worker program.
 pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
@@ -59,21 +63,55 @@ pub(crate) fn load_workflow(global: &Global, args: &WorkflowArgs) -> Result<Opti
     Ok(load_from(global, args, &global.store)?.workflow.map(|workflow| kept(workflow, args)))
 }
 
-/// Loads a workflow and has the worker check the stages that `select` returns. If either step finds mistakes, shows
-/// them and returns `None`.
+/// A workflow without mistakes, and what else the worker says about it.
+pub(crate) struct Checked {
+    pub(crate) workflow: &'static Workflow,
+    /// Warnings and notes with their places.
+    pub(crate) loaded: Loaded,
+}
+
+/// Loads a workflow and has the worker check the stages that `select` returns. If there are mistakes, shows all of them
+/// and returns `None`. Of stages with mistakes of their own, the worker checks the others' keys and inputs too.
 pub(crate) fn load_checked(
     global: &Global,
     args: &WorkflowArgs,
     select: impl FnOnce(&Workflow) -> Result<BTreeSet<StageName>>,
-) -> Result<Option<&'static Workflow>> {
-    let mut loaded = load_from(global, args, &global.store)?;
-    let Some(workflow) = loaded.workflow.take().map(|workflow| kept(workflow, args)) else { return Ok(None) };
-    loaded.diagnostics = mistakes::diagnostics((&worker(global)?, &cache_dir()), workflow, &select(workflow)?)?;
-    if loaded.diagnostics.is_empty() {
-        return Ok(Some(workflow));
+) -> Result<Option<Checked>> {
+    let mut loaded = load_quietly(global, args, &global.store)?;
+    let (worker, cache_dir) = (worker(global)?, cache_dir());
+    if let Some(draft) = loaded.draft.take() {
+        let workflow = draft.workflow.on(args.device);
+        let found = mistakes::find((&worker, &cache_dir), &workflow, &draft.complete)?;
+        loaded.diagnostics.extend(found.diagnostics);
+        tidy(&mut loaded.diagnostics);
     }
-    diagnostic::show(global, &loaded);
-    Ok(None)
+    let Some(workflow) = loaded.workflow.take().map(|workflow| kept(workflow, args)) else {
+        diagnostic::show(global, &loaded);
+        return Ok(None);
+    };
+    let found = mistakes::find((&worker, &cache_dir), workflow, &select(workflow)?)?;
+    let is_refused = found.is_refused();
+    loaded.diagnostics = found.diagnostics;
+    loaded.diagnostics.extend(shortages(workflow, &found.memory));
+    tidy(&mut loaded.diagnostics);
+    if is_refused {
+        diagnostic::show(global, &loaded);
+        return Ok(None);
+    }
+    Ok(Some(Checked { workflow, loaded }))
+}
+
+/// Returns a warning for each stage on the CPU that will need more memory than is free.
+fn shortages(workflow: &Workflow, memory: &[(StageName, ExpectedMemory)]) -> Vec<Diagnostic> {
+    let Some((_, free)) = machine::memory() else { return Vec::new() };
+    let short = memory.iter().filter(|(_, expected)| expected.bytes > free).filter_map(|(name, expected)| {
+        let stage = workflow.graph.node_weights().find(|stage| stage.name == *name && stage.device == Device::Cpu)?;
+        let (needs, free) = (bytes(expected.bytes), bytes(free));
+        let message = format!("`{name}` needs about {needs} of memory, and {free} are free");
+        let label = format!("this {} stage", stage.kind);
+        Some(Diagnostic::of(Severity::Warning, &stage.span, message, label).with_help(&*expected.cures))
+    });
+    short.collect()
 }
 
 /// Does the same as [`load_workflow`], but first fetches the hub inputs that `selection` needs and that are missing. An

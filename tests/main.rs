@@ -23,6 +23,8 @@ mod cli {
     mod hub_lies;
     mod inspect;
     mod kinds;
+    #[cfg(feature = "worker")]
+    mod looks;
     mod names;
     mod own_worker;
     mod plan;

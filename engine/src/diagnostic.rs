@@ -1,7 +1,10 @@
 //! Diagnostics: mistakes in a workflow, each with its place. They are collected, never thrown.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 /// Index of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,9 +58,23 @@ impl Span {
     }
 }
 
-/// A mistake: lower case, names in backticks.
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// Probably a mistake.
+    Warning,
+    /// The stage cannot run.
+    Error,
+}
+
+/// A mistake, or something else to know about a place: lower case, names in backticks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// Where.
     pub span: Span,
     /// What is wrong.
@@ -69,9 +86,14 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Makes a diagnostic.
+    /// Makes a mistake.
     pub fn new(span: &Span, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { span: span.clone(), message: message.into(), label: label.into(), help: None }
+        Self::of(Severity::Error, span, message, label)
+    }
+
+    /// Makes a diagnostic.
+    pub fn of(severity: Severity, span: &Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { severity, span: span.clone(), message: message.into(), label: label.into(), help: None }
     }
 
     /// Adds advice.
@@ -89,10 +111,19 @@ impl Diagnostic {
     }
 }
 
-/// Sorts diagnostics by place and keeps one per place: a mistake in a family is found once per variant.
-pub(crate) fn tidy(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by(|one, two| one.span.cmp(&two.span));
-    diagnostics.dedup_by(|later, earlier| later.span == earlier.span);
+/// Sorts diagnostics by place, the worst first at each, and keeps one of those that say the same: a mistake in a family
+/// is found once per variant.
+pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
+    let place = |one: &Diagnostic| (one.span.clone(), std::cmp::Reverse(one.severity));
+    diagnostics.sort_by_cached_key(place);
+    let mut said = BTreeSet::new();
+    diagnostics.retain(|diagnostic| said.insert((diagnostic.span.clone(), without_variants(&diagnostic.message))));
+}
+
+/// Returns a message with `zero` in place of `zero/small`.
+fn without_variants(message: &str) -> String {
+    let parts = message.split('`').enumerate();
+    parts.map(|(at, part)| if at % 2 == 1 { part.split('/').next().unwrap_or(part) } else { part }).collect()
 }
 
 /// Returns "did you mean `x`?" for the known name nearest to `name`, or the list of names if none is near.

@@ -11,12 +11,11 @@ use store::Store;
 use crate::kind::KindInfo;
 use crate::past::standing;
 use crate::plan;
-use crate::schedule::launch::all_imports;
 use crate::worker::ask;
 use crate::worker::protocol::InputArtifact;
 use crate::worker::tokens::{TokensAnswer, TokensRequest};
 use crate::workflow::hub::HubId;
-use crate::workflow::{Reference, StageDecl, StageName, Target, Workflow};
+use crate::workflow::{Reference, StageDecl, StageName, Target, Workflow, all_imports};
 
 /// Why a row cannot be asked for.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use engine::stage::serve::Worker;
 use stages::artifacts::Import;
 
 fn main() -> std::process::ExitCode {
+    stages::bound_caches();
     // Its stderr is the stage's log.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use engine::diagnostic::Severity;
 use engine::workflow::hub::{HubId, HubInput};
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         told["inputs"] = to_json(&inputs, &outcomes);
         ui::print_json(&told)?;
     } else {
-        diagnostic::show_each(&loaded);
+        diagnostic::show_each(&loaded, Severity::Note);
         print(&inputs, &outcomes);
     }
     Ok(if outcomes.len() == inputs.len() { Status::Done } else { Status::Refused })

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use engine::diagnostic::Severity;
 use engine::dirty::DirtyReason;
 use engine::forecast::{Confidence, Forecast};
 use engine::plan::{self, Plan, RowStatus};
@@ -11,8 +12,9 @@ use engine::workflow::{Origin, StageName, Workflow};
 use store::Store;
 
 use crate::arguments::{Global, SelectionArgs, WorkflowArgs};
+use crate::diagnostic;
 use crate::exit::Status;
-use crate::loading::{load_checked, no_stage};
+use crate::loading::{Checked, load_checked, no_stage};
 use crate::saved_plan::save;
 use crate::ui::{self, Style, bytes, count, duration, reason, status_word};
 use crate::views::plan::{Cost, cost, view};
@@ -45,8 +47,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         let stale = plan.rows.iter().filter(|row| row.status != RowStatus::Fresh);
         Ok(stale.map(|row| StageName(row.stage.clone())).collect())
     };
-    let workflow = load_checked(global, &args.workflow, stale)?;
-    let (Some(workflow), Some(plan)) = (workflow, plan) else { return Ok(Status::Refused) };
+    let checked = load_checked(global, &args.workflow, stale)?;
+    let (Some(Checked { workflow, loaded }), Some(plan)) = (checked, plan) else { return Ok(Status::Refused) };
     if args.output.is_some()
         && let Err(error) = plan::check_fetched(workflow, &selection)
     {
@@ -60,6 +62,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::print_json(&view(&plan, workflow))?;
         return Ok(Status::Done);
     }
+    diagnostic::show_each(&loaded, Severity::Warning);
     print(&plan);
     print_inputs(workflow);
     let is_missing = |reason: &DirtyReason| matches!(reason, DirtyReason::NotFetched { .. });

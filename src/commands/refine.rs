@@ -92,7 +92,7 @@ fn write(global: &Global, store: &Store, what: &str, args: &Args) -> Result<Stat
 fn read_back(global: &Global, store: &Store, rows: &Path, to: &Path) -> Result<Status> {
     let text = outside::read_text(rows, FILE_BYTES, "refine fewer rows at a time")?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut loaded = Loaded { workflow: None, diagnostics: Vec::new(), sources: Sources::default() };
+    let mut loaded = Loaded { workflow: None, draft: None, diagnostics: Vec::new(), sources: Sources::default() };
     let source = loaded.sources.add(rows, text.to_owned());
     let parsed = parse(text, source, &mut loaded.diagnostics);
     let refined = parsed.map(|file| {

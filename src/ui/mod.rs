@@ -157,10 +157,25 @@ pub(crate) fn note(text: &str) {
 
 /// Prints an error and its help.
 pub(crate) fn error(text: &str, help: Option<&str>) {
-    complain(&format!("{} {text}\n", styled("error:", Style::Bad)));
+    let label = |label: &str, style: Style, text: &str| {
+        let lines = broken(text, label.len() + 1).replace('\n', &format!("\n{}", " ".repeat(label.len() + 1)));
+        complain(&format!("{} {lines}\n", styled(label, style)));
+    };
+    label("error:", Style::Bad, text);
     if let Some(help) = help {
-        complain(&format!("{} {help}\n", styled("help:", Style::Strong)));
+        label("help:", Style::Strong, help);
     }
+}
+
+/// Returns the columns of the terminal that errors go to; `None` if they go elsewhere.
+pub(crate) fn error_room() -> Option<usize> {
+    out::error_room()
+}
+
+/// Returns a text broken between words, if stderr is a terminal: into lines that leave `beside` columns free.
+pub(crate) fn broken(text: &str, beside: usize) -> String {
+    let Some(room) = out::error_room() else { return text.to_owned() };
+    textwrap::wrap(text, room.saturating_sub(beside).max(20)).join("\n")
 }
 
 /// Prints to stderr.

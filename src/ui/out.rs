@@ -83,6 +83,12 @@ pub(super) fn room() -> Option<usize> {
     columns.filter(|columns| streams().out.is_terminal && *columns > 0)
 }
 
+/// Returns the columns of the terminal that stderr is; `None` if it is none, or does not say.
+pub(super) fn error_room() -> Option<usize> {
+    let columns = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+    columns.filter(|columns| streams().err.is_terminal && *columns > 0)
+}
+
 /// Returns whether stdout is a terminal on which lines can be redrawn.
 pub(super) fn is_live_result() -> bool {
     streams().out.is_terminal && has_capable_terminal()

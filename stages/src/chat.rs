@@ -81,6 +81,12 @@ impl Text {
 }
 
 impl Rendering {
+    /// Returns whether every text that it names can be read.
+    pub(crate) fn is_here(&self) -> bool {
+        let texts = [&self.chat_template, &self.system, &self.prompt_template];
+        texts.into_iter().flatten().all(|text| !matches!(text, Text::File(input) if !input.is_here()))
+    }
+
     /// Refuses what can be seen to be wrong before any file is read.
     pub(crate) fn check(&self) -> Result<(), StageError> {
         if let Some(Text::Written(text)) = &self.chat_template {

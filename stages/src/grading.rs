@@ -37,6 +37,15 @@ impl Form {
         }
     }
 
+    /// Returns whether a prompt, as the model reads it, speaks of the form.
+    pub fn is_asked_for(self, prompt: &str) -> bool {
+        match self {
+            Self::Tags => prompt.contains("<think>") || prompt.contains("<answer>"),
+            Self::Boxed => prompt.contains("boxed"),
+            Self::Any => true,
+        }
+    }
+
     /// Returns how a person would describe it.
     pub fn description(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ pub mod grading;
 pub mod kinds;
 pub mod limits;
 pub mod loading;
+mod looking;
 mod other_names;
 pub mod rewards;
 mod sampling;
@@ -24,6 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use kinds::KINDS;
+pub use lm::device::bound_caches;
 pub use lm::processor::processor;
 
 /// Writes one line to standard output with the GPUs that a stage could run on; if there are none, writes the reason to
@@ -43,6 +45,7 @@ pub fn tell_gpus() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use engine::stage::Look;
     use serde_json::Value;
 
     use super::KINDS;
@@ -80,8 +83,8 @@ mod tests {
     fn what_keys_ask_for_together_is_refused_with_what_is_allowed() {
         let refused = |kind: &str, config: Value| {
             let kind = KINDS.iter().find(|row| row.name == kind).expect("a kind");
-            let error = (kind.check)(config.as_object().expect("a table")).expect_err("too much");
-            error.message
+            let look = (kind.check)(config.as_object().expect("a table"), Look::default());
+            look.into_checked().findings.remove(0).message
         };
         let input = |artifact: &str| serde_json::json!({ "name": "x.y", "artifact": artifact, "digest": "", "path": "", "import": {} });
         let rollout = serde_json::json!({

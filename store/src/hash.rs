@@ -25,6 +25,7 @@ use crate::Store;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::root::named;
+use crate::walk::{Skip, walk};
 
 /// Size in bytes below which hashing is cheaper than opening the cache.
 const WORTH_REMEMBERING: u64 = 1 << 20;
@@ -170,6 +171,21 @@ fn identity(path: &Path, metadata: &Metadata) -> Digest {
     }
     identity.extend(path.as_os_str().as_bytes());
     Digest::of(&identity)
+}
+
+/// Returns a digest of the stat of a file, or of all files of a folder without those that are
+/// [beside the data](crate::is_beside). It differs after any of them has been written again, and no file is read.
+/// `reads` are names of files in the folder that count all the same.
+pub fn stamp(path: &Path, reads: &[String]) -> Result<Digest> {
+    let metadata = fs_err::metadata(path)?;
+    if !metadata.is_dir() {
+        return Ok(identity(path, &metadata));
+    }
+    let mut identities = Vec::new();
+    for found in walk(path, Skip::Beside(reads))? {
+        identities.extend_from_slice(identity(&found.path, &fs_err::metadata(&found.path)?).hex().as_bytes());
+    }
+    Ok(Digest::of(&identities))
 }
 
 /// Returns all bytes of a file; fails if it has more than `most`.

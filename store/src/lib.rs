@@ -58,6 +58,7 @@ pub use checkpoint::CheckpointRecord;
 pub use collect::{Alive, Collected, Hold, Keep};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Result};
+pub use hash::stamp;
 pub use lock::StageLock;
 pub use path::{MemberPath, NotInside};
 pub use publish::{Unsynced, unique};

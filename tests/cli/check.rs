@@ -89,7 +89,7 @@ fn a_right_file_passes() {
     ── stdout
     toy: 4 stages, 2 edges, no mistakes
     ");
-    let expected = json!({ "workflow": "toy", "stages": 4, "edges": 2, "mistakes": [] });
+    let expected = json!({ "workflow": "toy", "stages": 4, "edges": 2, "mistakes": [], "warnings": [], "notes": [] });
     assert_eq!(sandbox.json(&["check", "toy.toml"]), expected);
 }
 

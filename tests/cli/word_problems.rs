@@ -90,10 +90,9 @@ fn the_papers_recipe_checks_and_plans_once_it_has_paths() {
     let recipe = repository().join("workflows/r1-full.toml").display().to_string();
     let without = sandbox.run(&["check", &recipe]);
     assert!(without.code == Some(2) && without.stderr.contains("`r1-full/base` is not there"), "{without}");
-    sandbox.write("rows.jsonl", "{}\n");
-    fs_err::create_dir(sandbox.root().join("model")).unwrap();
+    let golden = repository().join("tests/workflows/golden");
     let inputs = |artifact: &str, names: &[&str]| -> Vec<String> {
-        let path = sandbox.root().join(if artifact == "model" { "model" } else { "rows.jsonl" });
+        let path = golden.join(if artifact == "model" { "model" } else { "rows.jsonl" });
         names.iter().map(|name| format!("inputs.{name}.{artifact}={}", path.display())).collect()
     };
     let sets = [

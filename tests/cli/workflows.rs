@@ -71,13 +71,18 @@ mod with_the_real_worker {
             sandbox.write(file, &text.unwrap());
             let told: serde_json::Value =
                 serde_json::from_str(&sandbox.run(&["check", file, "--json"]).stdout).unwrap();
+            let golden = repository().join("tests/workflows/golden");
+            // The fields of GSM8K, SVAMP and MAWPS beside those of this project.
+            let rows = fs_err::read_to_string(golden.join("rows.jsonl")).unwrap();
+            let rows =
+                rows.replace('{', r#"{"input": "1+1=", "target": 2, "Body": "1+", "Question": "1=", "Answer": 2, "#);
             for mistake in told["mistakes"].as_array().unwrap() {
                 let place = mistake["help"].as_str().unwrap().strip_prefix("looked for `[DIR]/").unwrap();
                 let place = sandbox.root().join(place.split_once('`').unwrap().0);
                 fs_err::create_dir_all(place.parent().unwrap()).unwrap();
                 match place.extension() {
-                    Some(_) => fs_err::write(&place, "").unwrap(),
-                    None => fs_err::create_dir(&place).unwrap(),
+                    Some(end) if end == "jsonl" => fs_err::write(&place, rows.repeat(1_000)).unwrap(),
+                    _ => std::os::unix::fs::symlink(golden.join("model"), &place).unwrap(),
                 }
             }
             sandbox.ok(&["check", file]);

@@ -259,6 +259,7 @@ mod tests {
             roles: BTreeMap::from([("steps".to_owned(), Role::Extent), ("batch-size".to_owned(), Role::Neutral)])
                 .into(),
             omitted: BTreeMap::new().into(),
+            outputs_like: BTreeMap::new().into(),
             outputs: BTreeMap::new().into(),
             absent_outputs: Vec::new(),
             origins: Vec::new(),

@@ -72,6 +72,9 @@ pub struct KindSpec {
     /// Output name → the key that a stage must give to have it. Outputs that every stage has are absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs_with: BTreeMap<String, String>,
+    /// Output name → the key of the model that it will be like: of the same architecture, with the same tokenizer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs_like: BTreeMap<String, String>,
     /// Keys whose artifacts are read to show a row as the model sees it; none if the kind has no rows to show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<String>,
@@ -164,6 +167,12 @@ impl Kinds {
                 let reason = format!("output `{output}` with `{key}`: the kind lacks one of them");
                 return Err(Error { of, key: key.clone(), reason });
             }
+            let likes = spec.outputs_like.iter();
+            if let Some((output, key)) = likes.clone().find(|(output, key)| !is_known(&(*output, *key))) {
+                let of = format!("kind `{}`", spec.kind);
+                let reason = format!("output `{output}` is like `{key}`: the kind lacks one of them");
+                return Err(Error { of, key: key.clone(), reason });
+            }
             if let Some(key) = spec.tokens.iter().find(|key| !keys.contains_key(*key)) {
                 let (of, key) = (format!("kind `{}`", spec.kind), key.clone());
                 return Err(Error { of, key, reason: "rows are shown with it, and the kind lacks it".to_owned() });
@@ -215,7 +224,7 @@ mod tests {
             "outputs": { "model": "model", "best": "model" },
         });
         kind.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let list = KindList { protocol: 3, kinds: vec![serde_json::from_value(kind).unwrap()], imports: json!({}) };
+        let list = KindList { protocol: 4, kinds: vec![serde_json::from_value(kind).unwrap()], imports: json!({}) };
         Kinds::parse(list).err().map(|error| error.to_string())
     }
 
@@ -224,6 +233,8 @@ mod tests {
         assert_eq!(refusal(json!({ "outputs_with": { "best": "data" }, "tokens": ["data"] })), None);
         let lacks = "kind `k`, key `rows`: output `best` with `rows`: the kind lacks one of them";
         assert_eq!(refusal(json!({ "outputs_with": { "best": "rows" } })).as_deref(), Some(lacks));
+        let lacks = "kind `k`, key `base`: output `best` is like `base`: the kind lacks one of them";
+        assert_eq!(refusal(json!({ "outputs_like": { "best": "base" } })).as_deref(), Some(lacks));
         let lacks = "kind `k`, key `data`: output `first` with `data`: the kind lacks one of them";
         assert_eq!(refusal(json!({ "outputs_with": { "first": "data" } })).as_deref(), Some(lacks));
         let lacks = "kind `k`, key `rows`: rows are shown with it, and the kind lacks it";

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, json};
 use store::Digest;
 
 use super::Options;
@@ -11,22 +10,10 @@ use crate::attempt::{Job, Purpose, Source};
 use crate::pools::Lent;
 use crate::run::{stage_log, stage_metrics};
 use crate::worker::protocol::{InputArtifact, Machine};
-use crate::workflow::{Reference, StageDecl, Target, Workflow};
+use crate::workflow::{Reference, StageDecl, Target, Workflow, all_imports};
 
 /// Default of `run.checkpoint-every`, in seconds.
 const CHECKPOINT_SECONDS: f64 = 600.0;
-
-/// Returns the import keys of what a reference points at, as the worker gets them.
-pub(crate) fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, serde_json::Value> {
-    match &reference.target {
-        Target::Input(name) => {
-            let input = &workflow.inputs[name];
-            let beside = input.beside.iter().map(|(key, path)| (key.clone(), json!(path)));
-            input.import.clone().into_iter().chain(input.neutral.clone()).chain(beside).collect()
-        }
-        Target::Output { .. } => Map::new(),
-    }
-}
 
 /// Returns what a stage reads: for each reference its JSON pointer, its artifact, and where its bytes are. `digests`
 /// has those of all inputs, and of what is beside them.

@@ -13,16 +13,16 @@ use tokio::task::JoinSet;
 use super::Error;
 use crate::action::Action;
 use crate::prefix::resumable;
-use crate::worker::ask;
+use crate::worker::ask::{self, Ask};
 use crate::worker::cache::CacheDir;
-use crate::worker::protocol::{CheckRequest, Refusal};
+use crate::worker::check::Checked;
 
 /// The result of a query.
 pub(super) enum Found {
     /// Stages with their fingerprints, and their outputs if they are fresh.
     Fresh(Vec<(NodeIndex, Digest, Option<Outputs>)>),
-    /// Stages that could not run, and why.
-    Refused(Vec<(NodeIndex, Refusal)>),
+    /// What the worker finds about stages.
+    Checked(Vec<(NodeIndex, Checked)>),
     /// Stages, and the steps of the checkpoint that each can resume from.
     Resumable(Vec<(NodeIndex, Option<u64>)>),
 }
@@ -64,17 +64,15 @@ impl Looks {
         });
     }
 
-    /// Starts a query to the worker: which of these stages could not run?
-    pub(super) fn refused(
+    /// Starts a query to the worker: what does it find about these stages?
+    pub(super) fn checked(
         &mut self,
         (worker, cache_dir): (PathBuf, CacheDir),
-        (nodes, requests): (Vec<NodeIndex>, Vec<CheckRequest>),
+        (nodes, asks): (Vec<NodeIndex>, Vec<Ask>),
     ) {
         self.looks.spawn_blocking(move || {
-            let answers = ask::check(&worker, &cache_dir, requests.into_iter())?;
-            Ok(Found::Refused(
-                nodes.into_iter().zip(answers).filter_map(|(node, answer)| Some((node, answer?))).collect(),
-            ))
+            let answers = ask::check(&worker, &cache_dir, asks.into_iter())?;
+            Ok(Found::Checked(nodes.into_iter().zip(answers).collect()))
         });
     }
 

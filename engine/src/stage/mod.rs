@@ -6,6 +6,7 @@
 
 mod context;
 mod counts;
+mod look;
 pub mod serve;
 
 use std::marker::PhantomData;
@@ -25,6 +26,7 @@ use crate::worker::tokens::ShownRow;
 use counts::Counts;
 
 pub use context::Context;
+pub use look::Look;
 
 /// A kind of stage.
 pub trait Stage {
@@ -42,6 +44,9 @@ pub trait Stage {
     const OUTPUTS: &'static [(&'static str, ArtifactType)];
     /// Outputs that a stage has only if it gives a key: the output, and the key.
     const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[];
+    /// Outputs that are models like the one of a key, with the same architecture and tokenizer: the output, and the
+    /// key.
+    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[];
     /// Names that other programs have for its keys, with `_` between words, for messages.
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[];
     /// Keys whose artifacts [`tokens`](Stage::tokens) reads; none if the kind has no rows to show.
@@ -52,11 +57,17 @@ pub trait Stage {
     /// its default. `None` means that there is no value, never a default that the code fills in.
     type Params: DeserializeOwned + JsonSchema;
 
-    /// Refuses keys that contradict each other. It is called before any stage of a workflow starts, when inputs do not
-    /// exist yet (an [`Input`] has a name but no path), and again before [`run`](Stage::run), which may rely on it.
-    fn check(_inputs: &Self::Inputs, _params: &Self::Params) -> Result<(), StageError> {
-        Ok(())
+    /// Returns what is wrong with the keys: those that contradict each other, or that no stage can run with. It is called
+    /// before any stage of a workflow starts, when inputs may not exist yet, and again before [`run`](Stage::run), which
+    /// may rely on it. It reads no file.
+    fn check(_inputs: &Self::Inputs, _params: &Self::Params) -> Vec<StageError> {
+        Vec::new()
     }
+
+    /// Looks into the inputs that are there ([`Input::is_here`]) before any stage of a workflow starts: the first rows,
+    /// the models' configurations. It must be quick, reads no weights, and may be called for keys that
+    /// [`check`](Stage::check) refuses, so that every mistake is found at once.
+    fn look(_inputs: &Self::Inputs, _params: &Self::Params, _look: &mut Look) {}
 
     /// Shows row `row` (from 0) of what the stage reads, as the model sees it. It is only called for a kind with
     /// [`TOKENS`](Stage::TOKENS), and must be quick: it reads no weights, and no rows after that one.
@@ -100,6 +111,11 @@ impl StageError {
     }
 }
 
+/// Returns the errors among several checks.
+pub fn refusals(checks: impl IntoIterator<Item = Result<(), StageError>>) -> Vec<StageError> {
+    checks.into_iter().filter_map(Result::err).collect()
+}
+
 // `StageError` does not implement `std::error::Error`, so that `?` converts every error.
 impl<E: std::error::Error + 'static> From<E> for StageError {
     fn from(error: E) -> Self {
@@ -135,6 +151,18 @@ impl<A> Input<A> {
     /// part of its digest: a stage that read them would be shown as fresh after they changed.
     pub fn path(&self) -> &Path {
         &self.artifact.path
+    }
+
+    /// Returns whether there is something to read. It is false only in [`Stage::check`] and [`Stage::look`], for an
+    /// output that another stage has yet to make.
+    pub fn is_here(&self) -> bool {
+        !self.path().as_os_str().is_empty()
+    }
+
+    /// Returns whether it is an entry of `[inputs]`. In [`Stage::look`], another stage's output has the path of the
+    /// input that it will be like.
+    pub fn is_declared(&self) -> bool {
+        self.name().starts_with("inputs.")
     }
 
     /// Returns the reference as written in the workflow.
@@ -185,8 +213,8 @@ pub struct Kind {
     pub outputs: &'static [(&'static str, ArtifactType)],
     /// Describes the kind.
     pub spec: fn() -> KindSpec,
-    /// Checks the keys of a stage.
-    pub check: fn(&Map<String, Value>) -> Result<(), StageError>,
+    /// Checks the keys of a stage, and looks into its inputs.
+    pub check: fn(&Map<String, Value>, Look) -> Look,
     /// Shows a row of a stage with these keys.
     pub tokens: fn(&Map<String, Value>, usize) -> Result<ShownRow, StageError>,
     /// Runs an attempt of it.
@@ -205,6 +233,7 @@ fn spec<S: Stage>() -> KindSpec {
         params: schema::<S::Params>(),
         outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
         outputs_with: S::OUTPUTS_WITH.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
+        outputs_like: S::OUTPUTS_LIKE.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
         tokens: S::TOKENS.iter().map(|key| (*key).to_owned()).collect(),
         other_names: S::OTHER_NAMES.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
     }
@@ -223,7 +252,7 @@ pub const fn kind<S: Stage>() -> Kind {
         version: S::VERSION,
         outputs: S::OUTPUTS,
         spec: spec::<S>,
-        check: |config| checked::<S>(config).map(|_| ()),
+        check: check::<S>,
         tokens: |config, row| checked::<S>(config).and_then(|(inputs, params)| S::tokens(&inputs, &params, row)),
         run: run::<S>,
     }
@@ -239,8 +268,23 @@ fn run<S: Stage>(ctx: &Context) -> Result<Outcome, StageError> {
     Ok(outcome)
 }
 
+fn parsed<S: Stage>(config: &Map<String, Value>) -> Result<(S::Inputs, S::Params), StageError> {
+    Ok((S::Inputs::deserialize(config)?, S::Params::deserialize(config)?))
+}
+
+/// Returns the keys of a stage, or the first thing that is wrong with them.
 fn checked<S: Stage>(config: &Map<String, Value>) -> Result<(S::Inputs, S::Params), StageError> {
-    let (inputs, params) = (S::Inputs::deserialize(config)?, S::Params::deserialize(config)?);
-    S::check(&inputs, &params)?;
-    Ok((inputs, params))
+    let (inputs, params) = parsed::<S>(config)?;
+    S::check(&inputs, &params).into_iter().next().map_or(Ok((inputs, params)), Err)
+}
+
+fn check<S: Stage>(config: &Map<String, Value>, mut look: Look) -> Look {
+    match parsed::<S>(config) {
+        Ok((inputs, params)) => {
+            S::check(&inputs, &params).into_iter().for_each(|error| look.refuse(error));
+            S::look(&inputs, &params, &mut look);
+        }
+        Err(error) => look.refuse(error),
+    }
+    look
 }

@@ -1,7 +1,7 @@
 //! The worker's end: `Worker::new(KINDS).serve()` is a worker's whole `main`.
 //!
-//! `kinds` prints the worker's kinds, `check` prints what is wrong with the keys of stages, `tokens` prints a row as
-//! the model sees it, and `run` reads one request from stdin, runs it, and answers on stdout. First of all stdout is
+//! `kinds` prints the worker's kinds, `check` prints what is found about stages before they run, `tokens` prints a row
+//! as the model sees it, and `run` reads one request from stdin, runs it, and answers on stdout. First of all stdout is
 //! redirected ([`claim_stdout`]): what a library prints there goes to stderr, which is the log.
 
 use std::fs::File;
@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use super::{Context, Kind, Outcome, StageError, schema};
+use super::{Context, Kind, Look, Outcome, StageError, schema};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
+use crate::worker::check::{CheckRequest, Checked};
 use crate::worker::engine::{die_with_engine, leave_signals_to_engine};
-use crate::worker::protocol::{CheckRequest, FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
+use crate::worker::protocol::{FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 use crate::worker::tokens::{TokensAnswer, TokensRequest};
 
 /// Number of `alive` messages within the time that the engine waits for one.
@@ -115,10 +116,10 @@ fn answer(value: &impl serde::Serialize, mut stdout: File) -> ExitCode {
 
 fn check_all(kinds: &[Kind], stdout: File) -> ExitCode {
     die_with_engine();
-    let refusals: Result<Vec<Option<Refusal>>, std::io::Error> =
-        std::io::stdin().lines().map(|line| Ok(refusal(kinds, &serde_json::from_str(&line?)?))).collect();
-    match refusals {
-        Ok(refusals) => answer(&refusals, stdout),
+    let checked: Result<Vec<Checked>, std::io::Error> =
+        std::io::stdin().lines().map(|line| Ok(check_one(kinds, &serde_json::from_str(&line?)?))).collect();
+    match checked {
+        Ok(checked) => answer(&checked, stdout),
         Err(error) => {
             complain(&format!("a request is not understood: {error}"));
             ExitCode::from(2)
@@ -126,9 +127,17 @@ fn check_all(kinds: &[Kind], stdout: File) -> ExitCode {
     }
 }
 
-fn refusal(kinds: &[Kind], request: &CheckRequest) -> Option<Refusal> {
-    let checked = find(kinds, &request.kind, request.version).and_then(|kind| (kind.check)(&request.config));
-    checked.err().map(|error| Refusal { message: error.message, help: error.help })
+fn check_one(kinds: &[Kind], request: &CheckRequest) -> Checked {
+    let refused = |error| {
+        let mut look = Look::default();
+        look.refuse(error);
+        look
+    };
+    let check = |kind: &Kind| {
+        catch_unwind(AssertUnwindSafe(|| (kind.check)(&request.config, Look::on(request.device))))
+            .map_err(|panic| panicked(&*panic))
+    };
+    find(kinds, &request.kind, request.version).and_then(check).unwrap_or_else(refused).into_checked()
 }
 
 /// Shows a row of a stage.

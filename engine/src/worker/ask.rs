@@ -1,10 +1,11 @@
-//! Queries to a worker outside of attempts: its kinds, whether it could run stages with given keys, a row as a model
+//! Queries to a worker outside of attempts: its kinds, what it finds about stages before they run, a row as a model
 //! sees it.
 //!
 //! Each query starts libtorch, so answers of the first two are cached (`cache.rs`) for as long as the program is the
 //! same.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -15,8 +16,9 @@ use serde::de::DeserializeOwned;
 use store::Digest;
 
 use super::cache::CacheDir;
+use super::check::{CheckRequest, Checked};
 use super::engine::ENGINE;
-use super::protocol::{CheckRequest, PROTOCOL, Refusal};
+use super::protocol::PROTOCOL;
 use super::tokens::{TokensAnswer, TokensRequest};
 use crate::kind::KindList;
 use crate::secrets::WITHHELD;
@@ -24,8 +26,17 @@ use crate::secrets::WITHHELD;
 /// The worker's command that checks keys.
 const CHECK: &str = "check";
 
-/// Most stages that are cached as able to run; the oldest are dropped and checked again.
+/// Most stages whose answers are cached; the oldest are dropped and checked again.
 const MOST_REMEMBERED: usize = 20_000;
+
+/// A stage to be checked, and what its inputs are at the moment.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The question.
+    pub request: CheckRequest,
+    /// Differs when a file that the worker may read has changed. Without it, the answer is not cached.
+    pub stamp: Option<Digest>,
+}
 
 /// Why a query to a worker failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,46 +84,44 @@ pub fn kinds(worker: &Path, cache_dir: &CacheDir) -> Result<KindList, Error> {
     Ok(list)
 }
 
-/// Returns what the worker finds wrong with the keys of each stage, in order; `None` for a stage that may run. Keys
-/// that the same program has accepted before are not checked again.
-pub fn check(
-    worker: &Path,
-    cache_dir: &CacheDir,
-    requests: impl Iterator<Item = CheckRequest>,
-) -> Result<Vec<Option<Refusal>>, Error> {
+/// Returns what the worker finds about each stage, in order. An answer is cached if the stage could run, and used again
+/// for the same keys, the same files and the same program.
+pub fn check(worker: &Path, cache_dir: &CacheDir, asks: impl Iterator<Item = Ask>) -> Result<Vec<Checked>, Error> {
     let kept = Question::of("checked", worker)?;
     let known = cache_dir.read(&kept.name, &kept.question).and_then(|text| String::from_utf8(text).ok());
     let known = known.unwrap_or_default();
-    let right: HashSet<&str> = known.lines().collect();
-    let (mut refusals, mut asked, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, request) in requests.enumerate() {
+    let cached: HashMap<&str, &str> = known.lines().filter_map(|line| line.split_once(' ')).collect();
+    let (mut answers, mut asked, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, Ask { request, stamp }) in asks.enumerate() {
         let line = serde_json::to_vec(&request).expect("requests are plain data");
-        let digest = Digest::of(&line).hex();
-        refusals.push(None);
-        if !right.contains(digest.as_str()) {
+        let name = stamp.map(|stamp| Digest::of(&[&line, stamp.hex().as_bytes()].concat()).hex());
+        let answer = name.as_ref().and_then(|name| serde_json::from_str(cached.get(name.as_str())?).ok());
+        if answer.is_none() {
             lines.extend_from_slice(&line);
             lines.push(b'\n');
-            asked.push((index, digest));
+            asked.push((index, name));
         }
+        answers.push(answer.unwrap_or_default());
     }
     if asked.is_empty() {
-        return Ok(refusals);
+        return Ok(answers);
     }
-    let (_, answers): (_, Vec<Option<Refusal>>) = ask(worker, CHECK, |mut stdin| stdin.write_all(&lines))?;
-    if answers.len() != asked.len() {
-        let reason = format!("it has {} answers for {} stages", answers.len(), asked.len());
+    let (_, found): (_, Vec<Checked>) = ask(worker, CHECK, |mut stdin| stdin.write_all(&lines))?;
+    if found.len() != asked.len() {
+        let reason = format!("it has {} answers for {} stages", found.len(), asked.len());
         return Err(Error::Answer { asked: format!("{} {CHECK}", worker.display()), reason });
     }
-    let mut lines: Vec<&str> = known.lines().collect();
-    for ((index, digest), answer) in asked.iter().zip(answers) {
-        if answer.is_none() {
-            lines.push(digest);
+    let mut lines: Vec<Cow<'_, str>> = known.lines().map(Cow::Borrowed).collect();
+    for ((index, name), answer) in asked.into_iter().zip(found) {
+        if let Some(name) = name.filter(|_| !answer.is_refused()) {
+            let text = serde_json::to_string(&answer).expect("answers are plain data");
+            lines.push(Cow::Owned(format!("{name} {text}")));
         }
-        refusals[*index] = answer;
+        answers[index] = answer;
     }
     let newest = &lines[lines.len().saturating_sub(MOST_REMEMBERED)..];
     cache_dir.write(&kept.name, &kept.question, newest.join("\n").as_bytes());
-    Ok(refusals)
+    Ok(answers)
 }
 
 /// Asks the worker to show a row of a stage.

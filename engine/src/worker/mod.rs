@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod cache;
+pub mod check;
 pub(crate) mod death;
 pub(crate) mod engine;
 pub(crate) mod lines;

@@ -3,7 +3,7 @@
 //! ```text
 //! engine                                   worker (`r1flow-worker run`)
 //!   {"run": {protocol, kind, config, …}} ──▶
-//!                                        ◀── {"hello": {"protocol": 3, "pid": 7}}
+//!                                        ◀── {"hello": {"protocol": 4, "pid": 7}}
 //!                                        ◀── {"progress": {"step": 3, "total": 60, "metrics": {…}}}   any number
 //!                                        ◀── {"checkpoint": {"step": 40, "dir": "…/checkpoints/40"}}  any number
 //!                                        ◀── {"rows": {"step": 640, "rows": 2560, "dir": "…/rows/640"}}  any number
@@ -15,8 +15,9 @@
 //! Both ignore any other line. The worker's stderr is its log, and so are other lines on its stdout. When stdin ends
 //! the engine is gone, and the worker exits at once: a stage never outlives its engine. Three other commands print one
 //! answer and exit. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList). `r1flow-worker check` reads one
-//! [`CheckRequest`] per line, and prints a list that has a [`Refusal`] or null for each, in order. `r1flow-worker
-//! tokens` reads a [`TokensRequest`](super::tokens::TokensRequest), and prints the row.
+//! [`CheckRequest`](super::check::CheckRequest) per line, and prints a list with a [`Checked`](super::check::Checked)
+//! for each, in order. `r1flow-worker tokens` reads a [`TokensRequest`](super::tokens::TokensRequest), and prints the
+//! row.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ use crate::event::Level;
 use crate::placement::Placement;
 
 /// The version of the protocol; engine and worker must agree on it.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// A line from the engine to the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -116,18 +117,6 @@ pub struct Resume {
     pub step: u64,
     /// Its folder, to be read only.
     pub dir: PathBuf,
-}
-
-/// The keys of a stage, to be checked before it may start.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct CheckRequest {
-    /// The stage's kind.
-    pub kind: String,
-    /// The kind's version.
-    pub version: u32,
-    /// Every key of the stage, defaults filled in; each reference is an [`InputArtifact`] with neither digest nor path.
-    pub config: Map<String, Value>,
 }
 
 /// Why a stage with such keys cannot run.

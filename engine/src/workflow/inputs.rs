@@ -81,7 +81,7 @@ fn input(
     }
     let decl = decl?;
     table.0.iter().for_each(|key| check_use(key, imports, decl.artifact, diagnostics));
-    Some(InputDecl { pin, import, neutral, reads, beside, ..decl })
+    Some(InputDecl { span: entry.key_span.clone(), pin, import, neutral, reads, beside, ..decl })
 }
 
 /// A key without effect is a mistake: its author expects one.
@@ -112,6 +112,7 @@ fn source_of(
         return None;
     };
     let decl = |source| InputDecl {
+        span: key.key_span.clone(),
         artifact,
         source,
         pin: None,

@@ -1,6 +1,6 @@
 //! Turns references into edges: checks that each names a stage or input of the right type, and that there is no cycle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -17,17 +17,19 @@ pub(super) struct Unlinked {
     pub(super) written: Vec<Written>,
 }
 
-/// Links stages into a graph whose nodes are in topological order, ties in the file's order.
+/// Links stages into a graph whose nodes are in topological order, ties in the file's order. Also returns the stages
+/// with a reference that leads nowhere.
 pub(super) fn link(
     mut stages: Vec<Unlinked>,
     inputs: &BTreeMap<String, InputDecl>,
     broken: &[String],
     diagnostics: &mut Vec<Diagnostic>,
-) -> DiGraph<StageDecl, ()> {
+) -> (DiGraph<StageDecl, ()>, BTreeSet<StageName>) {
     let index: HashMap<&str, usize> =
         stages.iter().enumerate().map(|(at, stage)| (stage.stage.name.0.as_str(), at)).collect();
     let mut references = Vec::with_capacity(stages.len());
     let mut edges = Vec::with_capacity(stages.len());
+    let mut lost = BTreeSet::new();
     for unlinked in &stages {
         let mut of_stage = Vec::with_capacity(unlinked.written.len());
         let mut needs = Vec::with_capacity(unlinked.written.len());
@@ -43,6 +45,9 @@ pub(super) fn link(
                 Err(diagnostic) => diagnostics.extend(diagnostic),
             }
         }
+        if of_stage.len() < unlinked.written.len() {
+            lost.insert(unlinked.stage.name.clone());
+        }
         references.push(of_stage);
         edges.push(needs);
     }
@@ -51,7 +56,7 @@ pub(super) fn link(
         (unlinked.stage.references, unlinked.written) = (of_stage, Vec::new());
     }
     let order = order(&edges, &stages, diagnostics);
-    build(stages, &edges, &order)
+    (build(stages, &edges, &order), lost)
 }
 
 struct Linker<'a> {

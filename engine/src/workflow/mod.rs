@@ -9,13 +9,14 @@ mod each;
 pub mod hub;
 mod inputs;
 mod link;
+mod load;
 mod overlay;
 mod short;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,10 +27,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactType;
-use crate::diagnostic::{Diagnostic, Sources, Span, tidy};
-use crate::kind::{KeySpec, Kinds, Role};
+use crate::diagnostic::Span;
+use crate::kind::{KeySpec, Role};
 use crate::placement::Device;
 use hub::{Fetched, HubId, HubInput};
+
+pub use load::{Loaded, WorkflowDraft, load};
 
 /// The name of a stage: `zero`, or `distill/small` for a variant of a family.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,6 +65,8 @@ pub struct Workflow {
 /// An entry of `[inputs]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputDecl {
+    /// Where it is named.
+    pub span: Span,
     /// Its type.
     pub artifact: ArtifactType,
     /// Where it comes from.
@@ -90,6 +95,18 @@ pub(crate) fn import(
     let input = &workflow.inputs[name];
     let beside = input.beside(name).map(|(key, name, _)| (key.to_owned(), serde_json::json!(digests.get(&name))));
     input.import.clone().into_iter().chain(beside).collect()
+}
+
+/// Returns the import keys of what a reference points at, as the worker gets them.
+pub(crate) fn all_imports(workflow: &Workflow, reference: &Reference) -> Map<String, Value> {
+    match &reference.target {
+        Target::Input(name) => {
+            let input = &workflow.inputs[name];
+            let beside = input.beside.iter().map(|(key, path)| (key.clone(), serde_json::json!(path)));
+            input.import.clone().into_iter().chain(input.neutral.clone()).chain(beside).collect()
+        }
+        Target::Output { .. } => Map::new(),
+    }
 }
 
 /// Where an input comes from.
@@ -148,6 +165,8 @@ pub struct StageDecl {
     pub omitted: Arc<BTreeMap<String, KeySpec>>,
     /// Output name → type; one table for all stages of the kind that have all its outputs.
     pub outputs: Arc<BTreeMap<String, ArtifactType>>,
+    /// Output name → the key of the model that it will be like; one table for all stages of the kind.
+    pub outputs_like: Arc<BTreeMap<String, String>>,
     /// Outputs that the kind has only with a key that is not given here, each with that key.
     pub absent_outputs: Vec<(String, String)>,
     /// Keys that a layer gave a value, with that layer; the topmost layer is last.
@@ -288,92 +307,4 @@ pub struct RunOptions {
     pub retries: u32,
     /// What an attempt takes of each pool while it runs: `cores`, `memory-gib`, `gpus`, or a pool of the user's own.
     pub needs: BTreeMap<String, u64>,
-}
-
-/// The result of loading a file.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The workflow, if there is no mistake in it.
-    pub workflow: Option<Workflow>,
-    /// Every mistake.
-    pub diagnostics: Vec<Diagnostic>,
-    /// The texts that they point into.
-    pub sources: Sources,
-}
-
-/// Returns outputs without those that are absent.
-fn without(
-    all: Arc<BTreeMap<String, ArtifactType>>,
-    absent: &[(String, String)],
-) -> Arc<BTreeMap<String, ArtifactType>> {
-    if absent.is_empty() {
-        return all;
-    }
-    let is_there = |output: &String| !absent.iter().any(|(absent, _)| absent == output);
-    Arc::new(all.iter().filter(|(output, _)| is_there(output)).map(|(output, ty)| (output.clone(), *ty)).collect())
-}
-
-/// Loads a workflow file with its layers, and checks all of it. Only a file that cannot be read is an error.
-pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::io::Error> {
-    let mut sources = Sources::default();
-    let mut diagnostics = Vec::new();
-    let layers = overlay::read(file, sets, kinds, &mut sources, &mut diagnostics)?;
-    if !diagnostics.is_empty() {
-        // A file that was read only in part would show mistakes that the whole file does not have.
-        return Ok(Loaded { workflow: None, diagnostics, sources });
-    }
-    let (rest, drafts) = each::expand(layers, kinds, &mut diagnostics);
-    let name = match rest.name.as_ref().map(|node| (node.text(), node)) {
-        Some((Some(name), _)) => name.to_owned(),
-        Some((None, node)) => {
-            diagnostics.push(Diagnostic::new(&node.span, "`name` is text", node.value.sort()));
-            String::new()
-        }
-        None => file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
-    };
-    let declared: Vec<String> = rest
-        .inputs
-        .as_ref()
-        .and_then(|node| node.table())
-        .map(|table| table.0.iter().map(|entry| entry.key.clone()).collect())
-        .unwrap_or_default();
-    let inputs = inputs::inputs(rest.inputs, kinds, &sources, &mut diagnostics);
-    let run = Arc::new(check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics));
-    let mut stages = Vec::with_capacity(drafts.len());
-    let mut shared = HashMap::new();
-    for draft in drafts {
-        let checked = check::check(&draft, &mut diagnostics);
-        let kind = draft.kind;
-        let tables = || (Arc::new(check::roles(kind)), Arc::new(kind.omitted()), Arc::new(kind.spec.outputs.clone()));
-        let (roles, omitted, outputs) = shared.entry(kind.spec.kind.as_str()).or_insert_with(tables).clone();
-        let absent_outputs = kind.absent_outputs(&checked.config);
-        let stage = StageDecl {
-            name: draft.name,
-            span: draft.span,
-            kind: kind.spec.kind.clone(),
-            version: kind.spec.version,
-            origins: draft.origins,
-            config: checked.config,
-            references: Vec::new(),
-            roles,
-            omitted,
-            outputs: without(outputs, &absent_outputs),
-            absent_outputs,
-            device: Device::Cpu,
-            uses_tensors: kind.spec.uses_tensors,
-            run: match &draft.run {
-                None => Arc::clone(&run),
-                own => Arc::new(check::run_options(own.as_ref(), &run, &mut diagnostics)),
-            },
-        };
-        stages.push(link::Unlinked { stage, written: checked.references });
-    }
-    // References to inputs that are declared but broken are not reported as further mistakes.
-    let broken: Vec<String> = declared.into_iter().filter(|input| !inputs.contains_key(input)).collect();
-    let graph = link::link(stages, &inputs, &broken, &mut diagnostics);
-    tidy(&mut diagnostics);
-    let file = fs_err::canonicalize(file)?;
-    let (sets, device) = (sets.to_vec(), Device::Cpu);
-    let workflow = diagnostics.is_empty().then_some(Workflow { name, file, sets, device, inputs, graph });
-    Ok(Loaded { workflow, diagnostics, sources })
 }

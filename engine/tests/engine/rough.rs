@@ -20,7 +20,7 @@ read -r request
 dir=$(printf '%s' "$request" | sed 's/.*"dir":"\([^"]*\)".*/\1/')
 mkdir "$dir/output-samples"
 echo fine > "$dir/output-samples/samples.jsonl"
-echo '{"hello":{"protocol":3,"pid":1}}'
+echo '{"hello":{"protocol":4,"pid":1}}'
 finish() { printf '{"done":{"outputs":{"samples":"%s/output-samples"},"summary":{"said":"%s"}}}\n' "$dir" "$1"; }
 "#;
 

@@ -91,6 +91,21 @@ pub fn survey() -> Result<String, Error> {
     Ok(format!("{} by {library}, {kernels}", Cuda::device_count()))
 }
 
+/// The caches of libtorch and oneDNN for compiled matmuls, by the environment variables of their sizes.
+const CACHES: [&str; 2] = ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"];
+
+/// Bounds the caches of compiled bf16 matmuls, of which libtorch keeps 1,024 by default. Each number of tokens has
+/// matmuls of its own, of some MiB each, so a training of rows of different lengths would grow by gigabytes. A pass has
+/// about this many. Values that the user has set remain. Call it first of all: no other thread may run.
+pub fn bound_caches() {
+    for name in CACHES {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: no other thread reads the environment.
+            unsafe { std::env::set_var(name, "16") };
+        }
+    }
+}
+
 /// Makes the allocator keep the memory of freed tensors for the next step, which needs the same sizes. Returning it to
 /// the system each time costs a small model a tenth of its step.
 fn keep_freed_memory() {

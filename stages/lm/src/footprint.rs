@@ -7,7 +7,7 @@
 use tch::Kind;
 
 use crate::config::Config;
-use crate::model::Model;
+use crate::device::Options;
 use crate::{models, ops};
 
 /// Returns the peak memory of a training pass over `tokens` tokens in bytes, without the head. With `recompute`, the
@@ -28,8 +28,13 @@ pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
 }
 
 /// Returns the bytes of the KV cache for `rows` rows of `length` tokens.
-pub fn cache(model: &Model, rows: usize, length: usize) -> u64 {
-    ops::cache_bytes(&model.config, model.options(), rows.saturating_mul(length))
+pub fn cache(config: &Config, options: Options, rows: usize, length: usize) -> u64 {
+    ops::cache_bytes(config, options, rows.saturating_mul(length))
+}
+
+/// Returns the shapes of a language model's parameters, by name.
+pub fn parameters(config: &Config) -> Vec<(String, Vec<i64>)> {
+    models::specs(config, models::Head::Vocabulary)
 }
 
 fn bytes(elements: i64, dtype: Kind) -> u64 {
@@ -74,7 +79,6 @@ mod tests {
 
     use super::*;
     use crate::config::Shape;
-    use crate::device::Options;
 
     fn config() -> Config {
         let shape = Shape {
@@ -105,10 +109,9 @@ mod tests {
 
     #[test]
     fn a_cache_has_keys_and_values_of_each_layer() {
-        let on_a_gpu = Options { device: Device::Cuda(0), dtype: Kind::BFloat16 };
-        assert_eq!(ops::cache_bytes(&config(), on_a_gpu, 55), 2 * 2 * 2 * 8 * 3 * 55);
-        let model = Model::init(config(), 1, Device::Cpu);
-        assert_eq!(cache(&model, 5, 11), 4 * 2 * 2 * 8 * 3 * 55);
-        assert_eq!(cache(&model.in_dtype(Kind::BFloat16), 1, 1), 4 * 2 * 2 * 8 * 3, "in single precision");
+        let of = |device, dtype| cache(&config(), Options { device, dtype }, 5, 11);
+        assert_eq!(of(Device::Cuda(0), Kind::BFloat16), 2 * 2 * 2 * 8 * 3 * 55);
+        assert_eq!(of(Device::Cpu, Kind::Float), 4 * 2 * 2 * 8 * 3 * 55);
+        assert_eq!(of(Device::Cpu, Kind::BFloat16), 4 * 2 * 2 * 8 * 3 * 55, "in single precision");
     }
 }

@@ -68,14 +68,31 @@ impl Model {
         Self::load_with_head(dir, options, Head::Vocabulary)
     }
 
+    /// Checks a folder as [`load`](Self::load) does, without reading a weight: the configuration, the names and shapes
+    /// of the tensors, their size beside the machine's memory.
+    pub fn inspect(dir: &Path, options: &Options) -> Result<Config, Error> {
+        checkpoint::refuse_pickle(dir)?;
+        Self::inspect_with_head(dir, options, Head::Vocabulary)
+    }
+
+    pub(crate) fn inspect_with_head(dir: &Path, options: &Options, head: Head) -> Result<Config, Error> {
+        Ok(Self::open(dir, options, head)?.0)
+    }
+
     pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
+        let (config, weights, ignored) = Self::open(dir, options, head)?;
+        Ok(Self { ignored, ..Self::build(config, weights, head, *options)? })
+    }
+
+    /// Returns the configuration, the weights, which are not read yet, and the names of tensors that are ignored.
+    fn open(dir: &Path, options: &Options, head: Head) -> Result<(Config, Weights, Vec<String>), Error> {
         let config = Config::load(dir)?;
         let ignores = |name: &str| (models::of(&config).ignores)(&config, name);
         let files = weights::open(dir)?;
         // Checked before a list of that many names is made.
         config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
         let (weights, ignored) = Weights::load(files, &specs(&config, head), ignores, *options)?;
-        Ok(Self { ignored, ..Self::build(config, weights, head, *options)? })
+        Ok((config, weights, ignored))
     }
 
     /// Builds a model from weights in memory.
@@ -183,7 +200,8 @@ impl Model {
         self.options.dtype
     }
 
-    pub(crate) fn options(&self) -> Options {
+    /// The parameters' device and element type.
+    pub fn options(&self) -> Options {
         self.options
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::json;
 use tch::{Kind, Tensor};
 
+use crate::config::Config;
 use crate::device::Options;
 use crate::model::{Error, Model};
 use crate::models::{self, Head};
@@ -40,6 +41,11 @@ impl RewardModel {
     /// Reads a folder that [`RewardModel::save`] or transformers wrote.
     pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
         Ok(Self { model: Model::load_with_head(dir, options, Head::Score)? })
+    }
+
+    /// Checks a folder without reading a weight; see [`Model::inspect`].
+    pub fn inspect(dir: &Path, options: &Options) -> Result<Config, Error> {
+        Model::inspect_with_head(dir, options, Head::Score)
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`. transformers scores rows in a batch only if

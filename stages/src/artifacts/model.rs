@@ -4,7 +4,7 @@ use std::path::Path;
 
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
-use lm::{Device, Kind, Model, Options};
+use lm::{Config, Device, Kind, Model, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +12,10 @@ use super::Import;
 use super::adapter::{self, refuse_adapter_alone};
 
 /// The element type of weights and activations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dtype {
     /// 32 bits.
-    #[default]
     Float32,
     /// 16 bits with the range of float32. In training, the optimiser's weights and moments and the gradient sums are
     /// float32.
@@ -33,16 +32,22 @@ impl Dtype {
     }
 }
 
-/// Loads the model of an input onto a device as elements of type `dtype`, and notes which tensors of its folder are
+/// Returns the element type that a stage's key `dtype` gives for the model in a folder: without one, the model's own.
+pub(crate) fn dtype_of(dtype: Option<Dtype>, dir: &Path) -> Result<Kind, StageError> {
+    dtype.map_or_else(|| Ok(Config::load(dir)?.dtype()), |dtype| Ok(dtype.kind()))
+}
+
+/// Loads the model of an input onto a device as elements of type `dtype`, without one of the model's own, and notes which tensors of its folder are
 /// ignored.
 pub(crate) fn load_model(
     ctx: &Context,
     input: &Input<ModelMarker>,
     device: Device,
-    dtype: Kind,
+    dtype: Option<Dtype>,
 ) -> Result<Model, StageError> {
     refuse_adapter_alone(input)?;
     ctx.doing("loading", None);
+    let dtype = dtype_of(dtype, input.path())?;
     let model = Model::load(input.path(), &Options { device, dtype })?;
     if let Some(adapter) = Import::of(input)?.adapter {
         let merged = adapter::merge(&model, Path::new(&adapter))?;

@@ -21,6 +21,8 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Accuracy>(
 struct Accuracy {}
 
 impl Keys for Accuracy {
+    const WANTS_FORM: bool = true;
+
     fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(|row| row.scored.prompt.verify.is_checked().then_some(f64::from(u8::from(row.grade.correct)))))
     }

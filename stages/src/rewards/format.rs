@@ -20,6 +20,8 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Format>(
 struct Format {}
 
 impl Keys for Format {
+    const WANTS_FORM: bool = true;
+
     fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         Ok(per_row(|row| {
             let asked = row.scored.prompt.verify.wants_thought();

@@ -32,6 +32,10 @@ fn answer() -> Reads {
 }
 
 impl Keys for Helpful {
+    fn judge(self) -> Option<Input<RewardModel>> {
+        Some(self.model)
+    }
+
     fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         let judge = Judge::load(&self.model, self.reads, loading)?;
         Ok(Box::new(Preference { judge, not_for: "harmless" }))

@@ -8,7 +8,7 @@ use tch::Device;
 use text::{Chat, Prompt};
 
 use super::{Graded, Reward};
-use crate::artifacts::check_numbers;
+use crate::artifacts::{check_numbers, dtype_of};
 use crate::loading::Loading;
 
 /// Most tokens in one forward pass. The head gives one number for each row, so this bounds only the activations.
@@ -49,7 +49,7 @@ pub struct Judge {
 impl Judge {
     /// Loads the reward model and its tokenizer.
     pub fn load(input: &Input<RewardModel>, reads: Reads, loading: &Loading<'_>) -> Result<Self, StageError> {
-        let options = lm::Options { device: loading.device, ..lm::Options::default() };
+        let options = lm::Options { device: loading.device, dtype: dtype_of(None, input.path())? };
         let model = lm::reward::RewardModel::load(input.path(), &options)?;
         if let Some(warning) = check_numbers(input, model.network())? {
             tracing::warn!("{warning}");

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use engine::artifact::Prompts;
+use engine::artifact::{Prompts, RewardModel};
 use engine::stage::{Input, StageError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
@@ -24,6 +24,8 @@ pub(super) struct RewardKind {
     doc: &'static str,
     schema: fn(&mut SchemaGenerator) -> Schema,
     check: fn(&Value) -> Result<(), serde_json::Error>,
+    wants_form: bool,
+    judge: fn(&Value) -> Option<Input<RewardModel>>,
     load: fn(&Value, &Loading<'_>) -> Loaded,
 }
 
@@ -31,6 +33,14 @@ type Loaded = Result<Box<dyn Reward>, StageError>;
 
 /// A reward's own keys.
 pub(super) trait Keys: DeserializeOwned + JsonSchema {
+    /// Whether only completions in the stage's `form` earn it.
+    const WANTS_FORM: bool = false;
+
+    /// Returns the reward model that it reads, if it reads one.
+    fn judge(self) -> Option<Input<RewardModel>> {
+        None
+    }
+
     /// Makes the reward ready to score.
     fn load(self, loading: &Loading<'_>) -> Loaded;
 }
@@ -42,6 +52,8 @@ impl RewardKind {
             doc,
             schema: K::json_schema,
             check: |keys| K::deserialize(keys).map(|_| ()),
+            wants_form: K::WANTS_FORM,
+            judge: |keys| K::deserialize(keys).ok()?.judge(),
             load: |keys, loading| K::deserialize(keys)?.load(loading),
         }
     }
@@ -107,6 +119,16 @@ impl Rewards {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a reward is only for completions in the stage's `form`.
+    pub fn want_form(&self) -> bool {
+        self.0.iter().any(|entry| kind(entry.name).is_some_and(|kind| kind.wants_form))
+    }
+
+    /// Returns the reward models that are read.
+    pub fn judges(&self) -> Vec<Input<RewardModel>> {
+        self.0.iter().filter_map(|entry| (kind(entry.name)?.judge)(&entry.own)).collect()
     }
 
     /// Loads every reward, reward models included; `grader` knows the prompts that will be scored.

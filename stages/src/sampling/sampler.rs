@@ -3,11 +3,11 @@
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
 use lm::generate::{Completion, Request, Sampling, generate_until};
-use lm::{Device, Kind, Model};
+use lm::{Device, Model};
 use text::Chat;
 
 use super::questions::Question;
-use crate::artifacts::load_model;
+use crate::artifacts::{Dtype, load_model};
 use crate::chat::of_row;
 use crate::device::set_up;
 
@@ -55,7 +55,7 @@ impl<'a> Sampler<'a> {
         ctx: &'a Context,
         input: &Input<ModelMarker>,
         chat: Chat,
-        dtype: Kind,
+        dtype: Option<Dtype>,
         batch_size: usize,
     ) -> Result<Self, StageError> {
         let device = set_up(ctx)?;

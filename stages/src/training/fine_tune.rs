@@ -1,8 +1,8 @@
 //! Training on rows, with output `model`: shared by `sft` and `distill`, for any loss.
 
 use engine::artifact::{Model as ModelMarker, Samples};
-use engine::stage::{Context, Input, Outcome, StageError};
-use lm::{Device, Model, NewToken};
+use engine::stage::{Context, Input, Look, Outcome, StageError, refusals};
+use lm::{Config, Device, Model, NewToken, head};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -14,7 +14,7 @@ use super::optimisation::Optimisation;
 use super::rows::{Learn, Order};
 use super::supervised::Supervised;
 use super::tokenise::{Tokenising, stopped, token_rows};
-use super::{Ended, HeldOut, Objective, Training, train};
+use super::{CURES, Ended, HeldOut, Objective, PassSize, Training, look_at_memory, train};
 use crate::artifacts::load_model;
 use crate::chat::{Rendering, load_chat};
 use crate::device::set_up;
@@ -89,22 +89,26 @@ impl Default for FineTuning {
 
 impl FineTuning {
     /// Refuses keys that contradict each other.
-    pub(crate) fn check(&self, eval_data: &[Input<Samples>]) -> Result<(), StageError> {
-        self.rendering.check()?;
+    pub(crate) fn check(&self, eval_data: &[Input<Samples>]) -> Vec<StageError> {
+        let mut refused = refusals([self.rendering.check()]);
         if self.eval_every.is_some() && eval_data.is_empty() {
-            return Err(StageError::new("`eval-every` without `eval-data`: there is nothing to measure")
-                .with_help("give held-out samples: `eval-data = [\"inputs.held-out\"]`"));
+            let message = "`eval-every` without `eval-data`: there is nothing to measure";
+            refused
+                .push(StageError::new(message).with_help("give held-out samples: `eval-data = [\"inputs.held-out\"]`"));
         }
         if self.new_tokens.iter().any(|token| token.trim().is_empty()) {
-            return Err(StageError::new("`new-tokens` has an empty token").with_help("remove it"));
+            refused.push(StageError::new("`new-tokens` has an empty token").with_help("remove it"));
         }
         let trains_embedding = |lora: &Lora| lora.modules_to_save.iter().any(|module| module == "embed_tokens");
         if !self.new_tokens.is_empty() && self.lora.as_ref().is_some_and(|lora| !trains_embedding(lora)) {
-            return Err(StageError::new("`new-tokens` with `lora`: the rows of new tokens would not be trained")
-                .with_help("train them whole: `lora = { modules-to-save = [\"embed_tokens\", \"lm_head\"] }`"));
+            refused.push(
+                StageError::new("`new-tokens` with `lora`: the rows of new tokens would not be trained")
+                    .with_help("train them whole: `lora = { modules-to-save = [\"embed_tokens\", \"lm_head\"] }`"),
+            );
         }
         let (_, optimisation) = self.optimisation.over(self.steps, u64::MAX);
-        check_keys(&optimisation, self.lora.as_ref())
+        refused.extend(check_keys(&optimisation, self.lora.as_ref()));
+        refused
     }
 
     /// Returns how samples under `key` are tokenised.
@@ -119,6 +123,20 @@ impl FineTuning {
         Ok((self.rendering.apply(chat)?, new.collect()))
     }
 
+    /// Tells how much memory training will hold, from the tokens and targets of the first rows.
+    pub(crate) fn look_at_memory(&self, look: &mut Look, config: &Config, rows: &[(usize, usize)]) {
+        let order = Order::new(self.seed, rows.len(), self.batch_size);
+        let largest = order.largest_pass(rows, self.micro_batch_tokens);
+        let pass = PassSize {
+            tokens: largest.tokens,
+            recompute: self.optimisation.gradient_checkpointing,
+            logits: (largest.targets.min(head::CHUNK), 2),
+            sampling: 0,
+            cures: CURES,
+        };
+        look_at_memory(look, (config, self.optimisation.dtype), (&self.optimisation, self.lora.as_ref()), 0, pass);
+    }
+
     /// Loads the model that is trained, with rows for new tokens.
     pub(crate) fn model(
         &self,
@@ -127,7 +145,7 @@ impl FineTuning {
         device: Device,
         new: &[NewToken],
     ) -> Result<Model, StageError> {
-        Ok(load_model(ctx, model, device, self.optimisation.kind())?.with_new_tokens(new))
+        Ok(load_model(ctx, model, device, self.optimisation.dtype)?.with_new_tokens(new))
     }
 }
 

@@ -3,10 +3,12 @@
 //! Memory held when training begins is measured; the rest is computed from sizes. On a CPU, the whole process counts;
 //! on a GPU, libtorch's memory on the device.
 
-use engine::stage::{Context, StageError};
-use lm::{Device, Kind, Model, footprint, memory};
+use engine::stage::{Context, Look, StageError};
+use lm::{Config, Device, Kind, Model, Options, Tensor, footprint, memory};
 
+use super::lora::{Adapters, Lora};
 use super::{Metrics, Objective, Optimisation};
+use crate::artifacts::Dtype;
 
 /// The metric: the most memory that training has held so far, in GiB.
 const PEAK: &str = "peak_memory_gib";
@@ -22,9 +24,8 @@ const FRAGMENTATION: f64 = 0.4;
 const BF16_WORKSPACE: u64 = 320 << 20;
 
 /// The largest pass of an objective.
-pub struct Workload<'a> {
-    /// The model that is trained.
-    pub model: &'a Model,
+#[derive(Clone, Copy, Debug)]
+pub struct PassSize {
     /// Most tokens of a micro-batch.
     pub tokens: usize,
     /// Whether the backward pass computes activations again.
@@ -37,8 +38,29 @@ pub struct Workload<'a> {
     pub cures: &'static str,
 }
 
+/// What an objective trains, and its largest pass.
+pub struct Workload<'a> {
+    /// The model that is trained.
+    pub model: &'a Model,
+    /// The largest pass.
+    pub pass: PassSize,
+}
+
 /// The keys that most kinds have.
 pub const CURES: &str = "lower `micro-batch-tokens`, or set `gradient-checkpointing`, `dtype = \"bfloat16\"` or `lora`";
+
+/// The sizes of a training, from which its peak follows.
+struct Sizes<'a> {
+    config: &'a Config,
+    options: Options,
+    /// Bytes that are held when training begins.
+    held: u64,
+    /// Elements that are trained.
+    trained: u64,
+    /// Elements of the largest parameter that gets a gradient.
+    largest: u64,
+    pass: PassSize,
+}
 
 /// An estimate of the peak, by term, in bytes.
 pub(super) struct Expected {
@@ -47,20 +69,62 @@ pub(super) struct Expected {
     cures: &'static str,
 }
 
-impl Expected {
-    /// Estimates the peak of a training; call it before the optimiser is made.
-    pub(super) fn of(objective: &impl Objective, optimisation: &Optimisation) -> Result<Self, StageError> {
-        let Workload { model, tokens, recompute, logits: (chunk, copies), sampling, cures } = objective.workload();
-        let (config, dtype, device) = (&model.config, model.dtype(), model.device());
-        let trained = objective.leaves().iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
-        let reached = model.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad());
-        let largest = reached.map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
-        let master = if optimisation.kind() == Kind::Float { 0 } else { 4 };
+/// Tells how much memory a training of a model with this configuration will hold, before the model is read. `copies` is
+/// the number of further models of the same size that are held.
+pub(crate) fn look_at_memory(
+    look: &mut Look,
+    (config, dtype): (&Config, Option<Dtype>),
+    (optimisation, lora): (&Optimisation, Option<&Lora>),
+    copies: u64,
+    pass: PassSize,
+) {
+    let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
+    let options = Options { device, dtype: dtype.map_or(config.dtype(), Dtype::kind) };
+    match outline(config, options, (optimisation, lora), copies, pass) {
+        Ok(sizes) => look.expect_memory(Expected::from(sizes).total(), pass.cures),
+        Err(error) => look.refuse(error),
+    }
+}
+
+/// Returns the sizes of a training whose model is not read yet, and refuses names of parameters that it will not have.
+fn outline<'a>(
+    config: &'a Config,
+    options: Options,
+    (optimisation, lora): (&Optimisation, Option<&Lora>),
+    copies: u64,
+    pass: PassSize,
+) -> Result<Sizes<'a>, StageError> {
+    // An expanded tensor has one element in memory.
+    let one = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+    let parameters = footprint::parameters(config).into_iter().map(|(name, shape)| (name, one.expand(shape, false)));
+    let parameters: Vec<(String, Tensor)> = parameters.collect();
+    let numel = |parameters: &[(String, Tensor)]| parameters.iter().map(|(_, leaf)| leaf.numel() as u64).sum::<u64>();
+    let largest = |parameters: &[(String, Tensor)]| parameters.iter().map(|(_, leaf)| leaf.numel() as u64).max();
+    let (trained, largest, adapted) = match lora {
+        Some(lora) => {
+            let adapters = Adapters::outline(&parameters, lora)?;
+            (adapters.trained, adapters.largest, adapters.adapted)
+        }
+        None => {
+            let trained = optimisation.trained(&parameters)?;
+            (numel(&trained), largest(&trained).unwrap_or(0), 0)
+        }
+    };
+    let weights = (numel(&parameters) * (1 + copies) + adapted) * options.dtype.elt_size_in_bytes() as u64;
+    let program = if options.device == Device::Cpu { memory::used(Device::Cpu)?.now } else { 0 };
+    Ok(Sizes { config, options, held: program + weights, trained, largest, pass })
+}
+
+impl From<Sizes<'_>> for Expected {
+    fn from(sizes: Sizes<'_>) -> Self {
+        let Sizes { config, options: Options { device, dtype }, held, trained, largest, pass } = sizes;
+        let PassSize { tokens, recompute, logits: (chunk, copies), sampling, cures } = pass;
+        let master = if dtype == Kind::Float { 0 } else { 4 };
         let activations = footprint::activations(config, dtype, tokens, recompute);
         let fragmentation = if device == Device::Cpu { (activations as f64 * FRAGMENTATION) as u64 } else { 0 };
         let workspace = if device == Device::Cpu && dtype != Kind::Float { BF16_WORKSPACE } else { 0 };
         let mut terms = vec![
-            ("model and data", memory::used(device)?.now),
+            ("model and data", held),
             ("optimiser", (8 + master) * trained),
             // While a gradient is accumulated, the old and the new one of that parameter exist together.
             ("gradients", 4 * (trained + largest)),
@@ -73,7 +137,19 @@ impl Expected {
         // counts.
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
         terms.push(("sampling", sampling.saturating_sub(pass)));
-        Ok(Self { device, terms, cures })
+        Self { device, terms, cures }
+    }
+}
+
+impl Expected {
+    /// Estimates the peak of a training; call it before the optimiser is made.
+    pub(super) fn of(objective: &impl Objective) -> Result<Self, StageError> {
+        let Workload { model, pass } = objective.workload();
+        let trained = objective.leaves().iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
+        let reached = model.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad());
+        let largest = reached.map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
+        let held = memory::used(model.device())?.now;
+        Ok(Self::from(Sizes { config: &model.config, options: model.options(), held, trained, largest, pass }))
     }
 
     /// Begins to look at the peak.

@@ -41,7 +41,8 @@ pub(crate) use held_out::{HeldOut, link};
 use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
-pub use memory::{CURES, Workload};
+pub(crate) use memory::look_at_memory;
+pub use memory::{CURES, PassSize, Workload};
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;
 pub use tally::{Counts, Metrics, Tally, deviation};
@@ -169,7 +170,7 @@ fn train_parameters(
     let schedule = optimisation.schedule(lr)?;
     let trained = optimisation.trained(objective.parameters())?;
     let group = Group::Alone;
-    let memory = Expected::of(objective, optimisation)?;
+    let memory = Expected::of(objective)?;
     memory.tell(ctx)?;
     memory.begin()?;
     let mut optimiser = AdamW::new(&trained, optimisation.adamw());

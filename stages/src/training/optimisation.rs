@@ -1,7 +1,7 @@
 //! The keys of optimisation that all trainers share.
 
 use engine::stage::StageError;
-use lm::{AdamWOptions, Decay, Kind, Schedule, Tensor};
+use lm::{AdamWOptions, Decay, Schedule, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +55,9 @@ pub struct Optimisation {
     /// Gradients with a greater norm are scaled down to this norm.
     #[schemars(range(min = 0.0))]
     pub max_grad_norm: f64,
-    /// Element type of weights and activations, and of the output model.
-    pub dtype: Dtype,
+    /// Element type of weights and activations, and of the output model. Absent: the one that the model's `config.json`
+    /// names; float32 for a new model.
+    pub dtype: Option<Dtype>,
     /// Parameters that are not trained, by whole parts at the beginning of their names: `["model.embed_tokens",
     /// "model.layers.0"]`. They need no memory for gradients and moments.
     pub freeze: Vec<String>,
@@ -78,7 +79,7 @@ impl Default for Optimisation {
             eps: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
-            dtype: Dtype::Float32,
+            dtype: None,
             freeze: Vec::new(),
             gradient_checkpointing: false,
         }
@@ -141,11 +142,6 @@ impl Optimisation {
             all.decay_steps.get_or_insert(counted);
         }
         (given.unwrap_or(counted), all)
-    }
-
-    /// Returns the element type of the model in training.
-    pub fn kind(&self) -> Kind {
-        self.dtype.kind()
     }
 
     /// Freezes the parameters that `freeze` names, and returns the others.

@@ -25,6 +25,18 @@ pub enum Learn {
     All,
 }
 
+/// Updates that are foreseen to find the largest pass.
+const FORESEEN: u64 = 64;
+
+/// The size of the largest micro-batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Largest {
+    /// Most tokens.
+    pub(crate) tokens: usize,
+    /// Most tokens that are predicted.
+    pub(crate) targets: usize,
+}
+
 /// The order in which rows are drawn.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
@@ -47,13 +59,21 @@ impl Order {
         (first..first + self.batch as u64).map(|position| self.row(position)).collect()
     }
 
-    /// Returns the most tokens that a micro-batch can have, given the lengths of all rows and the limit `max_tokens`.
-    pub(crate) fn largest_pass(&self, lengths: impl Iterator<Item = usize>, max_tokens: usize) -> usize {
-        let mut lengths: Vec<usize> = lengths.collect();
-        lengths.sort_unstable_by_key(|length| std::cmp::Reverse(*length));
-        let (rounds, rest) = (self.batch / lengths.len(), self.batch % lengths.len());
-        let batch = rounds * lengths.iter().sum::<usize>() + lengths[..rest].iter().sum::<usize>();
-        lengths[0].max(max_tokens.min(batch))
+    /// Returns the most tokens and the most targets of a micro-batch in the next updates, given the tokens and targets
+    /// of each row. Later updates may be a little larger, up to `max_tokens`.
+    pub(crate) fn largest_pass(&self, rows: &[(usize, usize)], max_tokens: usize) -> Largest {
+        let mut order = self.clone();
+        let mut largest = Largest { tokens: 0, targets: 0 };
+        for step in 0..FORESEEN {
+            let batch: Vec<(usize, usize)> = order.batch(step).iter().map(|row| rows[*row]).collect();
+            let lengths: Vec<usize> = batch.iter().map(|(tokens, _)| *tokens).collect();
+            for pass in micro_batches(&lengths, max_tokens) {
+                let (tokens, targets): (Vec<usize>, Vec<usize>) = pass.iter().map(|index| batch[*index]).unzip();
+                largest.tokens = largest.tokens.max(tokens.iter().sum());
+                largest.targets = largest.targets.max(targets.iter().sum());
+            }
+        }
+        largest
     }
 
     fn row(&mut self, position: u64) -> usize {
@@ -127,10 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_pass_is_an_update_or_the_budget_or_the_longest_row() {
-        let largest = |batch, max| Order::new(0, 4, batch).largest_pass([5, 9, 2, 7].into_iter(), max);
-        assert_eq!((largest(2, 100), largest(2, 12), largest(2, 3)), (16, 12, 9));
-        assert_eq!(largest(9, 100), 55);
+    fn the_largest_pass_is_an_update_or_what_fits_or_the_longest_row() {
+        let rows = [(5, 1), (9, 2), (2, 2), (7, 3)];
+        let largest = |batch, max| {
+            let Largest { tokens, targets } = Order::new(0, 4, batch).largest_pass(&rows, max);
+            (tokens, targets)
+        };
+        // Two rows of the four, in each pair some time; of nine rows, two of each and one more.
+        assert_eq!((largest(2, 100), largest(2, 12), largest(2, 3)), ((16, 5), (12, 5), (9, 3)));
+        assert_eq!(largest(9, 100), (55, 19));
     }
 
     #[test]

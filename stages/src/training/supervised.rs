@@ -7,7 +7,7 @@ use engine::stage::StageError;
 use lm::{Model, Tensor, head};
 
 use super::rows::{Order, micro_batches, pack_rows};
-use super::{Counts, HeldOut, Metrics, Objective, Tally, Workload};
+use super::{Counts, HeldOut, Metrics, Objective, PassSize, Tally, Workload};
 use crate::artifacts::TokenRows;
 
 /// A model that is trained to predict the tokens of rows.
@@ -31,14 +31,18 @@ impl Objective for Supervised<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let lengths = self.rows.lengths();
+        let rows: Vec<(usize, usize)> =
+            self.rows.lengths().enumerate().map(|(row, length)| (length, self.rows.num_targets(row))).collect();
+        let largest = self.order.largest_pass(&rows, self.micro_batch_tokens);
         Workload {
             model: self.model,
-            tokens: self.order.largest_pass(lengths, self.micro_batch_tokens),
-            recompute: self.recompute,
-            logits: (head::CHUNK, 2),
-            sampling: 0,
-            cures: super::memory::CURES,
+            pass: PassSize {
+                tokens: largest.tokens,
+                recompute: self.recompute,
+                logits: (largest.targets.min(head::CHUNK), 2),
+                sampling: 0,
+                cures: super::memory::CURES,
+            },
         }
     }
 

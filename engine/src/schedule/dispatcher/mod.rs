@@ -34,7 +34,7 @@ use super::{Error, Halt, Options, Summary};
 use crate::action::{Action, artifact, fingerprint};
 use crate::attempt::{Ended, Job, Made, Purpose};
 use crate::event::{Event, Level};
-use crate::mistakes::requests;
+use crate::mistakes::asks;
 use crate::plan::check_fetched;
 use crate::pools::{Pools, needs};
 use crate::run::{Run, source};
@@ -238,7 +238,7 @@ impl<'a> Dispatcher<'a> {
         let not_fresh = self.selected.wanted.iter().filter(|node| !self.done.contains_key(node));
         let not_fresh = not_fresh.map(|node| self.workflow.graph[*node].name.clone()).collect();
         let Options { worker, cache_dir, .. } = self.options;
-        self.looks.refused((worker.clone(), cache_dir.clone()), requests(self.workflow, &not_fresh));
+        self.looks.checked((worker.clone(), cache_dir.clone()), asks(self.workflow, &not_fresh));
     }
 
     fn act_on(&mut self, found: Found) {
@@ -246,7 +246,7 @@ impl<'a> Dispatcher<'a> {
             Found::Fresh(stages) => stages.into_iter().for_each(|(node, fingerprint, outputs)| {
                 self.settle(node, fingerprint, outputs);
             }),
-            Found::Refused(refusals) => self.refuse_all(refusals),
+            Found::Checked(answers) => self.take_checked(answers),
             Found::Resumable(answers) => {
                 for (node, resumable) in answers {
                     self.queue.answer(node, resumable);

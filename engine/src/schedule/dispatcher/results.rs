@@ -1,5 +1,6 @@
 //! Handles the end of a stage (done, failed, refused, left), and what follows for stages that wait for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -9,11 +10,12 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, GATHERING};
 use crate::attempt::{Ended, Job, Made};
+use crate::diagnostic::Severity;
 use crate::event::{Event, Level};
 use crate::failure::Failure;
 use crate::options::Halt;
 use crate::pools::needs;
-use crate::worker::protocol::Refusal;
+use crate::worker::check::Checked;
 
 impl Dispatcher<'_> {
     pub(super) fn end(&mut self, node: NodeIndex, job: &Job, ended: Ended) {
@@ -121,19 +123,40 @@ impl Dispatcher<'_> {
         self.take(node, fingerprint, outputs);
     }
 
-    /// If one stage could not run, no stage runs, because the file must be changed first.
-    pub(super) fn refuse_all(&mut self, refusals: Vec<(NodeIndex, Refusal)>) {
-        let has_mistakes = !refusals.is_empty();
-        for (node, _) in &refusals {
+    /// Tells what the worker has found about stages. If one stage could not run, no stage runs, because the file must be
+    /// changed first.
+    pub(super) fn take_checked(&mut self, answers: Vec<(NodeIndex, Checked)>) {
+        let (refused, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, checked)| checked.is_refused());
+        self.tell_findings(others);
+        for (node, _) in &refused {
             self.queue.remove(*node);
             self.waiting.remove(node);
         }
-        for (node, refusal) in refusals {
-            self.fail(self.name(node), refusal.message, refusal.help, None);
+        let has_mistakes = !refused.is_empty();
+        for (node, checked) in refused {
+            let mut errors = checked.findings.into_iter().filter(|finding| finding.severity == Severity::Error);
+            let Some(first) = errors.next() else { continue };
+            let others: Vec<String> = errors.map(|error| error.message).collect();
+            let message = [vec![first.message], others].concat().join("; ");
+            self.fail(self.name(node), message, first.help, None);
             self.block_after(node);
         }
         if has_mistakes {
             self.leave_all();
+        }
+    }
+
+    /// Tells each warning once, also if several stages have it.
+    fn tell_findings(&mut self, answers: Vec<(NodeIndex, Checked)>) {
+        let mut told = BTreeSet::new();
+        for (node, checked) in answers {
+            for finding in checked.findings.into_iter().filter(|finding| finding.severity == Severity::Warning) {
+                let help = finding.help.map_or_else(String::new, |help| format!("; {help}"));
+                let message = format!("{}{help}", finding.message);
+                if told.insert(message.clone()) {
+                    self.tell(Event::Note { stage: self.name(node), level: Level::Warn, message });
+                }
+            }
         }
     }
 

@@ -72,6 +72,7 @@ impl Checker<'_> {
                 }
                 None if spec.required && entry.is_none() => {
                     let message = format!("{} lacks `{key}`", self.named(owner));
+                    self.is_complete = false;
                     let reason = spec.when.as_ref().map_or_else(String::new, |when| format!(" for {when}"));
                     let diagnostic = Diagnostic::new(span, message, format!("`{key}` is required{reason}"));
                     self.diagnostics.push(diagnostic.with_help(format!("`{key}` takes {}", spec.ty)));

@@ -16,9 +16,11 @@ use crate::kind::{KeySpec, KeyType, KindInfo, Role};
 use crate::limits;
 
 /// A stage's config, and the references in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checked {
     pub(super) config: Map<String, Json>,
+    /// Whether it has a value for each key that needs one.
+    pub(super) is_complete: bool,
     pub(super) references: Vec<Written>,
 }
 
@@ -35,16 +37,14 @@ pub(super) struct Written {
 pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Checked {
     let kind = &draft.kind.spec.kind;
     let other_names = &draft.kind.spec.other_names;
-    let mut checker = Checker { kind, other_names, pointer: String::new(), references: Vec::new(), diagnostics };
+    let mut checker = Checker::of(kind, other_names, diagnostics);
     let config = checker.table(&draft.keys, &draft.kind.keys, Owner::Stage(&draft.name), &draft.span);
-    Checked { config, references: checker.references }
+    Checked { config, is_complete: checker.is_complete, references: checker.references }
 }
 
 /// Checks the value of an import key, which holds no references.
 pub(super) fn import(entry: &Entry, spec: &KeySpec, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
-    let mut checker =
-        Checker { kind: "inputs", other_names: &[], pointer: String::new(), references: Vec::new(), diagnostics };
-    checker.value(&entry.node, &spec.ty, &entry.key)
+    Checker::of("inputs", &[], diagnostics).value(&entry.node, &spec.ty, &entry.key)
 }
 
 /// What a table belongs to.
@@ -60,10 +60,16 @@ struct Checker<'a> {
     /// The JSON pointer of the value that is being checked.
     pointer: String,
     references: Vec<Written>,
+    /// Whether each key that needs a value has one, if only a default in place of a wrong one.
+    is_complete: bool,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn of(kind: &'a str, other_names: &'a [(String, String)], diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        Self { kind, other_names, pointer: String::new(), references: Vec::new(), is_complete: true, diagnostics }
+    }
+
     fn table(
         &mut self,
         table: &Table,
@@ -72,16 +78,23 @@ impl Checker<'_> {
         span: &Span,
     ) -> Map<String, Json> {
         let mut config = Map::with_capacity(keys.len());
+        let mut wrong = Vec::new();
         for entry in &table.0 {
             let Some(spec) = keys.get(&entry.key) else {
                 self.unknown(entry, keys, owner);
                 continue;
             };
-            if let Some(value) = self.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key)) {
-                config.insert(entry.key.clone(), value);
+            match self.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key)) {
+                Some(value) => drop(config.insert(entry.key.clone(), value)),
+                None => wrong.push((&entry.key, spec)),
             }
         }
         self.complete(table, keys, owner, span, &mut config);
+        // Only now: keys that depend on a wrong value are not checked against its default.
+        for (key, spec) in wrong {
+            self.is_complete &= !spec.required;
+            config.extend(spec.default.as_ref().map(|default| (key.clone(), default.clone())));
+        }
         config
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod windows;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tch::Kind;
 
 use crate::limits;
 use crate::rope::Rope;
@@ -157,6 +158,13 @@ impl Config {
     /// Sets a key of the document that has no typed field.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.documents.config.insert(key.to_owned(), value);
+    }
+
+    /// Returns the element type of the folder's weights as the document says: bfloat16, or else single precision.
+    pub fn dtype(&self) -> Kind {
+        // transformers 5 calls the key `dtype`.
+        let of = |key: &str| self.documents.config.get(key).and_then(Value::as_str);
+        if of("dtype").or_else(|| of("torch_dtype")) == Some("bfloat16") { Kind::BFloat16 } else { Kind::Float }
     }
 
     /// Returns whether the document names a padding token.

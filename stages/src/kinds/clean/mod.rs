@@ -13,13 +13,14 @@ mod overlaps;
 use std::collections::BTreeMap;
 
 use engine::artifact::{ArtifactType, Prompts, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use text::Prompt;
 
 use crate::artifacts::{read_prompts, read_samples, write_prompts, write_samples};
+use crate::looking;
 use overlaps::Evaluation;
 
 /// Examples of each sort in the summary.
@@ -90,14 +91,20 @@ impl Stage for Clean {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
+    fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
+        let mut refused = Vec::new();
         if inputs.prompts.is_empty() && inputs.samples.is_empty() {
-            return Err(StageError::new("there is nothing to clean").with_help("give `prompts` or `samples`"));
+            refused.push(StageError::new("there is nothing to clean").with_help("give `prompts` or `samples`"));
         }
         if inputs.against.is_empty() && params.near_duplicates.is_none() {
-            return Err(StageError::new("nothing would be left out").with_help("give `against` or `near-duplicates`"));
+            refused.push(StageError::new("nothing would be left out").with_help("give `against` or `near-duplicates`"));
         }
-        Ok(())
+        refused
+    }
+
+    fn look(inputs: &Inputs, _: &Params, look: &mut Look) {
+        looking::asked(look, inputs.prompts.iter().chain(&inputs.against), None, None);
+        looking::samples(look, &inputs.samples, None);
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {

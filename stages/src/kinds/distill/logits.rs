@@ -24,7 +24,7 @@ use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary};
 use crate::device::set_up;
 use crate::training::rows::{Order, micro_batches, pack_rows};
-use crate::training::{Counts, Objective, Tally, Workload, train_rows};
+use crate::training::{Counts, Objective, PassSize, Tally, Workload, train_rows};
 
 /// Trains the student on `logits`, and writes output `model`.
 pub(super) fn learn(
@@ -132,14 +132,19 @@ impl Objective for FromLogits<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let lengths = self.data.rows.lengths();
+        let rows = &self.data.rows;
+        let sizes: Vec<(usize, usize)> =
+            rows.lengths().enumerate().map(|(row, length)| (length, rows.num_targets(row))).collect();
+        let largest = self.order.largest_pass(&sizes, self.params.training.micro_batch_tokens);
         Workload {
             model: self.model,
-            tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
-            recompute: self.params.training.optimisation.gradient_checkpointing,
-            logits: (head::DISTRIBUTIONS_CHUNK, 6),
-            sampling: 0,
-            cures: crate::training::CURES,
+            pass: PassSize {
+                tokens: largest.tokens,
+                recompute: self.params.training.optimisation.gradient_checkpointing,
+                logits: (largest.targets.min(head::DISTRIBUTIONS_CHUNK), 6),
+                sampling: 0,
+                cures: crate::training::CURES,
+            },
         }
     }
 

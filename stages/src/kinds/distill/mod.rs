@@ -14,13 +14,13 @@ mod on_policy;
 mod tests;
 
 use engine::artifact::{ArtifactType, Logits, Model as ModelMarker, Prompts, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError};
 use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::training::{FineTuning, fine_tune};
-use crate::{limits, showing};
+use crate::{limits, looking, showing};
 
 /// The kind.
 pub struct Distill;
@@ -133,18 +133,29 @@ impl Stage for Distill {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
+    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];
     const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];
     const TOKENS: &'static [&'static str] =
         &["model", "data", "logits", "prompts", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
-        params.training.check(&inputs.eval_data)?;
-        match params.method {
-            Method::OnPolicy => on_policy::longest_prompt(params).map(|_| ()),
-            Method::Text | Method::Logits => Ok(()),
+    fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
+        let mut refused = params.training.check(&inputs.eval_data);
+        if params.method == Method::OnPolicy {
+            refused.extend(on_policy::longest_prompt(params).err());
         }
+        refused
+    }
+
+    fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
+        let (training, data) = (&params.training, inputs.data.as_deref().unwrap_or_default());
+        let sets = [("data", data), ("eval-data", &inputs.eval_data)];
+        let student = looking::fine_tuning(look, &inputs.model, training, &sets);
+        if let Some(teacher) = &inputs.teacher {
+            looking::model(look, teacher, None);
+        }
+        looking::asked(look, inputs.prompts.iter().flatten(), student.as_ref(), None);
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {

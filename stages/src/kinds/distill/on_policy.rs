@@ -26,7 +26,7 @@ use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sampling::{Question, questions};
 use crate::training::rows::{Order, micro_batches, pack};
-use crate::training::{Counts, Metrics, Objective, Tally, Workload, train_rows};
+use crate::training::{Counts, Metrics, Objective, PassSize, Tally, Workload, train_rows};
 
 /// Trains the student on its own completions of `prompts`, and writes output `model`.
 pub(super) fn learn(
@@ -40,7 +40,7 @@ pub(super) fn learn(
     let (chat, new) = params.training.chat(student)?;
     let vocabulary = Vocabulary::of(&chat);
     vocabulary.check_teacher(&Vocabulary::of(&load_chat(teacher, None)?), teacher.name())?;
-    let dtype = params.training.optimisation.kind();
+    let dtype = params.training.optimisation.dtype;
     let model = params.training.model(ctx, student, device, &new)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;
     let (questions, longest_prompt) = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
@@ -209,15 +209,18 @@ impl Objective for OnPolicy<'_> {
 
     fn workload(&self) -> Workload<'_> {
         let row = self.longest_prompt + self.params.completion_tokens;
-        let lengths = self.questions.iter().map(|_| row);
+        let rows: Vec<(usize, usize)> = self.questions.iter().map(|_| (row, self.params.completion_tokens)).collect();
+        let largest = self.order.largest_pass(&rows, self.params.training.micro_batch_tokens);
         let side_by_side = self.params.sampling_batch.min(self.params.training.batch_size);
         Workload {
             model: self.model,
-            tokens: self.order.largest_pass(lengths, self.params.training.micro_batch_tokens),
-            recompute: self.params.training.optimisation.gradient_checkpointing,
-            logits: (head::DISTRIBUTIONS_CHUNK, 8),
-            sampling: footprint::cache(self.model, side_by_side, row),
-            cures: crate::training::CURES,
+            pass: PassSize {
+                tokens: largest.tokens,
+                recompute: self.params.training.optimisation.gradient_checkpointing,
+                logits: (largest.targets.min(head::DISTRIBUTIONS_CHUNK), 8),
+                sampling: footprint::cache(&self.model.config, self.model.options(), side_by_side, row),
+                cures: crate::training::CURES,
+            },
         }
     }
 

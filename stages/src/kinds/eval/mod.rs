@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model, Prompts, RewardModel, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
 use lm::generate::Sampling;
 use schemars::JsonSchema;
@@ -29,7 +29,7 @@ use crate::chat::Rendering;
 use crate::grading::Form;
 use crate::loading::Loading;
 use crate::sampling::{Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
-use crate::{limits, showing};
+use crate::{limits, looking, showing};
 use answers::AnswerWriter;
 use marks::{Judges, Mark, Marks};
 
@@ -87,8 +87,9 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub form: Form,
-    /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
-    pub dtype: Dtype,
+    /// Element type of the model in memory; the rounding of `bfloat16` changes the results. Absent: the one that its
+    /// `config.json` names.
+    pub dtype: Option<Dtype>,
     /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
@@ -112,7 +113,7 @@ impl Default for Params {
             limit: None,
             form: Form::default(),
             seed: 0,
-            dtype: Dtype::Float32,
+            dtype: None,
             batch_size: 64,
             rendering: Rendering::default(),
             drawing: Drawing::default(),
@@ -138,14 +139,22 @@ impl Stage for Eval {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
-        params.rendering.check()?;
-        params.drawing.check()?;
+    fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
+        let mut refused = refusals([params.rendering.check(), params.drawing.check()]);
         if inputs.prompts.is_empty() {
             let help = "give a suite: `prompts = { sums = \"x.prompts\" }`";
-            return Err(StageError::new("`prompts` is empty").with_help(help));
+            refused.push(StageError::new("`prompts` is empty").with_help(help));
         }
-        Ok(())
+        refused
+    }
+
+    fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
+        let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
+        looking::asked(look, inputs.prompts.values(), seen.as_ref(), None);
+        looking::samples(look, &inputs.few_shot, None);
+        for judge in inputs.helpful.iter().chain(&inputs.harmless) {
+            looking::judge(look, judge);
+        }
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
@@ -159,7 +168,7 @@ impl Stage for Eval {
         let shown = asked.iter_mut().map(|(_, question)| question);
         show_exemplars(shown, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
-        let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype.kind(), params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
@@ -288,8 +297,8 @@ fn settings(inputs: &Inputs, params: &Params, sampler: &Sampler<'_>) -> Map<Stri
         settings["shots"] = json!(params.few.shots);
         settings["few-shot-as"] = json!(params.few.few_shot_as);
     }
-    if params.dtype != Dtype::default() {
-        settings["dtype"] = json!(params.dtype);
+    if let Some(dtype) = params.dtype {
+        settings["dtype"] = json!(dtype);
     }
     let mut settings = settings.as_object().expect("it is written as one").clone();
     settings.extend(params.drawing.shown());

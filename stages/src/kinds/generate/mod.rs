@@ -13,7 +13,7 @@ mod rewrite;
 use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model, Prompts, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
 use lm::generate::Sampling;
 use schemars::JsonSchema;
@@ -26,7 +26,7 @@ use crate::loading::Loading;
 use crate::sampling::{
     Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
 };
-use crate::{limits, showing};
+use crate::{limits, looking, showing};
 pub use keep::Keep;
 use progress::Progress;
 
@@ -94,8 +94,9 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub form: Form,
-    /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
-    pub dtype: Dtype,
+    /// Element type of the model in memory; the rounding of `bfloat16` changes the results. Absent: the one that its
+    /// `config.json` names.
+    pub dtype: Option<Dtype>,
     /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub batch_size: usize,
@@ -122,7 +123,7 @@ impl Default for Params {
             limit: None,
             form: Form::default(),
             seed: 0,
-            dtype: Dtype::Float32,
+            dtype: None,
             batch_size: 64,
             rendering: Rendering::default(),
             drawing: Drawing::default(),
@@ -146,11 +147,15 @@ impl Stage for Generate {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
-        params.rendering.check()?;
-        params.drawing.check()?;
-        rewrite::check(inputs, params)?;
-        keep::check(params)
+    fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
+        let (rendering, drawing) = (params.rendering.check(), params.drawing.check());
+        refusals([rendering, drawing, rewrite::check(inputs, params), keep::check(params)])
+    }
+
+    fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
+        let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
+        looking::asked(look, &inputs.prompts, seen.as_ref(), None);
+        looking::samples(look, inputs.samples.iter().chain(&inputs.few_shot), None);
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
@@ -171,7 +176,7 @@ impl Stage for Generate {
         shuffle(&mut asked, params.seed);
         show_exemplars(&mut asked, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
-        let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype.kind(), params.batch_size)?;
+        let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.seed);
         let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;

@@ -20,7 +20,7 @@ mod sampler;
 mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ use crate::grading::Form;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
-use crate::{limits, showing};
+use crate::{limits, looking, showing};
 use policy::Policy;
 
 /// The kind.
@@ -204,27 +204,41 @@ impl Stage for Grpo {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
+    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model")];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(inputs: &Inputs, params: &Params) -> Result<(), StageError> {
+    fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
+        let (rendering, stops) = (params.rendering.check(), check_stops(&params.stop));
+        let mut refused =
+            refusals([rendering, stops, params.rewards.check_sources(&inputs.prompts), check_rollout(params)]);
         if params.rewards.is_empty() {
-            return Err(StageError::new("`rewards` is empty: there is nothing to learn from")
-                .with_help("for example `rewards = { accuracy = 1.0, format = 0.2 }`"));
+            let message = "`rewards` is empty: there is nothing to learn from";
+            refused
+                .push(StageError::new(message).with_help("for example `rewards = { accuracy = 1.0, format = 0.2 }`"));
         }
-        params.rendering.check()?;
-        check_stops(&params.stop)?;
-        params.rewards.check_sources(&inputs.prompts)?;
-        check_rollout(params)?;
         if params.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
-            return Err(StageError::new(
-                "`lora.dropout` in RL: the policy that is trained would not be the one that samples",
-            )
-            .with_help("leave it out; `kl` and a lower `lr` keep the policy near its start"));
+            let message = "`lora.dropout` in RL: the policy that is trained would not be the one that samples";
+            refused.push(
+                StageError::new(message)
+                    .with_help("leave it out; `kl` and a lower `lr` keep the policy near its start"),
+            );
         }
-        check_keys(&params.optimisation, params.lora.as_ref())
+        refused.extend(check_keys(&params.optimisation, params.lora.as_ref()));
+        refused
+    }
+
+    fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
+        let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
+        let form = params.rewards.want_form().then_some(params.form);
+        let longest = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
+        looking::samples(look, &inputs.few_shot, None);
+        params.rewards.judges().into_iter().for_each(|judge| looking::judge(look, &judge));
+        if let Some((seen, longest)) = seen.zip(longest) {
+            policy::look(look, &seen.config, longest, params);
+        }
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {

@@ -3,19 +3,19 @@
 use std::ops::Range;
 use std::path::Path;
 
-use engine::stage::{Context, StageError};
+use engine::stage::{Context, Look, StageError};
 use lm::checkpoint::{load_tensors, save_tensors};
-use lm::{Model, Tensor, footprint, head};
+use lm::{Config, Device, Model, Options, Tensor, footprint, head};
 use text::Chat;
 
 use super::learner::Learner;
 use super::measure::measure;
 use super::sampler::{KeptRollout, RolloutSampler};
 use super::{Inputs, Params};
-use crate::artifacts::load_model;
+use crate::artifacts::{Dtype, load_model};
 use crate::device::set_up;
 use crate::sampling::Agreement;
-use crate::training::{Counts, Metrics, Objective, Tally, Workload, copy_into};
+use crate::training::{Counts, Metrics, Objective, PassSize, Tally, Workload, copy_into, look_at_memory};
 
 pub(super) struct Policy<'a> {
     params: &'a Params,
@@ -34,7 +34,7 @@ pub(super) struct Minibatch {
 impl<'a> Policy<'a> {
     pub(super) fn load(ctx: &'a Context, inputs: &Inputs, params: &'a Params) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
-        let model = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
+        let model = load_model(ctx, &inputs.model, device, params.optimisation.dtype)?;
         let sampler = RolloutSampler::load(ctx, inputs, params, &model)?;
         Ok(Self { params, sampler, learner: Learner::new(model, params) })
     }
@@ -52,6 +52,31 @@ impl<'a> Policy<'a> {
     }
 }
 
+/// Returns the size of the largest pass, if every completion is as long as it may be.
+fn pass_size(params: &Params, (config, options): (&Config, Options), longest_prompt: usize) -> PassSize {
+    let row = longest_prompt + params.max_tokens;
+    let rollouts = params.prompts_per_step * params.group_size;
+    let side_by_side = params.sampling_batch.min(rollouts * params.updates_per_rollout as usize);
+    let tokens = row.max(params.micro_batch_tokens.min(rollouts * row));
+    PassSize {
+        tokens,
+        recompute: params.optimisation.gradient_checkpointing,
+        logits: ((tokens * params.max_tokens / row).min(head::CHUNK), 2),
+        sampling: footprint::cache(config, options, side_by_side, row),
+        cures: crate::training::CURES,
+    }
+}
+
+/// Tells how much memory a stage will hold whose model is not read yet.
+pub(super) fn look(look: &mut Look, config: &Config, longest_prompt: usize, params: &Params) {
+    let optimisation = &params.optimisation;
+    let dtype = optimisation.dtype.map_or(config.dtype(), Dtype::kind);
+    let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
+    let pass = pass_size(params, (config, Options { device, dtype }), longest_prompt);
+    let training = (optimisation, params.lora.as_ref());
+    look_at_memory(look, (config, optimisation.dtype), training, u64::from(params.kl > 0.0), pass);
+}
+
 impl Objective for Policy<'_> {
     type Batch = Minibatch;
 
@@ -61,17 +86,7 @@ impl Objective for Policy<'_> {
 
     fn workload(&self) -> Workload<'_> {
         let (params, model) = (self.params, &self.learner.model);
-        let row = self.sampler.longest_prompt + params.max_tokens;
-        let rollouts = params.prompts_per_step * params.group_size;
-        let side_by_side = params.sampling_batch.min(rollouts * params.updates_per_rollout as usize);
-        Workload {
-            model,
-            tokens: row.max(params.micro_batch_tokens.min(rollouts * row)),
-            recompute: params.optimisation.gradient_checkpointing,
-            logits: (head::CHUNK, 2),
-            sampling: footprint::cache(model, side_by_side, row),
-            cures: crate::training::CURES,
-        }
+        Workload { model, pass: pass_size(params, (&model.config, model.options()), self.sampler.longest_prompt) }
     }
 
     fn batch(&mut self, step: u64) -> Result<(Minibatch, Counts), StageError> {

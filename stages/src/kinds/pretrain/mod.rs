@@ -2,20 +2,20 @@
 //! kind makes one, so that a workflow can be self-contained.
 
 use engine::artifact::{ArtifactType, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
-use lm::{Config, Model, Shape};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
+use lm::{Config, Kind, Model, Shape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use text::{Chat, SpecialTokens, char_level, train_byte_bpe};
 
-use crate::artifacts::SampleRow;
+use crate::artifacts::{Dtype, SampleRow};
 use crate::chat::Text;
 use crate::device::set_up;
-use crate::limits;
 use crate::training::rows::{Learn, Order};
 use crate::training::tokenise::{Take, Tokenising, read_all, stopped, tokenise};
 use crate::training::{Ended, Optimisation, Supervised, Training, check_keys, export, shown, train};
+use crate::{limits, looking};
 
 /// The kind.
 pub struct Pretrain;
@@ -155,10 +155,15 @@ impl Stage for Pretrain {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
-        special_tokens(params)?;
-        check_parameters(config(params.vocab_size, params)?.num_parameters())?;
-        check_keys(&params.optimisation, None)
+    fn check(_: &Inputs, params: &Params) -> Vec<StageError> {
+        let size = config(params.vocab_size, params).and_then(|config| check_parameters(config.num_parameters()));
+        let mut refused = refusals([special_tokens(params).map(|_| ()), size]);
+        refused.extend(check_keys(&params.optimisation, None));
+        refused
+    }
+
+    fn look(inputs: &Inputs, _: &Params, look: &mut Look) {
+        looking::samples(look, &inputs.data, None);
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
@@ -177,7 +182,8 @@ impl Stage for Pretrain {
         let mut config = config(chat.tokenizer.vocab_size(), &params)?;
         config.set_special_tokens(&[chat.eos], Some(chat.pad));
         check_parameters(config.num_parameters())?;
-        let model = Model::init(config, params.seed, device).in_dtype(params.optimisation.kind());
+        let model = Model::init(config, params.seed, device)
+            .in_dtype(params.optimisation.dtype.map_or(Kind::Float, Dtype::kind));
         let mut objective = Supervised {
             model: &model,
             rows: &rows,

@@ -9,7 +9,7 @@ use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
 use crate::rewards::{Reads, judged_ids};
 use crate::training::rows::Order;
-use crate::training::{Counts, Objective, Tally, Workload};
+use crate::training::{Counts, Objective, PassSize, Tally, Workload};
 
 /// A judgement in tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,16 +99,19 @@ impl Objective for Judgements<'_> {
 
     fn workload(&self) -> Workload<'_> {
         let lengths = self.rows.iter().map(|row| match row {
-            Judgement::Pair { chosen, rejected } => chosen.len() + rejected.len(),
-            Judgement::Label { completion, .. } => completion.len(),
+            Judgement::Pair { chosen, rejected } => (chosen.len() + rejected.len(), 0),
+            Judgement::Label { completion, .. } => (completion.len(), 0),
         });
+        let lengths: Vec<(usize, usize)> = lengths.collect();
         Workload {
             model: self.model.network(),
-            tokens: self.order.largest_pass(lengths, usize::MAX),
-            recompute: self.recompute,
-            logits: (0, 0),
-            sampling: 0,
-            cures: "lower `batch-size`, or set `gradient-checkpointing` or `dtype = \"bfloat16\"`",
+            pass: PassSize {
+                tokens: self.order.largest_pass(&lengths, usize::MAX).tokens,
+                recompute: self.recompute,
+                logits: (0, 0),
+                sampling: 0,
+                cures: "lower `batch-size`, or set `gradient-checkpointing` or `dtype = \"bfloat16\"`",
+            },
         }
     }
 

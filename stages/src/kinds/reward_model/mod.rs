@@ -6,7 +6,7 @@ mod judgements;
 mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Preferences};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use lm::RewardModel as ScoredModel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,10 @@ use serde_json::{Map, json};
 use crate::artifacts::load_model;
 use crate::chat::Rendering;
 use crate::device::set_up;
-use crate::limits;
 use crate::rewards::Reads;
 use crate::training::rows::Order;
 use crate::training::{Ended, Optimisation, Training, check_keys, steps_of, train};
+use crate::{limits, looking};
 use judgements::{Judgements, read, split};
 
 /// The kind.
@@ -101,12 +101,19 @@ impl Stage for RewardModel {
     const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
+    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("reward-model", "model")];
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
-        params.rendering.check()?;
-        check_keys(&params.optimisation.over(params.steps, u64::MAX).1, None)
+    fn check(_: &Inputs, params: &Params) -> Vec<StageError> {
+        let mut refused = refusals([params.rendering.check()]);
+        refused.extend(check_keys(&params.optimisation.over(params.steps, u64::MAX).1, None));
+        refused
+    }
+
+    fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
+        looking::model(look, &inputs.model, Some(&params.rendering));
+        looking::preferences(look, &inputs.data);
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
@@ -114,7 +121,7 @@ impl Stage for RewardModel {
         let chat = params.rendering.load(&inputs.model)?;
         let rows = read(&chat, &inputs.data, params.loss, params.reads)?;
         let (train_rows, held_out) = split(rows, params.validation_share, params.seed);
-        let base = load_model(ctx, &inputs.model, device, params.optimisation.kind())?;
+        let base = load_model(ctx, &inputs.model, device, params.optimisation.dtype)?;
         let model = ScoredModel::init_from(&base);
         drop(base);
         let counted = steps_of(params.epochs, train_rows.len(), params.batch_size);

@@ -5,13 +5,13 @@
 mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError};
 use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::showing;
 use crate::training::{FineTuning, fine_tune};
+use crate::{looking, showing};
 
 /// The kind.
 pub struct Sft;
@@ -39,13 +39,19 @@ impl Stage for Sft {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
+    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];
     const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];
     const TOKENS: &'static [&'static str] = &["model", "data", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = FineTuning;
 
-    fn check(inputs: &Inputs, params: &FineTuning) -> Result<(), StageError> {
+    fn check(inputs: &Inputs, params: &FineTuning) -> Vec<StageError> {
         params.check(&inputs.eval_data)
+    }
+
+    fn look(inputs: &Inputs, params: &FineTuning, look: &mut Look) {
+        let sets = [("data", &inputs.data[..]), ("eval-data", &inputs.eval_data)];
+        looking::fine_tuning(look, &inputs.model, params, &sets);
     }
 
     fn tokens(inputs: &Inputs, params: &FineTuning, row: usize) -> Result<ShownRow, StageError> {

@@ -17,7 +17,7 @@ mod sums;
 use std::collections::BTreeMap;
 
 use engine::artifact::ArtifactType;
-use engine::stage::{Context, Outcome, Stage, StageError};
+use engine::stage::{Context, Outcome, Stage, StageError, refusals};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -47,9 +47,8 @@ impl Stage for Tasks {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
-        let (task, _) = task(params)?;
-        (task.check)(params)
+    fn check(_: &Inputs, params: &Params) -> Vec<StageError> {
+        refusals([task(params).and_then(|(task, _)| (task.check)(params))])
     }
 
     fn run(ctx: &Context, _: Inputs, params: Params) -> Result<Outcome, StageError> {

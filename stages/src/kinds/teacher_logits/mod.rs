@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
-use engine::stage::{Context, Input, Outcome, Stage, StageError};
+use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
 use lm::{Model, Tensor, head, no_grad_guard};
 use schemars::JsonSchema;
@@ -32,7 +32,7 @@ use crate::device::set_up;
 use crate::training::link;
 use crate::training::rows::{Learn, micro_batches, pack};
 use crate::training::tokenise::{Tokenising, token_rows};
-use crate::{limits, showing};
+use crate::{limits, looking, showing};
 
 /// Tokens of a shard, in micro-batches: enough for few files, few enough that a stop loses little work.
 const SHARD_MICRO_BATCHES: usize = 8;
@@ -65,8 +65,9 @@ pub struct Params {
     /// Which of the assistant's turns in a conversation are learnt; see `sft`.
     #[schemars(extend("x-omit-default" = true))]
     pub learn: Learn,
-    /// Element type of the model. `bfloat16` halves its memory; its rounding changes the results.
-    pub dtype: Dtype,
+    /// Element type of the model in memory; the rounding of `bfloat16` changes the results. Absent: the one that its
+    /// `config.json` names.
+    pub dtype: Option<Dtype>,
     /// Most tokens in one forward pass, which bounds memory; a file has about eight times as many. It is a result key,
     /// because it changes the order of sums and thus their last bits.
     #[schemars(range(min = 1, max = limits::TOKENS))]
@@ -82,7 +83,7 @@ impl Default for Params {
             top_k: 32,
             max_tokens: 4_096,
             learn: Learn::Last,
-            dtype: Dtype::Float32,
+            dtype: None,
             micro_batch_tokens: 8_192,
             rendering: Rendering::default(),
         }
@@ -100,8 +101,14 @@ impl Stage for TeacherLogits {
     type Inputs = Inputs;
     type Params = Params;
 
-    fn check(_: &Inputs, params: &Params) -> Result<(), StageError> {
-        params.rendering.check()
+    fn check(_: &Inputs, params: &Params) -> Vec<StageError> {
+        refusals([params.rendering.check()])
+    }
+
+    fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
+        let seen = looking::model(look, &inputs.model, Some(&params.rendering));
+        let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
+        looking::samples(look, &inputs.data, seen.as_ref().map(|seen| (seen, &keys)));
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
@@ -120,7 +127,7 @@ impl Stage for TeacherLogits {
         let keys = Tokenising { key: "data", learn: params.learn, max_tokens: params.max_tokens };
         let Some(rows) = token_rows(ctx, &chat, &inputs.data, &keys)? else { return Ok(Outcome::Stopped(0)) };
         let teacher = Teacher {
-            model: load_model(ctx, &inputs.model, device, params.dtype.kind())?,
+            model: load_model(ctx, &inputs.model, device, params.dtype)?,
             vocab: vocabulary.size,
             params: &params,
         };

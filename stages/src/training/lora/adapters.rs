@@ -30,6 +30,16 @@ pub struct Adapters {
     pub(super) ties_head: bool,
 }
 
+/// What adapters take of a model, in elements.
+pub(in crate::training) struct Outline {
+    /// Of all adapters, and of the modules that are trained whole.
+    pub(in crate::training) trained: u64,
+    /// Of the largest parameter that gets a gradient.
+    pub(in crate::training) largest: u64,
+    /// Of the matrices that are adapted, which are held twice.
+    pub(in crate::training) adapted: u64,
+}
+
 /// One adapted matrix.
 struct Part {
     /// The last part of the matrix's name.
@@ -84,6 +94,26 @@ impl Adapters {
             parameters: trained,
             saved,
             ties_head: trains_embedding && is_tied(parameters),
+        })
+    }
+
+    /// Returns what adapters would take of a model with parameters of these shapes.
+    pub(in crate::training) fn outline(parameters: &[(String, Tensor)], lora: &Lora) -> Result<Outline, StageError> {
+        let (chosen, saved) = choose(parameters, lora)?;
+        let numel = |tensor: &Tensor| tensor.numel() as u64;
+        let of_adapters = chosen
+            .iter()
+            .map(|matrix| lora.rank.unsigned_abs() * matrix.weight.size().iter().sum::<i64>().unsigned_abs());
+        let whole: Vec<u64> = parameters
+            .iter()
+            .filter(|(name, _)| saved.contains(module_of(name)))
+            .map(|(_, tensor)| numel(tensor))
+            .collect();
+        let adapted: Vec<u64> = chosen.iter().map(|matrix| numel(matrix.weight)).collect();
+        Ok(Outline {
+            trained: of_adapters.sum::<u64>() + whole.iter().sum::<u64>(),
+            largest: adapted.iter().chain(&whole).max().copied().unwrap_or(0),
+            adapted: adapted.iter().sum(),
         })
     }
 

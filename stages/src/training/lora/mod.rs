@@ -13,7 +13,7 @@ mod peft;
 
 use std::path::Path;
 
-use engine::stage::StageError;
+use engine::stage::{StageError, refusals};
 use lm::Tensor;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -64,11 +64,13 @@ impl Lora {
     }
 }
 
-/// Refuses keys that contradict each other.
-pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Result<(), StageError> {
-    optimisation.schedule(0.0)?;
-    optimisation.check_numbers()?;
-    let Some(lora) = lora else { return Ok(()) };
+/// Returns what is wrong with keys: numbers that AdamW cannot compute with, keys that contradict each other.
+pub fn check_keys(optimisation: &Optimisation, lora: Option<&Lora>) -> Vec<StageError> {
+    let lora = lora.map_or(Ok(()), |lora| check_lora(optimisation, lora));
+    refusals([optimisation.schedule(0.0).map(|_| ()), optimisation.check_numbers(), lora])
+}
+
+fn check_lora(optimisation: &Optimisation, lora: &Lora) -> Result<(), StageError> {
     if !optimisation.freeze.is_empty() {
         return Err(StageError::new("`freeze` beside `lora`: all weights that are not adapted are frozen anyway")
             .with_help("`lora.targets` says which matrices are adapted"));

@@ -1,0 +1,215 @@
+//! Looks at the first rows of data sets: whether they can be read, whether gold answers parse, whether they fit.
+
+use std::ops::ControlFlow;
+
+use engine::artifact::{Preferences, Prompts, Samples};
+use engine::stage::{Input, Look, StageError};
+use serde_json::json;
+use text::Chat;
+
+use super::Seen;
+use crate::artifacts::{PromptRow, SampleRow, each_prompt, each_sample, read_preferences};
+use crate::chat::of_row;
+use crate::grading::{Answer, Form, Grader};
+use crate::loading::Loading;
+use crate::training::tokenise::{Tokenising, token_rows_of};
+
+/// Most rows of a set that are read.
+const ROWS: u64 = 1_000;
+/// Most of these rows that are tokenised.
+const TOKENISED: usize = 256;
+/// Most bytes of text that are read of a set: a few rows may be large.
+const BYTES: usize = 8 << 20;
+
+/// Looks at prompts that `seen` completes; `form` is the form that a reward wants of its completions. Returns the length
+/// of the longest of the first prompts, in tokens.
+pub(crate) fn asked<'a>(
+    look: &mut Look,
+    sets: impl IntoIterator<Item = &'a Input<Prompts>>,
+    seen: Option<&Seen<'_>>,
+    form: Option<Form>,
+) -> Option<usize> {
+    let mut longest = None;
+    for set in sets {
+        let rows = prompts(look, set);
+        let Some((seen, chat)) = seen.and_then(|seen| Some((seen, seen.chat.as_ref()?))) else { continue };
+        let lengths: Result<Vec<usize>, StageError> =
+            rows.iter().take(TOKENISED).map(|row| length(chat, row)).collect();
+        match lengths {
+            Ok(lengths) => {
+                tell_long(look, set.name(), &lengths, seen);
+                longest = longest.max(lengths.into_iter().max());
+            }
+            Err(error) => look.refuse_input(set.name(), error),
+        }
+        if let Some(form) = form.filter(|_| seen.input.is_declared()) {
+            tell_form(look, &rows, (seen, chat), form);
+        }
+    }
+    longest
+}
+
+fn length(chat: &Chat, row: &PromptRow) -> Result<usize, StageError> {
+    let named = || format!("prompt `{}` of `{}`", row.id, row.source);
+    Ok(of_row(chat.prompt_ids(&row.prompt), named)?.len())
+}
+
+fn tell_long(look: &mut Look, name: &str, lengths: &[usize], seen: &Seen<'_>) {
+    let (positions, of) = (seen.positions(), lengths.len());
+    let long = lengths.iter().filter(|length| **length >= positions).count();
+    if long > 0 {
+        let message =
+            format!("{long} of the first {of} prompts of `{name}` are longer than the model's {positions} positions");
+        look.warn(Some(name), message, "they get no completion; `where` of an input leaves rows out");
+    }
+}
+
+/// Warns if a form is wanted that nothing in the prompt asks for.
+fn tell_form(look: &mut Look, rows: &[PromptRow], (seen, chat): (&Seen<'_>, &Chat), form: Form) {
+    let Some(row) = rows.iter().find(|row| row.verify.wants_thought()) else { return };
+    let Ok(ids) = chat.prompt_ids(&row.prompt) else { return };
+    if form.is_asked_for(&chat.tokenizer.decode(&ids)) {
+        return;
+    }
+    let message = format!("a right answer is one in the form {}, and no prompt asks for it", form.description());
+    let help = format!(
+        "if `{}` was not trained for that form, ask: `system = \"…\"`, `prompt-template`, or `chat-template = \"r1-zero\"` for a base model; \
+         or accept any form: `form = \"any\"`",
+        seen.input.name()
+    );
+    look.warn(None, message, help);
+}
+
+/// Reads the first prompts of a set.
+fn prompts(look: &mut Look, set: &Input<Prompts>) -> Vec<PromptRow> {
+    if !set.is_here() {
+        return Vec::new();
+    }
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    let read = each_prompt(&beginning(set), &mut |row| {
+        bytes += row.prompt.texts().iter().map(|text| text.len()).sum::<usize>();
+        rows.push(row);
+        until(bytes)
+    });
+    match read {
+        Ok(_) if rows.is_empty() => {
+            let error = StageError::new(format!("`{}` holds no prompts", set.name()));
+            look.refuse_input(set.name(), error.with_help("look at its `where`, `skip` and `limit`"));
+        }
+        Ok(_) => tell_golds(look, set.name(), &rows),
+        Err(error) => look.refuse_input(set.name(), error.into()),
+    }
+    rows
+}
+
+/// Warns of gold answers that do not parse.
+fn tell_golds(look: &mut Look, name: &str, rows: &[PromptRow]) {
+    let loading = Loading { device: lm::Device::Cpu, folder: "".as_ref(), threads: 1, seed: 0 };
+    let checked: Vec<&PromptRow> = rows.iter().filter(|row| row.verify.is_checked() && row.answer.is_some()).collect();
+    let answers: Vec<Answer<'_>> = checked
+        .iter()
+        .map(|row| Answer { prompt: row, completion: row.answer.as_deref().unwrap_or_default(), finished: true })
+        .collect();
+    let grades = Grader::load(checked.iter().copied(), Form::Any, &loading).and_then(|grader| grader.grade(&answers));
+    let Ok(grades) = grades else { return };
+    let mut bad = checked.iter().zip(&grades).filter(|(_, grade)| grade.gold_unparsed()).map(|(row, _)| row);
+    let Some(first) = bad.next() else { return };
+    let (count, of) = (1 + bad.count(), checked.len());
+    let answer: String = first.answer.as_deref().unwrap_or_default().chars().take(60).collect();
+    let verify = first.verify.name();
+    let message = format!("{count} of the first {of} gold answers of `{name}` do not parse as `{verify}`: `{answer}`");
+    look.warn(Some(name), message, "no completion can be right there: check `answer-after`, `fields` and `verify`");
+}
+
+/// Looks at samples. With a model that learns them, returns the tokens and targets of the first rows.
+pub(crate) fn samples<'a>(
+    look: &mut Look,
+    sets: impl IntoIterator<Item = &'a Input<Samples>>,
+    learnt: Option<(&Seen<'_>, &Tokenising)>,
+) -> Vec<(usize, usize)> {
+    let mut all = Vec::new();
+    for set in sets {
+        let rows = first_samples(look, set);
+        let Some((seen, chat, keys)) = learnt.and_then(|(seen, keys)| Some((seen, seen.chat.as_ref()?, keys))) else {
+            continue;
+        };
+        let mut lengths = Vec::new();
+        for (index, row) in rows.iter().enumerate().take(TOKENISED) {
+            match token_rows_of(chat, (keys, index), row) {
+                Ok(rows) => lengths.extend(rows.iter().map(|row| (row.ids.len(), row.num_targets()))),
+                Err(error) => {
+                    look.refuse_input(set.name(), error);
+                    break;
+                }
+            }
+        }
+        tell_dropped(look, set.name(), &lengths, (seen, keys));
+        all.extend(lengths.into_iter().filter(|(length, _)| *length <= keys.max_tokens));
+    }
+    all
+}
+
+fn first_samples(look: &mut Look, set: &Input<Samples>) -> Vec<SampleRow> {
+    let mut rows = Vec::new();
+    if !set.is_here() {
+        return rows;
+    }
+    let mut bytes = 0;
+    let read = each_sample(&beginning(set), &mut |row| {
+        bytes += row.completion.len() + row.prompt.texts().iter().map(|text| text.len()).sum::<usize>();
+        rows.push(row);
+        until(bytes)
+    });
+    match read {
+        Ok(_) if rows.is_empty() => {
+            let error = StageError::new(format!("`{}` holds no samples", set.name()));
+            look.refuse_input(set.name(), error.with_help("look at its `where`, `skip` and `limit`"));
+        }
+        Ok(_) => {}
+        Err(error) => look.refuse_input(set.name(), error.into()),
+    }
+    rows
+}
+
+/// Tells how many rows are too long to be learnt, or longer than the model was made for.
+fn tell_dropped(look: &mut Look, name: &str, lengths: &[(usize, usize)], (seen, keys): (&Seen<'_>, &Tokenising)) {
+    let (of, most, positions) = (lengths.len(), keys.max_tokens, seen.positions());
+    let dropped = lengths.iter().filter(|(length, _)| *length > most).count();
+    if dropped > 0 {
+        let message = format!("{dropped} of the first {of} rows of `{name}` are longer than `max-tokens` = {most}");
+        look.warn(Some(name), message, "they are left out: raise `max-tokens` to keep them");
+    }
+    let beyond = lengths.iter().filter(|(length, _)| *length <= most && *length > positions).count();
+    if beyond > 0 {
+        let message =
+            format!("{beyond} of the first {of} rows of `{name}` are longer than the model's {positions} positions");
+        look.warn(Some(name), message, format!("leave them out: `max-tokens = {positions}`"));
+    }
+}
+
+/// Looks at preferences.
+pub(crate) fn preferences(look: &mut Look, sets: &[Input<Preferences>]) {
+    for set in sets.iter().filter(|set| set.is_here()) {
+        match read_preferences(&beginning(set)) {
+            Ok(rows) if rows.is_empty() => {
+                let error = StageError::new(format!("`{}` holds no preferences", set.name()));
+                look.refuse_input(set.name(), error.with_help("look at its `where`, `skip` and `limit`"));
+            }
+            Ok(_) => {}
+            Err(error) => look.refuse_input(set.name(), error.into()),
+        }
+    }
+}
+
+/// Returns an input with no more rows than are looked at.
+fn beginning<A>(input: &Input<A>) -> Input<A> {
+    let mut artifact = input.artifact.clone();
+    let limit = artifact.import.get("limit").and_then(serde_json::Value::as_u64).map_or(ROWS, |limit| limit.min(ROWS));
+    artifact.import.insert("limit".to_owned(), json!(limit));
+    Input::new(artifact)
+}
+
+fn until(bytes: usize) -> ControlFlow<()> {
+    if bytes < BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}

@@ -1,0 +1,146 @@
+//! What `check`, `plan` and `apply` see in inputs and models before anything runs.
+
+use std::path::{Path, PathBuf};
+
+use super::support::Sandbox;
+
+const WORKFLOW: &str = r#"[inputs]
+base = { model = "model" }
+sums = { prompts = "sums.jsonl" }
+text = { samples = "text.jsonl" }
+[sft.taught]
+model = "inputs.base"
+data  = ["inputs.text"]
+steps = 1
+[grpo.rl]
+model      = "taught.model"
+prompts    = ["inputs.sums"]
+rewards    = { accuracy = 1.0 }
+max-tokens = 8
+steps      = 1
+"#;
+
+/// Returns a sandbox with a workflow on a real model of a few thousand weights.
+fn sandbox(workflow: &str) -> Sandbox {
+    let sandbox = Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")));
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows/golden/model");
+    std::os::unix::fs::symlink(model, sandbox.root().join("model")).unwrap();
+    sandbox.write("w.toml", workflow);
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
+    sandbox.write("text.jsonl", "{\"prompt\": \"1+1=\", \"completion\": \"2\"}\n");
+    sandbox
+}
+
+#[test]
+fn a_wrong_column_is_told_before_anything_runs_and_again_when_the_file_changes() {
+    let sandbox = sandbox(WORKFLOW);
+    sandbox.ok(&["check", "w.toml"]);
+    sandbox.write("sums.jsonl", "{\"question\": \"1+1=\", \"answer\": \"2\"}\n");
+    insta::assert_snapshot!(sandbox.run(&["check", "w.toml"]), @r#"
+    exit code 2
+    ── stderr
+    error: `[DIR]/sums.jsonl` line 1: no field `prompt`; there are `question`, `answer`: map yours onto ours with `fields` (1 of 1 rows cannot be read)
+     --> w.toml:3:1
+      |
+    3 | sums = { prompts = "sums.jsonl" }
+      | ^^^^ read by `rl`
+
+    1 mistake
+    "#);
+    let plan = sandbox.run(&["plan", "w.toml"]);
+    assert!(plan.code == Some(2) && plan.stderr.contains("no field `prompt`"), "{plan}");
+    let apply = sandbox.run(&["apply", "w.toml"]);
+    assert!(apply.code == Some(1) && apply.stderr.contains("no field `prompt`"), "{apply}");
+    assert!(!apply.stderr.contains("Running"), "{apply}");
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
+    sandbox.ok(&["check", "w.toml"]);
+    sandbox.ok(&["apply", "w.toml"]);
+}
+
+#[test]
+fn warnings_have_their_places_and_stop_nothing() {
+    let warned = WORKFLOW.replace("max-tokens = 8", "max-tokens = 2_000");
+    let sandbox = sandbox(&warned);
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"two\"}\n");
+    // Two stages on, the policy has the positions of the input that its model begins as.
+    insta::assert_snapshot!(sandbox.run(&["check", "w.toml"]), @r#"
+    exit code 0
+    ── stdout
+    w: 2 stages, 1 edge, no mistakes
+    ── stderr
+    warning: 1 of the first 1 gold answers of `inputs.sums` do not parse as `number`: `two`
+     --> w.toml:3:1
+      |
+    3 | sums = { prompts = "sums.jsonl" }
+      | ^^^^ read by `rl`
+      |
+      = help: no completion can be right there: check `answer-after`, `fields` and `verify`
+
+    warning: `max-tokens` is 2000, and `taught.model` has 1024 positions
+     --> w.toml:9:7
+      |
+    9 | [grpo.rl]
+      |       ^^ this grpo stage
+      |
+      = help: a completion ends there at the latest: lower `max-tokens`
+    "#);
+    let told = sandbox.json(&["check", "w.toml"]);
+    assert_eq!((told["warnings"].as_array().unwrap().len(), told["mistakes"].as_array().unwrap().len()), (2, 0));
+    assert_eq!(told["warnings"][0]["line"], 3);
+    let apply = sandbox.ok(&["apply", "w.toml", "--set", "rl.max-tokens=8", "--json"]);
+    assert_eq!(apply.matches("do not parse").count(), 1, "{apply}");
+}
+
+#[test]
+fn every_mistake_comes_in_one_pass() {
+    let wrong = WORKFLOW
+        .replace("steps = 1", "batch-size = 0\nschedule = \"cosine\"\nsteps = 1\nbetas = [0.9, 1.0]")
+        .replace("[grpo.rl]", "[grpo.rl]\nlora = { targets = [] }\nprompts-per-stp = 3");
+    let sandbox = sandbox(&wrong);
+    sandbox.write("sums.jsonl", "[\n");
+    insta::assert_snapshot!(sandbox.run(&["check", "w.toml"]), @r#"
+    exit code 2
+    ── stderr
+    error: `[DIR]/sums.jsonl` from row 1 on cannot be read: the array ends too early
+     --> w.toml:3:1
+      |
+    3 | sums = { prompts = "sums.jsonl" }
+      | ^^^^ read by `rl`
+
+    error: `schedule` ends somewhere, but `decay-steps` does not say where
+     --> w.toml:5:6
+      |
+    5 | [sft.taught]
+      |      ^^^^^^ this sft stage could not run
+      |
+      = help: set `decay-steps`, usually to the value of `steps`
+
+    error: `betas` has 1, expected numbers from 0 up and below 1
+     --> w.toml:5:6
+      |
+    5 | [sft.taught]
+      |      ^^^^^^ this sft stage could not run
+
+    error: `batch-size` is out of range
+     --> w.toml:8:14
+      |
+    8 | batch-size = 0
+      |              ^ expected 1 to 1000000
+
+    error: `lora.targets` is empty: there is nothing to train
+      --> w.toml:12:7
+       |
+    12 | [grpo.rl]
+       |       ^^ this grpo stage could not run
+
+    error: unknown key `prompts-per-stp` in grpo stage `rl`
+      --> w.toml:14:1
+       |
+    14 | prompts-per-stp = 3
+       | ^^^^^^^^^^^^^^^ not a parameter of grpo
+       |
+       = help: did you mean `prompts-per-step`?
+
+    6 mistakes
+    "#);
+}
