@@ -136,6 +136,7 @@ fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
         machine,
         resume: None,
         rows: Vec::new(),
+        growing: None,
     };
     let lines = fs_err::File::create(attempt.path().join("lines"))?;
     (kind.run)(&Context::new(request, Box::new(lines))).map_err(|error| error.message)?;

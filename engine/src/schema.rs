@@ -12,6 +12,8 @@ pub fn editor_schema(kinds: &Kinds) -> Value {
     properties.insert("name".to_owned(), json!({ "type": "string", "description": "Name of the workflow." }));
     let extends = "A workflow to build on, relative to this file: tables merge, lists are replaced.";
     properties.insert("extends".to_owned(), json!({ "type": "string", "description": extends }));
+    let seed = "Seed of every stage that has one, apart from those that `[defaults]` or the stage itself give.";
+    properties.insert("seed".to_owned(), json!({ "type": "integer", "minimum": 0, "description": seed }));
     properties.insert("run".to_owned(), run());
     properties.insert("inputs".to_owned(), inputs(kinds));
     let mut defaults = Map::new();

@@ -151,6 +151,7 @@ fn print_values(workflow: &Workflow) {
         for (key, value) in &stage.config {
             let origin = match stage.origin(key) {
                 None => "default of the kind",
+                Some(Origin::Workflow) => "`seed` of the workflow",
                 Some(Origin::Defaults) => "[defaults]",
                 Some(Origin::Stage) => "stage",
                 Some(Origin::Each) => "each",

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use engine::history;
 use engine::run;
-use store::{Digest, Store};
+use store::{Digest, Source, Store};
 
+use super::attempts::unfinished;
 use super::look::{Look, Named};
 use super::refusal;
 use super::standpoint::{Standpoint, standpoint};
@@ -17,8 +18,17 @@ use crate::exit::{Advice, no_such};
 pub(crate) enum Found {
     /// A stage.
     Stage(Box<Named>),
-    /// A tree of the store.
-    Output(Digest),
+    /// A tree of the store, and the workflow that it was found by.
+    Output(Digest, Option<Source>),
+    /// Rows so far of an output of a stage that is not done.
+    Growing(Growing),
+}
+
+/// Rows of an output that its stage is writing, or was writing when it ended.
+pub(crate) struct Growing {
+    pub(crate) file: PathBuf,
+    /// The run.
+    pub(crate) run: String,
 }
 
 /// Finds what a name stands for. A stage need not be fresh; an output of a stage that is not fresh is an error.
@@ -40,7 +50,14 @@ pub(crate) fn find(look: &Look, what: &str) -> Result<Found> {
 /// Finds an output. The name of a stage alone is an error, which lists the stage's outputs.
 pub(crate) fn output(look: &Look, what: &str) -> Result<Digest> {
     match find(look, what)? {
-        Found::Output(digest) => Ok(digest),
+        Found::Output(digest, _) => Ok(digest),
+        Found::Growing(_) => {
+            let (stage, _) = what.rsplit_once('.').unwrap_or((what, ""));
+            Err(match stage_if_known(look, stage)? {
+                Some(named) => refusal::not_fresh(look, &named)?,
+                None => unknown(look, what)?,
+            })
+        }
         Found::Stage(named) => {
             let Some(record) = &named.record else { return Err(refusal::not_fresh(look, &named)?) };
             let outputs: Vec<String> = record.outputs.keys().map(|output| format!("`{what}.{output}`")).collect();
@@ -54,7 +71,9 @@ pub(crate) fn stage(look: &Look, name: &str) -> Result<Named> {
     if let Some(text) = name.strip_prefix("b3:") {
         return match by_digest(look, text)? {
             Found::Stage(named) => Ok(*named),
-            Found::Output(_) => Err(anyhow!("`{name}` is an output: name its stage, or the fingerprint of a result")),
+            Found::Output(..) | Found::Growing(_) => {
+                Err(anyhow!("`{name}` is an output: name its stage, or the fingerprint of a result"))
+            }
         };
     }
     match stage_if_known(look, name)? {
@@ -64,9 +83,22 @@ pub(crate) fn stage(look: &Look, name: &str) -> Result<Named> {
 }
 
 fn output_of(look: &Look, named: Named, output: &str) -> Result<Found> {
-    let Some(record) = &named.record else { return Err(refusal::not_fresh(look, &named)?) };
+    let Some(record) = &named.record else {
+        return match growing(look, &named, output)? {
+            Some(growing) => Ok(Found::Growing(growing)),
+            None => Err(refusal::not_fresh(look, &named)?),
+        };
+    };
     let missing = || no_such("output", output, record.outputs.keys().map(String::as_str));
-    Ok(Found::Output(record.outputs.get(output).ok_or_else(missing)?.digest))
+    Ok(Found::Output(record.outputs.get(output).ok_or_else(missing)?.digest, Some(record.source.clone())))
+}
+
+/// Finds the rows so far of an output, if the last attempt at its stage has written some and is not done.
+fn growing(look: &Look, named: &Named, output: &str) -> Result<Option<Growing>> {
+    let Some(history) = unfinished(look.store, named)? else { return Ok(None) };
+    let rows = run::stage_rows(&look.store.runs_dir().join(&history.id), &named.stage);
+    let file = rows.join(format!("{output}.jsonl"));
+    Ok(file.is_file().then_some(Growing { file, run: history.id }))
 }
 
 fn unknown(look: &Look, what: &str) -> Result<anyhow::Error> {
@@ -163,10 +195,10 @@ fn by_digest(look: &Look, text: &str) -> Result<Found> {
                 None => Ok(Found::Stage(Box::new(named))),
             }
         }
-        (1, None) if output.is_none() => Ok(Found::Output(*outputs.first().expect("there is one"))),
+        (1, None) if output.is_none() => Ok(Found::Output(*outputs.first().expect("there is one"), None)),
         (0 | 1, _) => match digest {
             // A tree to which no record refers.
-            Ok(digest) if output.is_none() => Ok(Found::Output(digest)),
+            Ok(digest) if output.is_none() => Ok(Found::Output(digest, None)),
             _ => Err(anyhow!("no result of this store begins with `b3:{digits}`")),
         },
         (count, _) => {

@@ -9,13 +9,15 @@ mod attempts;
 mod find;
 mod fresh;
 mod look;
+mod origin;
 mod refusal;
 mod standpoint;
 mod typed;
 
 pub(crate) use attempts::{last_attempt, unfinished};
-pub(crate) use find::{Found, find, output, stage};
+pub(crate) use find::{Found, Growing, find, output, stage};
 pub(crate) use fresh::{fresh, fresh_records};
 pub(crate) use look::{Invocation, Look, Named};
+pub(crate) use origin::origins;
 pub(crate) use refusal::not_fresh;
 pub(crate) use typed::typed_file;

@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod chat;
 mod device;
 pub mod grading;
+mod growing;
 pub mod kinds;
 pub mod limits;
 pub mod loading;

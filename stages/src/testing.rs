@@ -158,6 +158,7 @@ fn request<S: Stage>(dir: &Path, config: &Value, resume: Option<Resume>, rows: V
         },
         resume,
         rows,
+        growing: None,
     }
 }
 

@@ -144,3 +144,26 @@ fn every_mistake_comes_in_one_pass() {
     6 mistakes
     "#);
 }
+
+#[test]
+fn rollouts_of_a_stage_that_is_not_done_are_shown() {
+    let sandbox = sandbox(WORKFLOW);
+    let arguments = ["apply", "w.toml", "--set", "rl.steps=100000", "--json"];
+    let running = sandbox.start(&arguments);
+    running.event("progress", "rl");
+    let rows = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let text = sandbox.ok(&[&["show", "rl.rollouts", "--json"], arguments].concat());
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let row = rows(&["--rows", "1"]).remove(0);
+    assert_eq!((row["prompt"].as_str(), row["answer"].as_str()), (Some("1+1="), Some("2")), "{row}");
+    assert!(row["tokens"].as_u64().is_some_and(|tokens| (1..=8).contains(&tokens)) && row["finished"].is_boolean());
+    running.signal(libc::SIGINT);
+    assert_eq!(running.end().code, Some(3));
+    // They are still there when the stage has been stopped, in text too, and an export says what is missing.
+    assert_eq!(rows(&["--where", "step=0"]).len(), 3);
+    let shown = sandbox.ok(&["show", "rl.rollouts", "--rows", "1"]);
+    assert!(shown.contains(" rows so far, in run [RUN]\n{\"prompt\":\"1+1=\""), "{shown}");
+    let export = sandbox.run(&["export", "rl.rollouts", "out"]);
+    assert!(export.code == Some(2) && export.stderr.contains("is not fresh"), "{export}");
+}

@@ -60,6 +60,8 @@ pub(crate) struct Job {
     /// Files of this run for the log and the curve.
     pub(crate) log: PathBuf,
     pub(crate) metrics: PathBuf,
+    /// Folder of this run for rows of outputs as they come.
+    pub(crate) growing: PathBuf,
     pub(crate) purpose: Purpose,
 }
 

@@ -61,6 +61,7 @@ pub(super) fn prepare(job: &Job, store: &Store) -> Result<Prepared, Failure> {
         machine: job.machine.clone(),
         resume,
         rows: known_rows(job, store, dir.path())?,
+        growing: (!matches!(job.purpose, Purpose::Verify(_))).then(|| job.growing.clone()),
     };
     Ok(Prepared { dir, request, before, curve, witness: Witness::begin() })
 }

@@ -70,6 +70,13 @@ impl Context {
         self.request.dir.join(format!("output-{name}"))
     }
 
+    /// Returns the file for rows of output `name` as they come, which people can look at before the stage is done. It is
+    /// not part of the output; its folder may not exist yet.
+    pub fn growing(&self, name: &str) -> PathBuf {
+        let folder = self.request.growing.as_ref().unwrap_or(&self.request.dir);
+        folder.join(format!("{name}.jsonl"))
+    }
+
     /// Reports that a step is done.
     pub fn progress(&self, step: u64, total: u64, unit: &str, metrics: BTreeMap<String, f64>) {
         self.send(&FromWorker::Progress { step, total, unit: unit.to_owned(), metrics });

@@ -64,6 +64,10 @@ pub struct RunRequest {
     /// Folders of rows that are known already, oldest first, to be read only.
     #[serde(default)]
     pub rows: Vec<PathBuf>,
+    /// A folder for rows of outputs as they come, `OUTPUT.jsonl`, for people who look before the stage is done. It may
+    /// not exist yet. Absent: they are not shown.
+    #[serde(default)]
+    pub growing: Option<PathBuf>,
 }
 
 /// What a reference in `config` becomes: which artifact it is, and its path.

@@ -1,4 +1,4 @@
-//! Makes stages from `[kind.name]` tables: puts them on top of `[defaults]`, and expands `each`.
+//! Makes stages from `[kind.name]` tables: puts them on top of `seed` and `[defaults]`, and expands `each`.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,7 +11,10 @@ use crate::diagnostic::{Diagnostic, Span, suggest};
 use crate::kind::{KindInfo, Kinds};
 use crate::limits;
 
-const RESERVED: [&str; 4] = ["name", "inputs", "defaults", "run"];
+const RESERVED: [&str; 5] = ["name", "seed", "inputs", "defaults", "run"];
+
+/// The key of a workflow that is a default for the key of the same name in all stages that have it.
+const SEED: &str = "seed";
 
 /// A stage with its layers merged, not yet checked against its kind.
 #[derive(Clone, Debug)]
@@ -52,6 +55,7 @@ pub(super) fn expand<'a>(
         drafts: Vec::new(),
         kind_of: HashMap::new(),
         followers: Vec::new(),
+        seed: None,
         defaults: Table::default(),
         is_full: false,
     };
@@ -66,6 +70,7 @@ pub(super) fn expand<'a>(
     }
     let mut take = |key: &str| table.remove(key).map(|entry| entry.node);
     let rest = Rest { name: take("name"), inputs: take("inputs"), run: take("run") };
+    expansion.seed = table.remove(SEED);
     if let Some(defaults) = table.remove("defaults") {
         expansion.take_defaults(defaults);
     }
@@ -90,6 +95,7 @@ struct Expansion<'a, 'd> {
     kind_of: HashMap<String, &'a str>,
     /// Families whose `each` lists stages: expanded last, when all others are known.
     followers: Vec<(Draft<'a>, Vec<Node>)>,
+    seed: Option<Entry>,
     defaults: Table,
     /// Whether there have been too many stages.
     is_full: bool,
@@ -176,9 +182,13 @@ impl<'a> Expansion<'a, '_> {
         let run = own.remove("run").map(|entry| entry.node);
         let mut origins = Vec::new();
         let mut keys = Table::default();
+        if let Some(seed) = self.seed.as_ref().filter(|_| kind.keys.contains_key(SEED)) {
+            origins.push((SEED.to_owned(), Origin::Workflow));
+            keys.0.push(seed.clone());
+        }
         if let Some(defaults) = self.defaults.get(kind_name).and_then(|entry| entry.node.table()) {
             mark(&mut origins, defaults, Origin::Defaults);
-            keys = defaults.clone();
+            keys.merge(defaults.clone());
         }
         mark(&mut origins, &own, Origin::Stage);
         keys.merge(own);

@@ -278,6 +278,8 @@ impl fmt::Display for Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
+    /// The workflow's `seed`.
+    Workflow,
     /// `[defaults]`.
     Defaults,
     /// The stage's own table.

@@ -93,6 +93,28 @@ fn well(file: &str, sets: &[&str]) -> Workflow {
 }
 
 #[test]
+fn one_seed_is_that_of_every_stage_that_gives_none() {
+    let seeds = |sets: &[&str]| {
+        let workflow = well("every-layer.toml", sets);
+        ["sums", "zero/small", "zero/large"].map(|name| {
+            let stage = stage(&workflow, name);
+            (stage.config.get("seed").cloned(), stage.origin("seed"))
+        })
+    };
+    let given = |seed: i64, origin| (Some(seed.into()), Some(origin));
+    let of_workflow = given(5, Origin::Workflow);
+    let [sums, small, large] = seeds(&["seed=5", "zero/large.seed=7"]);
+    // A kind without the key does not get it.
+    assert_eq!((sums, small, large), ((None, None), of_workflow, given(7, Origin::Set)));
+    let [_, small, _] = seeds(&["seed=5", "defaults.grpo.seed=6"]);
+    assert_eq!(small, given(6, Origin::Defaults));
+    // A wrong value is one mistake, however many stages have it.
+    let loaded = load(&folder("valid").join("every-layer.toml"), &["seed=1.5".to_owned()], &kinds()).unwrap();
+    let problems = rendered(&loaded);
+    assert_eq!(problems.matches("`seed` takes").count(), 1, "{problems}");
+}
+
+#[test]
 fn layers_come_in_order_and_are_remembered() {
     let workflow = well("every-layer.toml", &["zero/large.seed=7", "zero.batch-size=8"]);
     assert_eq!(workflow.name, "layers");

@@ -22,9 +22,9 @@ pub fn activations(config: &Config, dtype: Kind, tokens: usize, recompute: bool)
     bytes(elements, dtype).saturating_mul(tokens as u64)
 }
 
-/// Returns the bytes of `copies` sets of single-precision logits for a chunk of tokens.
-pub fn logits(config: &Config, chunk: usize, copies: usize) -> u64 {
-    bytes(config.vocab_size, Kind::Float).saturating_mul(chunk.saturating_mul(copies) as u64)
+/// Returns the bytes of `copies` sets of logits for a chunk of tokens.
+pub fn logits(config: &Config, dtype: Kind, chunk: usize, copies: usize) -> u64 {
+    bytes(config.vocab_size, dtype).saturating_mul(chunk.saturating_mul(copies) as u64)
 }
 
 /// Returns the bytes of the KV cache for `rows` rows of `length` tokens.
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(activations(&config(), Kind::Float, 1, false), whole);
         assert_eq!(activations(&config(), Kind::BFloat16, 10, false), 5 * whole);
         assert_eq!(activations(&config(), Kind::Float, 1, true), 4 * (3 * 16 + 2 * layer + 32));
-        assert_eq!(logits(&config(), 7, 2), 4 * 7 * 2 * 100);
+        assert_eq!(logits(&config(), Kind::Float, 7, 2), 4 * 7 * 2 * 100);
     }
 
     #[test]

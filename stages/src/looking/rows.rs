@@ -12,6 +12,7 @@ use crate::artifacts::{PromptRow, SampleRow, each_prompt, each_sample, read_pref
 use crate::chat::of_row;
 use crate::grading::{Answer, Form, Grader};
 use crate::loading::Loading;
+use crate::training::rows::PassSize;
 use crate::training::tokenise::{Tokenising, token_rows_of};
 
 /// Most rows of a set that are read.
@@ -21,15 +22,15 @@ const TOKENISED: usize = 256;
 /// Most bytes of text that are read of a set: a few rows may be large.
 const BYTES: usize = 8 << 20;
 
-/// Looks at prompts that `seen` completes; `form` is the form that a reward wants of its completions. Returns the length
-/// of the longest of the first prompts, in tokens.
+/// Looks at prompts that `seen` completes; `form` is the form that a reward wants of its completions. Returns the
+/// lengths of the first prompts that fit, in tokens.
 pub(crate) fn asked<'a>(
     look: &mut Look,
     sets: impl IntoIterator<Item = &'a Input<Prompts>>,
     seen: Option<&Seen<'_>>,
     form: Option<Form>,
-) -> Option<usize> {
-    let mut longest = None;
+) -> Vec<usize> {
+    let mut all = Vec::new();
     for set in sets {
         let rows = prompts(look, set);
         let Some((seen, chat)) = seen.and_then(|seen| Some((seen, seen.chat.as_ref()?))) else { continue };
@@ -38,7 +39,7 @@ pub(crate) fn asked<'a>(
         match lengths {
             Ok(lengths) => {
                 tell_long(look, set.name(), &lengths, seen);
-                longest = longest.max(lengths.into_iter().max());
+                all.extend(lengths.into_iter().filter(|length| *length < seen.positions()));
             }
             Err(error) => look.refuse_input(set.name(), error),
         }
@@ -46,7 +47,7 @@ pub(crate) fn asked<'a>(
             tell_form(look, &rows, (seen, chat), form);
         }
     }
-    longest
+    all
 }
 
 fn length(chat: &Chat, row: &PromptRow) -> Result<usize, StageError> {
@@ -122,12 +123,12 @@ fn tell_golds(look: &mut Look, name: &str, rows: &[PromptRow]) {
     look.warn(Some(name), message, "no completion can be right there: check `answer-after`, `fields` and `verify`");
 }
 
-/// Looks at samples. With a model that learns them, returns the tokens and targets of the first rows.
+/// Looks at samples. With a model that learns them, returns the sizes of the first rows that fit.
 pub(crate) fn samples<'a>(
     look: &mut Look,
     sets: impl IntoIterator<Item = &'a Input<Samples>>,
     learnt: Option<(&Seen<'_>, &Tokenising)>,
-) -> Vec<(usize, usize)> {
+) -> Vec<PassSize> {
     let mut all = Vec::new();
     for set in sets {
         let rows = first_samples(look, set);
@@ -137,7 +138,8 @@ pub(crate) fn samples<'a>(
         let mut lengths = Vec::new();
         for (index, row) in rows.iter().enumerate().take(TOKENISED) {
             match token_rows_of(chat, (keys, index), row) {
-                Ok(rows) => lengths.extend(rows.iter().map(|row| (row.ids.len(), row.num_targets()))),
+                Ok(rows) => lengths
+                    .extend(rows.iter().map(|row| PassSize { tokens: row.ids.len(), targets: row.num_targets() })),
                 Err(error) => {
                     look.refuse_input(set.name(), error);
                     break;
@@ -145,7 +147,7 @@ pub(crate) fn samples<'a>(
             }
         }
         tell_dropped(look, set.name(), &lengths, (seen, keys));
-        all.extend(lengths.into_iter().filter(|(length, _)| *length <= keys.max_tokens));
+        all.extend(lengths.into_iter().filter(|size| size.tokens <= keys.max_tokens));
     }
     all
 }
@@ -173,14 +175,14 @@ fn first_samples(look: &mut Look, set: &Input<Samples>) -> Vec<SampleRow> {
 }
 
 /// Tells how many rows are too long to be learnt, or longer than the model was made for.
-fn tell_dropped(look: &mut Look, name: &str, lengths: &[(usize, usize)], (seen, keys): (&Seen<'_>, &Tokenising)) {
-    let (of, most, positions) = (lengths.len(), keys.max_tokens, seen.positions());
-    let dropped = lengths.iter().filter(|(length, _)| *length > most).count();
+fn tell_dropped(look: &mut Look, name: &str, sizes: &[PassSize], (seen, keys): (&Seen<'_>, &Tokenising)) {
+    let (of, most, positions) = (sizes.len(), keys.max_tokens, seen.positions());
+    let dropped = sizes.iter().filter(|size| size.tokens > most).count();
     if dropped > 0 {
         let message = format!("{dropped} of the first {of} rows of `{name}` are longer than `max-tokens` = {most}");
         look.warn(Some(name), message, "they are left out: raise `max-tokens` to keep them");
     }
-    let beyond = lengths.iter().filter(|(length, _)| *length <= most && *length > positions).count();
+    let beyond = sizes.iter().filter(|size| (positions + 1..=most).contains(&size.tokens)).count();
     if beyond > 0 {
         let message =
             format!("{beyond} of the first {of} rows of `{name}` are longer than the model's {positions} positions");

@@ -60,21 +60,21 @@ pub(crate) fn draw(
 }
 
 /// Drops prompts that are not shorter than `room` tokens, with a warning; `of_what` names the limit in it. Returns the
-/// other prompts, and the length of the longest in tokens.
+/// other prompts, and their lengths in tokens.
 pub(crate) fn fitting(
     ctx: &Context,
     questions: Vec<Question>,
     chat: &Chat,
     room: i64,
     of_what: &str,
-) -> Result<(Vec<Question>, usize), StageError> {
+) -> Result<(Vec<Question>, Vec<usize>), StageError> {
     let total = questions.len();
     let mut fitting = Vec::with_capacity(total);
-    let (mut longest, mut first_long) = (0, None);
+    let (mut lengths, mut first_long) = (Vec::with_capacity(total), None);
     for question in questions {
         let length = of_row(chat.prompt_ids(question.asked()), || question.named())?.len();
         if (length as i64) < room {
-            longest = longest.max(length);
+            lengths.push(length);
             fitting.push(question);
         } else {
             first_long.get_or_insert(question.row.id);
@@ -87,7 +87,7 @@ pub(crate) fn fitting(
     if fitting.is_empty() {
         return Err(StageError::new(format!("no prompt leaves room in {of_what}")));
     }
-    Ok((fitting, longest))
+    Ok((fitting, lengths))
 }
 
 /// Warns the user once if no completion of a rollout ended by itself.

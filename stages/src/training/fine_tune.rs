@@ -2,7 +2,7 @@
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::{Context, Input, Look, Outcome, StageError, refusals};
-use lm::{Config, Device, Model, NewToken, head};
+use lm::{Config, Device, Model, NewToken};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -11,10 +11,10 @@ use text::Chat;
 use super::export::{export, shown};
 use super::lora::{Adapters, Lora, check_keys};
 use super::optimisation::Optimisation;
-use super::rows::{Learn, Order};
+use super::rows::{Learn, Order, PassSize};
 use super::supervised::Supervised;
 use super::tokenise::{Tokenising, stopped, token_rows};
-use super::{CURES, Ended, HeldOut, Objective, PassSize, Training, look_at_memory, train};
+use super::{CURES, Ended, HeldOut, Logits, Objective, Passes, Training, look_at_memory, train};
 use crate::artifacts::load_model;
 use crate::chat::{Rendering, load_chat};
 use crate::device::set_up;
@@ -123,18 +123,18 @@ impl FineTuning {
         Ok((self.rendering.apply(chat)?, new.collect()))
     }
 
-    /// Tells how much memory training will hold, from the tokens and targets of the first rows.
-    pub(crate) fn look_at_memory(&self, look: &mut Look, config: &Config, rows: &[(usize, usize)]) {
+    /// Tells how much memory training will hold, from the sizes of the first rows.
+    pub(crate) fn look_at_memory(&self, look: &mut Look, config: &Config, rows: &[PassSize]) {
         let order = Order::new(self.seed, rows.len(), self.batch_size);
-        let largest = order.largest_pass(rows, self.micro_batch_tokens);
-        let pass = PassSize {
-            tokens: largest.tokens,
+        let passes = Passes {
+            largest: order.largest_passes(rows, self.micro_batch_tokens),
             recompute: self.optimisation.gradient_checkpointing,
-            logits: (largest.targets.min(head::CHUNK), 2),
+            logits: Logits::OfTargets,
             sampling: 0,
+            is_bound: false,
             cures: CURES,
         };
-        look_at_memory(look, (config, self.optimisation.dtype), (&self.optimisation, self.lora.as_ref()), 0, pass);
+        look_at_memory(look, (config, self.optimisation.dtype), (&self.optimisation, self.lora.as_ref()), 0, passes);
     }
 
     /// Loads the model that is trained, with rows for new tokens.

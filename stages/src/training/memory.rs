@@ -4,9 +4,10 @@
 //! on a GPU, libtorch's memory on the device.
 
 use engine::stage::{Context, Look, StageError};
-use lm::{Config, Device, Kind, Model, Options, Tensor, footprint, memory};
+use lm::{Config, Device, Kind, Model, Options, Tensor, footprint, head, memory};
 
 use super::lora::{Adapters, Lora};
+use super::rows::{LargestPasses, PassSize};
 use super::{Metrics, Objective, Optimisation};
 use crate::artifacts::Dtype;
 
@@ -16,34 +17,58 @@ const PEAK: &str = "peak_memory_gib";
 const TOLERANCE: f64 = 1.25;
 const SLACK: f64 = 128.0 * 1_048_576.0;
 
-/// Allocator fragmentation on a CPU, as a share of the activations; measured with `pretrain`
-/// at widths of 128 to 768 and 2,048 or 8,192 tokens a pass.
-const FRAGMENTATION: f64 = 0.4;
-/// Workspace of bf16 matmuls on a CPU (oneDNN), in bytes, for any size of a pass; measured in the same way, with
-/// AVX-512.
+/// Allocator fragmentation on a CPU, as a share of the activations; measured with SFT of SmolLM2-135M, whole and by LoRA,
+/// on rows of different lengths, with 2,048 and 8,192 tokens a pass (`docs/real-models.md` has the table).
+const FRAGMENTATION: f64 = 0.06;
+/// Workspace of bf16 matmuls on a CPU (oneDNN), in bytes, for any size of a pass; measured in the same way.
 const BF16_WORKSPACE: u64 = 320 << 20;
 
-/// The largest pass of an objective.
+/// The sizes of an objective's largest passes, and what else they hold.
 #[derive(Clone, Copy, Debug)]
-pub struct PassSize {
-    /// Most tokens of a micro-batch.
-    pub tokens: usize,
+pub struct Passes {
+    /// The largest micro-batches.
+    pub largest: LargestPasses,
     /// Whether the backward pass computes activations again.
     pub recompute: bool,
-    /// Most tokens whose logits exist at a time, and the number of such tensors.
-    pub logits: (usize, usize),
+    /// The logits that exist at a time.
+    pub logits: Logits,
     /// Bytes that sampling holds between passes.
     pub sampling: u64,
+    /// Whether the sizes are those of completions that are as long as they may be.
+    pub is_bound: bool,
     /// The keys of the kind that lower the peak, the cheapest first.
     pub cures: &'static str,
+}
+
+/// The logits that exist at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Logits {
+    /// None: the head has one output.
+    None,
+    /// Those of a chunk of [`head::CHUNK`] tokens and their gradient, in the model's element type.
+    OfTargets,
+    /// So many distributions of a chunk of [`head::DISTRIBUTIONS_CHUNK`] tokens, in single precision.
+    Distributions(usize),
+}
+
+impl Logits {
+    fn bytes(self, config: &Config, dtype: Kind, targets: usize) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::OfTargets => footprint::logits(config, dtype, targets.min(head::CHUNK), 2),
+            Self::Distributions(copies) => {
+                footprint::logits(config, Kind::Float, targets.min(head::DISTRIBUTIONS_CHUNK), copies)
+            }
+        }
+    }
 }
 
 /// What an objective trains, and its largest pass.
 pub struct Workload<'a> {
     /// The model that is trained.
     pub model: &'a Model,
-    /// The largest pass.
-    pub pass: PassSize,
+    /// Its largest passes.
+    pub passes: Passes,
 }
 
 /// The keys that most kinds have.
@@ -59,13 +84,14 @@ struct Sizes<'a> {
     trained: u64,
     /// Elements of the largest parameter that gets a gradient.
     largest: u64,
-    pass: PassSize,
+    passes: Passes,
 }
 
 /// An estimate of the peak, by term, in bytes.
 pub(super) struct Expected {
     device: Device,
     terms: Vec<(&'static str, u64)>,
+    is_bound: bool,
     cures: &'static str,
 }
 
@@ -76,12 +102,12 @@ pub(crate) fn look_at_memory(
     (config, dtype): (&Config, Option<Dtype>),
     (optimisation, lora): (&Optimisation, Option<&Lora>),
     copies: u64,
-    pass: PassSize,
+    passes: Passes,
 ) {
     let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
     let options = Options { device, dtype: dtype.map_or(config.dtype(), Dtype::kind) };
-    match outline(config, options, (optimisation, lora), copies, pass) {
-        Ok(sizes) => look.expect_memory(Expected::from(sizes).total(), pass.cures),
+    match outline(config, options, (optimisation, lora), copies, passes) {
+        Ok(sizes) => look.expect_memory(Expected::from(sizes).total(), passes.cures),
         Err(error) => look.refuse(error),
     }
 }
@@ -92,7 +118,7 @@ fn outline<'a>(
     options: Options,
     (optimisation, lora): (&Optimisation, Option<&Lora>),
     copies: u64,
-    pass: PassSize,
+    passes: Passes,
 ) -> Result<Sizes<'a>, StageError> {
     // An expanded tensor has one element in memory.
     let one = Tensor::zeros([1], (Kind::Float, Device::Cpu));
@@ -112,44 +138,47 @@ fn outline<'a>(
     };
     let weights = (numel(&parameters) * (1 + copies) + adapted) * options.dtype.elt_size_in_bytes() as u64;
     let program = if options.device == Device::Cpu { memory::used(Device::Cpu)?.now } else { 0 };
-    Ok(Sizes { config, options, held: program + weights, trained, largest, pass })
+    Ok(Sizes { config, options, held: program + weights, trained, largest, passes })
 }
 
 impl From<Sizes<'_>> for Expected {
     fn from(sizes: Sizes<'_>) -> Self {
-        let Sizes { config, options: Options { device, dtype }, held, trained, largest, pass } = sizes;
-        let PassSize { tokens, recompute, logits: (chunk, copies), sampling, cures } = pass;
-        let master = if dtype == Kind::Float { 0 } else { 4 };
-        let activations = footprint::activations(config, dtype, tokens, recompute);
-        let fragmentation = if device == Device::Cpu { (activations as f64 * FRAGMENTATION) as u64 } else { 0 };
-        let workspace = if device == Device::Cpu && dtype != Kind::Float { BF16_WORKSPACE } else { 0 };
+        let Sizes { config, options: Options { device, dtype }, held, trained, largest, passes } = sizes;
+        let Passes { largest: LargestPasses { first, later }, recompute, logits, sampling, is_bound, cures } = passes;
+        let is_single = dtype == Kind::Float;
+        let activations = |pass: PassSize| footprint::activations(config, dtype, pass.tokens, recompute);
+        let of_pass = |pass: PassSize| activations(pass) + logits.bytes(config, dtype, pass.targets);
+        // A pass after the first holds the gradients of those before it.
+        let (pass, sums) =
+            if of_pass(first) >= of_pass(later) + 4 * trained { (first, 0) } else { (later, 4 * trained) };
+        let fragmentation = (activations(pass) as f64 * FRAGMENTATION) as u64;
+        let workspace = if is_single { 0 } else { BF16_WORKSPACE };
         let mut terms = vec![
             ("model and data", held),
-            ("optimiser", (8 + master) * trained),
+            ("optimiser", (if is_single { 8 } else { 12 }) * trained),
             // While a gradient is accumulated, the old and the new one of that parameter exist together.
-            ("gradients", 4 * (trained + largest)),
-            ("activations", activations),
-            ("fragmentation", fragmentation),
-            ("bf16 workspace", workspace),
-            ("logits", footprint::logits(config, chunk.min(tokens), copies)),
+            ("gradients", sums + 4 * largest),
+            ("activations", activations(pass)),
+            ("logits", logits.bytes(config, dtype, pass.targets)),
+            ("allocator", if device == Device::Cpu { fragmentation + workspace } else { 0 }),
         ];
         // Sampling ends before a pass begins, and gradients are freed before the next sampling, so only the larger
-        // counts.
+        // counts. After the last pass there are all gradients.
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
-        terms.push(("sampling", sampling.saturating_sub(pass)));
-        Self { device, terms, cures }
+        terms.push(("sampling or update", sampling.max(4 * trained).saturating_sub(pass)));
+        Self { device, terms, is_bound, cures }
     }
 }
 
 impl Expected {
     /// Estimates the peak of a training; call it before the optimiser is made.
     pub(super) fn of(objective: &impl Objective) -> Result<Self, StageError> {
-        let Workload { model, pass } = objective.workload();
+        let Workload { model, passes } = objective.workload();
         let trained = objective.leaves().iter().map(|leaf| leaf.numel() as u64).sum::<u64>();
         let reached = model.parameters().iter().map(|(_, parameter)| parameter).filter(|leaf| leaf.requires_grad());
         let largest = reached.map(|leaf| leaf.numel() as u64).max().unwrap_or(0);
         let held = memory::used(model.device())?.now;
-        Ok(Self::from(Sizes { config: &model.config, options: model.options(), held, trained, largest, pass }))
+        Ok(Self::from(Sizes { config: &model.config, options: model.options(), held, trained, largest, passes }))
     }
 
     /// Begins to look at the peak.
@@ -169,7 +198,8 @@ impl Expected {
             .filter(|(_, bytes)| *bytes > 0)
             .map(|(name, bytes)| format!("{name} {}", mib(*bytes)))
             .collect();
-        ctx.note(format!("needs about {} of memory", gib(self.total())));
+        let word = if self.is_bound { "up to" } else { "about" };
+        ctx.note(format!("needs {word} {} of memory", gib(self.total())));
         ctx.detail(format!("memory: {}", terms.join(", ")));
         let (to_come, free) = (self.total() - self.terms[0].1, memory::free(self.device)?);
         if to_come > free {

@@ -42,7 +42,7 @@ use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
 pub(crate) use memory::look_at_memory;
-pub use memory::{CURES, PassSize, Workload};
+pub use memory::{CURES, Logits, Passes, Workload};
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;
 pub use tally::{Counts, Metrics, Tally, deviation};

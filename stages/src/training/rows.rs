@@ -25,16 +25,42 @@ pub enum Learn {
     All,
 }
 
-/// Updates that are foreseen to find the largest pass.
-const FORESEEN: u64 = 64;
+/// Updates that are foreseen to find the largest micro-batches. Later ones may be a little larger.
+pub(crate) const FORESEEN: u64 = 64;
 
-/// The size of the largest micro-batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Largest {
-    /// Most tokens.
-    pub(crate) tokens: usize,
-    /// Most tokens that are predicted.
-    pub(crate) targets: usize,
+/// The size of a row or a micro-batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassSize {
+    /// Tokens.
+    pub tokens: usize,
+    /// Tokens that are predicted.
+    pub targets: usize,
+}
+
+/// The largest micro-batches of some updates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LargestPasses {
+    /// The first of an update, when there are no gradients yet.
+    pub first: PassSize,
+    /// The others.
+    pub later: PassSize,
+}
+
+impl LargestPasses {
+    /// Returns the largest micro-batches of updates on rows of these sizes.
+    pub(crate) fn of(updates: impl Iterator<Item = Vec<PassSize>>, max_tokens: usize) -> Self {
+        let mut all = Self::default();
+        for rows in updates {
+            let lengths: Vec<usize> = rows.iter().map(|row| row.tokens).collect();
+            for (number, pass) in micro_batches(&lengths, max_tokens).into_iter().enumerate() {
+                let largest = if number == 0 { &mut all.first } else { &mut all.later };
+                let sum = |of: fn(&PassSize) -> usize| pass.iter().map(|index| of(&rows[*index])).sum::<usize>();
+                largest.tokens = largest.tokens.max(sum(|row| row.tokens));
+                largest.targets = largest.targets.max(sum(|row| row.targets));
+            }
+        }
+        all
+    }
 }
 
 /// The order in which rows are drawn.
@@ -59,21 +85,11 @@ impl Order {
         (first..first + self.batch as u64).map(|position| self.row(position)).collect()
     }
 
-    /// Returns the most tokens and the most targets of a micro-batch in the next updates, given the tokens and targets
-    /// of each row. Later updates may be a little larger, up to `max_tokens`.
-    pub(crate) fn largest_pass(&self, rows: &[(usize, usize)], max_tokens: usize) -> Largest {
+    /// Returns the largest micro-batches of the next updates, given the size of each row.
+    pub(crate) fn largest_passes(&self, rows: &[PassSize], max_tokens: usize) -> LargestPasses {
         let mut order = self.clone();
-        let mut largest = Largest { tokens: 0, targets: 0 };
-        for step in 0..FORESEEN {
-            let batch: Vec<(usize, usize)> = order.batch(step).iter().map(|row| rows[*row]).collect();
-            let lengths: Vec<usize> = batch.iter().map(|(tokens, _)| *tokens).collect();
-            for pass in micro_batches(&lengths, max_tokens) {
-                let (tokens, targets): (Vec<usize>, Vec<usize>) = pass.iter().map(|index| batch[*index]).unzip();
-                largest.tokens = largest.tokens.max(tokens.iter().sum());
-                largest.targets = largest.targets.max(targets.iter().sum());
-            }
-        }
-        largest
+        let updates = (0..FORESEEN).map(|step| order.batch(step).iter().map(|row| rows[*row]).collect());
+        LargestPasses::of(updates, max_tokens)
     }
 
     fn row(&mut self, position: u64) -> usize {
@@ -109,6 +125,11 @@ pub(crate) fn micro_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usi
         tokens += lengths[index];
     }
     batches
+}
+
+/// Returns the size of each row.
+pub(crate) fn sizes(rows: &TokenRows) -> Vec<PassSize> {
+    (0..rows.len()).map(|row| PassSize { tokens: rows.length(row), targets: rows.num_targets(row) }).collect()
 }
 
 /// Packs token rows for the model, and returns the index of each row's first target.
@@ -147,15 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_pass_is_an_update_or_what_fits_or_the_longest_row() {
-        let rows = [(5, 1), (9, 2), (2, 2), (7, 3)];
+    fn the_largest_passes_are_an_update_or_what_fits_or_the_longest_row() {
+        let rows = [(5, 1), (9, 2), (2, 2), (7, 3)].map(|(tokens, targets)| PassSize { tokens, targets });
         let largest = |batch, max| {
-            let Largest { tokens, targets } = Order::new(0, 4, batch).largest_pass(&rows, max);
-            (tokens, targets)
+            let LargestPasses { first, later } = Order::new(0, 4, batch).largest_passes(&rows, max);
+            [first.tokens, first.targets, later.tokens, later.targets]
         };
-        // Two rows of the four, in each pair some time; of nine rows, two of each and one more.
-        assert_eq!((largest(2, 100), largest(2, 12), largest(2, 3)), ((16, 5), (12, 5), (9, 3)));
-        assert_eq!(largest(9, 100), (55, 19));
+        // Each pair of the four rows comes at some time.
+        assert_eq!(largest(2, 100), [16, 5, 0, 0]);
+        assert_eq!(largest(2, 12), [12, 5, 7, 3]);
+        assert_eq!(largest(2, 3), [9, 3, 7, 3]);
+        // Two of each row, and one more.
+        assert_eq!(largest(9, 100), [55, 19, 0, 0]);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use engine::stage::StageError;
 use lm::{Model, Tensor, head};
 
-use super::rows::{Order, micro_batches, pack_rows};
-use super::{Counts, HeldOut, Metrics, Objective, PassSize, Tally, Workload};
+use super::rows::{Order, micro_batches, pack_rows, sizes};
+use super::{Counts, HeldOut, Logits, Metrics, Objective, Passes, Tally, Workload};
 use crate::artifacts::TokenRows;
 
 /// A model that is trained to predict the tokens of rows.
@@ -31,16 +31,15 @@ impl Objective for Supervised<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let rows: Vec<(usize, usize)> =
-            self.rows.lengths().enumerate().map(|(row, length)| (length, self.rows.num_targets(row))).collect();
-        let largest = self.order.largest_pass(&rows, self.micro_batch_tokens);
+        let rows = sizes(self.rows);
         Workload {
             model: self.model,
-            pass: PassSize {
-                tokens: largest.tokens,
+            passes: Passes {
+                largest: self.order.largest_passes(&rows, self.micro_batch_tokens),
                 recompute: self.recompute,
-                logits: (largest.targets.min(head::CHUNK), 2),
+                logits: Logits::OfTargets,
                 sampling: 0,
+                is_bound: false,
                 cures: super::memory::CURES,
             },
         }

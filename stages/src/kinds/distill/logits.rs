@@ -23,8 +23,8 @@ use lm::{Kind, Model, Tensor, head, loss};
 use super::Params;
 use crate::artifacts::{LogitsRows, Vocabulary};
 use crate::device::set_up;
-use crate::training::rows::{Order, micro_batches, pack_rows};
-use crate::training::{Counts, Objective, PassSize, Tally, Workload, train_rows};
+use crate::training::rows::{Order, micro_batches, pack_rows, sizes};
+use crate::training::{Counts, Logits, Objective, Passes, Tally, Workload, train_rows};
 
 /// Trains the student on `logits`, and writes output `model`.
 pub(super) fn learn(
@@ -132,17 +132,15 @@ impl Objective for FromLogits<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let rows = &self.data.rows;
-        let sizes: Vec<(usize, usize)> =
-            rows.lengths().enumerate().map(|(row, length)| (length, rows.num_targets(row))).collect();
-        let largest = self.order.largest_pass(&sizes, self.params.training.micro_batch_tokens);
+        let rows = sizes(&self.data.rows);
         Workload {
             model: self.model,
-            pass: PassSize {
-                tokens: largest.tokens,
+            passes: Passes {
+                largest: self.order.largest_passes(&rows, self.params.training.micro_batch_tokens),
                 recompute: self.params.training.optimisation.gradient_checkpointing,
-                logits: (largest.targets.min(head::DISTRIBUTIONS_CHUNK), 6),
+                logits: Logits::Distributions(6),
                 sampling: 0,
+                is_bound: false,
                 cures: crate::training::CURES,
             },
         }

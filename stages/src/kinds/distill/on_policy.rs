@@ -25,8 +25,8 @@ use crate::chat::load_chat;
 use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
 use crate::sampling::{Question, questions};
-use crate::training::rows::{Order, micro_batches, pack};
-use crate::training::{Counts, Metrics, Objective, PassSize, Tally, Workload, train_rows};
+use crate::training::rows::{Order, PassSize, micro_batches, pack};
+use crate::training::{Counts, Logits, Metrics, Objective, Passes, Tally, Workload, train_rows};
 
 /// Trains the student on its own completions of `prompts`, and writes output `model`.
 pub(super) fn learn(
@@ -43,7 +43,7 @@ pub(super) fn learn(
     let dtype = params.training.optimisation.dtype;
     let model = params.training.model(ctx, student, device, &new)?;
     let teacher = load_model(ctx, teacher, device, dtype)?;
-    let (questions, longest_prompt) = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
+    let (questions, prompts) = with_room(ctx, questions(prompts)?, &chat, (&model, &teacher), params)?;
     let mut objective = OnPolicy {
         ctx,
         model: &model,
@@ -53,7 +53,7 @@ pub(super) fn learn(
         order: Order::new(params.training.seed, questions.len(), params.training.batch_size),
         teacher,
         questions: &questions,
-        longest_prompt,
+        prompts,
         truncation: Truncation::default(),
         params,
     };
@@ -71,14 +71,14 @@ pub(super) fn longest_prompt(params: &Params) -> Result<usize, StageError> {
     })
 }
 
-/// Drops prompts whose completions might not fit, and returns the others with the length of the longest.
+/// Drops prompts whose completions might not fit, and returns the others with their lengths in tokens.
 fn with_room(
     ctx: &Context,
     questions: Vec<Question>,
     chat: &Chat,
     (student, teacher): (&Model, &Model),
     params: &Params,
-) -> Result<(Vec<Question>, usize), StageError> {
+) -> Result<(Vec<Question>, Vec<usize>), StageError> {
     let positions = student.config.max_position_embeddings.min(teacher.config.max_position_embeddings);
     let (prompt, completion) = (longest_prompt(params)? as i64, params.completion_tokens);
     if prompt < positions - completion as i64 {
@@ -101,8 +101,8 @@ struct OnPolicy<'a> {
     chat: &'a Chat,
     vocab: i64,
     questions: &'a [Question],
-    /// In tokens.
-    longest_prompt: usize,
+    /// The length of each prompt, in tokens.
+    prompts: Vec<usize>,
     order: Order,
     truncation: Truncation,
     params: &'a Params,
@@ -208,17 +208,19 @@ impl Objective for OnPolicy<'_> {
     }
 
     fn workload(&self) -> Workload<'_> {
-        let row = self.longest_prompt + self.params.completion_tokens;
-        let rows: Vec<(usize, usize)> = self.questions.iter().map(|_| (row, self.params.completion_tokens)).collect();
-        let largest = self.order.largest_pass(&rows, self.params.training.micro_batch_tokens);
+        let completion = self.params.completion_tokens;
+        let longest = self.prompts.iter().max().copied().unwrap_or(0) + completion;
+        let size = |prompt: &usize| PassSize { tokens: prompt + completion, targets: completion };
+        let rows: Vec<PassSize> = self.prompts.iter().map(size).collect();
         let side_by_side = self.params.sampling_batch.min(self.params.training.batch_size);
         Workload {
             model: self.model,
-            pass: PassSize {
-                tokens: largest.tokens,
+            passes: Passes {
+                largest: self.order.largest_passes(&rows, self.params.training.micro_batch_tokens),
                 recompute: self.params.training.optimisation.gradient_checkpointing,
-                logits: (largest.targets.min(head::DISTRIBUTIONS_CHUNK), 8),
-                sampling: footprint::cache(&self.model.config, self.model.options(), side_by_side, row),
+                logits: Logits::Distributions(8),
+                sampling: footprint::cache(&self.model.config, self.model.options(), side_by_side, longest),
+                is_bound: true,
                 cures: crate::training::CURES,
             },
         }

@@ -4,10 +4,7 @@
 //! answers.jsonl   { suite, prompt, completion, gold, answer, correct, why, … }   suite by suite, the greedy one last
 //! ```
 
-use std::io::{BufWriter, Write};
-use std::path::Path;
-
-use engine::stage::StageError;
+use engine::stage::{Context, StageError};
 use serde::Serialize;
 use text::Prompt;
 use text::math::Verdict;
@@ -15,6 +12,7 @@ use text::math::Verdict;
 use super::Question;
 use super::marks::{Mark, Marks};
 use crate::grading::Form;
+use crate::growing::GrowingRows;
 
 const FILE: &str = "answers.jsonl";
 
@@ -44,13 +42,12 @@ struct AnswerRow<'a> {
 }
 
 /// Writes answers as they are measured.
-pub(super) struct AnswerWriter(BufWriter<fs_err::File>);
+pub(super) struct AnswerWriter(GrowingRows);
 
 impl AnswerWriter {
-    /// Makes the folder `dir` with an empty file.
-    pub(super) fn create(dir: &Path) -> Result<Self, StageError> {
-        fs_err::create_dir_all(dir)?;
-        Ok(Self(BufWriter::new(fs_err::File::create(dir.join(FILE))?)))
+    /// Begins the output, without answers.
+    pub(super) fn create(ctx: &Context) -> Result<Self, StageError> {
+        Ok(Self(GrowingRows::create(ctx, "answers")?))
     }
 
     /// Appends the answers to some prompts.
@@ -60,6 +57,7 @@ impl AnswerWriter {
         marks: &[Marks],
         form: Form,
     ) -> Result<(), StageError> {
+        let mut rows = Vec::new();
         for ((suite, question), marks) in asked.iter().zip(marks) {
             let sampled = marks.sampled.iter().map(|mark| (mark, false));
             for (mark, greedy) in sampled.chain(marks.greedy.iter().map(|mark| (mark, true))) {
@@ -78,15 +76,14 @@ impl AnswerWriter {
                     helpful: mark.helpful,
                     harmless: mark.harmless,
                 };
-                serde_json::to_writer(&mut self.0, &row)?;
-                self.0.write_all(b"\n")?;
+                rows.push(row);
             }
         }
-        Ok(())
+        self.0.append(&rows)
     }
 
-    pub(super) fn finish(mut self) -> Result<(), StageError> {
-        Ok(self.0.flush()?)
+    pub(super) fn finish(self) -> Result<(), StageError> {
+        self.0.finish(FILE)
     }
 }
 

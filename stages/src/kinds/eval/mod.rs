@@ -173,7 +173,7 @@ impl Stage for Eval {
         let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
-        let mut answers = AnswerWriter::create(&ctx.output("answers"))?;
+        let mut answers = AnswerWriter::create(ctx)?;
         let chunk = (4 * params.batch_size).div_ceil(params.completions);
         while marks.len() < asked.len() {
             let end = (marks.len() + chunk).min(asked.len());

@@ -25,7 +25,6 @@ use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::artifacts::write_lines;
 use crate::chat::{Rendering, check_stops};
 use crate::grading::Form;
 use crate::rewards::Rewards;
@@ -198,8 +197,11 @@ impl Default for Params {
 
 impl Stage for Grpo {
     const KIND: &'static str = "grpo";
-    const HISTORY: &'static [&'static str] =
-        &["the first", "chats are rendered whole, and every end token ends a completion"];
+    const HISTORY: &'static [&'static str] = &[
+        "the first",
+        "chats are rendered whole, and every end token ends a completion",
+        "rollouts have the gold answer, and whether and where a completion ended",
+    ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
@@ -233,11 +235,11 @@ impl Stage for Grpo {
     fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
         let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
         let form = params.rewards.want_form().then_some(params.form);
-        let longest = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
+        let prompts = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
         looking::samples(look, &inputs.few_shot, None);
         params.rewards.judges().into_iter().for_each(|judge| looking::judge(look, &judge));
-        if let Some((seen, longest)) = seen.zip(longest) {
-            policy::look(look, &seen.config, longest, params);
+        if let Some(seen) = seen.filter(|_| !prompts.is_empty()) {
+            policy::look(look, &seen.config, &prompts, params);
         }
     }
 
@@ -260,7 +262,7 @@ impl Stage for Grpo {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
             Ended::Done { metrics, adapters, .. } => {
                 export(ctx, "model", (policy.model(), policy.chat()), adapters.as_ref())?;
-                write_lines(&ctx.output("rollouts"), "samples.jsonl", policy.kept_rollouts())?;
+                policy.write_rollouts()?;
                 let names = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
                 Ok(Outcome::Done(shown(&metrics, &names).into_iter().collect()))
             }

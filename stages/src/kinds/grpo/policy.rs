@@ -5,17 +5,18 @@ use std::path::Path;
 
 use engine::stage::{Context, Look, StageError};
 use lm::checkpoint::{load_tensors, save_tensors};
-use lm::{Config, Device, Model, Options, Tensor, footprint, head};
+use lm::{Config, Device, Model, Options, Tensor, footprint};
 use text::Chat;
 
 use super::learner::Learner;
 use super::measure::measure;
-use super::sampler::{KeptRollout, RolloutSampler};
+use super::sampler::RolloutSampler;
 use super::{Inputs, Params};
 use crate::artifacts::{Dtype, load_model};
 use crate::device::set_up;
 use crate::sampling::Agreement;
-use crate::training::{Counts, Metrics, Objective, PassSize, Tally, Workload, copy_into, look_at_memory};
+use crate::training::rows::{FORESEEN, LargestPasses, Order, PassSize};
+use crate::training::{Counts, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory};
 
 pub(super) struct Policy<'a> {
     params: &'a Params,
@@ -47,34 +48,41 @@ impl<'a> Policy<'a> {
         &self.sampler.chat
     }
 
-    pub(super) fn kept_rollouts(&self) -> &[KeptRollout] {
-        self.sampler.kept()
+    /// Writes output `rollouts`.
+    pub(super) fn write_rollouts(self) -> Result<(), StageError> {
+        self.sampler.finish()
     }
 }
 
-/// Returns the size of the largest pass, if every completion is as long as it may be.
-fn pass_size(params: &Params, (config, options): (&Config, Options), longest_prompt: usize) -> PassSize {
-    let row = longest_prompt + params.max_tokens;
-    let rollouts = params.prompts_per_step * params.group_size;
-    let side_by_side = params.sampling_batch.min(rollouts * params.updates_per_rollout as usize);
-    let tokens = row.max(params.micro_batch_tokens.min(rollouts * row));
-    PassSize {
-        tokens,
+/// Returns the sizes of the largest passes, if every completion of these prompts is as long as it may be.
+fn passes(params: &Params, (config, options): (&Config, Options), prompts: &[usize]) -> Passes {
+    let row = |prompt: usize| PassSize { tokens: prompt + params.max_tokens, targets: params.max_tokens };
+    let mut order = Order::new(params.seed, prompts.len(), params.prompts_per_step);
+    let groups = (0..FORESEEN).map(|step| {
+        let prompts = order.batch(step).into_iter().map(|prompt| row(prompts[prompt]));
+        prompts.flat_map(|row| std::iter::repeat_n(row, params.group_size)).collect()
+    });
+    let largest = LargestPasses::of(groups, params.micro_batch_tokens);
+    let rollouts = params.prompts_per_step * params.group_size * params.updates_per_rollout as usize;
+    let longest = prompts.iter().max().copied().unwrap_or(0) + params.max_tokens;
+    Passes {
+        largest,
         recompute: params.optimisation.gradient_checkpointing,
-        logits: ((tokens * params.max_tokens / row).min(head::CHUNK), 2),
-        sampling: footprint::cache(config, options, side_by_side, row),
+        logits: Logits::OfTargets,
+        sampling: footprint::cache(config, options, params.sampling_batch.min(rollouts), longest),
+        is_bound: true,
         cures: crate::training::CURES,
     }
 }
 
-/// Tells how much memory a stage will hold whose model is not read yet.
-pub(super) fn look(look: &mut Look, config: &Config, longest_prompt: usize, params: &Params) {
+/// Tells how much memory a stage will hold whose model is not read yet, given the lengths of some prompts.
+pub(super) fn look(look: &mut Look, config: &Config, prompts: &[usize], params: &Params) {
     let optimisation = &params.optimisation;
     let dtype = optimisation.dtype.map_or(config.dtype(), Dtype::kind);
     let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
-    let pass = pass_size(params, (config, Options { device, dtype }), longest_prompt);
+    let passes = passes(params, (config, Options { device, dtype }), prompts);
     let training = (optimisation, params.lora.as_ref());
-    look_at_memory(look, (config, optimisation.dtype), training, u64::from(params.kl > 0.0), pass);
+    look_at_memory(look, (config, optimisation.dtype), training, u64::from(params.kl > 0.0), passes);
 }
 
 impl Objective for Policy<'_> {
@@ -86,7 +94,7 @@ impl Objective for Policy<'_> {
 
     fn workload(&self) -> Workload<'_> {
         let (params, model) = (self.params, &self.learner.model);
-        Workload { model, pass: pass_size(params, (&model.config, model.options()), self.sampler.longest_prompt) }
+        Workload { model, passes: passes(params, (&model.config, model.options()), &self.sampler.prompts) }
     }
 
     fn batch(&mut self, step: u64) -> Result<(Minibatch, Counts), StageError> {

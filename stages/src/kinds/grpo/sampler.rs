@@ -15,6 +15,7 @@ use super::measure::Watch;
 use super::rollout::Rollout;
 use super::{Inputs, Params};
 use crate::grading::Grader;
+use crate::growing::GrowingRows;
 use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
 use crate::sampling::{Draws, Question, draw, fitting, questions, show_exemplars};
@@ -27,10 +28,11 @@ pub(super) struct RolloutSampler<'a> {
     pub(super) chat: Chat,
     scorer: Scorer,
     questions: Vec<Question>,
-    /// In tokens.
-    pub(super) longest_prompt: usize,
+    /// The length of each prompt, in tokens.
+    pub(super) prompts: Vec<usize>,
     order: Order,
     state: State,
+    growing: GrowingRows,
     watch: Watch,
 }
 
@@ -43,11 +45,23 @@ struct State {
     kept: Vec<KeptRollout>,
 }
 
+/// The output with the lines.
+const ROLLOUTS: &str = "rollouts";
+
 /// A line of output `rollouts`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KeptRollout {
     prompt: Prompt,
     completion: String,
+    /// The gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    /// Right, and in the wanted form; absent without a gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correct: Option<bool>,
+    /// Whether it ended by itself.
+    finished: bool,
+    tokens: usize,
     step: u64,
     reward: f64,
     parts: BTreeMap<String, f64>,
@@ -66,7 +80,7 @@ impl<'a> RolloutSampler<'a> {
         let room = format!("the model's {positions} positions");
         let mut questions = questions(&inputs.prompts)?;
         show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
-        let (questions, longest_prompt) = fitting(ctx, questions, &chat, positions, &room)?;
+        let (questions, prompts) = fitting(ctx, questions, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         let loading = Loading::of(ctx, model.device(), params.seed);
         let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, &loading)?;
@@ -77,8 +91,9 @@ impl<'a> RolloutSampler<'a> {
             scorer: params.rewards.load(grader, &loading)?,
             order: Order::new(params.seed, questions.len(), per_rollout),
             questions,
-            longest_prompt,
+            prompts,
             state: State::default(),
+            growing: GrowingRows::create(ctx, ROLLOUTS)?,
             watch: Watch::default(),
         })
     }
@@ -88,9 +103,9 @@ impl<'a> RolloutSampler<'a> {
         &self.state.rollouts[range.clone()]
     }
 
-    /// Returns the lines of output `rollouts` so far.
-    pub(super) fn kept(&self) -> &[KeptRollout] {
-        &self.state.kept
+    /// Writes output `rollouts`.
+    pub(super) fn finish(self) -> Result<(), StageError> {
+        self.growing.finish("samples.jsonl")
     }
 
     /// Samples new rollouts from `model`, after `step` updates.
@@ -99,14 +114,21 @@ impl<'a> RolloutSampler<'a> {
         let chosen = self.order.batch(rollout);
         self.state.rollouts = self.sample(model, &chosen, rollout, step)?;
         let kept = self.state.rollouts.iter().take(self.params.keep_groups * self.params.group_size);
-        self.state.kept.extend(kept.map(|rollout| KeptRollout {
+        let kept = kept.map(|rollout| KeptRollout {
             prompt: self.questions[rollout.question].row.prompt.clone(),
             completion: rollout.completion.clone(),
+            answer: self.questions[rollout.question].row.answer.clone(),
+            correct: rollout.correct,
+            finished: rollout.finished,
+            tokens: rollout.completion_ids.len(),
             step,
             reward: rollout.reward,
             parts: rollout.parts.clone(),
             advantage: rollout.advantage,
-        }));
+        });
+        let kept: Vec<KeptRollout> = kept.collect();
+        self.growing.append(&kept)?;
+        self.state.kept.extend(kept);
         self.watch.look(self.ctx, self.params, &self.state.rollouts);
         Ok(())
     }
@@ -176,7 +198,7 @@ impl<'a> RolloutSampler<'a> {
 
     pub(super) fn restore(&mut self, dir: &Path) -> Result<(), StageError> {
         self.state = serde_json::from_slice(&fs_err::read(dir.join("rollouts.json"))?)?;
-        Ok(())
+        self.growing.append(&self.state.kept)
     }
 }
 

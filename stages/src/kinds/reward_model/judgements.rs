@@ -8,8 +8,8 @@ use text::{Chat, Prompt};
 use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
 use crate::rewards::{Reads, judged_ids};
-use crate::training::rows::Order;
-use crate::training::{Counts, Objective, PassSize, Tally, Workload};
+use crate::training::rows::{Order, PassSize};
+use crate::training::{Counts, Logits, Objective, Passes, Tally, Workload};
 
 /// A judgement in tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,17 +99,18 @@ impl Objective for Judgements<'_> {
 
     fn workload(&self) -> Workload<'_> {
         let lengths = self.rows.iter().map(|row| match row {
-            Judgement::Pair { chosen, rejected } => (chosen.len() + rejected.len(), 0),
-            Judgement::Label { completion, .. } => (completion.len(), 0),
+            Judgement::Pair { chosen, rejected } => chosen.len() + rejected.len(),
+            Judgement::Label { completion, .. } => completion.len(),
         });
-        let lengths: Vec<(usize, usize)> = lengths.collect();
+        let rows: Vec<PassSize> = lengths.map(|tokens| PassSize { tokens, targets: 0 }).collect();
         Workload {
             model: self.model.network(),
-            pass: PassSize {
-                tokens: self.order.largest_pass(&lengths, usize::MAX).tokens,
+            passes: Passes {
+                largest: self.order.largest_passes(&rows, usize::MAX),
                 recompute: self.recompute,
-                logits: (0, 0),
+                logits: Logits::None,
                 sampling: 0,
+                is_bound: false,
                 cures: "lower `batch-size`, or set `gradient-checkpointing` or `dtype = \"bfloat16\"`",
             },
         }

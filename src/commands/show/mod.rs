@@ -1,33 +1,31 @@
 //! `r1flow show`: looks inside a stage, one of its outputs, or a digest. Damaged parts are reported, and the rest is
 //! shown.
 
+mod output;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use engine::history::History;
 use engine::run;
 use serde_json::Value;
-use store::{Digest, Member, OutputRecord, Record, Store};
+use store::{Digest, OutputRecord, Record, Store};
 
 use crate::arguments::{Global, NameArgs};
 use crate::exit::{Advice, Status};
 use crate::loading::find_store;
-use crate::pieces::{Piece, Pieces};
 use crate::results::{Found, Invocation, Look, Named, find, not_fresh, unfinished};
 use crate::ui::{self, Sparkline, Style, Table, bytes, count, duration};
 use crate::views::curve::{each_step, number};
-use crate::views::output::{Tensor, Tensors, tensors};
-use crate::views::rows::{self, Condition, Wanted};
+use crate::views::rows::Condition;
 use crate::views::stage::{Unfinished, inputs, unfinished as unfinished_view};
+
+use output::{show_growing, show_output};
 
 /// The most metrics that are drawn; no curve of r1flow has more.
 const DRAWN: usize = 1_000;
-
-/// Rows that are printed unless the user says how many.
-const ROWS: usize = 3;
 
 /// The output of an evaluation that has its answers.
 const ANSWERS: &str = "answers";
@@ -70,13 +68,17 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let asked = Invocation { command: "show", what: &args.what, tail: "" };
     let look = Look { global, store: &store, args: &args.names, asked };
     if args.failed {
-        let Found::Output(digest) = find(&look, &format!("{}.{ANSWERS}", args.what))? else {
-            bail!("`{}` is no evaluation: `--failed` shows its answers that are not right", args.what);
+        return match find(&look, &format!("{}.{ANSWERS}", args.what))? {
+            Found::Output(digest, source) => show_output(global, &store, (&digest, source.as_ref()), args),
+            Found::Growing(growing) => show_growing(global, &growing, args),
+            Found::Stage(_) => {
+                bail!("`{}` is no evaluation: `--failed` shows its answers that are not right", args.what)
+            }
         };
-        return show_output(global, &store, &digest, args);
     }
     match find(&look, &args.what)? {
-        Found::Output(digest) => show_output(global, &store, &digest, args),
+        Found::Output(digest, source) => show_output(global, &store, (&digest, source.as_ref()), args),
+        Found::Growing(growing) => show_growing(global, &growing, args),
         Found::Stage(_) if !args.conditions.is_empty() || args.random.is_some() => {
             bail!("`{}` is a stage, and rows are in its outputs: name one, `{0}.OUTPUT`", args.what)
         }
@@ -284,106 +286,4 @@ fn note_spoilt(spoilt: usize) {
         let are = if spoilt == 1 { "is" } else { "are" };
         ui::note(&format!("{} of the curve {are} torn or no step, and left out", count(spoilt, "line")));
     }
-}
-
-/// Shows a tree of the store.
-fn show_output(global: &Global, store: &Store, digest: &Digest, args: &Args) -> Result<Status> {
-    let tree = store.tree(digest)?;
-    let rows_alone = !args.conditions.is_empty() || args.random.is_some() || args.rows.is_some() || args.failed;
-    if global.json && rows_alone {
-        for member in tree.members.iter().filter(|member| member.path.ends_with(".jsonl")) {
-            print_rows(store, member, &find_rows(store, member, args)?)?;
-        }
-        return Ok(Status::Done);
-    }
-    if global.json {
-        ui::print_json(&tree)?;
-        return Ok(Status::Done);
-    }
-    let mut table = Table::new(["file", "size", "digest"]);
-    for member in &tree.members {
-        table.push(vec![member.path.to_string(), bytes(member.size), short_digest(&member.digest)]);
-    }
-    ui::table(&table);
-    // A teacher's logits may have thousands of similar shards, so only the first is shown.
-    let are_alike = tree.members.iter().any(|member| member.path == "logits.json");
-    let is_shard = |member: &&Member| are_alike && member.path.ends_with(".safetensors");
-    let first = tree.members.iter().find(is_shard);
-    for member in tree.members.iter().filter(|member| !is_shard(member)).chain(first) {
-        if let Err(error) = show_member(store, member, args) {
-            ui::note(&format!("`{}` cannot be shown: {error:#}", member.path));
-        }
-    }
-    Ok(Status::Done)
-}
-
-fn show_member(store: &Store, member: &Member, args: &Args) -> Result<()> {
-    let extension = Path::new(&member.path).extension().and_then(|extension| extension.to_str()).unwrap_or("");
-    match (extension, member.path.as_str()) {
-        ("jsonl", _) => show_rows(store, member, args),
-        (_, "report.json" | "config.json" | "logits.json") => {
-            let mut lines = Pieces::of(store.open_checked(&member.digest)?);
-            ui::line(&format!("\n{}", member.path));
-            while let Some(piece) = lines.next()?.filter(|_| ui::has_reader()) {
-                print_piece(&piece);
-            }
-            Ok(())
-        }
-        ("safetensors", _) => show_tensors(store, member),
-        _ => Ok(()),
-    }
-}
-
-fn show_rows(store: &Store, member: &Member, args: &Args) -> Result<()> {
-    let found = find_rows(store, member, args)?;
-    let of_all = ui::count(found.rows, "row");
-    let fitting = if found.fitting == found.rows { String::new() } else { format!(", {} of them fit", found.fitting) };
-    ui::line(&format!("\n{}: {of_all}{fitting}", member.path));
-    print_rows(store, member, &found)
-}
-
-/// Finds the rows that the arguments ask for.
-fn find_rows(store: &Store, member: &Member, args: &Args) -> Result<rows::Found> {
-    let failed = args.failed.then(|| Condition::is("correct", Value::Bool(false)));
-    let conditions = args.conditions.iter().cloned().chain(failed).collect();
-    let most = args.random.or(args.rows).unwrap_or(ROWS);
-    let wanted = Wanted { conditions, most, seed: args.random.map(|_| args.seed) };
-    Ok(rows::find(store.open_checked(&member.digest)?, &wanted)?)
-}
-
-/// Prints the rows that are wanted.
-fn print_rows(store: &Store, member: &Member, found: &rows::Found) -> Result<()> {
-    let mut lines = Pieces::of(store.open_checked(&member.digest)?);
-    let (mut index, mut shown) = (0, 0);
-    while shown < found.wanted.len() && ui::has_reader() {
-        let Some(piece) = lines.next()? else { break };
-        let is_wanted = found.wanted.contains(&index);
-        if is_wanted {
-            print_piece(&piece);
-        }
-        if piece.is_last {
-            (index, shown) = (index + 1, shown + usize::from(is_wanted));
-        }
-    }
-    Ok(())
-}
-
-/// Prints a line of data: its bytes unchanged, except on a terminal.
-fn print_piece(piece: &Piece<'_>) {
-    ui::data(piece.bytes);
-    if piece.is_last {
-        ui::raw("\n");
-    }
-}
-
-fn show_tensors(store: &Store, member: &Member) -> Result<()> {
-    let mut file = store.open_checked(&member.digest)?;
-    let Tensors { parameters, tensors } = tensors(&mut file).ok_or_else(|| anyhow!("it is no safetensors file"))?;
-    let mut table = Table::new(["tensor", "dtype", "shape"]);
-    for Tensor { name, dtype, shape } in tensors {
-        table.push(vec![name, dtype, format!("{shape:?}")]);
-    }
-    ui::line(&format!("\n{}: {parameters} parameters", member.path));
-    ui::table(&table);
-    Ok(())
 }
