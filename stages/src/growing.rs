@@ -40,7 +40,7 @@ impl GrowingRows {
         fs_err::create_dir_all(&output)?;
         let output = output.join(name);
         // The run's folder may lie on another file system.
-        if std::fs::rename(&path, &output).is_err() {
+        if fs_err::rename(&path, &output).is_err() {
             fs_err::copy(&path, &output)?;
         }
         Ok(())

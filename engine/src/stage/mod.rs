@@ -281,7 +281,9 @@ fn checked<S: Stage>(config: &Map<String, Value>) -> Result<(S::Inputs, S::Param
 fn check<S: Stage>(config: &Map<String, Value>, mut look: Look) -> Look {
     match parsed::<S>(config) {
         Ok((inputs, params)) => {
-            S::check(&inputs, &params).into_iter().for_each(|error| look.refuse(error));
+            for error in S::check(&inputs, &params) {
+                look.refuse(error);
+            }
             S::look(&inputs, &params, &mut look);
         }
         Err(error) => look.refuse(error),

@@ -105,7 +105,9 @@ fn seen<'a>(
         }
         (config, chat) => {
             let errors = [config.err(), chat.err()];
-            errors.into_iter().flatten().for_each(|error| look.refuse_input(input.name(), error));
+            for error in errors.into_iter().flatten() {
+                look.refuse_input(input.name(), error);
+            }
             None
         }
     }
@@ -119,5 +121,7 @@ pub(crate) fn judge(look: &mut Look, input: &Input<RewardModel>) {
     let config = lm::reward::RewardModel::inspect(input.path(), &Options::default()).map(|_| ());
     let chat = Chat::load(input.path()).map(|_| ());
     let errors = [config.map_err(StageError::from), chat.map_err(StageError::from)];
-    errors.into_iter().filter_map(Result::err).for_each(|error| look.refuse_input(input.name(), error));
+    for error in errors.into_iter().filter_map(Result::err) {
+        look.refuse_input(input.name(), error);
+    }
 }

@@ -126,15 +126,12 @@ fn outline<'a>(
     let parameters: Vec<(String, Tensor)> = parameters.collect();
     let numel = |parameters: &[(String, Tensor)]| parameters.iter().map(|(_, leaf)| leaf.numel() as u64).sum::<u64>();
     let largest = |parameters: &[(String, Tensor)]| parameters.iter().map(|(_, leaf)| leaf.numel() as u64).max();
-    let (trained, largest, adapted) = match lora {
-        Some(lora) => {
-            let adapters = Adapters::outline(&parameters, lora)?;
-            (adapters.trained, adapters.largest, adapters.adapted)
-        }
-        None => {
-            let trained = optimisation.trained(&parameters)?;
-            (numel(&trained), largest(&trained).unwrap_or(0), 0)
-        }
+    let (trained, largest, adapted) = if let Some(lora) = lora {
+        let adapters = Adapters::outline(&parameters, lora)?;
+        (adapters.trained, adapters.largest, adapters.adapted)
+    } else {
+        let trained = optimisation.trained(&parameters)?;
+        (numel(&trained), largest(&trained).unwrap_or(0), 0)
     };
     let weights = (numel(&parameters) * (1 + copies) + adapted) * options.dtype.elt_size_in_bytes() as u64;
     let program = if options.device == Device::Cpu { memory::used(Device::Cpu)?.now } else { 0 };

@@ -237,7 +237,9 @@ impl Stage for Grpo {
         let form = params.rewards.want_form().then_some(params.form);
         let prompts = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
         looking::samples(look, &inputs.few_shot, None);
-        params.rewards.judges().into_iter().for_each(|judge| looking::judge(look, &judge));
+        for judge in params.rewards.judges() {
+            looking::judge(look, &judge);
+        }
         if let Some(seen) = seen.filter(|_| !prompts.is_empty()) {
             policy::look(look, &seen.config, &prompts, params);
         }
