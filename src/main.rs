@@ -5,6 +5,7 @@ mod commands;
 mod diagnostic;
 mod exit;
 mod fetching;
+mod first;
 mod hub;
 mod loading;
 mod machine;

@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod fetch;
 mod gc;
+mod init;
 mod kinds;
 mod log;
 mod man;
@@ -40,6 +41,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first workflow for your model and data.
+    Init(init::Args),
     /// Check a workflow, and report every mistake at once.
     Check(check::Args),
     /// Show what `apply` would run, and why.
@@ -86,6 +89,7 @@ enum Command {
 pub(crate) fn run(cli: Cli) -> Result<Status> {
     let global = &cli.global;
     match cli.command {
+        Command::Init(args) => init::run(global, &args),
         Command::Check(args) => check::run(global, &args),
         Command::Plan(args) => plan::run(global, &args),
         Command::Apply(args) => apply::run(global, &args),

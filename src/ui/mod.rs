@@ -158,7 +158,9 @@ pub(crate) fn note(text: &str) {
 /// Prints an error and its help.
 pub(crate) fn error(text: &str, help: Option<&str>) {
     let label = |label: &str, style: Style, text: &str| {
-        let lines = broken(text, label.len() + 1).replace('\n', &format!("\n{}", " ".repeat(label.len() + 1)));
+        // What has lines of its own keeps them.
+        let indent = if text.contains('\n') { String::new() } else { " ".repeat(label.len() + 1) };
+        let lines = broken(text, label.len() + 1).replace('\n', &format!("\n{indent}"));
         complain(&format!("{} {lines}\n", styled(label, style)));
     };
     label("error:", Style::Bad, text);

@@ -167,3 +167,48 @@ fn rollouts_of_a_stage_that_is_not_done_are_shown() {
     let export = sandbox.run(&["export", "rl.rollouts", "out"]);
     assert!(export.code == Some(2) && export.stderr.contains("is not fresh"), "{export}");
 }
+
+#[test]
+fn init_writes_a_workflow_that_checks() {
+    let sandbox = sandbox(WORKFLOW);
+    let rows = "{\"question\": \"1+1?\", \"answer\": \"1+1=2\\n#### 2\"}\n".repeat(50);
+    sandbox.write("q.jsonl", &rows);
+    let given = ["init", "first.toml", "--model", "model", "--prompts", "q.jsonl", "--samples", "q.jsonl"];
+    let told = sandbox.ok(&given);
+    assert!(told.starts_with("wrote first.toml\n"), "{told}");
+    let plan = sandbox.json(&["plan", "first.toml"]);
+    let stages: Vec<&str> = plan["rows"].as_array().unwrap().iter().map(|row| row["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["taught", "reasoner", "scores/base", "scores/taught", "scores/reasoner"]);
+    // It runs as it is, at a smaller size.
+    let sizes = ["taught.steps=1", "reasoner.steps=1", "grpo.max-tokens=8", "eval.max-tokens=8"];
+    let sizes = sizes.map(|set| {
+        if set.starts_with("grpo") || set.starts_with("eval") { format!("defaults.{set}") } else { set.to_owned() }
+    });
+    let mut apply = vec!["apply", "first.toml"];
+    apply.extend(sizes.iter().flat_map(|set| ["--set", set]));
+    sandbox.ok(&apply);
+    insta::assert_snapshot!(sandbox.run(&given), @"
+    exit code 2
+    ── stderr
+    error: `first.toml` exists already
+    help: name another: `r1flow init FILE`
+    ");
+    insta::assert_snapshot!(sandbox.run(&["init", "second.toml"]), @"
+    exit code 2
+    ── stderr
+    error: there is no model to begin with
+    help: `r1flow init --model PATH --prompts PATH --samples PATH`; prompts or samples may be left out
+    ");
+    insta::assert_snapshot!(sandbox.run(&["init", "second.toml", "--model", "modle", "--prompts", "q.jsonl"]), @"
+    exit code 2
+    ── stderr
+    error: `modle` is neither here nor an id of the hub, as in `org/name`
+    ");
+    insta::assert_snapshot!(sandbox.run(&["init", "second.toml", "--model", "model"]), @"
+    exit code 2
+    ── stderr
+    error: there are neither prompts nor samples
+    help: `r1flow init --model PATH --prompts PATH --samples PATH`; prompts or samples may be left out
+    ");
+    assert!(!sandbox.root().join("second.toml").exists());
+}

@@ -81,7 +81,7 @@ mod with_the_real_worker {
                 let place = sandbox.root().join(place.split_once('`').unwrap().0);
                 fs_err::create_dir_all(place.parent().unwrap()).unwrap();
                 match place.extension() {
-                    Some(end) if end == "jsonl" => fs_err::write(&place, rows.repeat(1_000)).unwrap(),
+                    Some(end) if end == "jsonl" => fs_err::write(&place, rows.repeat(2_000)).unwrap(),
                     _ => std::os::unix::fs::symlink(golden.join("model"), &place).unwrap(),
                 }
             }

@@ -113,10 +113,20 @@ impl Tokenizer {
     fn encode_with(&self, text: &str, special: bool) -> Result<Vec<i64>, Error> {
         caught(|| {
             self.growth.check(text).map_err(|reason| format!("{reason}; help: {CURE}"))?;
-            let encoding = self.inner.encode_fast(text, special).map_err(|error| error.to_string())?;
+            let encoding =
+                self.inner.encode_fast(text, special).map_err(|error| self.unknown(text, &error.to_string()))?;
             Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
         })
         .map_err(Error::Tokenizer)
+    }
+
+    /// Returns the error about a text that cannot be encoded, with the first character that has no token.
+    fn unknown(&self, text: &str, error: &str) -> String {
+        let is_unknown = |c: &char| self.inner.encode_fast(c.to_string(), false).is_err();
+        match text.chars().find(is_unknown) {
+            Some(c) => format!("it has no token for `{c}`, and none for unknown characters"),
+            None => error.to_owned(),
+        }
     }
 
     /// Returns the text of `ids`, special tokens included; ids outside the vocabulary are ignored.
