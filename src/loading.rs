@@ -10,6 +10,7 @@ use engine::diagnostic::{Diagnostic, Severity, tidy};
 use engine::kind::{KeySpec, Kinds};
 use engine::mistakes;
 use engine::placement::Device;
+use engine::pools::{GPUS, needs};
 use engine::select::{self, NoStage, Selection};
 use engine::worker::ask;
 use engine::worker::cache::CacheDir;
@@ -93,12 +94,44 @@ pub(crate) fn load_checked(
     let is_refused = found.is_refused();
     loaded.diagnostics = found.diagnostics;
     loaded.diagnostics.extend(shortages(workflow, &found.memory));
+    loaded.diagnostics.extend(lacks(workflow));
     tidy(&mut loaded.diagnostics);
     if is_refused {
         diagnostic::show(global, &loaded);
         return Ok(None);
     }
     Ok(Some(Checked { workflow, loaded }))
+}
+
+/// Returns a warning for each stage that needs more of a pool than this machine has. Another machine may have it.
+fn lacks(workflow: &Workflow) -> Vec<Diagnostic> {
+    let Ok((pools, _)) = machine::pools(&[], 1) else { return Vec::new() };
+    let lacks = workflow.graph.node_weights().flat_map(|stage| {
+        let needs = needs(stage, 1).into_iter();
+        needs.filter_map(|(pool, amount)| {
+            // A pool of the user's own is named by `--pool`.
+            let has = pools.get(&pool).copied().or((pool == GPUS).then_some(0))?;
+            let name = &stage.name;
+            let (message, help) = match pool.as_str() {
+                GPUS if amount > 1 => (
+                    format!("`{name}` would hold {amount} GPUs and compute on one"),
+                    "a stage uses one GPU: `run.needs.gpus = 1`",
+                ),
+                GPUS if has < amount => (
+                    format!("`{name}` needs a GPU, and this machine has none"),
+                    "`r1flow doctor` says why none is found; without `--device`, stages compute on the CPU",
+                ),
+                _ if has < amount => (
+                    format!("`{name}` needs {amount} of `{pool}`, and this machine has {has}"),
+                    "lower it in `run.needs`",
+                ),
+                _ => return None,
+            };
+            let label = format!("this {} stage", stage.kind);
+            Some(Diagnostic::of(Severity::Warning, &stage.span, message, label).with_help(help))
+        })
+    });
+    lacks.collect()
 }
 
 /// Returns a warning for each stage on the CPU that will need more memory than is free.

@@ -98,7 +98,7 @@ impl Pools {
 }
 
 /// Returns what a stage takes of each pool: its own `needs`, else `threads` cores and, on `cuda`, one GPU.
-pub(crate) fn needs(stage: &StageDecl, threads: usize) -> BTreeMap<String, u64> {
+pub fn needs(stage: &StageDecl, threads: usize) -> BTreeMap<String, u64> {
     let mut needs = stage.run.needs.clone();
     needs.entry(CORES.to_owned()).or_insert(threads as u64);
     if stage.device == Device::Cuda(None) {

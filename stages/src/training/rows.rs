@@ -178,8 +178,8 @@ mod tests {
         assert_eq!(largest(2, 100), [16, 5, 0, 0]);
         assert_eq!(largest(2, 12), [12, 5, 7, 3]);
         assert_eq!(largest(2, 3), [9, 3, 7, 3]);
-        // Two of each row, and one more.
-        assert_eq!(largest(9, 100), [55, 19, 0, 0]);
+        // Nine rows in turn: at most three of the longest.
+        assert_eq!(largest(9, 100), [60, 20, 0, 0]);
     }
 
     #[test]

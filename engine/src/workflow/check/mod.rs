@@ -62,12 +62,15 @@ struct Checker<'a> {
     references: Vec<Written>,
     /// Whether each key that needs a value has one, if only a default in place of a wrong one.
     is_complete: bool,
+    /// The manual of the key that is being checked.
+    manual: String,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
     fn of(kind: &'a str, other_names: &'a [(String, String)], diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { kind, other_names, pointer: String::new(), references: Vec::new(), is_complete: true, diagnostics }
+        let (pointer, manual) = (String::new(), String::new());
+        Self { kind, other_names, pointer, references: Vec::new(), is_complete: true, manual, diagnostics }
     }
 
     fn table(
@@ -84,6 +87,7 @@ impl<'a> Checker<'a> {
                 self.unknown(entry, keys, owner);
                 continue;
             };
+            self.manual.clone_from(&spec.doc);
             match self.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key)) {
                 Some(value) => drop(config.insert(entry.key.clone(), value)),
                 None => wrong.push((&entry.key, spec)),
@@ -154,6 +158,8 @@ impl<'a> Checker<'a> {
                 let message = format!("`{key}` is `{text}`, which is none of its values");
                 let help = suggest(text, words.iter().map(String::as_str))
                     .unwrap_or_else(|| format!("known: {}", quoted(words)));
+                let stop = if help.ends_with('?') { "" } else { "." };
+                let help = if self.manual.is_empty() { help } else { format!("{help}{stop} {}", self.manual) };
                 self.diagnostics.push(Diagnostic::new(&node.span, message, "unknown value").with_help(help));
                 None
             }

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use crate::artifacts::{Dtype, write_samples};
 use crate::chat::{Rendering, Text};
 use crate::grading::{Answer, Form, Grade, Grader};
+use crate::growing::GrowingRows;
 use crate::loading::Loading;
 use crate::sampling::{
     Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
@@ -138,10 +139,12 @@ impl Stage for Generate {
         "the first",
         "chats are rendered whole, and every end token ends a completion",
         "a sample says how its answer is checked",
+        "the first completions that each filter dropped are an output",
     ];
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
-    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("samples", ArtifactType::Samples)];
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] =
+        &[("samples", ArtifactType::Samples), ("dropped", ArtifactType::Report)];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "samples", "rewrite", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
@@ -181,6 +184,7 @@ impl Stage for Generate {
         let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
+        let mut dropped = GrowingRows::create(ctx, "dropped")?;
         // Several batches in a chunk keep the sampler busy; whole prompts keep a checkpoint simple.
         let chunk = (4 * params.batch_size).div_ceil(params.completions);
         while progress.rows < asked.len() && !progress.is_full(&params) {
@@ -192,6 +196,7 @@ impl Stage for Generate {
                 progress.take(question, completions, &params);
             }
             progress.rows = end;
+            dropped.append(&progress.take_dropped())?;
             progress.report(ctx, asked.len(), rows.new_tokens() - old_tokens, before.elapsed());
             let more = progress.rows < asked.len() && !progress.is_full(&params);
             if more && ctx.checkpoint_due(end as u64) {
@@ -204,6 +209,7 @@ impl Stage for Generate {
         rows.keep(ctx, progress.rows as u64)?;
         progress.warn(ctx, &params);
         write_samples(&ctx.output("samples"), &progress.kept)?;
+        dropped.finish("dropped.jsonl")?;
         Ok(Outcome::Done(progress.summary()))
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Progress {
     pub(super) rows: usize,
     pub(super) kept: Vec<SampleRow>,
     counts: Counts,
+    /// The first completions that each filter dropped, since they were last taken away.
+    dropped: Vec<DroppedRow>,
     /// Digests of the kept samples, for the filter `unique`.
     seen: HashSet<blake3::Hash>,
 }
@@ -32,6 +34,29 @@ struct Counts {
     gold_unparsed: usize,
     too_long: usize,
     filters: Vec<Filter>,
+}
+
+/// Most completions of a filter that are written to the output `dropped`.
+const DROPPED: usize = 100;
+
+/// A line of output `dropped`: a completion that did not pass.
+#[derive(Serialize)]
+pub(super) struct DroppedRow {
+    /// The filter that it did not pass.
+    filter: String,
+    prompt: Prompt,
+    completion: String,
+    /// The gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    /// What was compared with it.
+    given: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correct: Option<bool>,
+    format: bool,
+    finished: bool,
+    tokens: usize,
+    source: String,
 }
 
 /// Completions in and out of a filter.
@@ -52,7 +77,7 @@ impl Progress {
         let names = std::iter::once("finished").chain(params.keep.iter().map(|keep| keep.name())).chain(limit);
         let filters = names.map(|name| Filter { name: name.to_owned(), entered: 0, passed: 0 }).collect();
         let counts = Counts { filters, ..Counts::default() };
-        Self { rows: 0, kept: Vec::new(), counts, seen: HashSet::new() }
+        Self { rows: 0, kept: Vec::new(), counts, dropped: Vec::new(), seen: HashSet::new() }
     }
 
     /// Returns whether `limit` is reached.
@@ -98,6 +123,9 @@ impl Progress {
         for (filter, passes) in self.counts.filters.iter_mut().zip(finished.chain(chosen).chain(room)) {
             filter.entered += 1;
             if !passes {
+                if filter.entered - filter.passed <= DROPPED {
+                    self.dropped.push(DroppedRow::of(&filter.name, question, drawn, grade));
+                }
                 return None;
             }
             filter.passed += 1;
@@ -118,6 +146,11 @@ impl Progress {
                 tokens: drawn.num_tokens,
             }),
         })
+    }
+
+    /// Takes away the rows for the output `dropped`.
+    pub(super) fn take_dropped(&mut self) -> Vec<DroppedRow> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Reports progress to the engine.
@@ -171,6 +204,23 @@ impl Progress {
             "gold-unparsed": self.counts.gold_unparsed,
         });
         summary.as_object().expect("it is written as one").clone()
+    }
+}
+
+impl DroppedRow {
+    fn of(filter: &str, question: &Question, drawn: &Drawn, grade: &Grade) -> Self {
+        Self {
+            filter: filter.to_owned(),
+            prompt: question.row.prompt.clone(),
+            completion: drawn.text.clone(),
+            answer: question.row.answer.clone(),
+            given: grade.answer.clone(),
+            correct: question.row.verify.is_checked().then_some(grade.correct),
+            format: grade.format_ok,
+            finished: drawn.finished,
+            tokens: drawn.num_tokens,
+            source: question.source.clone(),
+        }
     }
 }
 
