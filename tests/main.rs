@@ -39,6 +39,8 @@ mod cli {
     mod terminal;
     #[cfg(feature = "worker")]
     mod tokens;
+    #[cfg(feature = "worker")]
+    mod tutorial;
     mod verify;
     #[cfg(feature = "worker")]
     mod word_problems;

@@ -83,6 +83,9 @@ fn conclude(global: &Global, workflow: &Workflow, store: &Store, summary: &Summa
         }
     }
     // A failed stage outranks an interruption, because the user must act on it.
+    if summary.is_refused {
+        return Ok(Status::Refused);
+    }
     Ok(match (summary.failed.is_empty(), summary.left.is_empty()) {
         (false, _) => Status::StageFailed,
         (true, false) => Status::Interrupted,

@@ -47,7 +47,7 @@ pub(crate) fn rows(kind: &KindInfo) -> Vec<KeyRow> {
 
 fn add_rows<'a>(table: &str, keys: impl Iterator<Item = (&'a String, &'a KeySpec)>, rows: &mut Vec<KeyRow>) {
     let mut keys: Vec<_> = keys.collect();
-    keys.sort_by_key(|(_, spec)| !spec.required);
+    keys.sort_by_key(|(_, spec)| !(spec.required && spec.when.is_none()));
     for (key, spec) in keys {
         let row = KeyRow {
             table: table.to_owned(),
@@ -76,7 +76,10 @@ fn default(spec: &KeySpec) -> String {
         (Some(Value::Null), _) => "none".to_owned(),
         (Some(default), _) => default.to_string(),
         (None, Some(by)) => format!("by {}", by.key),
-        (None, None) => "required".to_owned(),
+        (None, None) => match &spec.when {
+            Some(when) => format!("required for {when}"),
+            None => "required".to_owned(),
+        },
     }
 }
 

@@ -59,7 +59,7 @@ fn rows_are_asked_for_by_condition_or_drawn() {
     sandbox.ok(&["apply", "toy.toml"]);
     assert_eq!(sandbox.ok(&["show", "a.samples", "--where", "n>=2", "--json"]), "{\"n\": 2}\n{\"n\": 3}\n");
     let told = sandbox.ok(&["show", "a.samples", "--where", "n>=2", "--where", "n!=3"]);
-    assert!(told.ends_with("samples.jsonl: 3 rows, 1 of them fit\n{\"n\": 2}\n"), "{told}");
+    assert!(told.ends_with("samples.jsonl: 3 rows, 1 matching\n{\"n\": 2}\n"), "{told}");
     let drawn = |seed: &str| sandbox.ok(&["show", "a.samples", "--random", "1", "--seed", seed, "--json"]);
     assert_eq!((drawn("1").lines().count(), drawn("1")), (1, drawn("1")));
     let of_stage = sandbox.run(&["show", "a", "--where", "n>=2"]);
@@ -86,25 +86,25 @@ fn show_as_many_rows_as_asked_for() {
 #[test]
 fn what_is_not_in_the_store_gets_the_nearest() {
     let sandbox = applied();
-    insta::assert_snapshot!(sandbox.run(&["show", "othr"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["show", "othr"]), @"
     exit code 2
     ── stderr
-    error: there is no stage in the store `othr`: did you mean `other`?
+    error: there is no stage `othr` in the store: did you mean `other`?
     ");
     insta::assert_snapshot!(sandbox.run(&["show", "a.sample"]), @r"
     exit code 2
     ── stderr
     error: there is no output `sample`: did you mean `samples`?
     ");
-    insta::assert_snapshot!(sandbox.run(&["log", "d"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["log", "d"]), @"
     exit code 2
     ── stderr
-    error: there is no stage in the store `d`: did you mean `a`?
+    error: there is no stage `d` in the store: did you mean `a`?
     ");
-    insta::assert_snapshot!(sandbox.run(&["explain", "d"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["explain", "d"]), @"
     exit code 2
     ── stderr
-    error: there is no stage in the store `d`: did you mean `a`?
+    error: there is no stage `d` in the store: did you mean `a`?
     ");
     insta::assert_snapshot!(sandbox.run(&["status", "1999"]), @r"
     exit code 2

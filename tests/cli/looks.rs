@@ -50,7 +50,7 @@ fn a_wrong_column_is_told_before_anything_runs_and_again_when_the_file_changes()
     let plan = sandbox.run(&["plan", "w.toml"]);
     assert!(plan.code == Some(2) && plan.stderr.contains("no field `prompt`"), "{plan}");
     let apply = sandbox.run(&["apply", "w.toml"]);
-    assert!(apply.code == Some(1) && apply.stderr.contains("no field `prompt`"), "{apply}");
+    assert!(apply.code == Some(2) && apply.stderr.contains("no field `prompt`"), "{apply}");
     assert!(!apply.stderr.contains("Running"), "{apply}");
     sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
     sandbox.ok(&["check", "w.toml"]);

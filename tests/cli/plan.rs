@@ -152,5 +152,5 @@ fn two_stages_are_compared() {
     assert_eq!(told, "a → other\n  `text` \"hello\" → \"other\"\n");
     assert_eq!(sandbox.ok(&["explain", "a", "a"]), "a and a are one action: what one makes the other takes\n");
     let unknown = sandbox.run(&["explain", "a", "nobody"]);
-    assert!(unknown.code == Some(2) && unknown.stderr.contains("no stage in the store `nobody`"), "{unknown}");
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("no stage `nobody` in the store"), "{unknown}");
 }

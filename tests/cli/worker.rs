@@ -108,7 +108,7 @@ fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
         }
     }
     let applied = sandbox.run(&[&["apply", "tiny.toml", "--json"], &sets[..]].concat());
-    assert_eq!(applied.code, Some(1), "{applied}");
+    assert_eq!(applied.code, Some(2), "{applied}");
     let told = events(&applied.stdout);
     assert_eq!((stages(&told, "started"), stages(&told, "failed")), (Vec::new(), vec!["base", "taught"]), "{applied}");
     let finished = told.iter().find(|event| event["event"] == "run-finished").unwrap();

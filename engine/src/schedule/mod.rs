@@ -61,6 +61,8 @@ pub struct Summary {
     pub fresh: Vec<String>,
     /// Stages that failed, and why.
     pub failed: Vec<(String, String)>,
+    /// Whether nothing ran, because the workflow has mistakes that the worker found.
+    pub is_refused: bool,
     /// Stages that were stopped or not started, for example because an upstream stage failed.
     pub left: Vec<String>,
     /// Fingerprints of the stages that ran or were fresh, by name; the store has their records.

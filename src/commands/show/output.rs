@@ -105,7 +105,7 @@ fn show_rows(store: &Store, member: &Member, args: &Args) -> Result<BTreeSet<Str
 
 /// Returns how many rows meet the conditions, if not all do.
 fn of_which(found: &rows::Found) -> String {
-    if found.fitting == found.rows { String::new() } else { format!(", {} of them fit", found.fitting) }
+    if found.fitting == found.rows { String::new() } else { format!(", {} matching", found.fitting) }
 }
 
 /// Finds the rows that the arguments ask for in the file that `open` opens.

@@ -18,6 +18,8 @@ pub(super) struct StageLine {
     name: String,
     begun: Instant,
     first_step: u64,
+    /// When the last step was done.
+    stepped: Instant,
     /// Steps done, steps in all, and what a step is.
     steps: Option<(u64, u64, String)>,
     /// The metric that is shown.
@@ -28,10 +30,11 @@ pub(super) struct StageLine {
 
 impl StageLine {
     pub(super) fn new(name: &str, first_step: u64, now: Instant) -> Self {
-        Self { name: name.to_owned(), begun: now, first_step, steps: None, metric: None, doing: None }
+        Self { name: name.to_owned(), begun: now, first_step, stepped: now, steps: None, metric: None, doing: None }
     }
 
-    pub(super) fn step(&mut self, step: u64, total: u64, unit: &str, metric: Option<(String, f64)>) {
+    pub(super) fn step(&mut self, (step, total): (u64, u64), unit: &str, metric: Option<(String, f64)>, now: Instant) {
+        self.stepped = now;
         self.steps = Some((step, total, unit.to_owned()));
         self.metric = metric.or(self.metric.take());
         self.doing = None;
@@ -76,7 +79,7 @@ impl StageLine {
     fn parts(&self, now: Instant) -> Vec<String> {
         let elapsed = now.saturating_duration_since(self.begun);
         let mut parts = Vec::new();
-        let left = self.steps.as_ref().and_then(|steps| self.left(steps, elapsed));
+        let left = self.steps.as_ref().and_then(|steps| self.left(steps, now));
         if let Some((step, total, unit)) = &self.steps {
             parts.push(format!("{unit} {step}/{total}"));
         }
@@ -90,16 +93,20 @@ impl StageLine {
             parts.push("starting".to_owned());
         }
         parts.push(duration(elapsed.as_secs_f64()));
+        // The time of the step under way says nothing about the speed.
+        let of_steps = self.stepped.saturating_duration_since(self.begun);
         parts.extend(
-            self.steps.as_ref().and_then(|(step, _, unit)| pace(step - self.first_step.min(*step), unit, elapsed)),
+            self.steps.as_ref().and_then(|(step, _, unit)| pace(step - self.first_step.min(*step), unit, of_steps)),
         );
         parts
     }
 
     /// Returns the seconds that are left, once a step is done.
-    fn left(&self, (step, total, _): &(u64, u64, String), elapsed: Duration) -> Option<f64> {
+    fn left(&self, (step, total, _): &(u64, u64, String), now: Instant) -> Option<f64> {
         let done = step.saturating_sub(self.first_step);
-        (done > 0).then(|| elapsed.as_secs_f64() / done as f64 * total.saturating_sub(*step) as f64)
+        let of_steps = self.stepped.saturating_duration_since(self.begun).as_secs_f64();
+        let since = now.saturating_duration_since(self.stepped).as_secs_f64();
+        (done > 0).then(|| (of_steps / done as f64 * total.saturating_sub(*step) as f64 - since).max(0.0))
     }
 }
 
@@ -158,16 +165,18 @@ mod tests {
     #[test]
     fn seconds_a_step_where_steps_are_slow() {
         let mut line = StageLine::new("rl", 10, Instant::now());
-        line.step(12, 20, "step", Some(("reward".to_owned(), 0.5)));
+        line.step((12, 20), "step", Some(("reward".to_owned(), 0.5)), after(&line, 30));
         assert_eq!(line.plain(after(&line, 30)), "rl: step 12/20, 2 min 00 s left, reward 0.5, 30 s, 15 s a step");
-        line.step(70, 100, "step", None);
+        // The step under way brings the end nearer, and does not change the speed.
+        assert_eq!(line.plain(after(&line, 40)), "rl: step 12/20, 1 min 50 s left, reward 0.5, 40 s, 15 s a step");
+        line.step((70, 100), "step", None, after(&line, 30));
         assert_eq!(line.plain(after(&line, 30)), "rl: step 70/100, 15 s left, reward 0.5, 30 s, 2.0 steps/s");
     }
 
     #[test]
     fn a_line_has_room_for_whole_parts_only() {
         let mut line = StageLine::new("student-distilled", 0, Instant::now());
-        line.step(1, 6, "step", Some(("reward".to_owned(), 0.0)));
+        line.step((1, 6), "step", Some(("reward".to_owned(), 0.0)), after(&line, 36));
         for width in 1..=160 {
             let text = line.live(width, after(&line, 36));
             assert!(text.width() <= width, "{width}: {text}");

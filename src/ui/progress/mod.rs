@@ -68,7 +68,7 @@ impl Progress {
             Event::Doing { stage, what, part } => self.update(stage, |line| line.doing(what, *part)),
             Event::Progress { stage, step, total, unit, metrics } => {
                 let metric = MAIN_METRICS.iter().find_map(|name| Some(((*name).to_owned(), *metrics.get(*name)?)));
-                self.update(stage, |line| line.step(*step, *total, unit, metric));
+                self.update(stage, |line| line.step((*step, *total), unit, metric, Instant::now()));
             }
             Event::Note { stage, level, message } => self.note(stage, *level, message),
             Event::Done { stage, seconds, .. } => {

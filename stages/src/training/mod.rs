@@ -79,6 +79,11 @@ pub trait Objective {
         Ok(())
     }
 
+    /// Returns whether there are held-out rows.
+    fn has_held_out(&self) -> bool {
+        false
+    }
+
     /// Returns whether held-out rows are measured after `step` steps, whatever the number of steps.
     fn is_measured_after(&self, _step: u64) -> bool {
         false
@@ -194,7 +199,9 @@ fn train_parameters(
         memory.measure(&mut metrics)?;
         let is_due = objective.is_measured_after(done);
         if is_due || done == steps {
-            ctx.doing("evaluating", None);
+            if objective.has_held_out() {
+                ctx.doing("evaluating", None);
+            }
             metrics.extend(measured(objective, done)?);
         }
         if is_due {
@@ -203,6 +210,7 @@ fn train_parameters(
         ctx.progress(done, steps, "step", metrics.clone());
         // The last step always has a checkpoint, from which training continues when `steps` is raised.
         if done == steps || ctx.checkpoint_due(done) {
+            ctx.doing("saving", None);
             ctx.checkpoint(done, |dir| {
                 save(&trained, &optimiser, done, dir)?;
                 best.save(dir)?;

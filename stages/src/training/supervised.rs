@@ -78,6 +78,10 @@ impl Objective for Supervised<'_> {
         Ok(tally)
     }
 
+    fn has_held_out(&self) -> bool {
+        self.held_out.is_some()
+    }
+
     fn is_measured_after(&self, step: u64) -> bool {
         self.held_out.as_ref().is_some_and(|held_out| held_out.is_due_after(step))
     }

@@ -100,7 +100,7 @@ impl Dispatcher<'_> {
                     continue;
                 }
                 let stage = self.name(after);
-                if *self.options.halt.borrow() == Halt::Run {
+                if *self.options.halt.borrow() == Halt::Run && !self.summary.is_refused {
                     self.tell(Event::Blocked { stage: stage.clone(), by: self.name(by) });
                 }
                 self.summary.left.push(stage);
@@ -132,7 +132,7 @@ impl Dispatcher<'_> {
             self.queue.remove(*node);
             self.waiting.remove(node);
         }
-        let has_mistakes = !refused.is_empty();
+        self.summary.is_refused = !refused.is_empty();
         for (node, checked) in refused {
             let mut errors = checked.findings.into_iter().filter(|finding| finding.severity == Severity::Error);
             let Some(first) = errors.next() else { continue };
@@ -141,7 +141,7 @@ impl Dispatcher<'_> {
             self.fail(self.name(node), message, first.help, None);
             self.block_after(node);
         }
-        if has_mistakes {
+        if self.summary.is_refused {
             self.leave_all();
         }
     }

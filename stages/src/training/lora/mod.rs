@@ -124,6 +124,10 @@ impl<O: Objective> Objective for Adapted<'_, O> {
         self.inner.check(metrics)
     }
 
+    fn has_held_out(&self) -> bool {
+        self.inner.has_held_out()
+    }
+
     fn is_measured_after(&self, step: u64) -> bool {
         self.inner.is_measured_after(step)
     }
