@@ -22,7 +22,8 @@ pub(crate) fn show(global: &Global, loaded: &Loaded) {
     ui::complain(&format!("{}\n", ui::count(count, "mistake")));
 }
 
-/// Shows every diagnostic of a file that is at least so bad, also one that is no mistake in the file (a failed download).
+/// Shows every diagnostic of a file that is at least so bad, also one that is no mistake in the file (a failed
+/// download).
 pub(crate) fn show_each(loaded: &Loaded, least: Severity) {
     let renderer = if ui::errors_have_color() { Renderer::styled() } else { Renderer::plain() };
     let renderer = ui::error_room().map_or(renderer.clone(), |room| renderer.term_width(room));

@@ -109,8 +109,7 @@ fn lacks(workflow: &Workflow) -> Vec<Diagnostic> {
     let lacks = workflow.graph.node_weights().flat_map(|stage| {
         let needs = needs(stage, 1).into_iter();
         needs.filter_map(|(pool, amount)| {
-            // A pool of the user's own is named by `--pool`.
-            let has = pools.get(&pool).copied().or((pool == GPUS).then_some(0))?;
+            let has = pools.get(&pool).copied().unwrap_or(0);
             let name = &stage.name;
             let (message, help) = match pool.as_str() {
                 GPUS if amount > 1 => (
@@ -123,7 +122,7 @@ fn lacks(workflow: &Workflow) -> Vec<Diagnostic> {
                 ),
                 _ if has < amount => (
                     format!("`{name}` needs {amount} of `{pool}`, and this machine has {has}"),
-                    "lower it in `run.needs`",
+                    "lower it in `run.needs`; a pool of your own has the size that `apply --pool NAME=N` says",
                 ),
                 _ => return None,
             };

@@ -108,6 +108,9 @@ fn print_run(global: &Global, store: &Store, run: &History, mut file: fs_err::Fi
         // Checked before reading, so that everything written before the end of the run is read.
         let is_over = !follow || !is_running(&history::read_about(store, &run.id, "").entries);
         if is_over {
+            if file.metadata()?.len() == 0 && !follow {
+                ui::note("the worker has written nothing; its curves are in `r1flow show`");
+            }
             print(global, file)?;
             return Ok(Status::Done);
         }

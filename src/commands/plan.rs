@@ -95,7 +95,9 @@ fn print(plan: &Plan) {
     let width = plan.rows.iter().map(|row| row.stage.len()).max().unwrap_or(0);
     for row in plan.rows.iter().filter(|row| row.status != RowStatus::Fresh) {
         let style = if row.status == RowStatus::Maybe { Style::Dim } else { Style::Warn };
-        let mut why: Vec<String> = row.reasons.iter().map(reason).collect();
+        let is_extended = matches!(row.status, RowStatus::Extend { .. });
+        let reasons = row.reasons.iter().filter(|reason| !(is_extended && matches!(reason, DirtyReason::New)));
+        let mut why: Vec<String> = reasons.map(reason).collect();
         if let RowStatus::Extend { from, to } = row.status {
             let to = to.map_or(String::new(), |to| format!(" of {to}"));
             why.insert(0, format!("continues from step {from}{to}"));

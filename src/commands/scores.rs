@@ -30,7 +30,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         ui::print_json(&scores)?;
         return Ok(Status::Done);
     }
-    let none = || anyhow!("`{}` has no fresh evaluation: run `r1flow apply` first", workflow.name);
+    let has_evaluations = workflow.graph.node_weights().any(makes_report);
+    let none = || {
+        let what = if has_evaluations { "fresh evaluation: run `r1flow apply` first" } else { "stage of kind `eval`" };
+        anyhow!("`{}` has no {what}", workflow.name)
+    };
     ui::table(&ui::scores_table(&scores.comparison().ok_or_else(none)?));
     Ok(Status::Done)
 }

@@ -57,7 +57,10 @@ pub(crate) fn draft(wishes: &Wishes, file: &str) -> String {
     );
     if let Some(set) = &wishes.samples {
         let held_out = share(set, HELD_OUT);
-        input(&mut text, "text", "samples", set, &format!("skip = {held_out}"));
+        // Of one file for both, no row that is evaluated is learnt.
+        let is_shared = wishes.prompts.as_ref().is_some_and(|prompts| prompts.path == set.path);
+        let skipped = if is_shared { share(set, TEST).max(held_out) } else { held_out };
+        input(&mut text, "text", "samples", set, &format!("skip = {skipped}"));
         input(&mut text, "held-out", "samples", set, &format!("limit = {held_out}"));
     }
     if let Some(set) = &wishes.prompts {
@@ -137,6 +140,9 @@ mod tests {
         let both = Wishes { prompts: set("p.jsonl"), samples: set("s.jsonl"), ..wishes.clone() };
         assert_eq!(stages(&both), ["[inputs]", "[defaults]", "[sft.taught]", "[grpo.reasoner]", "[eval.scores]"]);
         assert!(draft(&both, "w.toml").contains("model            = \"taught.model\""));
+        let one = Wishes { prompts: set("s.jsonl"), ..both };
+        let text = draft(&one, "w.toml");
+        assert!(text.contains("text = { samples = \"s.jsonl\", skip = 200 }"), "{text}");
         let samples = Wishes { samples: set("s.jsonl"), ..wishes.clone() };
         assert_eq!(stages(&samples), ["[inputs]", "[sft.taught]"]);
         let base = Wishes { prompts: set("p \"q\".jsonl"), is_base: true, ..wishes };

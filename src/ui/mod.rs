@@ -82,9 +82,8 @@ pub(crate) fn line(text: &str) {
 pub(crate) fn text(text: &str, indent: usize) {
     let Some(room) = out::room() else { return line(text) };
     let indent = " ".repeat(indent.min(room / 2));
-    for part in textwrap::wrap(text, textwrap::Options::new(room).subsequent_indent(&indent)) {
-        line(&part);
-    }
+    // Painted as a whole, so that a style goes on in the next line.
+    line(&textwrap::wrap(text, textwrap::Options::new(room).subsequent_indent(&indent)).join("\n"));
 }
 
 /// Prints text of the result.

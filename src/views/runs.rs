@@ -217,6 +217,8 @@ fn add(event: &Event, time: &str, stages: &mut BTreeMap<String, StageState>) {
             let stage = of(stages, stage);
             stage.state = State::Done;
             stage.seconds = Some(*seconds);
+            // What is done has no steps left, also if it did not need all of them.
+            stage.step = stage.total;
         }
         Event::Retrying { stage, message, .. } => of(stages, stage).set(State::Retrying, message.clone()),
         Event::Failed { stage, message, .. } => of(stages, stage).set(State::Failed, message.clone()),

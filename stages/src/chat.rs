@@ -1,5 +1,7 @@
 //! A model's chat conventions, as a stage uses them: the keys that say how prompts are rendered.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use engine::artifact::{Model, Text as TextMarker};
@@ -141,13 +143,36 @@ impl Rendering {
     }
 }
 
+/// A model's folder, the folder of its tokenizer, and the end that is named for it.
+type Loaded = (PathBuf, PathBuf, Option<String>);
+
+thread_local! {
+    /// What has been loaded since [`keep_loaded`] was called on this thread.
+    static LOADED: RefCell<Option<HashMap<Loaded, Chat>>> = const { RefCell::new(None) };
+}
+
+/// Keeps the tokenizers that this thread loads from now on: stages that are looked at one after the other often have the
+/// same model, and a large tokenizer takes most of a second.
+pub(crate) fn keep_loaded() {
+    LOADED.with_borrow_mut(|loaded| {
+        loaded.get_or_insert_default();
+    });
+}
+
 /// Reads the tokenizer and the chat template of a model: those of its adapters, if they have some. `end` ends a
 /// completion where the tokenizer names no end.
 pub(crate) fn load_chat(model: &Input<Model>, end: Option<&str>) -> Result<Chat, StageError> {
     refuse_adapter_alone(model)?;
     let adapter = Import::of(model)?.adapter.map(PathBuf::from);
     let own = adapter.filter(|adapter| adapter.join("tokenizer.json").is_file());
-    Ok(Chat::load_with_tokenizer(model.path(), own.as_deref().unwrap_or(model.path()), end)?)
+    let of_tokenizer = own.unwrap_or_else(|| model.path().to_owned());
+    let key = (model.path().to_owned(), of_tokenizer, end.map(str::to_owned));
+    if let Some(chat) = LOADED.with_borrow(|loaded| loaded.as_ref()?.get(&key).cloned()) {
+        return Ok(chat);
+    }
+    let chat = Chat::load_with_tokenizer(model.path(), &key.1, end)?;
+    LOADED.with_borrow_mut(|loaded| loaded.as_mut().map(|loaded| loaded.insert(key, chat.clone())));
+    Ok(chat)
 }
 
 /// Returns the source of a chat template: of the one that has this name, or the text itself.

@@ -220,10 +220,10 @@ fn explain_says_what_a_stage_is_made_of_and_what_changed() {
 #[test]
 fn scores_without_an_evaluation() {
     let sandbox = applied();
-    insta::assert_snapshot!(sandbox.run(&["scores", "toy.toml"]), @r"
+    insta::assert_snapshot!(sandbox.run(&["scores", "toy.toml"]), @"
     exit code 2
     ── stderr
-    error: `toy` has no fresh evaluation: run `r1flow apply` first
+    error: `toy` has no stage of kind `eval`
     ");
     assert_eq!(sandbox.json(&["scores", "toy.toml"]), serde_json::json!([]));
 }

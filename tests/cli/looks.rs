@@ -199,10 +199,10 @@ fn init_writes_a_workflow_that_checks() {
     error: there is no model to begin with
     help: `r1flow init --model PATH --prompts PATH --samples PATH`; prompts or samples may be left out
     ");
-    insta::assert_snapshot!(sandbox.run(&["init", "second.toml", "--model", "modle", "--prompts", "q.jsonl"]), @"
+    insta::assert_snapshot!(sandbox.run(&["init", "second.toml", "--model", "nothere", "--prompts", "q.jsonl"]), @"
     exit code 2
     ── stderr
-    error: `modle` is neither here nor an id of the hub, as in `org/name`
+    error: `nothere` is neither here nor an id of the hub, as in `org/name`
     ");
     insta::assert_snapshot!(sandbox.run(&["init", "second.toml", "--model", "model"]), @"
     exit code 2

@@ -57,9 +57,9 @@ pub trait Stage {
     /// its default. `None` means that there is no value, never a default that the code fills in.
     type Params: DeserializeOwned + JsonSchema;
 
-    /// Returns what is wrong with the keys: those that contradict each other, or that no stage can run with. It is called
-    /// before any stage of a workflow starts, when inputs may not exist yet, and again before [`run`](Stage::run), which
-    /// may rely on it. It reads no file.
+    /// Returns what is wrong with the keys: those that contradict each other, or that no stage can run with. It is
+    /// called before any stage of a workflow starts, when inputs may not exist yet, and again before
+    /// [`run`](Stage::run), which may rely on it. It reads no file.
     fn check(_inputs: &Self::Inputs, _params: &Self::Params) -> Vec<StageError> {
         Vec::new()
     }

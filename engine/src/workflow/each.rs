@@ -119,7 +119,9 @@ impl<'a> Expansion<'a, '_> {
     fn check_defaults_of(&mut self, entry: &Entry) {
         let Some(kind) = self.kinds.get(&entry.key) else {
             let message = format!("unknown kind `{}` in `defaults`", entry.key);
-            let help = suggest(&entry.key, self.kinds.names());
+            let of_all =
+                (entry.key == SEED).then(|| "the seed of all stages is `seed` at the top of the file".to_owned());
+            let help = of_all.or_else(|| suggest(&entry.key, self.kinds.names()));
             self.diagnostics.push(Diagnostic::new(&entry.key_span, message, "no such kind").with_optional_help(help));
             return;
         };
@@ -311,6 +313,12 @@ impl<'a> Expansion<'a, '_> {
         if set.path.len() < 2 {
             let message = format!("`--set {target}` names no key");
             self.diagnostics.push(Diagnostic::new(set.span(), message, "expected `stage.key=value`"));
+            return;
+        }
+        if set.path[1] == "each" {
+            let message = format!("`--set {target}.each` comes too late: variants are stages already");
+            let help = "edit the file, or set a key of a variant: `--set stage/variant.key=value`";
+            self.diagnostics.push(Diagnostic::new(set.span(), message, "not a key of a stage").with_help(help));
             return;
         }
         for draft in self.drafts.iter_mut().filter(|draft| is_meant(draft)) {

@@ -10,7 +10,7 @@ use super::hub::{HubId, HubInput, PREFIX};
 use super::tree::{Entry, Node, Value};
 use super::{InputDecl, InputSource};
 use crate::artifact::ArtifactType;
-use crate::diagnostic::{Diagnostic, Sources, suggest};
+use crate::diagnostic::{Diagnostic, Sources, quoted, suggest};
 use crate::kind::{ImportKey, Kinds, Role};
 
 /// Checks the table of inputs.
@@ -43,7 +43,14 @@ fn input(
     let example = "for example `{ prompts = \"data/math.jsonl\" }`";
     let Some(table) = entry.node.table() else {
         let message = format!("input `{}` is not a table", entry.key);
-        diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()).with_help(example));
+        let help = match entry.node.text() {
+            Some(text) => format!(
+                "say what it is: `{0} = {{ model = \"{text}\" }}`, or `prompts`, `samples`, `preferences` in place of `model`",
+                entry.key
+            ),
+            None => example.to_owned(),
+        };
+        diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()).with_help(help));
         return None;
     };
     let mut decl: Option<InputDecl> = None;
@@ -70,9 +77,12 @@ fn input(
             keys.extend(value.map(|value| (key.key.clone(), value)));
         } else {
             let known = ArtifactType::ALL.map(ArtifactType::name).into_iter().chain(imports.keys().map(String::as_str));
-            let help = suggest(&key.key, known.chain(["digest"]));
+            let help = suggest(&key.key, known.chain(["digest"])).unwrap_or_else(|| {
+                let types = quoted(&ArtifactType::ALL.map(ArtifactType::name));
+                format!("the key of its path is its type: one of {types}")
+            });
             let message = format!("unknown key `{}` in input `{}`", key.key, entry.key);
-            diagnostics.push(Diagnostic::new(&key.key_span, message, "not a key of inputs").with_optional_help(help));
+            diagnostics.push(Diagnostic::new(&key.key_span, message, "not a key of inputs").with_help(help));
         }
     }
     if decl.is_none() && diagnostics.len() == before {

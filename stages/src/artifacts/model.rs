@@ -37,8 +37,8 @@ pub(crate) fn dtype_of(dtype: Option<Dtype>, dir: &Path) -> Result<Kind, StageEr
     dtype.map_or_else(|| Ok(Config::load(dir)?.dtype()), |dtype| Ok(dtype.kind()))
 }
 
-/// Loads the model of an input onto a device as elements of type `dtype`, without one of the model's own, and notes which tensors of its folder are
-/// ignored.
+/// Loads the model of an input onto a device, and notes which tensors of its folder are ignored. Without `dtype`, the
+/// elements have the model's own type.
 pub(crate) fn load_model(
     ctx: &Context,
     input: &Input<ModelMarker>,

@@ -14,7 +14,7 @@ use lm::{Config, Model, Options};
 use text::Chat;
 
 use crate::artifacts::refuse_adapter_alone;
-use crate::chat::Rendering;
+use crate::chat::{Rendering, keep_loaded};
 use crate::training::FineTuning;
 pub(crate) use rows::{asked, preferences, samples};
 
@@ -89,6 +89,13 @@ fn seen<'a>(
     if !input.is_here() {
         return None;
     }
+    if input.is_declared()
+        && let Err(error) = check_folder(input)
+    {
+        look.refuse_input(input.name(), error);
+        return None;
+    }
+    keep_loaded();
     let config = refuse_adapter_alone(input).and_then(|()| Ok(Model::inspect(input.path(), &Options::default())?));
     let chat = if rendering.is_here() { chat().map(Some) } else { Ok(None) };
     if !input.is_declared() {
@@ -111,6 +118,24 @@ fn seen<'a>(
             None
         }
     }
+}
+
+/// Refuses what is no model's folder by the files that it lacks.
+fn check_folder(input: &Input<ModelMarker>) -> Result<(), StageError> {
+    refuse_adapter_alone(input)?;
+    let (name, dir) = (input.name(), input.path());
+    if !dir.is_dir() {
+        let help = "name the folder that has config.json, the weights and the tokenizer";
+        return Err(StageError::new(format!("`{name}` is a file, and a model is a folder")).with_help(help));
+    }
+    for file in ["config.json", "tokenizer.json"] {
+        if !dir.join(file).exists() {
+            let help = "take the whole folder that the model was published with; `save_pretrained` of a fast tokenizer \
+                        writes tokenizer.json";
+            return Err(StageError::new(format!("`{name}` has no `{file}`")).with_help(help));
+        }
+    }
+    Ok(())
 }
 
 /// Looks at a reward model.

@@ -61,7 +61,7 @@ fn tell_long(look: &mut Look, name: &str, lengths: &[usize], seen: &Seen<'_>) {
     if long > 0 {
         let message =
             format!("{long} of the first {of} prompts of `{name}` are longer than the model's {positions} positions");
-        look.warn(Some(name), message, "they get no completion; `where` of an input leaves rows out");
+        look.warn(Some(name), message, "they get no completion: shorten them, or take a model with more positions");
     }
 }
 

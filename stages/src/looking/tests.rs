@@ -187,6 +187,8 @@ fn a_model_that_another_stage_will_make_is_seen_as_the_input_that_it_will_be_lik
         "`max-tokens` is 300, and `sft.model` has 256 positions"
     );
     // What is wrong with the input, the other stage says; and of what is not there yet, nothing.
+    let files = Files::new();
+    keys["model"]["path"] = json!(files.path("model"));
     fs_err::rename(files.path("model/tokenizer.json"), files.path("away")).unwrap();
     assert_eq!(look::<Grpo>(keys.clone()).findings, []);
     keys["model"]["path"] = json!("");

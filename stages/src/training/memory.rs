@@ -17,8 +17,8 @@ const PEAK: &str = "peak_memory_gib";
 const TOLERANCE: f64 = 1.25;
 const SLACK: f64 = 128.0 * 1_048_576.0;
 
-/// Allocator fragmentation on a CPU, as a share of the activations; measured with SFT of SmolLM2-135M, whole and by LoRA,
-/// on rows of different lengths, with 2,048 and 8,192 tokens a pass (`docs/real-models.md` has the table).
+/// Allocator fragmentation on a CPU, as a share of the activations; measured with SFT of SmolLM2-135M, whole and by
+/// LoRA, on rows of different lengths, with 2,048 and 8,192 tokens a pass (`docs/real-models.md` has the table).
 const FRAGMENTATION: f64 = 0.06;
 /// Workspace of bf16 matmuls on a CPU (oneDNN), in bytes, for any size of a pass; measured in the same way.
 const BF16_WORKSPACE: u64 = 320 << 20;

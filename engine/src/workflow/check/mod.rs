@@ -119,6 +119,8 @@ impl<'a> Checker<'a> {
     }
 
     fn unknown(&mut self, entry: &Entry, keys: &BTreeMap<String, KeySpec>, owner: Owner<'_>) {
+        // Without the key that is meant, a table such as `rewards` would look empty.
+        self.is_complete &= matches!(owner, Owner::Stage(_));
         let message = format!("unknown key `{}` in {}", entry.key, self.named(owner));
         let label = format!("not a parameter of {}", self.kind);
         let help = called_here(&entry.key, self.other_names, keys);
@@ -198,6 +200,13 @@ impl<'a> Checker<'a> {
         let message = format!("`{key}` takes {ty}");
         let help = match (ty, &node.value) {
             (KeyType::List(..), Value::Text(text)) => Some(format!("a list has brackets: `{key} = [\"{text}\"]`")),
+            (KeyType::MapOf(_), Value::List(_)) => {
+                Some(format!("a table has braces and names: `{key} = {{ name = … }}`"))
+            }
+            (KeyType::Table(keys), Value::List(_)) => {
+                let first = keys.keys().next().map_or("key", String::as_str);
+                Some(format!("a table has braces and keys: `{key} = {{ {first} = … }}`"))
+            }
             (KeyType::Integer { .. } | KeyType::Number { .. }, Value::Text(text)) if text.parse::<f64>().is_ok() => {
                 Some(format!("a number has no quotes: `{key} = {text}`"))
             }

@@ -48,7 +48,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn look(&mut self, ctx: &Context, params: &Params, rollouts: &[Rollout]) {
+    /// Looks at a rollout; `prompt` is the text that the model was given for its first completion.
+    pub(super) fn look(&mut self, ctx: &Context, params: &Params, rollouts: &[Rollout], prompt: &str) {
         self.truncation.look(ctx, rollouts.iter().map(|rollout| rollout.finished), "max-tokens", params.max_tokens);
         let unparsed = rollouts.iter().filter(|rollout| rollout.gold_unparsed).count();
         if !self.gold && unparsed > 0 {
@@ -64,7 +65,15 @@ impl Watch {
         if self.dull == DULL_ROLLOUTS {
             let has_form = rollouts.iter().filter_map(|rollout| rollout.format_ok).any(|is_ok| is_ok);
             let asks_for_form = rollouts.iter().any(|rollout| rollout.format_ok.is_some());
-            let why = if asks_for_form && !has_form {
+            let why = if asks_for_form && !has_form && params.form.is_asked_for(prompt) {
+                let cut = rollouts.iter().filter(|rollout| !rollout.finished).count();
+                let of = rollouts.len();
+                format!(
+                    "the prompt asks for the form {}, and no completion has it: teach it by SFT first, or accept another \
+                     by `form`; {cut} of {of} completions are cut off at `max-tokens`",
+                    params.form.description()
+                )
+            } else if asks_for_form && !has_form {
                 format!(
                     "no completion has the form that rewards want, {}: ask for it by `system`, `prompt-template` or \
                      `chat-template = \"r1-zero\"`, or name another by `form`",

@@ -129,7 +129,9 @@ impl<'a> RolloutSampler<'a> {
         let kept: Vec<KeptRollout> = kept.collect();
         self.growing.append(&kept)?;
         self.state.kept.extend(kept);
-        self.watch.look(self.ctx, self.params, &self.state.rollouts);
+        let prompt = self.state.rollouts.first().map_or(&[][..], |rollout| &rollout.prompt_ids);
+        let prompt = self.chat.tokenizer.decode(prompt);
+        self.watch.look(self.ctx, self.params, &self.state.rollouts, &prompt);
         Ok(())
     }
 

@@ -21,14 +21,16 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Returns the final expression of a text, `None` if there is none.
 ///
-/// Tried in order: the last `\boxed{…}`; the text after the last `####`; the text after the last "answer is"; the whole
+/// Tried in order: the last `\boxed{…}`; the rest of the line after the last `####`; the text after the last "answer is"; the whole
 /// text if it is one expression; the last number in it.
 pub fn extract(text: &str) -> Option<String> {
     if let Some(inside) = boxed(text) {
         return Some(inside.to_owned());
     }
     if let Some((_, after)) = text.rsplit_once("####") {
-        return Some(after.trim().to_owned()).filter(|expression| !expression.is_empty());
+        // What goes on in further lines is no part of the answer.
+        let line = after.trim().lines().next().unwrap_or_default().trim();
+        return Some(line.to_owned()).filter(|expression| !expression.is_empty());
     }
     if let Some(found) = SAID.captures_iter(text).last() {
         let rest = found["rest"].trim().trim_end_matches('.');
