@@ -8,7 +8,7 @@ use serde_json::json;
 use text::Chat;
 
 use super::Seen;
-use crate::artifacts::{PromptRow, SampleRow, each_prompt, each_sample, read_preferences};
+use crate::artifacts::{Error, PromptRow, SampleRow, each_prompt, each_sample, read_preferences};
 use crate::chat::of_row;
 use crate::grading::{Answer, Form, Grader};
 use crate::loading::Loading;
@@ -93,15 +93,23 @@ fn prompts(look: &mut Look, set: &Input<Prompts>) -> Vec<PromptRow> {
         rows.push(row);
         until(bytes)
     });
-    match read {
-        Ok(_) if rows.is_empty() => {
-            let error = StageError::new(format!("`{}` holds no prompts", set.name()));
-            look.refuse_input(set.name(), error.with_help("look at its `where`, `skip` and `limit`"));
-        }
-        Ok(_) => tell_golds(look, set.name(), &rows),
-        Err(error) => look.refuse_input(set.name(), error.into()),
+    if is_read(look, set.name(), "prompts", read.map(|_| rows.len())) {
+        tell_golds(look, set.name(), &rows);
     }
     rows
+}
+
+/// Refuses a set that could not be read, or that has no rows. Returns whether it has some.
+fn is_read(look: &mut Look, name: &str, what: &str, rows: Result<usize, Error>) -> bool {
+    match rows {
+        Ok(0) => {
+            let error = StageError::new(format!("`{name}` holds no {what}"));
+            look.refuse_input(name, error.with_help("look at its `where`, `skip` and `limit`"));
+        }
+        Ok(_) => return true,
+        Err(error) => look.refuse_input(name, error.into()),
+    }
+    false
 }
 
 /// Warns of gold answers that do not parse.
@@ -163,14 +171,7 @@ fn first_samples(look: &mut Look, set: &Input<Samples>) -> Vec<SampleRow> {
         rows.push(row);
         until(bytes)
     });
-    match read {
-        Ok(_) if rows.is_empty() => {
-            let error = StageError::new(format!("`{}` holds no samples", set.name()));
-            look.refuse_input(set.name(), error.with_help("look at its `where`, `skip` and `limit`"));
-        }
-        Ok(_) => {}
-        Err(error) => look.refuse_input(set.name(), error.into()),
-    }
+    is_read(look, set.name(), "samples", read.map(|_| rows.len()));
     rows
 }
 
@@ -193,14 +194,7 @@ fn tell_dropped(look: &mut Look, name: &str, sizes: &[PassSize], (seen, keys): (
 /// Looks at preferences.
 pub(crate) fn preferences(look: &mut Look, sets: &[Input<Preferences>]) {
     for set in sets.iter().filter(|set| set.is_here()) {
-        match read_preferences(&beginning(set)) {
-            Ok(rows) if rows.is_empty() => {
-                let error = StageError::new(format!("`{}` holds no preferences", set.name()));
-                look.refuse_input(set.name(), error.with_help("look at its `where`, `skip` and `limit`"));
-            }
-            Ok(_) => {}
-            Err(error) => look.refuse_input(set.name(), error.into()),
-        }
+        is_read(look, set.name(), "preferences", read_preferences(&beginning(set)).map(|rows| rows.len()));
     }
 }
 

@@ -14,7 +14,7 @@ use super::optimisation::Optimisation;
 use super::rows::{Learn, Order, PassSize};
 use super::supervised::Supervised;
 use super::tokenise::{Tokenising, stopped, token_rows};
-use super::{CURES, Ended, HeldOut, Logits, Objective, Passes, Training, look_at_memory, train};
+use super::{CURES, Ended, HeldOut, Logits, Objective, Passes, Training, look_at_memory, options, train};
 use crate::artifacts::load_model;
 use crate::chat::{Rendering, load_chat};
 use crate::device::set_up;
@@ -134,7 +134,8 @@ impl FineTuning {
             is_bound: false,
             cures: CURES,
         };
-        look_at_memory(look, (config, self.optimisation.dtype), (&self.optimisation, self.lora.as_ref()), 0, passes);
+        let options = options(look, config, self.optimisation.dtype);
+        look_at_memory(look, (config, options), (&self.optimisation, self.lora.as_ref()), 0, passes);
     }
 
     /// Loads the model that is trained, with rows for new tokens.

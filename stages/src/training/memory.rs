@@ -99,17 +99,21 @@ pub(super) struct Expected {
 /// the number of further models of the same size that are held.
 pub(crate) fn look_at_memory(
     look: &mut Look,
-    (config, dtype): (&Config, Option<Dtype>),
+    (config, options): (&Config, Options),
     (optimisation, lora): (&Optimisation, Option<&Lora>),
     copies: u64,
     passes: Passes,
 ) {
-    let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
-    let options = Options { device, dtype: dtype.map_or(config.dtype(), Dtype::kind) };
     match outline(config, options, (optimisation, lora), copies, passes) {
         Ok(sizes) => look.expect_memory(Expected::from(sizes).total(), passes.cures),
         Err(error) => look.refuse(error),
     }
+}
+
+/// Returns where and in which element type a model that is not read yet will be trained.
+pub(crate) fn options(look: &Look, config: &Config, dtype: Option<Dtype>) -> Options {
+    let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
+    Options { device, dtype: dtype.map_or(config.dtype(), Dtype::kind) }
 }
 
 /// Returns the sizes of a training whose model is not read yet, and refuses names of parameters that it will not have.

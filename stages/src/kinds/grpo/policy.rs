@@ -5,18 +5,20 @@ use std::path::Path;
 
 use engine::stage::{Context, Look, StageError};
 use lm::checkpoint::{load_tensors, save_tensors};
-use lm::{Config, Device, Model, Options, Tensor, footprint};
+use lm::{Config, Model, Options, Tensor, footprint};
 use text::Chat;
 
 use super::learner::Learner;
 use super::measure::measure;
 use super::sampler::RolloutSampler;
 use super::{Inputs, Params};
-use crate::artifacts::{Dtype, load_model};
+use crate::artifacts::load_model;
 use crate::device::set_up;
 use crate::sampling::Agreement;
 use crate::training::rows::{FORESEEN, LargestPasses, Order, PassSize};
-use crate::training::{Counts, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory};
+use crate::training::{
+    Counts, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory, options,
+};
 
 pub(super) struct Policy<'a> {
     params: &'a Params,
@@ -78,11 +80,10 @@ fn passes(params: &Params, (config, options): (&Config, Options), prompts: &[usi
 /// Tells how much memory a stage will hold whose model is not read yet, given the lengths of some prompts.
 pub(super) fn look(look: &mut Look, config: &Config, prompts: &[usize], params: &Params) {
     let optimisation = &params.optimisation;
-    let dtype = optimisation.dtype.map_or(config.dtype(), Dtype::kind);
-    let device = if look.device().backend().is_none() { Device::Cpu } else { Device::Cuda(0) };
-    let passes = passes(params, (config, Options { device, dtype }), prompts);
+    let options = options(look, config, optimisation.dtype);
+    let passes = passes(params, (config, options), prompts);
     let training = (optimisation, params.lora.as_ref());
-    look_at_memory(look, (config, optimisation.dtype), training, u64::from(params.kl > 0.0), passes);
+    look_at_memory(look, (config, options), training, u64::from(params.kl > 0.0), passes);
 }
 
 impl Objective for Policy<'_> {
