@@ -57,8 +57,8 @@ impl fmt::Display for Advice {
 
 impl std::error::Error for Advice {}
 
-/// Returns an error that `name` is none of `known`, with the closest one as a suggestion. What stands behind the first
-/// word of `what` comes behind the name: there is no stage `x` in the store.
+/// Returns an error that `name` is none of `known`, with the closest one as a suggestion. The name follows the first
+/// word of `what`: with `stage in the store`, "there is no stage `x` in the store".
 pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> anyhow::Error {
     let (noun, rest) = what.split_at(what.find(' ').unwrap_or(what.len()));
     match engine::diagnostic::suggest(name, known) {

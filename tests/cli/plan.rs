@@ -151,6 +151,6 @@ fn two_stages_are_compared() {
     let told = sandbox.ok(&["explain", "a", "other"]);
     assert_eq!(told, "a → other\n  `text` \"hello\" → \"other\"\n");
     assert_eq!(sandbox.ok(&["explain", "a", "a"]), "a and a are one action: what one makes the other takes\n");
-    let unknown = sandbox.run(&["explain", "a", "nobody"]);
-    assert!(unknown.code == Some(2) && unknown.stderr.contains("no stage `nobody` in the store"), "{unknown}");
+    let unknown = sandbox.run(&["explain", "a", "missing"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("no stage `missing` in the store"), "{unknown}");
 }

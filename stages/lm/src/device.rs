@@ -94,9 +94,9 @@ pub fn survey() -> Result<String, Error> {
 /// The caches of libtorch and oneDNN for compiled matmuls, by the environment variables of their sizes.
 const CACHES: [&str; 2] = ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"];
 
-/// Bounds the caches of compiled bf16 matmuls, of which libtorch keeps 1,024 by default. Each number of tokens has
-/// matmuls of its own, of some MiB each, so a training of rows of different lengths would grow by gigabytes. A pass has
-/// about this many. Values that the user has set remain. Call it first of all: no other thread may run.
+/// Limits the caches of compiled bf16 matmuls to 16 entries each; the default is 1,024. An entry takes some MiB, and
+/// every new number of tokens in a pass adds entries, so training on rows of different lengths would grow by gigabytes.
+/// Values that the user has set remain. Call it before any other thread starts.
 pub fn bound_caches() {
     for name in CACHES {
         if std::env::var_os(name).is_none() {
