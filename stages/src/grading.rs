@@ -9,7 +9,7 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use text::math::Verdict;
+use text::Verdict;
 
 use crate::artifacts::PromptRow;
 use crate::loading::Loading;

@@ -11,7 +11,7 @@
 use engine::stage::StageError;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use text::math::Verdict;
+use text::Verdict;
 
 use super::table::{Keys, RewardKind};
 use super::{Graded, Reward, per_row};

@@ -9,7 +9,7 @@ use engine::stage::StageError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
-use text::math::Verdict;
+use text::Verdict;
 
 use crate::loading::Loading;
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::math::{Verdict, boxed};
+use crate::{Verdict, boxed};
 
 static ANSWER_IS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i:answer|option|choice)\s*(?i:is|:)?\s*:?\s*\(?([A-J])\b").expect("a constant pattern")

@@ -1,6 +1,6 @@
 //! Equality of short answers, letter by letter.
 
-use crate::math::Verdict;
+use crate::Verdict;
 
 /// Compares an answer with the gold one. Only white space at both ends is ignored.
 pub fn verify(gold: &str, answer: &str) -> Verdict {

@@ -16,12 +16,16 @@ pub mod template;
 pub mod think;
 pub mod tokenizer;
 
+mod boxed;
 mod error;
 mod growth;
+mod verdict;
 
+pub use boxed::boxed;
 pub use chat::{Chat, SpecialTokens};
 pub use conversation::{Message, Prompt};
 pub use error::Error;
 pub use surround::Surround;
 pub use template::{ChatTemplate, TextTemplate};
 pub use tokenizer::{Tokenizer, char_level, train_byte_bpe};
+pub use verdict::Verdict;

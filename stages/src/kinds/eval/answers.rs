@@ -7,7 +7,7 @@
 use engine::stage::{Context, StageError};
 use serde::Serialize;
 use text::Prompt;
-use text::math::Verdict;
+use text::Verdict;
 
 use super::Question;
 use super::marks::{Mark, Marks};

@@ -1,7 +1,7 @@
 //! What is found about one completion.
 
 use engine::stage::StageError;
-use text::math::Verdict;
+use text::Verdict;
 
 use super::Inputs;
 use crate::artifacts::PromptRow;

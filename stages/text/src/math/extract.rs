@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::equal::Value;
+use crate::boxed;
 
 static SAID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i:answer|result)\s*(?i:is|:|=)\s*:?\s*(?P<rest>[^\n]+)").expect("a constant pattern")
@@ -41,23 +42,6 @@ pub fn extract(text: &str) -> Option<String> {
 
 fn expression(text: &str) -> Option<String> {
     if Value::parse(text).is_some() { Some(text.to_owned()) } else { last_number(text) }
-}
-
-/// Returns the contents of the last `\boxed{…}` or `\fbox{…}`, with braces matched.
-pub fn boxed(text: &str) -> Option<&str> {
-    let start = [r"\boxed{", r"\fbox{"].iter().filter_map(|mark| Some(text.rfind(mark)? + mark.len())).max()?;
-    let mut depth = 1;
-    for (at, byte) in text.bytes().enumerate().skip(start) {
-        match byte {
-            b'{' => depth += 1,
-            b'}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(text[start..at].trim());
-        }
-    }
-    None
 }
 
 fn last_number(text: &str) -> Option<String> {

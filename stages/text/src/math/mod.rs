@@ -11,20 +11,9 @@ mod equal;
 mod extract;
 mod normalize;
 
-pub use extract::{boxed, extract};
+pub use extract::extract;
 
-/// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The answer equals the gold one.
-    Correct,
-    /// The answer differs from the gold one.
-    Wrong,
-    /// The text contains no answer that parses.
-    AnswerUnparsed,
-    /// The gold answer does not parse: a mistake in the data.
-    GoldUnparsed,
-}
+use crate::Verdict;
 
 /// Only the last bytes of longer texts are read, because the answer is at the end.
 const MAX_BYTES: usize = 16 << 10;
