@@ -1,34 +1,99 @@
 //! Checking answers to mathematical questions.
 //!
 //! ```text
-//! answer text ─ extract ─▶ the final expression ─ normalize ─▶ canonical text ─ equal ─▶ same value?
+//! text ─ find ─▶ the answer's text ─ token, parse ─▶ a tree ─ equal ─▶ does it mean the same?
 //! ```
-//! The check is exact and deterministic: rationals of any size, no floating point, no timeouts; hostile sizes are
-//! refused. It fails closed: text that does not parse is never `Correct`. Apart from numbers it compares tuples and
-//! normalised LaTeX, without algebra: `x+1` and `1+x` differ.
+//! The check is exact and deterministic: rational numbers of any size, and values in 256 bits for the rest
+//! ([`value`]); no clock and no floating point of the processor; work is bounded. It fails closed: text that does not
+//! parse is never `Correct`, nor is an answer that is denied or one of several. A gold answer is read whole or not at
+//! all, except that a name before `=` is left out.
 
+mod commands;
 mod equal;
-mod extract;
-mod normalize;
-
-pub use extract::extract;
+mod explain;
+mod find;
+mod node;
+mod number;
+mod parse;
+mod read;
+mod show;
+mod token;
+mod unit;
+mod value;
 
 use crate::Verdict;
+pub use explain::{Explanation, explain};
+use find::{Found, Missing};
+use node::Node;
 
 /// Only the last bytes of longer texts are read, because the answer is at the end.
 const MAX_BYTES: usize = 16 << 10;
 
 /// Compares an answer with the gold one. Both may be a whole solution or only its final expression.
 pub fn verify(gold: &str, answer: &str) -> Verdict {
-    let Some(gold) = extract(tail(gold)).and_then(|expression| equal::Value::parse(&expression)) else {
-        return Verdict::GoldUnparsed;
-    };
-    let Some(answer) = extract(tail(answer)) else { return Verdict::AnswerUnparsed };
-    match equal::Value::parse(&answer) {
-        None => Verdict::AnswerUnparsed,
-        Some(answer) if answer == gold => Verdict::Correct,
-        Some(_) => Verdict::Wrong,
+    let Some(gold) = Gold::read(gold) else { return Verdict::GoldUnparsed };
+    gold.judge(&found(answer))
+}
+
+/// Returns a spelling of the answer in a text that equal answers have in common, for votes; `None` if there is none.
+pub fn canonical(answer: &str) -> Option<String> {
+    let found = found(answer).ok()?;
+    Some(found.readings.first().map_or_else(|| read::words(&found.text), show::canonical))
+}
+
+/// Finds the answer in a text.
+fn found(answer: &str) -> Result<Found, Missing> {
+    find::find(&find::clean(tail(answer)))
+}
+
+/// A gold answer.
+struct Gold {
+    text: String,
+    /// How it can be read; empty for words.
+    readings: Vec<Node>,
+    /// Its words, if it may be compared by them.
+    words: Option<String>,
+}
+
+impl Gold {
+    /// Reads a gold answer: what a solution marks as its answer, else the whole text. `None` if that is no answer.
+    fn read(gold: &str) -> Option<Self> {
+        let cleaned = find::clean(tail(gold));
+        let text = match find::marked(&cleaned) {
+            Some(found) => found.ok()?.text,
+            None => cleaned.trim().to_owned(),
+        };
+        let readings = read::readings(&text);
+        let is_text = readings.is_empty() && read::is_text(&text);
+        if readings.is_empty() && !is_text || is_unknown(&text) {
+            return None;
+        }
+        let words = (is_text || read::is_letters(&text)).then(|| read::words(&text));
+        Some(Self { text, readings, words })
     }
+
+    /// Compares it with what was found in an answer.
+    fn judge(&self, found: &Result<Found, Missing>) -> Verdict {
+        match found {
+            Ok(found) => {
+                let means_same = found.readings.iter().any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer)));
+                let has_words = self.words.as_ref().is_some_and(|words| *words == read::words(&found.text));
+                if means_same || has_words {
+                    Verdict::Correct
+                } else if found.readings.is_empty() && self.words.is_none() {
+                    Verdict::AnswerUnparsed
+                } else {
+                    Verdict::Wrong
+                }
+            }
+            Err(Missing::Refused(_)) => Verdict::Wrong,
+            Err(Missing::Nothing) => Verdict::AnswerUnparsed,
+        }
+    }
+}
+
+fn is_unknown(text: &str) -> bool {
+    matches!(read::words(text).as_str(), "n a" | "na" | "unknown" | "tbd")
 }
 
 fn tail(text: &str) -> &str {

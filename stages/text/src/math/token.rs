@@ -1,0 +1,386 @@
+//! Expressions in LaTeX, Unicode or plain text to tokens. Markup and styling are dropped, and everything else gets one
+//! spelling.
+
+use super::commands::{self, Meaning};
+use super::node::{Decimals, Function, Literal};
+use super::number::{self, Rational};
+
+/// Longer texts are not answers.
+pub(super) const MAX_TOKENS: usize = 3_000;
+
+/// A number with more leading zeros or digits is not an answer.
+const MAX_LEADING_ZEROS: usize = 2;
+const MAX_DIGITS: usize = 400;
+
+/// A token and where it begins and ends in the text.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Whether white space is before it.
+    pub(super) spaced: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    Number(Literal, Digits),
+    /// A variable: a letter, or a command such as `\alpha`.
+    Name(String),
+    /// Letters in a row.
+    Word(String),
+    Function(Function),
+    /// An operator, a bracket, a separator.
+    Sign(&'static str),
+    /// A LaTeX command with arguments, known to the parser: `frac`, `sqrt`, ….
+    Structure(&'static str),
+    /// An unknown command.
+    Command(String),
+}
+
+/// How a number is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digits {
+    /// Its digits, for numbers in other bases.
+    pub(super) text: String,
+    /// Whether it has commas between thousands, which could also be those of a list.
+    pub(super) has_commas: bool,
+    /// Whether it is a whole number without any dress.
+    pub(super) is_plain: bool,
+}
+
+/// How commas between three digits are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Commas {
+    /// `1,234` is a thousand and more.
+    Thousands,
+    /// `1,234` are two numbers.
+    List,
+}
+
+/// Cuts a text into tokens, `None` if there are too many.
+pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
+    let mut lexer = Lexer { text, at: 0, commas, tokens: Vec::new(), spaced: false, braces: Vec::new() };
+    while lexer.at < text.len() {
+        if lexer.tokens.len() > MAX_TOKENS {
+            return None;
+        }
+        lexer.step()?;
+    }
+    Some(lexer.tokens)
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    commas: Commas,
+    tokens: Vec<Token>,
+    spaced: bool,
+    /// Open braces, and for each whether it is that of a command like `\text`, which is left out.
+    braces: Vec<bool>,
+}
+
+impl Lexer<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn push(&mut self, kind: Kind, length: usize) {
+        let (start, end) = (self.at, self.at + length);
+        self.tokens.push(Token { kind, start, end, spaced: self.spaced });
+        (self.at, self.spaced) = (end, false);
+    }
+
+    fn skip(&mut self, length: usize) {
+        self.at += length;
+        self.spaced = true;
+    }
+
+    /// Takes one token; `None` for a text that no answer has.
+    fn step(&mut self) -> Option<()> {
+        let rest = self.rest();
+        let c = rest.chars().next().expect("the text has not ended");
+        if c.is_whitespace() || matches!(c, '~' | '\u{200b}' | '\u{2061}' | '\u{2009}') {
+            self.skip(c.len_utf8());
+        } else if c == '\\' {
+            self.command();
+        } else if c == '$' || is_currency(c) {
+            // A delimiter of mathematics, or money: both are dress.
+            self.skip(c.len_utf8());
+        } else if c.is_ascii_digit() || (c == '.' && rest[1..].starts_with(|next: char| next.is_ascii_digit())) {
+            let (literal, digits, length) = number(rest, self.commas)?;
+            self.push(Kind::Number(literal, digits), length);
+        } else if let Some((one, two)) = commands::vulgar_fraction(c) {
+            let value = Rational::new(one.into(), two.into());
+            let digits = Digits { text: String::new(), has_commas: false, is_plain: false };
+            self.push(Kind::Number(Literal { value, decimals: None }, digits), c.len_utf8());
+        } else if commands::script(c).is_some() {
+            self.script();
+        } else if c == '√' || c == '∛' {
+            self.push(Kind::Structure(if c == '√' { "sqrt" } else { "cbrt" }), c.len_utf8());
+        } else if c == '∑' || c == '∏' || c == '∫' {
+            self.push(Kind::Command(c.to_string()), c.len_utf8());
+        } else if c == 'π' {
+            self.push(Kind::Name("pi".to_owned()), c.len_utf8());
+        } else if c.is_alphabetic() {
+            self.word();
+        } else {
+            self.sign(c);
+        }
+        Some(())
+    }
+
+    fn sign(&mut self, c: char) {
+        if c == '{' {
+            self.braces.push(false);
+        } else if c == '}' && self.braces.pop() == Some(true) {
+            return self.at += 1;
+        }
+        const LONGER: [(&str, &str); 8] = [
+            ("<=", "<="),
+            (">=", ">="),
+            ("!=", "!="),
+            ("==", "="),
+            ("=>", "→"),
+            ("->", "→"),
+            ("**", "^"),
+            ("+-", "±"),
+        ];
+        let rest = self.rest();
+        if let Some((text, sign)) = LONGER.iter().find(|(text, _)| rest.starts_with(text)) {
+            self.push(Kind::Sign(sign), text.len());
+        } else if let Some(sign) = commands::character(c) {
+            self.push(Kind::Sign(sign), c.len_utf8());
+        } else {
+            self.push(Kind::Command(c.to_string()), c.len_utf8());
+        }
+    }
+
+    /// Takes a run of superscripts or subscripts: `x²`, `a₁₂`.
+    fn script(&mut self) {
+        let (mark, _) = self.rest().chars().next().and_then(commands::script).expect("a script character");
+        let run: Vec<(char, char)> = self
+            .rest()
+            .chars()
+            .map_while(|c| commands::script(c).filter(|(sign, _)| *sign == mark).map(|(_, digit)| (c, digit)))
+            .collect();
+        let length: usize = run.iter().map(|(c, _)| c.len_utf8()).sum();
+        let text: String = run.iter().map(|(_, digit)| digit).collect();
+        self.push(Kind::Sign(mark), 0);
+        self.push(Kind::Sign("{"), 0);
+        for digit in text.chars() {
+            match digit {
+                '-' => self.push(Kind::Sign("-"), 0),
+                'n' => self.push(Kind::Name("n".to_owned()), 0),
+                _ => {}
+            }
+        }
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        if let Some(value) = number::in_base(&digits, 10).filter(|_| digits.len() <= 8) {
+            let how = Digits { text: digits, has_commas: false, is_plain: true };
+            self.push(Kind::Number(Literal { value, decimals: None }, how), 0);
+        }
+        self.push(Kind::Sign("}"), length);
+    }
+
+    fn command(&mut self) {
+        let after = &self.rest()[1..];
+        let name: String = after.chars().take_while(char::is_ascii_alphabetic).collect();
+        if name.is_empty() {
+            return self.escaped(after.chars().next());
+        }
+        let length = 1 + name.len();
+        match commands::meaning(&name) {
+            Some(Meaning::Space) => {
+                self.skip(length);
+                // The width of \hspace{…}.
+                if matches!(name.as_str(), "hspace" | "vspace") && self.rest().starts_with('{') {
+                    let width = self.rest().find('}').map_or(0, |end| end + 1);
+                    self.skip(width);
+                }
+            }
+            Some(Meaning::Nothing | Meaning::Text) => {
+                self.skip(length);
+                let is_text = matches!(commands::meaning(&name), Some(Meaning::Text));
+                if is_text && self.rest().trim_start().starts_with('{') {
+                    let gap = self.rest().len() - self.rest().trim_start().len();
+                    self.skip(gap + 1);
+                    self.braces.push(true);
+                }
+                let is_delimiter = matches!(name.as_str(), "left" | "right");
+                if is_delimiter && self.rest().starts_with('.') {
+                    self.skip(1);
+                }
+            }
+            Some(Meaning::Sign(sign)) => self.push(Kind::Sign(sign), length),
+            Some(Meaning::Function(function)) => self.push(Kind::Function(function), length),
+            Some(Meaning::Structure(name)) => self.push(Kind::Structure(name), length),
+            None if is_letter(&name) => self.push(Kind::Name(name), length),
+            None => self.push(Kind::Command(name), length),
+        }
+    }
+
+    /// Takes a command of one character that is no letter: `\,`, `\{`, `\\`.
+    fn escaped(&mut self, c: Option<char>) {
+        match c {
+            Some('!') => {
+                // A negative space joins: `12,\! 345`.
+                let after = self.rest()[2..].len() - self.rest()[2..].trim_start().len();
+                self.at += 2 + after;
+            }
+            Some('{') => self.push(Kind::Sign("\\{"), 2),
+            Some('}') => self.push(Kind::Sign("\\}"), 2),
+            Some('|') => self.push(Kind::Sign("|"), 2),
+            Some('%') => self.push(Kind::Sign("%"), 2),
+            Some('\\') => self.push(Kind::Sign("\\\\"), 2),
+            Some('&') => self.push(Kind::Sign("and"), 2),
+            Some('_' | '#' | '*') => self.skip(2),
+            Some(other) => self.skip(1 + other.len_utf8()),
+            None => self.skip(1),
+        }
+    }
+
+    fn word(&mut self) {
+        let rest = self.rest();
+        let is_han = |c: char| ('\u{3400}'..='\u{9fff}').contains(&c) || ('\u{3040}'..='\u{30ff}').contains(&c);
+        let first = rest.chars().next().expect("a letter");
+        let is_part = |c: &char| {
+            (c.is_alphabetic() && is_han(*c) == is_han(first) && *c != 'π' && commands::script(*c).is_none())
+                || matches!(c, '\'' | '’') && first.is_ascii()
+        };
+        let mut word: String = rest.chars().take_while(is_part).collect();
+        // A quote at the end, or a prime, is no part of the word.
+        while word.ends_with(['\'', '’']) || (word.contains(['\'', '’']) && word.chars().count() < 4) {
+            word.truncate(word.find(['\'', '’']).expect("there is one"));
+        }
+        let length = word.len();
+        let lower = word.to_lowercase();
+        if let Some(sign) = commands::word_sign(&lower).filter(|_| word.chars().count() > 1 || is_han(first)) {
+            self.push(Kind::Sign(sign), length);
+        } else if let Some(function) = commands::function(&lower).filter(|_| word.is_ascii()) {
+            self.push(Kind::Function(function), length);
+        } else if lower == "sqrt" || lower == "cbrt" {
+            self.push(Kind::Structure(if lower == "sqrt" { "sqrt" } else { "cbrt" }), length);
+        } else if is_letter(&lower) && word.len() > 1 && word.is_ascii() {
+            self.push(Kind::Name(lower), length);
+        } else if let Some(name) = function_prefix(&word) {
+            let function = commands::function(name).expect("the prefix is a function");
+            self.push(Kind::Function(function), name.len());
+        } else if word.chars().count() == 1 && !is_han(first) {
+            self.push(Kind::Name(greek(first).map_or(word, str::to_owned)), length);
+        } else {
+            self.push(Kind::Word(word), length);
+        }
+    }
+}
+
+/// Returns the function with which a run of letters begins that has only one more letter: `sinx`.
+fn function_prefix(word: &str) -> Option<&'static str> {
+    const NAMES: [&str; 9] = ["arcsin", "arccos", "arctan", "sin", "cos", "tan", "ln", "log", "cot"];
+    NAMES.into_iter().find(|name| word.strip_prefix(name).is_some_and(|rest| rest.len() == 1))
+}
+
+/// Whether a command is the name of a letter.
+fn is_letter(name: &str) -> bool {
+    const LETTERS: [&str; 34] = [
+        "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa",
+        "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega",
+        "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
+    ];
+    LETTERS.contains(&name) || name == "ell"
+}
+
+fn greek(c: char) -> Option<&'static str> {
+    Some(match c {
+        'α' => "alpha",
+        'β' => "beta",
+        'γ' => "gamma",
+        'δ' => "delta",
+        'ε' => "epsilon",
+        'θ' => "theta",
+        'λ' => "lambda",
+        'μ' | 'µ' => "mu",
+        'ρ' => "rho",
+        'σ' => "sigma",
+        'τ' => "tau",
+        'φ' => "phi",
+        'ω' => "omega",
+        'Δ' => "Delta",
+        'Σ' => "Sigma",
+        'Ω' => "Omega",
+        _ => return None,
+    })
+}
+
+fn is_currency(c: char) -> bool {
+    matches!(c, '€' | '£' | '¥' | '₹' | '￥' | '₩' | '₽' | '¢')
+}
+
+/// Reads the number at the beginning of a text, with its length. `None` if it is too long to be an answer.
+fn number(text: &str, commas: Commas) -> Option<(Literal, Digits, usize)> {
+    let bytes = text.as_bytes();
+    let run = |at: usize| bytes[at.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut length = run(0);
+    let mut digits = text[..length].to_owned();
+    let mut has_commas = false;
+    if (1..=3).contains(&length) && !digits.starts_with('0') {
+        while let Some((gap, is_comma)) = thousands_gap(&text[length..], commas) {
+            has_commas |= is_comma;
+            digits.push_str(&text[length + gap..length + gap + 3]);
+            length += gap + 3;
+        }
+    }
+    let whole = digits.len();
+    let zeros = digits.len() - digits.trim_start_matches('0').len();
+    let mut places = 0;
+    if bytes.get(length) == Some(&b'.') && run(length + 1) > 0 {
+        places = run(length + 1);
+        digits.push_str(&text[length + 1..length + 1 + places]);
+        length += 1 + places;
+    }
+    let is_plain = length == whole;
+    let exponent = exponent(&text[length..]);
+    length += exponent.map_or(0, |(_, length)| length);
+    if digits.len() > MAX_DIGITS || zeros > MAX_LEADING_ZEROS && zeros < whole {
+        return None;
+    }
+    let scale = exponent.map_or(0, |(exponent, _)| exponent) - i32::try_from(places).ok()?;
+    let value = number::in_base(&digits, 10)? * number::power_of_ten(scale);
+    let significant = digits.trim_start_matches('0').len();
+    let decimals = (places > 0 && exponent.is_none()).then_some(Decimals {
+        places: u32::try_from(places).ok()?,
+        significant: u32::try_from(significant).ok()?,
+    });
+    Some((Literal { value, decimals }, Digits { text: digits, has_commas, is_plain }, length))
+}
+
+/// Returns the length of what separates three digits that follow, and whether it is a comma.
+fn thousands_gap(text: &str, commas: Commas) -> Option<(usize, bool)> {
+    let (gap, is_comma) = [("{,}", false), (",\\!", false), (",", true), ("\\,", false), ("'", false), ("’", false), ("\u{a0}", false), ("\u{202f}", false), (" ", false)]
+        .into_iter()
+        .find_map(|(gap, is_comma)| text.starts_with(gap).then_some((gap, is_comma)))?;
+    if is_comma && commas == Commas::List {
+        return None;
+    }
+    let spaces = if gap == ",\\!" { text[gap.len()..].len() - text[gap.len()..].trim_start().len() } else { 0 };
+    let after = &text.as_bytes()[gap.len() + spaces..];
+    let digits = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (digits == 3).then_some((gap.len() + spaces, is_comma))
+}
+
+/// Returns the exponent of `e-5` and its length.
+fn exponent(text: &str) -> Option<(i32, usize)> {
+    let rest = text.strip_prefix(['e', 'E'])?;
+    let (sign, digits) = match rest.as_bytes().first()? {
+        b'-' => (-1, &rest[1..]),
+        b'+' => (1, &rest[1..]),
+        _ => (1, rest),
+    };
+    let count = digits.bytes().take_while(u8::is_ascii_digit).count();
+    let follows = digits[count..].starts_with(|c: char| c.is_alphanumeric());
+    if count == 0 || count > 3 || follows {
+        return None;
+    }
+    let value: i32 = digits[..count].parse().ok()?;
+    Some((sign * value, 1 + (rest.len() - digits.len()) + count))
+}

@@ -1,0 +1,245 @@
+//! The value of an expression at a point, in 256 bits: decides whether two expressions are the same function.
+//!
+//! Arithmetic is that of the crate `astro-float`, which gives the same bits on every machine. Variables get fixed
+//! values: two expressions that agree to 200 bits at all points are equal, for no person and no model writes two
+//! different ones that do.
+
+mod complex;
+mod functions;
+
+use std::cell::RefCell;
+
+use astro_float_num::{BigFloat, Consts, RoundingMode};
+use num_traits::{Signed, Zero};
+
+use super::node::{Constant, Function, Node};
+use super::number::{Rational, whole};
+use super::unit::Unit;
+pub(super) use complex::Complex;
+
+/// Bits of the mantissa.
+const PRECISION: usize = 256;
+const ROUNDING: RoundingMode = RoundingMode::None;
+
+/// Bits in which equal values agree.
+const AGREE: i32 = 200;
+
+/// The most operations for one value.
+const MAX_OPERATIONS: u32 = 4_000;
+
+thread_local! {
+    // Digits of pi and the like, computed once a thread.
+    static CONSTANTS: RefCell<Option<Consts>> = const { RefCell::new(None) };
+}
+
+/// A choice of values for variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Point {
+    /// Between 0 and 1, where inverse functions have values.
+    Small,
+    /// Between 1 and 4.
+    Large,
+    /// Below 0.
+    Negative,
+    /// Not real.
+    Complex,
+}
+
+pub(super) const POINTS: [Point; 4] = [Point::Small, Point::Large, Point::Negative, Point::Complex];
+
+/// Returns the value of an expression at a point; `None` if it has none, or costs too much.
+pub(super) fn value(node: &Node, point: Point) -> Option<Complex> {
+    CONSTANTS.with_borrow_mut(|constants| {
+        if constants.is_none() {
+            *constants = Consts::new().ok();
+        }
+        let constants = constants.as_mut()?;
+        let value = Machine { constants, point, operations: 0 }.value(node)?;
+        value.is_finite().then_some(value)
+    })
+}
+
+struct Machine<'a> {
+    constants: &'a mut Consts,
+    point: Point,
+    operations: u32,
+}
+
+impl Machine<'_> {
+    fn value(&mut self, node: &Node) -> Option<Complex> {
+        self.operations += 1;
+        if self.operations > MAX_OPERATIONS {
+            return None;
+        }
+        Some(match node {
+            Node::Number(literal) => Complex::real(rational(&literal.value)),
+            Node::Based { value, base, .. } => self.called(&format!("base {base}"), &[Complex::real(rational(value))]),
+            Node::Constant(Constant::Pi) => Complex::real(self.pi()),
+            Node::Constant(Constant::E) => Complex::real(self.constants.e(PRECISION, ROUNDING)),
+            Node::Constant(Constant::I) => Complex::imaginary(),
+            Node::Constant(Constant::Infinity) => return None,
+            Node::Symbol(name) => self.variable(name),
+            Node::Sum(terms) => {
+                let mut sum = Complex::real(float(0));
+                for term in terms {
+                    let term = self.nested(term)?;
+                    sum = sum.plus(&term);
+                }
+                sum
+            }
+            Node::Product(factors) => {
+                let mut product = Complex::real(float(1));
+                for factor in factors {
+                    let factor = self.nested(factor)?;
+                    product = product.times(&factor);
+                }
+                product
+            }
+            Node::Power(base, exponent) => self.power(base, exponent)?,
+            Node::Apply(function, arguments) => self.apply(*function, arguments)?,
+            Node::Call(name, arguments) => {
+                let values = arguments.iter().map(|argument| self.argument(argument)).collect::<Option<Vec<_>>>()?;
+                self.called(name, &values.concat())
+            }
+            Node::Quantity(value, _) => self.value(value)?,
+            Node::Ratio(members) if members.len() == 2 => {
+                let (one, two) = (self.value(&members[0])?, self.value(&members[1])?);
+                one.over(&two)?
+            }
+            _ => return None,
+        })
+    }
+
+    /// Returns the value of a part of a larger expression, in which a percent is a hundredth.
+    fn nested(&mut self, node: &Node) -> Option<Complex> {
+        let value = self.value(node)?;
+        let is_percent = matches!(node, Node::Quantity(_, Unit::Percent));
+        if is_percent { value.over(&Complex::real(float(100))) } else { Some(value) }
+    }
+
+    /// Returns the values of an argument, which may be a list or a relation.
+    fn argument(&mut self, node: &Node) -> Option<Vec<Complex>> {
+        match node {
+            Node::List(members, _) | Node::Relation(members, _) => {
+                members.iter().map(|member| self.value(member)).collect()
+            }
+            Node::Group(group) => group.members.iter().map(|member| self.value(member)).collect(),
+            Node::Matrix(rows) => rows.iter().flatten().map(|entry| self.value(entry)).collect(),
+            Node::Constant(Constant::Infinity) => Some(vec![self.variable("∞")]),
+            other => Some(vec![self.value(other)?]),
+        }
+    }
+
+    fn pi(&mut self) -> BigFloat {
+        self.constants.pi(PRECISION, ROUNDING)
+    }
+
+    /// Returns the value of a variable: its name's hash in the range of the point.
+    fn variable(&self, name: &str) -> Complex {
+        let share = |salt: u64| {
+            let hash = hash(name.bytes().map(u64::from), salt) >> 1;
+            BigFloat::from_u64(hash, PRECISION).div(&BigFloat::from_u64(1 << 63, PRECISION), PRECISION, ROUNDING)
+        };
+        let (one, three) = (share(1), float(3));
+        let scaled = |salt: u64| share(salt).mul(&three, PRECISION, ROUNDING).add(&float(1), PRECISION, ROUNDING);
+        match self.point {
+            Point::Small => Complex::real(one),
+            Point::Large => Complex::real(scaled(2)),
+            Point::Negative => Complex::real(scaled(3).neg()),
+            Point::Complex => Complex { re: scaled(4), im: share(5) },
+        }
+    }
+
+    /// Returns the value of an unknown function: a hash of its name and its arguments' values.
+    fn called(&self, name: &str, arguments: &[Complex]) -> Complex {
+        let bits = arguments.iter().flat_map(|value| [complex::bits(&value.re), complex::bits(&value.im)]);
+        let words: Vec<u64> = name.bytes().map(u64::from).chain(bits).collect();
+        self.variable(&format!("{:x}{:x}", hash(words.iter().copied(), 6), hash(words.iter().copied(), 7)))
+    }
+
+    fn power(&mut self, base: &Node, exponent: &Node) -> Option<Complex> {
+        let base = self.nested(base)?;
+        if let Some(number) = exponent.as_number() {
+            return self.rational_power(&base, number);
+        }
+        let exponent = self.nested(exponent)?;
+        if base.is_zero() {
+            return exponent.is_positive().then(|| Complex::real(float(0)));
+        }
+        let logarithm = self.ln(&base)?;
+        let product = logarithm.times(&exponent);
+        Some(self.exp(&product))
+    }
+
+    fn rational_power(&mut self, base: &Complex, exponent: &Rational) -> Option<Complex> {
+        if exponent.is_integer() {
+            let positive = whole(&exponent.abs())?;
+            let power = base.integer_power(positive)?;
+            return if exponent.is_negative() { Complex::real(float(1)).over(&power) } else { Some(power) };
+        }
+        if base.is_zero() {
+            return exponent.is_positive().then(|| Complex::real(float(0)));
+        }
+        let degree = whole(&Rational::from(exponent.denom().clone()))?;
+        let root = self.root(base, degree)?;
+        self.rational_power(&root, &Rational::from(exponent.numer().clone()))
+    }
+
+    fn apply(&mut self, function: Function, arguments: &[Node]) -> Option<Complex> {
+        let mut values = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            let mut value = self.nested(argument)?;
+            if function.is_of_angles() && has_degrees(argument) {
+                let factor = self.pi().div(&float(180), PRECISION, ROUNDING);
+                value = value.times(&Complex::real(factor));
+            }
+            values.push(value);
+        }
+        self.call(function, &values)
+    }
+}
+
+fn has_degrees(node: &Node) -> bool {
+    match node {
+        Node::Quantity(_, Unit::Known { .. }) => true,
+        Node::Sum(parts) | Node::Product(parts) => parts.iter().any(has_degrees),
+        _ => false,
+    }
+}
+
+/// Returns whether two values are equal.
+pub(super) fn agree(one: &Complex, two: &Complex) -> bool {
+    let difference = one.minus(two);
+    let scale = one.magnitude().max(two.magnitude()).max(0);
+    difference.magnitude() < scale - AGREE
+}
+
+pub(super) fn float(value: i64) -> BigFloat {
+    BigFloat::from_i64(value, PRECISION)
+}
+
+/// Returns a rational number, rounded.
+pub(super) fn rational(value: &Rational) -> BigFloat {
+    if value.is_zero() {
+        return float(0);
+    }
+    let integer = |number: &num_bigint::BigInt| {
+        let base = BigFloat::from_u128(1 << 64, PRECISION);
+        let (_, digits) = number.to_u64_digits();
+        let mut sum = BigFloat::from_u64(0, PRECISION);
+        for digit in digits.iter().rev() {
+            sum = sum.mul(&base, PRECISION, ROUNDING).add(&BigFloat::from_u64(*digit, PRECISION), PRECISION, ROUNDING);
+        }
+        if number.is_negative() { sum.neg() } else { sum }
+    };
+    integer(value.numer()).div(&integer(value.denom()), PRECISION, ROUNDING)
+}
+
+/// A hash that is the same everywhere (FNV-1a with a last mixing).
+fn hash(words: impl Iterator<Item = u64>, salt: u64) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325 ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let sum = words.fold(start, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3));
+    let sum = (sum ^ sum >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let sum = (sum ^ sum >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    sum ^ sum >> 31
+}
