@@ -22,7 +22,8 @@ pub fn parse(completion: &str) -> Parts<'_> {
         completion.split_once(end_think).map(|(before, _)| before.split_once(think).map_or(before, |x| x.1));
     let after = completion.split_once(end_think).map_or(completion, |(_, after)| after);
     let inside = after.split_once(answer).map(|(_, rest)| rest.split_once(end_answer).map_or(rest, |x| x.0));
-    let counts = TAGS.map(|tag| completion.matches(tag).count());
+    // A thought may speak of the answer's tags.
+    let counts = TAGS.map(|tag| if tag.contains("think") { completion } else { after }.matches(tag).count());
     let opens = completion.trim_start().starts_with(think);
     Parts {
         format_ok: opens && counts == [1; 4] && is_exact(after),
@@ -56,6 +57,7 @@ mod tests {
             ("<think>a</think>so <answer>2</answer>", false, false, Some("a"), "2"),
             ("<think>a</think><answer>2</answer> yes", false, false, Some("a"), "2"),
             ("<think>a</think><think>b</think><answer>2</answer>", false, false, Some("a"), "2"),
+            ("<think>in <answer> tags</think><answer>2</answer>", true, false, Some("in <answer> tags"), "2"),
             ("<answer>2</answer><think>a</think>", false, false, Some("a"), ""),
             ("x <think>a</think><answer>2</answer>", false, false, Some("a"), "2"),
             ("2", false, false, None, "2"),

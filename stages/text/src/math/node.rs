@@ -184,6 +184,10 @@ impl Node {
         match self {
             Self::Number(Literal { value, decimals }) => Self::Number(Literal { value: -value, decimals }),
             Self::Quantity(value, unit) => Self::Quantity(Box::new(value.negated()), unit),
+            Self::Matrix(rows) => {
+                let negate = |row: Vec<Self>| row.into_iter().map(Self::negated).collect();
+                Self::Matrix(rows.into_iter().map(negate).collect())
+            }
             Self::PlusMinus(one, two, branch) => {
                 let branch = if branch == Branch::PlusFirst { Branch::MinusFirst } else { Branch::PlusFirst };
                 Self::PlusMinus(Box::new(one.negated()), two, branch)

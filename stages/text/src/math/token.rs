@@ -232,12 +232,20 @@ impl Lexer<'_> {
             Some('}') => self.push(Kind::Sign("\\}"), 2),
             Some('|') => self.push(Kind::Sign("|"), 2),
             Some('%') => self.push(Kind::Sign("%"), 2),
+            // `\\frac`, a command that was escaped twice, but in an environment a new row.
+            Some('\\') if self.is_escaped_twice() => self.at += 1,
             Some('\\') => self.push(Kind::Sign("\\\\"), 2),
             Some('&') => self.push(Kind::Sign("and"), 2),
             Some('_' | '#' | '*') => self.skip(2),
             Some(other) => self.skip(1 + other.len_utf8()),
             None => self.skip(1),
         }
+    }
+
+    fn is_escaped_twice(&self) -> bool {
+        let name: String = self.rest()[2..].chars().take_while(char::is_ascii_alphabetic).collect();
+        let is_known = name.len() > 1 && (commands::meaning(&name).is_some() || is_letter(&name));
+        is_known && !self.tokens.iter().any(|token| token.kind == Kind::Structure("begin"))
     }
 
     fn word(&mut self) {
@@ -356,7 +364,7 @@ fn number(text: &str, commas: Commas) -> Option<(Literal, Digits, usize)> {
 
 /// Returns the length of what separates three digits that follow, and whether it is a comma.
 fn thousands_gap(text: &str, commas: Commas) -> Option<(usize, bool)> {
-    let (gap, is_comma) = [("{,}", false), (",\\!", false), (",", true), ("\\,", false), ("'", false), ("’", false), ("\u{a0}", false), ("\u{202f}", false), (" ", false)]
+    let (gap, is_comma) = [("{,}", false), (" {,}", false), (" {, }", false), ("{, }", false), (",\\!", false), (",", true), ("\\,", false), ("'", false), ("’", false), ("\u{a0}", false), ("\u{202f}", false), (" ", false)]
         .into_iter()
         .find_map(|(gap, is_comma)| text.starts_with(gap).then_some((gap, is_comma)))?;
     if is_comma && commas == Commas::List {

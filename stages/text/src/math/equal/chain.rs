@@ -37,7 +37,7 @@ pub(super) fn name<'a>(members: &'a [Node], rels: &[Rel]) -> Option<&'a Node> {
 }
 
 /// Returns whether an expression only names something: `x`, `f(2)`, `AB`, `|AB|`, `(x, y)`, `\frac{NO}{BO}`.
-pub(super) fn is_name(node: &Node) -> bool {
+pub(in crate::math) fn is_name(node: &Node) -> bool {
     match node {
         Node::Symbol(_) | Node::Call(..) | Node::Text(_) => true,
         Node::Product(factors) => factors.iter().all(is_name),

@@ -4,6 +4,8 @@ mod chain;
 mod scalar;
 mod sets;
 
+pub(super) use chain::is_name;
+
 use super::node::{Branch, Group, Node, Rel};
 use super::unit::Unit;
 

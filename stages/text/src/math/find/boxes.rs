@@ -14,16 +14,19 @@ struct Boxed {
 }
 
 /// Finds the boxes at the end of a text; `None` if there are none.
-pub(super) fn find(text: &str) -> Option<Result<Found, Missing>> {
-    let boxes = match all(text) {
-        Ok(boxes) if boxes.is_empty() => return None,
-        Ok(boxes) => boxes,
-        Err(missing) => return Some(Err(missing)),
-    };
+/// Also returns where the last box ends.
+pub(super) fn find(text: &str) -> Option<(usize, Result<Found, Missing>)> {
+    match all(text) {
+        Ok(boxes) => boxes.last().map(|last| (last.end, take(text, &boxes))),
+        Err(missing) => Some((text.len(), Err(missing))),
+    }
+}
+
+fn take(text: &str, boxes: &[Boxed]) -> Result<Found, Missing> {
     let last = boxes.len() - 1;
     let first = (0..last).rev().take_while(|at| is_list(&text[boxes[*at].end..boxes[at + 1].start])).last().unwrap_or(last);
     if denies(&text[..boxes[first].start]) {
-        return Some(Err(Missing::Refused("the box is denied")));
+        return Err(Missing::Refused("the box is denied"));
     }
     let mut inner: Vec<&str> = boxes[first..].iter().map(|boxed| text[boxed.inner.clone()].trim()).collect();
     inner.dedup();
@@ -35,10 +38,10 @@ pub(super) fn find(text: &str) -> Option<Result<Found, Missing>> {
         joined.push_str(base);
     }
     if joined.trim().is_empty() {
-        return Some(Err(Missing::Nothing));
+        return Err(Missing::Nothing);
     }
     let readings = read::readings(&joined);
-    Some(Ok(Found { text: joined, how: How::Box, readings }))
+    Ok(Found { text: joined, how: How::Box, readings })
 }
 
 /// Returns all boxes that are not in another one. An error for one that is not closed, and for an empty last one.

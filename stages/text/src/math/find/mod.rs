@@ -77,7 +77,14 @@ pub(super) fn find(text: &str) -> Result<Found, Missing> {
 
 /// Finds an answer that the text marks as such.
 pub(super) fn marked(text: &str) -> Option<Result<Found, Missing>> {
-    boxes::find(text).or_else(|| marker(text)).or_else(|| phrase::find(text))
+    match boxes::find(text) {
+        // A final answer that is stated after the box takes its place.
+        Some((end, boxed)) => match phrase::find_final(&text[end..]) {
+            Some(Ok(found)) => Some(Ok(found)),
+            _ => Some(boxed),
+        },
+        None => marker(text).or_else(|| phrase::find(text)),
+    }
 }
 
 /// Takes the line after the last `####`.

@@ -38,6 +38,11 @@ static CORRECTION: LazyLock<Regex> = LazyLock::new(|| {
 /// The most statements that are compared with the last one.
 const MAX_STATEMENTS: usize = 4;
 
+/// Finds the answer of a statement that says that it is final.
+pub(super) fn find_final(text: &str) -> Option<Result<Found, Missing>> {
+    text.to_lowercase().contains("final answer").then(|| find(text))?
+}
+
 /// Finds the answer after the last statement; `None` if there is no statement.
 pub(super) fn find(text: &str) -> Option<Result<Found, Missing>> {
     let ends: Vec<(usize, usize)> = STATEMENT.find_iter(text).map(|found| (found.start(), found.end())).collect();

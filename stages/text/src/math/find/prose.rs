@@ -1,6 +1,7 @@
 //! Expressions in prose: the first of a statement, and the last of a text.
 
-use super::super::node::{Node, Rel};
+use super::super::equal;
+use super::super::node::Node;
 use super::super::parse::Parser;
 use super::super::token::Kind;
 use super::super::unit;
@@ -23,8 +24,11 @@ pub(super) fn first(text: &str, how: How) -> Result<Found, Missing> {
     while !parser.is_at_end() {
         let start = parser.at;
         if let Some(node) = expression(&mut parser) {
+            if equal::is_name(&node) && is_subject(&parser) {
+                continue;
+            }
             check_before(&parser, start)?;
-            check_after(&parser, &node, how)?;
+            check_after(&parser, how)?;
             let span = sentence[parser.tokens[start].start..parser.tokens[parser.at - 1].end].to_owned();
             return Ok(found(span, how, node));
         }
@@ -56,7 +60,7 @@ pub(super) fn last(text: &str) -> Result<Found, Missing> {
         if let Some((start, end, node)) = last {
             parser.at = end;
             check_before(&parser, start)?;
-            check_after(&parser, &node, How::Last)?;
+            check_after(&parser, How::Last)?;
             let span = sentence[parser.tokens[start].start..parser.tokens[end - 1].end].to_owned();
             return Ok(found(span, How::Last, node));
         }
@@ -99,10 +103,18 @@ fn is_alone(parser: &Parser, at: usize) -> bool {
     at == 0 && parser.tokens[1..].iter().all(|token| matches!(&token.kind, Kind::Sign("." | "\"")))
 }
 
+/// Whether what is behind a name says something of it: "the largest n is 34".
+fn is_subject(parser: &Parser) -> bool {
+    const VERBS: [&str; 8] = ["is", "are", "has", "have", "equals", "was", "that", "must"];
+    matches!(parser.kind(), Some(Kind::Word(word)) if VERBS.contains(&word.to_lowercase().as_str()))
+}
+
 fn check_before(parser: &Parser, start: usize) -> Result<(), Missing> {
     let Some(before) = start.checked_sub(1).map(|at| &parser.tokens[at].kind) else { return Ok(()) };
     match before {
         Kind::Sign("not" | "!=") => Err(Missing::Refused("the expression is denied")),
+        Kind::Word(word) if word.is_ascii() && !parser.tokens[start].spaced => Err(Missing::Nothing),
+        Kind::Number(..) => Err(Missing::Refused("several numbers stand there")),
         Kind::Sign("^" | "_" | "/" | "*" | "}" | "\\}") => Err(Missing::Refused("the expression is part of one that does not parse")),
         Kind::Word(word) if BOUNDS.contains(&word.to_lowercase().as_str()) => Err(Missing::Refused("the expression is only a bound")),
         _ => Ok(()),
@@ -110,13 +122,10 @@ fn check_before(parser: &Parser, start: usize) -> Result<(), Missing> {
 }
 
 /// Refuses an expression that what is behind it changes or puts in doubt.
-fn check_after(parser: &Parser, node: &Node, how: How) -> Result<(), Missing> {
+fn check_after(parser: &Parser, how: How) -> Result<(), Missing> {
     let at = parser.at;
     let token = |at: usize| parser.tokens.get(at);
     let sign = |at: usize| token(at).and_then(|token| if let Kind::Sign(sign) = token.kind { Some(sign) } else { None });
-    if matches!(node, Node::Relation(_, rels) if rels.contains(&Rel::NotEqual)) {
-        return Err(Missing::Refused("it says what the answer is not"));
-    }
     let offers_more = sign(at) == Some("or")
         || matches!(sign(at), Some("." | "," | "(" | ";")) && sign(at + 1) == Some("or")
         || sign(at) == Some(".") && matches!(sign(at + 1), Some("\"" | ")")) && sign(at + 2) == Some("or");

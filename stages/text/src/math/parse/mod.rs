@@ -285,7 +285,7 @@ impl Parser {
                     }
                 }
             }
-            Some(Node::sum(terms))
+            Some(if terms.iter().any(|term| matches!(term, Node::Matrix(_))) { structure::add(terms) } else { Node::sum(terms) })
         })
     }
 

@@ -154,6 +154,23 @@ impl Parser {
     }
 }
 
+/// Adds terms of which some are matrices.
+pub(super) fn add(terms: Vec<Node>) -> Node {
+    let mut sum: Option<Vec<Vec<Node>>> = None;
+    for term in &terms {
+        let Node::Matrix(rows) = term else { return Node::Sum(terms) };
+        sum = match sum {
+            None => Some(rows.clone()),
+            Some(before) if before.len() == rows.len() && before[0].len() == rows[0].len() => {
+                let added = |(one, two): (&Node, &Node)| Node::sum(vec![one.clone(), two.clone()]);
+                Some(before.iter().zip(rows).map(|(one, two)| one.iter().zip(two).map(added).collect()).collect())
+            }
+            Some(_) => return Node::Sum(terms),
+        };
+    }
+    Node::Matrix(sum.unwrap_or_default())
+}
+
 /// Multiplies factors of which some are matrices.
 pub(super) fn multiply(factors: Vec<Node>) -> Node {
     let mut product: Option<Node> = None;

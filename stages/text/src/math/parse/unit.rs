@@ -15,16 +15,19 @@ const LONGEST_PRODUCT: usize = 4;
 const FARTHEST_UNIT: usize = 64;
 
 /// Words that are no product of variables.
-const PROSE: [&str; 62] = [
+const PROSE: [&str; 68] = [
     "is", "it", "in", "to", "of", "on", "at", "by", "as", "an", "so", "we", "he", "be", "do", "if", "no", "up", "us",
     "my", "me", "the", "she", "her", "his", "has", "had", "are", "was", "for", "all", "any", "yes", "odd", "even", "true",
-    "non", "per", "way", "ways", "am", "pm", "day", "days", "year", "mod", "none", "each", "both", "only", "from", "with", "that",
+    "non", "per", "way", "ways", "am", "pm", "because", "since", "which", "but", "thus", "hence", "day", "days", "year", "mod", "none", "each", "both", "only", "from", "with", "that",
     "this", "then", "when", "where", "than", "les", "der", "die", "das",
 ];
 
 /// Returns whether letters in a row may be a product of variables.
 pub(super) fn is_product(word: &str) -> bool {
-    word.is_ascii() && word.len() <= LONGEST_PRODUCT && !PROSE.contains(&word.to_lowercase().as_str())
+    let lower = word.to_lowercase();
+    let is_capital = !word.chars().any(char::is_lowercase) && !matches!(lower.as_str(), "am" | "pm");
+    let is_prose = || PROSE.contains(&lower.as_str()) && !is_capital;
+    word.is_ascii() && word.len() <= LONGEST_PRODUCT && !is_prose()
 }
 
 /// The unit of angles.
@@ -84,7 +87,13 @@ impl Parser {
             return Some(self.unit().map_or(value.clone(), |unit| Node::Quantity(Box::new(value), unit)));
         }
         let unit = self.unit()?;
-        Some(Node::Quantity(Box::new(value), unit))
+        self.ends_item().then(|| Node::Quantity(Box::new(value), unit))
+    }
+
+    /// Whether nothing is behind a unit that would make it part of an expression.
+    fn ends_item(&self) -> bool {
+        !matches!(self.kind(), Some(Kind::Sign("+" | "*" | "/" | "^" | "_" | "(" | "{" | "±")))
+            && !(self.is_sign("-") && self.mode == Mode::Expression)
     }
 
     /// Parses the tokens up to the first word or unit as a sum.
@@ -118,13 +127,19 @@ impl Parser {
     fn begins_unit(&self, at: usize) -> bool {
         let token = &self.tokens[at];
         let after_value = at > 0
-            && matches!(&self.tokens[at - 1].kind, Kind::Number(..) | Kind::Sign(")" | "}" | "%" | "'" | "°") | Kind::Name(_));
+            && match &self.tokens[at - 1].kind {
+                Kind::Number(..) | Kind::Sign(")" | "}" | "%" | "'" | "°") => true,
+                Kind::Name(_) => self.mode == Mode::Expression,
+                _ => false,
+            };
+        // `5m` may be a product, `5m²` and `5 m` are measures.
+        let stands_apart = token.spaced || self.mode == Mode::Prose || self.is_sign_at(at + 1, "^");
         match &token.kind {
             Kind::Word(word) => {
                 let is_letters = !token.spaced && is_product(word) && unit::known(word).is_none() && self.mode == Mode::Expression;
                 after_value && !is_letters
             }
-            Kind::Name(name) => after_value && token.spaced && unit::known(name).is_some() && !self.has_variables(at),
+            Kind::Name(name) => after_value && stands_apart && unit::known(name).is_some() && !self.has_variables(at),
             Kind::Structure("frac") => after_value && self.is_unit_fraction(at),
             _ => false,
         }
@@ -236,6 +251,9 @@ impl Parser {
             let lower = word.to_lowercase();
             if unit::is_operation(&lower) || unit::scale(&lower).is_some() {
                 return None;
+            }
+            if self.mode == Mode::Prose && PROSE.contains(&lower.as_str()) {
+                break;
             }
             words.push(lower);
             self.at += 1;
