@@ -24,7 +24,7 @@ pub struct Explanation {
 pub fn explain(gold: &str, answer: &str) -> Explanation {
     let found = found(answer);
     let gold = Gold::read(gold);
-    let verdict = gold.as_ref().map_or(Verdict::GoldUnparsed, |gold| gold.judge(&found));
+    let verdict = gold.as_ref().map_or(Verdict::GoldUnparsed, |gold| gold.judge(&found, answer));
     let spelled = |readings: &[Node], text: &str| {
         if readings.is_empty() { vec![format!("words: {text}")] } else { readings.iter().map(show::plain).collect() }
     };

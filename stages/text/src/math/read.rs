@@ -18,6 +18,14 @@ pub(super) fn readings(text: &str) -> Vec<Node> {
     }
     let mut readings: Vec<Node> = reading(text, Commas::Thousands).into_iter().collect();
     readings.extend(other_reading(text));
+    if readings.is_empty()
+        && let Some((name, value)) = text.split_once('=')
+        && is_text(name)
+        && !value.contains('=')
+    {
+        // A name in words: `total cost = 18`.
+        readings.extend(reading(value, Commas::Thousands));
+    }
     readings
 }
 

@@ -242,6 +242,11 @@ impl Lexer<'_> {
         }
     }
 
+    /// Whether `min` has no arguments, and so is a unit.
+    fn is_minutes(&self, word: &str) -> bool {
+        word == "min" && !self.rest()[word.len()..].trim_start().starts_with(['(', '_', '{', '\\'])
+    }
+
     fn is_escaped_twice(&self) -> bool {
         let name: String = self.rest()[2..].chars().take_while(char::is_ascii_alphabetic).collect();
         let is_known = name.len() > 1 && (commands::meaning(&name).is_some() || is_letter(&name));
@@ -265,7 +270,7 @@ impl Lexer<'_> {
         let lower = word.to_lowercase();
         if let Some(sign) = commands::word_sign(&lower).filter(|_| word.chars().count() > 1 || is_han(first)) {
             self.push(Kind::Sign(sign), length);
-        } else if let Some(function) = commands::function(&lower).filter(|_| word.is_ascii()) {
+        } else if let Some(function) = commands::function(&lower).filter(|_| word.is_ascii() && !self.is_minutes(&lower)) {
             self.push(Kind::Function(function), length);
         } else if lower == "sqrt" || lower == "cbrt" {
             self.push(Kind::Structure(if lower == "sqrt" { "sqrt" } else { "cbrt" }), length);

@@ -41,6 +41,11 @@ fn take(text: &str, boxes: &[Boxed]) -> Result<Found, Missing> {
         return Err(Missing::Nothing);
     }
     let readings = read::readings(&joined);
+    if readings.is_empty()
+        && let Some(Ok(found)) = super::phrase::find(&joined)
+    {
+        return Ok(Found { how: How::Box, ..found });
+    }
     Ok(Found { text: joined, how: How::Box, readings })
 }
 

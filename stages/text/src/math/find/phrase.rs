@@ -10,7 +10,7 @@ use crate::math::equal;
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?xim)
-        (?: \b(?:answer|result|solution)s? (?: \s+ (?:to|of|for|in|as) \s [^.\n:=]{1,80}? )?
+        (?: \b(?:answer|result|solution)s? (?: \s+ (?:to|of|for) \s [^.\n:=]{1,80}? )?
               \s* (?: (?:is|are|was|would\ be|will\ be|must\ be|should\ be|equals?|is\ equal\ to|comes\ to)\b (?:\s*:)? | [:=] )
           | ^ \s* A \s* :
           | ^ \s* (?:the\ )? final\ answer \s* $

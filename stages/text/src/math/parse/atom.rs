@@ -290,7 +290,16 @@ impl Parser {
 
     /// Parses letters in a row, as a product of variables.
     fn word(&mut self, word: &str) -> Option<Node> {
-        if self.mode == Mode::Prose || !unit::is_product(word) {
+        if self.mode == Mode::Prose {
+            return None;
+        }
+        if self.is_sign_at(self.at + 1, "(") && !self.tokens[self.at + 1].spaced {
+            // A function with a longer name: `Var(X)`, `arccot(5)`.
+            self.at += 2;
+            let arguments = self.answer()?;
+            return self.eat(")").then(|| Node::Call(word.to_owned(), super::members(arguments)));
+        }
+        if !unit::is_product(word) {
             return None;
         }
         self.at += 1;

@@ -350,8 +350,13 @@ impl Parser {
             Some(Kind::Name(_) | Kind::Command(_)) => self.mode == Mode::Expression || !self.is_spaced(),
             Some(Kind::Function(_)) => true,
             Some(Kind::Structure(name)) => !matches!(*name, "end" | "mod"),
-            Some(Kind::Word(word)) => self.mode == Mode::Expression && unit::is_product(word),
-            Some(Kind::Number(..)) => !after_number && self.mode == Mode::Expression && !self.is_after_letter(),
+            Some(Kind::Word(word)) => {
+                self.mode == Mode::Expression && (unit::is_product(word) || self.is_sign_at(self.at + 1, "("))
+            }
+            Some(Kind::Number(..)) => {
+                let is_base = self.is_sign_at(self.at + 1, "^");
+                !after_number && self.mode == Mode::Expression && (!self.is_after_letter() || is_base)
+            }
             Some(Kind::Sign("(")) => self.mode == Mode::Expression || !self.is_spaced(),
             Some(Kind::Sign("{" | "⌊" | "⌈")) => true,
             Some(Kind::Sign("|")) => self.bars == 0 && self.mode == Mode::Expression && self.has_closing_bar(),

@@ -92,8 +92,12 @@ impl Parser {
 
     /// Whether nothing is behind a unit that would make it part of an expression.
     fn ends_item(&self) -> bool {
-        !matches!(self.kind(), Some(Kind::Sign("+" | "*" | "/" | "^" | "_" | "(" | "{" | "±")))
-            && !(self.is_sign("-") && self.mode == Mode::Expression)
+        match self.kind() {
+            Some(Kind::Sign("+" | "*" | "/" | "^" | "_" | "(" | "{" | "±")) => false,
+            Some(Kind::Sign("-")) => self.mode == Mode::Prose,
+            Some(Kind::Sign(_)) | None => true,
+            Some(_) => self.mode == Mode::Prose,
+        }
     }
 
     /// Parses the tokens up to the first word or unit as a sum.
@@ -110,10 +114,10 @@ impl Parser {
         let mut open = 0_i32;
         for at in begin..self.limit.min(begin + FARTHEST_UNIT) {
             match &self.tokens[at].kind {
+                _ if open == 0 && self.begins_unit(at) => return (at > begin).then_some(at),
                 Kind::Sign("(" | "[" | "{" | "\\{") => open += 1,
                 Kind::Sign(")" | "]" | "}" | "\\}") => open -= 1,
                 Kind::Sign("," | ";" | "=" | "<" | ">" | "<=" | ">=" | "~" | "and" | "or" | "\\\\" | "∈" | "∪") if open == 0 => return None,
-                _ if open == 0 && self.begins_unit(at) => return (at > begin).then_some(at),
                 _ => {}
             }
             if open < 0 {
@@ -141,6 +145,9 @@ impl Parser {
             }
             Kind::Name(name) => after_value && stands_apart && unit::known(name).is_some() && !self.has_variables(at),
             Kind::Structure("frac") => after_value && self.is_unit_fraction(at),
+            Kind::Sign("(") => {
+                after_value && token.spaced && matches!(self.kind_at(at + 1), Some(Kind::Word(_)))
+            }
             _ => false,
         }
     }
@@ -166,9 +173,20 @@ impl Parser {
             self.words();
             return Some(Unit::Known { factor, dimensions });
         }
-        let noun = self.words()?;
+        let noun = self.words().or_else(|| self.attempt(Self::noun_in_parentheses))?;
         // `12 square inches` has a known unit behind an adjective.
         Some(Unit::Noun(noun))
+    }
+
+    /// Parses `(apples)` behind a number.
+    fn noun_in_parentheses(&mut self) -> Option<String> {
+        (self.is_spaced() && self.eat("(")).then_some(())?;
+        let mut words = Vec::new();
+        while let Some(Kind::Word(word)) = self.kind() {
+            words.push(word.to_lowercase());
+            self.at += 1;
+        }
+        (!words.is_empty() && self.eat(")")).then(|| words.join(" "))
     }
 
     fn known_unit(&mut self) -> Option<(Rational, Dimensions)> {
