@@ -7,6 +7,7 @@ mod sets;
 pub(super) use chain::is_name;
 
 use super::node::{Branch, Group, Node, Rel};
+use super::number::{small, whole};
 use super::unit::Unit;
 
 /// The most members that are matched in any order.
@@ -101,18 +102,45 @@ fn measured(value: &Node, unit: &Unit, other: &Node, other_unit: &Unit) -> bool 
 
 /// Compares a gold value that has a unit with an answer that has none: an angle may also be in radians.
 fn bare(value: &Node, unit: &Unit, other: &Node) -> bool {
-    compare(value, other) || is_angle(unit) && scalar::is_in_radians(value, other) || letters_are(unit, value, other)
+    compare(value, other)
+        || is_angle(unit) && scalar::is_in_radians(value, other)
+        || letters_are(unit, value, other)
+        || is_share(unit, value, other)
 }
 
 fn bare_answer(gold: &Node, value: &Node, unit: &Unit) -> bool {
-    compare(gold, value) || is_angle(unit) && scalar::is_in_radians(value, gold) || letters_are(unit, value, gold)
+    compare(gold, value)
+        || is_angle(unit) && scalar::is_in_radians(value, gold)
+        || letters_are(unit, value, gold)
+        || is_share(unit, value, gold)
 }
 
 /// Whether a product is a value with the unit's letter as a variable: `2g` beside `2 g`.
 fn letters_are(unit: &Unit, value: &Node, product: &Node) -> bool {
-    let (Unit::Known { factor, .. }, Node::Product(factors)) = (unit, product) else { return false };
-    let [first, Node::Symbol(name)] = factors.as_slice() else { return false };
-    super::unit::known(name).is_some_and(|(known, _)| known == *factor) && compare(value, first)
+    let (Unit::Known { factor, dimensions }, Node::Product(factors)) = (unit, product) else { return false };
+    let [first, letters @ ..] = factors.as_slice() else { return false };
+    let mut product = (small(1), [0; 10]);
+    for letter in letters {
+        let (name, power) = match letter {
+            Node::Symbol(name) => (name, 1),
+            Node::Power(base, exponent) => match (base.as_ref(), exponent.as_number().and_then(whole)) {
+                (Node::Symbol(name), Some(power)) => (name, power),
+                _ => return false,
+            },
+            _ => return false,
+        };
+        let multiplied = super::unit::known(name)
+            .zip(i8::try_from(power).ok())
+            .and_then(|(known, power)| Unit::product(product.clone(), known, power));
+        let Some(multiplied) = multiplied else { return false };
+        product = multiplied;
+    }
+    product == (factor.clone(), *dimensions) && compare(value, first)
+}
+
+/// Whether a percentage is written as a share: `62.5%` and 0.625.
+fn is_share(unit: &Unit, percent: &Node, share: &Node) -> bool {
+    *unit == Unit::Percent && compare(&Node::quotient(percent.clone(), Node::small(100)), share)
 }
 
 fn is_angle(unit: &Unit) -> bool {

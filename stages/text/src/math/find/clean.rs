@@ -54,9 +54,11 @@ fn without_emphasis(line: &str, cleaned: &mut String) {
         let run = chars[at..].iter().take_while(|c| **c == '*').count();
         let before = at.checked_sub(1).map(|at| chars[at]);
         let after = chars.get(at + run).copied();
-        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, ')' | '(' | '}'));
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, ')' | '(' | '}'));
+        // `is**18**` is emphasis behind a word.
+        let is_word = run > 1 && before.is_some_and(|c| c.is_alphabetic()) && at > 1 && chars[at - 2].is_alphabetic();
         // `2*3`, `2 * 3` and `2**3` are operators.
-        let is_operator = is_part(before) && is_part(after)
+        let is_operator = is_part(before) && is_part(after) && !is_word
             || run == 1 && before.is_some_and(char::is_whitespace) && after.is_some_and(char::is_whitespace);
         if is_operator && run <= 2 {
             cleaned.extend(std::iter::repeat_n('*', run));
@@ -74,6 +76,8 @@ mod tests {
         for (text, cleaned) in [
             ("**18**", "18"),
             ("**Answer:** 18", "Answer: 18"),
+            ("答案是**18**", "答案是18"),
+            ("it is**18**", "it is18"),
             ("the *answer* is `18`", "the answer is 18"),
             ("### Final\n**18**", "Final\n18"),
             ("#### 18", "#### 18"),

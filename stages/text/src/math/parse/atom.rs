@@ -2,7 +2,7 @@
 
 use super::super::node::{Constant, Function, Literal, Node};
 use super::super::number::{self, Rational};
-use super::super::token::{Digits, Kind};
+use super::super::token::{Digits, Kind, Token};
 use super::super::unit::Unit;
 use super::{MAX_ATOMS, Mode, Parser, unit};
 
@@ -20,7 +20,7 @@ impl Parser {
                         parser.exponent()
                     });
                     node = Node::power(node, next?);
-                } else if parser.is_sign("!") && !parser.is_spaced() && !parser.is_exclamation() {
+                } else if parser.is_sign("!") && (!parser.is_spaced() || parser.mode == Mode::Expression) && !parser.is_exclamation() {
                     parser.at += 1;
                     node = Node::apply(Function::Factorial, vec![node]);
                 } else if parser.is_sign("'") && matches!(node, Node::Symbol(_)) {
@@ -118,7 +118,14 @@ impl Parser {
                 how.is_plain.then(|| number::quotient(&numerator.value, &denominator.value))??
             }
             Kind::Structure("frac") => {
+                let begin = self.at;
                 let node = self.structure("frac")?;
+                let is_plain = |token: &Token| match &token.kind {
+                    Kind::Number(_, digits) => digits.is_plain && digits.text.len() <= 3,
+                    Kind::Sign("{" | "}") | Kind::Structure(_) => true,
+                    _ => false,
+                };
+                self.tokens[begin..self.at].iter().all(is_plain).then_some(())?;
                 let value = node.as_number()?.clone();
                 // A fraction above 1 is a factor.
                 (value < number::small(1) && value > number::small(0)).then_some(value)?
@@ -183,6 +190,11 @@ impl Parser {
             let arguments = self.answer()?;
             self.eat(")").then_some(())?;
             return Some(Node::Call(symbol, super::members(arguments)));
+        }
+        if FUNCTIONS.contains(&name) && self.is_sign("{") && self.is_sign_at(self.at + 1, "(") {
+            // `f{\left(x\right)}`, as SymPy writes it.
+            let argument = self.braces()?;
+            return Some(Node::Call(symbol, super::members(argument)));
         }
         Some(Node::Symbol(symbol))
     }
@@ -339,7 +351,7 @@ fn word_number(word: &str) -> Option<u32> {
 }
 
 /// Returns a token in a canonical spelling, for subscripts.
-fn spelling(token: &super::super::token::Token) -> String {
+fn spelling(token: &Token) -> String {
     match &token.kind {
         Kind::Number(literal, _) => literal.value.to_string(),
         Kind::Name(text) | Kind::Word(text) | Kind::Command(text) => text.clone(),

@@ -43,20 +43,14 @@ impl Parser {
     /// Parses a group in braces, which LaTeX does not show.
     pub(super) fn braces(&mut self) -> Option<Node> {
         self.eat("{").then_some(())?;
-        let bars = std::mem::take(&mut self.bars);
-        let node = self.deeper(Self::answer);
-        self.bars = bars;
-        let node = node?;
+        let node = self.inside(Self::answer)?;
         while self.eat(".") || self.eat(",") {}
         self.eat("}").then_some(node)
     }
 
     fn round(&mut self, sign: &str) -> Option<Node> {
         self.at += 1;
-        let bars = std::mem::take(&mut self.bars);
-        let node = self.deeper(Self::answer);
-        self.bars = bars;
-        let node = node?;
+        let node = self.inside(Self::answer)?;
         let open = if sign == "(" { '(' } else { '[' };
         let close = if self.eat(")") {
             ')'

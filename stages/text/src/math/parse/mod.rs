@@ -41,11 +41,13 @@ pub(super) struct Parser {
     atoms: u32,
     /// Open bars of absolute values.
     bars: u32,
+    /// Brackets around what is parsed; letters in them are no units.
+    nested: u32,
 }
 
 impl Parser {
     pub(super) fn new(tokens: Vec<Token>, mode: Mode) -> Self {
-        Self { at: 0, limit: tokens.len(), tokens, mode, depth: 0, atoms: 0, bars: 0 }
+        Self { at: 0, limit: tokens.len(), tokens, mode, depth: 0, atoms: 0, bars: 0, nested: 0 }
     }
 
     /// Parses all tokens as one answer.
@@ -93,6 +95,16 @@ impl Parser {
         if found.is_none() {
             (self.at, self.bars) = (at, bars);
         }
+        found
+    }
+
+    /// Parses what is in brackets: the bars outside have no meaning there.
+    fn inside<T>(&mut self, part: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let bars = std::mem::take(&mut self.bars);
+        self.nested += 1;
+        let found = self.deeper(part);
+        self.nested -= 1;
+        self.bars = bars;
         found
     }
 
@@ -224,7 +236,8 @@ impl Parser {
             };
             parts.push(part);
         }
-        let mut node = if parts.len() == 1 { parts.remove(0) } else { Node::Union(parts) };
+        let flat = |part: Node| if let Node::Union(parts) = part { parts } else { vec![part] };
+        let mut node = if parts.len() == 1 { parts.remove(0) } else { Node::Union(parts.into_iter().flat_map(flat).collect()) };
         for (sign, name) in [("∩", "cap"), ("∖", "setminus")] {
             while self.is_sign(sign) {
                 self.at += 1;

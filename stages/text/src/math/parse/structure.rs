@@ -88,7 +88,7 @@ impl Parser {
             };
             arguments.push(bound);
         }
-        arguments.push(self.sum()?);
+        arguments.push(self.product()?);
         Some(Node::Call(name.to_owned(), arguments))
     }
 

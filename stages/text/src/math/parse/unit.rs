@@ -143,7 +143,7 @@ impl Parser {
                 let is_letters = !token.spaced && is_product(word) && unit::known(word).is_none() && self.mode == Mode::Expression;
                 after_value && !is_letters
             }
-            Kind::Name(name) => after_value && stands_apart && unit::known(name).is_some() && !self.has_variables(at),
+            Kind::Name(name) => after_value && stands_apart && self.nested == 0 && unit::known(name).is_some() && !self.has_variables(at),
             Kind::Structure("frac") => after_value && self.is_unit_fraction(at),
             Kind::Sign("(") => {
                 after_value && token.spaced && matches!(self.kind_at(at + 1), Some(Kind::Word(_)))
@@ -275,6 +275,10 @@ impl Parser {
             }
             words.push(lower);
             self.at += 1;
+            // `beats/lifetime`
+            if self.is_sign("/") && matches!(self.kind_at(self.at + 1), Some(Kind::Word(_))) {
+                self.at += 1;
+            }
         }
         if words.is_empty() {
             return None;

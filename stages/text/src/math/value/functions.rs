@@ -5,6 +5,9 @@ use astro_float_num::BigFloat;
 use super::super::node::Function;
 use super::{Complex, Machine, PRECISION, ROUNDING, float};
 
+/// Binary exponent of the largest argument of a function.
+const MAX_ARGUMENT: i32 = 64;
+
 impl Machine<'_> {
     pub(super) fn exp(&mut self, z: &Complex) -> Complex {
         let size = z.re.exp(PRECISION, ROUNDING, self.constants);
@@ -74,6 +77,10 @@ impl Machine<'_> {
     /// Applies a function to values.
     pub(super) fn call(&mut self, function: Function, values: &[Complex]) -> Option<Complex> {
         let first = values.first()?;
+        // Reducing the angle of a huge number would cost too much.
+        if values.iter().any(|value| value.magnitude() > MAX_ARGUMENT) && function != Function::Abs {
+            return None;
+        }
         Some(match function {
             Function::Sin => self.sine(first)?,
             Function::Cos => self.cosine(first)?,
@@ -93,10 +100,6 @@ impl Machine<'_> {
             Function::Abs => Complex::real(first.absolute()),
             Function::Floor if first.is_real() => Complex::real(first.re.floor()),
             Function::Ceil if first.is_real() => Complex::real(first.re.ceil()),
-            Function::Root => {
-                let degree = (1..=64).find(|degree| first.is_real() && first.re == float(*degree))?;
-                self.root(&values.get(1)?.clone(), u32::try_from(degree).ok()?)?
-            }
             Function::Max | Function::Min => {
                 let is_real = values.iter().all(Complex::is_real);
                 let pick = |one: Complex, two: &Complex| {
@@ -109,7 +112,7 @@ impl Machine<'_> {
             Function::Gcd | Function::Lcm | Function::Factorial | Function::Binomial => {
                 self.called(&format!("{function:?}"), values)
             }
-            Function::Floor | Function::Ceil => return None,
+            Function::Floor | Function::Ceil | Function::Root => return None,
         })
     }
 

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use astro_float_num::{BigFloat, Consts, RoundingMode};
 use num_traits::{Signed, Zero};
 
-use super::node::{Constant, Function, Node};
+use super::node::{Constant, Function, Node, Rel};
 use super::number::{Rational, whole};
 use super::unit::Unit;
 pub(super) use complex::Complex;
@@ -23,6 +23,9 @@ const ROUNDING: RoundingMode = RoundingMode::None;
 
 /// Bits in which equal values agree.
 const AGREE: i32 = 200;
+
+/// The most terms of a sum.
+const MAX_TERMS: u32 = 1_000;
 
 /// The most operations for one value.
 const MAX_OPERATIONS: u32 = 4_000;
@@ -54,7 +57,7 @@ pub(super) fn value(node: &Node, point: Point) -> Option<Complex> {
             *constants = Consts::new().ok();
         }
         let constants = constants.as_mut()?;
-        let value = Machine { constants, point, operations: 0 }.value(node)?;
+        let value = Machine { constants, point, operations: 0, bound: Vec::new() }.value(node)?;
         value.is_finite().then_some(value)
     })
 }
@@ -63,6 +66,8 @@ struct Machine<'a> {
     constants: &'a mut Consts,
     point: Point,
     operations: u32,
+    /// Variables of sums with their values.
+    bound: Vec<(String, Complex)>,
 }
 
 impl Machine<'_> {
@@ -78,7 +83,10 @@ impl Machine<'_> {
             Node::Constant(Constant::E) => Complex::real(self.constants.e(PRECISION, ROUNDING)),
             Node::Constant(Constant::I) => Complex::imaginary(),
             Node::Constant(Constant::Infinity) => return None,
-            Node::Symbol(name) => self.variable(name),
+            Node::Symbol(name) => match self.bound.iter().rev().find(|(bound, _)| bound == name) {
+                Some((_, value)) => value.clone(),
+                None => self.variable(name),
+            },
             Node::Sum(terms) => {
                 let mut sum = Complex::real(float(0));
                 for term in terms {
@@ -98,6 +106,9 @@ impl Machine<'_> {
             Node::Power(base, exponent) => self.power(base, exponent)?,
             Node::Apply(function, arguments) => self.apply(*function, arguments)?,
             Node::Call(name, arguments) => {
+                if let Some(value) = self.finite(name, arguments) {
+                    return value;
+                }
                 let values = arguments.iter().map(|argument| self.argument(argument)).collect::<Option<Vec<_>>>()?;
                 self.called(name, &values.concat())
             }
@@ -185,7 +196,32 @@ impl Machine<'_> {
         self.rational_power(&root, &Rational::from(exponent.numer().clone()))
     }
 
+    /// Returns the value of a sum or a product over whole numbers; `None` for anything else.
+    fn finite(&mut self, name: &str, arguments: &[Node]) -> Option<Option<Complex>> {
+        let (Node::Relation(bound, rels), [_, last, body]) = (arguments.first()?, arguments) else { return None };
+        let ([Node::Symbol(variable), first], [Rel::Equal]) = (bound.as_slice(), rels.as_slice()) else { return None };
+        let (first, last) = (first.as_number().and_then(whole)?, last.as_number().and_then(whole)?);
+        let is_sum = name == "sum";
+        if !(is_sum || name == "prod") || last < first || last - first > MAX_TERMS {
+            return None;
+        }
+        let mut total = Complex::real(float(i64::from(!is_sum)));
+        for index in first..=last {
+            self.bound.push((variable.clone(), Complex::real(float(i64::from(index)))));
+            let term = self.nested(body);
+            self.bound.pop();
+            let Some(term) = term else { return Some(None) };
+            total = if is_sum { total.plus(&term) } else { total.times(&term) };
+        }
+        Some(Some(total))
+    }
+
     fn apply(&mut self, function: Function, arguments: &[Node]) -> Option<Complex> {
+        if let (Function::Root, [degree, radicand]) = (function, arguments) {
+            let degree = degree.as_number().and_then(whole)?;
+            let radicand = self.nested(radicand)?;
+            return self.root(&radicand, degree);
+        }
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
             let mut value = self.nested(argument)?;
