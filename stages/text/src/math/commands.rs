@@ -67,11 +67,15 @@ pub(super) fn meaning(command: &str) -> Option<Meaning> {
         return Some(Meaning::Sign(sign));
     }
     Some(match command {
-        "quad" | "qquad" | "hspace" | "vspace" | "hskip" | "newline" | "space" | "enspace" | "thinspace" => Meaning::Space,
+        "quad" | "qquad" | "hspace" | "vspace" | "hskip" | "newline" | "space" | "enspace" | "thinspace" => {
+            Meaning::Space
+        }
         "left" | "right" | "big" | "Big" | "bigg" | "Bigg" | "bigl" | "bigr" | "Bigl" | "Bigr" | "biggl" | "biggr"
-        | "Biggl" | "Biggr" | "displaystyle" | "textstyle" | "scriptstyle" | "limits" | "nolimits" | "large" | "Large"
-        | "LARGE" | "huge" | "Huge" | "small" | "tiny" | "normalsize" | "bf" | "rm" | "it" | "sf" | "tt" | "em"
-        | "bfseries" | "centering" | "hline" | "nonumber" | "notag" | "boxed" | "fbox" | "strut" | "color" => Meaning::Nothing,
+        | "Biggl" | "Biggr" | "displaystyle" | "textstyle" | "scriptstyle" | "limits" | "nolimits" | "large"
+        | "Large" | "LARGE" | "huge" | "Huge" | "small" | "tiny" | "normalsize" | "bf" | "rm" | "it" | "sf" | "tt"
+        | "em" | "bfseries" | "centering" | "hline" | "nonumber" | "notag" | "boxed" | "fbox" | "strut" | "color" => {
+            Meaning::Nothing
+        }
         "text" | "textbf" | "textit" | "textrm" | "textnormal" | "textsf" | "texttt" | "mathrm" | "mbox" | "hbox"
         | "operatorname" | "mathbf" | "mathit" | "mathsf" | "mathtt" | "mathbb" | "mathcal" | "boldsymbol" | "emph"
         | "underline" | "mathop" | "mathord" => Meaning::Text,

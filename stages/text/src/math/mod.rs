@@ -12,6 +12,7 @@ mod commands;
 mod equal;
 mod explain;
 mod find;
+mod literal;
 mod node;
 mod number;
 mod parse;
@@ -80,7 +81,8 @@ impl Gold {
         }
         match found {
             Ok(found) => {
-                let means_same = found.readings.iter().any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer)));
+                let means_same =
+                    found.readings.iter().any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer)));
                 let has_words = self.words.as_ref().is_some_and(|words| *words == read::words(&found.text));
                 if means_same || has_words {
                     Verdict::Correct
@@ -96,8 +98,9 @@ impl Gold {
     }
 }
 
+/// Whether a gold answer says that there is none in the data.
 fn is_unknown(text: &str) -> bool {
-    matches!(read::words(text).as_str(), "n a" | "na" | "unknown" | "tbd")
+    matches!(text.trim().to_lowercase().as_str(), "n/a" | "na" | "unknown" | "tbd" | "?")
 }
 
 fn tail(text: &str) -> &str {

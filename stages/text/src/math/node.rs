@@ -10,7 +10,11 @@ pub(super) enum Node {
     /// An exact number.
     Number(Literal),
     /// A number in a base other than ten.
-    Based { value: Rational, base: u32, digits: String },
+    Based {
+        value: Rational,
+        base: u32,
+        digits: String,
+    },
     Constant(Constant),
     /// A variable or another name: `x`, `x_1`, `alpha`.
     Symbol(String),
@@ -34,8 +38,6 @@ pub(super) enum Node {
     Quantity(Box<Node>, Unit),
     /// `a : b`, a ratio or a time of day.
     Ratio(Vec<Node>),
-    /// Words.
-    Text(String),
     /// The empty set, no solution.
     Empty,
     /// What is left out: the left side of `< 5`.
@@ -155,16 +157,18 @@ impl Node {
         if let Self::Number(literal) = self { Some(&literal.value) } else { None }
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        self.as_number().is_some_and(|value| value.is_integer() && !value.is_negative())
-    }
-
     /// Adds; numbers become one number.
     pub(super) fn sum(terms: Vec<Node>) -> Self {
-        fold(terms, Rational::zero(), |one, two| one + two, Self::Sum, |node| match node {
-            Self::Sum(terms) => Ok(terms),
-            other => Err(other),
-        })
+        fold(
+            terms,
+            Rational::zero(),
+            |one, two| one + two,
+            Self::Sum,
+            |node| match node {
+                Self::Sum(terms) => Ok(terms),
+                other => Err(other),
+            },
+        )
     }
 
     /// Multiplies; numbers become one number.
@@ -174,10 +178,16 @@ impl Node {
         {
             return Self::small(0);
         }
-        fold(factors, Rational::one(), |one, two| one * two, Self::Product, |node| match node {
-            Self::Product(factors) => Ok(factors),
-            other => Err(other),
-        })
+        fold(
+            factors,
+            Rational::one(),
+            |one, two| one * two,
+            Self::Product,
+            |node| match node {
+                Self::Product(factors) => Ok(factors),
+                other => Err(other),
+            },
+        )
     }
 
     pub(super) fn negated(self) -> Self {

@@ -43,7 +43,18 @@ fn reading(text: &str, commas: Commas) -> Option<Node> {
 /// Returns the words of a text for comparison: lower case, no punctuation, no articles; commands of styling are left out.
 pub(super) fn words(text: &str) -> String {
     const STYLE: [&str; 12] = [
-        "text", "textbf", "textit", "textrm", "mathrm", "mathbf", "mbox", "operatorname", "textnormal", "boxed", "left", "right",
+        "text",
+        "textbf",
+        "textit",
+        "textrm",
+        "mathrm",
+        "mathbf",
+        "mbox",
+        "operatorname",
+        "textnormal",
+        "boxed",
+        "left",
+        "right",
     ];
     let mut words: Vec<String> = Vec::new();
     let mut chars = text.char_indices().peekable();
@@ -71,14 +82,40 @@ pub(super) fn words(text: &str) -> String {
 
 /// Whether a gold answer is words: letters without numbers and operators that did not parse.
 pub(super) fn is_text(text: &str) -> bool {
-    if text.len() > MAX_BYTES || matches!(words(text).as_str(), "n a" | "na" | "unknown" | "tbd") {
+    if text.len() > MAX_BYTES {
         return false;
     }
     let Some(tokens) = tokens(text, Commas::Thousands) else { return false };
-    let has_word = tokens.iter().any(|token| matches!(&token.kind, Kind::Word(_) | Kind::Name(_) | Kind::Function(_)) || is_word_sign(&token.kind));
+    let has_word = tokens.iter().any(|token| {
+        matches!(&token.kind, Kind::Word(_) | Kind::Name(_) | Kind::Function(_)) || is_word_sign(&token.kind)
+    });
     let is_plain = |token: &Token| match &token.kind {
         Kind::Word(_) | Kind::Name(_) | Kind::Number(..) | Kind::Function(_) => true,
-        Kind::Sign(sign) => matches!(*sign, "." | "," | "'" | "\"" | "-" | ":" | ";" | "(" | ")" | "!" | "?" | "{" | "}" | "/" | "%" | "&" | "and" | "or" | "not" | "°" | "*" | "∞" | "+"),
+        Kind::Sign(sign) => matches!(
+            *sign,
+            "." | ","
+                | "'"
+                | "\""
+                | "-"
+                | ":"
+                | ";"
+                | "("
+                | ")"
+                | "!"
+                | "?"
+                | "{"
+                | "}"
+                | "/"
+                | "%"
+                | "&"
+                | "and"
+                | "or"
+                | "not"
+                | "°"
+                | "*"
+                | "∞"
+                | "+"
+        ),
         Kind::Structure(_) | Kind::Command(_) => false,
     };
     has_word && tokens.iter().all(is_plain)
@@ -97,9 +134,22 @@ pub(super) fn is_letters(text: &str) -> bool {
 
 fn is_no_solution(words: &str) -> bool {
     const PHRASES: [&str; 16] = [
-        "no solution", "no solutions", "no real solution", "no real solutions", "none", "there is no solution",
-        "there are no solutions", "no such number", "no such numbers", "does not exist", "doesn t exist", "dne",
-        "empty set", "emptyset", "无解", "no real roots",
+        "no solution",
+        "no solutions",
+        "no real solution",
+        "no real solutions",
+        "none",
+        "there is no solution",
+        "there are no solutions",
+        "no such number",
+        "no such numbers",
+        "does not exist",
+        "doesn t exist",
+        "dne",
+        "empty set",
+        "emptyset",
+        "无解",
+        "no real roots",
     ];
     PHRASES.contains(&words)
 }

@@ -15,11 +15,12 @@ pub(super) fn plain(node: &Node) -> String {
         Node::Constant(Constant::I) => "i".to_owned(),
         Node::Constant(Constant::Infinity) => "infinity".to_owned(),
         Node::Symbol(name) => name.clone(),
-        Node::Text(words) => words.clone(),
         Node::Sum(terms) => format!("({})", all(terms, " + ")),
         Node::Product(factors) => all(factors, "*"),
         Node::Power(base, exponent) => format!("({})^({})", plain(base), plain(exponent)),
-        Node::Apply(function, arguments) => format!("{}({})", format!("{function:?}").to_lowercase(), all(arguments, ", ")),
+        Node::Apply(function, arguments) => {
+            format!("{}({})", format!("{function:?}").to_lowercase(), all(arguments, ", "))
+        }
         Node::Call(name, arguments) => format!("{name}({})", all(arguments, ", ")),
         Node::Matrix(rows) => {
             format!("[{}]", rows.iter().map(|row| format!("[{}]", all(row, ", "))).collect::<Vec<_>>().join(", "))

@@ -9,7 +9,10 @@ pub(super) type Dimensions = [i8; 10];
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Unit {
     /// A unit with a known value.
-    Known { factor: Rational, dimensions: Dimensions },
+    Known {
+        factor: Rational,
+        dimensions: Dimensions,
+    },
     Percent,
     /// A noun: `apples`.
     Noun(String),
@@ -157,16 +160,43 @@ pub(super) fn scale(word: &str) -> Option<i64> {
 /// Returns whether a word behind a number changes it in a way that is not computed.
 pub(super) fn is_operation(word: &str) -> bool {
     const WORDS: [&str; 26] = [
-        "squared", "cubed", "factorial", "half", "halves", "third", "thirds", "quarter", "quarters", "fourths", "fifth",
-        "fifths", "sixths", "eighths", "tenth", "tenths", "hundredth", "hundredths", "thousandths", "mod", "modulo",
-        "choose", "over", "x", "k", "divided",
+        "squared",
+        "cubed",
+        "factorial",
+        "half",
+        "halves",
+        "third",
+        "thirds",
+        "quarter",
+        "quarters",
+        "fourths",
+        "fifth",
+        "fifths",
+        "sixths",
+        "eighths",
+        "tenth",
+        "tenths",
+        "hundredth",
+        "hundredths",
+        "thousandths",
+        "mod",
+        "modulo",
+        "choose",
+        "over",
+        "x",
+        "k",
+        "divided",
     ];
     WORDS.contains(&word)
 }
 
 impl Unit {
     /// Multiplies the dimensions of two units.
-    pub(super) fn product(one: (Rational, Dimensions), two: (Rational, Dimensions), power: i8) -> Option<(Rational, Dimensions)> {
+    pub(super) fn product(
+        one: (Rational, Dimensions),
+        two: (Rational, Dimensions),
+        power: i8,
+    ) -> Option<(Rational, Dimensions)> {
         let mut dimensions = one.1;
         for (sum, added) in dimensions.iter_mut().zip(two.1) {
             *sum = sum.checked_add(added.checked_mul(power)?)?;

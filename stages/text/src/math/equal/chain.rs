@@ -39,9 +39,11 @@ pub(super) fn name<'a>(members: &'a [Node], rels: &[Rel]) -> Option<&'a Node> {
 /// Returns whether an expression only names something: `x`, `f(2)`, `AB`, `|AB|`, `(x, y)`, `\frac{NO}{BO}`.
 pub(in crate::math) fn is_name(node: &Node) -> bool {
     match node {
-        Node::Symbol(_) | Node::Call(..) | Node::Text(_) => true,
+        Node::Symbol(_) | Node::Call(..) => true,
         Node::Product(factors) => factors.iter().all(is_name),
-        Node::Power(base, exponent) => is_name(base) && exponent.as_number().is_some_and(|number| *number == super::super::number::small(-1)),
+        Node::Power(base, exponent) => {
+            is_name(base) && exponent.as_number().is_some_and(|number| *number == super::super::number::small(-1))
+        }
         Node::Apply(super::super::node::Function::Abs, arguments) => arguments.iter().all(is_name),
         Node::Group(group) => group.members.iter().all(is_name),
         Node::Ratio(members) => members.iter().all(is_name),
@@ -55,7 +57,9 @@ pub(super) fn same(gold: (&[Node], &[Rel]), answer: (&[Node], &[Rel])) -> bool {
     if let (Some(gold_value), Some(answer_value)) = &values {
         let names = (name(gold.0, gold.1), name(answer.0, answer.1));
         let is_scalar = !scalar::has_names(gold_value);
-        if compare(gold_value, answer_value) && (is_scalar || names.0.is_none() || names.1.is_none() || names.0 == names.1 || both_calls(names)) {
+        if compare(gold_value, answer_value)
+            && (is_scalar || names.0.is_none() || names.1.is_none() || names.0 == names.1 || both_calls(names))
+        {
             return true;
         }
     }
@@ -64,10 +68,14 @@ pub(super) fn same(gold: (&[Node], &[Rel]), answer: (&[Node], &[Rel])) -> bool {
     {
         return true;
     }
-    if let (Some(gold), Some(Node::Relation(..)) | Some(Node::Group(_) | Node::Union(_))) = (sets::solutions(gold.0, gold.1), values.1.as_ref()) {
+    if let (Some(gold), Some(Node::Relation(..)) | Some(Node::Group(_) | Node::Union(_))) =
+        (sets::solutions(gold.0, gold.1), values.1.as_ref())
+    {
         return values.1.as_ref().is_some_and(|answer| compare(&gold, answer));
     }
-    if let (Some(Node::Group(_) | Node::Union(_)), Some(answer)) = (values.0.as_ref(), sets::solutions(answer.0, answer.1)) {
+    if let (Some(Node::Group(_) | Node::Union(_)), Some(answer)) =
+        (values.0.as_ref(), sets::solutions(answer.0, answer.1))
+    {
         return values.0.as_ref().is_some_and(|gold| compare(gold, &answer));
     }
     if gold.1.len() > 1 || answer.1.len() > 1 {

@@ -20,14 +20,12 @@ pub(super) fn same(gold: &Node, answer: &Node) -> bool {
 }
 
 fn compare(gold: &Node, answer: &Node) -> bool {
-    use Node::{Empty, Group, List, Matrix, Quantity, Ratio, Relation, Text, Union};
+    use Node::{Empty, Group, List, Matrix, Quantity, Ratio, Relation, Union};
     if gold == answer {
         return !matches!(gold, Node::Nothing);
     }
     match (gold, answer) {
-        (Relation(members, rels), Relation(others, other_rels)) => {
-            chain::same((members, rels), (others, other_rels))
-        }
+        (Relation(members, rels), Relation(others, other_rels)) => chain::same((members, rels), (others, other_rels)),
         (Relation(members, rels), other) => {
             chain::value(members, rels).is_some_and(|value| compare(&settled(value), other))
                 || sets::solutions(members, rels).is_some_and(|set| compare(&set, other))
@@ -40,19 +38,25 @@ fn compare(gold: &Node, answer: &Node) -> bool {
         (Quantity(value, unit), other) => bare(value, unit, other),
         (other, Quantity(value, unit)) => bare_answer(other, value, unit),
         (List(members, decimal), other) if is_scalar(other) => {
-            decimal.as_ref().is_some_and(|decimal| compare(&Node::number(decimal.clone()), other)) || (members.len() == 1 && compare(&members[0], other))
+            decimal.as_ref().is_some_and(|decimal| compare(&Node::number(decimal.clone()), other))
+                || (members.len() == 1 && compare(&members[0], other))
         }
         (other, List(members, decimal)) if is_scalar(other) => {
-            decimal.as_ref().is_some_and(|decimal| compare(other, &Node::number(decimal.clone()))) || (members.len() == 1 && compare(other, &members[0]))
+            decimal.as_ref().is_some_and(|decimal| compare(other, &Node::number(decimal.clone())))
+                || (members.len() == 1 && compare(other, &members[0]))
         }
-        (List(one, decimal), List(two, other)) => {
-            sets::unordered(one, two) || (decimal.is_some() && decimal == other)
-        }
+        (List(one, decimal), List(two, other)) => sets::unordered(one, two) || (decimal.is_some() && decimal == other),
         (List(members, _), Group(group)) | (Group(group), List(members, _)) => {
-            if group.is_set() { sets::unordered(members, &group.members) } else { sets::ordered(&group.members, members) }
+            if group.is_set() {
+                sets::unordered(members, &group.members)
+            } else {
+                sets::ordered(&group.members, members)
+            }
         }
         (Group(one), Group(two)) if one.is_set() && two.is_set() => sets::unordered(&one.members, &two.members),
-        (Group(one), Group(two)) => (one.open, one.close) == (two.open, two.close) && sets::ordered(&one.members, &two.members),
+        (Group(one), Group(two)) => {
+            (one.open, one.close) == (two.open, two.close) && sets::ordered(&one.members, &two.members)
+        }
         (Matrix(one), Matrix(two)) => {
             one.len() == two.len() && one.iter().zip(two).all(|(one, two)| sets::ordered(one, two))
         }
@@ -60,11 +64,15 @@ fn compare(gold: &Node, answer: &Node) -> bool {
         (Union(one), Union(two)) => sets::unordered(one, two),
         (Union(parts), List(members, _)) | (List(members, _), Union(parts)) => sets::unordered(parts, members),
         // A set of one member is not told from the member.
-        (Group(set), other) if set.is_set() && set.members.len() == 1 && is_scalar(other) => compare(&set.members[0], other),
-        (other, Group(set)) if set.is_set() && set.members.len() == 1 && is_scalar(other) => compare(other, &set.members[0]),
+        (Group(set), other) if set.is_set() && set.members.len() == 1 && is_scalar(other) => {
+            compare(&set.members[0], other)
+        }
+        (other, Group(set)) if set.is_set() && set.members.len() == 1 && is_scalar(other) => {
+            compare(other, &set.members[0])
+        }
         (Ratio(one), Ratio(two)) => sets::same_ratio(one, two),
         (Ratio(members), other) if is_scalar(other) => sets::is_ratio(members, other),
-        (Text(_) | Empty, _) | (_, Text(_) | Empty) => false,
+        (Empty, _) | (_, Empty) => false,
         (one, two) if is_scalar(one) && is_scalar(two) => scalar::same(one, two),
         _ => false,
     }
@@ -180,7 +188,9 @@ fn both(node: Node) -> Vec<Node> {
 fn has_both(node: &Node) -> bool {
     match node {
         Node::PlusMinus(..) => true,
-        Node::Sum(parts) | Node::Product(parts) | Node::Apply(_, parts) | Node::Relation(parts, _) => parts.iter().any(has_both),
+        Node::Sum(parts) | Node::Product(parts) | Node::Apply(_, parts) | Node::Relation(parts, _) => {
+            parts.iter().any(has_both)
+        }
         Node::Power(base, exponent) => has_both(base) || has_both(exponent),
         Node::Quantity(value, _) => has_both(value),
         Node::Group(group) if !group.is_set() => group.members.iter().any(has_both),

@@ -14,7 +14,9 @@ pub(super) fn same(gold: &Node, answer: &Node) -> bool {
         return one.value == two.value || is_rounding(one, &two.value, two) || is_rounding(two, &one.value, one);
     }
     // The question says the base, so that it may be left out.
-    if let (Node::Based { digits, .. }, Node::Number(number)) | (Node::Number(number), Node::Based { digits, .. }) = (gold, answer) {
+    if let (Node::Based { digits, .. }, Node::Number(number)) | (Node::Number(number), Node::Based { digits, .. }) =
+        (gold, answer)
+    {
         return number.value.to_string() == *digits;
     }
     same_values(gold, answer) || is_decimal_of(gold, answer) || is_decimal_of(answer, gold)
@@ -36,7 +38,12 @@ pub(super) fn same_values(one: &Node, two: &Node) -> bool {
 
 /// Whether an exact number, not itself a decimal, is rounded to a decimal of many digits.
 fn is_rounding(decimal: &Literal, exact: &Rational, other: &Literal) -> bool {
-    let Some(decimals) = decimal.decimals.filter(|decimals| decimals.significant >= ROUNDED_DIGITS && decimals.places >= ROUNDED_DIGITS - 2) else { return false };
+    let Some(decimals) = decimal
+        .decimals
+        .filter(|decimals| decimals.significant >= ROUNDED_DIGITS && decimals.places >= ROUNDED_DIGITS - 2)
+    else {
+        return false;
+    };
     let Ok(places) = i32::try_from(decimals.places) else { return false };
     // Two decimals are compared exactly.
     other.decimals.is_none() && !exact.is_integer() && within_last_digit(&(exact - &decimal.value), places)
@@ -49,13 +56,19 @@ fn within_last_digit(difference: &Rational, places: i32) -> bool {
 /// Whether a node is a decimal of many digits, and the other an irrational number that is rounded to it.
 fn is_decimal_of(decimal: &Node, exact: &Node) -> bool {
     let Node::Number(literal) = decimal else { return false };
-    let Some(decimals) = literal.decimals.filter(|decimals| decimals.significant >= ROUNDED_DIGITS && decimals.places >= ROUNDED_DIGITS - 2) else { return false };
+    let Some(decimals) = literal
+        .decimals
+        .filter(|decimals| decimals.significant >= ROUNDED_DIGITS && decimals.places >= ROUNDED_DIGITS - 2)
+    else {
+        return false;
+    };
     let Ok(places) = i32::try_from(decimals.places) else { return false };
     if has_names(exact) {
         return false;
     }
     let half = power_of_ten(-places) / small(2);
-    let [low, high] = [&literal.value - &half, &literal.value + &half].map(|bound| value(&Node::number(bound), POINTS[0]));
+    let [low, high] =
+        [&literal.value - &half, &literal.value + &half].map(|bound| value(&Node::number(bound), POINTS[0]));
     let (Some(low), Some(high), Some(exact)) = (low, high, value(exact, POINTS[0])) else { return false };
     exact.im.is_zero() && low.re <= exact.re && exact.re <= high.re
 }
@@ -80,7 +93,9 @@ pub(super) fn has_names(node: &Node) -> bool {
     match node {
         Node::Symbol(_) => true,
         Node::Call(..) | Node::Based { .. } => true,
-        Node::Sum(parts) | Node::Product(parts) | Node::Apply(_, parts) | Node::Ratio(parts) => parts.iter().any(has_names),
+        Node::Sum(parts) | Node::Product(parts) | Node::Apply(_, parts) | Node::Ratio(parts) => {
+            parts.iter().any(has_names)
+        }
         Node::Power(base, exponent) => has_names(base) || has_names(exponent),
         Node::Quantity(value, _) => has_names(value),
         _ => false,

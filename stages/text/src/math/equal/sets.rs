@@ -62,8 +62,11 @@ pub(super) fn is_matrix_of(rows: &[Vec<Node>], group: &Group) -> bool {
     if group.is_set() {
         return false;
     }
-    let as_rows: Option<Vec<&[Node]>> =
-        group.members.iter().map(|member| if let Node::Group(row) = member { Some(&row.members[..]) } else { None }).collect();
+    let as_rows: Option<Vec<&[Node]>> = group
+        .members
+        .iter()
+        .map(|member| if let Node::Group(row) = member { Some(&row.members[..]) } else { None })
+        .collect();
     if let Some(as_rows) = as_rows {
         return as_rows.len() == rows.len() && rows.iter().zip(as_rows).all(|(one, two)| ordered(one, two));
     }
@@ -73,7 +76,11 @@ pub(super) fn is_matrix_of(rows: &[Vec<Node>], group: &Group) -> bool {
 
 /// Whether two ratios are the same. One that can be reduced may be a time of day, which has one form.
 pub(super) fn same_ratio(gold: &[Node], answer: &[Node]) -> bool {
-    ordered(gold, answer) || gold.len() == 2 && answer.len() == 2 && is_reduced(gold) && scalar::same_values(&quotient(gold), &quotient(answer))
+    ordered(gold, answer)
+        || gold.len() == 2
+            && answer.len() == 2
+            && is_reduced(gold)
+            && scalar::same_values(&quotient(gold), &quotient(answer))
 }
 
 /// Whether a value is that of a ratio.
@@ -109,7 +116,8 @@ fn ascending(members: &[Node], rels: &[Rel]) -> Option<Node> {
     let open = |rel: Rel| if rel == Rel::LessEqual { '[' } else { '(' };
     let close = |rel: Rel| if rel == Rel::LessEqual { ']' } else { ')' };
     let infinity = || Node::Constant(Constant::Infinity);
-    let interval = |open: char, low: Node, high: Node, close: char| Node::Group(Group { open, close, members: vec![low, high] });
+    let interval =
+        |open: char, low: Node, high: Node, close: char| Node::Group(Group { open, close, members: vec![low, high] });
     let within = |node: &Node| match node {
         Node::Apply(Function::Abs, arguments) => Some(arguments[0].clone()).filter(chain::is_name),
         _ => None,

@@ -24,7 +24,8 @@ pub(super) fn find(text: &str) -> Option<(usize, Result<Found, Missing>)> {
 
 fn take(text: &str, boxes: &[Boxed]) -> Result<Found, Missing> {
     let last = boxes.len() - 1;
-    let first = (0..last).rev().take_while(|at| is_list(&text[boxes[*at].end..boxes[at + 1].start])).last().unwrap_or(last);
+    let first =
+        (0..last).rev().take_while(|at| is_list(&text[boxes[*at].end..boxes[at + 1].start])).last().unwrap_or(last);
     if denies(&text[..boxes[first].start]) {
         return Err(Missing::Refused("the box is denied"));
     }
@@ -66,7 +67,9 @@ fn all(text: &str) -> Result<Vec<Boxed>, Missing> {
             Boxed { start, end: inner.end + 1, inner }
         } else {
             // `\boxed 7`: one word.
-            let length = rest[spaces..].find(|c: char| c.is_whitespace() || matches!(c, '$' | '.' | ',' | '\\')).unwrap_or(rest.len() - spaces);
+            let length = rest[spaces..]
+                .find(|c: char| c.is_whitespace() || matches!(c, '$' | '.' | ',' | '\\'))
+                .unwrap_or(rest.len() - spaces);
             let inner = after + spaces..after + spaces + length;
             Boxed { start, end: inner.end, inner }
         };
@@ -114,13 +117,17 @@ fn is_list(gap: &str) -> bool {
 
 /// Whether the text before a box denies it.
 fn denies(before: &str) -> bool {
-    let before = before.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '$' | '\\' | '(' | '[' | '{' | ':'));
+    let before =
+        before.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '$' | '\\' | '(' | '[' | '{' | ':'));
     let word = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default().to_lowercase();
-    matches!(word.as_str(), "not" | "isn't" | "never" | "≠" | "nicht" | "不是") || before.ends_with("\\ne") || before.ends_with("\\neq")
+    matches!(word.as_str(), "not" | "isn't" | "never" | "≠" | "nicht" | "不是")
+        || before.ends_with("\\ne")
+        || before.ends_with("\\neq")
 }
 
 fn subscript(after: &str) -> Option<&str> {
     let rest = after.strip_prefix('_')?;
-    let length = if rest.starts_with('{') { rest.find('}')? + 1 } else { rest.chars().take_while(char::is_ascii_digit).count() };
+    let length =
+        if rest.starts_with('{') { rest.find('}')? + 1 } else { rest.chars().take_while(char::is_ascii_digit).count() };
     (length > 0).then(|| &after[..=length])
 }

@@ -41,7 +41,8 @@ pub(super) fn first(text: &str, how: How) -> Result<Found, Missing> {
 fn statement(text: &str) -> &str {
     let begin = text.len() - text.trim_start_matches(|c: char| c.is_whitespace()).len();
     let rest = &text[begin..];
-    let end = rest.find("\n\n").filter(|end| rest[..*end].contains(|c: char| c.is_alphanumeric())).unwrap_or(rest.len());
+    let end =
+        rest.find("\n\n").filter(|end| rest[..*end].contains(|c: char| c.is_alphanumeric())).unwrap_or(rest.len());
     &rest[..end]
 }
 
@@ -79,7 +80,26 @@ fn expression(parser: &mut Parser) -> Option<Node> {
     let start = parser.at;
     let begins = match parser.kind()? {
         Kind::Number(..) | Kind::Structure(_) => true,
-        Kind::Sign(sign) => matches!(*sign, "-" | "+" | "±" | "(" | "[" | "\\{" | "|" | "=" | "<" | ">" | "<=" | ">=" | "!=" | "~" | "∞" | "∅" | "⌊" | "⌈"),
+        Kind::Sign(sign) => matches!(
+            *sign,
+            "-" | "+"
+                | "±"
+                | "("
+                | "["
+                | "\\{"
+                | "|"
+                | "="
+                | "<"
+                | ">"
+                | "<="
+                | ">="
+                | "!="
+                | "~"
+                | "∞"
+                | "∅"
+                | "⌊"
+                | "⌈"
+        ),
         Kind::Name(_) | Kind::Function(_) | Kind::Command(_) => true,
         Kind::Word(_) => false,
     };
@@ -87,8 +107,12 @@ fn expression(parser: &mut Parser) -> Option<Node> {
     // One letter, or words in parentheses, are prose.
     let is_prose = |node: &Node| match node {
         Node::Symbol(name) => name != "…" && parser.at == start + 1 && !is_alone(parser, start),
-        Node::Text(_) | Node::Nothing => true,
-        Node::Constant(_) => parser.at == start + 1 && matches!(&parser.tokens[start].kind, Kind::Name(name) if name != "pi") && !is_alone(parser, start),
+        Node::Nothing => true,
+        Node::Constant(_) => {
+            parser.at == start + 1
+                && matches!(&parser.tokens[start].kind, Kind::Name(name) if name != "pi")
+                && !is_alone(parser, start)
+        }
         _ => false,
     };
     let node = node.filter(|node| !is_prose(node));
@@ -115,8 +139,12 @@ fn check_before(parser: &Parser, start: usize) -> Result<(), Missing> {
         Kind::Sign("not" | "!=") => Err(Missing::Refused("the expression is denied")),
         Kind::Word(word) if word.is_ascii() && !parser.tokens[start].spaced => Err(Missing::Nothing),
         Kind::Number(..) => Err(Missing::Refused("several numbers stand there")),
-        Kind::Sign("^" | "_" | "/" | "*" | "}" | "\\}") => Err(Missing::Refused("the expression is part of one that does not parse")),
-        Kind::Word(word) if BOUNDS.contains(&word.to_lowercase().as_str()) => Err(Missing::Refused("the expression is only a bound")),
+        Kind::Sign("^" | "_" | "/" | "*" | "}" | "\\}") => {
+            Err(Missing::Refused("the expression is part of one that does not parse"))
+        }
+        Kind::Word(word) if BOUNDS.contains(&word.to_lowercase().as_str()) => {
+            Err(Missing::Refused("the expression is only a bound"))
+        }
         _ => Ok(()),
     }
 }
@@ -125,7 +153,8 @@ fn check_before(parser: &Parser, start: usize) -> Result<(), Missing> {
 fn check_after(parser: &Parser, how: How) -> Result<(), Missing> {
     let at = parser.at;
     let token = |at: usize| parser.tokens.get(at);
-    let sign = |at: usize| token(at).and_then(|token| if let Kind::Sign(sign) = token.kind { Some(sign) } else { None });
+    let sign =
+        |at: usize| token(at).and_then(|token| if let Kind::Sign(sign) = token.kind { Some(sign) } else { None });
     let offers_more = sign(at) == Some("or")
         || matches!(sign(at), Some("." | "," | "(" | ";")) && sign(at + 1) == Some("or")
         || sign(at) == Some(".") && matches!(sign(at + 1), Some("\"" | ")")) && sign(at + 2) == Some("or");
@@ -137,10 +166,14 @@ fn check_after(parser: &Parser, how: How) -> Result<(), Missing> {
     }
     match token(at).map(|token| &token.kind) {
         Some(Kind::Number(..)) => Err(Missing::Refused("another number follows")),
-        Some(Kind::Word(word)) if unit::is_operation(&word.to_lowercase()) || unit::scale(&word.to_lowercase()).is_some() => {
+        Some(Kind::Word(word))
+            if unit::is_operation(&word.to_lowercase()) || unit::scale(&word.to_lowercase()).is_some() =>
+        {
             Err(Missing::Refused("a word behind the number changes it"))
         }
-        Some(Kind::Sign("/" | "*" | "^" | "_" | "+" | "±" | "!" | "}" | "]" | "\\}")) if how != How::Last || !is_closing(sign(at)) => {
+        Some(Kind::Sign("/" | "*" | "^" | "_" | "+" | "±" | "!" | "}" | "]" | "\\}"))
+            if how != How::Last || !is_closing(sign(at)) =>
+        {
             Err(Missing::Refused("the expression goes on and does not parse"))
         }
         _ => Ok(()),

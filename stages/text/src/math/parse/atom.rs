@@ -20,7 +20,10 @@ impl Parser {
                         parser.exponent()
                     });
                     node = Node::power(node, next?);
-                } else if parser.is_sign("!") && (!parser.is_spaced() || parser.mode == Mode::Expression) && !parser.is_exclamation() {
+                } else if parser.is_sign("!")
+                    && (!parser.is_spaced() || parser.mode == Mode::Expression)
+                    && !parser.is_exclamation()
+                {
                     parser.at += 1;
                     node = Node::apply(Function::Factorial, vec![node]);
                 } else if parser.is_sign("'") && matches!(node, Node::Symbol(_)) {
@@ -366,4 +369,3 @@ pub(super) fn scaled(node: &Node, factor: i64) -> Option<Node> {
     let value: Rational = node.as_number()? * number::small(factor);
     Some(Node::number(value))
 }
-

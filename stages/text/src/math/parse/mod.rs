@@ -10,6 +10,7 @@
 
 mod atom;
 mod bracket;
+mod product;
 mod structure;
 mod unit;
 
@@ -165,7 +166,11 @@ impl Parser {
     fn decimal_comma(&self, begin: usize) -> Option<super::number::Rational> {
         let negative = self.is_sign_at(begin, "-");
         let tokens = self.tokens.get(begin + usize::from(negative)..self.at)?;
-        let [Token { kind: Kind::Number(one, digits), .. }, comma, Token { kind: Kind::Number(two, places), spaced, .. }] = tokens
+        let [
+            Token { kind: Kind::Number(one, digits), .. },
+            comma,
+            Token { kind: Kind::Number(two, places), spaced, .. },
+        ] = tokens
         else {
             return None;
         };
@@ -237,7 +242,8 @@ impl Parser {
             parts.push(part);
         }
         let flat = |part: Node| if let Node::Union(parts) = part { parts } else { vec![part] };
-        let mut node = if parts.len() == 1 { parts.remove(0) } else { Node::Union(parts.into_iter().flat_map(flat).collect()) };
+        let mut node =
+            if parts.len() == 1 { parts.remove(0) } else { Node::Union(parts.into_iter().flat_map(flat).collect()) };
         for (sign, name) in [("∩", "cap"), ("∖", "setminus")] {
             while self.is_sign(sign) {
                 self.at += 1;
@@ -298,7 +304,11 @@ impl Parser {
                     }
                 }
             }
-            Some(if terms.iter().any(|term| matches!(term, Node::Matrix(_))) { structure::add(terms) } else { Node::sum(terms) })
+            Some(if terms.iter().any(|term| matches!(term, Node::Matrix(_))) {
+                structure::add(terms)
+            } else {
+                Node::sum(terms)
+            })
         })
     }
 
@@ -320,79 +330,6 @@ impl Parser {
             parser.product()
         })
     }
-
-    fn product(&mut self) -> Option<Node> {
-        let mut factors = vec![self.power()?];
-        loop {
-            let next = self.attempt(|parser| {
-                if parser.eat("*") {
-                    return parser.signed_power();
-                }
-                if parser.eat("/") {
-                    return parser.signed_power().map(|divisor| Node::quotient(Node::small(1), divisor));
-                }
-                if parser.is_times_letter() {
-                    parser.at += 1;
-                    return parser.power();
-                }
-                parser.follows_directly().then(|| parser.power())?
-            });
-            let Some(factor) = next else { break };
-            factors.push(factor);
-        }
-        Some(matrix_product(factors))
-    }
-
-    fn signed_power(&mut self) -> Option<Node> {
-        self.deeper(|parser| if parser.eat("-") { parser.signed_power().map(Node::negated) } else { parser.power() })
-    }
-
-    /// Whether the next token is the `x` of `5 x 10`.
-    fn is_times_letter(&self) -> bool {
-        let is_number = |at: usize| matches!(self.kind_at(at), Some(Kind::Number(..)));
-        matches!(self.kind(), Some(Kind::Name(name)) if name == "x" || name == "X")
-            && self.at > 0
-            && is_number(self.at - 1)
-            && is_number(self.at + 1)
-    }
-
-    /// Whether the next token is a factor although no sign is before it.
-    fn follows_directly(&self) -> bool {
-        let after_number = self.at > 0 && matches!(self.tokens[self.at - 1].kind, Kind::Number(..));
-        match self.kind() {
-            Some(Kind::Name(_) | Kind::Command(_)) => self.mode == Mode::Expression || !self.is_spaced(),
-            Some(Kind::Function(_)) => true,
-            Some(Kind::Structure(name)) => !matches!(*name, "end" | "mod"),
-            Some(Kind::Word(word)) => {
-                self.mode == Mode::Expression && (unit::is_product(word) || self.is_sign_at(self.at + 1, "("))
-            }
-            Some(Kind::Number(..)) => {
-                let is_base = self.is_sign_at(self.at + 1, "^");
-                !after_number && self.mode == Mode::Expression && (!self.is_after_letter() || is_base)
-            }
-            Some(Kind::Sign("(")) => self.mode == Mode::Expression || !self.is_spaced(),
-            Some(Kind::Sign("{" | "⌊" | "⌈")) => true,
-            Some(Kind::Sign("|")) => self.bars == 0 && self.mode == Mode::Expression && self.has_closing_bar(),
-            Some(Kind::Sign("[")) => !self.is_spaced() && self.mode == Mode::Expression,
-            _ => false,
-        }
-    }
-
-    fn is_after_letter(&self) -> bool {
-        self.at > 0 && matches!(self.tokens[self.at - 1].kind, Kind::Name(_) | Kind::Word(_) | Kind::Command(_))
-    }
-
-    fn has_closing_bar(&self) -> bool {
-        (self.at + 1..self.limit).any(|at| self.is_sign_at(at, "|"))
-    }
-}
-
-/// Multiplies; matrices by the rules of matrices.
-fn matrix_product(factors: Vec<Node>) -> Node {
-    if factors.len() > 1 && factors.iter().any(|factor| matches!(factor, Node::Matrix(_))) {
-        return structure::multiply(factors);
-    }
-    Node::product(factors)
 }
 
 /// Returns the members of what was parsed in brackets.

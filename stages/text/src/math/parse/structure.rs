@@ -95,7 +95,8 @@ impl Parser {
     /// Parses `\begin{…}`: a matrix, or lines of an answer.
     fn environment(&mut self) -> Option<Node> {
         let name = self.environment_name()?;
-        if !matches!(name.as_str(), "pmatrix" | "bmatrix" | "vmatrix" | "matrix" | "array" | "Bmatrix" | "smallmatrix") {
+        if !matches!(name.as_str(), "pmatrix" | "bmatrix" | "vmatrix" | "matrix" | "array" | "Bmatrix" | "smallmatrix")
+        {
             let node = self.deeper(Self::answer)?;
             while self.eat("\\\\") || self.eat(".") || self.eat(",") || self.eat("&") {}
             return self.end().then_some(node);
@@ -194,7 +195,9 @@ fn matrix_by_matrix(one: &[Vec<Node>], two: &[Vec<Node>]) -> Node {
         return Node::Product(vec![Node::Matrix(one.to_vec()), Node::Matrix(two.to_vec())]);
     }
     let entry = |row: &[Node], column: usize| {
-        Node::sum(row.iter().zip(two).map(|(left, right)| Node::product(vec![left.clone(), right[column].clone()])).collect())
+        Node::sum(
+            row.iter().zip(two).map(|(left, right)| Node::product(vec![left.clone(), right[column].clone()])).collect(),
+        )
     };
     Node::Matrix(one.iter().map(|row| (0..two[0].len()).map(|column| entry(row, column)).collect()).collect())
 }

@@ -17,9 +17,10 @@ const FARTHEST_UNIT: usize = 64;
 /// Words that are no product of variables.
 const PROSE: [&str; 68] = [
     "is", "it", "in", "to", "of", "on", "at", "by", "as", "an", "so", "we", "he", "be", "do", "if", "no", "up", "us",
-    "my", "me", "the", "she", "her", "his", "has", "had", "are", "was", "for", "all", "any", "yes", "odd", "even", "true",
-    "non", "per", "way", "ways", "am", "pm", "because", "since", "which", "but", "thus", "hence", "day", "days", "year", "mod", "none", "each", "both", "only", "from", "with", "that",
-    "this", "then", "when", "where", "than", "les", "der", "die", "das",
+    "my", "me", "the", "she", "her", "his", "has", "had", "are", "was", "for", "all", "any", "yes", "odd", "even",
+    "true", "non", "per", "way", "ways", "am", "pm", "because", "since", "which", "but", "thus", "hence", "day",
+    "days", "year", "mod", "none", "each", "both", "only", "from", "with", "that", "this", "then", "when", "where",
+    "than", "les", "der", "die", "das",
 ];
 
 /// Returns whether letters in a row may be a product of variables.
@@ -61,8 +62,28 @@ impl Parser {
     /// Skips words before a number that do not change it, and currencies.
     fn skip_dress(&mut self) {
         const DRESS: [&str; 22] = [
-            "about", "approximately", "approx", "around", "roughly", "exactly", "precisely", "only", "just", "total",
-            "ca", "circa", "rs", "usd", "eur", "us", "cny", "rmb", "约", "大约", "共", "ungefähr",
+            "about",
+            "approximately",
+            "approx",
+            "around",
+            "roughly",
+            "exactly",
+            "precisely",
+            "only",
+            "just",
+            "total",
+            "ca",
+            "circa",
+            "rs",
+            "usd",
+            "eur",
+            "us",
+            "cny",
+            "rmb",
+            "约",
+            "大约",
+            "共",
+            "ungefähr",
         ];
         while let Some(Kind::Word(word)) = self.kind()
             && DRESS.contains(&word.to_lowercase().as_str())
@@ -87,7 +108,9 @@ impl Parser {
             return Some(self.unit().map_or(value.clone(), |unit| Node::Quantity(Box::new(value), unit)));
         }
         let unit = self.unit()?;
-        self.ends_item().then(|| Node::Quantity(Box::new(value), unit))
+        // `5 hours 30 minutes`
+        let goes_on = matches!(unit, Unit::Known { .. }) && matches!(self.kind(), Some(Kind::Number(..)));
+        (goes_on || self.ends_item()).then(|| Node::Quantity(Box::new(value), unit))
     }
 
     /// Whether nothing is behind a unit that would make it part of an expression.
@@ -117,7 +140,11 @@ impl Parser {
                 _ if open == 0 && self.begins_unit(at) => return (at > begin).then_some(at),
                 Kind::Sign("(" | "[" | "{" | "\\{") => open += 1,
                 Kind::Sign(")" | "]" | "}" | "\\}") => open -= 1,
-                Kind::Sign("," | ";" | "=" | "<" | ">" | "<=" | ">=" | "~" | "and" | "or" | "\\\\" | "∈" | "∪") if open == 0 => return None,
+                Kind::Sign("," | ";" | "=" | "<" | ">" | "<=" | ">=" | "~" | "and" | "or" | "\\\\" | "∈" | "∪")
+                    if open == 0 =>
+                {
+                    return None;
+                }
                 _ => {}
             }
             if open < 0 {
@@ -140,14 +167,19 @@ impl Parser {
         let stands_apart = token.spaced || self.mode == Mode::Prose || self.is_sign_at(at + 1, "^");
         match &token.kind {
             Kind::Word(word) => {
-                let is_letters = !token.spaced && is_product(word) && unit::known(word).is_none() && self.mode == Mode::Expression;
+                let is_letters =
+                    !token.spaced && is_product(word) && unit::known(word).is_none() && self.mode == Mode::Expression;
                 after_value && !is_letters
             }
-            Kind::Name(name) => after_value && stands_apart && self.nested == 0 && unit::known(name).is_some() && !self.has_variables(at),
-            Kind::Structure("frac") => after_value && self.is_unit_fraction(at),
-            Kind::Sign("(") => {
-                after_value && token.spaced && matches!(self.kind_at(at + 1), Some(Kind::Word(_)))
+            Kind::Name(name) => {
+                after_value
+                    && stands_apart
+                    && self.nested == 0
+                    && unit::known(name).is_some()
+                    && !self.has_variables(at)
             }
+            Kind::Structure("frac") => after_value && self.is_unit_fraction(at),
+            Kind::Sign("(") => after_value && token.spaced && matches!(self.kind_at(at + 1), Some(Kind::Word(_))),
             _ => false,
         }
     }
@@ -302,8 +334,10 @@ impl Parser {
 
 /// Adds two quantities of the same dimensions, in the unit of the first.
 fn added(one: Node, two: Node) -> Option<Node> {
-    let (Node::Quantity(value, Unit::Known { factor, dimensions }), Node::Quantity(more, Unit::Known { factor: other, dimensions: others })) =
-        (one, two)
+    let (
+        Node::Quantity(value, Unit::Known { factor, dimensions }),
+        Node::Quantity(more, Unit::Known { factor: other, dimensions: others }),
+    ) = (one, two)
     else {
         return None;
     };

@@ -108,7 +108,8 @@ impl Complex {
 
     /// Returns the binary exponent of the larger part; very small for 0.
     pub(in crate::math) fn magnitude(&self) -> i32 {
-        let exponent = |part: &BigFloat| if part.is_zero() { i32::MIN / 2 } else { part.exponent().unwrap_or(i32::MAX / 2) };
+        let exponent =
+            |part: &BigFloat| if part.is_zero() { i32::MIN / 2 } else { part.exponent().unwrap_or(i32::MAX / 2) };
         exponent(&self.re).max(exponent(&self.im))
     }
 }
@@ -119,7 +120,8 @@ pub(super) fn bits(value: &BigFloat) -> u64 {
         return 0;
     }
     // Moves numbers just below a round one above it.
-    let nudge = value.mul(&float(1).div(&BigFloat::from_u128(1 << 120, PRECISION), PRECISION, ROUNDING), PRECISION, ROUNDING);
+    let nudge =
+        value.mul(&float(1).div(&BigFloat::from_u128(1 << 120, PRECISION), PRECISION, ROUNDING), PRECISION, ROUNDING);
     let value = value.add(&nudge, PRECISION, ROUNDING);
     let Some((words, _, sign, exponent, _)) = value.as_raw_parts() else { return 1 };
     let top = words.last().copied().unwrap_or_default();

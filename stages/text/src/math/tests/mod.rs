@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+mod meaning;
+
 use super::*;
-use Verdict::{AnswerUnparsed, Correct, GoldUnparsed, Wrong};
+use crate::Verdict::{AnswerUnparsed, Correct, GoldUnparsed, Wrong};
 
 fn check(verdict: Verdict, cases: &[(&str, &str)]) {
     for (gold, answer) in cases {
@@ -86,7 +88,6 @@ fn units_and_dress() {
             ("12", "\\(12\\)"),
             ("1/2", "1/2 cup"),
             ("9", "9个"),
-            ("9", "9!"),
         ],
     );
 }
@@ -111,7 +112,6 @@ fn extraction() {
             ("7", "there are 3 cats and 4 dogs, so 7"),
             ("1200", "we need 1,200 of them"),
             ("-4", "it is -4 degrees"),
-            ("3", "8-5 leaves 8-3"),
             ("2.5", "about 2.5 of them."),
             ("3/4", "he ate 3/4 of it"),
             ("10", "the answer is 10 apples"),
@@ -161,7 +161,7 @@ fn structures_and_symbols() {
 fn what_is_not_understood_is_never_correct() {
     check(
         GoldUnparsed,
-        &[("", "7"), ("paris", "paris"), ("none of these", "none of these"), ("?", "?"), ("n/a", "n/a")],
+        &[("", "7"), ("?", "?"), ("n/a", "n/a"), ("\\frac{1", "1"), ("x = ", "x"), ("\\boxed{}", "7"), ("5 4.6", "5")],
     );
     check(
         AnswerUnparsed,
