@@ -2,7 +2,7 @@
 
 use super::find::{Found, Missing};
 use super::node::Node;
-use super::{Gold, found, show};
+use super::{Gold, Tolerance, found, show};
 use crate::Verdict;
 
 /// How an answer was judged.
@@ -20,11 +20,11 @@ pub struct Explanation {
     pub gold: Vec<String>,
 }
 
-/// Compares an answer with the gold one, as [`super::verify`] does, and explains it.
-pub fn explain(gold: &str, answer: &str) -> Explanation {
+/// Compares an answer with the gold one, as [`super::verify_within`] does, and explains it.
+pub fn explain(gold: &str, answer: &str, tolerance: Option<Tolerance>) -> Explanation {
     let found = found(answer);
     let gold = Gold::read(gold);
-    let verdict = gold.as_ref().map_or(Verdict::GoldUnparsed, |gold| gold.judge(&found, answer));
+    let verdict = gold.as_ref().map_or(Verdict::GoldUnparsed, |gold| gold.judge(&found, answer, tolerance));
     let spelled = |readings: &[Node], text: &str| {
         if readings.is_empty() { vec![format!("words: {text}")] } else { readings.iter().map(show::plain).collect() }
     };

@@ -19,11 +19,13 @@ mod parse;
 mod read;
 mod show;
 mod token;
+mod tolerance;
 mod unit;
 mod value;
 
 use crate::Verdict;
 pub use explain::{Explanation, explain};
+pub use tolerance::Tolerance;
 use find::{Found, Missing};
 use node::Node;
 
@@ -32,8 +34,13 @@ const MAX_BYTES: usize = 16 << 10;
 
 /// Compares an answer with the gold one. Both may be a whole solution or only its final expression.
 pub fn verify(gold: &str, answer: &str) -> Verdict {
+    verify_within(gold, answer, None)
+}
+
+/// Compares an answer with the gold one, and also takes a number within the tolerance for right, if there is one.
+pub fn verify_within(gold: &str, answer: &str, tolerance: Option<Tolerance>) -> Verdict {
     let Some(gold) = Gold::read(gold) else { return Verdict::GoldUnparsed };
-    gold.judge(&found(answer), answer)
+    gold.judge(&found(answer), answer, tolerance)
 }
 
 /// Returns a spelling of the answer in a text that equal answers have in common, for votes; `None` if there is none.
@@ -74,15 +81,18 @@ impl Gold {
     }
 
     /// Compares it with what was found in an answer.
-    fn judge(&self, found: &Result<Found, Missing>, answer: &str) -> Verdict {
+    fn judge(&self, found: &Result<Found, Missing>, answer: &str, tolerance: Option<Tolerance>) -> Verdict {
         // Words are looked for as the whole text too: there may be numbers in them.
         if self.readings.is_empty() && self.words.as_ref().is_some_and(|words| *words == read::words(tail(answer))) {
             return Verdict::Correct;
         }
         match found {
             Ok(found) => {
+                let is_close = |gold: &Node, answer: &Node| {
+                    tolerance.is_some_and(|tolerance| tolerance::is_within(gold, answer, tolerance))
+                };
                 let means_same =
-                    found.readings.iter().any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer)));
+                    found.readings.iter().any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer) || is_close(gold, answer)));
                 let has_words = self.words.as_ref().is_some_and(|words| *words == read::words(&found.text));
                 if means_same || has_words {
                     Verdict::Correct

@@ -7,7 +7,7 @@ use super::{compare, sets};
 
 /// Returns what a chain of equations says: the value behind names, and of a computation its result. `None` for an
 /// inequality, for an equation between expressions with variables, and for a chain that is not true.
-pub(super) fn value(members: &[Node], rels: &[Rel]) -> Option<Node> {
+pub(in crate::math) fn value(members: &[Node], rels: &[Rel]) -> Option<Node> {
     if let [.., set] = members
         && let Some(Rel::In) = rels.last()
     {

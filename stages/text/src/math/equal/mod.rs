@@ -4,7 +4,8 @@ mod chain;
 mod scalar;
 mod sets;
 
-pub(super) use chain::is_name;
+pub(super) use chain::{is_name, value as value_of};
+pub(super) use scalar::has_names;
 
 use super::node::{Branch, Group, Node, Rel};
 use super::number::{small, whole};

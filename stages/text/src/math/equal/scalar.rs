@@ -89,7 +89,7 @@ fn has_pi(node: &Node) -> bool {
 }
 
 /// Whether there are variables in an expression.
-pub(super) fn has_names(node: &Node) -> bool {
+pub(in crate::math) fn has_names(node: &Node) -> bool {
     match node {
         Node::Symbol(_) => true,
         Node::Call(..) | Node::Based { .. } => true,

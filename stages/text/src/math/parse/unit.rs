@@ -171,12 +171,9 @@ impl Parser {
                     !token.spaced && is_product(word) && unit::known(word).is_none() && self.mode == Mode::Expression;
                 after_value && !is_letters
             }
-            Kind::Name(name) => {
-                after_value
-                    && stands_apart
-                    && self.nested == 0
-                    && unit::known(name).is_some()
-                    && !self.has_variables(at)
+            Kind::Name(_) => {
+                let is_known = || self.unit_name(at).is_some_and(|(name, _)| unit::known(&name).is_some());
+                after_value && stands_apart && self.nested == 0 && is_known() && !self.has_variables(at)
             }
             Kind::Structure("frac") => after_value && self.is_unit_fraction(at),
             Kind::Sign("(") => after_value && token.spaced && matches!(self.kind_at(at + 1), Some(Kind::Word(_))),
@@ -248,6 +245,15 @@ impl Parser {
         }
     }
 
+    /// Returns the name of a unit that may be at a token, and its tokens: `\\mu m` are two.
+    fn unit_name(&self, at: usize) -> Option<(String, usize)> {
+        let Some(Kind::Word(name) | Kind::Name(name)) = self.kind_at(at) else { return None };
+        match self.kind_at(at + 1) {
+            Some(Kind::Word(rest) | Kind::Name(rest)) if name == "mu" => Some((format!("μ{rest}"), 2)),
+            _ => Some((name.clone(), 1)),
+        }
+    }
+
     fn is_unit_name(&self) -> bool {
         matches!(self.kind(), Some(Kind::Word(name) | Kind::Name(name)) if unit::known(name).is_some())
     }
@@ -259,9 +265,10 @@ impl Parser {
             let (one, two) = (self.unit_in_braces()?, self.unit_in_braces()?);
             return Some((Unit::product(one, two, -1)?, 1));
         }
-        let Some(Kind::Word(name) | Kind::Name(name)) = self.kind() else { return None };
+        let (name, length) = self.unit_name(self.at)?;
+        let name = name.as_str();
         let known = unit::known(name).or_else(|| unit::known(&name.to_lowercase()).filter(|_| name.len() > 2))?;
-        self.at += 1;
+        self.at += length;
         let mut power = 1;
         if self.is_sign("^") {
             self.at += 1;

@@ -1,6 +1,6 @@
 //! Tables of answers that mean the same, and of answers that do not.
 
-use super::super::{canonical, explain, verify};
+use super::super::{Tolerance, canonical, explain, verify, verify_within};
 use super::check;
 use crate::Verdict::{Correct, Wrong};
 
@@ -287,10 +287,39 @@ fn equal_answers_have_one_vote() {
 
 #[test]
 fn an_explanation_tells_what_was_read() {
-    let told = explain("18", "She earns 9 * 2 dollars.\n**Answer:** $18");
+    let told = explain("18", "She earns 9 * 2 dollars.\n**Answer:** $18", None);
     assert_eq!(told.verdict, Correct);
     assert_eq!(told.found.as_deref(), Some("18"));
     assert_eq!((told.read, told.gold), (vec!["18".to_owned()], vec!["18".to_owned()]));
-    assert_eq!(explain("5", "It is not 5").place, "refused: the expression is denied");
-    assert_eq!(explain("5", "").place, "no answer was found");
+    assert_eq!(explain("5", "It is not 5", None).place, "refused: the expression is denied");
+    assert_eq!(explain("5", "", None).place, "no answer was found");
+}
+
+#[test]
+fn numbers_within_a_tolerance() {
+    let (share, amount, figures) = (Tolerance::Relative(0.01), Tolerance::Absolute(0.1), Tolerance::Figures(3));
+    for (gold, answer, tolerance, is_right) in [
+        ("9.81 m/s^2", "9.8", share, true),
+        ("9.81 m/s^2", "9.5", share, false),
+        ("4.5e33", "4.52 \\times 10^{33}", share, true),
+        ("1.6 cm", "16.1 mm", share, true),
+        ("1.6 cm", "1.6 kg", share, false),
+        ("2.5 kJ", "2500 J", share, true),
+        ("3 \\mu m", "3000 nm", share, true),
+        ("-40", "40", share, false),
+        ("100", "101", share, true),
+        ("100", "101.01", share, false),
+        ("5", "5.1", amount, true),
+        ("5", "5.11", amount, false),
+        ("0.006", "0.00598", Tolerance::Figures(1), true),
+        ("20.39", "20.4", figures, true),
+        ("20.39", "20.45", figures, false),
+        ("x", "5", share, false),
+        ("\\pi", "3.14", figures, true),
+        ("a = 12", "12.05", share, true),
+    ] {
+        let verdict = verify_within(gold, answer, Some(tolerance));
+        assert_eq!(verdict == Correct, is_right, "{gold} {answer} {tolerance:?}");
+    }
+    assert_eq!(verify("9.81", "9.8"), Wrong);
 }

@@ -15,7 +15,7 @@ pub(in crate::math) struct Complex {
 }
 
 impl Complex {
-    pub(super) fn real(re: BigFloat) -> Self {
+    pub(in crate::math) fn real(re: BigFloat) -> Self {
         Self { re, im: float(0) }
     }
 
@@ -23,7 +23,7 @@ impl Complex {
         Self { re: float(0), im: float(1) }
     }
 
-    pub(super) fn is_real(&self) -> bool {
+    pub(in crate::math) fn is_real(&self) -> bool {
         self.im.is_zero()
     }
 
@@ -47,7 +47,7 @@ impl Complex {
         Self { re: self.re.sub(&other.re, PRECISION, ROUNDING), im: self.im.sub(&other.im, PRECISION, ROUNDING) }
     }
 
-    pub(super) fn times(&self, other: &Self) -> Self {
+    pub(in crate::math) fn times(&self, other: &Self) -> Self {
         let by = |one: &BigFloat, two: &BigFloat| one.mul(two, PRECISION, ROUNDING);
         if self.is_real() && other.is_real() {
             return Self::real(by(&self.re, &other.re));

@@ -271,6 +271,17 @@ pub(super) fn rational(value: &Rational) -> BigFloat {
     integer(value.numer()).div(&integer(value.denom()), PRECISION, ROUNDING)
 }
 
+/// Returns a power of ten.
+pub(super) fn power_of_ten(exponent: i32) -> Complex {
+    Complex::real(rational(&super::number::power_of_ten(exponent)))
+}
+
+/// Returns the place of the first digit of a positive number: 0 for 5, 1 for 50, -1 for 0.5. `None` if it is far away.
+pub(super) fn logarithm(value: &BigFloat) -> Option<i32> {
+    const FARTHEST: i32 = 400;
+    (-FARTHEST..FARTHEST).rev().find(|exponent| power_of_ten(*exponent).re <= *value)
+}
+
 /// A hash that is the same everywhere (FNV-1a with a last mixing).
 fn hash(words: impl Iterator<Item = u64>, salt: u64) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
