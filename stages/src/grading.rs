@@ -123,7 +123,7 @@ impl Grader {
     /// Returns the grade of each answer.
     pub fn grade(&self, answers: &[Answer<'_>]) -> Result<Vec<Grade>, StageError> {
         let mut verdicts = vec![None; answers.len()];
-        let is_checked = |answer: &Answer<'_>| answer.prompt.verify.is_checked() && answer.prompt.answer.is_some();
+        let is_checked = |answer: &Answer<'_>| answer.prompt.is_checked();
         for (verify, verifier) in &self.verifiers {
             let of_verifier = |index: &usize| answers[*index].prompt.verify == *verify && is_checked(&answers[*index]);
             let indices: Vec<usize> = (0..answers.len()).filter(of_verifier).collect();
@@ -143,7 +143,7 @@ impl Grader {
 fn claim<'a>(answer: &Answer<'a>) -> Claim<'a> {
     let given =
         if answer.prompt.verify.is_bare() { answer.completion } else { text::think::parse(answer.completion).answer };
-    Claim { gold: answer.prompt.answer.as_deref().unwrap_or_default(), answer: given }
+    Claim { prompt: answer.prompt, gold: answer.prompt.answer.as_deref().unwrap_or_default(), answer: given }
 }
 
 fn grade(answer: &Answer<'_>, form: Form, verdict: Option<Verdict>) -> Grade {

@@ -18,7 +18,7 @@ use super::prefer::Prefer;
 use super::select::Condition;
 use super::transcript::Marks;
 use crate::template_args::TemplateArgs;
-use crate::verifiers::Verify;
+use crate::verifiers::{Tolerance, Verify};
 
 /// The import keys of an input; all are absent for a stage's output. `x-inputs` names the types that a key applies to.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -74,6 +74,10 @@ pub struct Import {
     /// row's own `verify`, else as numbers if there are gold answers.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) verify: Option<VerifyBy>,
+    /// How far a number may be from the gold answer: `{ relative = 0.01 }`, `{ absolute = 0.5 }`, in the gold answer's
+    /// unit, or `{ figures = 3 }`, significant ones. Absent: each row's own `tolerance`, else not at all.
+    #[schemars(extend("x-inputs" = ["prompts"]))]
+    pub(super) tolerance: Option<Tolerance>,
     /// The options of a question: a field with a list, a list of fields, or `{ right, wrong, seed }`, which shuffles
     /// them. They go below the question with letters, the answer becomes a letter, and `verify` is `choice`.
     #[schemars(extend("x-inputs" = ["prompts"]))]

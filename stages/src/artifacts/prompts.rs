@@ -12,7 +12,7 @@ use super::Error;
 use super::code_tests::{self, Tests};
 use super::import::VerifyBy;
 use super::lines::{RawRow, each_row, read_rows, split_gold, write_lines};
-use crate::verifiers::Verify;
+use crate::verifiers::{Tolerance, Verify};
 
 const FILE: &str = "prompts.jsonl";
 
@@ -31,6 +31,9 @@ pub struct PromptRow {
     /// The tests that a program must pass, or the rules that a completion must follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
+    /// How far a number may be from the gold answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Tolerance>,
     /// What the prompt is about; for `helpful` and `harmless`, only the reward model of that name judges it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
@@ -43,6 +46,11 @@ pub struct PromptRow {
 }
 
 impl PromptRow {
+    /// Returns whether answers to it are compared with something.
+    pub fn is_checked(&self) -> bool {
+        self.verify.can_check(self.answer.is_some(), self.tests.as_ref())
+    }
+
     /// Returns the language that the thought should be in.
     pub fn language(&self) -> &str {
         self.language.as_deref().unwrap_or("en")
@@ -68,18 +76,15 @@ fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
         None => (row.prompt()?, row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?),
     };
     let tests = code_tests::read(row)?;
-    let verify = verify(row, answer.is_some(), tests.is_some())?;
-    if verify.is_checked() && answer.is_none() {
-        return Err(
-            "no field `answer`, which `verify` needs: map yours with `fields`, or say `verify = \"none\"`".to_owned()
-        );
-    }
+    let verify = verify(row, answer.is_some(), tests.as_ref())?;
+    verify.check_row(answer.is_some(), tests.as_ref())?;
     Ok(PromptRow {
         id: row.optional_text("id")?.unwrap_or_else(|| row.index.to_string()),
         prompt,
         answer,
         verify,
         tests,
+        tolerance: tolerance(row, verify)?,
         task: row.optional_text("task")?,
         language: row.import.language.clone().map_or_else(|| row.optional_text("language"), |given| Ok(Some(given)))?,
         source: source.to_owned(),
@@ -87,7 +92,7 @@ fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
 }
 
 /// Returns how the answers to a row are checked.
-fn verify(row: &RawRow<'_>, has_answer: bool, has_tests: bool) -> Result<Verify, String> {
+fn verify(row: &RawRow<'_>, has_answer: bool, tests: Option<&Tests>) -> Result<Verify, String> {
     match &row.import.verify {
         Some(VerifyBy::Always(verify)) => Ok(*verify),
         Some(VerifyBy::Word(verifiers)) => {
@@ -102,10 +107,26 @@ fn verify(row: &RawRow<'_>, has_answer: bool, has_tests: bool) -> Result<Verify,
             Some(name) => serde_json::from_value(name.into()).map_err(|error| format!("`verify`: {error}")),
             // Most data with answers are sums and word problems. A gold answer that is not a number is counted and
             // never rewarded.
-            None if has_answer && !has_tests => Ok(Verify::NUMBER),
+            None if matches!(tests, Some(Tests::Rules { .. })) => Ok(Verify::INSTRUCTIONS),
+            None if has_answer && tests.is_none() => Ok(Verify::NUMBER),
             None => Ok(Verify::NONE),
         },
     }
+}
+
+/// Returns how far an answer may be from the gold one: what the input says, else what the row says.
+fn tolerance(row: &RawRow<'_>, verify: Verify) -> Result<Option<Tolerance>, String> {
+    let tolerance = match (row.import.tolerance, row.value("tolerance")) {
+        (Some(given), _) => Some(given),
+        (None, Some(own)) => {
+            Some(serde_json::from_value(own.clone()).map_err(|error| format!("`tolerance`: {error}"))?)
+        }
+        (None, None) => None,
+    };
+    if tolerance.is_some() && verify != Verify::NUMBER {
+        return Err(format!("`tolerance` is for numbers, and `verify` is `{}`", verify.name()));
+    }
+    Ok(tolerance)
 }
 
 /// Cuts the gold answer out of a worked solution.

@@ -184,7 +184,7 @@ fn what_is_written_is_read_back() {
         prompt: "1+1=?\n\"x\"".into(),
         answer: Some("2".to_owned()),
         verify: Verify::NUMBER,
-        tests: None,
+        tests: None, tolerance: None,
         task: Some("sums".to_owned()),
         language: Some("en".to_owned()),
         source: "a.prompts".to_owned(),

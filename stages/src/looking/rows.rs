@@ -115,7 +115,7 @@ fn is_read(look: &mut Look, name: &str, what: &str, rows: Result<usize, Error>) 
 /// Warns of gold answers that do not parse.
 fn tell_golds(look: &mut Look, name: &str, rows: &[PromptRow]) {
     let loading = Loading { device: lm::Device::Cpu, folder: "".as_ref(), threads: 1, seed: 0 };
-    let checked: Vec<&PromptRow> = rows.iter().filter(|row| row.verify.is_checked() && row.answer.is_some()).collect();
+    let checked: Vec<&PromptRow> = rows.iter().filter(|row| row.is_checked()).collect();
     let answers: Vec<Answer<'_>> = checked
         .iter()
         .map(|row| Answer { prompt: row, completion: row.answer.as_deref().unwrap_or_default(), finished: true })

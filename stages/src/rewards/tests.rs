@@ -14,7 +14,7 @@ fn prompt(verify: Verify, answer: &str) -> PromptRow {
         prompt: "8-8+1+2+4=?".into(),
         answer: (verify != Verify::NONE).then(|| answer.to_owned()),
         verify,
-        tests: None,
+        tests: None, tolerance: None,
         task: None,
         language: Some("en".to_owned()),
         source: "sums.prompts".to_owned(),

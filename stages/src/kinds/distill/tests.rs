@@ -139,7 +139,7 @@ fn prompt(n: usize) -> PromptRow {
         prompt: format!("{n}+1=?").into(),
         answer: None,
         verify: Verify::NONE,
-        tests: None,
+        tests: None, tolerance: None,
         task: None,
         language: None,
         source: String::new(),

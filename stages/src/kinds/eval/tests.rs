@@ -16,7 +16,7 @@ fn prompt(index: usize, verify: Verify, task: Option<&str>) -> PromptRow {
         prompt: format!("{index}+1=?").into(),
         answer: (verify != Verify::NONE).then(|| (index + 1).to_string()),
         verify,
-        tests: None,
+        tests: None, tolerance: None,
         task: task.map(str::to_owned),
         language: None,
         source: String::new(),

@@ -100,7 +100,7 @@ fn row(sample: SampleRow, index: usize, source: &str) -> PromptRow {
         },
         prompt: sample.prompt,
         answer: sample.answer,
-        tests: None,
+        tests: None, tolerance: None,
         task: None,
         language: None,
         source: source.to_owned(),

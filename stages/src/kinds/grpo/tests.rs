@@ -28,7 +28,7 @@ fn config(dir: &TempDir, changes: &Value) -> Value {
         prompt: format!("{n}").into(),
         answer: Some("7".to_owned()),
         verify: Verify::EXACT,
-        tests: None,
+        tests: None, tolerance: None,
         task: None,
         language: None,
         source: String::new(),

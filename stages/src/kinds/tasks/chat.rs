@@ -106,7 +106,7 @@ impl Exchange {
             prompt: self.prompt.clone().into(),
             answer: None,
             verify: Verify::NONE,
-            tests: None,
+            tests: None, tolerance: None,
             task: Some(task.to_owned()),
             language: None,
             source: String::new(),

@@ -55,7 +55,7 @@ fn make(params: &Params, style: &str, draw: &mut TaskRng) -> Result<TaskRows, St
             prompt: question.into(),
             answer: Some(answer),
             verify: Verify::EXACT,
-            tests: None,
+            tests: None, tolerance: None,
             task: Some(family.to_owned()),
             language: None,
             source: String::new(),

@@ -56,7 +56,7 @@ fn prompt_row(index: usize, problem: &Problem) -> PromptRow {
         prompt: problem.question().into(),
         answer: Some(problem.total().to_string()),
         verify: Verify::NUMBER,
-        tests: None,
+        tests: None, tolerance: None,
         task: Some("sums".to_owned()),
         language: Some("en".to_owned()),
         source: String::new(),
