@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use text::math::Verdict;
 
 use crate::loading::Loading;
+use crate::parallel;
 
 /// Every verifier, in the order of the documentation.
 static VERIFIERS: [VerifierKind; 3] = [
@@ -19,21 +20,21 @@ static VERIFIERS: [VerifierKind; 3] = [
         name: "number",
         doc: "The same number, exactly; a thought and tags are expected.",
         form: Form::Thought,
-        load: |_| Ok(per_answer(text::math::verify)),
+        load: |loading| Ok(per_answer(loading, text::math::verify)),
         vote: |answer| text::math::extract(answer).unwrap_or_else(|| answer.to_owned()),
     },
     VerifierKind {
         name: "choice",
         doc: "The same option letter; a thought and tags are expected.",
         form: Form::Thought,
-        load: |_| Ok(per_answer(text::choice::verify)),
+        load: |loading| Ok(per_answer(loading, text::choice::verify)),
         vote: str::to_owned,
     },
     VerifierKind {
         name: "exact",
         doc: "The same text, without tags.",
         form: Form::Bare,
-        load: |_| Ok(per_answer(text::exact::verify)),
+        load: |loading| Ok(per_answer(loading, text::exact::verify)),
         vote: str::to_owned,
     },
 ];
@@ -75,16 +76,19 @@ pub(crate) struct Claim<'a> {
     pub(crate) answer: &'a str,
 }
 
-/// Makes a verifier of a rule that looks at one answer at a time.
-fn per_answer(rule: fn(&str, &str) -> Verdict) -> Box<dyn Verifier> {
-    Box::new(PerAnswer(rule))
+/// Makes a verifier of a rule that looks at one answer at a time, on all threads of the stage.
+fn per_answer(loading: &Loading<'_>, rule: fn(&str, &str) -> Verdict) -> Box<dyn Verifier> {
+    Box::new(PerAnswer { rule, threads: loading.threads })
 }
 
-struct PerAnswer(fn(&str, &str) -> Verdict);
+struct PerAnswer {
+    rule: fn(&str, &str) -> Verdict,
+    threads: usize,
+}
 
 impl Verifier for PerAnswer {
     fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Verdict>, StageError> {
-        Ok(claims.iter().map(|claim| (self.0)(claim.gold, claim.answer)).collect())
+        Ok(parallel::map(claims, self.threads, |claim| (self.rule)(claim.gold, claim.answer)))
     }
 }
 
