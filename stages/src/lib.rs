@@ -10,6 +10,7 @@ pub mod limits;
 pub mod loading;
 mod looking;
 mod other_names;
+mod parallel;
 pub mod rewards;
 mod sampling;
 mod showing;

@@ -23,7 +23,9 @@ struct Accuracy {}
 impl Keys for Accuracy {
     const WANTS_FORM: bool = true;
 
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        Ok(per_row(|row| row.scored.prompt.verify.is_checked().then_some(f64::from(u8::from(row.grade.correct)))))
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(loading, |row| {
+            row.scored.prompt.verify.is_checked().then_some(f64::from(u8::from(row.grade.correct)))
+        }))
     }
 }

@@ -22,8 +22,8 @@ struct Format {}
 impl Keys for Format {
     const WANTS_FORM: bool = true;
 
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        Ok(per_row(|row| {
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(loading, |row| {
             let asked = row.scored.prompt.verify.wants_thought();
             asked.then_some(f64::from(u8::from(row.grade.format_ok)))
         }))

@@ -25,8 +25,8 @@ pub(super) const REWARD: RewardKind = RewardKind::of::<Language>(
 struct Language {}
 
 impl Keys for Language {
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        Ok(per_row(score))
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(loading, score))
     }
 }
 

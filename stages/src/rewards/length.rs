@@ -32,10 +32,10 @@ fn default_buffer() -> f64 {
 }
 
 impl Keys for Length {
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         let max = self.max_tokens as f64;
         let buffer = max * self.buffer;
-        Ok(per_row(move |row| Some(soft_overlong(row.scored.num_tokens as f64, max, buffer))))
+        Ok(per_row(loading, move |row| Some(soft_overlong(row.scored.num_tokens as f64, max, buffer))))
     }
 }
 

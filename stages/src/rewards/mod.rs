@@ -31,6 +31,8 @@ use engine::stage::StageError;
 
 use crate::artifacts::PromptRow;
 use crate::grading::{Answer, Grade, Grader};
+use crate::loading::Loading;
+use crate::parallel;
 pub use judge::{Judge, Reads, judged_ids};
 pub(crate) use language::thought_consistency;
 use table::RewardKind;
@@ -75,16 +77,19 @@ pub(crate) trait Reward {
     fn score(&self, rows: &[&Graded<'_>]) -> Result<Vec<Option<f64>>, StageError>;
 }
 
-/// Makes a reward from a rule that scores one row at a time.
-fn per_row(rule: impl Fn(&Graded<'_>) -> Option<f64> + 'static) -> Box<dyn Reward> {
-    Box::new(PerRow(rule))
+/// Makes a reward from a rule that scores one row at a time, on all threads of the stage.
+fn per_row(loading: &Loading<'_>, rule: impl Fn(&Graded<'_>) -> Option<f64> + Sync + 'static) -> Box<dyn Reward> {
+    Box::new(PerRow { rule, threads: loading.threads })
 }
 
-struct PerRow<F>(F);
+struct PerRow<F> {
+    rule: F,
+    threads: usize,
+}
 
-impl<F: Fn(&Graded<'_>) -> Option<f64>> Reward for PerRow<F> {
+impl<F: Fn(&Graded<'_>) -> Option<f64> + Sync> Reward for PerRow<F> {
     fn score(&self, rows: &[&Graded<'_>]) -> Result<Vec<Option<f64>>, StageError> {
-        Ok(rows.iter().map(|row| (self.0)(row)).collect())
+        Ok(parallel::map(rows, self.threads, |row| (self.rule)(row)))
     }
 }
 

@@ -38,8 +38,8 @@ impl Default for Overconfidence {
 }
 
 impl Keys for Overconfidence {
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        Ok(per_row(move |row| score(row, self.hedge_cost)))
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(loading, move |row| score(row, self.hedge_cost)))
     }
 }
 

@@ -34,8 +34,8 @@ impl Default for Reflection {
 }
 
 impl Keys for Reflection {
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        Ok(per_row(move |row| score(row, self.cap)))
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(loading, move |row| score(row, self.cap)))
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) const REWARD: RewardKind =
 struct Repetition {}
 
 impl Keys for Repetition {
-    fn load(self, _: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        Ok(per_row(|row| {
+    fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
+        Ok(per_row(loading, |row| {
             let repeats = text::readable::has_repetition(row.scored.completion);
             Some(if repeats { -1.0 } else { 0.0 })
         }))

@@ -10,7 +10,7 @@ use text::Chat;
 
 use super::learner::Learner;
 use super::measure::measure;
-use super::sampler::RolloutSampler;
+use super::sampler::{RolloutSampler, Times};
 use super::{Inputs, Params};
 use crate::artifacts::load_model;
 use crate::device::set_up;
@@ -113,6 +113,11 @@ impl Objective for Policy<'_> {
     fn accumulate(&self, batch: &Minibatch, whole: Counts) -> Result<Tally, StageError> {
         let rollouts = self.sampler.rollouts(&batch.rollouts);
         let mut tally = self.learner.learn(rollouts, whole, batch.is_on_policy);
+        if batch.is_on_policy {
+            let Times { sampling, scoring } = self.sampler.times();
+            tally.most_of("step_time/sampling", [sampling]);
+            tally.most_of("step_time/scoring", [scoring]);
+        }
         measure(rollouts, self.params.group_size, &mut tally);
         Ok(tally)
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Instant;
 
 use engine::stage::{Context, StageError};
 use lm::Model;
@@ -34,6 +35,15 @@ pub(super) struct RolloutSampler<'a> {
     state: State,
     growing: GrowingRows,
     watch: Watch,
+    /// How long the newest rollout took.
+    times: Times,
+}
+
+/// Seconds that a rollout took.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Times {
+    pub(super) sampling: f64,
+    pub(super) scoring: f64,
 }
 
 /// What the next step needs apart from weights; it is part of the checkpoint.
@@ -95,12 +105,17 @@ impl<'a> RolloutSampler<'a> {
             state: State::default(),
             growing: GrowingRows::create(ctx, ROLLOUTS)?,
             watch: Watch::default(),
+            times: Times::default(),
         })
     }
 
     /// Returns a range of the current rollouts.
     pub(super) fn rollouts(&self, range: &Range<usize>) -> &[Rollout] {
         &self.state.rollouts[range.clone()]
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
     }
 
     /// Writes output `rollouts`.
@@ -136,8 +151,8 @@ impl<'a> RolloutSampler<'a> {
     }
 
     /// Samples and scores a group for each of `chosen`; `rollout` is the number of the rollout.
-    fn sample(&self, model: &Model, chosen: &[usize], rollout: u64, step: u64) -> Result<Vec<Rollout>, StageError> {
-        let (params, chat) = (self.params, &self.chat);
+    fn sample(&mut self, model: &Model, chosen: &[usize], rollout: u64, step: u64) -> Result<Vec<Rollout>, StageError> {
+        let (params, chat, begin) = (self.params, &self.chat, Instant::now());
         let draws = Draws {
             seed: params.seed,
             temperature: params.temperature,
@@ -167,7 +182,9 @@ impl<'a> RolloutSampler<'a> {
             })
             .collect();
         self.ctx.doing("scoring", None);
+        let sampling = begin.elapsed().as_secs_f64();
         let breakdowns = self.scorer.score(step, &scored)?;
+        self.times = Times { sampling, scoring: begin.elapsed().as_secs_f64() - sampling };
         let rewards: Vec<f64> = breakdowns.iter().map(|breakdown| breakdown.total).collect();
         let advantages = advantages(&rewards, params.group_size, params.scale);
         let mut rollouts = Vec::with_capacity(drawn.len());

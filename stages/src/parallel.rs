@@ -1,0 +1,45 @@
+//! The same work on many rows, on several threads.
+
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
+
+/// Rows for which a thread of their own is worth its start.
+const WORTHWHILE: usize = 16;
+
+/// Returns `work` of each row, in the order of the rows, done on at most `threads` threads.
+pub(crate) fn map<R: Sync, T: Send>(rows: &[R], threads: usize, work: impl Fn(&R) -> T + Sync) -> Vec<T> {
+    let each = rows.len().div_ceil(threads.max(1)).max(WORTHWHILE);
+    let each = NonZero::new(each).expect("at least one row");
+    if rows.len() <= each.get() {
+        return rows.iter().map(work).collect();
+    }
+    let work = &work;
+    thread::scope(|scope| {
+        let parts = rows.chunks(each.get()).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<T>>()));
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_the_rows_on_any_number_of_threads() {
+        let rows: Vec<usize> = (0..1_000).collect();
+        let squares: Vec<usize> = rows.iter().map(|row| row * row).collect();
+        for threads in [0, 1, 2, 7, 64, 2_000] {
+            assert_eq!(map(&rows, threads, |row| row * row), squares, "{threads}");
+        }
+        assert_eq!(map(&[] as &[usize], 4, |row| *row), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_panic_is_the_caller_s() {
+        let rows: Vec<usize> = (0..100).collect();
+        let panicked = std::panic::catch_unwind(|| map(&rows, 4, |row| assert!(*row < 77)));
+        assert!(panicked.is_err());
+    }
+}
