@@ -46,6 +46,7 @@ pub fn verify_within(gold: &str, answer: &str, tolerance: Option<Tolerance>) -> 
 /// Returns a spelling of the answer in a text that equal answers have in common, for votes; `None` if there is none.
 pub fn canonical(answer: &str) -> Option<String> {
     let found = found(answer).ok()?;
+    value::begin();
     Some(found.readings.first().map_or_else(|| read::words(&found.text), show::canonical))
 }
 
@@ -82,6 +83,7 @@ impl Gold {
 
     /// Compares it with what was found in an answer.
     fn judge(&self, found: &Result<Found, Missing>, answer: &str, tolerance: Option<Tolerance>) -> Verdict {
+        value::begin();
         // Words are looked for as the whole text too: there may be numbers in them.
         if self.readings.is_empty() && self.words.as_ref().is_some_and(|words| *words == read::words(tail(answer))) {
             return Verdict::Correct;

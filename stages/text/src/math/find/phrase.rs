@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Found, How, Missing, prose};
-use crate::math::equal;
+use crate::math::{equal, value};
 
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -72,6 +72,7 @@ pub(super) fn find(text: &str) -> Option<Result<Found, Missing>> {
 }
 
 fn is_same(one: &Found, two: &Found) -> bool {
+    value::begin();
     one.readings.iter().any(|one| two.readings.iter().any(|two| equal::same(one, two) || equal::same(two, one)))
 }
 

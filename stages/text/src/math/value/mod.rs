@@ -7,7 +7,7 @@
 mod complex;
 mod functions;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use astro_float_num::{BigFloat, Consts, RoundingMode};
 use num_traits::{Signed, Zero};
@@ -27,12 +27,17 @@ const AGREE: i32 = 200;
 /// The most terms of a sum.
 const MAX_TERMS: u32 = 1_000;
 
-/// The most operations for one value.
-const MAX_OPERATIONS: u32 = 4_000;
+/// The most operations for all values of a check. One takes a quarter of a microsecond or so.
+const MAX_OPERATIONS: u32 = 80_000;
+
+/// What a function such as the sine counts as, in operations.
+const FUNCTION: u32 = 200;
 
 thread_local! {
     // Digits of pi and the like, computed once a thread.
     static CONSTANTS: RefCell<Option<Consts>> = const { RefCell::new(None) };
+    // Operations that are left for the check at hand.
+    static LEFT: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A choice of values for variables.
@@ -57,7 +62,7 @@ pub(super) fn value(node: &Node, point: Point) -> Option<Complex> {
             *constants = Consts::new().ok();
         }
         let constants = constants.as_mut()?;
-        let value = Machine { constants, point, operations: 0, bound: Vec::new() }.value(node)?;
+        let value = Machine { constants, point, bound: Vec::new() }.value(node)?;
         value.is_finite().then_some(value)
     })
 }
@@ -65,17 +70,25 @@ pub(super) fn value(node: &Node, point: Point) -> Option<Complex> {
 struct Machine<'a> {
     constants: &'a mut Consts,
     point: Point,
-    operations: u32,
     /// Variables of sums with their values.
     bound: Vec<(String, Complex)>,
 }
 
+/// Begins a check, which may do so many operations.
+pub(super) fn begin() {
+    LEFT.set(MAX_OPERATIONS);
+}
+
 impl Machine<'_> {
+    /// Takes operations from those that are left.
+    fn spend(&self, operations: u32) -> Option<()> {
+        let left = LEFT.get().checked_sub(operations);
+        LEFT.set(left.unwrap_or(0));
+        left.map(|_| ())
+    }
+
     fn value(&mut self, node: &Node) -> Option<Complex> {
-        self.operations += 1;
-        if self.operations > MAX_OPERATIONS {
-            return None;
-        }
+        self.spend(1)?;
         Some(match node {
             Node::Number(literal) => Complex::real(rational(&literal.value)),
             Node::Based { value, base, .. } => self.called(&format!("base {base}"), &[Complex::real(rational(value))]),
@@ -177,6 +190,7 @@ impl Machine<'_> {
         if base.is_zero() {
             return exponent.is_positive().then(|| Complex::real(float(0)));
         }
+        self.spend(2 * FUNCTION)?;
         let logarithm = self.ln(&base)?;
         let product = logarithm.times(&exponent);
         Some(self.exp(&product))
