@@ -50,7 +50,7 @@ impl Parser {
         } else if self.is_sign("^") && self.is_sign_at(self.at + 1, "°") {
             2
         } else if self.is_sign("^") && self.is_sign_at(self.at + 1, "{") && self.is_sign_at(self.at + 2, "°") {
-            4
+            3 + usize::from(self.is_sign_at(self.at + 3, "}"))
         } else {
             return false;
         };

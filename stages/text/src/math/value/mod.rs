@@ -28,10 +28,13 @@ const AGREE: i32 = 200;
 const MAX_TERMS: u32 = 1_000;
 
 /// The most operations for all values of a check. One takes a quarter of a microsecond or so.
-const MAX_OPERATIONS: u32 = 80_000;
+const MAX_OPERATIONS: u32 = 20_000;
+
+/// What a term of a sum counts as, beside its own operations.
+const TERM: u32 = 8;
 
 /// What a function such as the sine counts as, in operations.
-const FUNCTION: u32 = 200;
+const FUNCTION: u32 = 100;
 
 thread_local! {
     // Digits of pi and the like, computed once a thread.
@@ -221,6 +224,9 @@ impl Machine<'_> {
         }
         let mut total = Complex::real(float(i64::from(!is_sum)));
         for index in first..=last {
+            if self.spend(TERM).is_none() {
+                return Some(None);
+            }
             self.bound.push((variable.clone(), Complex::real(float(i64::from(index)))));
             let term = self.nested(body);
             self.bound.pop();
