@@ -50,6 +50,7 @@ pub struct Action {
     pub document: Value,
     extents: Vec<String>,
     rows: Vec<String>,
+    rows_version: u32,
 }
 
 /// Returns the fingerprint of a stage's action. Hashes without building the [`Action`]: a fresh stage needs only the
@@ -88,7 +89,7 @@ impl Action {
         if let Some(backend) = stage.device.backend() {
             document["backend"] = json!(backend);
         }
-        Self { document, extents, rows }
+        Self { document, extents, rows, rows_version: stage.rows_version }
     }
 
     /// Returns the action's digest.
@@ -106,7 +107,11 @@ impl Action {
 
     /// Returns the key under which sampled rows are kept, for kinds that keep any.
     pub fn row_key(&self) -> Option<Digest> {
-        (!self.rows.is_empty()).then(|| digest(&json!({ "rows": self.without(&self.rows) })))
+        (!self.rows.is_empty()).then(|| {
+            let mut document = self.without(&self.rows);
+            document["version"] = json!(self.rows_version);
+            digest(&json!({ "rows": document }))
+        })
     }
 
     /// Returns the digests of the artifacts that rows come from.
@@ -237,6 +242,7 @@ fn drop_later(value: &mut Value, step: u64) {
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
     use crate::artifact::ArtifactType;
@@ -250,6 +256,7 @@ mod tests {
             span: Span::new(Sources::default().add(Path::new("w.toml"), String::new()), 0..0),
             kind: "grpo".to_owned(),
             version: 1,
+            rows_version: 1,
             config: config.as_object().unwrap().clone(),
             references: vec![Reference {
                 pointer: "/model".to_owned(),
@@ -326,6 +333,18 @@ mod tests {
         assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 200) })), 200);
         assert_eq!(shared(json!({ "steps": 100, "rewards": rewards(2.0, 300) })), 100);
         assert_eq!(shared(json!({ "steps": 400, "rewards": rewards(1.0, 300), "lr": 1 })), 0);
+    }
+
+    #[test]
+    fn a_version_that_does_something_else_with_rows_keeps_them() {
+        let mut stage = stage(json!({ "prompts": "x" }));
+        stage.roles = Arc::new(BTreeMap::from([("prompts".to_owned(), Role::Rows)]));
+        let key = |stage: &StageDecl| Action::of(stage, |_| Value::Null).row_key();
+        let first = key(&stage);
+        stage.version = 2;
+        assert_eq!(key(&stage), first);
+        stage.rows_version = 2;
+        assert_ne!(key(&stage), first);
     }
 
     #[test]

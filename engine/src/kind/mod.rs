@@ -55,6 +55,9 @@ pub struct KindSpec {
     pub kind: String,
     /// Its version, part of every fingerprint.
     pub version: u32,
+    /// The version since which kept rows are the same; absent if it is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_version: Option<u32>,
     /// What each version changed, oldest first.
     #[serde(default)]
     pub history: Vec<String>,

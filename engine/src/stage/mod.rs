@@ -36,6 +36,9 @@ pub trait Stage {
     const HISTORY: &'static [&'static str];
     /// The version, part of every fingerprint.
     const VERSION: u32 = Self::HISTORY.len() as u32;
+    /// The version since which kept rows are the same, for kinds that keep rows. A later version does something else
+    /// with each row, so that the rows of this one still serve.
+    const ROWS_VERSION: u32 = Self::VERSION;
     /// Whether outputs depend on the backend: a CPU and a GPU give different bits.
     const USES_TENSORS: bool = true;
     /// One or two sentences for `r1flow kinds`.
@@ -226,6 +229,7 @@ fn spec<S: Stage>() -> KindSpec {
     KindSpec {
         kind: S::KIND.to_owned(),
         version: S::VERSION,
+        rows_version: (S::ROWS_VERSION != S::VERSION).then_some(S::ROWS_VERSION),
         history: S::HISTORY.iter().map(|change| (*change).to_owned()).collect(),
         uses_tensors: S::USES_TENSORS,
         doc: S::DOC.to_owned(),

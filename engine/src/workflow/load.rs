@@ -76,6 +76,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             span: draft.span,
             kind: kind.spec.kind.clone(),
             version: kind.spec.version,
+            rows_version: kind.spec.rows_version.unwrap_or(kind.spec.version),
             origins: draft.origins,
             config: checked.config,
             references: Vec::new(),

@@ -153,6 +153,8 @@ pub struct StageDecl {
     pub kind: String,
     /// The kind's version.
     pub version: u32,
+    /// The version since which the kind's kept rows are the same.
+    pub rows_version: u32,
     /// Every key of the kind that has an effect here, defaults filled in, null for none; references still as written.
     /// Keys with `omits_default` are absent at their default.
     pub config: Map<String, Value>,

@@ -137,9 +137,13 @@ mod tests {
 
     #[test]
     fn names_are_those_of_data_and_workflows() {
-        for (verify, name) in
-            [(Verify::NUMBER, "number"), (Verify::CHOICE, "choice"), (Verify::EXACT, "exact"), (Verify::INSTRUCTIONS, "instructions"), (Verify::NONE, "none")]
-        {
+        for (verify, name) in [
+            (Verify::NUMBER, "number"),
+            (Verify::CHOICE, "choice"),
+            (Verify::EXACT, "exact"),
+            (Verify::INSTRUCTIONS, "instructions"),
+            (Verify::NONE, "none"),
+        ] {
             assert_eq!(serde_json::to_value(verify).unwrap(), name);
             assert_eq!(serde_json::from_value::<Verify>(json!(name)).unwrap(), verify);
         }

@@ -5,6 +5,7 @@ pub mod choice;
 pub mod conversation;
 pub mod exact;
 pub mod hedge;
+pub mod instructions;
 pub mod language;
 pub mod limits;
 pub mod math;

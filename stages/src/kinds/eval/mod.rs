@@ -128,7 +128,9 @@ impl Stage for Eval {
         "the first",
         "chats are rendered whole, and every end token ends a completion",
         "the answers are an output, and the table shows those that are right in any form or cut off",
+        "answers are compared by meaning: expressions, lists, units, choices; instructions are checked",
     ];
+    const ROWS_VERSION: u32 = 2;
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;

@@ -140,7 +140,9 @@ impl Stage for Generate {
         "chats are rendered whole, and every end token ends a completion",
         "a sample says how its answer is checked",
         "the first completions that each filter dropped are an output",
+        "answers are compared by meaning: expressions, lists, units, choices; instructions are checked",
     ];
+    const ROWS_VERSION: u32 = 2;
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =

@@ -201,6 +201,7 @@ impl Stage for Grpo {
         "the first",
         "chats are rendered whole, and every end token ends a completion",
         "rollouts have the gold answer, and whether and where a completion ended",
+        "rewards compare answers by meaning, and judge language, repetition and reflection anew",
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;

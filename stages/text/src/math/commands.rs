@@ -56,11 +56,11 @@ pub(super) fn meaning(command: &str) -> Option<Meaning> {
         "land" | "wedge" => "and",
         "lor" | "vee" => "or",
         "neg" | "lnot" | "not" => "not",
-        "to" | "rightarrow" | "implies" | "Rightarrow" | "longrightarrow" | "Longrightarrow" | "iff" => "→",
+        "to" | "rightarrow" | "implies" | "Rightarrow" | "longrightarrow" | "Longrightarrow" | "iff" | "therefore"
+        | "because" => "→",
         "ldots" | "cdots" | "dots" | "dotsc" | "dotsb" | "dotsm" | "vdots" => "…",
         "prime" => "'",
         "colon" => ":",
-        "therefore" | "because" => "→",
         _ => "",
     };
     if !sign.is_empty() {
@@ -134,8 +134,8 @@ pub(super) fn character(c: char) -> Option<&'static str> {
         '^' => "^",
         '_' => "_",
         '!' => "!",
-        '(' => "(",
-        ')' => ")",
+        '(' | '⟨' => "(",
+        ')' | '⟩' => ")",
         '[' => "[",
         ']' => "]",
         '{' => "{",
@@ -169,8 +169,6 @@ pub(super) fn character(c: char) -> Option<&'static str> {
         '⌋' => "⌋",
         '⌈' => "⌈",
         '⌉' => "⌉",
-        '⟨' => "(",
-        '⟩' => ")",
         '→' | '⇒' | '∴' | '∵' | '⟹' | '⟶' | '↦' | '⇔' => "→",
         '…' | '⋯' => "…",
         '.' | '。' => ".",

@@ -25,9 +25,9 @@ mod value;
 
 use crate::Verdict;
 pub use explain::{Explanation, explain};
-pub use tolerance::Tolerance;
 use find::{Found, Missing};
 use node::Node;
+pub use tolerance::Tolerance;
 
 /// Only the last bytes of longer texts are read, because the answer is at the end.
 const MAX_BYTES: usize = 16 << 10;
@@ -93,8 +93,10 @@ impl Gold {
                 let is_close = |gold: &Node, answer: &Node| {
                     tolerance.is_some_and(|tolerance| tolerance::is_within(gold, answer, tolerance))
                 };
-                let means_same =
-                    found.readings.iter().any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer) || is_close(gold, answer)));
+                let means_same = found
+                    .readings
+                    .iter()
+                    .any(|answer| self.readings.iter().any(|gold| equal::same(gold, answer) || is_close(gold, answer)));
                 let has_words = self.words.as_ref().is_some_and(|words| *words == read::words(&found.text));
                 if means_same || has_words {
                     Verdict::Correct

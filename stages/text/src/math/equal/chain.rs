@@ -68,7 +68,7 @@ pub(super) fn same(gold: (&[Node], &[Rel]), answer: (&[Node], &[Rel])) -> bool {
     {
         return true;
     }
-    if let (Some(gold), Some(Node::Relation(..)) | Some(Node::Group(_) | Node::Union(_))) =
+    if let (Some(gold), Some(Node::Relation(..) | Node::Group(_) | Node::Union(_))) =
         (sets::solutions(gold.0, gold.1), values.1.as_ref())
     {
         return values.1.as_ref().is_some_and(|answer| compare(&gold, answer));

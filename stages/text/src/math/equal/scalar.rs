@@ -91,8 +91,7 @@ fn has_pi(node: &Node) -> bool {
 /// Whether there are variables in an expression.
 pub(in crate::math) fn has_names(node: &Node) -> bool {
     match node {
-        Node::Symbol(_) => true,
-        Node::Call(..) | Node::Based { .. } => true,
+        Node::Symbol(_) | Node::Call(..) | Node::Based { .. } => true,
         Node::Sum(parts) | Node::Product(parts) | Node::Apply(_, parts) | Node::Ratio(parts) => {
             parts.iter().any(has_names)
         }

@@ -57,7 +57,7 @@ fn without_emphasis(line: &str, cleaned: &mut String) {
         let after = chars.get(at + run).copied();
         let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, ')' | '(' | '}'));
         // `is**18**` is emphasis behind a word.
-        let is_word = run > 1 && before.is_some_and(|c| c.is_alphabetic()) && at > 1 && chars[at - 2].is_alphabetic();
+        let is_word = run > 1 && before.is_some_and(char::is_alphabetic) && at > 1 && chars[at - 2].is_alphabetic();
         // `2*3`, `2 * 3` and `2**3` are operators.
         let is_operator = is_part(before) && is_part(after) && !is_word
             || run == 1 && before.is_some_and(char::is_whitespace) && after.is_some_and(char::is_whitespace);

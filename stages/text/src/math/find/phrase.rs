@@ -9,7 +9,7 @@ use crate::math::{equal, value};
 
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#"(?xim)
+        r"(?xim)
         (?: \b(?:answer|result|solution)s? (?: \s+ (?:to|of|for) \s [^.\n:=]{1,80}? )?
               \s* (?: (?:is|are|was|would\ be|will\ be|must\ be|should\ be|equals?|is\ equal\ to|comes\ to)\b (?:\s*:)? | [:=] )
           | ^ \s* A \s* :
@@ -25,7 +25,7 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
           | 答え \s* (?: は|: )
           | (?:정답|답) \s* (?: 은|: )
           | \bответ\b \s* (?: :|—|–|-|равен )
-        )"#,
+        )",
     )
     .expect("a constant pattern")
 });

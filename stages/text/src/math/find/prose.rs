@@ -79,7 +79,7 @@ fn found(text: String, how: How, node: Node) -> Found {
 fn expression(parser: &mut Parser) -> Option<Node> {
     let start = parser.at;
     let begins = match parser.kind()? {
-        Kind::Number(..) | Kind::Structure(_) => true,
+        Kind::Number(..) | Kind::Structure(_) | Kind::Name(_) | Kind::Function(_) | Kind::Command(_) => true,
         Kind::Sign(sign) => matches!(
             *sign,
             "-" | "+"
@@ -100,7 +100,6 @@ fn expression(parser: &mut Parser) -> Option<Node> {
                 | "⌊"
                 | "⌈"
         ),
-        Kind::Name(_) | Kind::Function(_) | Kind::Command(_) => true,
         Kind::Word(_) => false,
     };
     let node = begins.then(|| parser.answer()).flatten();
@@ -192,9 +191,8 @@ fn sentences(text: &str) -> Vec<&str> {
     while let Some((at, c)) = chars.next() {
         let next = chars.peek().map(|(_, next)| *next);
         let is_end = match c {
-            '\n' => true,
             '.' | '!' | '?' => next.is_none_or(|next| next.is_whitespace() || matches!(next, '"' | ')' | '<')),
-            '。' | '！' | '？' => true,
+            '\n' | '。' | '！' | '？' => true,
             _ => false,
         };
         if is_end {

@@ -187,14 +187,10 @@ impl Parser {
         self.deeper(|parser| {
             let mut members = Vec::new();
             let mut rels = Vec::new();
-            match parser.relation_sign() {
-                // `= 7` and `≈ 7` are 7.
-                Some(Rel::Equal | Rel::Approx | Rel::In) => {}
-                Some(rel) => {
-                    members.push(Node::Nothing);
-                    rels.push(rel);
-                }
-                None => {}
+            // `= 7` and `≈ 7` are 7.
+            if let Some(rel) = parser.relation_sign().filter(|rel| !matches!(rel, Rel::Equal | Rel::Approx | Rel::In)) {
+                members.push(Node::Nothing);
+                rels.push(rel);
             }
             members.push(parser.sets()?);
             while let Some(next) = parser.attempt(|parser| {

@@ -44,8 +44,10 @@ impl Parser {
     fn follows_directly(&self) -> bool {
         let after_number = self.at > 0 && matches!(self.tokens[self.at - 1].kind, Kind::Number(..));
         match self.kind() {
-            Some(Kind::Name(_) | Kind::Command(_)) => self.mode == Mode::Expression || !self.is_spaced(),
-            Some(Kind::Function(_)) => true,
+            Some(Kind::Name(_) | Kind::Command(_) | Kind::Sign("(")) => {
+                self.mode == Mode::Expression || !self.is_spaced()
+            }
+            Some(Kind::Function(_) | Kind::Sign("{" | "⌊" | "⌈")) => true,
             Some(Kind::Structure(name)) => !matches!(*name, "end" | "mod"),
             Some(Kind::Word(word)) => {
                 self.mode == Mode::Expression && (unit::is_product(word) || self.is_sign_at(self.at + 1, "("))
@@ -54,8 +56,6 @@ impl Parser {
                 let is_base = self.is_sign_at(self.at + 1, "^");
                 !after_number && self.mode == Mode::Expression && (!self.is_after_letter() || is_base)
             }
-            Some(Kind::Sign("(")) => self.mode == Mode::Expression || !self.is_spaced(),
-            Some(Kind::Sign("{" | "⌊" | "⌈")) => true,
             Some(Kind::Sign("|")) => self.bars == 0 && self.mode == Mode::Expression && self.has_closing_bar(),
             Some(Kind::Sign("[")) => !self.is_spaced() && self.mode == Mode::Expression,
             _ => false,

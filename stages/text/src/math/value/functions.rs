@@ -3,7 +3,7 @@
 use astro_float_num::BigFloat;
 
 use super::super::node::Function;
-use super::{Complex, FUNCTION, Machine, PRECISION, ROUNDING, float};
+use super::{Complex, FUNCTION, Machine, PRECISION, ROUNDING, float, spend};
 
 /// Binary exponent of the largest argument of a function.
 const MAX_ARGUMENT: i32 = 64;
@@ -47,7 +47,7 @@ impl Machine<'_> {
 
     /// Returns the root of a degree: of a negative real number the real one, if the degree is odd, else the principal.
     pub(super) fn root(&mut self, z: &Complex, degree: u32) -> Option<Complex> {
-        self.spend(FUNCTION / 4)?;
+        spend(FUNCTION / 4)?;
         if z.is_zero() || degree == 0 {
             return (degree > 0).then(|| z.clone());
         }
@@ -71,14 +71,14 @@ impl Machine<'_> {
     }
 
     fn principal_root(&mut self, z: &Complex, degree: u32) -> Option<Complex> {
-        self.spend(2 * FUNCTION)?;
+        spend(2 * FUNCTION)?;
         let logarithm = self.ln(z)?.over(&Complex::real(float(i64::from(degree))))?;
         Some(self.exp(&logarithm))
     }
 
     /// Applies a function to values.
     pub(super) fn call(&mut self, function: Function, values: &[Complex]) -> Option<Complex> {
-        self.spend(FUNCTION)?;
+        spend(FUNCTION)?;
         let first = values.first()?;
         // Reducing the angle of a huge number would cost too much.
         if values.iter().any(|value| value.magnitude() > MAX_ARGUMENT) && function != Function::Abs {

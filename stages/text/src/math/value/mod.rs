@@ -82,23 +82,42 @@ pub(super) fn begin() {
     LEFT.set(MAX_OPERATIONS);
 }
 
-impl Machine<'_> {
-    /// Takes operations from those that are left.
-    fn spend(&self, operations: u32) -> Option<()> {
-        let left = LEFT.get().checked_sub(operations);
-        LEFT.set(left.unwrap_or(0));
-        left.map(|_| ())
-    }
+/// Takes operations from those that are left.
+fn spend(operations: u32) -> Option<()> {
+    let left = LEFT.get().checked_sub(operations);
+    LEFT.set(left.unwrap_or(0));
+    left.map(|_| ())
+}
 
+/// A sum or a product over whole numbers.
+struct Range<'a> {
+    is_sum: bool,
+    variable: &'a str,
+    first: u32,
+    last: u32,
+    body: &'a Node,
+}
+
+impl<'a> Range<'a> {
+    /// Reads the arguments of an operator; `None` if it is none of these, or has too many terms.
+    fn of(name: &str, arguments: &'a [Node]) -> Option<Self> {
+        let (Node::Relation(bound, rels), [_, last, body]) = (arguments.first()?, arguments) else { return None };
+        let ([Node::Symbol(variable), first], [Rel::Equal]) = (bound.as_slice(), rels.as_slice()) else { return None };
+        let (first, last) = (first.as_number().and_then(whole)?, last.as_number().and_then(whole)?);
+        let fits = matches!(name, "sum" | "prod") && last >= first && last - first <= MAX_TERMS;
+        fits.then_some(Self { is_sum: name == "sum", variable, first, last, body })
+    }
+}
+
+impl Machine<'_> {
     fn value(&mut self, node: &Node) -> Option<Complex> {
-        self.spend(1)?;
+        spend(1)?;
         Some(match node {
             Node::Number(literal) => Complex::real(rational(&literal.value)),
             Node::Based { value, base, .. } => self.called(&format!("base {base}"), &[Complex::real(rational(value))]),
             Node::Constant(Constant::Pi) => Complex::real(self.pi()),
             Node::Constant(Constant::E) => Complex::real(self.constants.e(PRECISION, ROUNDING)),
             Node::Constant(Constant::I) => Complex::imaginary(),
-            Node::Constant(Constant::Infinity) => return None,
             Node::Symbol(name) => match self.bound.iter().rev().find(|(bound, _)| bound == name) {
                 Some((_, value)) => value.clone(),
                 None => self.variable(name),
@@ -122,8 +141,8 @@ impl Machine<'_> {
             Node::Power(base, exponent) => self.power(base, exponent)?,
             Node::Apply(function, arguments) => self.apply(*function, arguments)?,
             Node::Call(name, arguments) => {
-                if let Some(value) = self.finite(name, arguments) {
-                    return value;
+                if let Some(range) = Range::of(name, arguments) {
+                    return self.over_range(&range);
                 }
                 let values = arguments.iter().map(|argument| self.argument(argument)).collect::<Option<Vec<_>>>()?;
                 self.called(name, &values.concat())
@@ -193,7 +212,7 @@ impl Machine<'_> {
         if base.is_zero() {
             return exponent.is_positive().then(|| Complex::real(float(0)));
         }
-        self.spend(2 * FUNCTION)?;
+        spend(2 * FUNCTION)?;
         let logarithm = self.ln(&base)?;
         let product = logarithm.times(&exponent);
         Some(self.exp(&product))
@@ -213,27 +232,17 @@ impl Machine<'_> {
         self.rational_power(&root, &Rational::from(exponent.numer().clone()))
     }
 
-    /// Returns the value of a sum or a product over whole numbers; `None` for anything else.
-    fn finite(&mut self, name: &str, arguments: &[Node]) -> Option<Option<Complex>> {
-        let (Node::Relation(bound, rels), [_, last, body]) = (arguments.first()?, arguments) else { return None };
-        let ([Node::Symbol(variable), first], [Rel::Equal]) = (bound.as_slice(), rels.as_slice()) else { return None };
-        let (first, last) = (first.as_number().and_then(whole)?, last.as_number().and_then(whole)?);
-        let is_sum = name == "sum";
-        if !(is_sum || name == "prod") || last < first || last - first > MAX_TERMS {
-            return None;
-        }
-        let mut total = Complex::real(float(i64::from(!is_sum)));
-        for index in first..=last {
-            if self.spend(TERM).is_none() {
-                return Some(None);
-            }
-            self.bound.push((variable.clone(), Complex::real(float(i64::from(index)))));
-            let term = self.nested(body);
+    /// Returns the value of a sum or a product over whole numbers.
+    fn over_range(&mut self, range: &Range<'_>) -> Option<Complex> {
+        let mut total = Complex::real(float(i64::from(!range.is_sum)));
+        for index in range.first..=range.last {
+            spend(TERM)?;
+            self.bound.push((range.variable.to_owned(), Complex::real(float(i64::from(index)))));
+            let term = self.nested(range.body);
             self.bound.pop();
-            let Some(term) = term else { return Some(None) };
-            total = if is_sum { total.plus(&term) } else { total.times(&term) };
+            total = if range.is_sum { total.plus(&term?) } else { total.times(&term?) };
         }
-        Some(Some(total))
+        Some(total)
     }
 
     fn apply(&mut self, function: Function, arguments: &[Node]) -> Option<Complex> {
