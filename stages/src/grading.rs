@@ -78,6 +78,8 @@ pub struct Grade {
     pub verdict: Option<Verdict>,
     /// Whether the answer says that it may be wrong.
     pub hedged: bool,
+    /// How sure of itself the answer is, from 0 to 1: what it states, else 0 with a hedge and 1 without.
+    pub confidence: f64,
     /// The text in `<answer>`, else the text after `</think>`, else the whole completion.
     pub answer: String,
     /// The thought, if its tags are there.
@@ -150,11 +152,14 @@ fn grade(answer: &Answer<'_>, form: Form, verdict: Option<Verdict>) -> Grade {
     let parts = text::think::parse(answer.completion);
     let format_ok = answer.finished && form.is_that_of(answer.completion, &parts);
     let in_form = answer.finished && (format_ok || !answer.prompt.verify.wants_thought());
+    let hedged = text::hedge::is_hedged(parts.answer);
+    let confidence = text::hedge::stated_confidence(parts.answer).unwrap_or(if hedged { 0.0 } else { 1.0 });
     Grade {
         correct: in_form && verdict == Some(Verdict::Correct),
         format_ok,
         verdict,
-        hedged: text::hedge::is_hedged(parts.answer),
+        hedged: hedged || confidence <= 0.5,
+        confidence,
         answer: parts.answer.to_owned(),
         reasoning: parts.reasoning.map(str::to_owned),
     }

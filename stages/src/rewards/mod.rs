@@ -14,6 +14,7 @@
 //! counts 0.
 
 mod accuracy;
+mod conciseness;
 mod format;
 mod harmless;
 mod helpful;
@@ -23,6 +24,7 @@ mod length;
 mod overconfidence;
 mod reflection;
 mod repetition;
+mod structure;
 mod table;
 
 use std::collections::BTreeMap;
@@ -47,6 +49,8 @@ const REWARDS: &[RewardKind] = &[
     overconfidence::REWARD,
     length::REWARD,
     repetition::REWARD,
+    structure::REWARD,
+    conciseness::REWARD,
     helpful::REWARD,
     harmless::REWARD,
 ];

@@ -1,10 +1,10 @@
 //! Reward `overconfidence`: penalises wrong answers without a hedge. R1 has no such reward; we added it for answers
 //! that admit doubt. A hedge costs a little when the answer is right, or the policy would hedge everything.
 //!
-//! | answer | plain | hedged |
-//! |---|---|---|
-//! | right | 0 | `-hedge-cost` |
-//! | wrong | -1 | 0 |
+//! | answer | plain | hedged | that states a confidence c |
+//! |---|---|---|---|
+//! | right | 0 | `-hedge-cost` | `-hedge-cost` (1 - c) |
+//! | wrong | -1 | 0 | -c |
 //!
 //! An unfinished completion scores 0, and so does one without a readable answer: neither claims anything.
 
@@ -19,7 +19,7 @@ use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Overconfidence>(
     "overconfidence",
-    "-1 for a wrong answer without a hedge (`maybe`), `-hedge-cost` for a right one with it, else 0.",
+    "-1 for a wrong answer without a hedge (`maybe`), `-hedge-cost` for a right one with it; a stated confidence of 80 % lies between.",
 );
 
 /// The keys of `overconfidence`.
@@ -45,12 +45,10 @@ impl Keys for Overconfidence {
 
 fn score(row: &Graded<'_>, hedge_cost: f64) -> Option<f64> {
     let verdict = row.grade.verdict.filter(|verdict| *verdict != Verdict::GoldUnparsed)?;
-    let hedged_and_right = row.scored.finished && row.grade.hedged && verdict == Verdict::Correct;
-    Some(if row.grade.is_confident_and_wrong(row.scored.finished) {
-        -1.0
-    } else if hedged_and_right {
-        -hedge_cost
-    } else {
-        0.0
+    let confidence = row.grade.confidence;
+    Some(match verdict {
+        Verdict::Wrong if row.scored.finished => -confidence,
+        Verdict::Correct if row.scored.finished => hedge_cost * (confidence - 1.0),
+        _ => 0.0,
     })
 }

@@ -1,6 +1,7 @@
-//! Reward `reflection`: rewards words of reflection in the thought. R1 has no such reward: there, reflection emerged
-//! (the words are from v2, appendix C.2). The reward is therefore off by default, it saturates (each further word is
-//! worth half of the last), and words beyond `cap` count nothing.
+//! Reward `reflection`: rewards re-evaluations in the thought, which confirm or change a value by new work
+//! ([`text::reflection`]); the word "wait" alone earns nothing. R1 has no such reward: there, reflection emerged. The
+//! reward is therefore off by default, it saturates (each further one is worth half of the last), and those beyond
+//! `cap` count nothing.
 
 use engine::stage::StageError;
 use schemars::JsonSchema;
@@ -12,17 +13,14 @@ use crate::loading::Loading;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Reflection>(
     "reflection",
-    "1/2 for the first word of reflection in the thought (`wait`, `check`, `verify`, …), 1/4 for the second, and so on.",
+    "1/2 for the first re-evaluation in the thought that confirms or changes a value by new work, 1/4 for the second, and so on.",
 );
-
-const WORDS: [&str; 10] =
-    ["wait", "mistake", "however", "but", "retry", "error", "verify", "wrong", "evaluate", "check"];
 
 /// The keys of `reflection`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Reflection {
-    /// Most words of reflection that count.
+    /// Most re-evaluations that count.
     #[schemars(range(min = 1, max = 16))]
     cap: u32,
 }
@@ -44,7 +42,6 @@ fn score(row: &Graded<'_>, cap: u32) -> Option<f64> {
         return None;
     }
     let thought = row.grade.reasoning.as_deref().filter(|_| row.grade.format_ok).unwrap_or_default();
-    let lower = thought.to_lowercase();
-    let words = lower.split(|char: char| !char.is_alphabetic()).filter(|word| WORDS.contains(word)).count();
-    Some(1.0 - 0.5_f64.powi(words.min(cap as usize) as i32))
+    let found = text::reflection::reevaluations(thought, cap as usize).len();
+    Some(1.0 - 0.5_f64.powi(i32::try_from(found).expect("the cap is small")))
 }

@@ -91,7 +91,7 @@ fn gold_that_does_not_parse_fails_closed_and_shows() {
         let got = breakdown(
             &json!({ "accuracy": 1.0, "overconfidence": 1.0 }),
             0,
-            &prompt(Verify::NUMBER, "paris"),
+            &prompt(Verify::NUMBER, "?"),
             completion,
             true,
         );
@@ -136,22 +136,25 @@ fn language_is_the_share_of_words_of_the_thought() {
     assert!(bare.parts.is_empty(), "a translation may be in another language");
 }
 
+/// A thought that confirms what it found.
+const CHECKED: &str =
+    "<think>3 * 4 = 12, so there are 12. Let me check: 12 / 4 = 3. Indeed, it is 12.</think><answer>12</answer>";
+
 #[test]
-fn reflection_saturates_and_is_capped() {
+fn reflection_is_a_check_that_comes_to_something() {
     check(
         "reflection",
         json!(1.0),
         &[
             (GOOD, true, 0.0),
-            ("<think>7.check 7</think><answer>7</answer>", true, 0.5),
-            ("<think>7.Wait, check 7</think><answer>7</answer>", true, 0.75),
-            ("<think>wait wait wait wait wait wait</think><answer>7</answer>", true, 0.875),
-            ("<think>button waits</think><answer>7</answer>", true, 0.0),
-            ("<think>7.check 7</think><answer>7", true, 0.0),
-            ("<think>7.check 7</think><answer>7</answer>", false, 0.0),
+            (CHECKED, true, 0.5),
+            ("<think>wait wait wait wait wait wait</think><answer>12</answer>", true, 0.0),
+            ("<think>3 * 4 = 12. Let me check. Let me check.</think><answer>12</answer>", true, 0.0),
+            (&CHECKED.replace("</answer>", ""), true, 0.0),
+            (CHECKED, false, 0.0),
         ],
     );
-    check("reflection", json!({ "cap": 1 }), &[("<think>wait, check</think><answer>7</answer>", true, 0.5)]);
+    check("reflection", json!({ "cap": 1 }), &[(CHECKED, true, 0.5)]);
 }
 
 #[test]
@@ -164,6 +167,8 @@ fn overconfidence_charges_for_being_wrong_without_a_doubt() {
         ("8", true, -1.0),
         ("<think></think><answer>8</answer>", false, 0.0),
         ("<think></think><answer></answer>", true, 0.0),
+        ("<think></think><answer>8 (I am 80% sure)</answer>", true, -0.8),
+        ("<think></think><answer>7 (I am 80% sure)</answer>", true, -0.1),
     ];
     check("overconfidence", json!(1.0), cases);
     check("overconfidence", json!({ "hedge-cost": 0.1 }), &[("<think></think><answer>maybe 7</answer>", true, -0.1)]);
@@ -233,4 +238,20 @@ fn the_schema_says_which_keys_there_are() {
     assert_eq!(helpful["required"], json!(["model"]));
     assert_eq!(helpful["properties"]["reads"]["default"], json!("answer"));
     assert_eq!(helpful["properties"]["from-step"]["default"], json!(0));
+}
+
+#[test]
+fn helpful_answers_are_paid_for_saying_something_in_pieces_that_can_be_read() {
+    let rewards = json!({ "structure": 1.0, "conciseness": { "words": 20 } });
+    let score = |answer: &str| breakdown(&rewards, 0, &prompt(Verify::NONE, ""), answer, true).parts;
+    let plain = score("Boil the water first. Add the leaves and wait four minutes before you pour.");
+    assert_eq!((plain["structure"], plain["conciseness"]), (1.0, 1.0));
+    let padded = score("Sure! Great question! Boil the water first. I hope this helps!");
+    assert!(padded["conciseness"] < 0.6, "{padded:?}");
+    let headed = score("# Tea\n## Water\nBoil it.\n## Leaves\nAdd them.");
+    assert!(headed["structure"] < 0.5, "{headed:?}");
+    let long = score(&(0..60).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" "));
+    assert!(long["conciseness"].abs() < 1e-9, "{long:?}");
+    let verified = breakdown(&rewards, 0, &prompt(Verify::NUMBER, "7"), "7", true);
+    assert!(verified.parts.is_empty());
 }
