@@ -97,7 +97,7 @@ fn is_question(answer: &str) -> bool {
 
 fn is_hedge(sentence: &str) -> bool {
     let about_chances = || CHANCES.is_match(sentence);
-    WORDS.find(sentence).is_some_and(|found| !is_advice(&sentence[found.end() - 1..]))
+    WORDS.find(sentence).is_some_and(|found| !is_advice(&sentence[found.end()..]))
         || PARTS.is_match(sentence) && !about_chances()
         || MODAL.captures_iter(sentence).any(|found| is_modal_hedge(&found)) && !about_chances()
 }

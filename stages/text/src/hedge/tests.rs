@@ -4,6 +4,7 @@ use super::*;
 fn hedges() {
     for hedged in [
         "maybe 7",
+        "maybe，7",
         "I'm not sure, 7",
         "Probably 12.",
         "it could be 3",

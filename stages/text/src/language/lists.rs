@@ -53,7 +53,7 @@ pub(super) const LANGUAGES: [Language; 34] = [
         würde gewesen worden habe bin bist seid einmal ja nein doch kommt bleibt brauchen damit davon dazu darauf \
         daraus unter seit während weiter fertig richtig falsch addieren teilen nochmal fuer ueber muessen fuenf \
         zwoelf koennen pruefen dem jedoch ab dies sondern konnte sollte muß heißt findet lassen steht neue neuen \
-        andere anderen unserer diesem ganz wirklich einfach bitte wenig will bereits"),
+        andere anderen unserer diesem ganz wirklich einfach bitte wenig will bereits lautet lässt liegt nimmt"),
     of("fr", Latin, "àâæçéèêëîïôœùûüÿ",
         "le la les de des du un une et est en à que qui dans pour pas sur au aux ce cet cette ces se sont par plus \
         avec il elle on nous vous ils elles je tu ne son sa ses leur leurs mais ou où donc or ni car comme si tout \
@@ -277,7 +277,8 @@ pub(super) const LANGUAGES: [Language; 34] = [
         "في من على إلى أن هذا هذه التي الذي عن مع ما لا لم لن كان كانت هو هي هم نحن أنا أنت ثم أو إذا لأن بعد قبل كل \
         بين عند حتى قد لقد ذلك تلك أي كم كيف متى أين لماذا إذن لذلك أولاً أولا الآن النتيجة الجواب الإجابة العدد \
         مجموع يساوي نجمع نتحقق لدينا مرة أخرى واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة عشرة فقط أيضا أيضاً \
-        غير ليس حيث يكون و كما بعض هل عليه لها خلال جميع الذين فإن تكون تم ومن وفي ان"),
+        غير ليس حيث يكون و كما بعض هل عليه لها خلال جميع الذين فإن تكون تم ومن وفي ان عدد ليكن نتيجة جواب جمع برقم \
+        رقم"),
     of("fa", Arabic, "ابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهیءآئؤأة",
         "در از به که این است را با برای آن یک تا می بر هم نیز خود شد شده بود باشد ما من شما او آنها اگر پس چون زیرا \
         یا اما بعد قبل هر همه بین چند چرا چگونه کجا ابتدا سپس اکنون پاسخ جواب نتیجه عدد اعداد مجموع برابر جمع بررسی \

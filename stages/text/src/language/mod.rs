@@ -4,7 +4,7 @@
 //! |---|---|
 //! | mathematics and code, fenced or not, addresses | they are the same in every language ([`prose`]) |
 //! | variables, units, functions (`x`, `AB²`, `cm`, `log`) | likewise ([`words`]) |
-//! | a Latin name or lone identifier in a text of another script | it has no other spelling |
+//! | a Latin name in a text of another script | it has no other spelling |
 //!
 //! What remains is judged by script first. Languages of one script are told apart by their commonest words and by the
 //! letters that only some have, stretch by stretch ([`stretches`]), so a sentence of two words is judged where one of
@@ -37,15 +37,10 @@ pub fn consistency(text: &str, target: &str) -> f64 {
     let target = Target::of(target);
     let prose = prose::prose(text);
     let words = words::words(&prose);
-    let in_target = in_target(&words, &target);
-    let is_counted = counted(&words, &target);
-    let weights = |wanted: bool| -> u64 {
-        let both = in_target.iter().zip(&is_counted).zip(&words);
-        both.filter(|((in_target, counted), _)| **counted && **in_target == wanted)
-            .map(|(_, word)| u64::from(word.weight))
-            .sum()
-    };
-    let (inside, outside) = (weights(true), weights(false));
+    let (mut inside, mut outside) = (0, 0);
+    for (is_in_target, weight) in in_target(&words, &target).into_iter().zip(weights(&words, &target)) {
+        *(if is_in_target { &mut inside } else { &mut outside }) += u64::from(weight);
+    }
     if inside + outside == 0 { 1.0 } else { inside as f64 / (inside + outside) as f64 }
 }
 
@@ -95,11 +90,12 @@ fn sentences_in_target(words: &[Word<'_>], target: &Target) -> Vec<bool> {
     counts.iter().map(is_in_target).collect()
 }
 
-/// Returns which words count: all but Latin names and identifiers in a text of another script.
-fn counted(words: &[Word<'_>], target: &Target) -> Vec<bool> {
-    let mut counted: Vec<bool> = words.iter().map(|word| word.weight > 0).collect();
+/// Returns what each word counts for. In a text of another script, Latin names count nothing, and terms and identifiers
+/// half, as a person would as soon leave them as put another word.
+fn weights(words: &[Word<'_>], target: &Target) -> Vec<u32> {
+    let mut weights: Vec<u32> = words.iter().map(|word| word.weight).collect();
     if target.scripts.contains(&Script::Latin) {
-        return counted;
+        return weights;
     }
     let mut has_target = vec![false; num_sentences(words)];
     for word in words {
@@ -108,29 +104,34 @@ fn counted(words: &[Word<'_>], target: &Target) -> Vec<bool> {
     let mut at = 0;
     for run in words.chunk_by(|_, next| next.script == Script::Latin && next.continues) {
         // The word before a Latin run may be of another script.
-        let foreign = usize::from(run[0].script != Script::Latin);
-        let (start, end) = (at + foreign, at + run.len());
+        let (start, end) = (at + usize::from(run[0].script != Script::Latin), at + run.len());
         at = end;
-        if start < end && !is_foreign_prose(&words[start..end], has_target[run[0].sentence]) {
-            counted[start..end].fill(false);
+        if start < end {
+            let (part, of) = share(&words[start..end], has_target[run[0].sentence]);
+            weights[start..end].iter_mut().for_each(|weight| *weight = *weight * part / of);
         }
     }
-    counted
+    weights
 }
 
-/// Returns whether a run of Latin words is prose rather than a name or an identifier.
-fn is_foreign_prose(run: &[Word<'_>], within_target: bool) -> bool {
-    let is_common = |word: &Word<'_>| {
+/// Returns the share of its weight that a run of Latin words counts for, as a fraction.
+fn share(run: &[Word<'_>], within_target: bool) -> (u32, u32) {
+    /// Longest term.
+    const TERM: usize = 3;
+    let is_common = |word: &&Word<'_>| {
         let is_of_names = matches!(word.text, "of" | "the" | "and" | "de" | "la" | "van" | "von");
         !is_of_names && stretches::is_common(word.text)
     };
-    let num_common = run.iter().filter(|word| is_common(word)).count();
+    let num_common = run.iter().filter(is_common).count();
     let is_short = |word: &Word<'_>| word.text.len() <= 3;
+    let is_acronym = |word: &Word<'_>| is_short(word) && word.text.chars().all(char::is_uppercase);
     let is_name = run.iter().any(|word| word.is_capital) && run.iter().all(|word| word.is_capital || is_short(word));
+    let is_prose = if run.len() == 1 { num_common > 0 } else { num_common * 2 > run.len() };
     match run {
-        [word] if word.is_capital && is_short(word) && word.text.chars().all(char::is_uppercase) => false,
-        [_] => num_common > 0 || !within_target && !is_name,
-        _ => num_common * 2 > run.len() || !is_name,
+        [word] if is_acronym(word) => (0, 1),
+        _ if is_name && !is_prose => (0, 1),
+        _ if within_target && num_common == 0 && run.len() <= TERM => (1, 2),
+        _ => (1, 1),
     }
 }
 

@@ -31,6 +31,9 @@ const KEYWORDS: [&str; 24] = [
     "lambda", "let", "const", "var", "int", "float", "double", "char", "bool", "void", "SELECT",
 ];
 
+/// Operators that only code has.
+const OPERATORS: [&str; 9] = ["+=", "-=", "*=", "/=", "==", "!=", ":=", "++", "&&"];
+
 /// Commands of LaTeX whose argument is a name.
 const NAMING: [&str; 9] = ["begin", "end", "operatorname", "mathrm", "mathbf", "mathit", "label", "ref", "color"];
 
@@ -44,6 +47,7 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:if|elif|while)\s+ITEM\s*[<>=!%&|+*/-]+[^\n:{}]*[:{]|else\s*[:{]|while\s+True:",
         r"(?:let(?:\s+mut)?|const|var|int|float|double|char|bool|void)\s+NAME\s*[=;(][^\n;{]*[;{]",
         r"return\s+(?:DOTTED?[\[(+*/%<>=_0-9-]ITEM?|True|False|None|null|[a-z](?-u:\b))(?:\s*[-+*/%<>=]+\s*ITEM)*;?",
+        r"for\s*\([^)\n]*;[^)\n]*\)\s*\{?",
         r"lambda\s+NAME(?:\s*,\s*NAME)*\s*:",
         r"SELECT\s[ -:<-z]+\sFROM\s[ -:<-z]+",
     ];
@@ -153,6 +157,10 @@ fn code(text: &str, start: usize, end: usize) -> Option<usize> {
             return Some(start + found.end());
         }
     }
+    let operator = &rest[usize::from(rest.starts_with(b" "))..];
+    if OPERATORS.iter().any(|operators| operator.starts_with(operators.as_bytes())) {
+        return Some(end);
+    }
     let dotted = dotted_length(rest);
     let end = end + dotted;
     let call = call_length(&bytes[end..]);
@@ -181,6 +189,9 @@ fn dotted_length(bytes: &[u8]) -> usize {
 /// Returns the length of `(arguments)` at the start, 0 if they are none: in arguments no word follows another but in
 /// quotes, and there is nothing but ASCII.
 fn call_length(bytes: &[u8]) -> usize {
+    if bytes.first() != Some(&b'(') {
+        return 0;
+    }
     let mut depth = 0;
     let mut quote = None;
     let mut after_word = false;
@@ -193,11 +204,8 @@ fn call_length(bytes: &[u8]) -> usize {
             (b'(', None) => depth += 1,
             (b')', None) => depth -= 1,
             (b' ', None) => {
-                let before = bytes[at - usize::from(at > 0)];
+                let before = bytes[at - 1];
                 after_word = before.is_ascii_alphanumeric() || after_word && before == b' ';
-                if depth == 0 {
-                    return 0;
-                }
                 continue;
             }
             (b, None) if !b.is_ascii() || b.is_ascii_alphabetic() && after_word => return 0,
@@ -205,7 +213,7 @@ fn call_length(bytes: &[u8]) -> usize {
         }
         after_word = false;
         if depth == 0 {
-            return if *b == b')' { at + 1 } else { 0 };
+            return at + 1;
         }
     }
     0

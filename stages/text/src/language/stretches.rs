@@ -23,7 +23,7 @@ const UNKNOWN_ELSEWHERE: u32 = 5;
 /// What any word costs in a target that is not listed.
 const UNLISTED: u32 = 3;
 /// What it costs to change the language between sentences and within one.
-const CHANGE: u32 = 14;
+const CHANGE: u32 = 12;
 const CHANGE_WITHIN: u32 = 36;
 
 /// A word of others within a stretch of the target counts as theirs from this length on. Shorter ones are parts of

@@ -81,7 +81,14 @@ fn mathematics_and_code_do_not_count() {
             ("调用 np.sum(xs) 和 sum_list 得到 numApples", 1.0),
         ],
     );
-    check("de", &[("Die Zeile `return the sum` ist falsch.", 1.0), ("import numpy as np", 1.0)]);
+    check(
+        "de",
+        &[
+            ("Die Zeile `return the sum` ist falsch.", 1.0),
+            ("import numpy as np", 1.0),
+            ("for (int i = 0; i < n; i++) { sum += i; }", 1.0),
+        ],
+    );
     check(
         "en",
         &[
@@ -162,6 +169,7 @@ fn a_share_is_between_0_and_1_for_any_text() {
         "<>",
         "</>",
         "f(",
+        "a)",
         "(\"",
         "www.",
         "http://",
