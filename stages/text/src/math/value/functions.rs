@@ -123,7 +123,7 @@ impl Machine<'_> {
         if z.is_real() {
             return Some(Complex::real(z.re.sin(PRECISION, ROUNDING, self.constants)));
         }
-        // (e^iz - e^-iz) / 2i
+        // (exp(i z) - exp(-i z)) / 2i
         let turned = z.times(&Complex::imaginary());
         let difference = self.exp(&turned).minus(&self.exp(&turned.negated()));
         difference.over(&Complex { re: float(0), im: float(2) })
