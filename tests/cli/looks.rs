@@ -61,14 +61,14 @@ fn a_wrong_column_is_told_before_anything_runs_and_again_when_the_file_changes()
 fn warnings_have_their_places_and_stop_nothing() {
     let warned = WORKFLOW.replace("max-tokens = 8", "max-tokens = 2_000");
     let sandbox = sandbox(&warned);
-    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"two\"}\n");
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2 +\"}\n");
     // Two stages on, the policy has the positions of the input that its model begins as.
     insta::assert_snapshot!(sandbox.run(&["check", "w.toml"]), @r#"
     exit code 0
     ── stdout
     w: 2 stages, 1 edge, no mistakes
     ── stderr
-    warning: 1 of the first 1 gold answers of `inputs.sums` do not parse as `number`: `two`
+    warning: 1 of the first 1 gold answers of `inputs.sums` do not parse as `number`: `2 +`
      --> w.toml:3:1
       |
     3 | sums = { prompts = "sums.jsonl" }

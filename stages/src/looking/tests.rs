@@ -90,9 +90,9 @@ fn a_data_set_is_read_with_the_stage_s_eyes() {
         (&[], Severity::Error, "`inputs.p` holds no prompts"),
         (&[json!({ "prompt": "漢", "answer": "2" })], Severity::Error, "prompt `0` of `inputs.p`"),
         (
-            &[SUM(), json!({ "prompt": "a?", "answer": "two" })],
+            &[SUM(), json!({ "prompt": "a?", "answer": "2 +" })],
             Severity::Warning,
-            "1 of the first 2 gold answers of `inputs.p` do not parse as `number`: `two`",
+            "1 of the first 2 gold answers of `inputs.p` do not parse as `number`: `2 +`",
         ),
         (
             &[SUM(), json!({ "prompt": "1".repeat(300), "answer": "2" })],
