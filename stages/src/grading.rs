@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use text::Verdict;
 
-use crate::artifacts::PromptRow;
+use crate::artifacts::{PromptRow, Tests};
 use crate::loading::Loading;
 use crate::verifiers::{Claim, Verifier, Verify};
 
@@ -145,7 +145,14 @@ impl Grader {
 fn claim<'a>(answer: &Answer<'a>) -> Claim<'a> {
     let given =
         if answer.prompt.verify.is_bare() { answer.completion } else { text::think::parse(answer.completion).answer };
-    Claim { prompt: answer.prompt, gold: answer.prompt.answer.as_deref().unwrap_or_default(), answer: given }
+    let PromptRow { prompt, answer: gold, tolerance, tests, .. } = answer.prompt;
+    Claim {
+        prompt,
+        gold: gold.as_deref().unwrap_or_default(),
+        answer: given,
+        tolerance: *tolerance,
+        rules: tests.as_ref().and_then(Tests::rules),
+    }
 }
 
 fn grade(answer: &Answer<'_>, form: Form, verdict: Option<Verdict>) -> Grade {

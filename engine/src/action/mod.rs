@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_version_that_does_something_else_with_rows_keeps_them() {
-        let mut stage = stage(json!({ "prompts": "x" }));
+        let mut stage = stage(json!({ "model": "inputs.base", "prompts": "x" }));
         stage.roles = Arc::new(BTreeMap::from([("prompts".to_owned(), Role::Rows)]));
         let key = |stage: &StageDecl| Action::of(stage, |_| Value::Null).row_key();
         let first = key(&stage);

@@ -167,7 +167,7 @@ fn overconfidence_charges_for_being_wrong_without_a_doubt() {
         ("8", true, -1.0),
         ("<think></think><answer>8</answer>", false, 0.0),
         ("<think></think><answer></answer>", true, 0.0),
-        ("<think></think><answer>8 (I am 80% sure)</answer>", true, -0.8),
+        ("<think></think><answer>The answer is 8. I am 80% sure.</answer>", true, -0.8),
         ("<think></think><answer>7 (I am 80% sure)</answer>", true, -0.1),
     ];
     check("overconfidence", json!(1.0), cases);

@@ -6,10 +6,8 @@ mod name;
 mod tolerance;
 
 use engine::stage::StageError;
-use serde_json::json;
-use text::Verdict;
+use text::{Prompt, Verdict};
 
-use crate::artifacts::{PromptRow, Tests};
 use crate::loading::Loading;
 use crate::parallel;
 pub use name::Verify;
@@ -91,27 +89,29 @@ pub(crate) trait Verifier {
 }
 
 /// An answer beside the gold one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Claim<'a> {
-    pub(crate) prompt: &'a PromptRow,
+    pub(crate) prompt: &'a Prompt,
     /// Empty where the prompt has none.
     pub(crate) gold: &'a str,
     pub(crate) answer: &'a str,
+    pub(crate) tolerance: Option<Tolerance>,
+    /// The rules of the prompt's tests as JSON, if it has some.
+    pub(crate) rules: Option<String>,
 }
 
 fn number(claim: &Claim<'_>) -> Verdict {
-    text::math::verify_within(claim.gold, claim.answer, claim.prompt.tolerance.map(Into::into))
+    text::math::verify_within(claim.gold, claim.answer, claim.tolerance.map(Into::into))
 }
 
 fn choice(claim: &Claim<'_>) -> Verdict {
-    let options = text::choice::options(&claim.prompt.prompt.last_text());
+    let options = text::choice::options(&claim.prompt.last_text());
     text::choice::verify(claim.gold, claim.answer, &options)
 }
 
 fn instructions(claim: &Claim<'_>) -> Verdict {
-    let Some(Tests::Rules { rules }) = &claim.prompt.tests else { return Verdict::GoldUnparsed };
-    let listed = rules.iter().map(|rule| json!({ "instruction_id": rule.id, "kwargs": rule.arguments }));
-    text::instructions::verify(&listed.collect::<serde_json::Value>().to_string(), claim.answer)
+    let rules = claim.rules.as_deref();
+    rules.map_or(Verdict::GoldUnparsed, |rules| text::instructions::verify(rules, claim.answer))
 }
 
 /// Makes a verifier of a rule that looks at one answer at a time, on all threads of the stage.

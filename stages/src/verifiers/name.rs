@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Form, Loaded, Needs, VERIFIERS, VerifierKind};
-use crate::artifacts::Tests;
 use crate::loading::Loading;
 
 /// The name that stands for no verifier, and its manual.
@@ -51,8 +50,8 @@ impl Verify {
     }
 
     /// Refuses a prompt that lacks what answers to it are compared with.
-    pub(crate) fn check_row(self, has_answer: bool, tests: Option<&Tests>) -> Result<(), String> {
-        if self.can_check(has_answer, tests) || !self.is_checked() {
+    pub(crate) fn check_row(self, has_answer: bool, has_rules: bool) -> Result<(), String> {
+        if self.can_check(has_answer, has_rules) || !self.is_checked() {
             return Ok(());
         }
         Err(match self.0.map(|kind| kind.needs) {
@@ -62,10 +61,10 @@ impl Verify {
     }
 
     /// Returns whether a prompt has what answers to it are compared with.
-    pub(crate) fn can_check(self, has_answer: bool, tests: Option<&Tests>) -> bool {
+    pub(crate) fn can_check(self, has_answer: bool, has_rules: bool) -> bool {
         self.0.is_some_and(|kind| match kind.needs {
             Needs::Gold => has_answer,
-            Needs::Rules => matches!(tests, Some(Tests::Rules { .. })),
+            Needs::Rules => has_rules,
         })
     }
 

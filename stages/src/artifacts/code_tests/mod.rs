@@ -18,7 +18,7 @@ mod published;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::lines::RawRow;
 
@@ -59,6 +59,20 @@ pub enum Tests {
         /// All of them must be followed.
         rules: Vec<Rule>,
     },
+}
+
+impl Tests {
+    /// Returns whether they are rules on the text itself.
+    pub(crate) fn are_rules(&self) -> bool {
+        matches!(self, Self::Rules { .. })
+    }
+
+    /// Returns its rules as JSON in the form of IFEval, if it has some.
+    pub(crate) fn rules(&self) -> Option<String> {
+        let Self::Rules { rules } = self else { return None };
+        let listed = rules.iter().map(|rule| json!({ "instruction_id": rule.id, "kwargs": rule.arguments }));
+        Some(listed.collect::<Value>().to_string())
+    }
 }
 
 /// What a program reads and must write.

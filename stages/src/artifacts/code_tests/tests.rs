@@ -3,7 +3,7 @@
 use engine::artifact as mark;
 use serde_json::{Value, json};
 
-use crate::artifacts::read_prompts;
+use crate::artifacts::{Tests, read_prompts};
 use crate::testing::input;
 use crate::verifiers::Verify;
 
@@ -14,7 +14,9 @@ fn tests(row: &Value, import: Value) -> Result<Value, String> {
     fs_err::write(&file, row.to_string()).unwrap();
     let rows =
         read_prompts(&input::<mark::Prompts>("inputs.data", &file, import)).map_err(|error| error.to_string())?;
-    assert_eq!((rows[0].verify, rows[0].answer.as_ref()), (Verify::NONE, None));
+    let has_rules = rows[0].tests.as_ref().is_some_and(Tests::are_rules);
+    let verify = if has_rules { Verify::INSTRUCTIONS } else { Verify::NONE };
+    assert_eq!((rows[0].verify, rows[0].answer.as_ref()), (verify, None));
     Ok(serde_json::to_value(&rows[0].tests).unwrap())
 }
 

@@ -59,8 +59,18 @@ pub(super) enum Missing {
     Refused(&'static str),
 }
 
+/// Takes a remark on how sure the answer is off the end of a text: `7 (80% sure)`.
+fn without_confidence(text: &str) -> &str {
+    let trimmed = text.trim_end().trim_end_matches('.');
+    let Some(open) = trimmed.rfind('(').filter(|_| trimmed.ends_with(')')) else { return text };
+    let remark = trimmed[open..].to_lowercase();
+    let is_confidence = ["sure", "confiden", "certain", "把握", "置信"].iter().any(|word| remark.contains(word));
+    if is_confidence && !trimmed[..open].trim().is_empty() { &trimmed[..open] } else { text }
+}
+
 /// Finds the answer of a cleaned text.
 pub(super) fn find(text: &str) -> Result<Found, Missing> {
+    let text = without_confidence(text);
     if let Some(marked) = marked(text) {
         return marked;
     }
