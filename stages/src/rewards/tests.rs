@@ -168,7 +168,7 @@ fn overconfidence_charges_for_being_wrong_without_a_doubt() {
         ("<think></think><answer>8</answer>", false, 0.0),
         ("<think></think><answer></answer>", true, 0.0),
         ("<think></think><answer>The answer is 8. I am 80% sure.</answer>", true, -0.8),
-        ("<think></think><answer>7 (I am 80% sure)</answer>", true, -0.1),
+        ("<think></think><answer>7 (I am 50% sure)</answer>", true, -0.25),
     ];
     check("overconfidence", json!(1.0), cases);
     check("overconfidence", json!({ "hedge-cost": 0.1 }), &[("<think></think><answer>maybe 7</answer>", true, -0.1)]);
