@@ -77,6 +77,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             kind: kind.spec.kind.clone(),
             version: kind.spec.version,
             origins: draft.origins,
+            sets: draft.sets,
             config: checked.config,
             references: Vec::new(),
             roles,
