@@ -18,7 +18,7 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::time::Instant;
 
 use lm::generate::{generate, generate_until};
@@ -223,7 +223,9 @@ fn bear(model: &Model, case: &Case) -> Result<(), Failure> {
         |ids: &[i64]| ids.len() >= 4 && ids.len() >= length(ids[..4].iter().fold(7, |n, id| n << 8 ^ *id as u64));
     let mut tokens = 0;
     let seconds = measure(|| {
-        let done = generate_until(model, &requests, &sampling, LOAD as usize, &is_ended, &mut |_, _| {})?;
+        let done = generate_until(model, &requests, &sampling, LOAD as usize, &is_ended, &mut |_, _| {
+            ControlFlow::Continue(())
+        })?;
         tokens = done.iter().map(|completion| completion.ids.len()).sum();
         Ok(())
     })?;

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::Cli;
+use commands::{Cli, with_our_name};
 use exit::{Advice, Status};
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ExitCode::from(printed(ui::usage(&error))),
+        Err(error) => return ExitCode::from(printed(ui::usage(&with_our_name(error)))),
     };
     ui::start(&cli.global);
     let status = std::panic::catch_unwind(|| commands::run(cli));

@@ -110,6 +110,12 @@ fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Ve
     let (old_members, new_members) = (members(old), members(new));
     let is_absent = |value: Option<&Value>| value.is_none_or(Value::is_null);
     let is_one_sided = is_absent(old) || is_absent(new);
+    // A table of plain values that is added or removed is one change: a reward, not its three keys.
+    let is_plain = |value: &&Value| !value.is_object() && !value.is_array();
+    if is_one_sided && !key.is_empty() && old_members.values().chain(new_members.values()).all(is_plain) {
+        reasons.extend(change(key, old, new));
+        return;
+    }
     if (old_members.is_empty() && new_members.is_empty())
         || !is_one_sided && (old_members.is_empty() || new_members.is_empty())
     {
@@ -247,7 +253,7 @@ mod tests {
             (
                 json!({ "rewards": {} }),
                 json!({ "rewards": { "fluency": { "weight": 2 } } }),
-                "rewards.fluency.weight nothing -> 2",
+                "rewards.fluency null -> {\"weight\":2}",
             ),
             // A key without effect has no value either.
             (
@@ -263,11 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn a_table_comes_and_goes_by_its_members() {
+    fn a_table_comes_and_goes_as_one() {
         let lora = json!({ "lora": { "rank": 8, "decay": 1, "targets": null } });
         let none = json!({ "lora": null });
-        assert_eq!(changes(none.clone(), lora.clone()), ["lora.decay nothing -> 1", "lora.rank nothing -> 8"]);
-        assert_eq!(changes(lora, none.clone()), ["lora.decay 1 -> nothing", "lora.rank 8 -> nothing"]);
+        let whole = "{\"rank\":8,\"decay\":1,\"targets\":null}";
+        assert_eq!(changes(none.clone(), lora.clone()), [format!("lora null -> {whole}")]);
+        assert_eq!(changes(lora, none.clone()), [format!("lora {whole} -> null")]);
         assert_eq!(changes(none, json!({})), ["lora null -> nothing"], "another form of the action is a change");
         let given = json!({ "limit": 3 });
         assert_eq!(changes(json!({ "limit": null }), given.clone()), ["limit null -> 3"]);

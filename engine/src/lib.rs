@@ -20,6 +20,7 @@ pub mod select;
 mod attempt;
 mod blocking;
 mod curve;
+pub mod doing;
 pub mod event;
 pub mod exec;
 mod failure;

@@ -57,6 +57,11 @@ pub fn find(
 
 fn diagnostic(workflow: &Workflow, stage: &StageDecl, finding: Finding) -> Diagnostic {
     let about = finding.about.as_deref().and_then(|about| about.strip_prefix("inputs."));
+    // The value of a `--set` that the message names is its cause.
+    if let Some((_, span)) = stage.sets.iter().rev().find(|(key, _)| finding.message.contains(&format!("`{key}`"))) {
+        let label = format!("for the {} stage `{}`", stage.kind, stage.name);
+        return Diagnostic::of(finding.severity, span, finding.message, label).with_optional_help(finding.help);
+    }
     let (span, label) = match about.and_then(|about| workflow.inputs.get(about)) {
         Some(input) => (&input.span, format!("read by `{}`", stage.name)),
         None if finding.severity == Severity::Error => {

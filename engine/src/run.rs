@@ -3,7 +3,7 @@
 //! ```text
 //! runs/000042-20261124T131500.123Z-1f2e/
 //! ├── events.jsonl                      one event a line, sealed under the run's id
-//! └── stages/student~qwen.{log, metrics.jsonl, rows/}      rows: of outputs that are not complete
+//! └── stages/student~qwen.{log, metrics.jsonl, doing.json, rows/}      rows: of outputs that are not complete
 //! ```
 //! An id begins with the largest number so far plus one. Runs are sorted by that number, because a clock may go back.
 //! Two runs that begin at once may share a number; then the rest of their ids decides.
@@ -22,6 +22,7 @@ use crate::workflow::Workflow;
 
 const LOG: &str = ".log";
 const METRICS: &str = ".metrics.jsonl";
+const DOING: &str = ".doing.json";
 const ROWS: &str = ".rows";
 
 /// A run that is being written.
@@ -136,6 +137,11 @@ pub fn stage_log(run: &Path, stage: &str) -> PathBuf {
 /// Returns the path of a stage's curve in a run's folder.
 pub fn stage_metrics(run: &Path, stage: &str) -> PathBuf {
     stages_dir(run).join(format!("{}{METRICS}", stage.replace('/', "~")))
+}
+
+/// Returns the path in a run's folder of what a stage is doing.
+pub(crate) fn stage_doing(run: &Path, stage: &str) -> PathBuf {
+    stages_dir(run).join(format!("{}{DOING}", stage.replace('/', "~")))
 }
 
 /// Returns the folder in a run's folder where a stage writes rows of its outputs as they come, `OUTPUT.jsonl`.

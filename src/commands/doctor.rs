@@ -11,10 +11,13 @@ use crate::exit::Status;
 use crate::hub::Settings;
 use crate::loading::{load_kinds, worker};
 use crate::machine;
-use crate::ui::{self, Style, bytes};
+use crate::ui::{self, Style, bytes, count};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
+
+/// Columns before what was found.
+const INDENT: usize = 15;
 
 struct Finding {
     name: &'static str,
@@ -44,9 +47,9 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
     } else {
         for finding in &findings {
             let mark = if finding.is_well { ui::styled("ok  ", Style::Good) } else { ui::styled("miss", Style::Bad) };
-            ui::line(&format!("{mark} {:9} {}", finding.name, finding.found));
+            ui::text(&format!("{mark} {:9} {}", finding.name, finding.found), INDENT);
             if let Some(help) = &finding.help {
-                ui::line(&format!("               {}", ui::styled(help, Style::Dim)));
+                ui::text(&format!("{:INDENT$}{}", "", ui::styled(help, Style::Dim)), INDENT);
             }
         }
     }
@@ -63,7 +66,7 @@ fn missing(name: &'static str, found: impl Into<String>, help: impl Into<String>
 
 fn worker_finding(global: &Global) -> Finding {
     match (worker(global), load_kinds(global)) {
-        (Ok(path), Ok(kinds)) => well("worker", format!("{}, {} kinds", path.display(), kinds.iter().count())),
+        (Ok(path), Ok(kinds)) => well("worker", format!("{}, {}", path.display(), count(kinds.iter().count(), "kind"))),
         (Ok(path), Err(error)) => {
             missing("worker", format!("{}: {error:#}", path.display()), "build it again: `cargo build --release`")
         }
@@ -161,7 +164,7 @@ fn store_finding(path: &Path) -> Finding {
     match Store::find(path) {
         Ok(None) => well("store", format!("none at `{}` yet; `apply` makes one", path.display())),
         Ok(Some(store)) => match store.all_records() {
-            Ok(records) => well("store", format!("{}, {} records", store.root().display(), records.len())),
+            Ok(records) => well("store", format!("{}, {}", store.root().display(), count(records.len(), "record"))),
             Err(error) => missing("store", error.to_string(), "look at the folder's permissions"),
         },
         Err(error) => missing("store", error.to_string(), "name another with --store"),

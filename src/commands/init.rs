@@ -1,7 +1,7 @@
 //! `r1flow init`: writes a first workflow for the user's model and data, which it asks for.
 
 use std::io::{BufRead, IsTerminal, Write, stdin};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, anyhow};
 use engine::artifact::ArtifactType;
@@ -50,7 +50,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     Ok(Status::Done)
 }
 
-/// Takes what the arguments say, and asks for what they do not.
+/// Takes what the arguments say, and asks for what they do not. Each answer is checked before the next question.
 fn wishes(args: &Args) -> Result<Wishes> {
     let folder = args.file.parent().unwrap_or(Path::new(""));
     let may_ask = stdin().is_terminal() && args.model.is_none();
@@ -60,24 +60,25 @@ fn wishes(args: &Args) -> Result<Wishes> {
         None => Ok(None),
     };
     let help = "`r1flow init --model PATH --prompts PATH --samples PATH`; prompts or samples may be left out";
-    let model = ask(&args.model, "Model, a Hugging Face folder or an id of the hub")?;
-    let model = model.ok_or_else(|| Advice::new("there is no model to begin with", help))?;
-    let prompts = ask(&args.prompts, "Prompts with gold answers, for GRPO and evaluations (may be empty)")?;
-    let samples = ask(&args.samples, "Samples to learn from by SFT (may be empty)")?;
+    let typed = ask(&args.model, "Model, a Hugging Face folder or an id of the hub")?;
+    let typed = typed.ok_or_else(|| Advice::new("there is no model to begin with", help))?;
+    let model = place(&typed, folder, ArtifactType::Model)?;
+    if Path::new(&typed).exists() && !Path::new(&typed).join("config.json").is_file() {
+        let help = "a model is a folder as Hugging Face has it: config.json, tokenizer.json, *.safetensors";
+        return Err(Advice::new(format!("`{typed}` is no model: it has no config.json"), help).into());
+    }
+    let set = |given: &Option<String>, question: &str, artifact: ArtifactType| -> Result<Option<Set>> {
+        let Some(typed) = ask(given, question)? else { return Ok(None) };
+        Ok(Some(Set { path: place(&typed, folder, artifact)?, columns: columns(Path::new(&typed)) }))
+    };
+    let prompts = "Prompts with gold answers, for GRPO and evaluations (may be empty)";
+    let prompts = set(&args.prompts, prompts, ArtifactType::Prompts)?;
+    let samples = set(&args.samples, "Samples to learn from by SFT (may be empty)", ArtifactType::Samples)?;
     if prompts.is_none() && samples.is_none() {
         return Err(Advice::new("there are neither prompts nor samples", help).into());
     }
-    let set = |typed: String, artifact: ArtifactType| -> Result<Set> {
-        Ok(Set { columns: columns(Path::new(&typed)), path: place(&typed, folder, artifact)? })
-    };
     let name = args.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    Ok(Wishes {
-        name,
-        is_base: is_base(Path::new(&model)),
-        model: place(&model, folder, ArtifactType::Model)?,
-        prompts: prompts.map(|typed| set(typed, ArtifactType::Prompts)).transpose()?,
-        samples: samples.map(|typed| set(typed, ArtifactType::Samples)).transpose()?,
-    })
+    Ok(Wishes { name, is_base: is_base(Path::new(&typed)), model, prompts, samples })
 }
 
 /// Asks a question on the terminal; `None` for an empty answer.
@@ -88,11 +89,11 @@ fn asked(question: &str) -> Result<Option<String>> {
     Ok(Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty()))
 }
 
-/// Returns what the user typed as the workflow in `folder` writes it: a path relative to that folder or absolute, or an
-/// id of the hub.
+/// Returns what the user typed as the workflow in `folder` writes it: a path relative to that folder or absolute, with
+/// its links as typed, or an id of the hub.
 fn place(typed: &str, folder: &Path, artifact: ArtifactType) -> Result<String> {
-    if let Ok(path) = fs_err::canonicalize(typed) {
-        let folder = fs_err::canonicalize(if folder == Path::new("") { Path::new(".") } else { folder })?;
+    if Path::new(typed).exists() {
+        let (path, folder) = (absolute(typed)?, absolute(Path::new(".").join(folder))?);
         return Ok(path.strip_prefix(&folder).unwrap_or(&path).display().to_string());
     }
     let id = typed.strip_prefix(PREFIX).unwrap_or(typed);

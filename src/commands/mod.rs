@@ -24,6 +24,7 @@ mod tokens;
 mod verify;
 
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::arguments::Global;
@@ -85,6 +86,49 @@ enum Command {
     Man(man::Args),
 }
 
+/// What a command of another program is called here: of make, snakemake, git, terraform and the trainers.
+const OTHER_COMMANDS: [(&str, &str); 29] = [
+    ("build", "apply"),
+    ("cat", "show"),
+    ("clean", "gc"),
+    ("compare", "explain"),
+    ("continue", "apply"),
+    ("create", "init"),
+    ("diff", "explain"),
+    ("download", "fetch"),
+    ("dry-run", "plan"),
+    ("eval", "apply"),
+    ("evaluate", "apply"),
+    ("generate", "apply"),
+    ("grpo", "apply"),
+    ("lint", "check"),
+    ("list", "status"),
+    ("logs", "log"),
+    ("ls", "status"),
+    ("make", "apply"),
+    ("metrics", "show"),
+    ("new", "init"),
+    ("prune", "gc"),
+    ("pull", "fetch"),
+    ("resume", "apply"),
+    ("run", "apply"),
+    ("runs", "status"),
+    ("sft", "apply"),
+    ("start", "apply"),
+    ("train", "apply"),
+    ("validate", "check"),
+];
+
+/// Returns an error of the command line's parser; that of an unknown command suggests ours for the same.
+pub(crate) fn with_our_name(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some((_, ours)) = OTHER_COMMANDS.iter().find(|(other, _)| other == typed)
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![(*ours).to_owned()]));
+    }
+    error
+}
+
 /// Runs the command that the user named.
 pub(crate) fn run(cli: Cli) -> Result<Status> {
     let global = &cli.global;
@@ -110,5 +154,23 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Schema(args) => schema::run(global, &args, Cli::command()),
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Man(args) => man::run(&args, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_other_programs_lead_to_ours() {
+        let said = |typed: &str| with_our_name(Cli::try_parse_from(["r1flow", typed]).unwrap_err()).to_string();
+        let ours: Vec<String> = Cli::command().get_subcommands().map(|one| one.get_name().to_owned()).collect();
+        for (other, command) in OTHER_COMMANDS {
+            assert!(ours.iter().any(|one| one == command) && !ours.iter().any(|one| one == other), "{other}");
+            let said = said(other);
+            assert!(said.contains(&format!("a similar subcommand exists: '{command}'")), "{said}");
+        }
+        assert!(OTHER_COMMANDS.is_sorted(), "in alphabetical order");
+        assert!(said("aply").contains("'apply'"));
     }
 }

@@ -1,5 +1,6 @@
 //! `r1flow plan`: what an `apply` would run, why, and at what cost; `-o` saves it for `apply` to follow.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -7,6 +8,7 @@ use engine::diagnostic::Severity;
 use engine::dirty::DirtyReason;
 use engine::forecast::{Confidence, Forecast};
 use engine::plan::{self, Plan, RowStatus};
+use engine::run;
 use engine::select::Selection;
 use engine::workflow::{Origin, StageName, Workflow};
 use store::Store;
@@ -18,6 +20,7 @@ use crate::loading::{Checked, load_checked, no_stage};
 use crate::saved_plan::save;
 use crate::ui::{self, Style, bytes, count, duration, reason, status_word};
 use crate::views::plan::{Cost, cost, view};
+use crate::views::runs::{self, State, in_progress};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -63,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
         return Ok(Status::Done);
     }
     diagnostic::show_each(&loaded, Severity::Warning);
-    print(&plan);
+    print(&plan, &at_work(global, workflow, &plan)?);
     print_inputs(workflow);
     let is_missing = |reason: &DirtyReason| matches!(reason, DirtyReason::NotFetched { .. });
     if plan.rows.iter().any(|row| row.reasons.iter().any(is_missing)) {
@@ -86,7 +89,26 @@ fn print_inputs(workflow: &Workflow) {
     }
 }
 
-fn print(plan: &Plan) {
+/// Returns what a run in progress does about the stages of a plan: those at which it is working, with these values.
+fn at_work(global: &Global, workflow: &Workflow, plan: &Plan) -> Result<BTreeMap<String, String>> {
+    let Some(store) = Store::find(&global.store)?.filter(|_| !plan.is_fresh()) else { return Ok(BTreeMap::new()) };
+    let Some(history) = in_progress(&store, &run::file_name(&store, &workflow.file))? else {
+        return Ok(BTreeMap::new());
+    };
+    let planned = |stage: &str| plan.rows.iter().find(|row| row.stage == stage).and_then(|row| row.fingerprint);
+    let (run, stages) = runs::run(&store, &history);
+    let running = stages.into_iter().filter(|(stage, state)| {
+        state.state == State::Running
+            && history.attempted(stage).is_some_and(|fingerprint| planned(stage) == Some(fingerprint))
+    });
+    let told = running.map(|(stage, state)| {
+        let progress = state.progress().map_or_else(String::new, |progress| format!(", {progress}"));
+        (stage, format!("running{progress}, in run {}", run.id))
+    });
+    Ok(told.collect())
+}
+
+fn print(plan: &Plan, at_work: &BTreeMap<String, String>) {
     let fresh: Vec<&str> =
         plan.rows.iter().filter(|row| row.status == RowStatus::Fresh).map(|row| row.stage.as_str()).collect();
     if !fresh.is_empty() {
@@ -103,14 +125,19 @@ fn print(plan: &Plan) {
             why.insert(0, format!("continues from step {from}{to}"));
         }
         if let Some(rows) = row.known_rows {
-            why.push(format!("takes what it can of {rows} sampled rows"));
+            why.push(format!("reuses those of {rows} sampled rows that have its prompts, seed and settings"));
         }
+        let running = at_work.get(&row.stage);
+        if let Some(running) = running {
+            why = vec![running.clone()];
+        }
+        let forecast = row.forecast.as_deref().filter(|_| running.is_none());
         let line = format!(
             "{} {:width$}  {}{}",
             ui::styled(status_word(row.status), style),
             row.stage,
             why.join(", "),
-            ui::styled(&row.forecast.as_deref().map_or_else(String::new, expected), Style::Dim)
+            ui::styled(&forecast.map_or_else(String::new, expected), Style::Dim)
         );
         ui::text(&line, 7 + width + 2);
     }

@@ -23,8 +23,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     ui::note_unreadable(&scores);
     let stale = workflow.graph.node_weights().filter(|stage| makes_report(stage) && !done.contains_key(&stage.name.0));
     let stale: Vec<&str> = stale.map(|stage| stage.name.0.as_str()).collect();
-    if !stale.is_empty() && !scores.evaluated.is_empty() {
-        ui::note(&format!("not in the table, because out of date: {}", stale.join(", ")));
+    let (mut outdated, mut new) = (Vec::new(), Vec::new());
+    for stage in stale.iter().filter(|_| !scores.evaluated.is_empty()) {
+        let has_run = !store.records_of_stage(stage)?.is_empty();
+        if has_run { outdated.push(*stage) } else { new.push(*stage) }
+    }
+    for (why, stages) in [("out of date", outdated), ("not run yet", new)] {
+        if !stages.is_empty() {
+            ui::note(&format!("not in the table, because {why}: {}", stages.join(", ")));
+        }
     }
     if global.json {
         ui::print_json(&scores)?;

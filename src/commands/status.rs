@@ -10,14 +10,12 @@ use store::Store;
 use crate::arguments::Global;
 use crate::exit::{Advice, Status};
 use crate::loading::find_store;
-use crate::ui::{self, Table, count, duration};
+use crate::ui::{self, Table, bytes, count, duration};
+use crate::views::disk::disk;
 use crate::views::runs::{self, Run, RunState, RunWithStages, StageState, State};
 
 /// Seconds below which no stage counts as the longest.
 const SHORT: f64 = 1.0;
-
-/// The most runs among which one in progress is looked for.
-const LOOKED_AT: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -27,6 +25,9 @@ pub(crate) struct Args {
     /// List all runs.
     #[arg(long)]
     all: bool,
+    /// Show what takes the disk, by stage.
+    #[arg(long, conflicts_with_all = ["run", "all", "watch"])]
+    disk: bool,
     /// Show it again each second until the run is over.
     #[arg(long, short, conflicts_with = "all")]
     watch: bool,
@@ -34,6 +35,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
+    if args.disk {
+        return show_disk(global, &store);
+    }
     let ids = history::list(&store)?;
     if args.all {
         return list(global, &store, &ids);
@@ -76,9 +80,8 @@ fn watch(store: &Store, id: &str) -> Result<Status> {
 /// newest.
 fn named<'a>(store: &Store, ids: &'a [String], wanted: Option<&str>) -> Result<Option<&'a String>> {
     let Some(wanted) = wanted else {
-        let is_running = |id: &&String| runs::is_running(&history::read_about(store, id, "").entries);
         // The newest of those in progress, which a later run that is over does not hide.
-        return Ok(ids.iter().rev().take(LOOKED_AT).find(is_running).or_else(|| ids.last()));
+        return Ok(runs::newest_in_progress(store, ids).or_else(|| ids.last()));
     };
     let number = wanted.parse::<u64>().ok().filter(|number| *number > 0 && wanted.len() < 8);
     let is_meant = |id: &&String| id.starts_with(wanted) || number.is_some_and(|number| history::number(id) == number);
@@ -161,13 +164,32 @@ fn step(stage: &StageState) -> String {
     }
 }
 
-/// Returns what else there is to say: why a stage is in its state, what was measured last, whether it took longest.
+/// Returns what else there is to say: why a stage is in its state, what it is doing, what was measured last, whether it
+/// took longest.
 fn remark_on(stage: &StageState, is_longest: bool) -> String {
     let why = stage.message.as_deref().and_then(|message| message.lines().next()).map(str::to_owned);
     let measured =
         ui::MAIN_METRICS.iter().find_map(|name| Some(format!("{name} {}", ui::number(*stage.metrics.get(*name)?))));
     let longest = is_longest.then(|| "longest".to_owned());
-    why.into_iter().chain(measured).chain(longest).collect::<Vec<_>>().join(", ")
+    why.into_iter().chain(stage.phase()).chain(measured).chain(longest).collect::<Vec<_>>().join(", ")
+}
+
+/// Shows what takes the disk.
+fn show_disk(global: &Global, store: &Store) -> Result<Status> {
+    let disk = disk(store)?;
+    if global.json {
+        ui::print_json(&disk)?;
+        return Ok(Status::Done);
+    }
+    let mut table = Table::new(["stage", "results", "size"]);
+    for stage in &disk.stages {
+        table.push(vec![stage.stage.clone(), stage.results.to_string(), bytes(stage.bytes)]);
+    }
+    table.push(vec!["checkpoints, rows, logs".to_owned(), String::new(), bytes(disk.others)]);
+    table.push(vec!["all".to_owned(), String::new(), bytes(disk.bytes)]);
+    ui::table(&table);
+    ui::note("what several stages have counts for the first of them; `r1flow gc --dry-run` says what can be removed");
+    Ok(Status::Done)
 }
 
 fn list(global: &Global, store: &Store, ids: &[String]) -> Result<Status> {

@@ -14,6 +14,8 @@ pub(crate) struct Columns {
     prompt: Option<String>,
     completion: Option<String>,
     answer: Option<String>,
+    /// The field with the options of a question of multiple choice.
+    options: Option<String>,
     /// What the gold answer is behind, in a worked solution.
     mark: Option<&'static str>,
 }
@@ -22,7 +24,8 @@ pub(crate) struct Columns {
 const PROMPT: [&str; 8] =
     ["prompt", "question", "problem", "instruction", "query", "messages", "conversations", "input"];
 const COMPLETION: [&str; 6] = ["completion", "response", "output", "solution", "answer", "generation"];
-const ANSWER: [&str; 6] = ["answer", "final_answer", "target", "gold", "label", "solution"];
+const ANSWER: [&str; 8] = ["answer", "answerKey", "answer_key", "final_answer", "target", "gold", "label", "solution"];
+const OPTIONS: [&str; 2] = ["choices", "options"];
 
 /// The mark of GSM8K and of sets like it.
 const MARK: &str = "####";
@@ -43,7 +46,13 @@ fn of_row(row: &Map<String, Value>, rows: usize) -> Columns {
     let answer = find(&ANSWER);
     let text = answer.as_ref().and_then(|answer| row[answer].as_str());
     let mark = text.filter(|text| text.contains(MARK)).map(|_| MARK);
-    Columns { rows, prompt: find(&PROMPT), completion: find(&COMPLETION), answer, mark }
+    let options = OPTIONS.iter().find(|name| row.get(**name).is_some_and(is_list)).map(|name| (*name).to_owned());
+    Columns { rows, prompt: find(&PROMPT), completion: find(&COMPLETION), answer, options, mark }
+}
+
+/// Returns whether a value lists options: texts, or a table with the list `text`, as ARC has it.
+fn is_list(value: &Value) -> bool {
+    value.is_array() || value["text"].is_array()
 }
 
 impl Columns {
@@ -59,7 +68,13 @@ impl Columns {
             .map(|(ours, theirs)| format!("{ours} = \"{theirs}\""))
             .collect();
         let fields = (!fields.is_empty()).then(|| format!("fields = {{ {} }}", fields.join(", ")));
-        fields.into_iter().chain(self.mark.map(|mark| format!("answer-after = \"{mark}\""))).collect()
+        let mut keys: Vec<String> = fields.into_iter().collect();
+        keys.extend(self.mark.map(|mark| format!("answer-after = \"{mark}\"")));
+        // The options go below the question, and its answer becomes a letter.
+        if let Some(options) = self.options.as_ref().filter(|_| !is_samples) {
+            keys.push(format!("options = \"{options}\", verify = \"choice\""));
+        }
+        keys
     }
 }
 
@@ -78,6 +93,14 @@ mod tests {
         assert_eq!(keys(gsm8k, true), learnt);
         let mawps = json!({ "input": "1+1?", "target": 2 });
         assert_eq!(keys(mawps, false), "fields = { prompt = \"input\", answer = \"target\" }");
+        let mmlu = json!({ "question": "1+1?", "choices": ["1", "2"], "answer": 1 });
+        let asked = "fields = { prompt = \"question\" }, options = \"choices\", verify = \"choice\"";
+        assert_eq!(keys(mmlu, false), asked);
+        let arc = json!({ "question": "?", "choices": { "text": ["a"], "label": ["A"] }, "answerKey": "A" });
+        let asked =
+            "fields = { prompt = \"question\", answer = \"answerKey\" }, options = \"choices\", verify = \"choice\"";
+        assert_eq!(keys(arc, false), asked);
+        assert_eq!(keys(json!({ "prompt": "a", "answer": "b", "options": "c" }), false), "", "no list");
         assert_eq!(keys(json!({ "prompt": "a", "answer": "b", "completion": "c" }), true), "");
         assert_eq!(keys(json!({ "messages": [], "answer": "b" }), true), "");
     }

@@ -120,6 +120,9 @@ fn stage_if_known(look: &Look, name: &str) -> Result<Option<Named>> {
     }
     let files = files_with(look.store, name)?;
     if files.is_empty() {
+        if let Some(named) = not_begun(look, name)? {
+            return Ok(Some(named));
+        }
         let records = look.store.records_of_stage(name)?;
         return if records.is_empty() { Ok(None) } else { Err(refusal::unclear(look, name, &[])?) };
     }
@@ -142,6 +145,17 @@ fn stage_if_known(look: &Look, name: &str) -> Result<Option<Named>> {
         return Ok(Some(named));
     }
     Err(if meant.is_empty() { refusal::past(look, name, &others)? } else { refusal::several(look, name, &meant)? })
+}
+
+/// Finds a stage that no run has come to yet, in the workflow of the newest run.
+fn not_begun(look: &Look, name: &str) -> Result<Option<Named>> {
+    // No stage has the empty name, so no events of stages are read.
+    let Some(newest) = history::newest_first_about(look.store, "")?.next() else { return Ok(None) };
+    let Some(begun) = newest.begun().filter(|begun| !begun.file.is_empty()) else { return Ok(None) };
+    match standpoint(look, &run::file_path(look.store, begun.file), name)? {
+        Standpoint::Stands(named) => Ok(Some(*named)),
+        _ => Ok(None),
+    }
 }
 
 /// Returns the stage, if it is fresh in all workflows with the same result.

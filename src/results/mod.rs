@@ -20,4 +20,4 @@ pub(crate) use fresh::{fresh, fresh_records};
 pub(crate) use look::{Invocation, Look, Named};
 pub(crate) use origin::origins;
 pub(crate) use refusal::not_fresh;
-pub(crate) use typed::typed_file;
+pub(crate) use typed::{typed_file, typed_sets};

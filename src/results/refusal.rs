@@ -12,10 +12,11 @@ use store::{Record, Source};
 
 use super::look::{Look, Named};
 use super::standpoint::{Standpoint, last_run, stands};
-use super::typed::{typed_file, typed_sets, typed_source};
+use super::typed::{typed, typed_file, typed_sets, typed_source};
 use crate::exit::Advice;
 use crate::loading::omitted;
 use crate::ui::{self, reason};
+use crate::views::runs::{self, State};
 
 /// The most results that are listed.
 const LISTED: usize = 5;
@@ -25,6 +26,9 @@ const TOLD: usize = 3;
 /// Returns the error for a stage that is not fresh.
 pub(crate) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     let Source { file, sets, device } = named.source.clone().unwrap_or_default();
+    if let Some(refusal) = at_work(look, named)? {
+        return Ok(refusal);
+    }
     let path = run::file_path(look.store, &file);
     let (shown, stage) = (typed_file(&path), &named.stage);
     let with = if sets.is_empty() { String::new() } else { format!(" with `{}`", typed_sets(&sets).trim_start()) };
@@ -44,6 +48,47 @@ pub(crate) fn not_fresh(look: &Look, named: &Named) -> Result<anyhow::Error> {
     ways.push(format!("`r1flow apply {shown}{}` makes it", typed_source(&source)));
     ways.extend(by_digest(look, stage, &results));
     Ok(Advice::new(message, ways.join("; ")).into())
+}
+
+/// Returns the error for a stage without a result at which a run is working, or to which it will come.
+fn at_work(look: &Look, named: &Named) -> Result<Option<anyhow::Error>> {
+    let (Some(source), stage) = (&named.source, &named.stage) else { return Ok(None) };
+    let Some(history) = runs::in_progress(look.store, &source.file)? else { return Ok(None) };
+    // Without `--set`, a run with some is meant, too, and they are named.
+    let Some(sets) = history.begun().map(|begun| begun.sets) else { return Ok(None) };
+    if !source.sets.is_empty() && source.sets != sets {
+        return Ok(None);
+    }
+    let run = match typed_sets(sets) {
+        none if none.is_empty() => history.id.clone(),
+        sets => format!("{} with `{}`", history.id, sets.trim_start()),
+    };
+    let state = runs::run(look.store, &history).1.remove(stage).unwrap_or_default();
+    let message = match state.state {
+        State::Unknown => format!("`{stage}` has not begun: its turn comes later in run {run}"),
+        State::Waiting => format!("`{stage}` waits in run {run}: another run is at it"),
+        State::Running => {
+            let progress = state.progress().map_or_else(String::new, |progress| format!(", {progress}"));
+            format!("`{stage}` is running{progress}, in run {run}: it has no result yet")
+        }
+        State::Retrying => format!("`{stage}` will be tried again, in run {run}: it has no result yet"),
+        _ => return Ok(None),
+    };
+    let rows = outputs_so_far(look, &history.id, stage).into_iter();
+    let rows =
+        rows.map(|output| format!("`r1flow show {}` shows its rows so far", typed(&format!("{stage}.{output}"))));
+    let follow = "`r1flow status --watch` follows the run".to_owned();
+    Ok(Some(Advice::new(message, rows.chain([follow]).collect::<Vec<_>>().join("; ")).into()))
+}
+
+/// Returns the outputs of which a stage at work has written rows.
+fn outputs_so_far(look: &Look, run: &str, stage: &str) -> Vec<String> {
+    let folder = run::stage_rows(&look.store.runs_dir().join(run), stage);
+    let files =
+        fs_err::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut outputs: Vec<String> = files.filter_map(|file| file.strip_suffix(".jsonl").map(str::to_owned)).collect();
+    outputs.sort();
+    outputs
 }
 
 /// Returns the arguments of a workflow's last run, or of an earlier result, if they give a result of the stage and are

@@ -12,7 +12,7 @@ pub(crate) fn typed_file(path: &Path) -> String {
 }
 
 /// Returns `--set` arguments as they can be typed.
-pub(super) fn typed_sets(sets: &[String]) -> String {
+pub(crate) fn typed_sets(sets: &[String]) -> String {
     sets.iter().flat_map(|set| [" --set ".to_owned(), typed(set)]).collect()
 }
 

@@ -14,6 +14,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub(crate) use engine::diagnostic::count;
+
 pub(crate) use download::Download;
 pub(crate) use number::number;
 pub(crate) use progress::{MAIN_METRICS, Progress};
@@ -231,11 +233,6 @@ pub(crate) fn duration(seconds: f64) -> String {
         60..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
     }
-}
-
-/// Returns a number of things for people, as in `3 rows`.
-pub(crate) fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Returns a size for people, as in `1.5 KiB`.

@@ -72,9 +72,20 @@ pub(super) fn is_live() -> bool {
     streams().err.is_terminal && has_capable_terminal()
 }
 
-/// Returns the columns of the terminal that stderr is, for live lines; 80 if it does not say.
+/// Returns the columns of the terminal that stderr is, for live lines; 80 if nothing says.
 pub(super) fn width() -> usize {
-    console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+    error_room().or_else(columns).unwrap_or(80)
+}
+
+/// Returns the columns for lines of progress that are not redrawn: those of the terminal that stderr is, else those that
+/// `COLUMNS` says; `None` if nothing says.
+pub(super) fn plain_room() -> Option<usize> {
+    error_room().or_else(columns)
+}
+
+/// Returns the columns that the user's `COLUMNS` says: a shell exports it only if it is told to.
+fn columns() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0)
 }
 
 /// Returns the columns of the terminal that stdout is; `None` if it is none, or does not say.

@@ -19,6 +19,11 @@ pub(crate) fn reason(reason: &DirtyReason) -> String {
     let shown = |value: &Option<Value>| match value {
         None => "nothing".to_owned(),
         Some(Value::Null) => "none".to_owned(),
+        Some(Value::Object(table)) => {
+            let given = table.iter().filter(|(_, value)| !value.is_null());
+            let given: Vec<String> = given.map(|(key, value)| format!("{key} = {value}")).collect();
+            format!("{{ {} }}", given.join(", "))
+        }
         Some(value) => value.to_string(),
     };
     match reason {

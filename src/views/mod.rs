@@ -4,6 +4,7 @@
 //! serialisation, so its fields are a promise to scripts.
 
 pub(crate) mod curve;
+pub(crate) mod disk;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod rows;

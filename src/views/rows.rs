@@ -44,12 +44,16 @@ impl Condition {
         Self { path: vec![field.to_owned()], operator: "=", value }
     }
 
-    fn holds(&self, row: &Value) -> bool {
-        let found = self.path.iter().try_fold(row, |value, step| match value {
+    /// Returns the field's value in a row.
+    fn value<'a>(&self, row: &'a Value) -> Option<&'a Value> {
+        self.path.iter().try_fold(row, |value, step| match value {
             Value::Array(items) => items.get(step.parse::<usize>().ok()?),
             value => value.get(step),
-        });
-        let Some(found) = found else { return self.operator == "!=" };
+        })
+    }
+
+    fn holds(&self, row: &Value) -> bool {
+        let Some(found) = self.value(row) else { return self.operator == "!=" };
         match (found.as_f64(), self.value.as_f64()) {
             (Some(found), Some(value)) => match self.operator {
                 "<" => found < value,
@@ -88,16 +92,28 @@ pub(crate) struct Found {
     pub(crate) fitting: usize,
     /// The numbers of those that are wanted, from 0.
     pub(crate) wanted: BTreeSet<usize>,
+    /// Fields of conditions that no row has.
+    pub(crate) absent: Vec<String>,
+    /// Fields that rows have, if one is absent.
+    pub(crate) fields: BTreeSet<String>,
 }
+
+/// The most fields that are collected.
+const FIELDS: usize = 100;
 
 /// Finds the rows that are wanted among JSON lines. Without conditions no line is parsed.
 pub(crate) fn find(file: impl Read, wanted: &Wanted) -> Result<Found> {
     let mut found = Found::default();
     // The rows with the least numbers that are drawn for them.
     let mut drawn = BTreeSet::new();
+    let mut absent: Vec<&Condition> = wanted.conditions.iter().collect();
     each_line(file, !wanted.conditions.is_empty(), |index, line| {
         found.rows += 1;
         let row = line.map(|line| serde_json::from_slice(line).unwrap_or(Value::Null));
+        if let Some(row) = row.as_ref().filter(|_| !absent.is_empty()) {
+            absent.retain(|condition| condition.value(row).is_none());
+            add_fields(row, "", &mut found.fields);
+        }
         if !row.is_none_or(|row| wanted.conditions.iter().all(|condition| condition.holds(&row))) {
             return;
         }
@@ -111,7 +127,19 @@ pub(crate) fn find(file: impl Read, wanted: &Wanted) -> Result<Found> {
         }
     })?;
     found.wanted = drawn.into_iter().map(|(_, index)| index).collect();
+    found.absent = absent.iter().filter(|_| found.rows > 0).map(|condition| condition.path.join(".")).collect();
     Ok(found)
+}
+
+/// Adds the fields of a row, those of tables in it as `grade.correct`.
+fn add_fields(row: &Value, above: &str, fields: &mut BTreeSet<String>) {
+    for (name, value) in row.as_object().into_iter().flatten() {
+        if value.is_object() {
+            add_fields(value, &format!("{above}{name}."), fields);
+        } else if fields.len() < FIELDS {
+            fields.insert(format!("{above}{name}"));
+        }
+    }
 }
 
 /// Calls `take` with the number of each line, and with the line if it `is_read`.
@@ -143,6 +171,21 @@ mod tests {
         let found = find(ROWS.as_bytes(), &Wanted { conditions, most, seed }).unwrap();
         assert_eq!(found.rows, 3);
         (found.fitting, found.wanted.into_iter().collect())
+    }
+
+    #[test]
+    fn a_field_that_no_row_has_is_told_with_those_that_there_are() {
+        let absent = |text: &str| {
+            let wanted = Wanted { conditions: vec![text.parse().unwrap()], most: 1, seed: None };
+            let found = find(ROWS.as_bytes(), &wanted).unwrap();
+            (found.absent, found.fields.into_iter().collect::<Vec<_>>().join(" "))
+        };
+        let all = "part.ok reward".to_owned();
+        assert_eq!(absent("rewrad<1"), (vec!["rewrad".to_owned()], all.clone()));
+        assert_eq!(absent("part.okay!=true"), (vec!["part.okay".to_owned()], all));
+        assert_eq!(absent("part.ok=true").0, Vec::<String>::new());
+        let none = Wanted { conditions: vec!["a=1".parse().unwrap()], most: 1, seed: None };
+        assert_eq!(find(b"".as_slice(), &none).unwrap().absent, Vec::<String>::new(), "there are no rows");
     }
 
     #[test]

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use engine::doing::{self, Doing};
 use engine::event::{Entry, Event};
-use engine::history::History;
+use engine::history::{self, History};
 use engine::run;
 use serde::Serialize;
 use serde_json::Value;
 use store::Store;
+
+/// The most runs among which one in progress is looked for.
+const LOOKED_AT: usize = 20;
 
 /// A run and its stages.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -89,6 +93,9 @@ pub(crate) struct StageState {
     pub(crate) step: Option<u64>,
     /// Steps in all, once the worker has told.
     pub(crate) total: Option<u64>,
+    /// What it is doing, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) doing: Option<Doing>,
     /// What was measured at the last step, while it runs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metrics: BTreeMap<String, f64>,
@@ -172,6 +179,7 @@ pub(crate) fn run(store: &Store, history: &History) -> (Run, BTreeMap<String, St
             (stage.step, stage.metrics) = (Some(step), metrics);
         }
         if run.alive == Some(true) {
+            stage.doing = doing::read(&store.runs_dir().join(&history.id), name);
             stage.seconds_left = stage.left();
         } else {
             (stage.state, stage.seconds) = (State::Interrupted, None);
@@ -250,11 +258,46 @@ impl StageState {
         self.seconds = None;
     }
 
-    /// Returns the seconds that are left at the speed so far.
+    /// Returns the seconds that are left at the speed so far. What preceded the first step does not count.
     fn left(&self) -> Option<f64> {
         let done = self.step?.saturating_sub(self.first_step);
-        (done > 0).then_some(self.seconds? / done as f64 * self.total?.saturating_sub(self.step?) as f64)
+        let since = self.doing.as_ref().and_then(|doing| doing.stepping_since.as_ref());
+        let seconds = since.map_or(self.seconds, |since| run::seconds_since(since))?;
+        (done > 0).then_some(seconds / done as f64 * self.total?.saturating_sub(self.step?) as f64)
     }
+
+    /// Returns how far it is and what it is doing, as in `step 3 of 10, sampling 37 of 64`.
+    pub(crate) fn progress(&self) -> Option<String> {
+        let step = self.step.map(|step| match self.total {
+            Some(total) => format!("step {step} of {total}"),
+            None => format!("step {step}"),
+        });
+        let parts: Vec<String> = step.into_iter().chain(self.phase()).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// Returns what it is doing, as in `sampling 37 of 64`.
+    pub(crate) fn phase(&self) -> Option<String> {
+        let doing = self.doing.as_ref()?;
+        let part = doing.part.map_or_else(String::new, |(done, total)| format!(" {done} of {total}"));
+        Some(format!("{}{part}", doing.what.as_ref()?))
+    }
+}
+
+/// Returns the newest run of a workflow's file that is in progress.
+pub(crate) fn in_progress(store: &Store, file: &str) -> std::io::Result<Option<History>> {
+    // No stage has the empty name, so no events of stages are read.
+    let about = |id: &String| history::read_about(store, id, "");
+    let is_meant = |history: &History| history.is_of(file) && is_running(&history.entries);
+    let ids = history::list(store)?;
+    let found = ids.iter().rev().take(LOOKED_AT).find(|id| is_meant(&about(id)));
+    Ok(found.map(|id| history::read(store, id)))
+}
+
+/// Returns the newest run in progress, of any workflow.
+pub(crate) fn newest_in_progress<'a>(store: &Store, ids: &'a [String]) -> Option<&'a String> {
+    let is_running = |id: &&String| is_running(&history::read_about(store, id, "").entries);
+    ids.iter().rev().take(LOOKED_AT).find(is_running)
 }
 
 /// Returns from a run's events whether it is still running.

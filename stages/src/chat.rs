@@ -113,6 +113,12 @@ impl Rendering {
         }
         chat = chat.with_template_args(self.template_args.values())?;
         chat.surround.system = self.system.as_ref().map(Text::read).transpose()?;
+        if chat.surround.system.is_some() && chat.template.is_none() {
+            let known = names().map(|name| format!("`{name}`")).join(", ");
+            return Err(StageError::new("`system` needs a chat template, and the model has none").with_help(format!(
+                "name one by `chat-template`, {known}, or one of yours; `prompt-template` puts text around a prompt without one"
+            )));
+        }
         let template = self.prompt_template.as_ref().map(Text::read).transpose()?;
         chat.surround.template =
             template.map(|text| TextTemplate::parse(PROMPT_TEMPLATE, &text, &["prompt"])).transpose()?;

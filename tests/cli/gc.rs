@@ -79,3 +79,21 @@ fn only_what_nothing_needs_goes() {
     assert_eq!(started["resumed_from"], 4, "{started}");
     assert!(sandbox.run(&["gc", "--keep-checkpoints", "0"]).code == Some(2), "there must be one to go on from");
 }
+
+#[test]
+fn the_disk_is_told_by_stage_and_each_object_once() {
+    let sandbox =
+        Sandbox::new("[write.a]\ntext = \"twelve bytes\"\n[write.b]\ntext = \"TWELVE BYTES\"\nlower = true\n");
+    sandbox.ok(&["apply", "toy.toml", "--jobs", "1"]);
+    sandbox.ok(&["apply", "toy.toml", "--set", "a.text=more than twelve"]);
+    let disk = sandbox.json(&["status", "--disk"]);
+    let of = |name: &str| {
+        let stage = disk["stages"].as_array().unwrap().iter().find(|stage| stage["stage"] == name).unwrap();
+        (stage["results"].as_u64().unwrap(), stage["bytes"].as_u64().unwrap())
+    };
+    let (a, b) = (of("a"), of("b"));
+    assert_eq!((a.0, a.1 + b.1), (2, 12 + 16), "{disk}");
+    assert_eq!(disk["others"].as_u64().unwrap() + a.1 + b.1, disk["bytes"].as_u64().unwrap());
+    let shown = sandbox.ok(&["status", "--disk"]);
+    assert!(shown.starts_with("stage ") && shown.contains("checkpoints, rows, logs"), "{shown}");
+}

@@ -151,7 +151,7 @@ fn a_stage_without_a_result_shows_how_far_it_came() {
     insta::assert_snapshot!(sandbox.run(&["show", "a"]), @r"
     exit code 0
     ── stdout
-    a (write), failed in run [RUN] of workflow toy
+    a (write), failed in run [RUN] of workflow toy with `--set a.fail=true`
       `fail` is set
     ");
     assert_eq!(sandbox.json(&["show", "a"])["unfinished"]["stage"]["state"], "failed");

@@ -163,7 +163,7 @@ fn others_look_while_an_apply_is_running() {
     let shown = sandbox.ok(&["show", "b"]);
     assert!(shown.starts_with("b (join)"), "{shown}");
     let plan = sandbox.ok(&[&["plan"], &LONG[1..]].concat());
-    assert!(plan.starts_with("fresh  a  b\ndirty  c  has not run yet"), "{plan}");
+    assert!(plan.starts_with("fresh  a  b\ndirty  c  running, step "), "{plan}");
     assert_eq!(sandbox.ok(&["log", "c"]), "");
     sandbox.ok(&["explain", "a"]);
     sandbox.ok(&["status", "--all"]);
@@ -202,4 +202,39 @@ fn chaos_ends_with_the_digests_of_an_unbroken_run() {
     assert!(!sandbox.root().join(".r1flow.chaos").exists(), "it tidies up");
     let broken = sandbox.run(&["chaos", "toy.toml", "--set", "a.fail=true"]);
     assert!(broken.code == Some(2) && broken.stderr.contains("fails without any kill"), "{broken}");
+}
+
+#[test]
+fn what_is_at_work_is_said_to_be_and_what_comes_later_too() {
+    let sandbox = Sandbox::new(&format!("{CHAIN}[count.d]\ndata = [\"b.samples\"]\nsalt = 1\n"));
+    let sets = ["--set", "c.steps=3", "--set", "c.wait=3600000"];
+    let running = sandbox.start(&[&["apply", "toy.toml", "--json", "--jobs", "1"], &sets[..]].concat());
+    running.event("started", "c");
+    let plan = sandbox.ok(&[&["plan", "toy.toml"], &sets[..]].concat());
+    assert!(plan.contains("dirty  c      running, in run [RUN]\n"), "{plan}");
+    insta::assert_snapshot!(sandbox.run(&[&["show", "c.model"], &sets[..]].concat()), @"
+    exit code 2
+    ── stderr
+    error: `c` is running, in run [RUN] with `--set c.steps=3 --set c.wait=3600000`: it has no result yet
+    help: `r1flow status --watch` follows the run
+    ");
+    insta::assert_snapshot!(sandbox.run(&["show", "c"]), @"
+    exit code 0
+    ── stdout
+    c (count), running in run [RUN] of workflow toy with `--set c.steps=3 --set c.wait=3600000`
+    ");
+    insta::assert_snapshot!(sandbox.run(&["show", "d"]), @"
+    exit code 2
+    ── stderr
+    error: `d` has not begun: its turn comes later in run [RUN] with `--set c.steps=3 --set c.wait=3600000`
+    help: `r1flow status --watch` follows the run
+    ");
+    assert_eq!(sandbox.run(&["explain", "d"]).stderr, sandbox.run(&["show", "d"]).stderr);
+    // Other values are not those of this run.
+    insta::assert_snapshot!(sandbox.run(&["show", "c", "--set", "c.salt=9"]), @"
+    exit code 2
+    ── stderr
+    error: `c` of `toy.toml` with `--set c.salt=9` is not fresh: no result of this store is what it says now
+    help: `r1flow apply toy.toml --set c.salt=9` makes it
+    ");
 }

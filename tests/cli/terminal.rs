@@ -1,7 +1,7 @@
 //! Terminals of every sort, and streams that cannot be written: messages are shown, and no control sequences are sent.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
@@ -12,7 +12,12 @@ fn on_terminal(command: Command) -> (Option<i32>, Vec<u8>) {
     on_terminal_of(200, command)
 }
 
-fn on_terminal_of(columns: u16, mut command: Command) -> (Option<i32>, Vec<u8>) {
+fn on_terminal_of(columns: u16, command: Command) -> (Option<i32>, Vec<u8>) {
+    on_terminal_with(b"", columns, command)
+}
+
+/// Does the same on a terminal on which a user has typed something ahead.
+fn on_terminal_with(typed: &[u8], columns: u16, mut command: Command) -> (Option<i32>, Vec<u8>) {
     let (mut master, mut slave) = (-1, -1);
     let size = libc::winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the locals outlive the call; name and settings may be null.
@@ -22,6 +27,7 @@ fn on_terminal_of(columns: u16, mut command: Command) -> (Option<i32>, Vec<u8>) 
     assert_eq!(opened, 0, "no terminal");
     // SAFETY: both have just been opened and have no other owner.
     let (mut master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    master.write_all(typed).unwrap();
     let copy = || Stdio::from(slave.try_clone().unwrap());
     let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().unwrap();
     drop((command, slave));
@@ -206,4 +212,55 @@ fn every_screen_fits_its_terminal() {
     let kinds = fits(80, &["kinds", "count"]);
     let expected = "Ends the process without a word after this step, unless a";
     assert!(kinds.contains(expected), "a text is broken between words: {kinds}");
+}
+
+#[test]
+fn init_checks_an_answer_before_it_asks_the_next_question() {
+    let sandbox = Sandbox::new(CHAIN);
+    let rows = "{\"question\": \"1+1?\", \"choices\": [\"1\", \"2\"], \"answer\": 1}\n".repeat(5);
+    sandbox.write("q.jsonl", &rows);
+    fs_err::create_dir_all(sandbox.root().join("models/real")).unwrap();
+    std::os::unix::fs::symlink(sandbox.root().join("models/real"), sandbox.root().join("models/mine")).unwrap();
+    let init = |typed: &str| {
+        let (code, seen) = on_terminal_with(typed.as_bytes(), 100, sandbox.command(&["init", "first.toml"]));
+        (code, String::from_utf8_lossy(&seen).replace("\r\n", "\n"))
+    };
+    for (typed, expected) in [
+        ("nothere\n", "`nothere` is neither here nor an id of the hub"),
+        ("\n", "there is no model to begin with"),
+        ("models/mine\n", "`models/mine` is no model: it has no config.json"),
+    ] {
+        let (code, seen) = init(typed);
+        assert!(code == Some(2) && seen.contains(expected) && !seen.contains("Prompts"), "{typed:?}: {seen}");
+    }
+    sandbox.write("models/real/config.json", "{}");
+    let (code, seen) = init("models/mine\nnothere.jsonl\n");
+    let expected = "`nothere.jsonl` is neither here nor an id of the hub";
+    assert!(code == Some(2) && seen.contains(expected) && !seen.contains("Samples"), "{seen}");
+    // The toy worker has no kind `grpo`, so the file is written and then refused.
+    init("models/mine\nq.jsonl\n\n");
+    let written = fs_err::read_to_string(sandbox.root().join("first.toml")).unwrap();
+    assert!(written.contains("base = { model = \"models/mine\" }"), "{written}");
+    let options = "options = \"choices\", verify = \"choice\", limit = 1";
+    assert!(written.contains(options), "{written}");
+}
+
+#[test]
+fn lines_of_a_terminal_that_cannot_redraw_are_broken_between_words() {
+    let sandbox = Sandbox::new(CHAIN);
+    let seen = |mut command: Command, columns: u16| {
+        command.env("TERM", "dumb");
+        String::from_utf8_lossy(&on_terminal_of(columns, command).1).replace("\r\n", "\n")
+    };
+    let apply = || sandbox.command(&["apply", "toy.toml", "--set", "a.fail=true"]);
+    // A path stays whole.
+    let fits = |line: &str| line.chars().count() <= 40 || line.contains('/');
+    let narrow = seen(apply(), 40);
+    assert!(narrow.lines().all(fits), "{narrow}");
+    let mut told = apply();
+    told.env("COLUMNS", "40");
+    let narrow = seen(told, 0);
+    assert!(narrow.lines().all(fits), "{narrow}");
+    let doctor = seen(sandbox.command(&["doctor"]), 50);
+    assert!(doctor.lines().all(|line| line.chars().count() <= 50 || line.contains('/')), "{doctor}");
 }

@@ -103,7 +103,7 @@ fn keys_that_contradict_each_other_stop_everything_before_it_starts() {
             refused.stderr.contains("`schedule` ends somewhere, but `decay-steps` does not say where"),
             "{refused}"
         );
-        for place in ["tiny.toml:8:11", "tiny.toml:17:6", "set `decay-steps`", "2 mistakes"] {
+        for place in ["--set:1:15\n  |\n1 | base.", "--set:1:17\n  |\n1 | taught.", "set `decay-steps`", "2 mistakes"] {
             assert!(refused.stderr.contains(place), "{place}: {refused}");
         }
     }

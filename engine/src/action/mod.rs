@@ -270,6 +270,7 @@ mod tests {
             outputs: BTreeMap::new().into(),
             absent_outputs: Vec::new(),
             origins: Vec::new(),
+            sets: Vec::new(),
             run: RunOptions::default().into(),
             device: Device::Cpu,
             uses_tensors: true,

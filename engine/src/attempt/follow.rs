@@ -134,6 +134,7 @@ impl Attempt<'_> {
                     if self.curve.is_due() {
                         self.curve.write().await?;
                     }
+                    self.doing.write_if_due().await;
                 }
             }
         }
@@ -150,6 +151,8 @@ impl Attempt<'_> {
             FromWorker::Hello { processor, .. } => self.processor = processor,
             FromWorker::Alive => {}
             FromWorker::Progress { step, total, unit, metrics } => {
+                self.doing.step();
+                self.doing.write_if_due().await;
                 self.curve.add(step, &metrics)?;
                 if self.curve.is_due() {
                     self.curve.write().await?;
@@ -161,6 +164,8 @@ impl Attempt<'_> {
             }
             FromWorker::Doing { what, part } => {
                 let what = secrets.mask(&what);
+                self.doing.set(&what, part);
+                self.doing.write_if_due().await;
                 self.events.progress(Event::Doing { stage: self.stage(), what, part });
             }
             FromWorker::Note { level, message } => {

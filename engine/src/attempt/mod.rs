@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use crate::action::Action;
 use crate::blocking::off_thread;
 use crate::curve::Curve;
+use crate::doing::DoingFile;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::options::{Halt, Options};
@@ -57,9 +58,10 @@ pub(crate) struct Job {
     pub(crate) machine: Machine,
     /// GPUs that the worker may see.
     pub(crate) gpus: Vec<String>,
-    /// Files of this run for the log and the curve.
+    /// Files of this run for the log, the curve, and what is being done.
     pub(crate) log: PathBuf,
     pub(crate) metrics: PathBuf,
+    pub(crate) doing: PathBuf,
     /// Folder of this run for rows of outputs as they come.
     pub(crate) growing: PathBuf,
     pub(crate) purpose: Purpose,
@@ -155,8 +157,10 @@ pub(crate) async fn attempt(
         Err(failure) => return Ended::Failed(failure),
     };
     let (root, events) = (dir.path().to_owned(), Teller::new(events.clone()));
+    let doing = DoingFile::begin(job.doing.clone());
     let (total, processor) = (None, None);
-    let mut attempt = Attempt { job, store, options, root, events, curve, begun, before, witness, total, processor };
+    let mut attempt =
+        Attempt { job, store, options, root, events, curve, doing, begun, before, witness, total, processor };
     let left = attempt.run(number, request).await;
     let ended = match left {
         Ok(Left::Done(record, unsynced)) => {
@@ -182,6 +186,7 @@ struct Attempt<'a> {
     root: PathBuf,
     events: Teller,
     curve: Curve,
+    doing: DoingFile,
     begun: Instant,
     before: Spent,
     witness: crate::worker::death::Witness,

@@ -84,6 +84,9 @@ pub struct KindSpec {
     /// A name of another program → the key here, for messages. Both may be keys of a table within the kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_names: Vec<(String, String)>,
+    /// A name of another program → what takes its place, where it is no key here, for messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_ways: Vec<(String, String)>,
 }
 
 /// A kind with its keys parsed.

@@ -8,7 +8,7 @@ use store::Digest;
 use super::Options;
 use crate::attempt::{Job, Purpose, Source};
 use crate::pools::Lent;
-use crate::run::{stage_log, stage_metrics, stage_rows};
+use crate::run::{stage_doing, stage_log, stage_metrics, stage_rows};
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::{Reference, StageDecl, Target, Workflow, all_imports};
 
@@ -81,6 +81,7 @@ pub(crate) fn job(
         gpus: lent.gpus.iter().map(|(_, gpu)| gpu.clone()).collect(),
         log: stage_log(run_dir, &stage.name.0),
         metrics: stage_metrics(run_dir, &stage.name.0),
+        doing: stage_doing(run_dir, &stage.name.0),
         growing: stage_rows(run_dir, &stage.name.0),
         purpose,
     })

@@ -52,6 +52,8 @@ pub trait Stage {
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[];
     /// Names that other programs have for its keys, with `_` between words, for messages.
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[];
+    /// Names that other programs have for what is no key here, and what takes its place, for messages.
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = &[];
     /// Keys whose artifacts [`tokens`](Stage::tokens) reads; none if the kind has no rows to show.
     const TOKENS: &'static [&'static str] = &[];
     /// References: required unless `Option` or a list with a default.
@@ -240,6 +242,7 @@ fn spec<S: Stage>() -> KindSpec {
         outputs_like: S::OUTPUTS_LIKE.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
         tokens: S::TOKENS.iter().map(|key| (*key).to_owned()).collect(),
         other_names: S::OTHER_NAMES.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
+        other_ways: S::OTHER_WAYS.iter().map(|(name, way)| ((*name).to_owned(), (*way).to_owned())).collect(),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) struct Draft<'a> {
     pub(super) span: Span,
     pub(super) keys: Table,
     pub(super) origins: Vec<(String, Origin)>,
+    pub(super) sets: Vec<(String, Span)>,
     pub(super) run: Option<Node>,
 }
 
@@ -133,7 +134,7 @@ impl<'a> Expansion<'a, '_> {
         for key in table.0.iter().filter(|key| !kind.keys.contains_key(&key.key)) {
             let message = format!("unknown key `{}` in defaults of {}", key.key, entry.key);
             let label = format!("not a parameter of {}", entry.key);
-            let help = called_here(&key.key, &kind.spec.other_names, &kind.keys);
+            let help = called_here(&key.key, &kind.spec, &kind.keys);
             let help = help.or_else(|| suggest(&key.key, kind.keys.keys().map(String::as_str)));
             self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_optional_help(help));
         }
@@ -194,7 +195,8 @@ impl<'a> Expansion<'a, '_> {
         }
         mark(&mut origins, &own, Origin::Stage);
         keys.merge(own);
-        let draft = Draft { name: StageName(stage.key), kind, span: stage.key_span, keys, origins, run };
+        let draft =
+            Draft { name: StageName(stage.key), kind, span: stage.key_span, keys, origins, sets: Vec::new(), run };
         match each.map(|entry| entry.node) {
             None => self.push(draft),
             Some(Node { value: Value::Table(variants), .. }) => self.take_variants(&draft, variants),
@@ -339,6 +341,7 @@ impl<'a> Expansion<'a, '_> {
                 draft.run = merged.remove("run").map(|entry| entry.node);
             } else {
                 mark(&mut draft.origins, &table, Origin::Set);
+                draft.sets.push((set.path[1].clone(), set.node.span.clone()));
                 draft.keys.merge(table);
             }
         }

@@ -78,6 +78,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             version: kind.spec.version,
             rows_version: kind.spec.rows_version.unwrap_or(kind.spec.version),
             origins: draft.origins,
+            sets: draft.sets,
             config: checked.config,
             references: Vec::new(),
             roles,

@@ -173,6 +173,8 @@ pub struct StageDecl {
     pub absent_outputs: Vec<(String, String)>,
     /// Keys that a layer gave a value, with that layer; the topmost layer is last.
     pub origins: Vec<(String, Origin)>,
+    /// Keys that `--set` gave a value, with the place of each argument.
+    pub sets: Vec<(String, Span)>,
     /// How to run it; one value for all stages without a `run` table.
     pub run: Arc<RunOptions>,
     /// The device; the CPU for kinds without tensors and for stages that need no GPU. Its backend is part of the

@@ -1,6 +1,7 @@
 //! TOML as a tree in which every key and value has its place.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value as Json;
@@ -155,6 +156,7 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
         return Table::default();
     }
     let (table, errors) = DeTable::parse_recoverable(text);
+    let errors = yaml((id, text), errors, diagnostics);
     let more = errors.len().saturating_sub(SYNTAX_ERRORS);
     for (index, error) in errors.into_iter().take(SYNTAX_ERRORS).enumerate() {
         let span = error.span().unwrap_or(0..text.len().min(1));
@@ -171,6 +173,39 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
         diagnostics.push(Diagnostic::new(&Span::new(id, span), message, "this is not TOML").with_optional_help(help));
     }
     convert_table(id, table.into_inner())
+}
+
+/// Reports lines that are YAML, `steps: 2`, each once; returns the errors of other lines.
+fn yaml(
+    (id, text): (SourceId, &str),
+    errors: Vec<toml::de::Error>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<toml::de::Error> {
+    let mut reported = BTreeSet::new();
+    let is_other = |error: &toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start.min(text.len()));
+        let start = text.as_bytes()[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        let Some((key, value)) = line.split_once(':').map(|(key, value)| (key.trim(), value.trim())) else {
+            return true;
+        };
+        if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            return true;
+        }
+        if reported.insert(start) {
+            let help = if value.is_empty() {
+                format!("TOML names a table in brackets: `[{key}]`")
+            } else {
+                format!("TOML has `=` between a key and its value: `{key} = {value}`")
+            };
+            let span = Span::new(id, range_in(text, line.trim()));
+            diagnostics.push(
+                Diagnostic::new(&span, "this is YAML, and a workflow is TOML", "`:` after a key").with_help(help),
+            );
+        }
+        false
+    };
+    errors.into_iter().filter(is_other).collect()
 }
 
 /// Parses the value of `--set key=value`: as TOML if it is valid TOML, else as bare text.

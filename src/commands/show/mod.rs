@@ -16,7 +16,7 @@ use store::{Digest, OutputRecord, Record, Store};
 use crate::arguments::{Global, NameArgs};
 use crate::exit::{Advice, Status};
 use crate::loading::find_store;
-use crate::results::{Found, Invocation, Look, Named, find, not_fresh, unfinished};
+use crate::results::{Found, Invocation, Look, Named, find, not_fresh, typed_sets, unfinished};
 use crate::ui::{self, Sparkline, Style, Table, bytes, count, duration};
 use crate::views::curve::{each_step, number};
 use crate::views::rows::Condition;
@@ -133,14 +133,15 @@ fn show_unfinished(global: &Global, store: &Store, named: &Named, history: &Hist
     let Unfinished { run, workflow, stage: state } = &unfinished;
     let kind = state.kind.as_deref().unwrap_or("?");
     let stage = ui::styled(&named.stage, Style::Strong);
-    ui::line(&format!("{stage} ({kind}), {} in run {run} of workflow {workflow}", <&str>::from(state.state)));
+    let sets = history.begun().map(|begun| typed_sets(begun.sets)).filter(|sets| !sets.is_empty());
+    let sets = sets.map_or_else(String::new, |sets| format!(" with `{}`", sets.trim_start()));
+    ui::line(&format!("{stage} ({kind}), {} in run {run} of workflow {workflow}{sets}", <&str>::from(state.state)));
     if let Some(message) = &state.message {
         ui::line(&format!("  {message}"));
     }
-    if let Some(step) = state.step {
-        let of = state.total.map_or_else(String::new, |total| format!(" of {total}"));
+    if let Some(progress) = state.progress() {
         let left = state.seconds_left.map_or_else(String::new, |left| format!(", {} left", duration(left)));
-        ui::line(&format!("  at step {step}{of}{left}"));
+        ui::line(&format!("  {progress}{left}"));
     }
     with_curve(draw_curve)
         .or_else(|error| {

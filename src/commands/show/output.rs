@@ -5,12 +5,13 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use engine::diagnostic::quoted;
 use serde_json::Value;
 use store::{Digest, Member, Source, Store};
 
 use super::{Args, short_digest};
 use crate::arguments::Global;
-use crate::exit::Status;
+use crate::exit::{Advice, Status};
 use crate::pieces::{Piece, Pieces};
 use crate::results::{Growing, origins};
 use crate::ui::{self, Table, bytes, count};
@@ -114,7 +115,13 @@ fn find_rows<R: Read>(open: impl Fn() -> Result<R>, args: &Args) -> Result<rows:
     let conditions = args.conditions.iter().cloned().chain(failed).collect();
     let most = args.random.or(args.rows).unwrap_or(ROWS);
     let wanted = Wanted { conditions, most, seed: args.random.map(|_| args.seed) };
-    Ok(rows::find(open()?, &wanted)?)
+    let found = rows::find(open()?, &wanted)?;
+    if let Some(absent) = found.absent.first() {
+        let fields: Vec<&String> = found.fields.iter().collect();
+        let help = format!("they have {}", quoted(&fields));
+        return Err(Advice::new(format!("no row has the field `{absent}`"), help).into());
+    }
+    Ok(found)
 }
 
 /// Prints the rows that are wanted, and returns the values of their field `source`.

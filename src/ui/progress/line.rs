@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::ui::table::cut;
 use crate::ui::{count, duration, number};
+use engine::doing::is_of_step;
 
 /// Columns of a bar.
 const BAR: usize = 16;
@@ -18,6 +19,8 @@ pub(super) struct StageLine {
     name: String,
     begun: Instant,
     first_step: u64,
+    /// When the first step began: what precedes it says nothing about the speed.
+    stepping: Option<Instant>,
     /// When the last step was done.
     stepped: Instant,
     /// Steps done, steps in all, and what a step is.
@@ -30,7 +33,16 @@ pub(super) struct StageLine {
 
 impl StageLine {
     pub(super) fn new(name: &str, first_step: u64, now: Instant) -> Self {
-        Self { name: name.to_owned(), begun: now, first_step, stepped: now, steps: None, metric: None, doing: None }
+        Self {
+            name: name.to_owned(),
+            begun: now,
+            first_step,
+            stepping: None,
+            stepped: now,
+            steps: None,
+            metric: None,
+            doing: None,
+        }
     }
 
     pub(super) fn step(&mut self, (step, total): (u64, u64), unit: &str, metric: Option<(String, f64)>, now: Instant) {
@@ -40,7 +52,10 @@ impl StageLine {
         self.doing = None;
     }
 
-    pub(super) fn doing(&mut self, what: &str, part: Option<(u64, u64)>) {
+    pub(super) fn doing(&mut self, what: &str, part: Option<(u64, u64)>, now: Instant) {
+        if is_of_step(what) {
+            self.stepping.get_or_insert(now);
+        }
         self.doing = Some((what.to_owned(), part));
     }
 
@@ -85,26 +100,30 @@ impl StageLine {
         }
         parts.extend(left.map(|left| format!("{} left", duration(left))));
         parts.extend(self.metric.as_ref().map(|(name, value)| format!("{name} {}", number(*value))));
-        if let Some((what, part)) = &self.doing {
-            let part = part.map_or_else(String::new, |(done, total)| format!(" {done}/{total}"));
-            parts.push(format!("{what}{part}"));
-        }
+        parts.extend(self.phase());
         if left.is_none() && self.doing.is_none() && self.steps.is_none() {
             parts.push("starting".to_owned());
         }
         parts.push(duration(elapsed.as_secs_f64()));
         // The time of the step under way says nothing about the speed.
-        let of_steps = self.stepped.saturating_duration_since(self.begun);
+        let of_steps = self.stepped.saturating_duration_since(self.stepping.unwrap_or(self.begun));
         parts.extend(
             self.steps.as_ref().and_then(|(step, _, unit)| pace(step - self.first_step.min(*step), unit, of_steps)),
         );
         parts
     }
 
+    /// Returns what it does at the moment, as in `sampling 37/64`.
+    pub(super) fn phase(&self) -> Option<String> {
+        let (what, part) = self.doing.as_ref()?;
+        let part = part.map_or_else(String::new, |(done, total)| format!(" {done}/{total}"));
+        Some(format!("{what}{part}"))
+    }
+
     /// Returns the seconds that are left, once a step is done.
     fn left(&self, (step, total, _): &(u64, u64, String), now: Instant) -> Option<f64> {
         let done = step.saturating_sub(self.first_step);
-        let of_steps = self.stepped.saturating_duration_since(self.begun).as_secs_f64();
+        let of_steps = self.stepped.saturating_duration_since(self.stepping.unwrap_or(self.begun)).as_secs_f64();
         let since = now.saturating_duration_since(self.stepped).as_secs_f64();
         (done > 0).then(|| (of_steps / done as f64 * total.saturating_sub(*step) as f64 - since).max(0.0))
     }
@@ -156,9 +175,9 @@ mod tests {
     fn a_line_says_what_goes_on_before_the_first_step() {
         let mut line = StageLine::new("gsm", 0, Instant::now());
         assert_eq!(line.plain(after(&line, 3)), "gsm: starting, 3.0 s");
-        line.doing("loading", None);
+        line.doing("loading", None, after(&line, 3));
         assert_eq!(line.plain(after(&line, 12)), "gsm: loading, 12 s");
-        line.doing("sampling", Some((37, 64)));
+        line.doing("sampling", Some((37, 64)), after(&line, 12));
         assert_eq!(line.plain(after(&line, 75)), "gsm: sampling 37/64, 1 min 15 s");
     }
 
@@ -171,6 +190,15 @@ mod tests {
         assert_eq!(line.plain(after(&line, 40)), "rl: step 12/20, 1 min 50 s left, reward 0.5, 40 s, 15 s a step");
         line.step((70, 100), "step", None, after(&line, 30));
         assert_eq!(line.plain(after(&line, 30)), "rl: step 70/100, 15 s left, reward 0.5, 30 s, 2.0 steps/s");
+    }
+
+    #[test]
+    fn loading_does_not_count_for_the_time_that_is_left() {
+        let mut line = StageLine::new("rl", 10, Instant::now());
+        line.doing("loading", None, after(&line, 1));
+        line.doing("sampling", Some((0, 64)), after(&line, 60));
+        line.step((11, 20), "step", None, after(&line, 70));
+        assert_eq!(line.plain(after(&line, 70)), "rl: step 11/20, 1 min 30 s left, 1 min 10 s, 10 s a step");
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Progress {
             Event::Started { stage, kind, attempt, resumed_from, .. } => {
                 self.started(stage, kind, *attempt, *resumed_from);
             }
-            Event::Doing { stage, what, part } => self.update(stage, |line| line.doing(what, *part)),
+            Event::Doing { stage, what, part } => self.update(stage, |line| line.doing(what, *part, Instant::now())),
             Event::Progress { stage, step, total, unit, metrics } => {
                 let metric = MAIN_METRICS.iter().find_map(|name| Some(((*name).to_owned(), *metrics.get(*name)?)));
                 self.update(stage, |line| line.step((*step, *total), unit, metric, Instant::now()));
@@ -184,9 +184,13 @@ impl Progress {
         }
     }
 
-    /// Returns which stages still run.
+    /// Returns which stages still run, and what each is doing.
     fn awaited(&self) -> String {
-        let mut names: Vec<&str> = self.running.keys().map(String::as_str).collect();
+        let of = |(name, running): (&String, &Running)| match running.line.phase() {
+            Some(phase) => format!("{name} ({phase})"),
+            None => name.clone(),
+        };
+        let mut names: Vec<String> = self.running.iter().map(of).collect();
         names.sort_unstable();
         if names.is_empty() { String::new() } else { format!("; waiting for {}", names.join(", ")) }
     }
@@ -195,21 +199,25 @@ impl Progress {
         if let Some((_, Some(bar))) = self.run.take() {
             bar.finish_and_clear();
         }
-        print_above(self.bars.as_ref(), &finished(counts, seconds));
+        print_above(self.bars.as_ref(), &self.broken(&finished(counts, seconds), 0).join("\n"));
+    }
+
+    /// Returns a line broken between words, into lines that leave `beside` columns free. Paths stay whole.
+    fn broken(&self, line: &str, beside: usize) -> Vec<String> {
+        let room = self.bars.as_ref().map(|_| out::width()).or_else(out::plain_room);
+        let Some(room) = room else { return vec![line.to_owned()] };
+        let options = textwrap::Options::new(room.saturating_sub(beside).max(VERB))
+            .break_words(false)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        textwrap::wrap(line, options).into_iter().map(std::borrow::Cow::into_owned).collect()
     }
 
     /// Prints a line above the live ones, after a word in a column of its own.
     fn say(&self, verb: &str, style: Style, text: &str) {
         let verb = styled(&format!("{verb:>VERB$}"), style);
         let indent = " ".repeat(VERB + 1);
-        let room = out::width().saturating_sub(VERB + 1).max(VERB);
-        let mut lines = Vec::new();
-        for line in text.lines() {
-            match &self.bars {
-                Some(_) => lines.extend(textwrap::wrap(line, room).into_iter().map(std::borrow::Cow::into_owned)),
-                None => lines.push(line.to_owned()),
-            }
-        }
+        let lines: Vec<String> = text.lines().flat_map(|line| self.broken(line, VERB + 1)).collect();
         print_above(self.bars.as_ref(), &format!("{verb} {}", lines.join(&format!("\n{indent}"))));
     }
 }

@@ -8,6 +8,7 @@ use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use engine::diagnostic::{are, count};
 use engine::stage::Input;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -124,7 +125,9 @@ fn tell_bad(
         return Err(Error::Rows { file, location, reason, bad, total });
     }
     tracing::warn!(
-        "`{name}`: {bad} of {total} rows are left out, the first in `{}` {location}: {reason}",
+        "`{name}`: {bad} of {} {} left out, the first in `{}` {location}: {reason}",
+        count(total, "row"),
+        are(bad),
         file.display()
     );
     Ok(())

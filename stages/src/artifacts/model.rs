@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use engine::artifact::Model as ModelMarker;
+use engine::diagnostic;
 use engine::stage::{Context, Input, StageError};
 use lm::{Config, Device, Kind, Model, Options};
 use schemars::JsonSchema;
@@ -70,7 +71,11 @@ pub(crate) fn load_model(
 /// the input's keys allow them, returns a warning to show.
 pub(crate) fn check_numbers<A>(input: &Input<A>, model: &Model) -> Result<Option<String>, StageError> {
     let [(first, count), rest @ ..] = model.non_finite() else { return Ok(None) };
-    let others = if rest.is_empty() { String::new() } else { format!(", as do {} tensors more", rest.len()) };
+    let others = if rest.is_empty() {
+        String::new()
+    } else {
+        format!(", as do {}", diagnostic::count(rest.len(), "other tensor"))
+    };
     let name = input.name();
     let message = format!("`{name}`: `{first}` holds {count} weights that are infinite or NaN{others}");
     if Import::of(input)?.allow_non_finite {

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use engine::artifact::{Preferences, Prompts, Samples};
+use engine::diagnostic::{are, count};
 use engine::stage::{Input, Look, StageError};
 use serde_json::json;
 use text::Chat;
@@ -59,8 +60,11 @@ fn tell_long(look: &mut Look, name: &str, lengths: &[usize], seen: &Seen<'_>) {
     let (positions, of) = (seen.positions(), lengths.len());
     let long = lengths.iter().filter(|length| **length >= positions).count();
     if long > 0 {
-        let message =
-            format!("{long} of the first {of} prompts of `{name}` are longer than the model's {positions} positions");
+        let message = format!(
+            "{long} of the first {} of `{name}` {} longer than the model's {positions} positions",
+            count(of, "prompt"),
+            are(long)
+        );
         look.warn(Some(name), message, "they get no completion: shorten them, or take a model with more positions");
     }
 }
@@ -180,13 +184,20 @@ fn tell_dropped(look: &mut Look, name: &str, sizes: &[PassSize], (seen, keys): (
     let (of, most, positions) = (sizes.len(), keys.max_tokens, seen.positions());
     let dropped = sizes.iter().filter(|size| size.tokens > most).count();
     if dropped > 0 {
-        let message = format!("{dropped} of the first {of} rows of `{name}` are longer than `max-tokens` = {most}");
+        let message = format!(
+            "{dropped} of the first {} of `{name}` {} longer than `max-tokens` = {most}",
+            count(of, "row"),
+            are(dropped)
+        );
         look.warn(Some(name), message, "they are left out: raise `max-tokens` to keep them");
     }
     let beyond = sizes.iter().filter(|size| (positions + 1..=most).contains(&size.tokens)).count();
     if beyond > 0 {
-        let message =
-            format!("{beyond} of the first {of} rows of `{name}` are longer than the model's {positions} positions");
+        let message = format!(
+            "{beyond} of the first {} of `{name}` {} longer than the model's {positions} positions",
+            count(of, "row"),
+            are(beyond)
+        );
         look.warn(Some(name), message, format!("leave them out: `max-tokens = {positions}`"));
     }
 }

@@ -97,7 +97,7 @@ fn a_data_set_is_read_with_the_stage_s_eyes() {
         (
             &[SUM(), json!({ "prompt": "1".repeat(300), "answer": "2" })],
             Severity::Warning,
-            "1 of the first 2 prompts of `inputs.p` are longer than the model's 256 positions",
+            "1 of the first 2 prompts of `inputs.p` is longer than the model's 256 positions",
         ),
     ];
     for (rows, severity, expected) in cases {
@@ -127,7 +127,7 @@ fn rows_that_do_not_fit_are_counted() {
     let keys = |most: u64| json!({ "model": files.model(), "data": [samples.clone()], "max-tokens": most });
     let message = |most: u64| only::<Sft>(Severity::Warning, Some("inputs.s"), keys(most));
     assert_eq!(message(50), "2 of the first 3 rows of `inputs.s` are longer than `max-tokens` = 50");
-    assert_eq!(message(500), "1 of the first 3 rows of `inputs.s` are longer than the model's 256 positions");
+    assert_eq!(message(500), "1 of the first 3 rows of `inputs.s` is longer than the model's 256 positions");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Few-shot exemplars before a prompt, as text or as turns of the conversation.
 
 use engine::artifact::Samples;
+use engine::diagnostic;
 use engine::stage::{Input, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,8 +72,11 @@ impl<'a> Exemplars<'a> {
         // One more is needed, because an exemplar with the same prompt is skipped.
         if rows.len() <= shots {
             let (name, count) = (input.name(), rows.len());
-            return Err(StageError::new(format!("`{name}` has {count} samples, too few for {shots} shots"))
-                .with_help("lower `shots`, or give more exemplars than that"));
+            return Err(StageError::new(format!(
+                "`{name}` has {}, too few for {shots} shots",
+                diagnostic::count(count, "sample")
+            ))
+            .with_help("lower `shots`, or give more exemplars than that"));
         }
         Ok(Self { rows, few, seed })
     }

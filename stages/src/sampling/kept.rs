@@ -47,17 +47,18 @@ impl KeptRows {
         Ok(Self { known, new: Vec::new() })
     }
 
-    /// Returns a completion of each request; calls `sample` for the requests whose completions are not kept yet.
+    /// Returns a completion of each request; calls `sample` for the requests whose completions are not kept yet. Returns
+    /// `None` if it was stopped and some are missing.
     pub(crate) fn complete(
         &mut self,
         requests: &[Request],
         sampling: &Sampling,
-        sample: impl FnOnce(&[Request]) -> Result<Vec<Drawn>, StageError>,
-    ) -> Result<Vec<Drawn>, StageError> {
+        sample: impl FnOnce(&[Request]) -> Result<Vec<Option<Drawn>>, StageError>,
+    ) -> Result<Option<Vec<Drawn>>, StageError> {
         let keys: Vec<Key> = requests.iter().map(|request| key(request, sampling)).collect();
         let missing = requests.iter().zip(&keys).filter(|(_, key)| !self.known.contains_key(*key));
         let (missing, new): (Vec<Request>, Vec<Key>) = missing.map(|(request, key)| (request.clone(), *key)).unzip();
-        for (key, drawn) in new.into_iter().zip(sample(&missing)?) {
+        for (key, drawn) in new.into_iter().zip(sample(&missing)?).filter_map(|(key, drawn)| Some((key, drawn?))) {
             self.new.push(KeptRow {
                 key: blake3::Hash::from_bytes(key).to_hex().to_string(),
                 completion: drawn.text.clone(),
@@ -66,12 +67,17 @@ impl KeptRows {
             });
             self.known.insert(key, drawn);
         }
-        Ok(keys.iter().map(|key| self.known[key].clone()).collect())
+        Ok(keys.iter().map(|key| self.known.get(key).cloned()).collect())
     }
 
     /// Returns the number of tokens sampled since the last [`keep`](KeptRows::keep).
     pub(crate) fn new_tokens(&self) -> usize {
         self.new.iter().map(|row| row.tokens).sum()
+    }
+
+    /// Returns the number of rows sampled since the last [`keep`](KeptRows::keep).
+    pub(crate) fn num_new(&self) -> usize {
+        self.new.len()
     }
 
     /// Gives new rows to the engine to keep, after `step` prompts.

@@ -2,6 +2,7 @@
 //!
 //! A completion is a function of (seed, rollout, prompt, index) and the weights, never of its batch.
 
+use engine::diagnostic::{are, count};
 use engine::stage::{Context, StageError};
 use lm::generate::{Completion, Request, Sampling, generate_until};
 use lm::{Kind, Model, Tensor, no_grad_guard};
@@ -53,7 +54,7 @@ pub(crate) fn draw(
         vocabulary: Some(chat.vocabulary()),
         ..Sampling::default()
     };
-    let drawn = told(ctx, requests.len(), |tell| {
+    let drawn = told(ctx, ("sampling", requests.len()), |tell| {
         generate_until(model, &requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids), tell)
     })?;
     Ok((requests, drawn))
@@ -82,7 +83,8 @@ pub(crate) fn fitting(
     }
     let long = total - fitting.len();
     if let Some(first) = first_long {
-        ctx.warn(format!("{long} of {total} prompts are longer than {of_what} and left out, the first is `{first}`"));
+        let (of, are) = (count(total, "prompt"), are(long));
+        ctx.warn(format!("{long} of {of} {are} longer than {of_what} and left out, the first is `{first}`"));
     }
     if fitting.is_empty() {
         return Err(StageError::new(format!("no prompt leaves room in {of_what}")));

@@ -1,5 +1,7 @@
 //! A model for sampling: takes prompts, returns completions as text.
 
+use std::ops::ControlFlow;
+
 use engine::artifact::Model as ModelMarker;
 use engine::stage::{Context, Input, StageError};
 use lm::generate::{Completion, Request, Sampling, generate_until};
@@ -20,13 +22,17 @@ pub(crate) fn sample_seed(seed: u64, step: u64, prompt: &str, index: u64) -> u64
     u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("a digest is longer"))
 }
 
+/// What the sampler calls with each completion.
+pub(crate) type OnCompletion<'a> = dyn FnMut(usize, &Completion) -> ControlFlow<()> + 'a;
+
 /// Calls `sample` with a callback for each completion, which tells the user how many of `all` are there.
-pub(crate) fn told<T>(ctx: &Context, all: usize, sample: impl FnOnce(&mut dyn FnMut(usize, &Completion)) -> T) -> T {
+pub(crate) fn told<T>(ctx: &Context, (what, all): (&str, usize), sample: impl FnOnce(&mut OnCompletion<'_>) -> T) -> T {
     let mut done = 0;
-    ctx.doing("sampling", Some((0, all as u64)));
+    ctx.doing(what, Some((0, all as u64)));
     sample(&mut |_, _| {
         done += 1;
-        ctx.doing("sampling", Some((done, all as u64)));
+        ctx.doing(what, Some((done, all as u64)));
+        ControlFlow::Continue(())
     })
 }
 
@@ -92,16 +98,24 @@ impl<'a> Sampler<'a> {
         (prompt.len() as i64) < self.model.config.max_position_embeddings
     }
 
-    /// Samples a completion of each request.
-    pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Drawn>, StageError> {
-        let completions = told(self.ctx, requests.len(), |tell| {
+    /// Samples a completion of each request. After a request to stop, those that have begun are sampled to their end,
+    /// and of the others there is none.
+    pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Option<Drawn>>, StageError> {
+        let what = if sampling.temperature == 0.0 { "greedy" } else { "sampling" };
+        let completions = told(self.ctx, (what, requests.len()), |tell| {
             let is_ended = |ids: &[i64]| self.chat.is_stopped(ids);
-            generate_until(&self.model, requests, sampling, self.batch_size, &is_ended, tell)
+            let mut tell = |index: usize, completion: &Completion| {
+                let _ = tell(index, completion);
+                if self.ctx.stop_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            generate_until(&self.model, requests, sampling, self.batch_size, &is_ended, &mut tell)
         })?;
-        let drawn = requests.iter().zip(&completions).map(|(request, completion)| Drawn {
-            text: format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids)),
-            finished: completion.finished,
-            num_tokens: completion.ids.len(),
+        let drawn = requests.iter().zip(&completions).map(|(request, completion)| {
+            (!completion.ids.is_empty()).then(|| Drawn {
+                text: format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids)),
+                finished: completion.finished,
+                num_tokens: completion.ids.len(),
+            })
         });
         Ok(drawn.collect())
     }

@@ -36,8 +36,8 @@ pub struct Passes {
     pub sampling: u64,
     /// Whether the sizes are those of completions that are as long as they may be.
     pub is_bound: bool,
-    /// The keys of the kind that lower the peak, the cheapest first.
-    pub cures: &'static str,
+    /// The keys of the kind that lower the peak.
+    pub cures: Cures,
 }
 
 /// The logits that exist at a time.
@@ -71,8 +71,35 @@ pub struct Workload<'a> {
     pub passes: Passes,
 }
 
+/// The keys of a kind that lower the peak.
+#[derive(Clone, Copy, Debug)]
+pub struct Cures {
+    /// The key to lower.
+    pub lower: &'static str,
+    /// Whether the kind trains adapters.
+    pub has_lora: bool,
+}
+
 /// The keys that most kinds have.
-pub const CURES: &str = "lower `micro-batch-tokens`, or set `gradient-checkpointing`, `dtype = \"bfloat16\"` or `lora`";
+pub const CURES: Cures = Cures { lower: "micro-batch-tokens", has_lora: true };
+
+impl Cures {
+    /// Returns what to do, the cheapest first; what a training does already is left out.
+    fn text(self, dtype: Kind, recompute: bool) -> String {
+        let all = [
+            (!recompute, "`gradient-checkpointing`"),
+            (dtype == Kind::Float, "`dtype = \"bfloat16\"`"),
+            (self.has_lora, "`lora`"),
+        ];
+        let set: Vec<&str> = all.iter().filter(|(helps, _)| *helps).map(|(_, key)| *key).collect();
+        let or_set = match set.as_slice() {
+            [] => String::new(),
+            [one] => format!(", or set {one}"),
+            [most @ .., last] => format!(", or set {} or {last}", most.join(", ")),
+        };
+        format!("lower `{}`{or_set}", self.lower)
+    }
+}
 
 /// The sizes of a training, from which its peak follows.
 struct Sizes<'a> {
@@ -92,7 +119,7 @@ pub(super) struct Expected {
     device: Device,
     terms: Vec<(&'static str, u64)>,
     is_bound: bool,
-    cures: &'static str,
+    cures: String,
 }
 
 /// Tells how much memory a training of a model with this configuration will hold, before the model is read. `copies` is
@@ -105,7 +132,10 @@ pub(crate) fn look_at_memory(
     passes: Passes,
 ) {
     match outline(config, options, (optimisation, lora), copies, passes) {
-        Ok(sizes) => look.expect_memory(Expected::from(sizes).total(), passes.cures),
+        Ok(sizes) => {
+            let expected = Expected::from(sizes);
+            look.expect_memory(expected.total(), &expected.cures);
+        }
         Err(error) => look.refuse(error),
     }
 }
@@ -167,7 +197,7 @@ impl From<Sizes<'_>> for Expected {
         // counts. After the last pass there are all gradients.
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
         terms.push(("sampling or update", sampling.max(4 * trained).saturating_sub(pass)));
-        Self { device, terms, is_bound, cures }
+        Self { device, terms, is_bound, cures: cures.text(dtype, recompute) }
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) use held_out::{HeldOut, link};
 use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
-pub use memory::{CURES, Logits, Passes, Workload};
+pub use memory::{CURES, Cures, Logits, Passes, Workload};
 pub(crate) use memory::{look_at_memory, options};
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use engine::artifact::Samples;
+use engine::diagnostic::{are, count};
 use engine::stage::{Context, Input, Outcome, StageError};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
@@ -131,7 +132,8 @@ pub(crate) fn tokenise(
         return Err(StageError::new(format!("no row of `{key}` is short enough for `max-tokens` = {max_tokens}")));
     }
     let seconds = begin.elapsed().as_secs_f64();
-    ctx.note(format!("`{key}` has {num_rows} rows and {tokens} tokens; tokenised in {seconds:.1} s"));
+    let of = count(num_rows, "row");
+    ctx.note(format!("`{key}` has {of} and {tokens} tokens; tokenised in {seconds:.1} s"));
     Ok(Some(rows))
 }
 
@@ -191,10 +193,12 @@ impl Writer<'_> {
 
     fn tell_long(&self, ctx: &Context) {
         let Some(first) = self.long.first() else { return };
-        let (count, num_rows, Tokenising { key, max_tokens, .. }) = (self.long.len(), self.num_rows, self.keys);
+        let (long, num_rows, Tokenising { key, max_tokens, .. }) = (self.long.len(), self.num_rows, self.keys);
         ctx.warn(format!(
-            "{count} of {num_rows} rows of `{key}` are longer than {max_tokens} tokens and left out, the first is row {first}: raise \
-             `max-tokens` to keep them"
+            "{long} of {} of `{key}` {} longer than {max_tokens} tokens and left out, the first is row {first}: raise \
+             `max-tokens` to keep them",
+            count(num_rows, "row"),
+            are(long)
         ));
     }
 }

@@ -12,7 +12,7 @@ use super::tree::{Entry, Node, Table, Value};
 use super::{RunOptions, StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Span, quoted, suggest};
-use crate::kind::{KeySpec, KeyType, KindInfo, Role};
+use crate::kind::{KeySpec, KeyType, KindInfo, KindSpec, Role};
 use crate::limits;
 
 /// A stage's config, and the references in it.
@@ -36,15 +36,14 @@ pub(super) struct Written {
 /// Checks a stage's keys against its kind, and fills in defaults.
 pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Checked {
     let kind = &draft.kind.spec.kind;
-    let other_names = &draft.kind.spec.other_names;
-    let mut checker = Checker::of(kind, other_names, diagnostics);
+    let mut checker = Checker::of(kind, Some(&draft.kind.spec), diagnostics);
     let config = checker.table(&draft.keys, &draft.kind.keys, Owner::Stage(&draft.name), &draft.span);
     Checked { config, is_complete: checker.is_complete, references: checker.references }
 }
 
 /// Checks the value of an import key, which holds no references.
 pub(super) fn import(entry: &Entry, spec: &KeySpec, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
-    Checker::of("inputs", &[], diagnostics).value(&entry.node, &spec.ty, &entry.key)
+    Checker::of("inputs", None, diagnostics).value(&entry.node, &spec.ty, &entry.key)
 }
 
 /// What a table belongs to.
@@ -56,7 +55,8 @@ enum Owner<'a> {
 
 struct Checker<'a> {
     kind: &'a str,
-    other_names: &'a [(String, String)],
+    /// Absent for inputs.
+    spec: Option<&'a KindSpec>,
     /// The JSON pointer of the value that is being checked.
     pointer: String,
     references: Vec<Written>,
@@ -68,9 +68,9 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn of(kind: &'a str, other_names: &'a [(String, String)], diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+    fn of(kind: &'a str, spec: Option<&'a KindSpec>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
         let (pointer, manual) = (String::new(), String::new());
-        Self { kind, other_names, pointer, references: Vec::new(), is_complete: true, manual, diagnostics }
+        Self { kind, spec, pointer, references: Vec::new(), is_complete: true, manual, diagnostics }
     }
 
     fn table(
@@ -123,7 +123,7 @@ impl<'a> Checker<'a> {
         self.is_complete &= matches!(owner, Owner::Stage(_));
         let message = format!("unknown key `{}` in {}", entry.key, self.named(owner));
         let label = format!("not a parameter of {}", self.kind);
-        let help = called_here(&entry.key, self.other_names, keys);
+        let help = self.spec.and_then(|spec| called_here(&entry.key, spec, keys));
         let help = help.or_else(|| suggest(&entry.key, keys.keys().map(String::as_str)));
         self.diagnostics.push(Diagnostic::new(&entry.key_span, message, label).with_optional_help(help));
     }
@@ -224,15 +224,16 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Returns what a key of another program is called here, if a key of this table is meant.
-pub(super) fn called_here(
-    name: &str,
-    other_names: &[(String, String)],
-    keys: &BTreeMap<String, KeySpec>,
-) -> Option<String> {
+/// Returns what a key of another program is called here, if a key of this table is meant, or what takes its place.
+pub(super) fn called_here(name: &str, kind: &KindSpec, keys: &BTreeMap<String, KeySpec>) -> Option<String> {
     let spelt = name.replace('-', "_").to_lowercase();
-    let (_, key) = other_names.iter().find(|(other, key)| *other == spelt && keys.contains_key(key))?;
-    Some(format!("`{name}` of other programs is `{key}` here"))
+    if let Some((_, key)) = kind.other_names.iter().find(|(other, key)| *other == spelt && keys.contains_key(key)) {
+        return Some(format!("`{name}` of other programs is `{key}` here"));
+    }
+    // A key that is only spelt otherwise is meant itself.
+    let is_key = keys.contains_key(&spelt.replace('_', "-"));
+    let (_, way) = kind.other_ways.iter().find(|(other, _)| *other == spelt && !is_key)?;
+    Some(format!("`{name}` of other programs: {way}"))
 }
 
 fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {

@@ -3,6 +3,7 @@
 //! Shapes: n packed tokens, r rows that are sampled, d width of the residual stream, v vocabulary.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use tch::Tensor;
 
@@ -32,6 +33,8 @@ pub(super) struct Batch<'a> {
     rows: Vec<BatchRow>,
     /// The first request that has not entered yet.
     waiting: usize,
+    /// The first request that will not enter.
+    end: usize,
     completions: Vec<Completion>,
 }
 
@@ -39,8 +42,8 @@ pub(super) struct Batch<'a> {
 pub(super) struct Callbacks<'a> {
     /// Whether these tokens of a completion end it, apart from stop tokens.
     pub(super) is_ended: &'a dyn Fn(&[i64]) -> bool,
-    /// Called with each completion as soon as it ends.
-    pub(super) on_completion: &'a mut dyn FnMut(usize, &Completion),
+    /// Called with each completion as soon as it ends; says whether waiting requests may still enter.
+    pub(super) on_completion: &'a mut dyn FnMut(usize, &Completion) -> ControlFlow<()>,
 }
 
 struct BatchRow {
@@ -74,6 +77,7 @@ impl<'a> Batch<'a> {
             steps: Steps::new(model, num_slots, limit).filter(|_| !sampling.penalises()),
             rows: Vec::with_capacity(num_slots),
             waiting: 0,
+            end: requests.len(),
             completions: vec![Completion::default(); requests.len()],
         }
     }
@@ -95,7 +99,7 @@ impl<'a> Batch<'a> {
             let free = self.num_slots - self.rows.len();
             // A prefill for one free slot would delay all other rows, so it waits until an eighth of the slots is free.
             let is_worth_it = self.rows.is_empty() || free * 8 >= self.num_slots;
-            if free == 0 || self.waiting == self.requests.len() || !is_worth_it {
+            if free == 0 || self.waiting == self.end || !is_worth_it {
                 return self.waiting > before;
             }
             self.prefill(free);
@@ -131,7 +135,7 @@ impl<'a> Batch<'a> {
         let mut distinct: BTreeMap<&[i64], usize> = BTreeMap::new();
         let mut prompts = Rows::default();
         let mut row_of = Vec::new();
-        for request in self.requests[self.waiting..].iter().take(free) {
+        for request in self.requests[self.waiting..self.end].iter().take(free) {
             let prompt = request.prompt.as_slice();
             if !distinct.contains_key(prompt) {
                 if prompts.num_rows() > 0 && prompts.num_tokens() + prompt.len() > PREFILL_TOKENS {
@@ -224,7 +228,9 @@ impl<'a> Batch<'a> {
         }
         for index in done {
             let request = self.rows[*index].request;
-            (self.callbacks.on_completion)(request, &self.completions[request]);
+            if (self.callbacks.on_completion)(request, &self.completions[request]).is_break() {
+                self.end = self.waiting;
+            }
         }
         // Afterwards the first `kept` slots are in use: rows beyond them move into the holes before them. There are as
         // many such rows as holes.

@@ -12,6 +12,8 @@ mod batch;
 mod steps;
 mod uniform;
 
+use std::ops::ControlFlow;
+
 use crate::model::Model;
 use crate::ops::Draw;
 use batch::{Batch, Callbacks};
@@ -120,17 +122,22 @@ pub fn generate(
 ) -> Result<Vec<Completion>, Error> {
     check(model, requests, sampling)?;
     let _guard = tch::no_grad_guard();
+    let on_completion = &mut |index: usize, completion: &Completion| {
+        on_completion(index, completion);
+        ControlFlow::Continue(())
+    };
     Ok(Batch::new(model, requests, sampling, batch, Callbacks { is_ended: &|_| false, on_completion }).run())
 }
 
-/// Like [`generate`], but a completion also ends after a token if `is_ended` says so of its tokens up to there.
+/// Like [`generate`], but a completion also ends after a token if `is_ended` says so of its tokens up to there. When
+/// `on_completion` breaks off, no waiting request enters any more: those that never entered have no tokens.
 pub fn generate_until(
     model: &Model,
     requests: &[Request],
     sampling: &Sampling,
     batch: usize,
     is_ended: &dyn Fn(&[i64]) -> bool,
-    on_completion: &mut dyn FnMut(usize, &Completion),
+    on_completion: &mut dyn FnMut(usize, &Completion) -> ControlFlow<()>,
 ) -> Result<Vec<Completion>, Error> {
     check(model, requests, sampling)?;
     let _guard = tch::no_grad_guard();

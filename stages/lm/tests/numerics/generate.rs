@@ -1,6 +1,8 @@
 //! Sampling: greedy tokens against the full forward pass, independence of the batch, continuous batching,
 //! log-probabilities.
 
+use std::ops::ControlFlow;
+
 use lm::generate::{Error, generate, generate_until};
 use lm::{Completion, Kind, Model, Request, Rows, Sampling, Shape, Tensor, head};
 
@@ -74,13 +76,27 @@ fn the_caller_may_end_a_completion() {
     let requests = requests(9);
     let whole = run(&model, &requests, &sampling, 4);
     let ends_with_even = |ids: &[i64]| ids.last().is_some_and(|id| id % 2 == 0);
-    let ended =
-        generate_until(&model, &requests, &sampling, 4, &ends_with_even, &mut |_, _| {}).expect("valid requests");
+    let ended = generate_until(&model, &requests, &sampling, 4, &ends_with_even, &mut |_, _| ControlFlow::Continue(()))
+        .expect("valid requests");
     for (whole, ended) in whole.iter().zip(&ended) {
         let end = (1..=24).find(|end| ends_with_even(&whole.ids[..*end]));
         assert_eq!((ended.ids.as_slice(), ended.finished), (&whole.ids[..end.unwrap_or(24)], end.is_some()));
     }
     assert!(ended.iter().any(|completion| completion.finished));
+}
+
+#[test]
+fn what_has_not_begun_when_the_caller_breaks_off_never_begins() {
+    let model = model();
+    let sampling = Sampling { max_tokens: 24, stop: vec![0], ..Sampling::default() };
+    let requests = requests(31);
+    let whole = run(&model, &requests, &sampling, 4);
+    let cut = generate_until(&model, &requests, &sampling, 4, &|_| false, &mut |_, _| ControlFlow::Break(()));
+    let cut = cut.expect("valid requests");
+    let begun = cut.iter().take_while(|completion| !completion.ids.is_empty()).count();
+    assert!((4..8).contains(&begun), "{begun} of a batch of 4");
+    assert_eq!(cut[..begun], whole[..begun], "those that have begun are whole");
+    assert!(cut[begun..].iter().all(|completion| completion.ids.is_empty()));
 }
 
 #[test]

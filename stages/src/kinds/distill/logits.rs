@@ -17,6 +17,7 @@
 //! stored.
 
 use engine::artifact::{Logits as LogitsMarker, Model as ModelMarker};
+use engine::diagnostic::{are, count};
 use engine::stage::{Context, Input, Outcome, StageError};
 use lm::{Kind, Model, Tensor, head, loss};
 
@@ -62,7 +63,9 @@ fn tell_long_rows(ctx: &Context, data: &LogitsRows, max_tokens: usize) -> Result
     if data.long > 0 {
         let (long, total) = (data.long, data.rows.len() + data.long);
         ctx.warn(format!(
-            "{long} of {total} rows are longer than {max_tokens} tokens and dropped: raise `max-tokens` to keep them"
+            "{long} of {} {} longer than {max_tokens} tokens and dropped: raise `max-tokens` to keep them",
+            count(total, "row"),
+            are(long)
         ));
     }
     if data.rows.len() == 0 {

@@ -131,6 +131,7 @@ impl Stage for Distill {
     const DOC: &'static str = "Trains a student on what a teacher wrote, on what it finds likely there, or on what it finds likely in the \
          student's own completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];

@@ -298,5 +298,5 @@ fn rows_that_are_too_long_are_left_out() {
     // All rows have the same length except the last, whose sum has two digits.
     let some = attempt(13);
     well(some.run::<Distill>());
-    assert!(some.warnings()[0].starts_with("1 of 8 rows are longer than 13 tokens"), "{:?}", some.warnings());
+    assert!(some.warnings()[0].starts_with("1 of 8 rows is longer than 13 tokens"), "{:?}", some.warnings());
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::diagnostic::{are, count};
 use engine::stage::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -149,13 +150,18 @@ pub(super) fn row(suites: &BTreeMap<String, Figures>) -> Vec<Column> {
 pub(super) fn warn(ctx: &Context, marks: &[Marks]) {
     let bad = marks.iter().filter(|marks| has_bad_gold(marks)).count();
     if bad > 0 {
-        ctx.warn(format!("the gold answers of {bad} prompts do not parse: check `answer-after` and `verify`"));
+        ctx.warn(format!(
+            "the gold answers of {} do not parse: check `answer-after` and `verify`",
+            count(bad, "prompt")
+        ));
     }
     let long = marks.iter().filter(|marks| marks.sampled.iter().any(|mark| mark.tokens == 0)).count();
     if long > 0 {
-        ctx.warn(format!("{long} prompts leave no room in the model's positions: they count as not answered"));
+        let (of, are) = (count(marks.len(), "prompt"), are(long));
+        ctx.warn(format!("{long} of {of} {are} too long for the model's positions, and counted as not answered"));
     }
-    if !marks.is_empty() && marks.iter().flat_map(|marks| &marks.sampled).all(|mark| !mark.finished) {
+    // A prompt that is too long has no completion that could end.
+    if long < marks.len() && marks.iter().flat_map(|marks| &marks.sampled).all(|mark| !mark.finished) {
         ctx.warn("no completion ended within `max-tokens`: raise it, or train on data that end");
     }
 }

@@ -134,6 +134,7 @@ impl Stage for Eval {
     const DOC: &'static str =
         "Measures a model: pass@1 with its error, cons@k, greedy accuracy, format, thinking, helpfulness, harm.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("report", ArtifactType::Report), ("answers", ArtifactType::Report)];
     const TOKENS: &'static [&'static str] =
@@ -181,7 +182,12 @@ impl Stage for Eval {
             let end = (marks.len() + chunk).min(asked.len());
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
             let chunk = &asked[marks.len()..end];
-            let measured = measure(&sampler, &judges, chunk, &mut rows, &params)?;
+            let old_rows = rows.num_new();
+            let Some(measured) = measure(&sampler, &judges, chunk, &mut rows, &params)? else {
+                let begun = marks.len() + (rows.num_new() - old_rows).div_ceil(params.completions);
+                rows.keep(ctx, begun as u64)?;
+                return Ok(Outcome::Stopped(begun as u64));
+            };
             answers.write(chunk, &measured, params.form)?;
             marks.extend(measured.into_iter().map(Marks::without_texts));
             report_progress(ctx, rows.new_tokens() - old_tokens, end, asked.len(), before);
@@ -212,14 +218,14 @@ fn suites(inputs: &Inputs, params: &Params) -> Result<Vec<(String, Question)>, S
     Ok(asked)
 }
 
-/// Samples and marks the completions of some prompts.
+/// Samples and marks the completions of some prompts; returns `None` if it was stopped before all were sampled.
 fn measure(
     sampler: &Sampler<'_>,
     judges: &Judges,
     asked: &[(String, Question)],
     rows: &mut KeptRows,
     params: &Params,
-) -> Result<Vec<Marks>, StageError> {
+) -> Result<Option<Vec<Marks>>, StageError> {
     let sampling = params.drawing.apply(Sampling {
         temperature: params.temperature,
         top_p: params.top_p,
@@ -228,10 +234,12 @@ fn measure(
     });
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, top_k: 0, min_p: 0.0, ..sampling.clone() };
     let sampled = marked((sampler, judges, rows), asked, params.seed, params.completions, &sampling)?;
+    let Some(sampled) = sampled else { return Ok(None) };
     let greedy =
-        if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Vec::new() };
+        if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Some(Vec::new()) };
+    let Some(greedy) = greedy else { return Ok(None) };
     let mut greedy = greedy.into_iter().flatten();
-    Ok(sampled.into_iter().map(|sampled| Marks { sampled, greedy: greedy.next() }).collect())
+    Ok(Some(sampled.into_iter().map(|sampled| Marks { sampled, greedy: greedy.next() }).collect()))
 }
 
 fn marked(
@@ -240,7 +248,7 @@ fn marked(
     seed: u64,
     completions: usize,
     sampling: &Sampling,
-) -> Result<Vec<Vec<Mark>>, StageError> {
+) -> Result<Option<Vec<Vec<Mark>>>, StageError> {
     let mut requests = Vec::with_capacity(asked.len() * completions);
     let mut fits = Vec::with_capacity(asked.len());
     for (_, question) in asked {
@@ -249,7 +257,9 @@ fn marked(
         fits.extend(std::iter::repeat_n(is_fitting, completions));
         requests.extend(of_question.into_iter().filter(|_| is_fitting));
     }
-    let mut sampled = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?.into_iter();
+    let sampled = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?;
+    let Some(sampled) = sampled else { return Ok(None) };
+    let mut sampled = sampled.into_iter();
     // A prompt that leaves no room has no answer.
     let none = || Drawn { text: String::new(), finished: false, num_tokens: 0 };
     let drawn = fits.into_iter().map(|is_fitting| if is_fitting { sampled.next() } else { Some(none()) });
@@ -257,7 +267,7 @@ fn marked(
     let rows = asked.iter().flat_map(|(_, question)| std::iter::repeat_n(&question.row, completions));
     let rows: Vec<_> = rows.zip(&drawn).collect();
     let mut marks = judges.marks(sampler, &rows)?.into_iter();
-    Ok(asked.iter().map(|_| marks.by_ref().take(completions).collect()).collect())
+    Ok(Some(asked.iter().map(|_| marks.by_ref().take(completions).collect()).collect()))
 }
 
 fn report_progress(ctx: &Context, tokens: usize, done: usize, total: usize, before: Instant) {

@@ -100,7 +100,7 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
     let whole = place.attempt("whole", json!({}));
     well(whole.run::<Eval>());
     let first = place.attempt("first", json!({}));
-    assert_eq!(first.run_stopped::<Eval>().step, 8);
+    assert_eq!(first.run_stopped::<Eval>().step, 2, "what has begun is sampled to its end: one batch of four");
     let (folders, known) = first.rows();
     let again = |name: &str, more: Value, folders| {
         let second = Attempt::with_rows::<Eval>(&place.0.path().join(name), &place.config(more), None, folders);
@@ -109,7 +109,8 @@ fn a_stopped_attempt_continues_to_the_same_bytes() {
     };
     let second = again("second", json!({}), folders.clone());
     assert_eq!(second.output("report/report.json"), whole.output("report/report.json"));
-    assert_eq!(known + second.rows().1, whole.rows().1, "nothing is sampled twice");
+    // Fewer: a prompt of both suites, sampled twice in one chunk, is known to the second attempt.
+    assert!(known + second.rows().1 <= whole.rows().1, "nothing is sampled twice");
     let all = folders.into_iter().chain(second.rows().0).collect();
     assert_eq!(
         again("suite", json!({ "helpful": null, "completions": 1 }), all).rows().1,

@@ -76,7 +76,8 @@ pub struct Params {
     pub rewrite: Option<Text>,
     /// Filters, applied and counted in this order: `correct`, `format` (as `form` says), `one-language` (a thought in
     /// the prompt's language), `readable` (no repetition, code block or endless paragraph), `short-enough` (see
-    /// `keep-tokens`), `unique`. Unfinished and empty completions are always dropped.
+    /// `keep-tokens`), `unique`. Unfinished and empty completions are always dropped. The
+    /// output `dropped` has the first 100 that each filter dropped.
     #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
     /// Longest completion that `short-enough` keeps, in tokens.
@@ -145,6 +146,7 @@ impl Stage for Generate {
     const ROWS_VERSION: u32 = 2;
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("samples", ArtifactType::Samples), ("dropped", ArtifactType::Report)];
     const TOKENS: &'static [&'static str] =
@@ -193,7 +195,12 @@ impl Stage for Generate {
             let end = (progress.rows + chunk).min(asked.len());
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
             let chunk = &asked[progress.rows..end];
-            let drawn = sample_chunk(&sampler, chunk, &mut rows, &params)?;
+            let old_rows = rows.num_new();
+            let Some(drawn) = sample_chunk(&sampler, chunk, &mut rows, &params)? else {
+                let begun = progress.rows + (rows.num_new() - old_rows).div_ceil(params.completions);
+                rows.keep(ctx, begun as u64)?;
+                return Ok(Outcome::Stopped(begun as u64));
+            };
             for (question, completions) in chunk.iter().zip(&graded(&grader, chunk, drawn)?) {
                 progress.take(question, completions, &params);
             }
@@ -217,12 +224,13 @@ impl Stage for Generate {
 }
 
 /// Samples `completions` completions of each question, and none of a question that already fills the model's positions.
+/// Returns `None` if it was stopped before all were sampled.
 fn sample_chunk(
     sampler: &Sampler<'_>,
     asked: &[Question],
     rows: &mut KeptRows,
     params: &Params,
-) -> Result<Vec<Vec<Drawn>>, StageError> {
+) -> Result<Option<Vec<Vec<Drawn>>>, StageError> {
     let sampling = params.drawing.apply(Sampling {
         temperature: params.temperature,
         top_p: params.top_p,
@@ -237,8 +245,10 @@ fn sample_chunk(
         counts.push(if fits { params.completions } else { 0 });
         requests.extend(of_prompt.into_iter().filter(|_| fits));
     }
-    let mut drawn = rows.complete(&requests, &sampling, |missing| sampler.sample(missing, &sampling))?.into_iter();
-    Ok(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect())
+    let drawn = rows.complete(&requests, &sampling, |missing| sampler.sample(missing, &sampling))?;
+    let Some(drawn) = drawn else { return Ok(None) };
+    let mut drawn = drawn.into_iter();
+    Ok(Some(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect()))
 }
 
 /// Grades the completions of each question.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use engine::diagnostic::{are, count};
 use engine::stage::Context;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -175,13 +176,20 @@ impl Progress {
         if self.counts.too_long > 0 {
             let (long, all) = (self.counts.too_long, self.counts.prompts);
             ctx.warn(format!(
-                "{long} of {all} prompts, with what stands before them, are longer than the model's positions and left out"
+                "{long} of {}, with what stands before, {} longer than the model's positions and left out",
+                count(all, "prompt"),
+                are(long)
             ));
         }
         match (self.kept.len(), params.limit) {
+            // Then there was nothing to filter.
+            _ if self.counts.too_long == self.counts.prompts && self.counts.too_long > 0 => {}
             (0, _) => ctx.warn("no completion passed every filter: the summary shows how many each filter dropped"),
             (kept, Some(limit)) if kept < limit => {
-                ctx.warn(format!("kept {kept} of {limit} samples: the prompts ran out; raise `completions`"));
+                ctx.warn(format!(
+                    "kept {kept} of {}: the prompts ran out; raise `completions`",
+                    count(limit, "sample")
+                ));
             }
             _ => {}
         }

@@ -205,6 +205,7 @@ impl Stage for Grpo {
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model")];

@@ -151,6 +151,7 @@ impl Stage for Pretrain {
     const HISTORY: &'static [&'static str] = &["the first"];
     const DOC: &'static str = "Trains a small model from scratch, tokenizer included.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("model", ArtifactType::Model)];
     type Inputs = Inputs;
     type Params = Params;

@@ -9,7 +9,7 @@ use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
 use crate::rewards::{Reads, judged_ids};
 use crate::training::rows::{Order, PassSize};
-use crate::training::{Counts, Logits, Objective, Passes, Tally, Workload};
+use crate::training::{Counts, Cures, Logits, Objective, Passes, Tally, Workload};
 
 /// A judgement in tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +111,7 @@ impl Objective for Judgements<'_> {
                 logits: Logits::None,
                 sampling: 0,
                 is_bound: false,
-                cures: "lower `batch-size`, or set `gradient-checkpointing` or `dtype = \"bfloat16\"`",
+                cures: Cures { lower: "batch-size", has_lora: false },
             },
         }
     }

@@ -100,6 +100,7 @@ impl Stage for RewardModel {
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model that scores completions, from pairs or labels.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("reward-model", ArtifactType::RewardModel)];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("reward-model", "model")];
     type Inputs = Inputs;

@@ -37,6 +37,7 @@ impl Stage for Sft {
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Trains a model on prompts with completions; the loss is on the completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
         &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];

@@ -96,6 +96,7 @@ impl Stage for TeacherLogits {
         &["the first", "chats are rendered whole, and every end token ends a completion"];
     const DOC: &'static str = "Writes down the likeliest tokens of a teacher at every token of samples, for `distill` by `method = \"logits\"`.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
+    const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[("logits", ArtifactType::Logits)];
     const TOKENS: &'static [&'static str] = &["model", "data", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
