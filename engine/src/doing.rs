@@ -117,7 +117,7 @@ mod tests {
         let doing = read(dir.path(), "a/b").unwrap();
         assert_eq!((doing.what.as_deref(), doing.part), (Some("sampling"), Some((1, 2))));
         assert!(doing.stepping_since.is_some());
-        (file.written, _) = (None, file.step());
+        (file.written, ()) = (None, file.step());
         file.write_if_due().await;
         assert_eq!(read(dir.path(), "a/b"), Some(Doing { stepping_since: doing.stepping_since, ..Doing::default() }));
     }
