@@ -18,6 +18,8 @@ mod cli {
     mod gc;
     #[cfg(feature = "worker")]
     mod gpu;
+    #[cfg(feature = "worker")]
+    mod grade;
     mod hub;
     mod hub_cache;
     mod hub_lies;

@@ -18,6 +18,6 @@ fn main() -> std::process::ExitCode {
     if std::env::args().nth(1).as_deref() == Some("gpus") {
         return stages::tell_gpus();
     }
-    let worker = Worker::new(stages::KINDS).with_imports::<Import>().with_processor(|| Some(stages::processor()));
-    worker.serve()
+    let worker = Worker::new(stages::KINDS).with_imports::<Import>().with_grader(stages::judging::grade);
+    worker.with_processor(|| Some(stages::processor())).serve()
 }

@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod fetch;
 mod gc;
+mod grade;
 mod init;
 mod kinds;
 mod log;
@@ -58,6 +59,8 @@ enum Command {
     Show(show::Args),
     /// Show a row as the model sees it, token by token, with what is in the loss.
     Tokens(tokens::Args),
+    /// Score completions in a file by the verifiers and rewards of training, without a workflow.
+    Grade(grade::Args),
     /// Copy an output to a folder of your own: a model becomes a Hugging Face folder.
     Export(export::Args),
     /// Write rows of samples to a text file for a person to accept, edit or drop, and read them back.
@@ -141,6 +144,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Status(args) => status::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Tokens(args) => tokens::run(global, &args),
+        Command::Grade(args) => grade::run(global, &args),
         Command::Export(args) => export::run(global, &args),
         Command::Refine(args) => refine::run(global, &args),
         Command::Log(args) => log::run(global, &args),

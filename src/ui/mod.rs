@@ -22,7 +22,7 @@ pub(crate) use progress::{MAIN_METRICS, Progress};
 pub(crate) use reasons::{reason, status_word};
 pub(crate) use scores::{note_unreadable, scores_table};
 pub(crate) use sparkline::Sparkline;
-pub(crate) use table::Table;
+pub(crate) use table::{Table, cut};
 pub(crate) use text::{Style, placeheld, visible};
 
 use crate::arguments::{Color, Global};

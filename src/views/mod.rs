@@ -5,6 +5,7 @@
 
 pub(crate) mod curve;
 pub(crate) mod disk;
+pub(crate) mod grades;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod rows;

@@ -5,6 +5,7 @@ pub mod chat;
 mod device;
 pub mod grading;
 mod growing;
+pub mod judging;
 pub mod kinds;
 pub mod limits;
 pub mod loading;

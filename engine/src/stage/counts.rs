@@ -41,6 +41,12 @@ impl Counts {
         counts.entry(input.to_owned()).or_default().insert(what.to_owned(), count);
     }
 
+    /// Returns the counts of one input.
+    pub(super) fn of_input(&self, input: &str) -> Map<String, Value> {
+        let counts = self.0.lock().expect("no holder panics");
+        counts.get(input).into_iter().flatten().map(|(what, count)| (what.clone(), json!(count))).collect()
+    }
+
     /// Adds the counts, if there are any, to a stage's summary.
     pub(super) fn add_to(&self, summary: &mut Map<String, Value>) {
         let counts = self.0.lock().expect("no holder panics");

@@ -1,11 +1,13 @@
 //! The worker's end: `Worker::new(KINDS).serve()` is a worker's whole `main`.
 //!
 //! `kinds` prints the worker's kinds, `check` prints what is found about stages before they run, `tokens` prints a row
-//! as the model sees it, and `run` reads one request from stdin, runs it, and answers on stdout. First of all stdout is
-//! redirected ([`claim_stdout`]): what a library prints there goes to stderr, which is the log.
+//! as the model sees it, `grade` the grades of completions in a file, and `run` reads one request from stdin, runs it,
+//! and answers on stdout. First of all stdout is redirected ([`claim_stdout`]): what a library prints there goes to
+//! stderr, which is the log.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -15,34 +17,47 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
+use super::counts::Counts;
 use super::{Context, Kind, Look, Outcome, StageError, schema};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
 use crate::worker::check::{CheckRequest, Checked};
 use crate::worker::engine::{die_with_engine, leave_signals_to_engine};
+use crate::worker::grade::{GradeLine, GradeRequest, GradedRow};
 use crate::worker::protocol::{FromWorker, PROTOCOL, Refusal, RunRequest, ToWorker};
 use crate::worker::tokens::{TokensAnswer, TokensRequest};
 
 /// Number of `alive` messages within the time that the engine waits for one.
 const BEATS: f64 = 6.0;
 
+/// Grades the completions of a file, and calls the second argument with each row until it breaks.
+pub type Grader = fn(&GradeRequest, &mut dyn FnMut(GradedRow) -> ControlFlow<()>) -> Result<(), StageError>;
+
 /// A worker: what it can run, and what the engine has to know of it.
 pub struct Worker {
     kinds: &'static [Kind],
     imports: fn() -> Value,
+    grader: Option<Grader>,
     processor: fn() -> Option<String>,
 }
 
 impl Worker {
     /// Makes a worker of `kinds`, whose inputs have no import keys.
     pub const fn new(kinds: &'static [Kind]) -> Self {
-        Self { kinds, imports: || json!({}), processor: || None }
+        Self { kinds, imports: || json!({}), grader: None, processor: || None }
     }
 
     /// Takes the keys of `I` as those by which inputs say how they are read.
     #[must_use]
     pub const fn with_imports<I: JsonSchema>(mut self) -> Self {
         self.imports = schema::<I>;
+        self
+    }
+
+    /// Grades completions in files by `grader`.
+    #[must_use]
+    pub const fn with_grader(mut self, grader: Grader) -> Self {
+        self.grader = Some(grader);
         self
     }
 
@@ -67,10 +82,11 @@ impl Worker {
             Some("kinds") => answer(&self.list(), stdout),
             Some("check") => check_all(self.kinds, stdout),
             Some("tokens") => show_row(self.kinds, stdout),
+            Some("grade") => grade_file(self.grader, stdout),
             Some("run") => run_one(self.kinds, stdout, self.processor),
             _ => {
                 complain(
-                    "usage: r1flow-worker kinds | check | tokens | run    (for the engine: all but the first read requests from stdin)",
+                    "usage: r1flow-worker kinds | check | tokens | grade | run    (for the engine: all but the first read requests from stdin)",
                 );
                 ExitCode::from(2)
             }
@@ -157,6 +173,40 @@ fn show_row(kinds: &[Kind], stdout: File) -> ExitCode {
     let shown = find(kinds, &request.kind, request.version).and_then(show);
     let refused = |error: StageError| TokensAnswer::Refused(Refusal { message: error.message, help: error.help });
     answer(&shown.map_or_else(refused, TokensAnswer::Shown), stdout)
+}
+
+/// Grades a file; each row is a line of its own.
+fn grade_file(grader: Option<Grader>, stdout: File) -> ExitCode {
+    die_with_engine();
+    let request: GradeRequest = match serde_json::from_reader(std::io::stdin()) {
+        Ok(request) => request,
+        Err(error) => {
+            complain(&format!("the request is not understood: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let mut out = BufWriter::new(stdout);
+    let mut send = |line: &GradeLine| -> std::io::Result<()> {
+        serde_json::to_writer(&mut out, line)?;
+        out.write_all(b"\n")
+    };
+    let counts = Counts::default();
+    let graded = grader.ok_or_else(|| StageError::new("this worker grades no files")).and_then(|grade| {
+        counts.shared_by(|| {
+            grade(&request, &mut |row| match send(&GradeLine::Row(Box::new(row))) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            })
+        })
+    });
+    let end = match graded {
+        Ok(()) => GradeLine::Done(counts.of_input(&request.name)),
+        Err(error) => GradeLine::Refused(Refusal { message: error.message, help: error.help }),
+    };
+    match send(&end).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn find<'a>(kinds: &'a [Kind], name: &str, version: u32) -> Result<&'a Kind, StageError> {

@@ -1,16 +1,17 @@
 //! Queries to a worker outside of attempts: its kinds, what it finds about stages before they run, a row as a model
-//! sees it.
+//! sees it, the grades of completions in a file.
 //!
 //! Each query starts libtorch, so answers of the first two are cached (`cache.rs`) for as long as the program is the
 //! same.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use serde::de::DeserializeOwned;
 use store::Digest;
@@ -18,6 +19,7 @@ use store::Digest;
 use super::cache::CacheDir;
 use super::check::{CheckRequest, Checked};
 use super::engine::ENGINE;
+use super::grade::{GradeEnd, GradeLine, GradeRequest, GradedRow};
 use super::protocol::PROTOCOL;
 use super::tokens::{TokensAnswer, TokensRequest};
 use crate::kind::KindList;
@@ -131,13 +133,66 @@ pub fn tokens(worker: &Path, request: &TokensRequest) -> Result<TokensAnswer, Er
     Ok(answer)
 }
 
-/// Starts the worker with one argument, writes to its stdin with `say`, and returns its answer, as text and parsed.
-fn ask<T: DeserializeOwned>(
+/// Has the worker grade the completions of a file, and calls `take` with each row until it breaks.
+pub fn grade(
     worker: &Path,
-    argument: &str,
-    say: impl FnOnce(std::process::ChildStdin) -> std::io::Result<()>,
-) -> Result<(Vec<u8>, T), Error> {
-    let start = |source| Error::Start { worker: worker.display().to_string(), source };
+    request: &GradeRequest,
+    take: &mut dyn FnMut(GradedRow) -> ControlFlow<()>,
+) -> Result<GradeEnd, Error> {
+    let asked = || format!("{} grade", worker.display());
+    let line = serde_json::to_vec(request).expect("requests are plain data");
+    let mut child = start(worker, "grade")?;
+    // If the write fails, the worker's exit says why.
+    let _ = child.stdin.take().expect("it is piped").write_all(&line);
+    let mut stderr = child.stderr.take().expect("it is piped");
+    // Read meanwhile, because a worker that cannot write its log would wait.
+    let log = std::thread::spawn(move || {
+        let mut log = Vec::new();
+        let _ = stderr.read_to_end(&mut log);
+        String::from_utf8_lossy(&log).trim().to_owned()
+    });
+    let end = follow(BufReader::new(child.stdout.take().expect("it is piped")), take);
+    if !matches!(end, Ok(Some(GradeEnd::Done(_) | GradeEnd::Refused(_)) | None)) {
+        // It may have ended already.
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
+    let log = log.join().unwrap_or_default();
+    match end {
+        Ok(Some(end)) => {
+            if !log.is_empty() {
+                tracing::info!("{log}");
+            }
+            Ok(end)
+        }
+        Err(reason) => Err(Error::Answer { asked: asked(), reason }),
+        Ok(None) if status.success() => Err(Error::Answer { asked: asked(), reason: "it has no end".to_owned() }),
+        Ok(None) => Err(Error::Failed { asked: asked(), stderr: log }),
+    }
+}
+
+/// Passes on the rows of an answer, and returns how it ends; `None` if it breaks off.
+fn follow(
+    answer: impl BufRead,
+    take: &mut dyn FnMut(GradedRow) -> ControlFlow<()>,
+) -> Result<Option<GradeEnd>, String> {
+    for line in answer.lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        match serde_json::from_str(&line).map_err(|error| error.to_string())? {
+            GradeLine::Row(row) => {
+                if take(*row).is_break() {
+                    return Ok(Some(GradeEnd::Stopped));
+                }
+            }
+            GradeLine::Done(counts) => return Ok(Some(GradeEnd::Done(counts))),
+            GradeLine::Refused(refusal) => return Ok(Some(GradeEnd::Refused(refusal))),
+        }
+    }
+    Ok(None)
+}
+
+/// Starts the worker with one argument, and with pipes.
+fn start(worker: &Path, argument: &str) -> Result<Child, Error> {
     let mut command = std::process::Command::new(worker);
     command
         .arg(argument)
@@ -152,10 +207,20 @@ fn ask<T: DeserializeOwned>(
         // Ctrl-C at the terminal then reaches only the engine, and the worker dies with it.
         command.process_group(0);
     }
-    let mut child = command.spawn().map_err(start)?;
+    command.spawn().map_err(|source| Error::Start { worker: worker.display().to_string(), source })
+}
+
+/// Starts the worker with one argument, writes to its stdin with `say`, and returns its answer, as text and parsed.
+fn ask<T: DeserializeOwned>(
+    worker: &Path,
+    argument: &str,
+    say: impl FnOnce(std::process::ChildStdin) -> std::io::Result<()>,
+) -> Result<(Vec<u8>, T), Error> {
+    let mut child = start(worker, argument)?;
     // No deadlock: the worker reads all of stdin before it answers. If the write fails, the worker's exit says why.
     let said = say(child.stdin.take().expect("it is piped"));
-    let output = child.wait_with_output().map_err(start)?;
+    let output =
+        child.wait_with_output().map_err(|source| Error::Start { worker: worker.display().to_string(), source })?;
     let asked = || format!("{} {argument}", worker.display());
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();

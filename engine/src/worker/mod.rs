@@ -5,6 +5,7 @@ pub mod cache;
 pub mod check;
 pub(crate) mod death;
 pub(crate) mod engine;
+pub mod grade;
 pub(crate) mod lines;
 pub mod protocol;
 pub mod tokens;

@@ -13,11 +13,12 @@
 //!                                        ◀── {"done": …} | {"stopped": …} | {"failed": …}             exactly one
 //! ```
 //! Both ignore any other line. The worker's stderr is its log, and so are other lines on its stdout. When stdin ends
-//! the engine is gone, and the worker exits at once: a stage never outlives its engine. Three other commands print one
-//! answer and exit. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList). `r1flow-worker check` reads one
+//! the engine is gone, and the worker exits at once: a stage never outlives its engine. Four other commands answer and
+//! exit. `r1flow-worker kinds` prints a [`KindList`](crate::kind::KindList). `r1flow-worker check` reads one
 //! [`CheckRequest`](super::check::CheckRequest) per line, and prints a list with a [`Checked`](super::check::Checked)
 //! for each, in order. `r1flow-worker tokens` reads a [`TokensRequest`](super::tokens::TokensRequest), and prints the
-//! row.
+//! row. `r1flow-worker grade` reads a [`GradeRequest`](super::grade::GradeRequest), and prints a
+//! [`GradeLine`](super::grade::GradeLine) for each row and one at the end. A worker need not know the last two.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -118,7 +118,7 @@ impl RawRow<'_> {
     }
 
     /// Returns the thought before the completion, if the row has one in a field of its own.
-    fn thought(&self) -> Result<Option<String>, String> {
+    pub(super) fn thought(&self) -> Result<Option<String>, String> {
         let thought = self.mapped("thought")?.map(|thought| text_of(&thought, "thought")).transpose()?;
         Ok(thought.filter(|thought| !thought.trim().is_empty()))
     }

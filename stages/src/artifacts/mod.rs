@@ -13,6 +13,7 @@
 //! would go unnoticed.
 
 mod adapter;
+mod answered;
 mod code_tests;
 mod dataset;
 mod exchange;
@@ -43,6 +44,7 @@ pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
 pub(crate) use adapter::refuse_adapter_alone;
+pub(crate) use answered::{AnsweredRow, each_answered};
 pub(crate) use lines::{read_own_lines, write_lines};
 pub(crate) use logits::{
     LogitsIndex, LogitsRows, Shard, Vocabulary, logits_row, shard_name, write_logits_index, write_shard,

@@ -71,9 +71,18 @@ pub(crate) fn each_prompt(
 }
 
 fn parse(row: &RawRow<'_>, source: &str) -> Result<PromptRow, String> {
+    answered(row, source, || row.prompt())
+}
+
+/// Parses a row whose prompt is `asked`, which need not be in a field of its own.
+pub(super) fn answered(
+    row: &RawRow<'_>,
+    source: &str,
+    asked: impl FnOnce() -> Result<Prompt, String>,
+) -> Result<PromptRow, String> {
     let (prompt, answer) = match &row.import.options {
         Some(options) => options.asked(row).map(|(prompt, letter)| (prompt, Some(letter)))?,
-        None => (row.prompt()?, row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?),
+        None => (asked()?, row.optional_text("answer")?.map(|answer| gold(answer, row)).transpose()?),
     };
     let tests = code_tests::read(row)?;
     let verify = verify(row, answer.is_some(), tests.as_ref())?;

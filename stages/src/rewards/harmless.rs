@@ -32,6 +32,8 @@ fn completion() -> Reads {
 }
 
 impl Keys for Harmless {
+    const READS_MODEL: bool = true;
+
     fn judge(self) -> Option<Input<RewardModel>> {
         Some(self.model)
     }

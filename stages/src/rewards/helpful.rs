@@ -32,6 +32,8 @@ fn answer() -> Reads {
 }
 
 impl Keys for Helpful {
+    const READS_MODEL: bool = true;
+
     fn judge(self) -> Option<Input<RewardModel>> {
         Some(self.model)
     }

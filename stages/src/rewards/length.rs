@@ -32,6 +32,8 @@ fn default_buffer() -> f64 {
 }
 
 impl Keys for Length {
+    const COUNTS_TOKENS: bool = true;
+
     fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         let max = self.max_tokens as f64;
         let buffer = max * self.buffer;

@@ -21,6 +21,7 @@ mod helpful;
 mod judge;
 mod language;
 mod length;
+mod offline;
 mod overconfidence;
 mod reflection;
 mod repetition;

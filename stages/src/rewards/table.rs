@@ -25,6 +25,8 @@ pub(super) struct RewardKind {
     schema: fn(&mut SchemaGenerator) -> Schema,
     check: fn(&Value) -> Result<(), serde_json::Error>,
     wants_form: bool,
+    pub(super) reads_model: bool,
+    counts_tokens: bool,
     judge: fn(&Value) -> Option<Input<RewardModel>>,
     load: fn(&Value, &Loading<'_>) -> Loaded,
 }
@@ -35,6 +37,10 @@ type Loaded = Result<Box<dyn Reward>, StageError>;
 pub(super) trait Keys: DeserializeOwned + JsonSchema {
     /// Whether only completions in the stage's `form` earn it.
     const WANTS_FORM: bool = false;
+    /// Whether it reads a reward model.
+    const READS_MODEL: bool = false;
+    /// Whether it reads a completion's length in tokens.
+    const COUNTS_TOKENS: bool = false;
 
     /// Returns the reward model that it reads, if it reads one.
     fn judge(self) -> Option<Input<RewardModel>> {
@@ -53,6 +59,8 @@ impl RewardKind {
             schema: K::json_schema,
             check: |keys| K::deserialize(keys).map(|_| ()),
             wants_form: K::WANTS_FORM,
+            reads_model: K::READS_MODEL,
+            counts_tokens: K::COUNTS_TOKENS,
             judge: |keys| K::deserialize(keys).ok()?.judge(),
             load: |keys, loading| K::deserialize(keys)?.load(loading),
         }
@@ -126,6 +134,11 @@ impl Rewards {
         self.0.iter().any(|entry| kind(entry.name).is_some_and(|kind| kind.wants_form))
     }
 
+    /// Returns the first reward that reads a completion's length in tokens.
+    pub(crate) fn counting_tokens(&self) -> Option<&'static str> {
+        self.0.iter().map(|entry| entry.name).find(|name| kind(name).is_some_and(|kind| kind.counts_tokens))
+    }
+
     /// Returns the reward models that are read.
     pub fn judges(&self) -> Vec<Input<RewardModel>> {
         self.0.iter().filter_map(|entry| (kind(entry.name)?.judge)(&entry.own)).collect()
@@ -147,7 +160,7 @@ impl Rewards {
     }
 }
 
-fn kind(name: &str) -> Option<&'static RewardKind> {
+pub(super) fn kind(name: &str) -> Option<&'static RewardKind> {
     REWARDS.iter().find(|kind| kind.name == name)
 }
 
