@@ -253,6 +253,12 @@ mod tests {
         assert_eq!(keys.shown().len(), 5);
         let plain = well(rendering(json!({ "chat-template": "plain" })).load(&of(dir.path())));
         assert_eq!(plain.tokenizer.decode(&plain.prompt_ids(&"2=?".into()).unwrap()), "2=?\n");
+        // No row is to blame for a model without a template.
+        let mut bare = plain;
+        bare.template = None;
+        let refused = rendering(json!({ "system": "0=0" })).apply(bare.clone());
+        assert_eq!(message(refused), "`system` needs a chat template, and the model has none");
+        well(rendering(json!({ "system": "0=0", "chat-template": "plain" })).apply(bare));
     }
 
     #[test]

@@ -64,6 +64,9 @@ fn rows_are_asked_for_by_condition_or_drawn() {
     assert_eq!((drawn("1").lines().count(), drawn("1")), (1, drawn("1")));
     let of_stage = sandbox.run(&["show", "a", "--where", "n>=2"]);
     assert!(of_stage.code == Some(2) && of_stage.stderr.contains("`a.OUTPUT`"), "{of_stage}");
+    let misspelt = sandbox.run(&["show", "a.samples", "--where", "m>=2"]);
+    let told = "error: no row has the field `m`\nhelp: they have `n`\n";
+    assert_eq!((misspelt.code, misspelt.stderr.as_str()), (Some(2), told));
 }
 
 #[test]

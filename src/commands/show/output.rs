@@ -52,6 +52,10 @@ pub(super) fn show_output(
     let first = tree.members.iter().find(is_shard);
     for member in tree.members.iter().filter(|member| !is_shard(member)).chain(first) {
         if let Err(error) = show_member((global, store, source), member, args) {
+            // What was asked for is wrong, not the member.
+            if error.is::<Advice>() {
+                return Err(error);
+            }
             ui::note(&format!("`{}` cannot be shown: {error:#}", member.path));
         }
     }

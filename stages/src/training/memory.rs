@@ -266,3 +266,19 @@ fn gib(bytes: u64) -> String {
 fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_training_does_already_is_no_cure() {
+        let all = "lower `micro-batch-tokens`, or set `gradient-checkpointing`, `dtype = \"bfloat16\"` or `lora`";
+        assert_eq!(CURES.text(Kind::Float, false), all);
+        let in_bf16 = "lower `micro-batch-tokens`, or set `gradient-checkpointing` or `lora`";
+        assert_eq!(CURES.text(Kind::BFloat16, false), in_bf16);
+        let judge = Cures { lower: "batch-size", has_lora: false };
+        assert_eq!(judge.text(Kind::Float, true), "lower `batch-size`, or set `dtype = \"bfloat16\"`");
+        assert_eq!(judge.text(Kind::BFloat16, true), "lower `batch-size`");
+    }
+}

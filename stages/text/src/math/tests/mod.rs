@@ -198,7 +198,8 @@ fn every_gsm8k_solution_earns_its_own_gold() {
         let solution = row["answer"].as_str().unwrap();
         let (_, gold) = solution.rsplit_once("####").unwrap();
         assert_eq!(verify(gold, solution), Correct, "{solution}");
-        assert_eq!(verify(gold, &format!("<answer>{gold}9</answer>")), Wrong, "{gold}");
+        // `70,0009` is not even a number.
+        assert_ne!(verify(gold, &format!("<answer>{gold}9</answer>")), Correct, "{gold}");
     }
 }
 
