@@ -39,8 +39,11 @@ pub(super) fn read(text: &str, commas: Commas) -> Option<(Literal, Digits, usize
     let scale = exponent.map_or(0, |(exponent, _)| exponent) - i32::try_from(places).ok()?;
     let value = number::in_base(&digits, 10)? * number::power_of_ten(scale);
     let significant = digits.trim_start_matches('0').len();
-    let decimals = (places > 0 && exponent.is_none())
-        .then_some(Decimals { places: u32::try_from(places).ok()?, significant: u32::try_from(significant).ok()? });
+    let decimals = u32::try_from(-scale)
+        .ok()
+        .filter(|_| places > 0)
+        .zip(u32::try_from(significant).ok())
+        .map(|(places, significant)| Decimals { places, significant });
     Some((Literal { value, decimals }, Digits { text: digits, has_commas, is_plain }, length))
 }
 

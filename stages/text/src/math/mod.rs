@@ -13,6 +13,7 @@ mod equal;
 mod explain;
 mod find;
 mod literal;
+mod money;
 mod node;
 mod number;
 mod parse;
@@ -89,6 +90,7 @@ impl Gold {
             return Verdict::Correct;
         }
         match found {
+            Ok(found) if money::differ(&self.text, &found.text) => Verdict::Wrong,
             Ok(found) => {
                 let is_close = |gold: &Node, answer: &Node| {
                     tolerance.is_some_and(|tolerance| tolerance::is_within(gold, answer, tolerance))

@@ -173,6 +173,9 @@ impl Node {
 
     /// Multiplies; numbers become one number.
     pub(super) fn product(factors: Vec<Node>) -> Self {
+        if let Some(literal) = scientific(&factors) {
+            return Self::Number(literal);
+        }
         if factors.iter().any(|factor| factor.as_number().is_some_and(Zero::is_zero))
             && factors.iter().all(|factor| factor.as_number().is_some())
         {
@@ -244,6 +247,15 @@ impl Node {
         };
         value.map_or(Self::Apply(function, arguments), Self::number)
     }
+}
+
+/// Multiplies a decimal by a power of ten, which moves its point: `3.98 \cdot 10^{-6}` has three significant digits.
+fn scientific(factors: &[Node]) -> Option<Literal> {
+    let [Node::Number(Literal { value, decimals: Some(decimals) }), Node::Number(power)] = factors else { return None };
+    let exponent = number::exponent_of_ten(&power.value)?;
+    let places = u32::try_from(i64::from(decimals.places) - i64::from(exponent)).ok();
+    let decimals = places.map(|places| Decimals { places, ..*decimals });
+    Some(Literal { value: number::bounded(value * &power.value)?, decimals })
 }
 
 /// Flattens nested sums or products, and combines their numbers.

@@ -9,6 +9,9 @@ pub(super) type Rational = Ratio<BigInt>;
 /// Larger numbers are left to arithmetic with a bounded precision.
 const MAX_BITS: u64 = 8192;
 
+/// More zeros are no power of ten that a number is written with.
+const MAX_ZEROS: usize = 400;
+
 /// The largest factorial that is computed.
 const MAX_FACTORIAL: u32 = 500;
 
@@ -97,6 +100,17 @@ pub(super) fn floor(value: &Rational) -> Rational {
 pub(super) fn power_of_ten(exponent: i32) -> Rational {
     let power = Rational::from(Pow::pow(BigInt::from(10), exponent.unsigned_abs()));
     if exponent < 0 { power.recip() } else { power }
+}
+
+/// Returns the exponent of a number that is a power of ten.
+pub(super) fn exponent_of_ten(value: &Rational) -> Option<i32> {
+    let zeros = |number: &BigInt| {
+        let digits = number.to_string();
+        let zeros = digits.strip_prefix('1')?;
+        (zeros.len() <= MAX_ZEROS && zeros.bytes().all(|digit| digit == b'0')).then_some(zeros.len())
+    };
+    let (above, below) = (zeros(value.numer())?, zeros(value.denom())?);
+    i32::try_from(above).ok()?.checked_sub(i32::try_from(below).ok()?)
 }
 
 /// Reads `digits` in a base.

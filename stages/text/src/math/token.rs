@@ -5,6 +5,7 @@ use super::commands::{self, Meaning};
 use super::literal;
 use super::node::{Function, Literal};
 use super::number::{self, Rational};
+use super::unit;
 
 /// Longer texts are not answers.
 pub(super) const MAX_TOKENS: usize = 3_000;
@@ -236,6 +237,16 @@ impl Lexer<'_> {
         word == "min" && !self.rest()[word.len()..].trim_start().starts_with(['(', '_', '{', '\\'])
     }
 
+    /// Whether a letter is set upright as units are, `\mathrm{m}`, and not as the `d` of `\mathrm{d}x`.
+    fn is_upright_unit(&self, word: &str) -> bool {
+        self.braces.last() == Some(&true)
+            && self.tokens.last().is_some_and(|token| !matches!(token.kind, Kind::Sign("^")))
+            && word.len() == 1
+            && !matches!(word, "d" | "e")
+            && unit::known(word).is_some()
+            && !self.rest()[word.len()..].starts_with(['_', '('])
+    }
+
     fn is_escaped_twice(&self) -> bool {
         let name: String = self.rest()[2..].chars().take_while(char::is_ascii_alphabetic).collect();
         let is_known = name.len() > 1 && (commands::meaning(&name).is_some() || is_letter(&name));
@@ -270,6 +281,8 @@ impl Lexer<'_> {
         } else if let Some(name) = function_prefix(&word) {
             let function = commands::function(name).expect("the prefix is a function");
             self.push(Kind::Function(function), name.len());
+        } else if self.is_upright_unit(&word) {
+            self.push(Kind::Word(word), length);
         } else if word.chars().count() == 1 && !is_han(first) {
             self.push(Kind::Name(greek(first).map_or(word, str::to_owned)), length);
         } else {

@@ -1,6 +1,6 @@
 //! Chains of relations: `x = 5`, `5 + 2 = 7`, `y = 2x + 1`, `x < 3`.
 
-use super::super::node::{Node, Rel};
+use super::super::node::{Function, Node, Rel};
 use super::super::value::{POINTS, agree, value as value_at};
 use super::scalar;
 use super::{compare, sets};
@@ -18,7 +18,8 @@ pub(in crate::math) fn value(members: &[Node], rels: &[Rel]) -> Option<Node> {
     }
     let named = members.iter().take_while(|member| is_name(member)).count();
     if named == 0 && scalar::has_names(&members[0]) {
-        return None;
+        let is_identity = members.windows(2).all(|pair| compare(&pair[0], &pair[1]));
+        return is_identity.then(|| members.last().cloned()).flatten();
     }
     if named == members.len() {
         // `a = b`: the last name is the value.
@@ -27,8 +28,32 @@ pub(in crate::math) fn value(members: &[Node], rels: &[Rel]) -> Option<Node> {
     // What is behind `≈` is a rounding of what is before it.
     let end = (named..rels.len()).find(|at| rels[*at] == Rel::Approx).map_or(members.len(), |at| at + 1);
     let values = &members[named..end];
-    let is_true = values.windows(2).all(|pair| scalar::has_names(&pair[0]) || compare(&pair[0], &pair[1]));
+    let is_true = values.windows(2).all(|pair| {
+        scalar::has_names(&pair[0])
+            || compare(&pair[0], &pair[1])
+            || compare(&with_common_logarithms(&pair[0]), &with_common_logarithms(&pair[1]))
+    });
     is_true.then(|| values.last().cloned()).flatten()
+}
+
+/// Reads `log` as that to the base of ten, as in `\log 100 = 2`.
+fn with_common_logarithms(node: &Node) -> Node {
+    let all = |parts: &[Node]| parts.iter().map(with_common_logarithms).collect::<Vec<_>>();
+    match node {
+        Node::Apply(Function::Log, arguments) if arguments.len() == 1 => Node::apply(Function::Lg, all(arguments)),
+        Node::Apply(function, arguments) => Node::apply(*function, all(arguments)),
+        Node::Sum(terms) => Node::sum(all(terms)),
+        Node::Product(factors) => Node::product(all(factors)),
+        Node::Power(base, exponent) => Node::power(with_common_logarithms(base), with_common_logarithms(exponent)),
+        other => other.clone(),
+    }
+}
+
+/// Returns what a chain ends in if that is a rounding, to `digits` digits or more, of what is before it: `1.41` of
+/// `\sqrt2 ≈ 1.41`.
+pub(super) fn rounding<'a>(members: &'a [Node], rels: &[Rel], digits: u32) -> Option<&'a Node> {
+    let ([.., exact, rounded], [.., Rel::Approx]) = (members, rels) else { return None };
+    scalar::is_rounded(exact, rounded, digits).then_some(rounded)
 }
 
 /// Returns the name before a value: `x` of `x = 5`.
@@ -44,7 +69,7 @@ pub(in crate::math) fn is_name(node: &Node) -> bool {
         Node::Power(base, exponent) => {
             is_name(base) && exponent.as_number().is_some_and(|number| *number == super::super::number::small(-1))
         }
-        Node::Apply(super::super::node::Function::Abs, arguments) => arguments.iter().all(is_name),
+        Node::Apply(Function::Abs, arguments) => arguments.iter().all(is_name),
         Node::Group(group) => group.members.iter().all(is_name),
         Node::Ratio(members) => members.iter().all(is_name),
         _ => false,

@@ -8,8 +8,12 @@ pub(super) use chain::{is_name, value as value_of};
 pub(super) use scalar::has_names;
 
 use super::node::{Branch, Group, Node, Rel};
-use super::number::{small, whole};
+use super::number::{power_of_ten, small, whole};
 use super::unit::Unit;
+
+/// The fewest digits of a rounding for which an answer is paid as for what it rounds: `\sqrt2 ≈ 1.41`. With fewer, it
+/// would give two answers: `4.5 ≈ 5`.
+const ROUNDED_DIGITS: u32 = 3;
 
 /// The most members that are matched in any order.
 const MAX_MEMBERS: usize = 64;
@@ -29,10 +33,12 @@ fn compare(gold: &Node, answer: &Node) -> bool {
         (Relation(members, rels), Relation(others, other_rels)) => chain::same((members, rels), (others, other_rels)),
         (Relation(members, rels), other) => {
             chain::value(members, rels).is_some_and(|value| compare(&settled(value), other))
+                || chain::rounding(members, rels, 1).is_some_and(|rounding| compare(rounding, other))
                 || sets::solutions(members, rels).is_some_and(|set| compare(&set, other))
         }
         (other, Relation(members, rels)) => {
             chain::value(members, rels).is_some_and(|value| compare(other, &settled(value)))
+                || chain::rounding(members, rels, ROUNDED_DIGITS).is_some_and(|rounding| compare(other, rounding))
                 || (!is_scalar(other) && sets::solutions(members, rels).is_some_and(|set| compare(other, &set)))
         }
         (Quantity(value, unit), Quantity(other, other_unit)) => measured(value, unit, other, other_unit),
@@ -149,7 +155,7 @@ fn letters_are(unit: &Unit, value: &Node, product: &Node) -> bool {
 
 /// Whether a percentage is written as a share: `62.5%` and 0.625.
 fn is_share(unit: &Unit, percent: &Node, share: &Node) -> bool {
-    *unit == Unit::Percent && compare(&Node::quotient(percent.clone(), Node::small(100)), share)
+    *unit == Unit::Percent && compare(&Node::product(vec![percent.clone(), Node::number(power_of_ten(-2))]), share)
 }
 
 fn is_angle(unit: &Unit) -> bool {

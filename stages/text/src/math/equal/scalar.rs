@@ -63,12 +63,22 @@ fn is_decimal_of(decimal: &Node, exact: &Node) -> bool {
         return false;
     };
     let Ok(places) = i32::try_from(decimals.places) else { return false };
-    if has_names(exact) {
-        return false;
+    !has_names(exact) && is_near(exact, &literal.value, &(power_of_ten(-places) / small(2)))
+}
+
+/// Whether a decimal of `digits` digits or more is a value, rounded up or down to its last place.
+pub(super) fn is_rounded(exact: &Node, decimal: &Node, digits: u32) -> bool {
+    if let (Node::Quantity(exact, unit), Node::Quantity(decimal, other)) = (exact, decimal) {
+        return unit == other && is_rounded(exact, decimal, digits);
     }
-    let half = power_of_ten(-places) / small(2);
-    let [low, high] =
-        [&literal.value - &half, &literal.value + &half].map(|bound| value(&Node::number(bound), POINTS[0]));
+    let Node::Number(Literal { value: rounded, decimals: Some(decimals) }) = decimal else { return false };
+    let Ok(places) = i32::try_from(decimals.places) else { return false };
+    decimals.significant >= digits && !has_names(exact) && is_near(exact, rounded, &power_of_ten(-places))
+}
+
+/// Whether a value is within `bound` of a number.
+fn is_near(exact: &Node, number: &Rational, bound: &Rational) -> bool {
+    let [low, high] = [number - bound, number + bound].map(|bound| value(&Node::number(bound), POINTS[0]));
     let (Some(low), Some(high), Some(exact)) = (low, high, value(exact, POINTS[0])) else { return false };
     exact.im.is_zero() && low.re <= exact.re && exact.re <= high.re
 }

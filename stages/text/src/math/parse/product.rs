@@ -19,7 +19,10 @@ impl Parser {
                     parser.at += 1;
                     return parser.power();
                 }
-                parser.follows_directly().then(|| parser.power())?
+                parser.follows_directly().then_some(())?;
+                let is_apart = parser.is_sign("[") && parser.is_spaced();
+                // `x [0, 1)` is no product.
+                parser.power().filter(|factor| !(is_apart && matches!(factor, Node::Group(_))))
             });
             let Some(factor) = next else { break };
             factors.push(factor);
@@ -57,7 +60,7 @@ impl Parser {
                 !after_number && self.mode == Mode::Expression && (!self.is_after_letter() || is_base)
             }
             Some(Kind::Sign("|")) => self.bars == 0 && self.mode == Mode::Expression && self.has_closing_bar(),
-            Some(Kind::Sign("[")) => !self.is_spaced() && self.mode == Mode::Expression,
+            Some(Kind::Sign("[")) => self.mode == Mode::Expression,
             _ => false,
         }
     }

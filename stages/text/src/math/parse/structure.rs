@@ -88,7 +88,10 @@ impl Parser {
             };
             arguments.push(bound);
         }
-        arguments.push(self.product()?);
+        // `\sum -x` has a sign before its body.
+        let is_negative = self.eat("-");
+        let body = self.product()?;
+        arguments.push(if is_negative { body.negated() } else { body });
         Some(Node::Call(name.to_owned(), arguments))
     }
 

@@ -28,6 +28,76 @@ fn a_gold_answer_is_never_cut_down() {
 }
 
 #[test]
+fn currencies_are_told_apart() {
+    check(
+        Correct,
+        &[
+            ("\\$5", "$5"),
+            ("$5", "5 dollars"),
+            ("5元", "5 yuan"),
+            ("¥5", "5 yuan"),
+            ("5 €", "5"),
+            ("5", "5 €"),
+            ("$x+5$", "$5+x$"),
+        ],
+    );
+    check(Wrong, &[("$5", "5 €"), ("\\$5", "€5"), ("5 €", "5 yuan"), ("$5", "5 cents"), ("£5", "¥5")]);
+}
+
+#[test]
+fn roundings_of_many_digits() {
+    check(
+        Correct,
+        &[
+            ("1/3", "33.333333%"),
+            ("1/3", "33.3333%"),
+            ("10^{-5.4}", "3.98107170553497 \\cdot 10^{-6}"),
+            ("x=10^{-5.4}", "x=3.98107e-6"),
+            ("\\sqrt2 \\approx 1.41", "1.41"),
+            ("\\sqrt2 \\approx 1.41", "\\sqrt2"),
+            ("1.414", "\\sqrt2 \\approx 1.414"),
+        ],
+    );
+    check(
+        Wrong,
+        &[
+            ("1/3", "33.333%"),
+            ("10^{-5.4}", "3.99 \\cdot 10^{-6}"),
+            ("\\sqrt2 \\approx 1.41", "1.42"),
+            ("5", "4.5 \\approx 5"),
+            ("1.5", "\\sqrt2 \\approx 1.5"),
+        ],
+    );
+}
+
+#[test]
+fn identities_operators_and_upright_units() {
+    check(
+        Correct,
+        &[
+            ("x^2-1", "x^2 - 1 = (x-1)(x+1)"),
+            ("2", "\\log 100 = 2"),
+            (
+                "\\sum_{n=0}^{\\infty} \\frac{2}{2 n+1} x^{2 n+1}",
+                "2 \\sum_{n=0}^{\\infty} \\frac{x^{2 n + 1}}{2 n + 1}",
+            ),
+            ("\\sum_{m=0}^{\\infty}(-1)^{m+1} x^{m}", "\\sum_{m=0}^{\\infty} - (-1)^{m} x^{m}"),
+            ("y = \\frac14 \\sin 2t \\mathrm{~m}", "y = \\frac14 \\sin 2t"),
+            ("e^{x} \\left[c_1 \\cos 2 x\\right]", "c_1 e^x \\cos(2x)"),
+        ],
+    );
+    check(
+        Wrong,
+        &[
+            ("x^2-1", "x^2 - 1 = (x-1)(x+2)"),
+            ("3", "\\log 100 = 3"),
+            ("\\sum_{n=0}^{\\infty} 2x^n", "3 \\sum_{n=0}^{\\infty} x^n"),
+            ("\\sum_{n=0}^{\\infty} x^n", "\\sum_{n=1}^{\\infty} x^n"),
+        ],
+    );
+}
+
+#[test]
 fn markdown_and_statements_in_several_languages() {
     check(
         Correct,

@@ -144,8 +144,10 @@ impl Machine<'_> {
                 if let Some(range) = Range::of(name, arguments) {
                     return self.over_range(&range);
                 }
-                let values = arguments.iter().map(|argument| self.argument(argument)).collect::<Option<Vec<_>>>()?;
-                self.called(name, &values.concat())
+                match (name.as_str(), arguments.as_slice()) {
+                    ("sum" | "int" | "lim", [bounds @ .., body]) => self.over_bounds(name, bounds, body)?,
+                    _ => self.call_of(name, arguments)?,
+                }
             }
             Node::Quantity(value, _) => self.value(value)?,
             Node::Ratio(members) if members.len() == 2 => {
@@ -196,6 +198,11 @@ impl Machine<'_> {
         }
     }
 
+    fn call_of(&mut self, name: &str, arguments: &[Node]) -> Option<Complex> {
+        let values = arguments.iter().map(|argument| self.argument(argument)).collect::<Option<Vec<_>>>()?;
+        Some(self.called(name, &values.concat()))
+    }
+
     /// Returns the value of an unknown function: a hash of its name and its arguments' values.
     fn called(&self, name: &str, arguments: &[Complex]) -> Complex {
         let bits = arguments.iter().flat_map(|value| [complex::bits(&value.re), complex::bits(&value.im)]);
@@ -243,6 +250,13 @@ impl Machine<'_> {
             total = if range.is_sum { total.plus(&term?) } else { total.times(&term?) };
         }
         Some(total)
+    }
+
+    /// Returns what stands for the value of a sum, an integral or a limit: a factor for its bounds times the value of
+    /// its body. So it is linear in the body, as the operator is: `\sum 2x^n` is `2\sum x^n`.
+    fn over_bounds(&mut self, name: &str, bounds: &[Node], body: &Node) -> Option<Complex> {
+        let factor = self.call_of(name, bounds)?;
+        Some(self.nested(body)?.times(&factor))
     }
 
     fn apply(&mut self, function: Function, arguments: &[Node]) -> Option<Complex> {
