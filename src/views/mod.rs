@@ -3,6 +3,7 @@
 //! A view depends only on its arguments, prints nothing and stores nothing. Commands turn it into text. `--json` is its
 //! serialisation, so its fields are a promise to scripts.
 
+pub(crate) mod beside;
 pub(crate) mod curve;
 pub(crate) mod disk;
 pub(crate) mod grades;

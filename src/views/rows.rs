@@ -143,7 +143,7 @@ fn add_fields(row: &Value, above: &str, fields: &mut BTreeSet<String>) {
 }
 
 /// Calls `take` with the number of each line, and with the line if it `is_read`.
-fn each_line(file: impl Read, is_read: bool, mut take: impl FnMut(usize, Option<&[u8]>)) -> Result<()> {
+pub(super) fn each_line(file: impl Read, is_read: bool, mut take: impl FnMut(usize, Option<&[u8]>)) -> Result<()> {
     let mut pieces = Pieces::of(file);
     let (mut index, mut line) = (0, Vec::new());
     while let Some(piece) = pieces.next()? {

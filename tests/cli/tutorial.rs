@@ -63,6 +63,14 @@ fn the_script_runs_from_a_model_to_an_exported_one() {
     for file in ["config.json", "model.safetensors"] {
         assert!(sandbox.root().join("reasoner").join(file).is_file(), "no `{file}`");
     }
+    let beside = sandbox.json(&["show", "scores/rl", "--beside", "scores/base"]);
+    assert_eq!((&beside["questions"], &beside["only-one"], &beside["only-two"]), (&24.into(), &0.into(), &0.into()));
+    let better = [&beside["one-better"], &beside["two-better"]].map(|count| count.as_u64().unwrap());
+    assert_eq!(better.iter().sum::<u64>(), beside["differing"].as_array().unwrap().len() as u64);
+    let told = sandbox.ok(&["show", "scores/rl", "--beside", "scores/base"]);
+    assert!(told.starts_with("24 questions in both: `scores/rl` is right more often on "), "{told}");
+    let refused = sandbox.run(&["show", "scores/rl", "--beside", "rl"]);
+    assert!(refused.stderr.contains("no output `answers`"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `r1flow show`: looks inside a stage, one of its outputs, or a digest. Damaged parts are reported, and the rest is
 //! shown.
 
+mod beside;
 mod output;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::views::curve::{each_step, number};
 use crate::views::rows::Condition;
 use crate::views::stage::{Unfinished, inputs, unfinished as unfinished_view};
 
+use beside::show_beside;
 use output::{show_growing, show_output};
 
 /// The most metrics that are drawn; no curve of r1flow has more.
@@ -56,6 +58,9 @@ pub(crate) struct Args {
     /// Of an evaluation, print answers that are not right.
     #[arg(long)]
     failed: bool,
+    /// Of an evaluation, compare its answers with those of another one, question by question.
+    #[arg(long, value_name = "EVALUATION", conflicts_with_all = ["conditions", "random", "failed"])]
+    beside: Option<String>,
     #[command(flatten)]
     names: NameArgs,
 }
@@ -64,6 +69,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     let store = find_store(global)?;
     if let Some(name) = args.what.strip_prefix("inputs.") {
         return show_input(global, &store, name, &args.names);
+    }
+    if let Some(other) = &args.beside {
+        return show_beside(global, &store, args, other);
     }
     let asked = Invocation { command: "show", what: &args.what, tail: "" };
     let look = Look { global, store: &store, args: &args.names, asked };
