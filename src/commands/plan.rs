@@ -19,7 +19,7 @@ use crate::exit::Status;
 use crate::loading::{Checked, load_checked, no_stage};
 use crate::saved_plan::save;
 use crate::ui::{self, Style, bytes, count, duration, reason, status_word};
-use crate::views::plan::{Cost, cost, view};
+use crate::views::plan::{AtWork, Cost, cost, view};
 use crate::views::runs::{self, State, in_progress};
 
 #[derive(Debug, clap::Args)]
@@ -61,12 +61,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
     if let Some(file) = &args.output {
         save(file, workflow, &args.workflow, selection, &plan)?;
     }
+    let at_work = at_work(global, workflow, &plan)?;
     if global.json {
-        ui::print_json(&view(&plan, workflow))?;
+        ui::print_json(&view(&plan, workflow, at_work))?;
         return Ok(Status::Done);
     }
     diagnostic::show_each(&loaded, Severity::Warning);
-    print(&plan, &at_work(global, workflow, &plan)?);
+    print(&plan, &at_work);
     print_inputs(workflow);
     let is_missing = |reason: &DirtyReason| matches!(reason, DirtyReason::NotFetched { .. });
     if plan.rows.iter().any(|row| row.reasons.iter().any(is_missing)) {
@@ -90,7 +91,7 @@ fn print_inputs(workflow: &Workflow) {
 }
 
 /// Returns what a run in progress does about the stages of a plan: those at which it is working, with these values.
-fn at_work(global: &Global, workflow: &Workflow, plan: &Plan) -> Result<BTreeMap<String, String>> {
+fn at_work(global: &Global, workflow: &Workflow, plan: &Plan) -> Result<BTreeMap<String, AtWork>> {
     let Some(store) = Store::find(&global.store)?.filter(|_| !plan.is_fresh()) else { return Ok(BTreeMap::new()) };
     let Some(history) = in_progress(&store, &run::file_name(&store, &workflow.file))? else {
         return Ok(BTreeMap::new());
@@ -101,14 +102,11 @@ fn at_work(global: &Global, workflow: &Workflow, plan: &Plan) -> Result<BTreeMap
         state.state == State::Running
             && history.attempted(stage).is_some_and(|fingerprint| planned(stage) == Some(fingerprint))
     });
-    let told = running.map(|(stage, state)| {
-        let progress = state.progress().map_or_else(String::new, |progress| format!(", {progress}"));
-        (stage, format!("running{progress}, in run {}", run.id))
-    });
+    let told = running.map(|(stage, state)| (stage, AtWork { run: run.id.to_string(), progress: state.progress() }));
     Ok(told.collect())
 }
 
-fn print(plan: &Plan, at_work: &BTreeMap<String, String>) {
+fn print(plan: &Plan, at_work: &BTreeMap<String, AtWork>) {
     let fresh: Vec<&str> =
         plan.rows.iter().filter(|row| row.status == RowStatus::Fresh).map(|row| row.stage.as_str()).collect();
     if !fresh.is_empty() {
@@ -128,8 +126,9 @@ fn print(plan: &Plan, at_work: &BTreeMap<String, String>) {
             why.push(format!("reuses those of {rows} sampled rows that have its prompts, seed and settings"));
         }
         let running = at_work.get(&row.stage);
-        if let Some(running) = running {
-            why = vec![running.clone()];
+        if let Some(AtWork { run, progress }) = running {
+            let progress = progress.as_ref().map_or_else(String::new, |progress| format!(", {progress}"));
+            why = vec![format!("running{progress}, in run {run}")];
         }
         let forecast = row.forecast.as_deref().filter(|_| running.is_none());
         let line = format!(

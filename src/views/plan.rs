@@ -16,6 +16,18 @@ pub(crate) struct PlanView<'a> {
     /// Inputs from a hub by name; absent where there are none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) inputs: BTreeMap<&'a str, Input>,
+    /// Stages at which a run is working with these values; absent where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) at_work: BTreeMap<String, AtWork>,
+}
+
+/// How far a run is with a stage.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AtWork {
+    /// The run's id.
+    pub(crate) run: String,
+    /// Its step or phase, if it has told one.
+    pub(crate) progress: Option<String>,
 }
 
 /// An input from a hub.
@@ -28,12 +40,16 @@ pub(crate) struct Input {
 }
 
 /// Returns a plan of a workflow with the workflow's inputs.
-pub(crate) fn view<'a>(plan: &'a Plan, workflow: &'a Workflow) -> PlanView<'a> {
+pub(crate) fn view<'a>(
+    plan: &'a Plan,
+    workflow: &'a Workflow,
+    at_work: BTreeMap<String, AtWork>,
+) -> PlanView<'a> {
     let inputs = workflow.hub_inputs().map(|(name, input)| {
         let commit = input.fetched.as_ref().map(|fetched| fetched.commit.clone());
         (name, Input { id: input.id.to_string(), commit })
     });
-    PlanView { workflow: &plan.workflow, rows: &plan.rows, inputs: inputs.collect() }
+    PlanView { workflow: &plan.workflow, rows: &plan.rows, inputs: inputs.collect(), at_work }
 }
 
 /// What a plan costs in all, as far as that is known.

@@ -212,6 +212,9 @@ fn what_is_at_work_is_said_to_be_and_what_comes_later_too() {
     running.event("started", "c");
     let plan = sandbox.ok(&[&["plan", "toy.toml"], &sets[..]].concat());
     assert!(plan.contains("dirty  c      running, in run [RUN]\n"), "{plan}");
+    let told = sandbox.json(&[&["plan", "toy.toml"], &sets[..]].concat());
+    assert!(told["at_work"]["c"]["run"].is_string(), "{told}");
+    assert_eq!(told["at_work"].as_object().unwrap().len(), 1, "{told}");
     insta::assert_snapshot!(sandbox.run(&[&["show", "c.model"], &sets[..]].concat()), @"
     exit code 2
     ── stderr

@@ -86,7 +86,8 @@ impl Gold {
     fn judge(&self, found: &Result<Found, Missing>, answer: &str, tolerance: Option<Tolerance>) -> Verdict {
         value::begin();
         // Words are looked for as the whole text too: there may be numbers in them.
-        if self.readings.is_empty() && self.words.as_ref().is_some_and(|words| *words == read::words(tail(answer))) {
+        let is_whole = |words: &String| *words == read::words(&find::clean(tail(answer)));
+        if self.readings.is_empty() && self.words.as_ref().is_some_and(is_whole) {
             return Verdict::Correct;
         }
         match found {

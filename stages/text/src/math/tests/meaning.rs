@@ -124,6 +124,7 @@ fn markdown_and_statements_in_several_languages() {
             ("7", "The largest $n$ is 7."),
             ("28", "The final answer is $28 \\%$. I hope it is correct."),
             ("\\text{Evelyn}", "The answer is Evelyn."),
+            ("１２月２５日", "12月25日"),
             ("7", "7 (I am 80% sure)"),
             ("7", "\\boxed{4} was a slip. Final answer: the final answer is 7."),
         ],
