@@ -42,6 +42,7 @@ fn score(row: &Graded<'_>, cap: u32) -> Option<f64> {
         return None;
     }
     let thought = row.grade.reasoning.as_deref().filter(|_| row.grade.format_ok).unwrap_or_default();
-    let found = text::reflection::reevaluations(thought, cap as usize).len();
+    let question = row.scored.prompt.prompt.last_text();
+    let found = text::reflection::reevaluations(&question, thought, cap as usize).len();
     Some(1.0 - 0.5_f64.powi(i32::try_from(found).expect("the cap is small")))
 }

@@ -8,9 +8,11 @@
 //!                      stated   opens          work          confirms
 //! ```
 //!
-//! *Work* is a sum that comes out ([`sums`]), has the value in it and at least half of whose numbers were seen before
-//! (any number is a sum of two others, and those would check nothing); or else 20 words, most of them in an order that
-//! is new, that speak of the same things as before. A sum with its terms in another order is the same sum.
+//! *Work* is a sum that comes out ([`sums`]), has the value in it and at least half of whose numbers were seen before, in
+//! the question or the thought; where it confirms and is of two numbers, both. (Any number is a sum of two others, and
+//! those would check nothing: a policy that was paid for reflection alone ended every thought with `check 8+9=17`.) Or
+//! else it is 20 words, most of them in an order that is new, that speak of the same things as before. A sum with its
+//! terms in another order is the same sum.
 //!
 //! A *conclusion* confirms by a word (`indeed`, `which matches`), or by ending a check on the same number; each value
 //! is confirmed once. It changes by a value that was not stated before, where the old one is said to be wrong, or
@@ -56,9 +58,10 @@ pub struct Reevaluation {
     pub range: Range<usize>,
 }
 
-/// Returns the re-evaluations of a thought, the first `cap` of them.
-pub fn reevaluations(thought: &str, cap: usize) -> Vec<Reevaluation> {
-    let mut known = Known::default();
+/// Returns the re-evaluations of a thought about a question, the first `cap` of them.
+pub fn reevaluations(question: &str, thought: &str, cap: usize) -> Vec<Reevaluation> {
+    let question = &question[..question.floor_char_boundary(MAX_THOUGHT)];
+    let mut known = Known { numbers: sums::read(question).numbers.into_iter().collect(), ..Known::default() };
     let mut open: Option<Episode> = None;
     let mut found = Vec::new();
     for range in sentences(&thought[..thought.floor_char_boundary(MAX_THOUGHT)]) {
@@ -206,6 +209,8 @@ struct Episode {
     sums: HashSet<Sum>,
     /// The numbers in those.
     worked: BTreeSet<Number>,
+    /// The numbers in those of them that may confirm.
+    checked: BTreeSet<Number>,
 }
 
 impl Episode {
@@ -223,7 +228,11 @@ impl Episode {
             let is_new = !known.sums.contains(sum) && !self.sums.contains(sum);
             if is_new && num_seen * 2 >= sum.terms.len() {
                 self.sums.insert(sum.clone());
-                self.worked.extend(sum.terms.iter().chain([&sum.result]));
+                let numbers = sum.terms.iter().chain([&sum.result]);
+                if sum.terms.len() > 2 || num_seen == sum.terms.len() {
+                    self.checked.extend(numbers.clone());
+                }
+                self.worked.extend(numbers);
             }
         }
         self.has_body |= sentence.opening.is_none() || !self.sums.is_empty();
@@ -244,13 +253,15 @@ impl Episode {
             let is_drawn = sentence.concludes || sentence.corrects || !sentence.answers.is_empty();
             return is_drawn.then(|| (Kind::Changes, (*value).clone()));
         }
+        let confirms = |value: &Value| {
+            let by_sums = matches!(value, Value::Number(number) if self.checked.contains(number));
+            !known.settled.contains(value) && known.stated.contains(value) && (by_sums || self.prose.is_work())
+        };
         // `That is right`, with no value that was stated before, is about what the work had in it.
         let is_about_work = sentence.confirms && !sentence.stated.iter().any(|value| known.stated.contains(value));
-        let worked: Vec<Value> =
-            self.worked.iter().filter(|_| is_about_work).map(|number| Value::Number(*number)).collect();
-        let confirmed =
-            values.into_iter().chain(worked.iter().filter(is_worked)).find(|value| known.stated.contains(*value))?;
+        let worked = self.checked.iter().filter(|_| is_about_work).map(|number| Value::Number(*number));
+        let confirmed = sentence.stated.iter().rev().cloned().chain(worked).find(confirms)?;
         let ends_check = self.is_check && !self.corrects && !sentence.sums.is_empty();
-        (sentence.confirms || ends_check).then(|| (Kind::Confirms, confirmed.clone()))
+        (sentence.confirms || ends_check).then_some((Kind::Confirms, confirmed))
     }
 }

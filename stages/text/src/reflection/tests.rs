@@ -3,7 +3,7 @@ use super::*;
 /// Checks the kinds of the re-evaluations of each thought: `c` confirms, `x` changes.
 fn check(cases: &[(&str, &str)]) {
     for (expected, thought) in cases {
-        let found = reevaluations(thought, 9);
+        let found = reevaluations("", thought, 9);
         let kinds: String = found.iter().map(|one| if one.kind == Kind::Confirms { 'c' } else { 'x' }).collect();
         assert_eq!(kinds, *expected, "{thought}: {found:?}");
     }
@@ -18,8 +18,17 @@ fn a_check_that_confirms_counts() {
         ("c", "Each of 5 friends gets 4 plums, so 5*4=20 plums. Hmm, is that right? 20/5 = 4. Yes, that is correct."),
         ("c", "So 3x = 15 and x = 5. Let me double-check by putting it back: 3*5 + 4 = 19. That matches."),
         ("c", "The area is 6*4/2 = 12. Wait. Let me go through it again: 0.5*6*4 = 12. So it is 12."),
-        ("c", "So \\(x = \\frac{3}{4}\\). Let me check: \\(4 \\cdot \\frac{3}{4} = 3\\), which is right."),
+        ("c", "If \\(4x = 3\\), then \\(x = \\frac{3}{4}\\). Let me check: \\(4 \\cdot \\frac{3}{4} = 3\\), which is right."),
     ]);
+}
+
+#[test]
+fn a_check_is_of_numbers_of_the_question_or_the_thought() {
+    let count = |question, thought| reevaluations(question, thought, 9).len();
+    let check = "So x = 12. Let me check: 12 / 4 = 3, which is right.";
+    assert_eq!((count("Solve x / 4 = 3.", check), count("Solve it.", check)), (1, 0));
+    let constant = "5-3=1,+7=9,-6=17,+9=17.check 8+9=17";
+    assert_eq!(count("5-3+7-6+5=?", constant), 0, "8 is from nowhere: this would check any 17");
 }
 
 #[test]
@@ -112,11 +121,11 @@ fn each_value_is_confirmed_once_and_no_change_goes_back() {
 fn the_cap_and_the_range_hold() {
     let thought =
         "5*7 = 35. It is 35. Let me check: 35/7=5, so 35 is right. Actually, I missed 2 pens. 35+2=37. So it is 37.";
-    let found = reevaluations(thought, 9);
+    let found = reevaluations("", thought, 9);
     let texts: Vec<&str> = found.iter().map(|one| &thought[one.range.clone()]).collect();
     assert_eq!(texts, ["Let me check: 35/7=5, so 35 is right.", "Actually, I missed 2 pens. 35+2=37. So it is 37."]);
-    assert_eq!(reevaluations(thought, 1).len(), 1);
-    assert_eq!(reevaluations(thought, 0), []);
+    assert_eq!(reevaluations("", thought, 1).len(), 1);
+    assert_eq!(reevaluations("", thought, 0), []);
 }
 
 #[test]
@@ -173,7 +182,7 @@ fn any_text_can_be_read() {
     for one in odd {
         for two in odd {
             for three in odd {
-                assert!(reevaluations(&format!("{one}{two} {three}"), 9).is_empty());
+                assert!(reevaluations("", &format!("{one}{two} {three}"), 9).is_empty());
             }
         }
     }
