@@ -12,6 +12,7 @@ pub mod math;
 pub mod overlap;
 pub mod passk;
 pub mod presentation;
+pub mod puzzles;
 pub mod readable;
 pub mod reflection;
 pub mod surround;
