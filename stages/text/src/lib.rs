@@ -13,6 +13,7 @@ pub mod overlap;
 pub mod passk;
 pub mod presentation;
 pub mod program;
+pub mod puzzles;
 pub mod readable;
 pub mod reflection;
 pub mod surround;

@@ -25,6 +25,7 @@ mod unit;
 mod value;
 
 use crate::Verdict;
+pub(crate) use find::clean as plain;
 pub use explain::{Explanation, explain};
 use find::{Found, Missing};
 use node::Node;

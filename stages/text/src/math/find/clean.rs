@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Returns a text without Markdown's emphasis, headings and code marks, with full-width signs as ASCII ones.
-pub(in crate::math) fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let is_wide = |c: char| ('\u{ff01}'..='\u{ff5e}').contains(&c) || c == '\u{3000}';
     let needs_work =
         text.contains(['*', '`', '#', '_', '\u{200b}', '\u{feff}', '\u{200c}', '\u{200d}']) || text.contains(is_wide);

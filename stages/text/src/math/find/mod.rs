@@ -13,7 +13,7 @@ use super::node::Node;
 use super::parse::{Mode, Parser};
 use super::read;
 use super::token::{Commas, tokens};
-pub(super) use clean::clean;
+pub(crate) use clean::clean;
 
 /// The longest answer in words, in bytes.
 const LONGEST_WORDS: usize = 200;
