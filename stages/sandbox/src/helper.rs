@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::guard::{self, Post};
+use crate::inside::STATUS;
 use crate::layers::{Form, Grounds, own_namespaces};
 use crate::sys::{self, Ended, Reaped, Side};
 use crate::tree;
@@ -47,6 +48,9 @@ fn prepare(hello: &Hello, control: &UnixStream) -> io::Result<Helper> {
     if num_threads != 1 {
         return Err(io::Error::other(format!("the jail's helper has {num_threads} threads, and must have one")));
     }
+    // Programs inherit none, and the place of the status is free for them: this holds it until then.
+    sys::close_from(STATUS)?;
+    std::mem::forget(rustix::io::fcntl_dupfd_cloexec(control, STATUS)?);
     sys::ignore_signals();
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

@@ -46,7 +46,7 @@ pub(crate) const FAILED: u8 = b'!';
 /// The first byte of the status where the program cannot be executed.
 pub(crate) const NO_PROGRAM: u8 = b'x';
 /// Where the status is, until the program closes it.
-const STATUS: RawFd = 3;
+pub(crate) const STATUS: RawFd = 3;
 /// How much more a program yields the processor than its worker does.
 const NICE: i32 = 5;
 
@@ -114,7 +114,7 @@ fn put_on(start: &Start) -> Result<(), (&'static str, io::Error)> {
     if grounds.has(Layer::Landlock) {
         restrict(start).map_err(step("landlock"))?;
     }
-    close_from(STATUS + 1).map_err(step("descriptors"))?;
+    sys::close_from(STATUS + 1).map_err(step("descriptors"))?;
     if grounds.has(Layer::Rlimits) {
         rlimits::apply(&start.limits, base, start.tasks).map_err(step("limits"))?;
     }
@@ -163,12 +163,6 @@ fn place_descriptors(start: &Start) -> io::Result<()> {
         sys::check(i64::from(unsafe { libc::dup3(descriptor.as_raw_fd(), place as RawFd, flags) }))?;
     }
     Ok(())
-}
-
-/// Closes every descriptor from this one on.
-fn close_from(first: RawFd) -> io::Result<()> {
-    // SAFETY: what is closed belongs to the process that this one was forked from, and is not used here again.
-    sys::check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
 /// Returns the bytes of address space that this process has.

@@ -155,6 +155,12 @@ pub(crate) fn signal_at_parent_s_death(signal: i32) -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, signal as u64)
 }
 
+/// Closes every descriptor from this one on.
+pub(crate) fn close_from(first: i32) -> io::Result<()> {
+    // SAFETY: the caller uses none of them again.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
 /// Calls prctl with one argument.
 pub(crate) fn prctl(option: i32, argument: u64) -> io::Result<()> {
     // SAFETY: the options that are used here take a number.
