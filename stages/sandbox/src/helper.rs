@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
 
 use crate::guard::{self, Post};
 use crate::inside::STATUS;
@@ -22,7 +23,6 @@ use crate::wire::{self, Hello, Ready};
 /// The helper at work.
 struct Helper {
     grounds: Grounds,
-    control: UnixStream,
     signals: OwnedFd,
     /// The guards that run, and the slot of each.
     guards: BTreeMap<i32, Option<usize>>,
@@ -34,30 +34,48 @@ struct Helper {
 pub fn serve() -> ExitCode {
     // SAFETY: standard input belongs to this function, as its documentation says.
     let mut control = UnixStream::from(unsafe { OwnedFd::from_raw_fd(0) });
-    let prepared = wire::receive::<Hello>(&mut control).and_then(|hello| prepare(&hello, &control));
+    let prepared = prepare(&mut control);
     let ready: Ready = prepared.as_ref().map(|helper| helper.grounds.layers.clone()).map_err(ToString::to_string);
     let told = wire::send(&mut control, &ready, &[]);
-    let served = prepared.and_then(|mut helper| told.and_then(|()| helper.serve()));
-    // The control socket is the helper's standard input, and stays open to the end.
-    std::mem::forget(control);
+    let served = prepared.and_then(|mut helper| told.and_then(|()| helper.serve(&control)));
     if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn prepare(hello: &Hello, control: &UnixStream) -> io::Result<Helper> {
+fn prepare(control: &mut UnixStream) -> io::Result<Helper> {
     let num_threads = fs_err::read_dir("/proc/self/task")?.count();
     if num_threads != 1 {
         return Err(io::Error::other(format!("the jail's helper has {num_threads} threads, and must have one")));
     }
-    // Programs inherit none, and the place of the status is free for them: this holds it until then.
     sys::close_from(STATUS)?;
-    std::mem::forget(rustix::io::fcntl_dupfd_cloexec(control, STATUS)?);
+    let hello: Hello = wire::receive(control)?;
+    hold_for_caller(control)?;
     sys::ignore_signals();
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     let grounds = Grounds::prepare(&hello.policy)?;
     let keeper = keep(&grounds)?;
     let signals = sys::signals(&[libc::SIGCHLD])?;
-    Ok(Helper { grounds, control: control.try_clone()?, signals, guards: BTreeMap::new(), keeper })
+    Ok(Helper { grounds, signals, guards: BTreeMap::new(), keeper })
+}
+
+/// Takes the descriptor whose end tells the caller that the helper, its keeper and all guards have ended. It lies where
+/// programs have their status, so that nothing else is there.
+fn hold_for_caller(control: &UnixStream) -> io::Result<()> {
+    let held = wire::receive_descriptor(control)?.ok_or(io::ErrorKind::UnexpectedEof)?.0;
+    if held.as_raw_fd() != STATUS {
+        // SAFETY: nothing is in this place.
+        sys::check(i64::from(unsafe { libc::dup3(held.as_raw_fd(), STATUS, libc::O_CLOEXEC) }))?;
+        return Ok(());
+    }
+    std::mem::forget(held);
+    Ok(())
+}
+
+/// Lets go of the control socket in a child, so that the caller sees it end with the helper.
+fn let_go() -> io::Result<()> {
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // SAFETY: the child uses the socket no more.
+    sys::check(i64::from(unsafe { libc::dup2(nothing.as_raw_fd(), 0) })).map(drop)
 }
 
 /// Starts the keeper, which removes groups and folders when the helper and all guards are gone, even if they are killed.
@@ -71,6 +89,7 @@ fn keep(grounds: &Grounds) -> io::Result<i32> {
         }
         Side::Child => {
             drop(held);
+            let _ = let_go();
             let _ = rustix::process::setsid();
             while let Err(rustix::io::Errno::INTR) = rustix::io::read(&end, &mut [0; 1]) {}
             if let Some(cgroup) = &grounds.cgroup {
@@ -85,28 +104,31 @@ fn keep(grounds: &Grounds) -> io::Result<i32> {
 }
 
 impl Helper {
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self, control: &UnixStream) -> io::Result<()> {
         loop {
-            let mut waited = [PollFd::new(&self.control, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+            let mut waited = [PollFd::new(control, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
             match poll(&mut waited, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
             let has_asked = !waited[0].revents().is_empty();
             self.reap();
-            if has_asked && !self.answer()? {
+            if has_asked && !self.answer(control)? {
                 return Ok(self.end());
             }
         }
     }
 
     /// Starts a guard for the next connection. Returns whether there was one.
-    fn answer(&mut self) -> io::Result<bool> {
-        let Some((connection, what_for)) = wire::receive_descriptor(&self.control)? else { return Ok(false) };
+    fn answer(&mut self, control: &UnixStream) -> io::Result<bool> {
+        let Some((connection, what_for)) = wire::receive_descriptor(control)? else { return Ok(false) };
         let connection = UnixStream::from(connection);
         if what_for == wire::VICTIM {
             match sys::fork()? {
-                Side::Child => guard::be_a_victim(connection),
+                Side::Child => match let_go() {
+                    Ok(()) => guard::be_a_victim(connection),
+                    Err(_) => sys::exit(1),
+                },
                 Side::Parent(victim) => self.guards.insert(victim, None),
             };
             return Ok(true);
@@ -123,6 +145,9 @@ impl Helper {
         };
         match side {
             Ok(Side::Child) => {
+                if let_go().is_err() {
+                    sys::exit(1);
+                }
                 let cgroup = self.grounds.cgroup.as_ref().and_then(|cgroup| cgroup.made(slot));
                 guard::serve(Post { grounds: &self.grounds, slot, cgroup, connection, helper })
             }

@@ -37,7 +37,7 @@ pub use other::Jail;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::Read;
+    use std::io::{PipeReader, Read};
     use std::net::Shutdown;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -56,6 +56,8 @@ mod linux {
     pub struct Jail {
         control: Mutex<UnixStream>,
         helper: Mutex<Child>,
+        /// Ends when the helper, its keeper and all guards have.
+        end: PipeReader,
         policy: Policy,
         layers: Layers,
     }
@@ -74,10 +76,13 @@ mod linux {
             let child = helper.spawn().map_err(Error::Helper)?;
             // The command holds the other end, and would hide that the helper has ended.
             drop(helper);
+            let (end, held) = std::io::pipe().map_err(Error::Helper)?;
             wire::send(&mut control, &Hello { policy: policy.clone() }, &[]).map_err(Error::Lost)?;
+            wire::send_descriptor(&control, &held, wire::RUN).map_err(Error::Lost)?;
+            drop(held);
             let ready: Ready = wire::receive(&mut control).map_err(Error::Lost)?;
             let layers = ready.map_err(Error::Unable)?;
-            let jail = Self { control: Mutex::new(control), helper: Mutex::new(child), policy, layers };
+            let jail = Self { control: Mutex::new(control), helper: Mutex::new(child), end, policy, layers };
             if jail.policy.required == Required::Full && !is_known_to_hold(&jail.key()) {
                 let tried = attacks::try_all(&jail)?;
                 let escaped: Vec<_> = tried.into_iter().filter(attacks::Attempt::has_escaped).collect();
@@ -167,8 +172,8 @@ mod linux {
         fn drop(&mut self) {
             let control = self.control.get_mut().unwrap_or_else(PoisonError::into_inner);
             let _ = control.shutdown(Shutdown::Write);
-            // It ends when the helper and its keeper have: nothing is left then.
-            let _ = control.read_to_end(&mut Vec::new());
+            // Nothing is left then: the keeper, which ends last, has cleaned up.
+            let _ = self.end.read_to_end(&mut Vec::new());
             let _ = self.helper.get_mut().unwrap_or_else(PoisonError::into_inner).wait();
         }
     }

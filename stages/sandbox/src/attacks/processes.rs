@@ -15,7 +15,7 @@ pub(super) const TABLE: &[Attack] = &[
     Attack { name: "see-descriptors", tries: "list another process's descriptors", carry_out: |targets| of_victim(targets, "fd", libc::O_RDONLY | libc::O_DIRECTORY), judged: ByItself },
     Attack { name: "see-guard", tries: "open the guard's memory", carry_out: guard_memory, judged: ByItself },
     Attack { name: "signal-other", tries: "signal another process", carry_out: |targets| signal(targets.victim), judged: ByItself },
-    Attack { name: "signal-all", tries: "signal all processes", carry_out: |_| signal(-1), judged: ByItself },
+    Attack { name: "signal-all", tries: "signal all processes", carry_out: signal_each, judged: ByItself },
     Attack { name: "signal-guard", tries: "kill its guard", carry_out: kill_guard, judged: ByItself },
     Attack { name: "signal-guard-s-group", tries: "signal the guard's group", carry_out: |_| signal(-parent()), judged: ByItself },
     Attack { name: "queue-signal", tries: "send a signal with a value", carry_out: queue, judged: ByItself },
@@ -66,6 +66,14 @@ fn guard_memory(_: &Targets) -> io::Result<String> {
 /// Sends signal 0, which only asks whether a signal may be sent.
 fn signal(whom: i32) -> io::Result<String> {
     gain("signalled", libc::SYS_kill, [i64::from(whom), 0])
+}
+
+/// Asks of each process that there may be. (Signal 0 to all at once succeeds where each of them is refused.)
+fn signal_each(targets: &Targets) -> io::Result<String> {
+    let me = std::process::id() as i32;
+    let near = targets.victim - 5000..targets.victim + 5000;
+    let found: Vec<_> = (2..5000).chain(near).filter(|pid| *pid > 1 && *pid != me && signal(*pid).is_ok()).collect();
+    if found.is_empty() { Err(held("there is none that it may signal")) } else { Ok(format!("may signal {found:?}")) }
 }
 
 /// Kills the guard in earnest: if it dies, the run is lost.

@@ -73,7 +73,7 @@ impl Grounds {
     pub(crate) fn prepare(policy: &Policy) -> io::Result<Self> {
         let mut found = Found::default();
         let wanted = |layer| if policy.leave_out.contains(&layer) { Err(io::Error::other("left out")) } else { Ok(()) };
-        let proc = rustix::fs::open("/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let proc = rustix::fs::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let filters = found.note(Layer::Seccomp, wanted(Layer::Seccomp).and_then(|()| try_seccomp(policy)));
         let landlocked = found.note(Layer::Landlock, wanted(Layer::Landlock).and_then(|()| try_landlock())).is_some();
         let user = user(policy, &mut found);
@@ -215,7 +215,7 @@ fn try_landlock() -> io::Result<()> {
 fn enter_namespaces(policy: &Policy) -> io::Result<bool> {
     let user = !rustix::process::geteuid().is_root();
     apart(|| {
-        let proc = rustix::fs::open("/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let proc = rustix::fs::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         namespaces::enter(policy, user)?;
         in_new(user, || {
             if user {
