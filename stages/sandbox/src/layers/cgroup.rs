@@ -1,0 +1,214 @@
+//! Control groups: the kernel bounds the memory and the number of processes of a program's whole tree.
+//!
+//! The helper makes one group below its own, where that is allowed, and in it one for each program that runs at the
+//! same time. These are used again, because making and removing one for each program costs more than running it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+use crate::program::Limits;
+
+/// What the memory limit leaves for the pages that the kernel needs for processes.
+const SLACK: u64 = 32 << 20;
+
+/// One hierarchy: both controllers in version 2, one of them in version 1.
+#[derive(Debug)]
+struct Hierarchy {
+    parent: OwnedFd,
+    /// The group that the helper made in `parent`.
+    name: String,
+    group: OwnedFd,
+    memory: bool,
+    pids: bool,
+}
+
+/// The helper's groups.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    version: u8,
+    hierarchies: Vec<Hierarchy>,
+    slots: Vec<Slot>,
+}
+
+/// The groups of one running program.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Whoever writes 0 to these moves into the groups.
+    procs: Vec<OwnedFd>,
+    memory: Vec<OwnedFd>,
+    pids: Vec<OwnedFd>,
+    events: Option<OwnedFd>,
+}
+
+impl Cgroup {
+    /// Makes the helper's groups; fails where it may not, or where memory or processes are not bounded by it.
+    pub(crate) fn create() -> io::Result<Self> {
+        let own = fs_err::read_to_string("/proc/self/cgroup")?;
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
+        let mut made = Self { version: 1, hierarchies: Vec::new(), slots: Vec::new() };
+        let (memory, pids) = (folder(&own, &mounts, Some("memory")), folder(&own, &mounts, Some("pids")));
+        let result = match (memory, pids, folder(&own, &mounts, None)) {
+            (Some(memory), Some(pids), _) => {
+                made.add(&memory, true, false).and_then(|()| made.add(&pids, false, true))
+            }
+            (_, _, Some(unified)) => {
+                made.version = 2;
+                let control = unified.join("cgroup.subtree_control");
+                if !has_both(&control) {
+                    // It works at the root and where no process is in the group itself.
+                    fs_err::write(&control, "+memory +pids")?;
+                }
+                made.add(&unified, true, true)
+            }
+            _ => Err(io::Error::other("no control groups are mounted")),
+        };
+        // The first slot shows that files can be written there.
+        match result.and_then(|()| made.slot(0).map(drop)) {
+            Ok(()) => Ok(made),
+            Err(error) => {
+                made.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn add(&mut self, folder: &Path, memory: bool, pids: bool) -> io::Result<()> {
+        let parent = open_folder(CWD, folder)?;
+        let name = format!("r1flow-jail-{}", std::process::id());
+        rustix::fs::mkdirat(&parent, &name, Mode::RWXU)?;
+        let group = open_folder(&parent, Path::new(&name))?;
+        if self.version == 2 {
+            write(&open(&group, Path::new("cgroup.subtree_control"), OFlags::WRONLY)?, "+memory +pids")?;
+        }
+        self.hierarchies.push(Hierarchy { parent, name, group, memory, pids });
+        Ok(())
+    }
+
+    /// Returns the groups of a slot, which are made when it is used first.
+    pub(crate) fn slot(&mut self, number: usize) -> io::Result<&Slot> {
+        while self.slots.len() <= number {
+            let mut slot = Slot::default();
+            let name = slot_name(self.slots.len());
+            for hierarchy in &self.hierarchies {
+                rustix::fs::mkdirat(&hierarchy.group, &name, Mode::RWXU)?;
+                let group = open_folder(&hierarchy.group, Path::new(&name))?;
+                let file = |name: &str, flags| open(&group, Path::new(name), flags);
+                slot.procs.push(file("cgroup.procs", OFlags::WRONLY)?);
+                if hierarchy.memory && self.version == 1 {
+                    slot.memory.push(file("memory.limit_in_bytes", OFlags::WRONLY)?);
+                    slot.memory.extend(file("memory.memsw.limit_in_bytes", OFlags::WRONLY).ok());
+                    slot.events = Some(file("memory.oom_control", OFlags::RDONLY)?);
+                } else if hierarchy.memory {
+                    slot.memory.push(file("memory.max", OFlags::WRONLY)?);
+                    write(&file("memory.oom.group", OFlags::WRONLY)?, "1")?;
+                    if let Ok(swap) = file("memory.swap.max", OFlags::WRONLY) {
+                        write(&swap, "0")?;
+                    }
+                    slot.events = Some(file("memory.events", OFlags::RDONLY)?);
+                }
+                if hierarchy.pids {
+                    slot.pids.push(file("pids.max", OFlags::WRONLY)?);
+                }
+            }
+            self.slots.push(slot);
+        }
+        Ok(&self.slots[number])
+    }
+
+    /// Returns the groups of a slot, if they are made.
+    pub(crate) fn made(&self, number: usize) -> Option<&Slot> {
+        self.slots.get(number)
+    }
+
+    /// Removes the groups, which must be empty. What cannot be removed stays.
+    #[expect(clippy::disallowed_methods, reason = "these groups were made here, and the kernel removes only empty ones")]
+    pub(crate) fn remove(&self) {
+        for hierarchy in &self.hierarchies {
+            // Groups that were made later, by the process that this one was forked from, are removed too.
+            for number in 0.. {
+                let removed = rustix::fs::unlinkat(&hierarchy.group, slot_name(number), AtFlags::REMOVEDIR);
+                if removed == Err(rustix::io::Errno::NOENT) {
+                    break;
+                }
+            }
+            let _ = rustix::fs::unlinkat(&hierarchy.parent, &hierarchy.name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+impl Slot {
+    /// Bounds the programs that are in the groups.
+    pub(crate) fn bound(&self, limits: &Limits) -> io::Result<()> {
+        let memory = (limits.memory + limits.disk + SLACK).to_string();
+        // Which of version 1's two limits may be written first depends on what stood before.
+        let results: Vec<_> = self.memory.iter().map(|file| write(file, &memory)).collect();
+        if results.iter().any(Result::is_err) {
+            self.memory.iter().rev().try_for_each(|file| write(file, &memory))?;
+        }
+        self.pids.iter().try_for_each(|file| write(file, &limits.processes.to_string()))
+    }
+
+    /// Moves this process into the groups.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        self.procs.iter().try_for_each(|file| write(file, "0"))
+    }
+
+    /// Returns how many processes the kernel has killed in the group for want of memory.
+    pub(crate) fn num_killed(&self) -> u64 {
+        let mut text = [0; 512];
+        let Some(Ok(size)) = self.events.as_ref().map(|file| rustix::io::pread(file, &mut text, 0)) else { return 0 };
+        let text = String::from_utf8_lossy(&text[..size]).into_owned();
+        let number = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+        number.unwrap_or(0)
+    }
+}
+
+/// Returns the folder of this process's group: of a controller of version 1, or of version 2.
+fn folder(own: &str, mounts: &str, controller: Option<&str>) -> Option<PathBuf> {
+    let group = own.lines().find_map(|line| {
+        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().ok()?;
+        let wanted = match controller {
+            Some(name) => controllers.split(',').any(|each| each == name),
+            None => controllers.is_empty(),
+        };
+        wanted.then_some(path)
+    })?;
+    mounts.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let kind: Vec<&str> = kind.split(' ').collect();
+        let wanted = match controller {
+            Some(name) => kind[0] == "cgroup" && kind.last()?.split(',').any(|each| each == name),
+            None => kind[0] == "cgroup2",
+        };
+        let mount: Vec<&str> = mount.split(' ').collect();
+        let (root, at) = (*mount.get(3)?, *mount.get(4)?);
+        // In a container the mount may show only the container's own part.
+        let below = group.strip_prefix(root.trim_end_matches('/')).unwrap_or("/");
+        wanted.then(|| Path::new(at).join(below.trim_start_matches('/')))
+    })
+}
+
+fn has_both(control: &Path) -> bool {
+    let text = fs_err::read_to_string(control).unwrap_or_default();
+    ["memory", "pids"].iter().all(|name| text.split_whitespace().any(|each| each == *name))
+}
+
+fn slot_name(number: usize) -> String {
+    format!("slot-{number}")
+}
+
+fn open(folder: &OwnedFd, name: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(folder, name, flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn open_folder(at: impl AsFd, name: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(at, name, flags, Mode::empty())?)
+}
+
+fn write(file: &OwnedFd, text: &str) -> io::Result<()> {
+    rustix::io::pwrite(file, text.as_bytes(), 0).map(drop).map_err(Into::into)
+}
