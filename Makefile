@@ -4,7 +4,7 @@ PREFIX ?= $(HOME)/.local
 CARGO = cargo
 R1FLOW = target/release/r1flow
 
-.PHONY: build test learn test-processors toy faults trials lint fmt generate check-generated
+.PHONY: build test learn fuzz test-processors toy faults trials lint fmt generate check-generated
 .PHONY: habits docs install wheel check-wheel setup exports smollm2
 
 setup:
@@ -20,6 +20,10 @@ test: build
 # Runs the whole default workflow, and checks that it learns what `docs/results.md` says: minutes.
 learn: build
 	$(CARGO) test --release --locked --workspace --test main -- --ignored
+
+# Mutated answers to the checker of mathematics, for an hour.
+fuzz: build
+	R1FLOW_FUZZ_SECONDS=3600 $(CARGO) test --release --locked --workspace --lib -- mutated_pairs
 
 # A sample of failing calls and kills: about a minute. `scripts/faults` tries every call.
 faults: build toy

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod meaning;
+mod mutations;
 
 use super::*;
 use crate::Verdict::{AnswerUnparsed, Correct, GoldUnparsed, Wrong};
