@@ -31,6 +31,8 @@ mod cli {
     mod own_worker;
     mod plan;
     #[cfg(feature = "worker")]
+    mod programs;
+    #[cfg(feature = "worker")]
     mod r1;
     mod reference;
     mod refine;

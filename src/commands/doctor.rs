@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
 use serde_json::json;
 use store::Store;
 
@@ -11,10 +12,14 @@ use crate::exit::Status;
 use crate::hub::Settings;
 use crate::loading::{load_kinds, worker};
 use crate::machine;
-use crate::ui::{self, Style, bytes, count};
+use crate::ui::{self, Style, Table, bytes, count};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Print every attack on the jail of programs that a model wrote, and what held it.
+    #[arg(long)]
+    attacks: bool,
+}
 
 /// Columns before what was found.
 const INDENT: usize = 15;
@@ -27,13 +32,41 @@ struct Finding {
     help: Option<String>,
 }
 
-pub(crate) fn run(global: &Global, _: &Args) -> Result<Status> {
+/// What the worker tells of its jail.
+#[derive(Deserialize)]
+struct Jail {
+    tools: String,
+    layers: Vec<String>,
+    missing: Vec<(String, String)>,
+    attacks: Vec<Attempt>,
+}
+
+#[derive(Deserialize)]
+struct Attempt {
+    name: String,
+    tries: String,
+    verdict: Verdict,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Held(String),
+    Escaped(String),
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Status> {
+    let jail = jail(global);
+    if args.attacks {
+        return print_attacks(global, &jail.map_err(|reason| anyhow!("there is no jail here: {reason}"))?);
+    }
     let findings = [
         worker_finding(global),
         libtorch(global),
         cuda(global),
         memory(),
         pools(),
+        programs(jail),
         disk(&global.store),
         store_finding(&global.store),
         hub(),
@@ -115,6 +148,66 @@ fn cuda(global: &Global) -> Finding {
         }
         Err(error) => missing("cuda", format!("{driver}; {error}"), help),
     }
+}
+
+/// Has the worker try its jail.
+fn jail(global: &Global) -> Result<Jail, String> {
+    let worker = worker(global).map_err(|error| format!("{error:#}"))?;
+    let output = std::process::Command::new(&worker).arg("attacks").output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(reason.lines().next().unwrap_or("this worker runs none").to_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|_| "this worker runs none".to_owned())
+}
+
+/// Whether programs that a model wrote can be run, which only some workflows need.
+fn programs(jail: Result<Jail, String>) -> Finding {
+    let jail = match jail {
+        Ok(jail) => jail,
+        Err(reason) => return well("programs", format!("answers with programs cannot be checked here: {reason}")),
+    };
+    let escaped = jail.attacks.iter().filter(|attempt| matches!(attempt.verdict, Verdict::Escaped(_)));
+    let escaped: Vec<&str> = escaped.map(|attempt| attempt.name.as_str()).collect();
+    let (tools, of) = (&jail.tools, count(jail.attacks.len(), "attack"));
+    if escaped.is_empty() {
+        let layers = jail.layers.join(", ");
+        return well("programs", format!("{tools}; the jail holds {of} ({layers})"));
+    }
+    let found = format!("{tools}; of {of} the jail does not hold {}", escaped.join(", "));
+    let help = "programs in answers are not run here; `r1flow doctor --attacks` shows what is missing";
+    Finding { help: Some(help.to_owned()), ..well("programs", found) }
+}
+
+fn print_attacks(global: &Global, jail: &Jail) -> Result<Status> {
+    let is_held = |attempt: &Attempt| matches!(attempt.verdict, Verdict::Held(_));
+    let told = |attempt: &Attempt| match &attempt.verdict {
+        Verdict::Held(by) => ("held", by.clone()),
+        Verdict::Escaped(gained) => ("escaped", gained.clone()),
+    };
+    let is_well = jail.attacks.iter().all(is_held);
+    if global.json {
+        let rows = jail.attacks.iter().map(|attempt| {
+            let (result, by) = told(attempt);
+            json!({ "name": attempt.name, "tries": attempt.tries, "result": result, "by": by })
+        });
+        let missing: serde_json::Map<_, _> =
+            jail.missing.iter().map(|(layer, reason)| (layer.clone(), reason.as_str().into())).collect();
+        let rows = rows.collect::<Vec<_>>();
+        ui::print_json(&json!({ "tools": jail.tools, "layers": jail.layers, "missing": missing, "attacks": rows }))?;
+    } else {
+        ui::text(&format!("layers: {}", jail.layers.join(", ")), 2);
+        for (layer, reason) in &jail.missing {
+            ui::text(&format!("without {layer}: {reason}"), 2);
+        }
+        let mut table = Table::new(["attack", "a program tries to", "", "by"]);
+        for attempt in &jail.attacks {
+            let (result, by) = told(attempt);
+            table.push(vec![attempt.name.clone(), attempt.tries.clone(), result.to_owned(), by]);
+        }
+        ui::table(&table);
+    }
+    Ok(if is_well { Status::Done } else { Status::Refused })
 }
 
 fn memory() -> Finding {

@@ -40,11 +40,7 @@ pub(crate) struct Input {
 }
 
 /// Returns a plan of a workflow with the workflow's inputs.
-pub(crate) fn view<'a>(
-    plan: &'a Plan,
-    workflow: &'a Workflow,
-    at_work: BTreeMap<String, AtWork>,
-) -> PlanView<'a> {
+pub(crate) fn view<'a>(plan: &'a Plan, workflow: &'a Workflow, at_work: BTreeMap<String, AtWork>) -> PlanView<'a> {
     let inputs = workflow.hub_inputs().map(|(name, input)| {
         let commit = input.fetched.as_ref().map(|fetched| fetched.commit.clone());
         (name, Input { id: input.id.to_string(), commit })

@@ -11,9 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use text::Verdict;
 
-use crate::artifacts::{PromptRow, Tests};
+use crate::artifacts::PromptRow;
 use crate::loading::Loading;
-use crate::verifiers::{Claim, Verifier, Verify};
+use crate::programs::Trial;
+use crate::verifiers::{Claim, Found, Verifier, Verify};
 
 /// The form that a completion must have to be right, where a number or a choice is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +79,8 @@ pub struct Grade {
     pub verdict: Option<Verdict>,
     /// Whether the answer says that it may be wrong.
     pub hedged: bool,
+    /// How the program in the answer did, if it was run.
+    pub trial: Option<Trial>,
     /// How sure of itself the answer is, from 0 to 1: what it states, else 0 with a hedge and 1 without.
     pub confidence: f64,
     /// The text in `<answer>`, else the text after `</think>`, else the whole completion.
@@ -124,40 +127,46 @@ impl Grader {
 
     /// Returns the grade of each answer.
     pub fn grade(&self, answers: &[Answer<'_>]) -> Result<Vec<Grade>, StageError> {
-        let mut verdicts = vec![None; answers.len()];
+        let mut found: Vec<Option<Found>> = vec![None; answers.len()];
         let is_checked = |answer: &Answer<'_>| answer.prompt.is_checked();
         for (verify, verifier) in &self.verifiers {
             let of_verifier = |index: &usize| answers[*index].prompt.verify == *verify && is_checked(&answers[*index]);
             let indices: Vec<usize> = (0..answers.len()).filter(of_verifier).collect();
             let claims: Vec<Claim<'_>> = indices.iter().map(|index| claim(&answers[*index])).collect();
-            for (index, verdict) in indices.into_iter().zip(verifier.verdicts(&claims)?) {
-                verdicts[index] = Some(verdict);
+            for (index, one) in indices.into_iter().zip(verifier.verdicts(&claims)?) {
+                found[index] = Some(one);
             }
         }
-        let forgotten = answers.iter().zip(&verdicts).find(|(answer, verdict)| is_checked(answer) && verdict.is_none());
+        let forgotten = answers.iter().zip(&found).find(|(answer, found)| is_checked(answer) && found.is_none());
         if let Some((answer, _)) = forgotten {
             return Err(StageError::new(format!("no verdict of the verifier `{}`", answer.prompt.verify.name())));
         }
-        Ok(answers.iter().zip(verdicts).map(|(answer, verdict)| grade(answer, self.form, verdict)).collect())
+        Ok(answers.iter().zip(found).map(|(answer, found)| grade(answer, self.form, found)).collect())
     }
 }
 
 fn claim<'a>(answer: &Answer<'a>) -> Claim<'a> {
-    let given =
-        if answer.prompt.verify.is_bare() { answer.completion } else { text::think::parse(answer.completion).answer };
+    let parts = text::think::parse(answer.completion);
+    // A text without tags may go on with the prompt, so white space at its beginning counts.
+    let has_tags = parts.reasoning.is_some() || answer.completion.contains("<answer>");
+    let is_whole = answer.prompt.verify.is_bare() || answer.prompt.verify == Verify::CODE && !has_tags;
+    let given = if is_whole { answer.completion } else { parts.answer };
     let PromptRow { prompt, answer: gold, tolerance, tests, .. } = answer.prompt;
     Claim {
         prompt,
         gold: gold.as_deref().unwrap_or_default(),
         answer: given,
         tolerance: *tolerance,
-        rules: tests.as_ref().and_then(Tests::rules),
+        tests: tests.as_ref(),
     }
 }
 
-fn grade(answer: &Answer<'_>, form: Form, verdict: Option<Verdict>) -> Grade {
+fn grade(answer: &Answer<'_>, form: Form, found: Option<Found>) -> Grade {
     let parts = text::think::parse(answer.completion);
+    // A program or a grid is never in a box.
+    let form = if form == Form::Boxed && !answer.prompt.verify.may_be_boxed() { Form::Any } else { form };
     let format_ok = answer.finished && form.is_that_of(answer.completion, &parts);
+    let (verdict, trial) = found.map_or((None, None), |found| (Some(found.verdict), found.trial));
     let in_form = answer.finished && (format_ok || !answer.prompt.verify.wants_thought());
     let hedged = text::hedge::is_hedged(parts.answer);
     let confidence = text::hedge::stated_confidence(parts.answer).unwrap_or(if hedged { 0.0 } else { 1.0 });
@@ -165,6 +174,7 @@ fn grade(answer: &Answer<'_>, form: Form, verdict: Option<Verdict>) -> Grade {
         correct: in_form && verdict == Some(Verdict::Correct),
         format_ok,
         verdict,
+        trial,
         hedged: hedged || confidence <= 0.5,
         confidence,
         answer: parts.answer.to_owned(),

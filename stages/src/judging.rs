@@ -19,6 +19,7 @@ use crate::artifacts::{AnsweredRow, PromptRow, Tests, each_answered};
 use crate::grading::{Form, Grader};
 use crate::loading::Loading;
 use crate::parallel;
+use crate::programs::Trial;
 use crate::rewards::{RewardBreakdown, Rewards, Scored};
 use crate::verifiers::Verify;
 
@@ -40,7 +41,7 @@ pub fn grade(request: &GradeRequest, take: &mut dyn FnMut(GradedRow) -> ControlF
         request,
         rewards: Rewards::offline(&request.rewards)?,
         form: Form::deserialize(Value::from(request.form.as_str()))?,
-        loading: Loading { device: lm::Device::Cpu, folder: "".as_ref(), threads, seed: 0 },
+        loading: Loading::alone(threads),
     };
     let input = Input::<Samples>::new(InputArtifact {
         name: request.name.clone(),
@@ -134,7 +135,7 @@ impl Judging<'_> {
             total: *total,
             parts: parts.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect(),
             label: row.label.as_ref().ok().copied().flatten(),
-            explanation: self.request.explain.then(|| explanation(&row.prompt, answer)),
+            explanation: self.request.explain.then(|| explanation(&row.prompt, answer, grade.trial.as_ref())),
         }
     }
 }
@@ -149,7 +150,7 @@ fn verdict(verdict: Verdict) -> GradedVerdict {
 }
 
 /// Tells what the prompt's verifier finds in an answer.
-fn explanation(prompt: &PromptRow, answer: &str) -> GradeExplanation {
+fn explanation(prompt: &PromptRow, answer: &str, trial: Option<&Trial>) -> GradeExplanation {
     let gold = prompt.answer.as_deref().unwrap_or_default();
     let question = prompt.prompt.last_text();
     let told = |found: Option<String>, place: &str| GradeExplanation {
@@ -173,6 +174,10 @@ fn explanation(prompt: &PromptRow, answer: &str) -> GradeExplanation {
         GradeExplanation { gold: chosen(gold).into_iter().collect(), ..told(found, place) }
     } else if prompt.verify == Verify::INSTRUCTIONS {
         told(None, &instructions(prompt, answer))
+    } else if let Some(trial) = trial {
+        told(None, &trial.to_string())
+    } else if prompt.verify == Verify::PUZZLE {
+        told(Some(answer.to_owned()), "the answer, against the rules of the puzzle")
     } else {
         told(Some(answer.to_owned()), "the whole completion")
     }

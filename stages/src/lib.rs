@@ -12,6 +12,7 @@ pub mod loading;
 mod looking;
 mod other_names;
 mod parallel;
+pub mod programs;
 pub mod rewards;
 mod sampling;
 mod showing;

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Rows for which a thread of their own is worth its start.
@@ -22,6 +23,28 @@ pub(crate) fn map<R: Sync, T: Send>(rows: &[R], threads: usize, work: impl Fn(&R
     })
 }
 
+/// Returns `work` of each row, in the order of the rows. Each of `threads` threads takes the next row when it has done
+/// one: for work that takes long, and not the same time for each row.
+pub(crate) fn map_one_by_one<R: Sync, T: Send>(rows: &[R], threads: usize, work: impl Fn(&R) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let (next, work) = (&next, &work);
+    let one_thread = move || {
+        let mut done = Vec::new();
+        while let index = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(row) = rows.get(index)
+        {
+            done.push((index, work(row)));
+        }
+        done
+    };
+    let mut all: Vec<(usize, T)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.clamp(1, rows.len().max(1))).map(|_| scope.spawn(one_thread)).collect();
+        threads.into_iter().flat_map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, done)| done).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +55,7 @@ mod tests {
         let squares: Vec<usize> = rows.iter().map(|row| row * row).collect();
         for threads in [0, 1, 2, 7, 64, 2_000] {
             assert_eq!(map(&rows, threads, |row| row * row), squares, "{threads}");
+            assert_eq!(map_one_by_one(&rows, threads, |row| row * row), squares, "{threads}");
         }
         assert_eq!(map(&[] as &[usize], 4, |row| *row), Vec::<usize>::new());
     }

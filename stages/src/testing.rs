@@ -38,7 +38,7 @@ pub(crate) fn reference<A: Artifact>(name: &str, path: &Path) -> Value {
 
 /// Returns what rewards and verifiers are loaded with on a CPU.
 pub(crate) fn loading(folder: &Path) -> Loading<'_> {
-    Loading { device: lm::Device::Cpu, folder, threads: 1, seed: 0 }
+    Loading { folder, ..Loading::alone(1) }
 }
 
 /// Returns the grade of a completion that ended by itself.

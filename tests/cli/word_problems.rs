@@ -97,7 +97,7 @@ fn the_papers_recipe_checks_and_plans_once_it_has_paths() {
     };
     let sets = [
         inputs("model", &["base", "qwen", "llama"]),
-        inputs("prompts", &["math", "code", "stem", "logic", "chat", "aime"]),
+        inputs("prompts", &["math", "code", "stem", "chat", "aime"]),
         inputs("samples", &["exemplars", "human-refined", "general"]),
         inputs("preferences", &["helpful-pairs", "harmless-labels"]),
     ]

@@ -39,7 +39,11 @@ def a(i):
 
 
 def prompt(text, answer=None, verify="number", **more):
-    row = {"prompt": text, "answer": answer, "verify": verify if answer is not None else "none", **more}
+    if "tests" in more:
+        verify = "instructions" if more["tests"]["form"] == "rules" else "code"
+    elif answer is None:
+        verify = "none"
+    row = {"prompt": text, "answer": answer, "verify": verify, **more}
     return {key: value for key, value in row.items() if value is not None}
 
 

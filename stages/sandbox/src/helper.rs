@@ -133,7 +133,8 @@ impl Helper {
             };
             return Ok(true);
         }
-        let slot = (0..).find(|slot| !self.guards.values().any(|taken| taken == &Some(*slot))).expect("numbers are many");
+        let slot =
+            (0..).find(|slot| !self.guards.values().any(|taken| taken == &Some(*slot))).expect("numbers are many");
         // Made before the fork, so that it is made once.
         if let Some(cgroup) = &mut self.grounds.cgroup {
             cgroup.slot(slot)?;

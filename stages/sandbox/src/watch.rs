@@ -97,7 +97,21 @@ impl<'a> Watched<'a> {
         let killed_before = post.cgroup.map_or(0, Slot::num_killed);
         let (has_ended, status, stopped) = (false, None, None);
         Self {
-            grounds: post.grounds, post, program, limits, pipes, signals, proc, folder, user, killed_before, started, wall, has_ended, status, stopped,
+            grounds: post.grounds,
+            post,
+            program,
+            limits,
+            pipes,
+            signals,
+            proc,
+            folder,
+            user,
+            killed_before,
+            started,
+            wall,
+            has_ended,
+            status,
+            stopped,
         }
     }
 
@@ -158,14 +172,8 @@ impl<'a> Watched<'a> {
         output.truncate(self.limits.output as usize);
         let mut errors = errors;
         errors.truncate(self.limits.output as usize - output.len());
-        let head = OutcomeHead {
-            end,
-            output: output.len() as u64,
-            errors: errors.len() as u64,
-            cpu,
-            wall: self.wall,
-            memory,
-        };
+        let head =
+            OutcomeHead { end, output: output.len() as u64, errors: errors.len() as u64, cpu, wall: self.wall, memory };
         (Ok(head), output, errors)
     }
 

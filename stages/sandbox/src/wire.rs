@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -122,5 +122,7 @@ pub(crate) fn receive_descriptor(through: impl AsFd) -> io::Result<Option<(Owned
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
-    descriptor.map(|descriptor| Some((descriptor, byte[0]))).ok_or_else(|| io::Error::other("a message without a descriptor"))
+    descriptor
+        .map(|descriptor| Some((descriptor, byte[0])))
+        .ok_or_else(|| io::Error::other("a message without a descriptor"))
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Error;
-use super::code_tests::TestsForm;
+use super::code_tests::{Checker, TestsForm};
 use super::options::Options;
 use super::prefer::Prefer;
 use super::select::Condition;
@@ -82,10 +82,15 @@ pub struct Import {
     /// them. They go below the question with letters, the answer becomes a letter, and `verify` is `choice`.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) options: Option<Options>,
-    /// The form in which a data set publishes the tests of programming problems, or the rules of IFEval. They are kept
-    /// with the prompt; `fields = { tests = … }` names the field where another one than the set's own has them.
+    /// The form in which a data set publishes the tests of programming problems, or the rules of IFEval; with them,
+    /// `verify` is `code` or `instructions`. `fields = { tests = … }` names the field where another one than the set's own has them.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) tests: Option<TestsForm>,
+    /// How the output of a program that writes to its standard output is compared with the expected one: `tokens`,
+    /// `lines`, `exact`, `{ float = 1e-4 }`, or `{ program = "…" }`, one in Python. Absent: as the tests say, else
+    /// `tokens`.
+    #[schemars(extend("x-inputs" = ["prompts"]))]
+    pub(super) checker: Option<Checker>,
     /// The language that a thought should be in, for example `en`. Absent: each row's own `language`, else `en`.
     #[schemars(extend("x-inputs" = ["prompts"]))]
     pub(super) language: Option<String>,

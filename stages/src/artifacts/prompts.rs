@@ -48,7 +48,7 @@ pub struct PromptRow {
 impl PromptRow {
     /// Returns whether answers to it are compared with something.
     pub fn is_checked(&self) -> bool {
-        self.verify.can_check(self.answer.is_some(), self.tests.as_ref().is_some_and(Tests::are_rules))
+        self.verify.can_check(self.answer.is_some(), self.tests.as_ref().map(Tests::tested))
     }
 
     /// Returns the language that the thought should be in.
@@ -86,7 +86,7 @@ pub(super) fn answered(
     };
     let tests = code_tests::read(row)?;
     let verify = verify(row, answer.is_some(), tests.as_ref())?;
-    verify.check_row(answer.is_some(), tests.as_ref().is_some_and(Tests::are_rules))?;
+    verify.check_row(answer.is_some(), tests.as_ref().map(Tests::tested))?;
     Ok(PromptRow {
         id: row.optional_text("id")?.unwrap_or_else(|| row.index.to_string()),
         prompt,
@@ -116,8 +116,8 @@ fn verify(row: &RawRow<'_>, has_answer: bool, tests: Option<&Tests>) -> Result<V
             Some(name) => serde_json::from_value(name.into()).map_err(|error| format!("`verify`: {error}")),
             // Most data with answers are sums and word problems. A gold answer that is not a number is counted and
             // never rewarded.
-            None if tests.is_some_and(Tests::are_rules) => Ok(Verify::INSTRUCTIONS),
-            None if has_answer && tests.is_none() => Ok(Verify::NUMBER),
+            None if let Some(tests) = tests => Ok(Verify::of_tests(tests.tested())),
+            None if has_answer => Ok(Verify::NUMBER),
             None => Ok(Verify::NONE),
         },
     }

@@ -13,8 +13,10 @@ use crate::artifacts::{Error, PromptRow, SampleRow, each_prompt, each_sample, re
 use crate::chat::of_row;
 use crate::grading::{Answer, Form, Grader};
 use crate::loading::Loading;
+use crate::programs::{JailKey, Runner};
 use crate::training::rows::PassSize;
 use crate::training::tokenise::{Tokenising, token_rows_of};
+use crate::verifiers::Verify;
 
 /// Most rows of a set that are read.
 const ROWS: u64 = 1_000;
@@ -99,8 +101,29 @@ fn prompts(look: &mut Look, set: &Input<Prompts>) -> Vec<PromptRow> {
     });
     if is_read(look, set.name(), "prompts", read.map(|_| rows.len())) {
         tell_golds(look, set.name(), &rows);
+        tell_jail(look, set.name(), &rows);
     }
     rows
+}
+
+/// Warns if the programs that are asked for cannot be run on this machine.
+fn tell_jail(look: &mut Look, name: &str, rows: &[PromptRow]) {
+    if !rows.iter().any(|row| row.verify == Verify::CODE) {
+        return;
+    }
+    let runner = match Runner::of(JailKey::Required) {
+        Ok(runner) => runner,
+        Err(error) => {
+            return look.warn(Some(name), error.message, error.help.unwrap_or_default());
+        }
+    };
+    let tests = || rows.iter().filter_map(|row| row.tests.as_ref());
+    let refused = tests().filter_map(|tests| runner.cannot_run(tests));
+    if let Some(reason) = refused.clone().next() {
+        let (bad, of) = (refused.count(), tests().count());
+        let message = format!("the tests of {bad} of the first {of} prompts of `{name}` cannot be run here: {reason}");
+        look.warn(Some(name), message, "no completion can be right there");
+    }
 }
 
 /// Refuses a set that could not be read, or that has no rows. Returns whether it has some.
@@ -118,8 +141,9 @@ fn is_read(look: &mut Look, name: &str, what: &str, rows: Result<usize, Error>) 
 
 /// Warns of gold answers that do not parse.
 fn tell_golds(look: &mut Look, name: &str, rows: &[PromptRow]) {
-    let loading = Loading { device: lm::Device::Cpu, folder: "".as_ref(), threads: 1, seed: 0 };
-    let checked: Vec<&PromptRow> = rows.iter().filter(|row| row.is_checked()).collect();
+    let loading = Loading::alone(1);
+    // A program is no gold answer, and nothing is run here.
+    let checked: Vec<&PromptRow> = rows.iter().filter(|row| row.is_checked() && row.verify != Verify::CODE).collect();
     let answers: Vec<Answer<'_>> = checked
         .iter()
         .map(|row| Answer { prompt: row, completion: row.answer.as_deref().unwrap_or_default(), finished: true })

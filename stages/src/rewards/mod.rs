@@ -27,6 +27,7 @@ mod reflection;
 mod repetition;
 mod structure;
 mod table;
+mod tests_passed;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,7 @@ pub use table::Rewards;
 /// Every reward, in the order of the documentation.
 const REWARDS: &[RewardKind] = &[
     accuracy::REWARD,
+    tests_passed::REWARD,
     format::REWARD,
     language::REWARD,
     reflection::REWARD,

@@ -2,19 +2,22 @@
 //!
 //! A verifier is a row of [`VERIFIERS`].
 
+mod code;
 mod name;
 mod tolerance;
 
 use engine::stage::StageError;
 use text::{Prompt, Verdict};
 
+use crate::artifacts::{Tested, Tests};
 use crate::loading::Loading;
 use crate::parallel;
+use crate::programs::Trial;
 pub use name::Verify;
 pub use tolerance::Tolerance;
 
 /// Every verifier, in the order of the documentation.
-static VERIFIERS: [VerifierKind; 4] = [
+static VERIFIERS: [VerifierKind; 6] = [
     VerifierKind {
         name: "number",
         doc: "The same value: numbers, expressions, lists, sets, equations, units, words; a thought and tags are expected.",
@@ -43,8 +46,24 @@ static VERIFIERS: [VerifierKind; 4] = [
         name: "instructions",
         doc: "All of IFEval's instructions are followed, which are the prompt's `tests`; no form is expected.",
         form: Form::Free,
-        needs: Needs::Rules,
+        needs: Needs::Tests(Tested::Text),
         load: |loading| Ok(per_answer(loading, instructions)),
+        vote: str::to_owned,
+    },
+    VerifierKind {
+        name: "code",
+        doc: "All of the prompt's `tests` are passed by the program in the answer, which runs in a jail; a thought and tags are expected.",
+        form: Form::ThoughtThenText,
+        needs: Needs::Tests(Tested::Program),
+        load: code::load,
+        vote: str::to_owned,
+    },
+    VerifierKind {
+        name: "puzzle",
+        doc: "A solution of the prompt's puzzle, in any order; a thought and tags are expected.",
+        form: Form::ThoughtThenText,
+        needs: Needs::Tests(Tested::Puzzle),
+        load: |loading| Ok(per_answer(loading, puzzle)),
         vote: str::to_owned,
     },
 ];
@@ -65,6 +84,8 @@ struct VerifierKind {
 enum Form {
     /// In tags after a thought.
     Thought,
+    /// The same, but never in a box: a program, a grid.
+    ThoughtThenText,
     /// Behind the thought, if there is one.
     Free,
     /// The completion is the answer.
@@ -76,8 +97,8 @@ enum Form {
 enum Needs {
     /// The gold answer.
     Gold,
-    /// The rules of its tests.
-    Rules,
+    /// Its tests.
+    Tests(Tested),
 }
 
 pub(crate) type Loaded = Result<Box<dyn Verifier>, StageError>;
@@ -85,7 +106,15 @@ pub(crate) type Loaded = Result<Box<dyn Verifier>, StageError>;
 /// A loaded verifier.
 pub(crate) trait Verifier {
     /// Compares each answer with its gold one.
-    fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Verdict>, StageError>;
+    fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Found>, StageError>;
+}
+
+/// What a verifier finds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) verdict: Verdict,
+    /// How the program in the answer did, if it was run.
+    pub(crate) trial: Option<Trial>,
 }
 
 /// An answer beside the gold one.
@@ -96,8 +125,7 @@ pub(crate) struct Claim<'a> {
     pub(crate) gold: &'a str,
     pub(crate) answer: &'a str,
     pub(crate) tolerance: Option<Tolerance>,
-    /// The rules of the prompt's tests as JSON, if it has some.
-    pub(crate) rules: Option<String>,
+    pub(crate) tests: Option<&'a Tests>,
 }
 
 fn number(claim: &Claim<'_>) -> Verdict {
@@ -110,8 +138,13 @@ fn choice(claim: &Claim<'_>) -> Verdict {
 }
 
 fn instructions(claim: &Claim<'_>) -> Verdict {
-    let rules = claim.rules.as_deref();
-    rules.map_or(Verdict::GoldUnparsed, |rules| text::instructions::verify(rules, claim.answer))
+    let rules = claim.tests.and_then(Tests::rules);
+    rules.map_or(Verdict::GoldUnparsed, |rules| text::instructions::verify(&rules, claim.answer))
+}
+
+fn puzzle(claim: &Claim<'_>) -> Verdict {
+    let Some(Tests::Puzzle { puzzle }) = claim.tests else { return Verdict::GoldUnparsed };
+    text::puzzles::verify(puzzle, claim.answer)
 }
 
 /// Makes a verifier of a rule that looks at one answer at a time, on all threads of the stage.
@@ -125,7 +158,7 @@ struct PerAnswer {
 }
 
 impl Verifier for PerAnswer {
-    fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Verdict>, StageError> {
-        Ok(parallel::map(claims, self.threads, |claim| (self.rule)(claim)))
+    fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Found>, StageError> {
+        Ok(parallel::map(claims, self.threads, |claim| Found { verdict: (self.rule)(claim), trial: None }))
     }
 }

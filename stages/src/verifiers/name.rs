@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Form, Loaded, Needs, VERIFIERS, VerifierKind};
+use crate::artifacts::Tested;
 use crate::loading::Loading;
 
 /// The name that stands for no verifier, and its manual.
@@ -26,8 +27,21 @@ impl Verify {
     pub const EXACT: Self = Self(Some(&VERIFIERS[2]));
     /// By the rules of the prompt's tests.
     pub const INSTRUCTIONS: Self = Self(Some(&VERIFIERS[3]));
+    /// By running the program in the answer against the prompt's tests.
+    pub const CODE: Self = Self(Some(&VERIFIERS[4]));
+    /// By the rules of the prompt's puzzle.
+    pub const PUZZLE: Self = Self(Some(&VERIFIERS[5]));
     /// Not at all.
     pub const NONE: Self = Self(None);
+
+    /// Returns the one that goes with a prompt's tests.
+    pub(crate) fn of_tests(tested: Tested) -> Self {
+        match tested {
+            Tested::Program => Self::CODE,
+            Tested::Text => Self::INSTRUCTIONS,
+            Tested::Puzzle => Self::PUZZLE,
+        }
+    }
 
     /// Returns its name in data and workflows.
     pub fn name(self) -> &'static str {
@@ -41,7 +55,12 @@ impl Verify {
 
     /// Returns whether the prompt asks for a thought and an answer in tags.
     pub fn wants_thought(self) -> bool {
-        self.0.is_some_and(|kind| kind.form == Form::Thought)
+        self.0.is_some_and(|kind| matches!(kind.form, Form::Thought | Form::ThoughtThenText))
+    }
+
+    /// Returns whether an answer may be in a box.
+    pub fn may_be_boxed(self) -> bool {
+        self.0.is_none_or(|kind| kind.form != Form::ThoughtThenText)
     }
 
     /// Returns whether the whole completion is the answer.
@@ -50,21 +69,23 @@ impl Verify {
     }
 
     /// Refuses a prompt that lacks what answers to it are compared with.
-    pub(crate) fn check_row(self, has_answer: bool, has_rules: bool) -> Result<(), String> {
-        if self.can_check(has_answer, has_rules) || !self.is_checked() {
+    pub(crate) fn check_row(self, has_answer: bool, tested: Option<Tested>) -> Result<(), String> {
+        if self.can_check(has_answer, tested) || !self.is_checked() {
             return Ok(());
         }
         Err(match self.0.map(|kind| kind.needs) {
-            Some(Needs::Rules) => "no rules in `tests`, which `verify = \"instructions\"` needs: `tests = \"ifeval\"` reads those of IFEval".to_owned(),
+            Some(Needs::Tests(Tested::Text)) => "no rules in `tests`, which `verify = \"instructions\"` needs: `tests = \"ifeval\"` reads those of IFEval".to_owned(),
+            Some(Needs::Tests(Tested::Program)) => "no tests of a program in `tests`, which `verify = \"code\"` needs: the input's `tests` names the form in which a data set has them".to_owned(),
+            Some(Needs::Tests(Tested::Puzzle)) => "no puzzle in `tests`, which `verify = \"puzzle\"` needs: the kind `tasks` makes them".to_owned(),
             _ => "no field `answer`, which `verify` needs: map yours with `fields`, or say `verify = \"none\"`".to_owned(),
         })
     }
 
     /// Returns whether a prompt has what answers to it are compared with.
-    pub(crate) fn can_check(self, has_answer: bool, has_rules: bool) -> bool {
+    pub(crate) fn can_check(self, has_answer: bool, tested: Option<Tested>) -> bool {
         self.0.is_some_and(|kind| match kind.needs {
             Needs::Gold => has_answer,
-            Needs::Rules => has_rules,
+            Needs::Tests(needed) => tested == Some(needed),
         })
     }
 
@@ -141,12 +162,17 @@ mod tests {
             (Verify::CHOICE, "choice"),
             (Verify::EXACT, "exact"),
             (Verify::INSTRUCTIONS, "instructions"),
+            (Verify::CODE, "code"),
+            (Verify::PUZZLE, "puzzle"),
             (Verify::NONE, "none"),
         ] {
             assert_eq!(serde_json::to_value(verify).unwrap(), name);
             assert_eq!(serde_json::from_value::<Verify>(json!(name)).unwrap(), verify);
         }
         let error = serde_json::from_value::<Verify>(json!("integer")).unwrap_err().to_string();
-        assert_eq!(error, "no verifier `integer`; there are `number`, `choice`, `exact`, `instructions` and `none`");
+        assert_eq!(
+            error,
+            "no verifier `integer`; there are `number`, `choice`, `exact`, `instructions`, `code`, `puzzle` and `none`"
+        );
     }
 }

@@ -132,7 +132,9 @@ fn create_marker(folder: &str, targets: &Targets) -> io::Result<String> {
 }
 
 fn cgroup(_: &Targets) -> io::Result<String> {
-    for path in ["/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/pids/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs"] {
+    for path in
+        ["/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/pids/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs"]
+    {
         if opened(path, libc::O_WRONLY).is_ok() {
             return Ok(format!("opened {path}"));
         }
@@ -155,7 +157,9 @@ fn device(kind: u32, major: u32, minor: u32) -> io::Result<String> {
 }
 
 fn devices(_: &Targets) -> io::Result<String> {
-    for path in ["/dev/kmsg", "/dev/mem", "/proc/kcore", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/fuse", "/dev/kvm"] {
+    for path in
+        ["/dev/kmsg", "/dev/mem", "/proc/kcore", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/fuse", "/dev/kvm"]
+    {
         if opened(path, libc::O_RDONLY).is_ok() {
             return Ok(format!("opened {path}"));
         }

@@ -75,7 +75,8 @@ fn add_key(_: &Targets) -> io::Result<String> {
 
 fn queue(targets: &Targets) -> io::Result<String> {
     let name = super::calls::text(&targets.marker);
-    let queue = call(libc::SYS_mq_open, with([pointer(name.as_ptr()), i64::from(libc::O_CREAT | libc::O_RDWR), 0o600, 0]))?;
+    let queue =
+        call(libc::SYS_mq_open, with([pointer(name.as_ptr()), i64::from(libc::O_CREAT | libc::O_RDWR), 0o600, 0]))?;
     let _ = call(libc::SYS_mq_unlink, with([pointer(name.as_ptr())]));
     Ok(format!("made {queue}"))
 }

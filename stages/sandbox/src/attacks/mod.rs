@@ -97,7 +97,9 @@ impl Attempt {
 
 /// The table.
 pub(crate) fn table() -> impl Iterator<Item = &'static Attack> {
-    [network::TABLE, files::TABLE, processes::TABLE, privileges::TABLE, kernel::TABLE, resources::TABLE].into_iter().flatten()
+    [network::TABLE, files::TABLE, processes::TABLE, privileges::TABLE, kernel::TABLE, resources::TABLE]
+        .into_iter()
+        .flatten()
 }
 
 /// The exit code of an attack that has got out.

@@ -86,7 +86,10 @@ fn datagram(targets: &Targets) -> io::Result<String> {
 fn pair(targets: &Targets) -> io::Result<String> {
     let mut ends = [0_i32; 2];
     let family = i64::from(libc::AF_UNIX);
-    call(libc::SYS_socketpair, with([family, i64::from(libc::SOCK_DGRAM), 0, super::calls::pointer(ends.as_mut_ptr())]))?;
+    call(
+        libc::SYS_socketpair,
+        with([family, i64::from(libc::SOCK_DGRAM), 0, super::calls::pointer(ends.as_mut_ptr())]),
+    )?;
     // SAFETY: the kernel has just made it.
     let socket = unsafe { <UnixDatagram as std::os::fd::FromRawFd>::from_raw_fd(ends[0]) };
     socket.send_to(b"?", targets.folder.join("datagram")).map(|_| "sent".to_owned())

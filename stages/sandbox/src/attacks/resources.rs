@@ -81,7 +81,12 @@ fn processes(targets: &Targets) -> io::Result<String> {
     let wanted = targets.limits.processes * 4;
     for number in 1..wanted {
         if let Err(error) = child(|| ()) {
-            return if number > targets.limits.processes { sleep(HOLD); Ok(format!("{number} processes")) } else { Err(error) };
+            return if number > targets.limits.processes {
+                sleep(HOLD);
+                Ok(format!("{number} processes"))
+            } else {
+                Err(error)
+            };
         }
     }
     sleep(HOLD);
@@ -93,7 +98,12 @@ fn threads(targets: &Targets) -> io::Result<String> {
     for number in 1..wanted {
         let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(|| sleep(60_000));
         if let Err(error) = thread {
-            return if number > targets.limits.processes { sleep(HOLD); Ok(format!("{number} threads")) } else { Err(error) };
+            return if number > targets.limits.processes {
+                sleep(HOLD);
+                Ok(format!("{number} threads"))
+            } else {
+                Err(error)
+            };
         }
     }
     sleep(HOLD);

@@ -51,9 +51,7 @@ impl Cgroup {
         let mut made = Self { version: 1, hierarchies: Vec::new(), slots: Vec::new() };
         let (memory, pids) = (folder(&own, &mounts, Some("memory")), folder(&own, &mounts, Some("pids")));
         let result = match (memory, pids, folder(&own, &mounts, None)) {
-            (Some(memory), Some(pids), _) => {
-                made.add(&memory, true, false).and_then(|()| made.add(&pids, false, true))
-            }
+            (Some(memory), Some(pids), _) => made.add(&memory, true, false).and_then(|()| made.add(&pids, false, true)),
             (_, _, Some(unified)) => {
                 made.version = 2;
                 let control = unified.join("cgroup.subtree_control");
@@ -124,7 +122,10 @@ impl Cgroup {
     }
 
     /// Removes the groups, which must be empty. What cannot be removed stays.
-    #[expect(clippy::disallowed_methods, reason = "these groups were made here, and the kernel removes only empty ones")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these groups were made here, and the kernel removes only empty ones"
+    )]
     pub(crate) fn remove(&self) {
         for hierarchy in &self.hierarchies {
             // Groups that were made later, by the process that this one was forked from, are removed too.

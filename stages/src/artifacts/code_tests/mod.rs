@@ -1,5 +1,5 @@
-//! Tests of programming problems, and rules that a completion must follow: read from the forms in which data sets
-//! publish them into one checked form, kept with the prompt. Nothing is run or graded here.
+//! Tests of programming problems, rules that a completion must follow, and puzzles: read from the forms in which data
+//! sets publish them into one checked form, kept with the prompt. Nothing is run or graded here.
 //!
 //! ```text
 //! published.rs   livecodebench, taco, code-contests, cases, kodcode, humaneval, mbpp, ifeval → Tests
@@ -7,10 +7,11 @@
 //! ```
 //! In `prompts.jsonl` it is the field `tests`:
 //! ```text
-//! {"form": "streams", "cases": [{"input": "1 2\n", "output": "3\n"}], "time-limit": 2.0}
+//! {"form": "streams", "cases": [{"input": "1 2\n", "output": "3\n"}], "time-limit": 2.0, "checker": "lines"}
 //! {"form": "calls", "function": "add", "cases": [{"arguments": [1, 2], "expected": [3]}]}
 //! {"form": "program", "code": "assert add(1, 2) == 3", "runner": "python", "function": "add"}
 //! {"form": "rules", "rules": [{"id": "punctuation:no_comma", "arguments": {}}]}
+//! {"form": "puzzle", "puzzle": {"puzzle": "countdown", …}}
 //! ```
 
 mod packed;
@@ -30,9 +31,12 @@ pub enum Tests {
     Streams {
         /// What it reads, and what it must write.
         cases: Vec<StreamCase>,
-        /// Seconds for each case.
+        /// CPU seconds for each case.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         time_limit: Option<f64>,
+        /// How the output is compared.
+        #[serde(default, skip_serializing_if = "Checker::is_default")]
+        checker: Checker,
     },
     /// A function is called.
     Calls {
@@ -40,7 +44,7 @@ pub enum Tests {
         function: String,
         /// Its arguments, and what it must return.
         cases: Vec<CallCase>,
-        /// Seconds for each case.
+        /// CPU seconds for each case.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         time_limit: Option<f64>,
     },
@@ -59,12 +63,56 @@ pub enum Tests {
         /// All of them must be followed.
         rules: Vec<Rule>,
     },
+    /// A puzzle that has more than one way to write its solution.
+    Puzzle {
+        /// What [`text::puzzles::verify`] needs to know of it.
+        puzzle: Value,
+    },
+}
+
+/// What tests are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tested {
+    /// A program in the answer.
+    Program,
+    /// The text itself.
+    Text,
+    /// The solution of a puzzle.
+    Puzzle,
+}
+
+/// How the output of a program is compared with the expected one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checker {
+    /// By the tokens between white space; where a decimal number is expected, one may be off by a millionth.
+    #[default]
+    Tokens,
+    /// By lines, without white space at their ends.
+    Lines,
+    /// By every character, but for white space at the end.
+    Exact,
+    /// By tokens; numbers may be off by this share, or this much.
+    Float(#[schemars(range(min = 0.0))] f64),
+    /// By a program in Python, which gets the names of three files: the input, the expected output, the output. It ends
+    /// without an error, and prints nothing or a number above 0, if the output is right.
+    Program(String),
+}
+
+impl Checker {
+    fn is_default(&self) -> bool {
+        *self == Self::Tokens
+    }
 }
 
 impl Tests {
-    /// Returns whether they are rules on the text itself.
-    pub(crate) fn are_rules(&self) -> bool {
-        matches!(self, Self::Rules { .. })
+    /// Returns what they are about.
+    pub(crate) fn tested(&self) -> Tested {
+        match self {
+            Self::Streams { .. } | Self::Calls { .. } | Self::Program { .. } => Tested::Program,
+            Self::Rules { .. } => Tested::Text,
+            Self::Puzzle { .. } => Tested::Puzzle,
+        }
     }
 
     /// Returns its rules as JSON in the form of IFEval, if it has some.
@@ -136,10 +184,13 @@ pub(super) enum TestsForm {
 
 /// Returns the tests of a row, if it has some.
 pub(super) fn read(row: &RawRow<'_>) -> Result<Option<Tests>, String> {
-    let tests = match row.import.tests {
+    let mut tests = match row.import.tests {
         Some(form) => Some(published::read(row, form)?),
         None => own(row)?,
     };
+    if let (Some(Tests::Streams { checker, .. }), Some(given)) = (&mut tests, &row.import.checker) {
+        checker.clone_from(given);
+    }
     match tests {
         Some(tests) if tests.is_empty() => Err("it has no tests".to_owned()),
         tests => Ok(tests),
@@ -162,6 +213,7 @@ impl Tests {
             Self::Calls { cases, .. } => cases.is_empty(),
             Self::Program { code, .. } => code.trim().is_empty(),
             Self::Rules { rules } => rules.is_empty(),
+            Self::Puzzle { .. } => false,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{CallCase, Rule, Runner, StreamCase, Tests, TestsForm, packed};
+use super::{CallCase, Checker, Rule, Runner, StreamCase, Tests, TestsForm, packed};
 use crate::artifacts::fields::{self, number_of, parse_json, text_of};
 use crate::artifacts::lines::RawRow;
 
@@ -40,7 +40,7 @@ fn livecodebench(row: &RawRow<'_>) -> Result<Tests, String> {
     let is_call = |case: &&Value| case["testtype"] == "functional";
     if !all.iter().any(is_call) {
         let cases = all.into_iter().map(|case| stream(case, "test case")).collect::<Result<_, _>>()?;
-        return Ok(Tests::Streams { cases, time_limit: None });
+        return Ok(Tests::Streams { cases, time_limit: None, checker: Checker::default() });
     }
     if !all.iter().all(is_call) {
         return Err("some of its test cases call a function, and others do not".to_owned());
@@ -71,7 +71,7 @@ fn taco(row: &RawRow<'_>) -> Result<Tests, String> {
         let cases = pairs.map(|(input, output)| {
             Ok::<_, String>(StreamCase { input: lines(input, "an input")?, output: lines(output, "an output")? })
         });
-        return Ok(Tests::Streams { cases: cases.collect::<Result<_, _>>()?, time_limit });
+        return Ok(Tests::Streams { cases: cases.collect::<Result<_, _>>()?, time_limit, checker: Checker::default() });
     };
     let cases = pairs.map(|(input, output)| {
         let arguments = list(input, "the arguments of a call")?.clone();
@@ -95,7 +95,7 @@ fn code_contests(row: &RawRow<'_>) -> Result<Tests, String> {
             cases.push(StreamCase { input: lines(input, name)?, output: lines(output, name)? });
         }
     }
-    Ok(Tests::Streams { cases, time_limit: seconds(row)? })
+    Ok(Tests::Streams { cases, time_limit: seconds(row)?, checker: Checker::default() })
 }
 
 /// All cases have a function's name, or none has.
@@ -110,7 +110,7 @@ fn cases(row: &RawRow<'_>) -> Result<Tests, String> {
             return Err("some of its test cases call a function, and others do not".to_owned());
         }
         let cases = all.iter().map(|case| stream(case, "test case")).collect::<Result<_, _>>()?;
-        return Ok(Tests::Streams { cases, time_limit: None });
+        return Ok(Tests::Streams { cases, time_limit: None, checker: Checker::default() });
     };
     let cases = all.iter().map(|case| {
         if name(case).as_ref() != Some(&function) {

@@ -14,8 +14,8 @@ fn tests(row: &Value, import: Value) -> Result<Value, String> {
     fs_err::write(&file, row.to_string()).unwrap();
     let rows =
         read_prompts(&input::<mark::Prompts>("inputs.data", &file, import)).map_err(|error| error.to_string())?;
-    let has_rules = rows[0].tests.as_ref().is_some_and(Tests::are_rules);
-    let verify = if has_rules { Verify::INSTRUCTIONS } else { Verify::NONE };
+    let has_rules = matches!(rows[0].tests, Some(Tests::Rules { .. }));
+    let verify = if has_rules { Verify::INSTRUCTIONS } else { Verify::CODE };
     assert_eq!((rows[0].verify, rows[0].answer.as_ref()), (verify, None));
     Ok(serde_json::to_value(&rows[0].tests).unwrap())
 }

@@ -96,6 +96,7 @@ fn why(mark: &Mark, form: Form) -> String {
         _ if mark.correct => "right".to_owned(),
         _ if !mark.finished => "cut off at `max-tokens`".to_owned(),
         Some(Verdict::Correct) => format!("right, but not in the form {}", form.description()),
+        Some(Verdict::Wrong | Verdict::AnswerUnparsed) if let Some(trial) = &mark.trial => trial.to_string(),
         Some(Verdict::Wrong) => "wrong".to_owned(),
         Some(Verdict::AnswerUnparsed) => "the answer does not parse".to_owned(),
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::marks::{Mark, Marks};
 use crate::artifacts::{Column, PromptRow};
+use crate::programs::{Failure, Trial};
 
 /// A prompt with the marks of its completions.
 pub(super) type Measured<'a> = (&'a PromptRow, &'a Marks);
@@ -27,6 +28,12 @@ pub(super) struct Figures {
     pass_at_1_error: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cons_at_k: Option<f64>,
+    /// k → the chance that one of k completions is right, for the powers of two and for all of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pass_at: BTreeMap<usize, f64>,
+    /// Share of programs that fail, by the reason of the first case that does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    failures: BTreeMap<&'static str, f64>,
     /// Share of right answers, in any form.
     #[serde(skip_serializing_if = "Option::is_none")]
     right_in_any_form: Option<f64>,
@@ -78,6 +85,8 @@ pub(super) fn figures(rows: &[Measured<'_>]) -> Figures {
         pass_at_1: accuracy.map(|(mean, _)| mean),
         pass_at_1_error: accuracy.map(|(_, error)| error),
         cons_at_k: mean(checkable.iter().map(|(_, marks)| claim(vote_is_right(&marks.sampled)))),
+        pass_at: pass_at(&checkable),
+        failures: failures(&checkable),
         right_in_any_form: mean(sampled(&checkable).map(|mark| claim(mark.right))),
         greedy: mean(checkable.iter().filter_map(|(_, marks)| marks.greedy.as_ref()).map(|mark| claim(mark.correct))),
         format: mean(sampled(&asking).map(|mark| claim(mark.format))),
@@ -92,6 +101,29 @@ pub(super) fn figures(rows: &[Measured<'_>]) -> Figures {
         gold_unparsed: rows.iter().filter(|(_, marks)| has_bad_gold(marks)).count(),
         asks_for_thought: !asking.is_empty(),
     }
+}
+
+/// Returns pass@k of the powers of two up to the number of completions, and of that number.
+fn pass_at(rows: &[Measured<'_>]) -> BTreeMap<usize, f64> {
+    let most = rows.iter().map(|(_, marks)| marks.sampled.len()).max().unwrap_or_default();
+    let powers = std::iter::successors(Some(2), |k| Some(2 * k)).take_while(|k| *k < most);
+    let all = powers.chain((most > 1).then_some(most));
+    let of = |k: usize| {
+        mean(rows.iter().map(|(_, marks)| {
+            let right = marks.sampled.iter().filter(|mark| mark.correct).count();
+            text::passk::pass_at_k(marks.sampled.len(), right, k)
+        }))
+    };
+    all.filter_map(|k| Some((k, of(k)?))).collect()
+}
+
+fn failures(rows: &[Measured<'_>]) -> BTreeMap<&'static str, f64> {
+    let trials: Vec<&Trial> = sampled(rows).filter_map(|mark| mark.trial.as_ref()).collect();
+    let share = |failure: Failure| {
+        let failed = trials.iter().filter(|trial| trial.failure == Some(failure)).count();
+        (failed > 0).then(|| (failure.name(), failed as f64 / trials.len() as f64))
+    };
+    Failure::ALL.into_iter().filter_map(share).collect()
 }
 
 fn sampled<'a>(rows: &'a [Measured<'a>]) -> impl Iterator<Item = &'a Mark> {

@@ -7,6 +7,7 @@ use super::Inputs;
 use crate::artifacts::PromptRow;
 use crate::grading::{Answer, Form, Grade, Grader};
 use crate::loading::Loading;
+use crate::programs::Trial;
 use crate::rewards::{Judge, Reads, thought_consistency};
 use crate::sampling::{Drawn, Sampler};
 
@@ -22,6 +23,9 @@ impl Marks {
     pub(super) fn without_texts(mut self) -> Self {
         for mark in self.sampled.iter_mut().chain(&mut self.greedy) {
             (mark.completion, mark.answer) = (String::new(), String::new());
+            if let Some(trial) = &mut mark.trial {
+                trial.detail = String::new();
+            }
         }
         self
     }
@@ -40,6 +44,8 @@ pub(super) struct Mark {
     pub(super) completion: String,
     pub(super) answer: String,
     pub(super) verdict: Option<Verdict>,
+    /// How the program in it did, if it was run.
+    pub(super) trial: Option<Trial>,
     /// The answer as it is compared when votes are counted.
     pub(super) vote: String,
     pub(super) correct: bool,
@@ -133,6 +139,7 @@ fn mark(sampler: &Sampler<'_>, (prompt, drawn): &Answered<'_>, grade: &Grade) ->
         completion: drawn.text.clone(),
         answer: grade.answer.clone(),
         verdict: grade.verdict,
+        trial: grade.trial.clone(),
     })
 }
 

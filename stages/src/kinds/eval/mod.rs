@@ -28,6 +28,7 @@ use crate::artifacts::{Dtype, Report, write_report};
 use crate::chat::Rendering;
 use crate::grading::Form;
 use crate::loading::Loading;
+use crate::programs::JailKey;
 use crate::sampling::{Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use crate::{limits, looking, showing};
 use answers::AnswerWriter;
@@ -87,6 +88,11 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub form: Form,
+    /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
+    /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
+    /// read your files and use your network**.
+    #[schemars(extend("x-role" = "neutral", "x-omit-default" = true))]
+    pub jail: JailKey,
     /// Element type of the model in memory; the rounding of `bfloat16` changes the results. Absent: the one that its
     /// `config.json` names.
     pub dtype: Option<Dtype>,
@@ -112,6 +118,7 @@ impl Default for Params {
             greedy: true,
             limit: None,
             form: Form::default(),
+            jail: JailKey::default(),
             seed: 0,
             dtype: None,
             batch_size: 64,
@@ -129,6 +136,7 @@ impl Stage for Eval {
         "chats are rendered whole, and every end token ends a completion",
         "the answers are an output, and the table shows those that are right in any form or cut off",
         "answers are compared by meaning: expressions, lists, units, choices; instructions are checked",
+        "programs are run against their tests, and puzzles are checked",
     ];
     const ROWS_VERSION: u32 = 2;
     const DOC: &'static str =
@@ -172,7 +180,7 @@ impl Stage for Eval {
         show_exemplars(shown, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
-        let loading = Loading::of(ctx, sampler.device(), params.seed);
+        let loading = Loading::of(ctx, sampler.device(), params.seed).with_jail(params.jail);
         let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();

@@ -24,6 +24,7 @@ use crate::chat::{Rendering, Text};
 use crate::grading::{Answer, Form, Grade, Grader};
 use crate::growing::GrowingRows;
 use crate::loading::Loading;
+use crate::programs::JailKey;
 use crate::sampling::{
     Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
 };
@@ -96,6 +97,11 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub form: Form,
+    /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
+    /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
+    /// read your files and use your network**.
+    #[schemars(extend("x-role" = "neutral", "x-omit-default" = true))]
+    pub jail: JailKey,
     /// Element type of the model in memory; the rounding of `bfloat16` changes the results. Absent: the one that its
     /// `config.json` names.
     pub dtype: Option<Dtype>,
@@ -124,6 +130,7 @@ impl Default for Params {
             per_prompt_limit: None,
             limit: None,
             form: Form::default(),
+            jail: JailKey::default(),
             seed: 0,
             dtype: None,
             batch_size: 64,
@@ -142,6 +149,7 @@ impl Stage for Generate {
         "a sample says how its answer is checked",
         "the first completions that each filter dropped are an output",
         "answers are compared by meaning: expressions, lists, units, choices; instructions are checked",
+        "programs are run against their tests, and puzzles are checked",
     ];
     const ROWS_VERSION: u32 = 2;
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";
@@ -184,7 +192,7 @@ impl Stage for Generate {
         show_exemplars(&mut asked, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
-        let loading = Loading::of(ctx, sampler.device(), params.seed);
+        let loading = Loading::of(ctx, sampler.device(), params.seed).with_jail(params.jail);
         let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::{Rendering, check_stops};
 use crate::grading::Form;
+use crate::programs::JailKey;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
@@ -150,6 +151,11 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-omit-default" = true))]
     pub form: Form,
+    /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
+    /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
+    /// read your files and use your network**.
+    #[schemars(extend("x-role" = "neutral", "x-omit-default" = true))]
+    pub jail: JailKey,
     /// Trains low-rank adapters instead of all weights; see `sft`. Absent: all weights are trained.
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
@@ -186,6 +192,7 @@ impl Default for Params {
             max_logp_difference: 0.05,
             sampling_batch: 256,
             form: Form::default(),
+            jail: JailKey::default(),
             seed: 0,
             lora: None,
             rendering: Rendering::default(),
@@ -202,6 +209,7 @@ impl Stage for Grpo {
         "chats are rendered whole, and every end token ends a completion",
         "rollouts have the gold answer, and whether and where a completion ended",
         "rewards compare answers by meaning, and judge language, repetition and reflection anew",
+        "programs are run against their tests, and puzzles are checked",
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;

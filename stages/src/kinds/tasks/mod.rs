@@ -2,8 +2,8 @@
 //!
 //! Each task is a file and a row of [`TASKS`]. Its problems are drawn from `seed` alone. A hash of its text assigns a
 //! problem to `train` or `test` (1 in 8), so a `train` stage never contains a held-out problem, whatever the seeds.
-//! Everything is written in a small alphabet: digits, `+-=,.?!`, a-z, space, newline, the four tags, and the Chinese
-//! character for "makes", which marks a thought that switches language.
+//! All but puzzles are written in a small alphabet: digits, `+-=,.?!`, a-z, space, newline, the four tags, and the
+//! Chinese character for "makes", which marks a thought that switches language.
 //!
 //! All three outputs are always written. An output that the task and style do not fill is empty.
 
@@ -12,6 +12,7 @@ mod draw;
 mod general;
 mod messy;
 mod params;
+mod puzzles;
 mod sums;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use serde_json::json;
 use crate::artifacts::{PreferenceRow, PromptRow, SampleRow, write_preferences, write_prompts, write_samples};
 use draw::TaskRng;
 
-pub use params::{Families, Params, Split, Topic};
+pub use params::{Params, Shares, Split, Topic};
 
 /// The kind.
 pub struct Tasks;
@@ -38,7 +39,8 @@ impl Stage for Tasks {
     const KIND: &'static str = "tasks";
     const HISTORY: &'static [&'static str] = &["the first"];
     const USES_TENSORS: bool = false;
-    const DOC: &'static str = "Writes procedural problems with verifiable answers: sums, general skills, chat.";
+    const DOC: &'static str =
+        "Writes procedural problems with verifiable answers: sums, general skills, chat, logic puzzles.";
     const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[
         ("prompts", ArtifactType::Prompts),
         ("samples", ArtifactType::Samples),
@@ -78,7 +80,7 @@ struct Task {
     make: fn(&Params, &str, &mut TaskRng) -> Result<TaskRows, StageError>,
 }
 
-const TASKS: &[Task] = &[sums::TASK, general::TASK, chat::TASK];
+const TASKS: &[Task] = &[sums::TASK, general::TASK, chat::TASK, puzzles::TASK];
 
 /// What a task makes.
 #[derive(Default)]

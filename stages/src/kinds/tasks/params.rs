@@ -9,21 +9,21 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{TASKS, general};
+use super::{TASKS, general, puzzles};
 use crate::limits;
 
 /// Which problems to draw, and how many.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Params {
-    /// The problems: `sums` (chained sums of digits), `general` (reversal, writing, facts, identity, translation) or
-    /// `chat` (friendly and harmful requests).
+    /// The problems: `sums` (chained sums of digits), `general` (reversal, writing, facts, identity, translation),
+    /// `chat` (friendly and harmful requests) or `puzzles` (logic, to reason about).
     #[schemars(schema_with = "task_schema")]
     pub task: String,
     /// How the problems are answered. sums: `clean`, `messy` (careless, broken and good answers mixed, to pretrain a
     /// base model on), `reflective` (checks itself). general: `clean`, `noisy` (3 in 10 answers have wrong letters).
-    /// chat: `mixed` (good and bad answers as samples), `pairwise`, `pointwise` (preferences). The first of each is the
-    /// default.
+    /// chat: `mixed` (good and bad answers as samples), `pairwise`, `pointwise` (preferences). puzzles: `plain`.
+    /// The first of each is the default.
     #[schemars(schema_with = "style_schema")]
     pub style: Option<String>,
     /// Which problems to draw: `train` or `test`. A hash of its text puts 1 in 8 problems into `test`; `train` never
@@ -51,8 +51,16 @@ pub struct Params {
     pub pairs: f64,
     /// The skills to draw from: a list of `reverse`, `write`, `facts`, `identity`, `translate` for equal shares, or a
     /// table of shares.
-    #[schemars(extend("x-when" = { "task": ["general"] }))]
-    pub families: Families,
+    #[schemars(schema_with = "families_schema", extend("x-when" = { "task": ["general"] }))]
+    pub families: Shares,
+    /// The puzzles to draw from: a list for equal shares, or a table of shares. `countdown` (reach a number by the four
+    /// operations), `knights` (who lies), `zebra` (who has what), `sorting`, `bases` (of numbers), `calendar`, `sudoku`
+    /// (4×4), `entailment` (does it follow).
+    #[schemars(schema_with = "puzzles_schema", extend("x-when" = { "task": ["puzzles"] }))]
+    pub puzzles: Shares,
+    /// The easiest and the hardest puzzles, from 1 to 10; each difficulty between is as likely.
+    #[schemars(extend("x-when" = { "task": ["puzzles"] }))]
+    pub difficulty: [u8; 2],
     /// Topics of the prompts: `helpful` (friendly requests), `harmless` (harmful requests).
     #[schemars(extend("x-when" = { "task": ["chat"] }))]
     pub topics: Vec<Topic>,
@@ -77,7 +85,9 @@ impl Default for Params {
             mixed_language: 0.12,
             hedged: 0.15,
             pairs: 0.08,
-            families: Families(general::family_names().into_iter().map(|name| (name.to_owned(), 1.0)).collect()),
+            families: Shares::equal(general::family_names()),
+            puzzles: Shares::equal(puzzles::names()),
+            difficulty: [1, 3],
             topics: vec![Topic::Helpful, Topic::Harmless],
             helpful_share: 0.5,
             refusal_share: 0.5,
@@ -123,60 +133,63 @@ pub enum Topic {
     Harmless,
 }
 
-/// General skills with their shares.
+/// Names with their shares.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Families(pub BTreeMap<String, f64>);
+pub struct Shares(pub BTreeMap<String, f64>);
 
-impl<'de> Deserialize<'de> for Families {
+impl Shares {
+    fn equal<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(|name| (name.to_owned(), 1.0)).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Shares {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shares;
-        impl<'de> Visitor<'de> for Shares {
-            type Value = Families;
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Shares;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of families, or a table of shares")
+                f.write_str("a list of names, or a table of shares")
             }
 
-            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Families, S::Error> {
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Shares, S::Error> {
                 let mut shares = BTreeMap::new();
                 while let Some(name) = list.next_element()? {
                     shares.insert(name, 1.0);
                 }
-                Ok(Families(shares))
+                Ok(Shares(shares))
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut table: M) -> Result<Families, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut table: M) -> Result<Shares, M::Error> {
                 let mut shares = BTreeMap::new();
                 while let Some((name, share)) = table.next_entry()? {
                     shares.insert(name, share);
                 }
-                Ok(Families(shares))
+                Ok(Shares(shares))
             }
         }
-        deserializer.deserialize_any(Shares)
+        deserializer.deserialize_any(Names)
     }
 }
 
-impl JsonSchema for Families {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "families".into()
-    }
+fn families_schema(_: &mut SchemaGenerator) -> Schema {
+    shares_schema(&general::family_names())
+}
 
-    fn inline_schema() -> bool {
-        true
-    }
+fn puzzles_schema(_: &mut SchemaGenerator) -> Schema {
+    shares_schema(&puzzles::names())
+}
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names = general::family_names();
-        let share = serde_json::json!({ "type": "number", "minimum": 0.0, "default": 0.0 });
-        let shares: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), share.clone())).collect();
-        json_schema!({
-            "anyOf": [
-                { "type": "array", "items": { "type": "string", "enum": names } },
-                { "type": "object", "properties": shares, "additionalProperties": false },
-            ]
-        })
-    }
+fn shares_schema(names: &[&str]) -> Schema {
+    let share = serde_json::json!({ "type": "number", "minimum": 0.0, "default": 0.0 });
+    let shares: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), share.clone())).collect();
+    json_schema!({
+        "anyOf": [
+            { "type": "array", "items": { "type": "string", "enum": names } },
+            { "type": "object", "properties": shares, "additionalProperties": false },
+        ]
+    })
 }
 
 fn task_schema(_: &mut SchemaGenerator) -> Schema {

@@ -25,8 +25,8 @@ mod unit;
 mod value;
 
 use crate::Verdict;
-pub(crate) use find::clean as plain;
 pub use explain::{Explanation, explain};
+pub(crate) use find::clean as plain;
 use find::{Found, Missing};
 use node::Node;
 pub use tolerance::Tolerance;

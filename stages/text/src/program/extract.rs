@@ -60,7 +60,8 @@ pub fn extract<'a>(answer: &'a str, languages: &[Language]) -> Option<Found<'a>>
         return labelled;
     }
     let plain = || blocks.iter().rev().filter(|block| block.label.is_empty());
-    let looking_like_one = plain().find_map(|block| Some(Found::Program(language_of(block.text, languages)?, block.text)));
+    let looking_like_one =
+        plain().find_map(|block| Some(Found::Program(language_of(block.text, languages)?, block.text)));
     if looking_like_one.is_some() {
         return looking_like_one;
     }
@@ -109,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_last_labelled_block_is_the_program() {
-        let answer = "First:\n```python\nx = 1\n```\nBetter:\n```py\nx = 2\n```\nOutput:\n```\n2\n```\n```json\n{}\n```";
+        let answer =
+            "First:\n```python\nx = 1\n```\nBetter:\n```py\nx = 2\n```\nOutput:\n```\n2\n```\n```json\n{}\n```";
         assert_eq!(extract(answer, BOTH), python("x = 2\n"));
         let two = "```python\n1\n```\n```cpp\nint main() {}\n```";
         assert_eq!(extract(two, BOTH), Some(Found::Program(Language::Cpp, "int main() {}\n")));

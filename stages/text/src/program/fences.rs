@@ -74,7 +74,11 @@ mod tests {
     fn blocks_have_labels_and_ends() {
         assert_eq!(found("a\n```python\nx = 1\n```\nb"), [("python", "x = 1\n")]);
         assert_eq!(found("```\n1\n```\n~~~cpp\n2\n~~~"), [("", "1\n"), ("cpp", "2\n")]);
-        assert_eq!(found("````md\n```py\n1\n```\n````"), [("md", "```py\n1\n```\n")], "a longer fence holds a shorter one");
+        assert_eq!(
+            found("````md\n```py\n1\n```\n````"),
+            [("md", "```py\n1\n```\n")],
+            "a longer fence holds a shorter one"
+        );
         assert_eq!(found("```py title=\"a\"\n1"), [("py", "1")], "it is not closed");
         assert_eq!(found("  ```c++\n  1\n  ```"), [("c++", "  1\n")]);
         assert_eq!(found("```x``` and `y`\n"), [], "inline code");

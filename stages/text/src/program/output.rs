@@ -63,8 +63,7 @@ pub fn same_value(expected: &Value, value: &Value) -> bool {
             one.len() == two.len() && one.iter().zip(two).all(|(one, two)| same_value(one, two))
         }
         (Value::Object(one), Value::Object(two)) => {
-            one.len() == two.len()
-                && one.iter().all(|(key, one)| two.get(key).is_some_and(|two| same_value(one, two)))
+            one.len() == two.len() && one.iter().all(|(key, one)| two.get(key).is_some_and(|two| same_value(one, two)))
         }
         (one, two) if one == two => true,
         (one, two) => number(one).zip(number(two)).is_some_and(|(expected, value)| {

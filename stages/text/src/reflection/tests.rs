@@ -18,7 +18,10 @@ fn a_check_that_confirms_counts() {
         ("c", "Each of 5 friends gets 4 plums, so 5*4=20 plums. Hmm, is that right? 20/5 = 4. Yes, that is correct."),
         ("c", "So 3x = 15 and x = 5. Let me double-check by putting it back: 3*5 + 4 = 19. That matches."),
         ("c", "The area is 6*4/2 = 12. Wait. Let me go through it again: 0.5*6*4 = 12. So it is 12."),
-        ("c", "If \\(4x = 3\\), then \\(x = \\frac{3}{4}\\). Let me check: \\(4 \\cdot \\frac{3}{4} = 3\\), which is right."),
+        (
+            "c",
+            "If \\(4x = 3\\), then \\(x = \\frac{3}{4}\\). Let me check: \\(4 \\cdot \\frac{3}{4} = 3\\), which is right.",
+        ),
     ]);
 }
 

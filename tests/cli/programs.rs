@@ -1,0 +1,207 @@
+//! Programs in answers are run against their tests, with the real worker. Tests that need a jail skip, and say so, where
+//! it does not hold or there is no `python3`.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::support::{Output, Sandbox};
+
+fn sandbox() -> Sandbox {
+    Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")))
+}
+
+/// Whether programs cannot be run here; says so.
+fn must_skip(output: &Output) -> bool {
+    let reasons = ["cannot be run here", "there is no `python3` here"];
+    let reason = output.stderr.lines().find(|line| reasons.iter().any(|reason| line.contains(reason)));
+    if let Some(reason) = reason {
+        eprintln!("skipped: {reason}");
+    }
+    reason.is_some()
+}
+
+fn row(answer: &str, tests: &Value) -> Value {
+    json!({ "prompt": "def add(a, b):\n", "completion": answer, "tests": tests })
+}
+
+fn python(source: &str) -> String {
+    format!("So:\n```python\n{source}\n```\n")
+}
+
+/// Answers with their tests, and what `--explain` says of each.
+fn cases() -> Vec<(Value, &'static str)> {
+    let sums = json!({ "form": "streams", "time-limit": 1.0, "cases": [
+        { "input": "1 2\n", "output": "3\n" }, { "input": "30 4\n", "output": "34\n" },
+    ] });
+    let near = json!({ "form": "streams", "checker": { "float": 0.01 }, "cases": [{ "input": "", "output": "1\n" }] });
+    let even = "import sys\nraise SystemExit(int(open(sys.argv[3]).read()) % 2)";
+    let checked = json!({ "form": "streams", "checker": { "program": even }, "cases": [
+        { "input": "", "output": "2" }, { "input": "", "output": "4" },
+    ] });
+    let calls = json!({ "form": "calls", "function": "add", "cases": [
+        { "arguments": [1, 2], "expected": [3] }, { "arguments": [[1], [2]], "expected": [[1, 2]] },
+    ] });
+    let asserts = json!({ "form": "program", "code": "assert add(1, 2) == 3", "runner": "python", "function": "add" });
+    let add = "def add(a, b):\n    return a + b";
+    vec![
+        (row(&python("a, b = map(int, input().split())\nprint(a + b)"), &sums), "all tests are passed"),
+        (
+            row(&python("a, b = input().split()\nprint(int(a + b) % 9)"), &sums),
+            "wrong, case 2 of 2: `7` in place of `34` (1 of 2 cases passed)",
+        ),
+        (
+            row(&python("print(1 // 0)"), &sums),
+            "runtime, case 1 of 2: ZeroDivisionError: integer division or modulo by zero (0 of 2 cases passed)",
+        ),
+        (row(&python("while True: pass"), &sums), "time, case 1 of 2: too slow (0 of 2 cases passed)"),
+        (row(&python("x = [0] * (1 << 40)"), &sums), "memory, case 1 of 2: out of memory (0 of 2 cases passed)"),
+        (
+            row(&python("while True: print(1)"), &sums),
+            "wrong, case 1 of 2: it writes more than any right output has (0 of 2 cases passed)",
+        ),
+        (row("I would add them.", &sums), "no program, there is no program in the answer (0 of 2 cases passed)"),
+        (row(&python("print(1.005)"), &near), "all tests are passed"),
+        (row(&python("print(6)"), &checked), "all tests are passed"),
+        (row(&python("print(3)"), &checked), "wrong, case 1 of 2: the checker refuses `3` (0 of 2 cases passed)"),
+        (row(&python(add), &calls), "all tests are passed"),
+        (
+            row(&python("class Solution:\n    def add(self, a, b):\n        return b + a"), &calls),
+            "wrong, case 2 of 2: `[2, 1]` in place of `[1,2]` (1 of 2 cases passed)",
+        ),
+        (row(&python(add), &asserts), "all tests are passed"),
+        (row("    return a + b\n", &asserts), "all tests are passed"),
+        (row(&python("def add(a, b):\n    return a"), &asserts), "runtime, AssertionError"),
+        (row(&python("import os\nos._exit(0)"), &asserts), "runtime, it ended before the tests did"),
+        (row(&python("def add(a, b) return a"), &asserts), "compile, SyntaxError: expected ':' (solution.py, line 1)"),
+    ]
+}
+
+/// Grades rows, and returns what is said of each; `None` if programs cannot be run here.
+fn graded(sandbox: &Sandbox, rows: &[&Value]) -> Option<Vec<String>> {
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    sandbox.write("answers.jsonl", &lines);
+    let output =
+        sandbox.run(&["grade", "answers.jsonl", "--explain", "--json", "--reward", "accuracy", "--reward", "tests"]);
+    if must_skip(&output) {
+        return None;
+    }
+    assert_eq!(output.code, Some(0), "{output}");
+    let told: Value = serde_json::from_str(&output.stdout).unwrap();
+    let places =
+        told["rows"].as_array().unwrap().iter().map(|row| row["explanation"]["place"].as_str().unwrap().to_owned());
+    Some(places.collect())
+}
+
+#[test]
+fn programs_are_judged_by_their_tests() {
+    let sandbox = sandbox();
+    let cases = cases();
+    let rows: Vec<&Value> = cases.iter().map(|(row, _)| row).collect();
+    let Some(told) = graded(&sandbox, &rows) else { return };
+    for ((row, expected), told) in cases.iter().zip(&told) {
+        assert_eq!(told, expected, "{row}");
+    }
+    assert_eq!(told.len(), cases.len());
+    let kept = sandbox.root().join("cache/r1flow/verdicts");
+    let lines = |name: &str| fs_err::read_to_string(kept.join(name)).map_or(0, |text| text.lines().count());
+    let shards: Vec<String> =
+        fs_err::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let all = || shards.iter().filter(|name| name.ends_with(".jsonl")).map(|name| lines(name)).sum::<usize>();
+    let before = all();
+    assert!(before >= cases.len() - 2, "each program that ran is kept: {before}");
+    assert_eq!(graded(&sandbox, &rows).unwrap(), told, "grading again says the same");
+    assert_eq!(all(), before, "and runs nothing");
+}
+
+#[test]
+fn programs_in_cpp_are_compiled_and_run() {
+    let sums = json!({ "form": "streams", "cases": [{ "input": "1 2\n", "output": "3\n" }] });
+    let cpp = |body: &str| row(&format!("```cpp\n#include <iostream>\nint main() {{ {body} }}\n```"), &sums);
+    let rows = [cpp("int a, b; std::cin >> a >> b; std::cout << a + b;"), cpp("std::cout << 4;"), cpp("return x;")];
+    let Some(told) = graded(&sandbox(), &rows.iter().collect::<Vec<_>>()) else { return };
+    if told[0].contains("no compiler") {
+        return eprintln!("skipped: there is no `g++` here");
+    }
+    assert_eq!(told[..2], ["all tests are passed", "wrong, `4` in place of `3`"]);
+    assert!(told[2].starts_with("compile, "), "{}", told[2]);
+}
+
+/// Programs that a tiny model learns to write: sums with the right sign, a wrong one, or a broken line.
+fn programs(is_test: bool) -> String {
+    let mut rows = String::new();
+    for number in 0..100 {
+        let (a, b) = (number / 10, number % 10);
+        if (number % 8 == 0) != is_test {
+            continue;
+        }
+        let cases = json!([{ "input": "", "output": (a + b).to_string() }]);
+        let tests = json!({ "form": "streams", "cases": cases });
+        let wrong = [format!("print({a}-{b})"), format!("print({a}+{b}"), format!("print({a}+{b})")];
+        for program in &wrong[..if is_test { 1 } else { 3 }] {
+            let completion = format!("<think>+</think><answer>{program}</answer>");
+            let row = json!({ "prompt": format!("{a} {b}"), "completion": completion, "tests": tests });
+            rows.push_str(&format!("{row}\n"));
+        }
+    }
+    rows
+}
+
+const WORKFLOW: &str = r#"
+name = "programs"
+[inputs]
+mixed = { samples = "train.jsonl" }
+train = { prompts = "train.jsonl" }
+test  = { prompts = "test.jsonl" }
+
+[pretrain.base]
+data = ["inputs.mixed"]
+architecture = "qwen2"
+hidden-size = 32
+layers = 2
+heads = 2
+kv-heads = 2
+intermediate-size = 64
+steps = 300
+batch-size = 16
+lr = 3e-3
+
+[grpo.rl]
+model = "base.model"
+prompts = ["inputs.train"]
+rewards = { accuracy = 1.0, tests = 0.1 }
+prompts-per-step = 8
+group-size = 8
+max-tokens = 40
+steps = 40
+lr = 1e-3
+
+[eval.scores]
+each.base = { model = "base.model" }
+each.rl   = { model = "rl.model" }
+prompts = { sums = "inputs.test" }
+completions = 4
+max-tokens = 40
+temperature = 1.0
+top-p = 1.0
+"#;
+
+#[test]
+fn a_tiny_model_learns_to_write_programs_that_pass() {
+    let sandbox = sandbox();
+    sandbox.write("train.jsonl", &programs(false));
+    sandbox.write("test.jsonl", &programs(true));
+    sandbox.write("programs.toml", WORKFLOW);
+    let output = sandbox.run(&["apply", "programs.toml"]);
+    if must_skip(&output) {
+        return;
+    }
+    assert_eq!(output.code, Some(0), "{output}");
+    let accuracy = |stage: &str| sandbox.json(&["show", stage])["record"]["summary"]["accuracy"].as_f64().unwrap();
+    let (base, rl) = (accuracy("scores/base"), accuracy("scores/rl"));
+    assert!(rl > base + 0.2, "{base} {rl}");
+    let wrong = sandbox.ok(&["show", "scores/base", "--failed", "--rows", "100"]);
+    for why in ["wrong, `", "compile, SyntaxError: '(' was never closed"] {
+        assert!(wrong.contains(why), "no `{why}` in {wrong}");
+    }
+}
