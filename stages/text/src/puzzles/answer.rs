@@ -33,18 +33,22 @@ use Reading::{Nothing, One, Part, Several};
 
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)\banswer\b(?:\s+(?:to|of|for)\s[^.\n:=]{1,80}?)?\s*(?:is\b|should\s+be\b|must\s+be\b|[:=→])\s*:?|\#{4}|答案\s*(?:是|为|:)+",
+        r"(?ix) \b answers? \b (?: \s+ (?:to|of|for) \s [^.\n:=]{1,80}? )? \s*
+            (?: (?:is|are)\b | should\s+be\b | must\s+be\b | [:=→] ) \s* :?
+        | \#{4} | 答案 \s* (?:是|为|:)+",
     )
 });
 static GUESS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)\b(?:maybe|perhaps|possibly|probably|either|alternatively|not\s+(?:\w+\s+)?(?:sure|certain)|unsure|uncertain|might|could\s+be|guess\w*|ambiguous)\b",
+        r"(?ix) \b (?: maybe | perhaps | possibly | probably | either | alternatively | ambiguous | might | could\s+be
+            | not\s+(?:\w+\s+)?(?:sure|certain) | unsure | uncertain | guess\w* ) \b",
     )
 });
 /// How what stands behind an answer takes it back or offers another.
 static MORE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)^[\s.,;:)\]}!\x22'$]*(?:\(\s*)?(?:or|alternatively|actually|wait|correction|maybe|perhaps|sorry|another|yes|no)\b",
+        r"(?ix) ^ [\s.,;:)\]}!\x22'$]* (?:\(\s*)?
+            (?: or | alternatively | actually | wait | correction | maybe | perhaps | sorry | another | yes | no ) \b",
     )
 });
 /// Words by which the rest of a paragraph takes an answer back.
@@ -173,19 +177,21 @@ fn stated<T: PartialEq>(text: &str, read: &impl Fn(&str) -> Reading<T>) -> Optio
     Some(agreed(parts)).filter(|found| *found != Nothing)
 }
 
-/// Reads the beginning of a text: its first sentence, line, paragraph, or all of it.
+/// Reads the beginning of a text: its first sentence, the first two and so on, its first line, its first paragraph, or
+/// all of it, whichever is the first to hold an answer.
 fn at_beginning<T: PartialEq>(text: &str, read: &impl Fn(&str) -> Reading<T>) -> Reading<T> {
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == ':');
-    let paragraph = text.find("\n\n").map_or(text, |end| &text[..end]);
-    let line = text.find('\n').map_or(text, |end| &text[..end]);
-    let sentence = line.find(". ").map_or(line, |end| &line[..end]);
+    let paragraph = text.find("\n\n").unwrap_or(text.len());
+    let line = text.find('\n').unwrap_or(text.len());
+    let sentences = text[..line].match_indices(". ").map(|(end, _)| end).take(MAX_PARTS);
     let mut most = Nothing;
-    for part in [sentence, line, paragraph, text] {
-        match checked(part, read) {
+    for end in sentences.chain([line, paragraph, text.len()]) {
+        match checked(&text[..end], read) {
             One(found) => {
-                let rest = paragraph.get(part.len()..).unwrap_or_default();
-                let is_changed = CHANGE.is_match(rest) && !matches!(read(paragraph), One(all) if all == found);
-                return if MORE.is_match(&text[part.len()..]) || is_changed { Several } else { One(found) };
+                let rest = text.get(end..paragraph).unwrap_or_default();
+                let is_same = || matches!(read(&text[..paragraph]), One(all) if all == found);
+                let is_changed = CHANGE.is_match(rest) && !is_same();
+                return if MORE.is_match(&text[end..]) || is_changed { Several } else { One(found) };
             }
             Several => return Several,
             Part => most = Part,
@@ -260,25 +266,27 @@ pub(super) fn words(text: &str) -> Vec<(usize, &str)> {
     words.map(|word| (place(&word), word)).collect()
 }
 
+/// Words that may follow the answer "no" without a comma. Before others it belongs to them: "no case".
+const AFTER_NO: [&str; 14] =
+    ["it", "the", "this", "that", "these", "there", "because", "since", "as", "or", "and", "but", "yes", "not"];
+
 /// Reads a part that should say yes or no. `yes` and `no` are more ways to say it.
 pub(super) fn yes_or_no(part: &str, yes: &[&str], no: &[&str]) -> Reading<bool> {
     let lower = part.to_lowercase();
     let all = words(&lower);
-    let is_alone = all.len() == 1;
-    let said = all.into_iter().filter_map(|(at, word)| match word {
-        "yes" => Some((at, true)),
-        "no" => Some((at, false)),
-        "true" | "false" if is_alone => Some((at, word == "true")),
+    let is_aside = |at: usize, end: usize| {
+        let is_open = lower[end..].trim_start().starts_with(char::is_alphanumeric);
+        is_open && all.get(at + 1).is_some_and(|(_, next)| !AFTER_NO.contains(next))
+    };
+    let says = |at: usize| match all[at] {
+        (_, "yes") => Some(true),
+        (start, "no") if !is_aside(at, start + 2) => Some(false),
+        (_, word @ ("true" | "false")) if all.len() == 1 => Some(word == "true"),
         _ => None,
-    });
-    let said: Vec<(usize, bool)> = said.collect();
-    match said[..] {
-        [] => {}
-        // "Yes, there is no other way" says yes; "yes or no" and "yes/no" do not.
-        [(0, first), (next, _), ..] if next > 5 && !lower.contains(" or no") && !lower.contains(" or yes") => {
-            return One(first);
-        }
-        _ => return only(&lower, said),
+    };
+    let said: Vec<(usize, bool)> = (0..all.len()).filter_map(|at| Some((all[at].0, says(at)?))).collect();
+    if !said.is_empty() {
+        return only(&lower, said);
     }
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
     match (has(yes), has(no)) {

@@ -141,11 +141,13 @@ impl Reader {
         for numeral in NUMERAL.captures_iter(part).take(MAX_NUMERALS) {
             let digits = numeral["digits"].to_lowercase();
             let is_base = std::mem::replace(&mut follows_base, digits == "base");
-            // Words are numerals too in large bases, so that only those with a figure count.
-            if is_base || !digits.contains(|c: char| c.is_ascii_digit()) {
+            let base = base_of(&numeral);
+            // Words are numerals too in large bases, so that only those with a figure count, or with the base behind.
+            let has_base = base == Some(self.to) && self.to <= 16 && self.value_of(&digits).is_some();
+            if is_base || !has_base && !digits.contains(|c: char| c.is_ascii_digit()) {
                 continue;
             }
-            if self.is_aside(&digits, base_of(&numeral)) {
+            if self.is_aside(&digits, base) {
                 has_other = true;
                 continue;
             }
@@ -177,6 +179,7 @@ impl Reader {
         let part = part.trim().trim_end_matches(['.', ',', ';', '!']).trim();
         let part = part.trim_matches(['"', '\'', '(', ')', '{', '}']).trim().to_lowercase();
         let part = part.strip_suffix(&format!("base {}", self.to)).unwrap_or(&part).trim().trim_end_matches('(').trim();
+        let part = part.strip_suffix(" in").unwrap_or(part).trim();
         let groups: Vec<&str> = part.split([' ', '_', ',']).collect();
         let size = groups.get(1).map_or(0, |group| group.len());
         let is_grouped = groups.len() == 1
@@ -251,6 +254,8 @@ mod tests {
             (&hex, "0xAC00", Verdict::Correct),
             (&hex, "the answer is `0xac00`", Verdict::Correct),
             (&hex, "AC0", Verdict::Wrong),
+            (&instance("64222", 10, 16), "The answer is FADE in base 16.", Verdict::Correct),
+            (&instance("64222", 10, 16), "So 64222 is fade in base 16", Verdict::Correct),
             (&letters, "g3", Verdict::Correct),
             (&instance("12", 10, 16), "\\boxed{\\text{C}}", Verdict::Correct),
             (&instance("12", 10, 16), "Answer: c", Verdict::Correct),

@@ -177,6 +177,7 @@ fn verify(instance: &Value, answer: &str) -> Option<Verdict> {
 
 static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[-−–‐‑+]?(?:\d+(?:\.\d+)?|\.\d+)").expect("a constant pattern"));
+static THOUSANDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(\d{1,3}),(\d{3})\b").expect("a constant pattern"));
 static NUMBERING: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^\s*\d+[.)]\s+").expect("a constant pattern"));
 
 /// Reads a list of numbers.
@@ -187,9 +188,15 @@ fn numbers(part: &str, count: usize) -> Reading<Vec<Key>> {
         found.filter_map(|found| Number::parse(found.as_str()).map(Key::Number)).collect()
     };
     let all = read(&part);
-    // What stands before a colon may have numbers too: "the 5 numbers are: 1, 2, 3, 4, 5".
-    let behind = part.rsplit_once(':').map(|(_, behind)| read(behind)).filter(|list| list.len() == count);
-    list(behind.unwrap_or(all), count)
+    let others = || {
+        // What stands before a colon may have numbers too: "the 5 numbers are: 1, 2, 3, 4, 5".
+        let behind = part.rsplit_once(':').map(|(_, behind)| read(behind));
+        // "1,234, 5,678" is two numbers.
+        let thousands = read(&THOUSANDS.replace_all(&part, "$1$2"));
+        behind.into_iter().chain([thousands]).find(|found| found.len() == count)
+    };
+    let right = if all.len() == count { None } else { others() };
+    list(right.unwrap_or(all), count)
 }
 
 /// Reads a list of words. Others around it are ignored.
@@ -229,6 +236,8 @@ mod tests {
             json!({ "puzzle": "sorting", "items": ["10", "-2.5", "3", "3"], "of": "numbers", "descending": false });
         let words =
             json!({ "puzzle": "sorting", "items": ["pear", "apple", "fig"], "of": "words", "descending": true });
+        let large =
+            json!({ "puzzle": "sorting", "items": ["20", "1200", "3400"], "of": "numbers", "descending": true });
         for (instance, answer, verdict) in [
             (&numbers, "-2.5, 3, 3, 10", Verdict::Correct),
             (&numbers, "[-2.5, 3, 3, 10]", Verdict::Correct),
@@ -246,6 +255,8 @@ mod tests {
             (&numbers, "-2.5, 3, 3, 10 or 10, 3, 3, -2.5", Verdict::Wrong),
             (&numbers, "-2.5, 3, 3, 10\n10, 3, 3, -2.5", Verdict::Wrong),
             (&numbers, "none", Verdict::AnswerUnparsed),
+            (&large, "3,400, 1,200, 20", Verdict::Correct),
+            (&large, "1,200, 3,400, 20", Verdict::Wrong),
             (&words, "pear, fig, apple", Verdict::Correct),
             (&words, "Pear → Fig → Apple", Verdict::Correct),
             (&words, "So the answer is `pear`, `fig`, and `apple`.", Verdict::Correct),

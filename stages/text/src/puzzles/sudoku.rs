@@ -1,7 +1,7 @@
 //! Puzzle `sudoku`: a grid of four rows with some digits, to be filled so that each row, column and box has 1 to 4.
 //!
-//! Every problem has exactly one solution, found by trying. Verification goes by the rules: any grid that obeys them and
-//! keeps the given digits is right.
+//! Every problem has exactly one solution, found by trying. Verification goes by the rules: any grid that obeys them
+//! and keeps the given digits is right.
 //!
 //! | difficulty | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 |
 //! |---|---|---|---|---|---|---|---|---|---|---|
@@ -79,7 +79,7 @@ fn question(given: &Grid, draw: &mut dyn Draw) -> String {
         draw,
         &[
             "Every row, every column and every 2x2 box must contain each of the digits 1 to 4 exactly once.",
-            "Put the digits 1, 2, 3 and 4 in the empty cells so that none of them is repeated in a row, a column or one of the four 2x2 boxes in the corners.",
+            "Put 1, 2, 3 and 4 in the empty cells so that no row, column or 2x2 box in a corner repeats a digit.",
             "Fill it so that each row, column and quarter (two rows by two columns) holds 1, 2, 3 and 4.",
         ],
     );
@@ -89,7 +89,7 @@ fn question(given: &Grid, draw: &mut dyn Draw) -> String {
         &[
             "Answer with the whole grid: four lines of four digits, with spaces between them.",
             "Write the filled grid as the answer, one row on a line, digits separated by spaces.",
-            "The answer must be all four rows, each on a line of its own, like \"a b c d\" with digits in place of letters.",
+            "The answer must be all four rows, each on its own line, like \"a b c d\" with digits in place of letters.",
         ],
     );
     format!("{task} {rules} Empty cells are shown as {blank}\n\n{grid}\n\n{how}")

@@ -36,7 +36,7 @@ fn every_problem() -> impl Iterator<Item = (&'static str, u8, Problem)> {
 
 /// Returns a few problems of each puzzle.
 fn one_of_each() -> impl Iterator<Item = Problem> {
-    names().flat_map(|name| (0..3).filter_map(move |seed| draw(name, 5, &mut Stream(seed))))
+    names().flat_map(|name| (0..2).filter_map(move |seed| draw(name, 5, &mut Stream(seed))))
 }
 
 /// The length of long answers, above what is read of them.
@@ -188,7 +188,7 @@ fn problems_grow() {
         let means: Vec<usize> = (1..=MAX_DIFFICULTY)
             .map(|difficulty| {
                 let mut stream = Stream(5);
-                (0..100).map(|_| size(name, &draw(name, difficulty, &mut stream).unwrap())).sum::<usize>()
+                (0..40).map(|_| size(name, &draw(name, difficulty, &mut stream).unwrap())).sum::<usize>()
             })
             .collect();
         assert!(means.windows(4).all(|four| four[0] < four[3]), "{name}: {means:?}");
@@ -211,9 +211,17 @@ fn malformed_instances_are_the_datas_mistake() {
     for problem in one_of_each() {
         let fields = problem.instance.as_object().unwrap();
         for key in fields.keys() {
-            for value in
-                [json!(null), json!(-1), json!(""), json!([]), json!({}), json!([[]]), json!(["", 3]), json!(u64::MAX)]
-            {
+            for value in [
+                json!(null),
+                json!(-1),
+                json!(""),
+                json!([]),
+                json!({}),
+                json!([[]]),
+                json!(["", 3]),
+                json!(u64::MAX),
+                json!(i64::MIN),
+            ] {
                 let mut broken = problem.instance.clone();
                 broken[key] = value;
                 let verdict = verify(&broken, &problem.answer);

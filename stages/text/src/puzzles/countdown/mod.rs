@@ -91,7 +91,7 @@ fn question(numbers: &[i64], target: i64, all: bool, draw: &mut dyn Draw) -> Str
     let rules = pick(
         draw,
         &[
-            "You may add, subtract, multiply, divide and use parentheses; do not put digits together to make new numbers.",
+            "You may use +, -, *, / and parentheses; do not put digits together to make new numbers.",
             "Only +, -, *, / and parentheses are allowed, and numbers may not be joined to longer ones.",
         ],
     );

@@ -191,14 +191,20 @@ mod tests {
 
     #[test]
     fn answers_as_they_are_written() {
-        let instance = |premises: &[&str], conclusion: &str| json!({ "puzzle": "entailment", "premises": premises, "conclusion": conclusion });
-        let (valid, invalid) = (instance(&["(P → Q)", "P"], "Q"), instance(&["P → Q", "Q"], "P"));
+        let instance = |premises: [&str; 2], conclusion: &str| {
+            let puzzle = "entailment";
+            json!({ "puzzle": puzzle, "premises": premises, "conclusion": conclusion })
+        };
+        let (valid, invalid) = (instance(["(P → Q)", "P"], "Q"), instance(["P → Q", "Q"], "P"));
         for (answer, is_yes) in [
             ("yes", Some(true)),
             ("**Yes**", Some(true)),
             ("Yes, it follows: there is no case in which it fails.", Some(true)),
             ("The answer is \\boxed{\\text{No}}.", Some(false)),
             ("No. P may be false.", Some(false)),
+            ("no it does not", Some(false)),
+            ("The conclusion follows, for there is no case in which it fails.", Some(true)),
+            ("No counterexample exists, so the conclusion follows.", Some(true)),
             ("The conclusion does not follow.", Some(false)),
             ("Thus the conclusion follows from the premises.", Some(true)),
             ("By modus ponens, Q must hold.\n\nAnswer: Yes", Some(true)),
@@ -216,6 +222,11 @@ mod tests {
             "Answer: yes\nAnswer: no",
             "not yes",
             "Yes, or no",
+            "yes and no",
+            "Yes / No",
+            "yes but no",
+            "no or yes",
+            "no yes no",
             "no yes",
         ] {
             assert_eq!(verify(&valid, answer), Some(Verdict::Wrong), "{answer:?}");

@@ -130,11 +130,11 @@ fn question(names: &[&str], terms: [&str; 2], statements: &[Statement], draw: &m
             "On an island live {knights}, who always tell the truth, and {knaves}, who always lie. You meet {who}."
         ),
         1 => format!(
-            "Everyone here is either a {knight} or a {knave}. A {knight} says only what is true, a {knave} only what is \
-             false. The people are {who}."
+            "Everyone here is either a {knight} or a {knave}. A {knight} says only true things, a {knave} \
+             only false ones. The people are {who}."
         ),
         2 => format!(
-            "{who} are each a {knight} or a {knave}. Whatever a {knight} says is true, and whatever a {knave} says is false."
+            "{who} are each a {knight} or a {knave}. What a {knight} says is true, and what a {knave} says is false."
         ),
         _ => {
             format!("Consider {who}. Each of them is a {knight} (never lies) or a {knave} (never says anything true).")
@@ -209,6 +209,11 @@ mod tests {
                 "Ada is a knight, Ben is a knave, Cid is a knight\nAda is a knave, Ben is a knave, Cid is a knight",
                 Verdict::Wrong,
             ),
+            (
+                "The answer is: Ada is a knight. Ben is a knave. Cid is a knight. If Ben were a knight, Cid would lie.",
+                Verdict::Correct,
+            ),
+            ("Answer: Ada is a knight. Ben is a knave. Cid is a knight. Actually, Ben is a knight.", Verdict::Wrong),
             ("I cannot tell.", Verdict::AnswerUnparsed),
         ] {
             assert_eq!(verify(&instance, answer), Some(verdict), "{answer:?}");

@@ -26,8 +26,14 @@ pub(super) enum Clue {
 use Clue::{At, Before, Beside, Differ, Left, NotAt, Same};
 
 impl Clue {
-    /// Draws a clue that is true in the solution.
+    /// Draws a clue that is true in the solution. One that says little is drawn again, once.
     pub(super) fn draw(solution: &Solution, draw: &mut dyn Draw) -> Self {
+        let clue = Self::draw_any(solution, draw);
+        let says_little = matches!(clue, Differ(..) | Before(..) | NotAt(..));
+        if says_little && coin(draw) { Self::draw_any(solution, draw) } else { clue }
+    }
+
+    fn draw_any(solution: &Solution, draw: &mut dyn Draw) -> Self {
         let (one, two) = (solution.thing(draw), solution.thing(draw));
         let (here, there) = (solution.house(one), solution.house(two));
         let (left, right) = if here <= there { (one, two) } else { (two, one) };

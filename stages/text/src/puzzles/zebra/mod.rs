@@ -30,12 +30,12 @@ use super::vocabulary::NAMES;
 use super::{Draw, Problem, Puzzle, texts};
 use crate::Verdict;
 use clue::Clue;
-use solve::{Solution, is_unique};
+use solve::{Budget, Solution, is_unique};
 
 pub(super) const PUZZLE: Puzzle = Puzzle {
     name: "zebra",
     doc: "Houses in a row, whose people differ in everything: who lives where and does what, by clues?",
-    draw: |difficulty, stream| Some(draw(difficulty, stream)),
+    draw,
     verify,
 };
 
@@ -45,13 +45,19 @@ const LADDER: [(usize, usize); 10] = [(3, 2), (3, 3), (3, 4), (4, 3), (4, 4), (4
 /// The highest difficulty at which clues that say something directly are kept rather than left out.
 const DIRECT: usize = 4;
 
+/// How long the proofs for a problem may take, in steps of about a microsecond, and how often another one is drawn.
+const STEPS: usize = 1_500;
+const TRIES: usize = 100;
+
 /// The most houses, values or others of an instance.
 const MOST: usize = 12;
 
-fn draw(difficulty: usize, draw: &mut dyn Draw) -> Problem {
+fn draw(difficulty: usize, draw: &mut dyn Draw) -> Option<Problem> {
     let (houses, attributes) = LADDER[difficulty - 1];
-    let solution = Solution::draw(houses, attributes, draw);
-    let clues = clues(&solution, difficulty, draw);
+    let (solution, clues) = (0..TRIES).find_map(|_| {
+        let solution = Solution::draw(houses, attributes, draw);
+        clues(&solution, difficulty, draw).map(|clues| (solution, clues))
+    })?;
     let identity = identity_of(&solution, &clues);
     let words = Words::draw(houses, attributes, draw);
     let asked = if coin(draw) { None } else { Some(asked(&solution, &clues, draw)) };
@@ -71,24 +77,25 @@ fn draw(difficulty: usize, draw: &mut dyn Draw) -> Problem {
             (name.to_owned(), json!({ "puzzle": "zebra", "value": name, "others": others }))
         }
     };
-    Problem { question: question(&words, &clues, asked, draw), answer, identity, instance }
+    Some(Problem { question: question(&words, &clues, asked, draw), answer, identity, instance })
 }
 
-/// Draws clues that have only this solution, none of which can be left out.
-fn clues(solution: &Solution, difficulty: usize, draw: &mut dyn Draw) -> Vec<Clue> {
+/// Draws clues that have only this solution, none of which can be left out; `None` if the proofs take too long.
+fn clues(solution: &Solution, difficulty: usize, draw: &mut dyn Draw) -> Option<Vec<Clue>> {
+    let budget = Budget::new(STEPS);
     let (houses, attributes) = (solution.houses, solution.attributes);
     let mut clues: Vec<Clue> = Vec::new();
-    let count = houses * attributes * 3 / 2;
-    for _ in 0..count * 2 {
+    let count = houses * attributes;
+    for _ in 0..count * 3 {
         let clue = Clue::draw(solution, draw);
         if !clues.contains(&clue) {
             clues.push(clue);
         }
-        if clues.len() >= count && clues.len().is_multiple_of(4) && is_unique(solution, &clues) {
+        if clues.len() >= count && clues.len().is_multiple_of(4) && is_unique(solution, &clues, &budget)? {
             break;
         }
     }
-    if !is_unique(solution, &clues) {
+    if !is_unique(solution, &clues, &budget)? {
         // Together these say everything, so that something is always found.
         clues.extend(solution.things().map(|thing| Clue::At(thing, solution.house(thing))));
     }
@@ -98,13 +105,13 @@ fn clues(solution: &Solution, difficulty: usize, draw: &mut dyn Draw) -> Vec<Clu
     let mut at = 0;
     while at < clues.len() {
         let clue = clues.remove(at);
-        if !is_unique(solution, &clues) {
+        if !is_unique(solution, &clues, &budget)? {
             clues.insert(at, clue);
             at += 1;
         }
     }
     shuffle(draw, &mut clues);
-    clues
+    Some(clues)
 }
 
 /// Chooses what the question asks about: something that no clue ties to a name directly, if there is such a thing.
@@ -207,9 +214,9 @@ fn question(words: &Words, clues: &[Clue], asked: Option<(usize, usize)>, draw: 
     let scene = pick(
         draw,
         &[
-            "stand in a row, numbered from left to right. In each lives one person, and no two of them have anything below in common.",
-            "form a street, with number 1 at the left end. One person lives in each, and each value below belongs to exactly one person.",
-            "are numbered from 1 on the left. Everyone in them lives alone and differs from the others in everything listed here.",
+            "stand in a row, numbered from left to right. In each lives one person, and no two share a value below.",
+            "form a street, with number 1 at the left end. One person lives in each, and has each value below alone.",
+            "are numbered from 1 on the left. Everyone in them lives alone and differs from the others in all of this.",
         ],
     );
     let mut order: Vec<usize> = (0..words.values.len()).collect();

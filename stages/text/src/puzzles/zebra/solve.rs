@@ -3,6 +3,8 @@
 //! Each value has a set of houses where it may be. Clues make the sets smaller until nothing changes; then a value with
 //! the smallest set is tried in each of its houses.
 
+use std::cell::Cell;
+
 use super::clue::{Clue, Thing};
 use crate::puzzles::Draw;
 use crate::puzzles::stream::shuffle;
@@ -45,11 +47,27 @@ impl Solution {
     }
 }
 
-/// Returns whether the clues have no solution but this one, in which they are true.
-pub(super) fn is_unique(solution: &Solution, clues: &[Clue]) -> bool {
+/// How many sets of houses may still be made smaller in search of solutions.
+pub(super) struct Budget(Cell<usize>);
+
+impl Budget {
+    pub(super) fn new(steps: usize) -> Self {
+        Self(Cell::new(steps))
+    }
+
+    /// Returns whether a step is left, and takes it.
+    fn take(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+/// Returns whether the clues have no solution but this one, in which they are true; `None` if the budget is used up.
+pub(super) fn is_unique(solution: &Solution, clues: &[Clue], budget: &Budget) -> Option<bool> {
     let all = (1_u8 << solution.houses) - 1;
-    let grid = Grid { houses: solution.houses, values: solution.places.len(), clues, all };
-    grid.count([all; MAX_VALUES], 2) == 1
+    let grid = Grid { houses: solution.houses, values: solution.places.len(), clues, all, budget };
+    grid.count([all; MAX_VALUES], 2).map(|count| count == 1)
 }
 
 /// A set of houses, one bit each.
@@ -63,27 +81,31 @@ struct Grid<'a> {
     values: usize,
     clues: &'a [Clue],
     all: Houses,
+    budget: &'a Budget,
 }
 
 impl Grid<'_> {
-    /// Counts solutions up to `most`.
-    fn count(&self, mut all: [Houses; MAX_VALUES], most: usize) -> usize {
+    /// Counts solutions up to `most`; `None` if the budget is used up.
+    fn count(&self, mut all: [Houses; MAX_VALUES], most: usize) -> Option<usize> {
+        if !self.budget.take() {
+            return None;
+        }
         let sets = &mut all[..self.values];
         if !self.narrow(sets) {
-            return 0;
+            return Some(0);
         }
         let open = (0..sets.len()).filter(|at| sets[*at].count_ones() > 1);
-        let Some(at) = open.min_by_key(|at| sets[*at].count_ones()) else { return 1 };
+        let Some(at) = open.min_by_key(|at| sets[*at].count_ones()) else { return Some(1) };
         let mut found = 0;
         for house in (0..self.houses).filter(|house| all[at] >> house & 1 == 1) {
             let mut tried = all;
             tried[at] = 1 << house;
-            found += self.count(tried, most - found);
+            found += self.count(tried, most - found)?;
             if found >= most {
                 break;
             }
         }
-        found
+        Some(found)
     }
 
     /// Makes the sets smaller until nothing changes; false if one becomes empty.
@@ -95,7 +117,7 @@ impl Grid<'_> {
                 self.apply(*clue, sets);
             }
             for attribute in sets.chunks_mut(self.houses) {
-                self.differ(attribute);
+                differ(attribute);
             }
             if sets.contains(&0) {
                 return false;
@@ -139,22 +161,24 @@ impl Grid<'_> {
         sets[one] &= for_one & self.all;
         sets[two] &= for_two & self.all;
     }
+}
 
-    /// Uses that the values of an attribute have different houses.
-    fn differ(&self, sets: &mut [Houses]) {
-        for at in 0..sets.len() {
-            if sets[at].is_power_of_two() {
-                let taken = sets[at];
-                for other in (0..sets.len()).filter(|other| *other != at) {
-                    sets[other] &= !taken;
-                }
-            }
+/// Uses that the values of an attribute have different houses.
+fn differ(sets: &mut [Houses]) {
+    // Houses that are certain, that some value may have, and that several may have.
+    let (mut taken, mut once, mut again): (Houses, Houses, Houses) = (0, 0, 0);
+    for set in &mut *sets {
+        if set.is_power_of_two() {
+            *set &= !taken;
+            taken |= *set;
         }
-        for house in 0..self.houses {
-            let mut able = (0..sets.len()).filter(|at| sets[*at] >> house & 1 == 1);
-            if let (Some(only), None) = (able.next(), able.next()) {
-                sets[only] = 1 << house;
-            }
+        again |= once & *set;
+        once |= *set;
+    }
+    let lone = once & !again;
+    for set in sets {
+        if !set.is_power_of_two() {
+            *set &= if *set & lone == 0 { !taken } else { lone };
         }
     }
 }
