@@ -12,8 +12,10 @@ impl Parser {
         self.deeper(|parser| {
             let mut node = parser.atom()?;
             loop {
+                let is_measured = matches!(node, Node::Quantity(..));
                 if parser.eat_degree() {
-                    node = Node::Quantity(Box::new(node), unit::degree());
+                    // `20°°` means nothing.
+                    node = Node::Quantity(Box::new((!is_measured).then_some(node)?), unit::degree());
                 } else if parser.is_sign("^") {
                     let next = parser.attempt(|parser| {
                         parser.at += 1;
@@ -30,7 +32,7 @@ impl Parser {
                     parser.at += 1;
                     node = primed(node);
                 } else if parser.eat("%") {
-                    node = Node::Quantity(Box::new(node), Unit::Percent);
+                    node = Node::Quantity(Box::new((!is_measured).then_some(node)?), Unit::Percent);
                 } else {
                     return Some(node);
                 }

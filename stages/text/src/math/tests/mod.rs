@@ -180,6 +180,10 @@ fn hostile_input_costs_nothing() {
     assert_ne!(verify("7", &"\\boxed{".repeat(5_000)), Correct);
     assert_ne!(verify("7", &"(".repeat(10_000)), Correct);
     assert_ne!(verify("7", "1/0"), Correct);
+    for mark in ["°", "%", "^\\circ", " m°"] {
+        let many = |count| format!("20{}", mark.repeat(count));
+        assert_ne!(verify(&many(60), &many(61)), Correct, "{mark}: comparisons must not branch at every level");
+    }
     assert_eq!(verify("7", &format!("{}#### 7", "é".repeat(100_000))), Correct);
 }
 

@@ -83,7 +83,7 @@ pub(super) fn begin() {
 }
 
 /// Takes operations from those that are left.
-fn spend(operations: u32) -> Option<()> {
+pub(super) fn spend(operations: u32) -> Option<()> {
     let left = LEFT.get().checked_sub(operations);
     LEFT.set(left.unwrap_or(0));
     left.map(|_| ())
