@@ -1,7 +1,7 @@
 //! Programs in answers are run against their tests, with the real worker. Tests that need a jail skip, and say so, where
 //! it does not hold or there is no `python3`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -203,5 +203,75 @@ fn a_tiny_model_learns_to_write_programs_that_pass() {
     let wrong = sandbox.ok(&["show", "scores/base", "--failed", "--rows", "100"]);
     for why in ["wrong, `", "compile, SyntaxError: '(' was never closed"] {
         assert!(wrong.contains(why), "no `{why}` in {wrong}");
+    }
+}
+
+const OWN: &str = r#"
+[inputs]
+base = { model = "model" }
+sums = { prompts = "sums.jsonl" }
+mine = { text = "mine.py" }
+
+[grpo.rl]
+model      = "inputs.base"
+prompts    = ["inputs.sums"]
+group-size = 4
+max-tokens = 8
+steps      = 1
+[grpo.rl.rewards]
+own.mine = { program = "inputs.mine", weight = 2.0, seconds = 20 }
+"#;
+
+/// Runs a step with a reward of one's own, and returns how it ended.
+fn own(sandbox: &Sandbox, program: &str) -> Output {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows/golden/model");
+    let _ = std::os::unix::fs::symlink(model, sandbox.root().join("model"));
+    sandbox.write("own.toml", OWN);
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
+    sandbox.write("mine.py", program);
+    sandbox.run(&["apply", "own.toml"])
+}
+
+#[test]
+fn a_program_of_ones_own_rewards() {
+    let sandbox = sandbox();
+    let lengths = "import json, sys\nfor line in sys.stdin:\n    print(len(json.loads(line)['completion']))\n";
+    let output = own(&sandbox, lengths);
+    if must_skip(&output) {
+        return;
+    }
+    assert_eq!(output.code, Some(0), "{output}");
+    let shown = sandbox.ok(&["show", "rl.rollouts", "--json", "--rows", "4"]);
+    let rows: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 4, "{shown}");
+    for row in rows {
+        let length = row["completion"].as_str().unwrap().chars().count() as f64;
+        assert_eq!(
+            (row["parts"]["own.mine"].as_f64(), row["reward"].as_f64()),
+            (Some(length), Some(2.0 * length)),
+            "{row}"
+        );
+    }
+    assert!(sandbox.ok(&["plan", "own.toml"]).contains("fresh"), "nothing has changed");
+    sandbox.write("mine.py", &format!("# edited\n{lengths}"));
+    let plan = sandbox.ok(&["plan", "own.toml"]);
+    assert!(plan.contains("dirty  rl"), "an edit of the program reruns what it rewards: {plan}");
+}
+
+#[test]
+fn what_a_program_of_ones_own_does_wrong_is_told() {
+    for (program, expected) in [
+        ("import sys\nsys.exit(3)", "reward `own.mine`: it ended with 3: "),
+        ("print({}['gold'])", "reward `own.mine`: it ended with 1: KeyError: 'gold'"),
+        ("print(1)", "reward `own.mine`: it wrote 1 lines for "),
+        ("import sys\nfor line in sys.stdin: print('nan')", "reward `own.mine`: line 1 is `nan`, about `1+1=`"),
+        ("import socket\nsocket.create_connection(('127.0.0.1', 1))", "reward `own.mine`: it ended with 1: "),
+        ("open('/etc/shadow')", "reward `own.mine`: it ended with 1: "),
+    ] {
+        let output = own(&sandbox(), program);
+        if must_skip(&output) {
+            return;
+        }
+        assert!(output.code == Some(1) && output.stderr.contains(expected), "{program}: {output}");
     }
 }

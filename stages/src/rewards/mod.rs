@@ -23,6 +23,7 @@ mod language;
 mod length;
 mod offline;
 mod overconfidence;
+mod own;
 mod reflection;
 mod repetition;
 mod structure;

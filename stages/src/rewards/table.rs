@@ -4,7 +4,9 @@
 //! unnoticed. So the two sets of keys are separated here, and each is parsed by a struct that has all of its keys.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use engine::artifact::{Prompts, RewardModel};
 use engine::stage::{Input, StageError};
@@ -13,6 +15,7 @@ use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use super::own::Own;
 use super::{REWARDS, Reward, Rule, Scorer};
 use crate::grading::Grader;
 use crate::limits;
@@ -94,6 +97,9 @@ impl Default for Shared {
 
 const SHARED: [&str; 3] = ["weight", "on", "from-step"];
 
+/// The key under which rewards of the user's own are.
+const OWN: &str = "own";
+
 /// The `rewards` table: which rewards, how much each weighs, and where they apply.
 #[derive(Clone, Debug, Default)]
 pub struct Rewards(Vec<Entry>);
@@ -102,8 +108,16 @@ pub struct Rewards(Vec<Entry>);
 struct Entry {
     name: &'static str,
     shared: Shared,
-    /// The reward's own keys, already checked.
-    own: Value,
+    keys: EntryKeys,
+}
+
+/// The keys of a reward beside those of every reward.
+#[derive(Clone, Debug)]
+enum EntryKeys {
+    /// Of a row of [`REWARDS`], already checked.
+    Known(Value),
+    /// Of one of the user's own.
+    Own(Own),
 }
 
 impl Rewards {
@@ -141,19 +155,25 @@ impl Rewards {
 
     /// Returns the reward models that are read.
     pub fn judges(&self) -> Vec<Input<RewardModel>> {
-        self.0.iter().filter_map(|entry| (kind(entry.name)?.judge)(&entry.own)).collect()
+        let judge = |entry: &Entry| match &entry.keys {
+            EntryKeys::Known(keys) => (kind(entry.name)?.judge)(keys),
+            EntryKeys::Own(_) => None,
+        };
+        self.0.iter().filter_map(judge).collect()
     }
 
     /// Loads every reward, reward models included; `grader` knows the prompts that will be scored.
     pub fn load(&self, grader: Grader, loading: &Loading<'_>) -> Result<Scorer, StageError> {
         let rules = self.0.iter().map(|entry| {
-            let kind = kind(entry.name).expect("parsing found the row");
             Ok(Rule {
                 name: entry.name,
                 weight: entry.shared.weight,
                 on: entry.shared.on.iter().map(|set| set.name().to_owned()).collect(),
                 from_step: entry.shared.from_step,
-                reward: (kind.load)(&entry.own, loading)?,
+                reward: match &entry.keys {
+                    EntryKeys::Known(keys) => (kind(entry.name).expect("parsing found the row").load)(keys, loading)?,
+                    EntryKeys::Own(own) => own.clone().load(entry.name, loading)?,
+                },
             })
         });
         Ok(Scorer { grader, rules: rules.collect::<Result<_, StageError>>()? })
@@ -168,22 +188,59 @@ impl Entry {
     fn parse(name: &str, value: Value) -> Result<Self, String> {
         let kind = kind(name).ok_or_else(|| {
             let known = REWARDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join("`, `");
-            format!("no reward `{name}`; there are `{known}`")
+            format!("no reward `{name}`; there are `{known}`, and those of your own: `own.{name} = {{ program = … }}`")
         })?;
-        let (shared, own) = match value {
-            Value::Number(weight) => (json!({ "weight": weight }), Map::new()),
-            Value::Object(keys) => {
-                let (shared, own): (Map<_, _>, Map<_, _>) =
-                    keys.into_iter().partition(|(key, _)| SHARED.contains(&key.as_str()));
-                (Value::Object(shared), own)
-            }
-            other => return Err(format!("reward `{name}` is {other}, expected a weight or a table")),
-        };
-        let own = Value::Object(own);
-        let shared = Shared::deserialize(shared).map_err(|error| format!("reward `{name}`: {error}"))?;
-        (kind.check)(&own).map_err(|error| format!("reward `{name}`: {error}"))?;
-        Ok(Self { name: kind.name, shared, own })
+        let (shared, keys) = split(name, value)?;
+        (kind.check)(&keys).map_err(|error| format!("reward `{name}`: {error}"))?;
+        Ok(Self { name: kind.name, shared, keys: EntryKeys::Known(keys) })
     }
+
+    /// Parses the rewards of the user's own.
+    fn parse_own(value: Value) -> Result<Vec<Self>, String> {
+        let Value::Object(rewards) = value else {
+            return Err("`own` is a table of rewards: `own.NAME = { program = \"inputs.NAME\" }`".to_owned());
+        };
+        let entry = |(name, value): (String, Value)| {
+            let name = interned(&format!("{OWN}.{name}"));
+            let (shared, keys) = split(name, value)?;
+            let own = Own::deserialize(keys).map_err(|error| format!("reward `{name}`: {error}"))?;
+            Ok(Self { name, shared, keys: EntryKeys::Own(own) })
+        };
+        rewards.into_iter().filter(|(_, value)| !value.is_null()).map(entry).collect()
+    }
+
+    /// Returns the place of the reward in reports and sums: those of the table in its order, then the user's own.
+    fn place(&self) -> (usize, &'static str) {
+        let known = REWARDS.iter().position(|kind| kind.name == self.name);
+        (known.unwrap_or(REWARDS.len()), self.name)
+    }
+}
+
+/// Splits a reward into the keys that every reward has and its own.
+fn split(name: &str, value: Value) -> Result<(Shared, Value), String> {
+    let (shared, own) = match value {
+        Value::Number(weight) => (json!({ "weight": weight }), Map::new()),
+        Value::Object(keys) => {
+            let (shared, own): (Map<_, _>, Map<_, _>) =
+                keys.into_iter().partition(|(key, _)| SHARED.contains(&key.as_str()));
+            (Value::Object(shared), own)
+        }
+        other => return Err(format!("reward `{name}` is {other}, expected a weight or a table")),
+    };
+    let shared = Shared::deserialize(shared).map_err(|error| format!("reward `{name}`: {error}"))?;
+    Ok((shared, Value::Object(own)))
+}
+
+/// Returns a name that lives as long as the process, as those of the table do: a worker knows few.
+fn interned(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    names.insert(name);
+    name
 }
 
 impl<'de> Deserialize<'de> for Rewards {
@@ -200,12 +257,17 @@ impl<'de> Deserialize<'de> for Rewards {
                 let mut entries = Vec::new();
                 while let Some((name, value)) = table.next_entry::<String, Value>()? {
                     // A key that is absent in the workflow may arrive as an explicit null.
-                    if !value.is_null() {
+                    if value.is_null() {
+                        continue;
+                    }
+                    if name == OWN {
+                        entries.extend(Entry::parse_own(value).map_err(M::Error::custom)?);
+                    } else {
                         entries.push(Entry::parse(&name, value).map_err(M::Error::custom)?);
                     }
                 }
                 // The order of keys in a table has no meaning, so it must not decide the order of a sum.
-                entries.sort_by_key(|entry| REWARDS.iter().position(|kind| kind.name == entry.name));
+                entries.sort_by_key(Entry::place);
                 Ok(Rewards(entries))
             }
         }
@@ -223,8 +285,9 @@ impl JsonSchema for Rewards {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let rewards: Map<String, Value> =
+        let mut rewards: Map<String, Value> =
             REWARDS.iter().map(|kind| (kind.name.to_owned(), entry_schema(kind, generator))).collect();
+        rewards.insert(OWN.to_owned(), own_schema(generator));
         json_schema!({ "type": "object", "properties": rewards, "additionalProperties": false })
     }
 }
@@ -232,7 +295,28 @@ impl JsonSchema for Rewards {
 /// Returns the schema of one entry: a weight, where that is enough, or a table of shared and own keys. A stage's action
 /// contains only the rewards that the stage uses, so that a new reward changes no fingerprint.
 fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
-    let mut table = (kind.schema)(generator).to_value();
+    let table = with_shared((kind.schema)(generator), generator);
+    let none = json!({ "type": "null" });
+    if !kind.may_be_number() {
+        return json!({ "description": kind.doc, "x-omit-default": true, "anyOf": [table, none] });
+    }
+    let shapes = [json!({ "type": "number" }), table, none];
+    json!({ "description": kind.doc, "x-omit-default": true, "x-short": "weight", "anyOf": shapes })
+}
+
+/// Returns the schema of the rewards of the user's own: name → table.
+fn own_schema(generator: &mut SchemaGenerator) -> Value {
+    let table = with_shared(Own::json_schema(generator), generator);
+    json!({
+        "description": "Programs of your own that score completions: name → a table of `program`, an input `{ text = \"reward.py\" }`, and the keys of docs/own-reward.md.",
+        "x-omit-default": true,
+        "anyOf": [{ "type": "object", "additionalProperties": table }, { "type": "null" }],
+    })
+}
+
+/// Adds the keys that every reward has to a reward's own.
+fn with_shared(own: Schema, generator: &mut SchemaGenerator) -> Value {
+    let mut table = own.to_value();
     let shared = Shared::json_schema(generator).to_value();
     let mut properties = shared["properties"].as_object().cloned().unwrap_or_default();
     properties.extend(table["properties"].as_object().cloned().unwrap_or_default());
@@ -240,10 +324,5 @@ fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
     keys.insert("properties".to_owned(), Value::Object(properties));
     keys.insert("additionalProperties".to_owned(), Value::Bool(false));
     keys.remove("description");
-    let none = json!({ "type": "null" });
-    if !kind.may_be_number() {
-        return json!({ "description": kind.doc, "x-omit-default": true, "anyOf": [table, none] });
-    }
-    let shapes = [json!({ "type": "number" }), table, none];
-    json!({ "description": kind.doc, "x-omit-default": true, "x-short": "weight", "anyOf": shapes })
+    table
 }
