@@ -21,6 +21,9 @@ pub(crate) struct Args {
     attacks: bool,
 }
 
+/// Why a worker without a jail checks no programs.
+const NO_JAIL: &str = "this worker runs none";
+
 /// Columns before what was found.
 const INDENT: usize = 15;
 
@@ -156,9 +159,11 @@ fn jail(global: &Global) -> Result<Jail, String> {
     let output = std::process::Command::new(&worker).arg("attacks").output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(reason.lines().next().unwrap_or("this worker runs none").to_owned());
+        // Another worker need not know the word.
+        let reason = reason.lines().next().filter(|reason| !reason.starts_with("usage"));
+        return Err(reason.unwrap_or(NO_JAIL).to_owned());
     }
-    serde_json::from_slice(&output.stdout).map_err(|_| "this worker runs none".to_owned())
+    serde_json::from_slice(&output.stdout).map_err(|_| NO_JAIL.to_owned())
 }
 
 /// Whether programs that a model wrote can be run, which only some workflows need.

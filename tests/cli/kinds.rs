@@ -168,7 +168,7 @@ fn doctor_tells_what_is_there() {
     let (code, before) = doctor(&sandbox, &[]);
     let findings = before.as_object().unwrap();
     let names: Vec<_> = findings.keys().collect();
-    assert_eq!(names, ["worker", "libtorch", "cuda", "memory", "pools", "disk", "store", "hub"]);
+    assert_eq!(names, ["worker", "libtorch", "cuda", "memory", "pools", "programs", "disk", "store", "hub"]);
     for (name, finding) in findings {
         let is_well = finding["ok"].as_bool().unwrap();
         assert!(finding["found"].is_string() && finding["help"].is_string() != is_well, "{name}: {finding}");
@@ -177,6 +177,7 @@ fn doctor_tells_what_is_there() {
     assert_eq!(code, Some(if before["disk"]["ok"] == true { 0 } else { 2 }));
     assert!(before["worker"]["found"].as_str().unwrap().ends_with("toy_worker, 4 kinds"));
     assert_eq!(before["libtorch"]["found"], "this worker does without");
+    assert_eq!(before["programs"]["found"], "answers with programs cannot be checked here: this worker runs none");
     assert_eq!(before["store"]["found"], "none at `.r1flow` yet; `apply` makes one");
     sandbox.ok(&["apply", "toy.toml"]);
     assert_eq!(doctor(&sandbox, &[]).1["store"]["found"], "[DIR]/.r1flow, 4 records");

@@ -146,6 +146,16 @@ fn every_mistake_comes_in_one_pass() {
 }
 
 #[test]
+fn a_warning_points_at_the_set_that_caused_it() {
+    let sandbox = sandbox(&WORKFLOW.replace("max-tokens = 8\n", ""));
+    for set in ["rl.max-tokens=9000", "defaults.grpo.max-tokens=9000"] {
+        let told = sandbox.run(&["check", "w.toml", "--set", set]).stderr;
+        let (_, warning) = told.split_once("`max-tokens` is 9000").unwrap_or_else(|| panic!("{set}: {told}"));
+        assert!(warning.contains(set), "{set}: {told}");
+    }
+}
+
+#[test]
 fn rollouts_of_a_stage_that_is_not_done_are_shown() {
     let sandbox = sandbox(WORKFLOW);
     let arguments = ["apply", "w.toml", "--set", "rl.steps=100000", "--json"];

@@ -58,12 +58,18 @@ pub(super) fn expand<'a>(
         followers: Vec::new(),
         seed: None,
         defaults: Table::default(),
+        set_defaults: Vec::new(),
         is_full: false,
     };
     let mut table = layers.table;
     let mut sets = Vec::new();
     for set in layers.sets {
         if RESERVED.contains(&set.path[0].as_str()) {
+            if let [first, kind, key, ..] = set.path.as_slice()
+                && first == "defaults"
+            {
+                expansion.set_defaults.push((kind.clone(), key.clone(), set.node.span.clone()));
+            }
             table.merge(set.table_from(0));
         } else {
             sets.push(set);
@@ -98,6 +104,8 @@ struct Expansion<'a, 'd> {
     followers: Vec<(Draft<'a>, Vec<Node>)>,
     seed: Option<Entry>,
     defaults: Table,
+    /// Kind, key and place of each default that a `--set` gives.
+    set_defaults: Vec<(String, String, Span)>,
     /// Whether there have been too many stages.
     is_full: bool,
 }
@@ -194,9 +202,10 @@ impl<'a> Expansion<'a, '_> {
             keys.merge(defaults.clone());
         }
         mark(&mut origins, &own, Origin::Stage);
+        let is_meant = |(of, key, _): &&(String, String, Span)| of == kind_name && own.get(key).is_none();
+        let sets = self.set_defaults.iter().filter(is_meant).map(|(_, key, span)| (key.clone(), span.clone())).collect();
         keys.merge(own);
-        let draft =
-            Draft { name: StageName(stage.key), kind, span: stage.key_span, keys, origins, sets: Vec::new(), run };
+        let draft = Draft { name: StageName(stage.key), kind, span: stage.key_span, keys, origins, sets, run };
         match each.map(|entry| entry.node) {
             None => self.push(draft),
             Some(Node { value: Value::Table(variants), .. }) => self.take_variants(&draft, variants),

@@ -46,8 +46,8 @@ pub use table::Rewards;
 /// Every reward, in the order of the documentation.
 const REWARDS: &[RewardKind] = &[
     accuracy::REWARD,
-    tests_passed::REWARD,
     format::REWARD,
+    tests_passed::REWARD,
     language::REWARD,
     reflection::REWARD,
     overconfidence::REWARD,

@@ -188,7 +188,7 @@ impl Entry {
     fn parse(name: &str, value: Value) -> Result<Self, String> {
         let kind = kind(name).ok_or_else(|| {
             let known = REWARDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join("`, `");
-            format!("no reward `{name}`; there are `{known}`, and those of your own: `own.{name} = {{ program = … }}`")
+            format!("no reward `{name}`; there are `{known}`, and your own, `{OWN}.{name} = {{ program = … }}`")
         })?;
         let (shared, keys) = split(name, value)?;
         (kind.check)(&keys).map_err(|error| format!("reward `{name}`: {error}"))?;

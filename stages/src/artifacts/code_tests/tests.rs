@@ -15,7 +15,11 @@ fn tests(row: &Value, import: Value) -> Result<Value, String> {
     let rows =
         read_prompts(&input::<mark::Prompts>("inputs.data", &file, import)).map_err(|error| error.to_string())?;
     let has_rules = matches!(rows[0].tests, Some(Tests::Rules { .. }));
-    let verify = if has_rules { Verify::INSTRUCTIONS } else { Verify::CODE };
+    let verify = match rows[0].tests {
+        None => Verify::NONE,
+        Some(_) if has_rules => Verify::INSTRUCTIONS,
+        Some(_) => Verify::CODE,
+    };
     assert_eq!((rows[0].verify, rows[0].answer.as_ref()), (verify, None));
     Ok(serde_json::to_value(&rows[0].tests).unwrap())
 }

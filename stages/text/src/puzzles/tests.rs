@@ -207,7 +207,7 @@ fn the_stream_alone_decides() {
 }
 
 #[test]
-fn malformed_instances_are_the_datas_mistake() {
+fn malformed_instances_are_a_mistake_in_the_data() {
     for problem in one_of_each() {
         let fields = problem.instance.as_object().unwrap();
         for key in fields.keys() {
