@@ -176,12 +176,14 @@ impl Helper {
         if matches!(self.grounds.form, Form::Namespaces { .. }) {
             return;
         }
-        let me = std::process::id() as i32;
+        // SAFETY: it has no arguments.
+        let (me, own) = (std::process::id() as i32, unsafe { libc::getpgrp() });
         for process in tree::processes(self.grounds.proc.as_fd()).unwrap_or_default() {
             let is_ours = self.guards.contains_key(&process.pid) || process.pid == self.keeper;
             if process.parent == me && !is_ours {
-                // A group of its own; the helper's would mean that it has just been forked.
-                if process.group != rustix::process::getpgrp().as_raw_nonzero().get() {
+                // A group of its own; the helper's means that it has just been forked. A group whose first process is
+                // outside of this namespace shows as 0.
+                if process.group > 1 && process.group != own {
                     let _ = sys::kill(-process.group, libc::SIGKILL);
                 }
                 let _ = sys::kill(process.pid, libc::SIGKILL);

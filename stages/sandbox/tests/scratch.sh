@@ -44,6 +44,7 @@ pivot_root . old
 cd /
 umount -l old
 rmdir old
+if command -v ip >/dev/null; then ip link set lo up; fi
 
 case $was-$who in
     *-root) exec "$@" ;;
