@@ -119,7 +119,7 @@ impl<'a> Watched<'a> {
             }
             let until = next_look.map_or(deadline, |at| at.min(deadline));
             if self.wait(until - now)? {
-                // The caller or the helper is gone, and nobody waits for an answer.
+                // The caller or the slot is gone, and nobody waits for an answer.
                 self.end_all();
                 self.clear_away();
                 sys::exit(1);
@@ -169,7 +169,7 @@ impl<'a> Watched<'a> {
         (Ok(head), output, errors)
     }
 
-    /// Waits for something to happen. Returns whether the caller or the helper is gone.
+    /// Waits for something to happen. Returns whether the caller or the slot is gone.
     fn wait(&self, time: Duration) -> io::Result<bool> {
         let mut waited = vec![
             PollFd::new(&self.post.connection, PollFlags::IN | PollFlags::RDHUP),
@@ -190,7 +190,7 @@ impl<'a> Watched<'a> {
 
     fn is_orphan(&self) -> bool {
         let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-        matches!(self.grounds.form, Form::Folders(_)) && parent != Some(self.post.helper)
+        matches!(self.grounds.form, Form::Folders(_)) && parent != Some(self.post.parent)
     }
 
     /// Reaps descendants that have lost their parents. The program itself stays, so that its number stays its own.

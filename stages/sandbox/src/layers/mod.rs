@@ -235,7 +235,7 @@ pub(crate) fn own_namespaces(user: bool) -> i32 {
 }
 
 /// Does something in another process and returns how it went.
-fn apart(what: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub(super) fn apart(what: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     watch(sys::fork()?, what)
 }
 
