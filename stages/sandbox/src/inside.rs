@@ -82,7 +82,11 @@ fn put_on(start: &Start) -> Result<(), (&'static str, io::Error)> {
     let grounds = start.grounds;
     place_descriptors(start).map_err(step("descriptors"))?;
     rustix::process::setpgid(None, None).map_err(|error| ("group", error.into()))?;
-    yield_memory(grounds).map_err(step("memory"))?;
+    // This guard's memory is in it until it executes, and others' programs must not look into that. They are held by the
+    // layers that they have on; without it, files about this process would not be its own.
+    let _ = sys::prctl(libc::PR_SET_DUMPABLE, 1);
+    // Where it is refused, the larger process goes first.
+    let _ = yield_memory(grounds);
     rustix::process::fchdir(&start.folder).map_err(|error| ("folder", error.into()))?;
     sys::reset_signals();
     rustix::process::umask(Mode::from_raw_mode(0o022));

@@ -21,7 +21,9 @@ const SHORT: Duration = Duration::from_millis(20);
 /// The least time between two looks at CPU time.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// A look takes at most one part in this many of the time.
-const LOOK_SHARE: u32 = 20;
+const LOOK_SHARE: u32 = 5;
+/// The most time between two looks, however slow they are.
+const LONGEST: Duration = Duration::from_millis(200);
 /// Folders in each other, beyond which a program's folder counts as full.
 const DEEPEST: usize = 64;
 
@@ -114,7 +116,7 @@ impl<'a> Watched<'a> {
             if next_look.is_some_and(|at| now >= at) {
                 self.stopped = self.look();
                 let took = now.elapsed();
-                next_look = Some(now + self.pause().max(took * LOOK_SHARE));
+                next_look = Some(now + self.pause().max((took * LOOK_SHARE).min(LONGEST)));
                 continue;
             }
             let until = next_look.map_or(deadline, |at| at.min(deadline));

@@ -29,7 +29,7 @@ pub(super) const TABLE: &[Attack] = &[
 ];
 
 /// Long enough for a guard that looks now and then to have looked.
-const HOLD: u64 = 500;
+const HOLD: u64 = 1500;
 
 /// Takes memory and writes to each page. Returns whether it got it.
 fn take(bytes: u64) -> bool {
