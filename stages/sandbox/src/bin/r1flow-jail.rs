@@ -1,20 +1,47 @@
-//! The jail by hand: `r1flow-jail try` prints how each attack went here. It is also the helper of the crate's tests.
+//! The jail by hand: `r1flow-jail try` prints how each attack went here, `r1flow-jail run` runs a command in it. It is
+//! also the helper of the crate's tests.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, ExitCode};
 
-use sandbox::{Jail, Policy, Required};
+use sandbox::{End, Error, Jail, Limits, Policy, Program, Required};
+
+const USAGE: &str = "usage: r1flow-jail serve | try [LAYER-TO-LEAVE-OUT...] | run COMMAND...";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => sandbox::serve(),
         ["try", ref left_out @ ..] => report(left_out),
+        ["run", _, ..] => run(&arguments[1..]).unwrap_or_else(|error| fail(&error)),
         _ => {
-            say("usage: r1flow-jail serve | try [LAYER-TO-LEAVE-OUT...]");
+            say(USAGE);
             ExitCode::from(2)
         }
     }
+}
+
+fn start(policy: Policy) -> Result<Jail, Error> {
+    let mut helper = Command::new(std::env::current_exe().map_err(Error::Helper)?);
+    helper.arg("serve");
+    Jail::start(helper, policy, |_| false)
+}
+
+/// Runs a command on standard input, in an empty folder.
+fn run(arguments: &[String]) -> Result<ExitCode, Error> {
+    let jail = start(Policy { required: Required::Nothing, ..Policy::default() })?;
+    let mut program = Program { arguments: arguments.to_vec(), ..Program::default() };
+    std::io::stdin().read_to_end(&mut program.input).map_err(Error::Helper)?;
+    let done = jail.run(&program, &Limits::default())?;
+    let _ = std::io::stdout().write_all(&done.output);
+    let _ = std::io::stderr().write_all(&done.errors);
+    Ok(match done.end {
+        End::Exited(code) => ExitCode::from(code as u8),
+        end => {
+            say(&format!("{end:?}"));
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// Prints the layers that work and the attacks as JSON lines.
@@ -22,16 +49,10 @@ fn report(left_out: &[&str]) -> ExitCode {
     let layers: Result<_, _> = left_out.iter().map(|layer| serde_json::from_value((*layer).into())).collect();
     let leave_out = match layers {
         Ok(layers) => layers,
-        Err(error) => {
-            say(&format!("error: {error}"));
-            return ExitCode::from(2);
-        }
+        Err(error) => return fail(&error),
     };
     let policy = Policy { leave_out, required: Required::Nothing, ..Policy::default() };
-    let tried = std::env::current_exe().map_err(sandbox::Error::Helper).and_then(|program| {
-        let mut helper = Command::new(program);
-        helper.arg("serve");
-        let jail = Jail::start(helper, policy, |_| false)?;
+    let tried = start(policy).and_then(|jail| {
         say(&serde_json::to_string(jail.layers()).expect("names and numbers"));
         sandbox::attacks::try_all(&jail)
     });
@@ -42,11 +63,13 @@ fn report(left_out: &[&str]) -> ExitCode {
             }
             if tried.iter().any(sandbox::attacks::Attempt::has_escaped) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
-        Err(error) => {
-            say(&format!("error: {error}"));
-            ExitCode::from(2)
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &impl std::fmt::Display) -> ExitCode {
+    say(&format!("error: {error}"));
+    ExitCode::from(2)
 }
 
 fn say(line: &str) {

@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
@@ -14,6 +15,9 @@ use crate::program::Limits;
 
 /// What the memory limit leaves for the pages that the kernel needs for processes.
 const SLACK: u64 = 32 << 20;
+
+/// How often it is tried to remove groups whose processes have yet to leave them.
+const PATIENCE: u32 = 1000;
 
 /// One hierarchy: both controllers in version 2, one of them in version 1.
 #[derive(Debug)]
@@ -114,7 +118,7 @@ impl Cgroup {
     }
 
     /// Makes groups as for a slot, moves a process into them, and removes them.
-    #[expect(clippy::disallowed_methods, reason = "see `remove`")]
+    #[expect(clippy::disallowed_methods, reason = "see `Hierarchy::remove`")]
     fn try_slot(&self) -> io::Result<()> {
         const TRIAL: usize = usize::MAX;
         let tried = self.slot(TRIAL).and_then(|slot| {
@@ -127,16 +131,28 @@ impl Cgroup {
         tried
     }
 
-    /// Removes the groups, which must be empty. What cannot be removed stays.
-    #[expect(clippy::disallowed_methods, reason = "these groups were made here, and the kernel removes only empty ones")]
+    /// Removes the groups, once they are empty. What cannot be removed stays.
     pub(crate) fn remove(&self) {
-        for hierarchy in &self.hierarchies {
-            // Those of the slots were made by processes that this one does not know.
-            for name in folders(&hierarchy.group) {
-                let _ = rustix::fs::unlinkat(&hierarchy.group, name, AtFlags::REMOVEDIR);
+        // A process that ends closes its files before it leaves its group.
+        for _ in 0..PATIENCE {
+            if self.hierarchies.iter().all(Hierarchy::remove) {
+                return;
             }
-            let _ = rustix::fs::unlinkat(&hierarchy.parent, &hierarchy.name, AtFlags::REMOVEDIR);
+            std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Hierarchy {
+    /// Removes the groups, and returns whether they are gone.
+    #[expect(clippy::disallowed_methods, reason = "these groups were made here, and the kernel removes only empty ones")]
+    fn remove(&self) -> bool {
+        // Those of the slots were made by processes that this one does not know.
+        for name in folders(&self.group) {
+            let _ = rustix::fs::unlinkat(&self.group, name, AtFlags::REMOVEDIR);
+        }
+        let removed = rustix::fs::unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
+        matches!(removed, Ok(()) | Err(rustix::io::Errno::NOENT))
     }
 }
 
