@@ -55,10 +55,7 @@ mod linux {
         let others = PERSONALITIES.map(|allowed| (0, SeccompCmpOp::Ne, allowed));
         refused.push((libc::SYS_personality, vec![rule(&others)?]));
         refused.push((libc::SYS_socket, vec![rule(&[(0, SeccompCmpOp::Eq, libc::AF_VSOCK as u64)])?]));
-        Ok([
-            build(refused, libc::EPERM)?,
-            build(vec![(libc::SYS_clone3, Vec::new())], libc::ENOSYS)?,
-        ])
+        Ok([build(refused, libc::EPERM)?, build(vec![(libc::SYS_clone3, Vec::new())], libc::ENOSYS)?])
     }
 
     fn build(rules: Vec<(i64, Vec<SeccompRule>)>, error: i32) -> Result<BpfProgram, BackendError> {

@@ -45,7 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 assert!(done.is_ok_and(|done| done.status.success()));
             });
             jailed += time(threads, || {
-                let program = Program { arguments: ["python3", "-c", "pass"].map(String::from).to_vec(), ..Program::default() };
+                let program =
+                    Program { arguments: ["python3", "-c", "pass"].map(String::from).to_vec(), ..Program::default() };
                 let done = jail.run(&program, &Limits::default()).expect("the jail works");
                 assert_eq!(done.end, End::Exited(0), "{}", String::from_utf8_lossy(&done.errors));
             });

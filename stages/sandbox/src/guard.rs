@@ -39,9 +39,8 @@ pub(crate) struct Post<'a> {
 
 /// Serves one connection and ends the process.
 pub(crate) fn serve(mut post: Post) -> ! {
-    let answered = take(&mut post).and_then(|(answer, output, errors)| {
-        wire::send(&mut post.connection, &answer, &[&output, &errors])
-    });
+    let answered = take(&mut post)
+        .and_then(|(answer, output, errors)| wire::send(&mut post.connection, &answer, &[&output, &errors]));
     sys::exit(i32::from(answered.is_err()))
 }
 

@@ -117,7 +117,8 @@ impl Helper {
             else {
                 unreachable!("the control socket is waited for")
             };
-            let numbers: Vec<usize> = self.slots.keys().copied().zip(told).filter_map(|(at, is)| is.then_some(at)).collect();
+            let numbers: Vec<usize> =
+                self.slots.keys().copied().zip(told).filter_map(|(at, is)| is.then_some(at)).collect();
             for number in numbers {
                 self.hear(number);
             }

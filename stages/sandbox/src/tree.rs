@@ -47,7 +47,8 @@ fn process(proc: BorrowedFd, pid: i32) -> Option<Process> {
     let file = rustix::fs::openat(proc, format!("{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = [0; 1024];
     let size = rustix::io::read(&file, &mut text).ok()?;
-    let text = std::str::from_utf8(&text[..size]).ok().map_or_else(|| String::from_utf8_lossy(&text[..size]), Into::into);
+    let text =
+        std::str::from_utf8(&text[..size]).ok().map_or_else(|| String::from_utf8_lossy(&text[..size]), Into::into);
     // The name is in parentheses, and may hold some itself.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();

@@ -65,7 +65,7 @@ impl Pipes {
 
     /// Reads what is there. Returns whether output and errors are within a number of bytes.
     fn read(&mut self, most: u64) -> bool {
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         for index in 0..self.ends.len() {
             while let Some(end) = &self.ends[index] {
                 match rustix::io::read(end, &mut buffer) {
@@ -99,7 +99,21 @@ impl<'a> Watched<'a> {
         let killed_before = post.cgroup.map_or(0, Slot::num_killed);
         let (has_ended, status, stopped) = (false, None, None);
         Self {
-            grounds: post.grounds, post, program, limits, pipes, signals, proc, folder, user, killed_before, started, wall, has_ended, status, stopped,
+            grounds: post.grounds,
+            post,
+            program,
+            limits,
+            pipes,
+            signals,
+            proc,
+            folder,
+            user,
+            killed_before,
+            started,
+            wall,
+            has_ended,
+            status,
+            stopped,
         }
     }
 
@@ -160,14 +174,8 @@ impl<'a> Watched<'a> {
         output.truncate(self.limits.output as usize);
         let mut errors = errors;
         errors.truncate(self.limits.output as usize - output.len());
-        let head = OutcomeHead {
-            end,
-            output: output.len() as u64,
-            errors: errors.len() as u64,
-            cpu,
-            wall: self.wall,
-            memory,
-        };
+        let head =
+            OutcomeHead { end, output: output.len() as u64, errors: errors.len() as u64, cpu, wall: self.wall, memory };
         (Ok(head), output, errors)
     }
 
@@ -249,7 +257,7 @@ impl<'a> Watched<'a> {
     /// Returns the time between two looks, unless they are slow.
     fn pause(&self) -> Duration {
         if self.kernel_bounds_all() {
-            let most = self.limits.processes.min(16).max(1);
+            let most = self.limits.processes.clamp(1, 16);
             (self.limits.cpu.saturating_sub(sys::used_by_children().0) / most / 4).max(SHORTEST)
         } else {
             SHORT

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub(crate) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T
 pub(crate) fn receive_bytes(from: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(size).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 != size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+    if bytes.len() as u64 == size { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// What a connection is for: the byte that goes with its descriptor.
@@ -122,5 +122,7 @@ pub(crate) fn receive_descriptor(through: impl AsFd) -> io::Result<Option<(Owned
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
-    descriptor.map(|descriptor| Some((descriptor, byte[0]))).ok_or_else(|| io::Error::other("a message without a descriptor"))
+    descriptor
+        .map(|descriptor| Some((descriptor, byte[0])))
+        .ok_or_else(|| io::Error::other("a message without a descriptor"))
 }

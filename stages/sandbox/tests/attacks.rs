@@ -4,10 +4,11 @@
 //! The trials run in a scratch root (`scratch.sh`), so that an escape would hit nothing.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use sandbox::attacks::{Attempt, Verdict};
 
@@ -23,20 +24,20 @@ fn is_root() -> bool {
 fn programs() -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("r1flow-attacks-").tempdir().unwrap();
     let allow = |path: &Path| {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     };
     allow(folder.path());
     let like_docker = PathBuf::from(JAIL).with_file_name("examples").join("like_docker");
     for program in [Path::new(JAIL), &like_docker] {
         let copy = folder.path().join(program.file_name().unwrap());
-        std::fs::copy(program, &copy).unwrap();
+        fs_err::copy(program, &copy).unwrap();
         allow(&copy);
     }
     folder
 }
 
-/// Tries the attacks as someone, with layers left out. None where such a trial cannot be made, which is said.
-fn attempts(who: &str, docker: bool, left_out: &[&str]) -> Option<Vec<Attempt>> {
+/// Does what `command` says as someone, with layers left out, and returns what it printed.
+fn scratch(who: &str, docker: bool, command: &str, left_out: &[&str]) -> Output {
     let folder = programs();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scratch.sh");
     let mut trial = Command::new("sh");
@@ -44,8 +45,12 @@ fn attempts(who: &str, docker: bool, left_out: &[&str]) -> Option<Vec<Attempt>> 
     if docker {
         trial.arg(folder.path().join("like_docker"));
     }
-    trial.arg(folder.path().join("r1flow-jail")).arg("try").args(left_out);
-    let done = trial.output().unwrap();
+    trial.arg(folder.path().join("r1flow-jail")).arg(command).args(left_out).output().unwrap()
+}
+
+/// Tries the attacks. None where such a trial cannot be made, which is said.
+fn attempts(who: &str, docker: bool, left_out: &[&str]) -> Option<Vec<Attempt>> {
+    let done = scratch(who, docker, "try", left_out);
     let output = String::from_utf8(done.stdout).unwrap();
     if !output.starts_with('{') {
         let why = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -101,15 +106,56 @@ fn the_jail_holds_in_a_container() {
 #[test]
 fn without_the_jail_the_attacks_get_out() {
     let elsewhere = [
-        "crypto-socket", "vsock", "write-usr", "devices", "sysfs", "descriptors", "kernel-module", "kexec", "ports",
-        "x32-calls", "other-calls", "segments", "secret-memory", "io-uring", "userfaultfd", "bpf", "perf", "keyring",
-        "add-key", "quota", "swap", "accounting", "attributes", "file-handle", "outside-handle", "hang-up",
-        "write-cgroup", "tcp", "tcp-ipv6", "udp", "memory",
+        "crypto-socket",
+        "vsock",
+        "write-usr",
+        "devices",
+        "sysfs",
+        "descriptors",
+        "kernel-module",
+        "kexec",
+        "ports",
+        "x32-calls",
+        "other-calls",
+        "segments",
+        "secret-memory",
+        "io-uring",
+        "userfaultfd",
+        "bpf",
+        "perf",
+        "keyring",
+        "add-key",
+        "quota",
+        "swap",
+        "accounting",
+        "attributes",
+        "file-handle",
+        "outside-handle",
+        "hang-up",
+        "write-cgroup",
+        "tcp",
+        "tcp-ipv6",
+        "udp",
+        "memory",
     ];
     let guarded = [
-        "outlive", "outlive-daemon", "outlive-sibling", "outlive-chain", "memory-of-many", "processes", "threads",
-        "disk", "disk-removed", "files", "folders", "output", "errors", "cpu-time", "cpu-time-of-many",
-        "cpu-time-of-short", "wait",
+        "outlive",
+        "outlive-daemon",
+        "outlive-sibling",
+        "outlive-chain",
+        "memory-of-many",
+        "processes",
+        "threads",
+        "disk",
+        "disk-removed",
+        "files",
+        "folders",
+        "output",
+        "errors",
+        "cpu-time",
+        "cpu-time-of-many",
+        "cpu-time-of-short",
+        "wait",
     ];
     if !is_root() {
         eprintln!("skipped: without root, most of these attacks fail by themselves");
@@ -122,6 +168,20 @@ fn without_the_jail_the_attacks_get_out() {
         assert!(is_excepted || escaped.contains(name.as_str()), "`{name}` does nothing: {verdict:?}");
         assert!(!guarded.contains(&name.as_str()) || matches!(verdict, Verdict::Held(_)), "{name}: {verdict:?}");
     }
+}
+
+#[test]
+fn a_jail_that_does_not_hold_runs_nothing() {
+    if attempts("user", false, &["rlimits"]).is_none() {
+        return;
+    }
+    let said = |left_out| String::from_utf8(scratch("user", false, "check", left_out).stdout).unwrap();
+    assert_eq!(said(&[]), "the jail holds\n");
+    assert_eq!(
+        said(&["rlimits"]),
+        "error: the jail does not hold here, 5 attacks got out of it: `lock-memory`, `raise-limits`, `core-dump`, \
+         `file-size`, `open-files`\n"
+    );
 }
 
 /// Each layer holds something that no other does.

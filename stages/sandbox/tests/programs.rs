@@ -1,6 +1,7 @@
 //! What programs get and how they end, with namespaces and without.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -28,7 +29,12 @@ fn check(program: &Program, limits: &Limits, end: &End, output: &str) {
     for jail in jails() {
         let done = jail.run(program, limits).unwrap();
         let errors = String::from_utf8_lossy(&done.errors);
-        assert_eq!((&done.end, &*String::from_utf8_lossy(&done.output)), (end, output), "{:?}: {errors}", jail.layers());
+        assert_eq!(
+            (&done.end, &*String::from_utf8_lossy(&done.output)),
+            (end, output),
+            "{:?}: {errors}",
+            jail.layers()
+        );
     }
 }
 
@@ -155,30 +161,20 @@ fn programs_run_side_by_side() {
     }
 }
 
-#[test]
-fn a_jail_that_does_not_hold_runs_nothing() {
-    let mut helper = Command::new(env!("CARGO_BIN_EXE_r1flow-jail"));
-    helper.arg("serve");
-    // Without namespaces and without landlock, files outside can be read: that attack changes nothing.
-    let leave_out = BTreeSet::from([Layer::Namespaces, Layer::Landlock]);
-    let error = Jail::start(helper, Policy { leave_out, ..Policy::default() }, |_| false).unwrap_err();
-    assert!(matches!(&error, Error::Open(escaped) if escaped.contains(&"outside".to_owned())), "{error}");
-}
-
 /// Waits until something is so, for as long as a busy machine may take.
 #[track_caller]
 fn wait_until(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it did not come to be");
+        assert!(start.elapsed() < Duration::from_mins(1), "it did not come to be");
         std::thread::yield_now();
     }
 }
 
 /// Returns whether a process has this argument.
 fn is_running(argument: &str) -> bool {
-    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let command = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
         command.split(|byte| *byte == 0).any(|each| each == argument.as_bytes())
     })
 }

@@ -43,13 +43,13 @@ pub(crate) struct Attack {
 #[derive(Clone, Copy)]
 pub(crate) enum Judged {
     /// By what it says.
-    ByItself,
+    Said,
     /// By how it ended, whatever it says: true means that the jail held.
-    ByEnd(fn(&Outcome) -> bool),
+    Ended(fn(&Outcome) -> bool),
     /// By a process of the marker's name that is there afterwards.
-    ByProcess,
+    LeftProcess,
     /// By a file of the marker's name in this folder afterwards.
-    ByFile(&'static str),
+    LeftFile(&'static str),
 }
 
 /// What attacks are aimed at.
@@ -97,7 +97,9 @@ impl Attempt {
 
 /// The table.
 pub(crate) fn table() -> impl Iterator<Item = &'static Attack> {
-    [network::TABLE, files::TABLE, processes::TABLE, privileges::TABLE, kernel::TABLE, resources::TABLE].into_iter().flatten()
+    [network::TABLE, files::TABLE, processes::TABLE, privileges::TABLE, kernel::TABLE, resources::TABLE]
+        .into_iter()
+        .flatten()
 }
 
 /// The exit code of an attack that has got out.

@@ -5,27 +5,27 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::calls::{call, child, held, pointer, sleep, with};
-use super::{Attack, Judged::ByEnd, Judged::ByItself, Targets};
+use super::{Attack, Judged::Ended, Judged::Said, Targets};
 use crate::program::End;
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[Attack] = &[
-    Attack { name: "memory", tries: "take more memory than its limit", carry_out: memory, judged: ByItself },
-    Attack { name: "memory-of-many", tries: "take more memory in many processes", carry_out: memory_of_many, judged: ByItself },
-    Attack { name: "processes", tries: "start more processes than its limit", carry_out: processes, judged: ByItself },
-    Attack { name: "threads", tries: "start more threads than its limit", carry_out: threads, judged: ByItself },
-    Attack { name: "file-size", tries: "write a file that is too large", carry_out: file_size, judged: ByItself },
-    Attack { name: "disk", tries: "fill the disk with many files", carry_out: disk, judged: ByItself },
-    Attack { name: "disk-removed", tries: "fill the disk with files that have no name", carry_out: disk_removed, judged: ByItself },
-    Attack { name: "files", tries: "make more files than the disk has room for", carry_out: files, judged: ByItself },
-    Attack { name: "folders", tries: "make folders in each other without end", carry_out: folders, judged: ByItself },
-    Attack { name: "open-files", tries: "hold more files open than others leave", carry_out: open_files, judged: ByItself },
-    Attack { name: "output", tries: "flood standard output", carry_out: |targets| flood(targets, &[1]), judged: ByEnd(|outcome| outcome.end == End::Output) },
-    Attack { name: "errors", tries: "flood both outputs", carry_out: |targets| flood(targets, &[1, 2]), judged: ByEnd(|outcome| outcome.end == End::Output) },
-    Attack { name: "cpu-time", tries: "compute without end", carry_out: |_| compute(1), judged: ByEnd(|outcome| outcome.end == End::CpuTime) },
-    Attack { name: "cpu-time-of-many", tries: "compute without end in many processes", carry_out: |_| compute(4), judged: ByEnd(|outcome| outcome.end == End::CpuTime) },
-    Attack { name: "cpu-time-of-short", tries: "compute without end in processes that end", carry_out: |_| compute_in_turn(), judged: ByEnd(|outcome| outcome.end == End::CpuTime) },
-    Attack { name: "wait", tries: "wait without end, with its outputs closed", carry_out: wait, judged: ByEnd(|outcome| outcome.end == End::WallTime) },
+    Attack { name: "memory", tries: "take more memory than its limit", carry_out: memory, judged: Said },
+    Attack { name: "memory-of-many", tries: "take more memory in many processes", carry_out: memory_of_many, judged: Said },
+    Attack { name: "processes", tries: "start more processes than its limit", carry_out: processes, judged: Said },
+    Attack { name: "threads", tries: "start more threads than its limit", carry_out: threads, judged: Said },
+    Attack { name: "file-size", tries: "write a file that is too large", carry_out: file_size, judged: Said },
+    Attack { name: "disk", tries: "fill the disk with many files", carry_out: disk, judged: Said },
+    Attack { name: "disk-removed", tries: "fill the disk with files that have no name", carry_out: disk_removed, judged: Said },
+    Attack { name: "files", tries: "make more files than the disk has room for", carry_out: files, judged: Said },
+    Attack { name: "folders", tries: "make folders in each other without end", carry_out: folders, judged: Said },
+    Attack { name: "open-files", tries: "hold more files open than others leave", carry_out: open_files, judged: Said },
+    Attack { name: "output", tries: "flood standard output", carry_out: |targets| flood(targets, &[1]), judged: Ended(|outcome| outcome.end == End::Output) },
+    Attack { name: "errors", tries: "flood both outputs", carry_out: |targets| flood(targets, &[1, 2]), judged: Ended(|outcome| outcome.end == End::Output) },
+    Attack { name: "cpu-time", tries: "compute without end", carry_out: |_| compute(1), judged: Ended(|outcome| outcome.end == End::CpuTime) },
+    Attack { name: "cpu-time-of-many", tries: "compute without end in many processes", carry_out: |_| compute(4), judged: Ended(|outcome| outcome.end == End::CpuTime) },
+    Attack { name: "cpu-time-of-short", tries: "compute without end in processes that end", carry_out: |_| compute_in_turn(), judged: Ended(|outcome| outcome.end == End::CpuTime) },
+    Attack { name: "wait", tries: "wait without end, with its outputs closed", carry_out: wait, judged: Ended(|outcome| outcome.end == End::WallTime) },
 ];
 
 /// Long enough for a guard that looks now and then to have looked.
@@ -81,7 +81,12 @@ fn processes(targets: &Targets) -> io::Result<String> {
     let wanted = targets.limits.processes * 4;
     for number in 1..wanted {
         if let Err(error) = child(|| ()) {
-            return if number > targets.limits.processes { sleep(HOLD); Ok(format!("{number} processes")) } else { Err(error) };
+            return if number > targets.limits.processes {
+                sleep(HOLD);
+                Ok(format!("{number} processes"))
+            } else {
+                Err(error)
+            };
         }
     }
     sleep(HOLD);
@@ -93,7 +98,12 @@ fn threads(targets: &Targets) -> io::Result<String> {
     for number in 1..wanted {
         let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(|| sleep(60_000));
         if let Err(error) = thread {
-            return if number > targets.limits.processes { sleep(HOLD); Ok(format!("{number} threads")) } else { Err(error) };
+            return if number > targets.limits.processes {
+                sleep(HOLD);
+                Ok(format!("{number} threads"))
+            } else {
+                Err(error)
+            };
         }
     }
     sleep(HOLD);
@@ -107,7 +117,7 @@ fn ignore_size_signal() {
 
 /// Writes bytes that a file system cannot leave out.
 fn write(mut file: impl Write, size: u64) -> io::Result<()> {
-    let part = [7_u8; 65_536];
+    let part = vec![7_u8; 65_536];
     let mut left = size;
     while left > 0 {
         let now = left.min(part.len() as u64);

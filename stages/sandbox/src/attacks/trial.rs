@@ -87,9 +87,9 @@ fn judge(attack: &Attack, targets: &Targets, outcome: &Outcome) -> Verdict {
     let said = || String::from_utf8_lossy(&outcome.output).chars().take(200).collect::<String>();
     let ended = || format!("{:?}", outcome.end);
     match (attack.judged, &outcome.end) {
-        (Judged::ByEnd(has_held), _) if has_held(outcome) => Verdict::Held(ended()),
-        (Judged::ByEnd(_), _) => Verdict::Escaped(format!("{}: {}", ended(), said())),
-        (Judged::ByProcess, end) => match calls::named(&targets.marker) {
+        (Judged::Ended(has_held), _) if has_held(outcome) => Verdict::Held(ended()),
+        (Judged::Ended(_), _) => Verdict::Escaped(format!("{}: {}", ended(), said())),
+        (Judged::LeftProcess, end) => match calls::named(&targets.marker) {
             Ok(found) if found.is_empty() => match end {
                 // It says that it has left something, and nothing is there.
                 End::Exited(ESCAPED) => Verdict::Held("it was killed".to_owned()),
@@ -98,11 +98,11 @@ fn judge(attack: &Attack, targets: &Targets, outcome: &Outcome) -> Verdict {
             Ok(found) => Verdict::Escaped(format!("left {found:?}")),
             Err(error) => Verdict::Escaped(format!("it is not known what it left: {error}")),
         },
-        (Judged::ByFile(folder), _) if Path::new(folder).join(&targets.marker).exists() => {
+        (Judged::LeftFile(folder), _) if Path::new(folder).join(&targets.marker).exists() => {
             remove(&Path::new(folder).join(&targets.marker));
             Verdict::Escaped(said())
         }
-        (Judged::ByFile(_), End::Exited(ESCAPED)) => Verdict::Held("it wrote to a folder of its own".to_owned()),
+        (Judged::LeftFile(_), End::Exited(ESCAPED)) => Verdict::Held("it wrote to a folder of its own".to_owned()),
         (_, End::Exited(ESCAPED)) => Verdict::Escaped(said()),
         (_, End::Exited(HELD)) => Verdict::Held(said()),
         // Killed for it, or by its limits.

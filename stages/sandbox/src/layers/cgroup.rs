@@ -55,9 +55,7 @@ impl Cgroup {
         let mut made = Self { version: 1, hierarchies: Vec::new() };
         let (memory, pids) = (folder(&own, &mounts, Some("memory")), folder(&own, &mounts, Some("pids")));
         let result = match (memory, pids, folder(&own, &mounts, None)) {
-            (Some(memory), Some(pids), _) => {
-                made.add(&memory, true, false).and_then(|()| made.add(&pids, false, true))
-            }
+            (Some(memory), Some(pids), _) => made.add(&memory, true, false).and_then(|()| made.add(&pids, false, true)),
             (_, _, Some(unified)) => {
                 made.version = 2;
                 let control = unified.join("cgroup.subtree_control");
@@ -145,7 +143,10 @@ impl Cgroup {
 
 impl Hierarchy {
     /// Removes the groups, and returns whether they are gone.
-    #[expect(clippy::disallowed_methods, reason = "these groups were made here, and the kernel removes only empty ones")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these groups were made here, and the kernel removes only empty ones"
+    )]
     fn remove(&self) -> bool {
         // Those of the slots were made by processes that this one does not know.
         for name in folders(&self.group) {
@@ -236,4 +237,26 @@ fn open_folder(at: impl AsFd, name: &Path) -> io::Result<OwnedFd> {
 
 fn write(file: &OwnedFd, text: &str) -> io::Result<()> {
     rustix::io::pwrite(file, text.as_bytes(), 0).map(drop).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(own: &str, mount: &str, controller: Option<&str>, expect: Option<&str>) {
+        assert_eq!(folder(own, mount, controller), expect.map(PathBuf::from));
+    }
+
+    #[test]
+    fn the_group_of_this_process_is_found() {
+        let own = "4:memory:/a/b\n3:cpu,cpuacct:/\n0::/user/c\n";
+        let first = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
+        check(own, first, Some("memory"), Some("/sys/fs/cgroup/memory/a/b"));
+        check(own, first, Some("pids"), None);
+        check(own, first, None, None);
+        check(own, "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup rw", None, Some("/sys/fs/cgroup/user/c"));
+        // A container's mount shows its own part as the root.
+        check(own, "31 30 0:27 /a /mine rw - cgroup cgroup rw,memory", Some("memory"), Some("/mine/b"));
+    }
 }

@@ -25,8 +25,6 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
 
-
-
 /// `fcntl` without those that send signals, watch folders or enlarge pipes.
 const FCNTL: &[i32] = &[
     libc::F_DUPFD,
@@ -95,7 +93,8 @@ pub(crate) fn apply(filter: &BpfProgram) -> io::Result<()> {
 pub(crate) fn signals_to_itself_only() -> io::Result<BpfProgram> {
     let me = u64::from(std::process::id());
     let mut rules = BTreeMap::new();
-    let calls = [libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
+    let calls =
+        [libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
     for call in calls {
         rules.insert(call, vec![all([argument(0, SeccompCmpOp::Ne, me)?, argument(0, SeccompCmpOp::Ne, 0)?])?]);
     }
@@ -109,15 +108,15 @@ fn filter(network: bool, forks: bool) -> io::Result<BpfProgram> {
     } else {
         // Datagram sockets could send to any address. A stream's two ends can only talk to each other.
         let stream = SeccompCmpOp::MaskedEq(0xf);
-        let pair = [argument(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?, argument(1, stream, libc::SOCK_STREAM as u64)?];
+        let pair =
+            [argument(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?, argument(1, stream, libc::SOCK_STREAM as u64)?];
         rules.insert(libc::SYS_socketpair, vec![all(pair)?]);
-        rules.insert(libc::SYS_sendto, vec![all([SeccompCondition::new(
-            4,
-            SeccompCmpArgLen::Qword,
-            SeccompCmpOp::Eq,
-            0,
-        )
-        .map_err(io::Error::other)?])?]);
+        rules.insert(
+            libc::SYS_sendto,
+            vec![all([
+                SeccompCondition::new(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0).map_err(io::Error::other)?
+            ])?],
+        );
     }
     if forks {
         let plain = argument(0, SeccompCmpOp::MaskedEq(NAMESPACES), 0)?;
@@ -145,7 +144,11 @@ fn filter(network: bool, forks: bool) -> io::Result<BpfProgram> {
     build(rules, SeccompAction::Errno(libc::ENOSYS as u32), SeccompAction::Allow)
 }
 
-fn build(rules: BTreeMap<i64, Vec<SeccompRule>>, otherwise: SeccompAction, matching: SeccompAction) -> io::Result<BpfProgram> {
+fn build(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    otherwise: SeccompAction,
+    matching: SeccompAction,
+) -> io::Result<BpfProgram> {
     let target = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     SeccompFilter::new(rules, otherwise, matching, target).and_then(TryInto::try_into).map_err(io::Error::other)
 }
