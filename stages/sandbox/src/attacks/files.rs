@@ -21,6 +21,10 @@ pub(super) const TABLE: &[Attack] = &[
     Attack { name: "outside-path-descriptor", tries: "read it from an O_PATH descriptor of /", carry_out: path_descriptor, judged: Said },
     Attack { name: "outside-execute", tries: "execute a file outside", carry_out: execute, judged: Said },
     Attack { name: "outside-handle", tries: "open a file by its handle", carry_out: handle, judged: Said },
+    Attack { name: "mode-outside", tries: "change the mode of a file outside", carry_out: mode, judged: Said },
+    Attack { name: "owner-outside", tries: "change the owner of a file outside", carry_out: owner, judged: Said },
+    Attack { name: "times-outside", tries: "change the times of a file outside", carry_out: times, judged: Said },
+    Attack { name: "truncate-outside", tries: "shorten a file outside", carry_out: truncate, judged: Said },
     Attack { name: "parent-folder", tries: "list the folders of other programs", carry_out: parent, judged: Said },
     Attack { name: "write-outside", tries: "write into a folder that all may write", carry_out: write_outside, judged: Said },
     Attack { name: "write-usr", tries: "write to /usr", carry_out: |_| create("/usr"), judged: Said },
@@ -98,6 +102,29 @@ fn execute(targets: &Targets) -> io::Result<String> {
     let error = crate::sys::execute(&text(secret(targets)), &[text("secret")], &[]);
     // The file is empty of programs: this error comes after the right to execute it was granted.
     if error.raw_os_error() == Some(libc::ENOEXEC) { Ok("executed".to_owned()) } else { Err(error) }
+}
+
+/// Gives the file the mode that it has.
+fn mode(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_fchmodat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), 0o755])
+}
+
+/// Gives the file the owner that it has.
+fn owner(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_fchownat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), -1, -1, 0])
+}
+
+fn times(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_utimensat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), 0, 0])
+}
+
+/// Gives the file the size that it has.
+fn truncate(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_truncate, [pointer(path.as_ptr()), super::SECRET.len() as i64])
 }
 
 fn handle(_: &Targets) -> io::Result<String> {

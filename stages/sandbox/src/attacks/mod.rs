@@ -27,7 +27,10 @@ pub(crate) use trial::VICTIM;
 pub use trial::try_all;
 
 /// The version of the table: a result of another version says nothing.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// What the file holds that attacks are aimed at.
+const SECRET: &str = "this is outside of the jail\n";
 
 /// One attack.
 pub(crate) struct Attack {

@@ -129,7 +129,7 @@ impl Outside {
         let path = folder.path.clone();
         let allow = |path: &Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode));
         allow(&path, 0o777)?;
-        fs_err::write(path.join("secret"), "this is outside of the jail\n")?;
+        fs_err::write(path.join("secret"), super::SECRET)?;
         allow(&path.join("secret"), 0o755)?;
         let stream = UnixListener::bind(path.join("stream"))?;
         let datagram = UnixDatagram::bind(path.join("datagram"))?;

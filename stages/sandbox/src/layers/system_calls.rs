@@ -18,11 +18,10 @@ const COMMON: &[i64] = &[
     libc::SYS_rt_tgsigqueueinfo, libc::SYS_uname, libc::SYS_flock, libc::SYS_fsync, libc::SYS_fdatasync,
     libc::SYS_truncate, libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_getdents64, libc::SYS_getcwd,
     libc::SYS_chdir, libc::SYS_fchdir, libc::SYS_renameat, libc::SYS_renameat2, libc::SYS_mkdirat, libc::SYS_linkat,
-    libc::SYS_unlinkat, libc::SYS_symlinkat, libc::SYS_readlinkat, libc::SYS_fchmod, libc::SYS_fchmodat,
-    libc::SYS_fchmodat2, libc::SYS_fchown, libc::SYS_fchownat, libc::SYS_umask, libc::SYS_gettimeofday,
+    libc::SYS_unlinkat, libc::SYS_symlinkat, libc::SYS_readlinkat, libc::SYS_fchmod,     libc::SYS_fchown, libc::SYS_umask, libc::SYS_gettimeofday,
     libc::SYS_getrlimit, libc::SYS_setrlimit, libc::SYS_getrusage, libc::SYS_sysinfo, libc::SYS_times,
     libc::SYS_getuid, libc::SYS_getgid, libc::SYS_geteuid, libc::SYS_getegid, libc::SYS_getresuid,
-    libc::SYS_getresgid, libc::SYS_getgroups, libc::SYS_capget, libc::SYS_utimensat, libc::SYS_newfstatat,
+    libc::SYS_getresgid, libc::SYS_getgroups, libc::SYS_capget, libc::SYS_newfstatat,
     libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_getpriority, libc::SYS_sched_getparam,
     libc::SYS_sched_getscheduler, libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min,
     libc::SYS_sched_getaffinity, libc::SYS_sched_rr_get_interval, libc::SYS_sched_getattr, libc::SYS_mlock,
@@ -45,12 +44,21 @@ const OLD: &[i64] = &[
     libc::SYS_open, libc::SYS_creat, libc::SYS_stat, libc::SYS_lstat, libc::SYS_poll, libc::SYS_select,
     libc::SYS_access, libc::SYS_pipe, libc::SYS_dup2, libc::SYS_pause, libc::SYS_alarm, libc::SYS_getpgrp,
     libc::SYS_getdents, libc::SYS_rename, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_link, libc::SYS_unlink,
-    libc::SYS_symlink, libc::SYS_readlink, libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown, libc::SYS_utime,
-    libc::SYS_utimes, libc::SYS_futimesat, libc::SYS_epoll_create, libc::SYS_epoll_wait, libc::SYS_eventfd,
+    libc::SYS_symlink, libc::SYS_readlink,     libc::SYS_epoll_create, libc::SYS_epoll_wait, libc::SYS_eventfd,
     libc::SYS_signalfd, libc::SYS_time, libc::SYS_arch_prctl,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[i64] = &[];
+
+/// Calls that change a file's mode, owner or times by its name. Landlock does not restrict them.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+pub(super) const BY_NAME: &[i64] = &[
+    libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_fchownat, libc::SYS_utimensat, libc::SYS_chmod, libc::SYS_chown,
+    libc::SYS_lchown, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat,
+];
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const BY_NAME: &[i64] = &[libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_fchownat, libc::SYS_utimensat];
 
 /// Calls that come with a network.
 #[rustfmt::skip]
