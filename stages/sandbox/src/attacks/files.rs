@@ -113,7 +113,8 @@ fn mode(targets: &Targets) -> io::Result<String> {
 /// Gives the file the owner that it has.
 fn owner(targets: &Targets) -> io::Result<String> {
     let path = text(secret(targets));
-    gain("changed", libc::SYS_fchownat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), -1, -1, 0])
+    let standing = i64::from(rustix::fs::stat(&path)?.st_uid);
+    gain("changed", libc::SYS_fchownat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), standing, -1, 0])
 }
 
 fn times(targets: &Targets) -> io::Result<String> {
