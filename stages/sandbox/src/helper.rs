@@ -145,6 +145,7 @@ impl Helper {
         let Some((connection, what_for)) = wire::receive_descriptor(control)? else { return Ok(false) };
         if what_for == wire::VICTIM {
             if let Side::Child = sys::fork()? {
+                self.slots.clear();
                 match let_go() {
                     Ok(()) => guard::be_a_victim(UnixStream::from(connection)),
                     Err(_) => sys::exit(1),
@@ -155,7 +156,7 @@ impl Helper {
         let free = self.slots.iter().find_map(|(number, slot)| slot.is_free.then_some(*number));
         let number = match free {
             Some(number) => number,
-            None => self.start_slot()?,
+            None => self.start_slot(&connection)?,
         };
         let slot = self.slots.get_mut(&number).expect("it is free, or was just started");
         slot.is_free = false;
@@ -166,7 +167,8 @@ impl Helper {
         Ok(true)
     }
 
-    fn start_slot(&mut self) -> io::Result<usize> {
+    /// Starts a slot, which must not hold the connection that is at hand: it would not end with its guard.
+    fn start_slot(&mut self, at_hand: &OwnedFd) -> io::Result<usize> {
         let (ours, theirs) = UnixStream::pair()?;
         let number = self.next;
         self.next += 1;
@@ -174,6 +176,8 @@ impl Helper {
             drop(ours);
             // Their ends belong to the helper alone, and are how they learn of its end.
             self.slots.clear();
+            // SAFETY: the child does not come back to where it is used.
+            unsafe { libc::close(at_hand.as_raw_fd()) };
             match let_go() {
                 Ok(()) => slot::serve(&self.grounds, number, theirs),
                 Err(_) => sys::exit(1),

@@ -4,8 +4,10 @@
 //! born there: moving each program costs more than starting it, since the kernel waits for all processors.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::guard::{self, Post};
 use crate::layers::{Form, Grounds, own_namespaces};
@@ -22,7 +24,8 @@ pub(crate) fn serve(grounds: &Grounds, number: usize, helper: UnixStream) -> ! {
 }
 
 fn work(grounds: &Grounds, number: usize, helper: &UnixStream) -> io::Result<()> {
-    sys::signal_at_parent_s_death(libc::SIGKILL)?;
+    let signals = sys::signals(&[libc::SIGCHLD])?;
+    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)?;
     let cgroup = grounds.cgroup.as_ref().map(|cgroup| cgroup.slot(number)).transpose()?;
     if let Some(cgroup) = &cgroup {
         cgroup.enter()?;
@@ -40,14 +43,36 @@ fn work(grounds: &Grounds, number: usize, helper: &UnixStream) -> io::Result<()>
             }
             Side::Parent(guard) => {
                 drop(connection);
-                if let Reaped::Ended(Ended { status, .. }) = sys::reap(guard)
-                    && libc::WIFSIGNALED(status)
-                {
-                    end_orphans(grounds);
-                }
+                wait_for(guard, grounds, helper, &signals)?;
                 rustix::io::write(helper, &[FREE])?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Waits for a guard, and ends it if the helper is gone. A signal at the helper's death would end this process before it
+/// could do that.
+fn wait_for(guard: i32, grounds: &Grounds, helper: &UnixStream, signals: &OwnedFd) -> io::Result<()> {
+    while sys::peek() != Some(guard) {
+        let mut waited = [PollFd::new(helper, PollFlags::RDHUP), PollFd::new(signals, PollFlags::IN)];
+        match poll(&mut waited, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // What the signal says is read from the process.
+        let _ = rustix::io::read(signals, &mut [0; 1024]);
+        if !waited[0].revents().is_empty() {
+            // The guard of a namespace takes its programs with it; the other ends them first.
+            let signal = if matches!(grounds.form, Form::Namespaces { .. }) { libc::SIGKILL } else { libc::SIGTERM };
+            let _ = sys::kill(guard, signal);
+            break;
+        }
+    }
+    if let Reaped::Ended(Ended { status, .. }) = sys::reap(guard)
+        && libc::WIFSIGNALED(status)
+    {
+        end_orphans(grounds);
     }
     Ok(())
 }

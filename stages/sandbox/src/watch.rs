@@ -24,6 +24,8 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LOOK_SHARE: u32 = 5;
 /// The most time between two looks, however slow they are.
 const LONGEST: Duration = Duration::from_millis(200);
+/// A time that can be added to any other.
+const MOST_WALL: Duration = Duration::from_hours(24 * 365);
 /// Folders in each other, beyond which a program's folder counts as full.
 const DEEPEST: usize = 64;
 
@@ -120,9 +122,9 @@ impl<'a> Watched<'a> {
     /// Watches until the program has ended or must end, then ends everything that it started.
     pub(crate) fn watch(&mut self) -> io::Result<()> {
         let mut next_look = Some(self.started + self.first_look());
+        let deadline = self.started + self.limits.wall.min(MOST_WALL);
         while !self.has_ended && self.stopped.is_none() {
             let now = Instant::now();
-            let deadline = self.started + self.limits.wall;
             if now >= deadline {
                 self.stopped = Some(End::WallTime);
                 break;
@@ -193,9 +195,12 @@ impl<'a> Watched<'a> {
         }
         let is_gone = !waited[0].revents().is_empty();
         let mut signals = [0; 1024];
-        // What the signals say is read from the processes.
-        let _ = rustix::io::read(&self.signals, &mut signals);
-        Ok(is_gone || self.is_orphan())
+        let size = rustix::io::read(&self.signals, &mut signals).unwrap_or(0);
+        // Each entry begins with the signal's number; what children do is read from them.
+        let numbers = signals[..size].chunks_exact(size_of::<libc::signalfd_siginfo>());
+        let is_told =
+            numbers.filter_map(|entry| entry.first_chunk()).any(|it| i32::from_ne_bytes(*it) == libc::SIGTERM);
+        Ok(is_gone || is_told || self.is_orphan())
     }
 
     fn is_orphan(&self) -> bool {

@@ -4,7 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 use std::collections::BTreeSet;
-use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -163,10 +163,10 @@ fn programs_run_side_by_side() {
 
 /// Waits until something is so, for as long as a busy machine may take.
 #[track_caller]
-fn wait_until(what: impl Fn() -> bool) {
+fn wait_until(what_for: &str, what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
-        assert!(start.elapsed() < Duration::from_mins(1), "it did not come to be");
+        assert!(start.elapsed() < Duration::from_mins(1), "{what_for} did not come to be");
         std::thread::yield_now();
     }
 }
@@ -179,15 +179,38 @@ fn is_running(argument: &str) -> bool {
     })
 }
 
+/// Returns the children of processes.
+fn children(of: &[u32]) -> Vec<u32> {
+    let entries = fs_err::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parent = |pid: &u32| -> Option<u32> {
+        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    pids.filter(|pid| parent(pid).is_some_and(|parent| of.contains(&parent))).collect()
+}
+
+/// Kills the caller, the helper, its children (slots and the keeper), or the guards: the program and its child end too.
 #[test]
-fn the_caller_s_death_ends_everything() {
-    let time = format!("9{}", std::process::id());
-    let mut caller = Command::new(env!("CARGO_BIN_EXE_r1flow-jail"));
-    let script = format!("sleep {time} & sleep {time}");
-    caller.args(["run", "sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut caller = caller.spawn().unwrap();
-    wait_until(|| is_running(&time));
-    caller.kill().unwrap();
-    assert_eq!(caller.wait().unwrap().signal(), Some(libc::SIGKILL));
-    wait_until(|| !is_running(&time));
+fn whichever_process_is_killed_the_program_ends() {
+    let like_docker = Path::new(env!("CARGO_BIN_EXE_r1flow-jail")).with_file_name("examples/like_docker");
+    for (in_docker, depth) in
+        [(false, 0), (false, 1), (false, 2), (false, 3), (true, 0), (true, 1), (true, 2), (true, 3)]
+    {
+        let time = format!("{}{}{depth}", 9 - u8::from(in_docker), std::process::id());
+        let mut caller = Command::new(if in_docker { &*like_docker } else { Path::new("env") });
+        caller.args([env!("CARGO_BIN_EXE_r1flow-jail"), "run", "sh", "-c", &format!("sleep {time} & sleep {time}")]);
+        let mut caller = caller.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let case = format!("depth {depth}, in Docker: {in_docker}");
+        wait_until(&case, || is_running(&time));
+        let killed = (0..depth).fold(vec![caller.id()], |above, _| children(&above));
+        assert!(!killed.is_empty(), "{in_docker} {depth}");
+        for pid in killed {
+            // SAFETY: a signal to a process that came from this one.
+            unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+        }
+        let ended = caller.wait().unwrap();
+        assert!(!ended.success(), "{in_docker} {depth}: {ended}");
+        wait_until(&case, || !is_running(&time));
+    }
 }

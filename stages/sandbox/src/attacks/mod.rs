@@ -49,6 +49,8 @@ pub(crate) enum Judged {
     Said,
     /// By how it ended, whatever it says: true means that the jail held.
     Ended(fn(&Outcome) -> bool),
+    /// By that it had to be killed after a second.
+    TimedOut,
     /// By a process of the marker's name that is there afterwards.
     LeftProcess,
     /// By a file of the marker's name in this folder afterwards.

@@ -21,7 +21,7 @@ pub(crate) const VICTIM: &str = "r1flow-victim";
 const AT_ONCE: usize = 8;
 /// Limits that attacks go beyond. They are small, so that going beyond them costs little.
 const LIMITS: Limits = Limits {
-    wall: Duration::from_secs(4),
+    wall: Duration::from_mins(2),
     cpu: Duration::from_millis(500),
     memory: 48 << 20,
     output: 256 << 10,
@@ -69,6 +69,9 @@ fn try_one(jail: &Jail, attack: &Attack, targets: &Targets) -> Attempt {
     let mut targets = targets.clone();
     // Names of processes have 15 bytes.
     targets.marker = format!("r1{}", &blurred(attack.name, &targets.marker));
+    if matches!(attack.judged, Judged::TimedOut) {
+        targets.limits.wall = Duration::from_secs(1);
+    }
     let verdict = match jail.attack(attack.name, &targets, &targets.limits) {
         Ok(outcome) => judge(attack, &targets, &outcome),
         Err(error) => Verdict::Escaped(format!("it is not known how it went: {error}")),
@@ -89,6 +92,7 @@ fn judge(attack: &Attack, targets: &Targets, outcome: &Outcome) -> Verdict {
     match (attack.judged, &outcome.end) {
         (Judged::Ended(has_held), _) if has_held(outcome) => Verdict::Held(ended()),
         (Judged::Ended(_), _) => Verdict::Escaped(format!("{}: {}", ended(), said())),
+        (Judged::TimedOut, End::WallTime) => Verdict::Held(ended()),
         (Judged::LeftProcess, end) => match calls::named(&targets.marker) {
             Ok(found) if found.is_empty() => match end {
                 // It says that it has left something, and nothing is there.

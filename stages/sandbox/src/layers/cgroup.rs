@@ -160,13 +160,13 @@ impl Hierarchy {
 impl Slot {
     /// Bounds what is in the groups: a program, its guard, which takes some memory of its own, and the slot.
     pub(crate) fn bound(&self, limits: &Limits, guard: u64) -> io::Result<()> {
-        let memory = (limits.memory + limits.disk + SLACK + guard).to_string();
+        let memory = limits.memory.saturating_add(limits.disk).saturating_add(SLACK + guard).to_string();
         // Which of version 1's two limits may be written first depends on what stood before.
         let results: Vec<_> = self.memory.iter().map(|file| write(file, &memory)).collect();
         if results.iter().any(Result::is_err) {
             self.memory.iter().rev().try_for_each(|file| write(file, &memory))?;
         }
-        self.pids.iter().try_for_each(|file| write(file, &(limits.processes + 2).to_string()))
+        self.pids.iter().try_for_each(|file| write(file, &(u64::from(limits.processes) + 2).to_string()))
     }
 
     /// Moves this process into the groups.
