@@ -82,8 +82,8 @@ fn put_on(start: &Start) -> Result<(), (&'static str, io::Error)> {
     let grounds = start.grounds;
     place_descriptors(start).map_err(step("descriptors"))?;
     rustix::process::setpgid(None, None).map_err(|error| ("group", error.into()))?;
-    // This guard's memory is in it until it executes, and others' programs must not look into that. They are held by the
-    // layers that they have on; without it, files about this process would not be its own.
+    // Files about this process are its own only with this. Its guard's memory is in it until it executes; what keeps
+    // others' programs from that are the layers that they have on.
     let _ = sys::prctl(libc::PR_SET_DUMPABLE, 1);
     // Where it is refused, the larger process goes first.
     let _ = yield_memory(grounds);

@@ -51,8 +51,8 @@ fn work(grounds: &Grounds, number: usize, helper: &UnixStream) -> io::Result<()>
     Ok(())
 }
 
-/// Waits for a guard, and ends it if the helper is gone. A signal at the helper's death would end this process before it
-/// could do that.
+/// Waits for a guard, and ends it if the helper is gone. A signal at the helper's death would end this process
+/// before it could do that.
 fn wait_for(guard: i32, grounds: &Grounds, helper: &UnixStream, signals: &OwnedFd) -> io::Result<()> {
     while !sys::has_ended(guard) {
         let mut waited = [PollFd::new(helper, PollFlags::RDHUP), PollFd::new(signals, PollFlags::IN)];

@@ -1,7 +1,7 @@
 //! Messages between the caller, the helper and the guards: a header as JSON with its length, then raw bytes.
 //!
-//! The caller has one socket to the helper. For each program it makes a pair of sockets and sends one end to the helper,
-//! which passes it on to a new guard. So a run has a connection of its own, and its end is the end of the run.
+//! The caller has one socket to the helper. For each program it makes a pair of sockets and sends one end to the
+//! helper, which passes it on to a new guard. So a run has a connection of its own, and its end is the end of the run.
 
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
