@@ -183,14 +183,36 @@ fn is_running(argument: &str) -> bool {
 fn children(of: &[u32]) -> Vec<u32> {
     let entries = fs_err::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let parent = |pid: &u32| -> Option<u32> {
-        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    };
-    pids.filter(|pid| parent(pid).is_some_and(|parent| of.contains(&parent))).collect()
+    pids.filter(|pid| field_of(*pid, 1).is_some_and(|parent| of.contains(&parent))).collect()
 }
 
-/// Kills the caller, the helper, its children (slots and the keeper), or the guards: the program and its child end too.
+/// Returns a number from what the kernel tells of a process: 1 for its parent, 3 for its session.
+fn field_of(pid: u32, index: usize) -> Option<u32> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(index)?.parse().ok()
+}
+
+/// Returns how many folders and control groups there are of a helper.
+fn left(helper: u32) -> usize {
+    let name = format!("r1flow-jail-{helper}");
+    let (mut found, mut open) = (0, vec![Path::new("/sys/fs/cgroup").to_owned()]);
+    let has_name = |entry: &fs_err::DirEntry| {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        file == name || file.starts_with(&format!("{name}-"))
+    };
+    found += fs_err::read_dir("/tmp").unwrap().flatten().filter(has_name).count();
+    while let Some(folder) = open.pop() {
+        for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+            found += usize::from(has_name(&entry));
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// Kills the caller, the helper, the slots, or the guards: the program and its child end too, and nothing is left.
 #[test]
 fn whichever_process_is_killed_the_program_ends() {
     let like_docker = Path::new(env!("CARGO_BIN_EXE_r1flow-jail")).with_file_name("examples/like_docker");
@@ -203,7 +225,10 @@ fn whichever_process_is_killed_the_program_ends() {
         let mut caller = caller.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let case = format!("depth {depth}, in Docker: {in_docker}");
         wait_until(&case, || is_running(&time));
-        let killed = (0..depth).fold(vec![caller.id()], |above, _| children(&above));
+        let helper = children(&[caller.id()])[0];
+        let mut killed = (0..depth).fold(vec![caller.id()], |above, _| children(&above));
+        // The keeper, which has a session of its own, is what cleans up.
+        killed.retain(|pid| depth != 2 || field_of(*pid, 3) != Some(*pid));
         assert!(!killed.is_empty(), "{in_docker} {depth}");
         for pid in killed {
             // SAFETY: a signal to a process that came from this one.
@@ -212,5 +237,6 @@ fn whichever_process_is_killed_the_program_ends() {
         let ended = caller.wait().unwrap();
         assert!(!ended.success(), "{in_docker} {depth}: {ended}");
         wait_until(&case, || !is_running(&time));
+        wait_until(&case, || left(helper) == 0);
     }
 }
