@@ -203,7 +203,8 @@ impl<'a> Expansion<'a, '_> {
         }
         mark(&mut origins, &own, Origin::Stage);
         let is_meant = |(of, key, _): &&(String, String, Span)| of == kind_name && own.get(key).is_none();
-        let sets = self.set_defaults.iter().filter(is_meant).map(|(_, key, span)| (key.clone(), span.clone())).collect();
+        let sets =
+            self.set_defaults.iter().filter(is_meant).map(|(_, key, span)| (key.clone(), span.clone())).collect();
         keys.merge(own);
         let draft = Draft { name: StageName(stage.key), kind, span: stage.key_span, keys, origins, sets, run };
         match each.map(|entry| entry.node) {

@@ -192,13 +192,62 @@ fn move_to_top(folder: BorrowedFd, name: &CStr, top: BorrowedFd, moved: &mut u64
     loop {
         *moved += 1;
         let new = format!(".moved-{moved}");
-        match rustix::fs::statat(top, &new, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(rustix::io::Errno::NOENT) => return Ok(rustix::fs::renameat(folder, name, top, new)?),
-            _ => {}
+        if let Err(rustix::io::Errno::NOENT) = rustix::fs::statat(top, &new, AtFlags::SYMLINK_NOFOLLOW) {
+            return Ok(rustix::fs::renameat(folder, name, top, new)?);
         }
     }
 }
 
 fn is_self(name: &[u8]) -> bool {
     matches!(name, b"." | b"..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn depth(folder: &Path, number: usize) -> PathBuf {
+        (0..number).fold(folder.to_owned(), |at, _| at.join("d"))
+    }
+
+    #[test]
+    fn names_stay_inside() {
+        for (name, inside) in
+            [("a", true), ("a/b.py", true), ("a..b", true), ("", false), (".", false), ("..", false), ("/a", false)]
+        {
+            assert_eq!(is_inside(Path::new(name)), inside, "{name}");
+        }
+        assert!(!is_inside(Path::new("a/../b")));
+    }
+
+    #[test]
+    fn a_folder_is_measured_with_what_is_in_it_but_not_behind_links() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("folder");
+        fs_err::create_dir_all(folder.join("inner")).unwrap();
+        fs_err::write(outer.path().join("large"), vec![1; 1 << 20]).unwrap();
+        rustix::fs::symlink(outer.path(), folder.join("link")).unwrap();
+        fs_err::write(folder.join("inner/file"), vec![1; 100_000]).unwrap();
+        let taken = measure(open_folder(rustix::fs::CWD, &folder).unwrap().as_fd(), 4).unwrap();
+        assert_eq!(taken.files, 3);
+        assert!((100_000..200_000).contains(&taken.bytes), "{taken:?}");
+        assert_eq!(measure(open_folder(rustix::fs::CWD, &folder).unwrap().as_fd(), 0), None);
+    }
+
+    #[test]
+    fn a_folder_is_removed_however_deep_it_is_and_whatever_was_made_of_it() {
+        let outer = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(outer.path()).unwrap();
+        drop(scratch.make(3).unwrap());
+        let folder = scratch.path_of(3);
+        fs_err::create_dir_all(depth(&folder, 200)).unwrap();
+        fs_err::create_dir_all(folder.join(".moved-1")).unwrap();
+        fs_err::write(outer.path().join("outside"), "stays").unwrap();
+        rustix::fs::symlink(outer.path().join("outside"), depth(&folder, 100).join("link")).unwrap();
+        rustix::fs::chmod(depth(&folder, 50), Mode::empty()).unwrap();
+        scratch.clear(3).unwrap();
+        assert!(!folder.exists());
+        scratch.remove().unwrap();
+        assert_eq!(fs_err::read_dir(outer.path()).unwrap().count(), 1);
+    }
 }

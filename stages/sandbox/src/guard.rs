@@ -33,8 +33,8 @@ pub(crate) struct Post<'a> {
     pub(crate) slot: usize,
     pub(crate) cgroup: Option<&'a Slot>,
     pub(crate) connection: UnixStream,
-    /// The helper's process.
-    pub(crate) helper: i32,
+    /// The slot's process.
+    pub(crate) parent: i32,
 }
 
 /// Serves one connection and ends the process.
@@ -99,7 +99,9 @@ fn run(
     let (folder, home) = own_folder(post, &limits, user)?;
     folder::fill(&folder, files, user)?;
     if let Some(cgroup) = post.cgroup {
-        cgroup.bound(&limits)?;
+        // The guard is in the group, with what it was sent and what it reads.
+        let own = files.iter().map(|file| file.bytes.len()).sum::<usize>() + 2 * input.len();
+        cgroup.bound(&limits, own as u64 * 2 + 2 * limits.output)?;
     }
     let proc = match grounds.form {
         Form::Namespaces { .. } => folder::open_folder(rustix::fs::CWD, "/proc")?,
@@ -110,7 +112,6 @@ fn run(
     let (status, status_end) = pipe_with(PipeFlags::CLOEXEC)?;
     let start = Start {
         grounds,
-        cgroup: post.cgroup,
         what,
         limits,
         user,
@@ -134,7 +135,7 @@ fn run(
     Ok(watched.outcome())
 }
 
-/// Makes this process end with the helper, and its descendants with it. Returns where its signals are read.
+/// Makes this process end with its slot, and its descendants with it. Returns where its signals are read.
 fn leash(post: &Post) -> io::Result<OwnedFd> {
     match post.grounds.form {
         Form::Namespaces { user } => {

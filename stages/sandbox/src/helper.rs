@@ -1,4 +1,4 @@
-//! The helper: a small process that starts a guard for each program.
+//! The helper: a small process that the slots come from, and with them all that runs in the jail.
 //!
 //! Forking a process as large as a worker is slow, and unsafe once it has threads; the helper has one thread and little
 //! memory. It ends when the caller's socket closes, which the kernel does for a caller that is killed. (A signal at the
@@ -6,28 +6,31 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 
-use crate::guard::{self, Post};
 use crate::inside::STATUS;
-use crate::layers::{Form, Grounds, own_namespaces};
-use crate::sys::{self, Ended, Reaped, Side};
-use crate::tree;
+use crate::layers::{Form, Grounds};
+use crate::sys::{self, Reaped, Side};
 use crate::wire::{self, Hello, Ready};
+use crate::{guard, slot};
 
 /// The helper at work.
 struct Helper {
     grounds: Grounds,
-    signals: OwnedFd,
-    /// The guards that run, and the slot of each.
-    guards: BTreeMap<i32, Option<usize>>,
-    /// The process that cleans up after this one; see [`keep`].
-    keeper: i32,
+    slots: BTreeMap<usize, Slot>,
+    /// The number of the next slot. None is used again, so that nothing of a slot that was killed is met.
+    next: usize,
+}
+
+/// A slot's process.
+struct Slot {
+    connection: UnixStream,
+    is_free: bool,
 }
 
 /// Serves a [`Jail`](crate::Jail) until it ends: the whole work of the helper process, whose standard input it is.
@@ -50,15 +53,13 @@ fn prepare(control: &mut UnixStream) -> io::Result<Helper> {
     let hello: Hello = wire::receive(control)?;
     hold_for_caller(control)?;
     sys::ignore_signals();
-    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let grounds = Grounds::prepare(&hello.policy)?;
-    let keeper = keep(&grounds)?;
-    let signals = sys::signals(&[libc::SIGCHLD])?;
-    Ok(Helper { grounds, signals, guards: BTreeMap::new(), keeper })
+    keep(&grounds)?;
+    Ok(Helper { grounds, slots: BTreeMap::new(), next: 0 })
 }
 
-/// Takes the descriptor whose end tells the caller that the helper, its keeper and all guards have ended. It lies where
+/// Takes the descriptor whose end tells the caller that the helper and all that came from it have ended. It lies where
 /// programs have their status, so that nothing else is there.
 fn hold_for_caller(control: &UnixStream) -> io::Result<()> {
     let held = wire::receive_descriptor(control)?.ok_or(io::ErrorKind::UnexpectedEof)?.0;
@@ -78,14 +79,14 @@ fn let_go() -> io::Result<()> {
     sys::check(i64::from(unsafe { libc::dup2(nothing.as_raw_fd(), 0) })).map(drop)
 }
 
-/// Starts the keeper, which removes groups and folders when the helper and all guards are gone, even if they are killed.
-fn keep(grounds: &Grounds) -> io::Result<i32> {
+/// Starts the keeper, which removes groups and folders when everything else is gone, even if it was killed.
+fn keep(grounds: &Grounds) -> io::Result<()> {
     let (end, held) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     match sys::fork()? {
-        Side::Parent(keeper) => {
-            // The helper and its guards hold it until they end.
+        Side::Parent(_) => {
+            // The helper and all that comes from it hold it until they end.
             std::mem::forget(held);
-            Ok(keeper)
+            Ok(())
         }
         Side::Child => {
             drop(held);
@@ -106,102 +107,83 @@ fn keep(grounds: &Grounds) -> io::Result<i32> {
 impl Helper {
     fn serve(&mut self, control: &UnixStream) -> io::Result<()> {
         loop {
-            let mut waited = [PollFd::new(control, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+            let mut waited = vec![PollFd::new(control, PollFlags::IN)];
+            waited.extend(self.slots.values().map(|slot| PollFd::new(&slot.connection, PollFlags::IN)));
             match poll(&mut waited, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            let has_asked = !waited[0].revents().is_empty();
-            self.reap();
-            if has_asked && !self.answer(control)? {
-                return Ok(self.end());
+            let [has_asked, told @ ..] = &waited.iter().map(|each| !each.revents().is_empty()).collect::<Vec<_>>()[..]
+            else {
+                unreachable!("the control socket is waited for")
+            };
+            let numbers: Vec<usize> =
+                self.slots.keys().copied().zip(told).filter_map(|(at, is)| is.then_some(at)).collect();
+            for number in numbers {
+                self.hear(number);
+            }
+            while let Reaped::Ended(_) = sys::reap_ended() {}
+            // Slots end when this process does, and what they run with them.
+            if *has_asked && !self.answer(control)? {
+                return Ok(());
             }
         }
     }
 
-    /// Starts a guard for the next connection. Returns whether there was one.
+    /// Hears that a slot is free, or that it is gone.
+    fn hear(&mut self, number: usize) {
+        let Some(slot) = self.slots.get_mut(&number) else { return };
+        match rustix::io::read(&slot.connection, &mut [0; 1]) {
+            Ok(1) => slot.is_free = true,
+            Err(rustix::io::Errno::INTR) => {}
+            _ => drop(self.slots.remove(&number)),
+        }
+    }
+
+    /// Passes the next connection to a slot. Returns whether there was one.
     fn answer(&mut self, control: &UnixStream) -> io::Result<bool> {
         let Some((connection, what_for)) = wire::receive_descriptor(control)? else { return Ok(false) };
-        let connection = UnixStream::from(connection);
         if what_for == wire::VICTIM {
-            match sys::fork()? {
-                Side::Child => match let_go() {
-                    Ok(()) => guard::be_a_victim(connection),
+            if let Side::Child = sys::fork()? {
+                self.slots.clear();
+                match let_go() {
+                    Ok(()) => guard::be_a_victim(UnixStream::from(connection)),
                     Err(_) => sys::exit(1),
-                },
-                Side::Parent(victim) => self.guards.insert(victim, None),
-            };
+                }
+            }
             return Ok(true);
         }
-        let slot =
-            (0..).find(|slot| !self.guards.values().any(|taken| taken == &Some(*slot))).expect("numbers are many");
-        // Made before the fork, so that it is made once.
-        if let Some(cgroup) = &mut self.grounds.cgroup {
-            cgroup.slot(slot)?;
-        }
-        let helper = std::process::id() as i32;
-        let side = match self.grounds.form {
-            Form::Namespaces { user } => sys::fork_into(own_namespaces(user)),
-            Form::Folders(_) => sys::fork(),
+        let free = self.slots.iter().find_map(|(number, slot)| slot.is_free.then_some(*number));
+        let number = match free {
+            Some(number) => number,
+            None => self.start_slot(&connection)?,
         };
-        match side {
-            Ok(Side::Child) => {
-                if let_go().is_err() {
-                    sys::exit(1);
-                }
-                let cgroup = self.grounds.cgroup.as_ref().and_then(|cgroup| cgroup.made(slot));
-                guard::serve(Post { grounds: &self.grounds, slot, cgroup, connection, helper })
-            }
-            Ok(Side::Parent(guard)) => {
-                self.guards.insert(guard, Some(slot));
-            }
+        let slot = self.slots.get_mut(&number).expect("it is free, or was just started");
+        slot.is_free = false;
+        if wire::send_descriptor(&slot.connection, &connection, what_for).is_err() {
             // The caller sees its connection end.
-            Err(error) => tracing::warn!(%error, "the jail cannot start a process"),
+            self.slots.remove(&number);
         }
         Ok(true)
     }
 
-    fn reap(&mut self) {
-        let mut signals = [0; 1024];
-        // What the signals say is read from the processes.
-        let _ = rustix::io::read(&self.signals, &mut signals);
-        while let Reaped::Ended(Ended { pid, status }) = sys::reap_ended() {
-            if self.guards.remove(&pid).is_some() && libc::WIFSIGNALED(status) {
-                self.end_orphans();
+    /// Starts a slot, which must not hold the connection that is at hand: it would not end with its guard.
+    fn start_slot(&mut self, at_hand: &OwnedFd) -> io::Result<usize> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let number = self.next;
+        self.next += 1;
+        if let Side::Child = sys::fork()? {
+            drop(ours);
+            // Their ends belong to the helper alone, and are how they learn of its end.
+            self.slots.clear();
+            // SAFETY: the child does not come back to where it is used.
+            unsafe { libc::close(at_hand.as_raw_fd()) };
+            match let_go() {
+                Ok(()) => slot::serve(&self.grounds, number, theirs),
+                Err(_) => sys::exit(1),
             }
         }
-    }
-
-    /// Kills what a guard left that was killed itself. Its descendants became children of the helper.
-    fn end_orphans(&self) {
-        if matches!(self.grounds.form, Form::Namespaces { .. }) {
-            return;
-        }
-        let me = std::process::id() as i32;
-        for process in tree::processes(self.grounds.proc.as_fd()).unwrap_or_default() {
-            let is_ours = self.guards.contains_key(&process.pid) || process.pid == self.keeper;
-            if process.parent == me && !is_ours {
-                // A group of its own; the helper's would mean that it has just been forked.
-                if process.group != rustix::process::getpgrp().as_raw_nonzero().get() {
-                    let _ = sys::kill(-process.group, libc::SIGKILL);
-                }
-                let _ = sys::kill(process.pid, libc::SIGKILL);
-            }
-        }
-    }
-
-    /// Ends every guard with its program.
-    fn end(&mut self) {
-        let signal = if matches!(self.grounds.form, Form::Namespaces { .. }) { libc::SIGKILL } else { libc::SIGTERM };
-        for guard in self.guards.keys() {
-            let _ = sys::kill(*guard, signal);
-        }
-        while !self.guards.is_empty() {
-            match sys::reap(-1) {
-                Reaped::Ended(ended) => drop(self.guards.remove(&ended.pid)),
-                _ => break,
-            }
-        }
-        self.end_orphans();
+        self.slots.insert(number, Slot { connection: ours, is_free: true });
+        Ok(number)
     }
 }

@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags};
 
 use crate::attacks::{self, Targets};
-use crate::layers::cgroup::Slot;
 use crate::layers::{Form, Grounds, User, become_user, landlock, namespaces, rlimits, seccomp};
 use crate::program::{Layer, Limits};
 use crate::sys;
@@ -25,7 +24,6 @@ pub(crate) enum What {
 /// What a program starts with.
 pub(crate) struct Start<'a> {
     pub(crate) grounds: &'a Grounds,
-    pub(crate) cgroup: Option<&'a Slot>,
     pub(crate) what: What,
     pub(crate) limits: Limits,
     pub(crate) user: Option<u32>,
@@ -84,9 +82,11 @@ fn put_on(start: &Start) -> Result<(), (&'static str, io::Error)> {
     let grounds = start.grounds;
     place_descriptors(start).map_err(step("descriptors"))?;
     rustix::process::setpgid(None, None).map_err(|error| ("group", error.into()))?;
-    if let Some(cgroup) = start.cgroup {
-        cgroup.enter().map_err(step("control group"))?;
-    }
+    // Files about this process are its own only with this. Its guard's memory is in it until it executes; what keeps
+    // others' programs from that are the layers that they have on.
+    let _ = sys::prctl(libc::PR_SET_DUMPABLE, 1);
+    // Where it is refused, the larger process goes first.
+    let _ = yield_memory(grounds);
     rustix::process::fchdir(&start.folder).map_err(|error| ("folder", error.into()))?;
     sys::reset_signals();
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -124,6 +124,14 @@ fn put_on(start: &Start) -> Result<(), (&'static str, io::Error)> {
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
     }
     filter(start).map_err(step("seccomp"))
+}
+
+/// Makes this process the first to be killed where memory runs out, before its guard and the worker.
+fn yield_memory(grounds: &Grounds) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&grounds.proc, "self/oom_score_adj", flags, Mode::empty())?;
+    rustix::io::write(&file, b"1000")?;
+    Ok(())
 }
 
 /// Restricts files to those of the system and its own.

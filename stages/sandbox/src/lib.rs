@@ -4,8 +4,8 @@
 //! means. `docs/sandbox.md` says which layer holds what where.
 //!
 //! ```text
-//! caller (many threads) ──▶ helper (one thread) ──▶ a guard for each program ──▶ the program
-//! jail.rs                   helper.rs               guard.rs, watch.rs            inside.rs
+//! caller (many threads) ──▶ helper ──▶ a slot for each that runs ──▶ a guard for each program ──▶ the program
+//! jail.rs                   helper.rs  slot.rs                       guard.rs, watch.rs            inside.rs
 //! ```
 //!
 //! The one idea to know: no layer is believed because of a version or a promise of the system. The layers that work
@@ -26,6 +26,8 @@ mod jail;
 #[cfg(target_os = "linux")]
 mod layers;
 mod program;
+#[cfg(target_os = "linux")]
+mod slot;
 #[cfg(target_os = "linux")]
 mod sys;
 #[cfg(target_os = "linux")]

@@ -102,6 +102,7 @@ impl Default for Limits {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Limits {
     /// Returns how many files and folders a program may make: one for each 4 KiB of `disk`, within bounds.
     pub(crate) fn num_files(&self) -> u64 {

@@ -57,11 +57,20 @@ pub(crate) enum Reaped {
 
 /// Returns a child that has ended, and does not reap it: until then, no other process gets its number.
 pub(crate) fn peek() -> Option<i32> {
+    peek_at(libc::P_ALL, 0)
+}
+
+/// Returns whether a child has ended, and does not reap it.
+pub(crate) fn has_ended(child: i32) -> bool {
+    peek_at(libc::P_PID, child) == Some(child)
+}
+
+fn peek_at(kind: libc::idtype_t, which: i32) -> Option<i32> {
     // SAFETY: all zeros is a value of this structure, and the call fills it.
     unsafe {
         let mut about: libc::siginfo_t = std::mem::zeroed();
         let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        check(i64::from(libc::waitid(libc::P_ALL, 0, &raw mut about, how))).ok()?;
+        check(i64::from(libc::waitid(kind, which as u32, &raw mut about, how))).ok()?;
         Some(about.si_pid()).filter(|pid| *pid != 0)
     }
 }

@@ -15,7 +15,6 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
-    pub(crate) group: i32,
     /// Clock ticks of CPU time, its reaped children's included.
     ticks: u64,
     threads: u64,
@@ -56,7 +55,6 @@ fn process(proc: BorrowedFd, pid: i32) -> Option<Process> {
     Some(Process {
         pid,
         parent: number(1)? as i32,
-        group: number(2)? as i32,
         ticks: number(11)? + number(12)? + number(13)? + number(14)?,
         threads: number(17)?,
         resident: number(21)?,

@@ -21,7 +21,11 @@ const SHORT: Duration = Duration::from_millis(20);
 /// The least time between two looks at CPU time.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// A look takes at most one part in this many of the time.
-const LOOK_SHARE: u32 = 20;
+const LOOK_SHARE: u32 = 5;
+/// The most time between two looks, however slow they are.
+const LONGEST: Duration = Duration::from_millis(200);
+/// A time that can be added to any other.
+const MOST_WALL: Duration = Duration::from_hours(24 * 365);
 /// Folders in each other, beyond which a program's folder counts as full.
 const DEEPEST: usize = 64;
 
@@ -63,7 +67,7 @@ impl Pipes {
 
     /// Reads what is there. Returns whether output and errors are within a number of bytes.
     fn read(&mut self, most: u64) -> bool {
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         for index in 0..self.ends.len() {
             while let Some(end) = &self.ends[index] {
                 match rustix::io::read(end, &mut buffer) {
@@ -118,9 +122,9 @@ impl<'a> Watched<'a> {
     /// Watches until the program has ended or must end, then ends everything that it started.
     pub(crate) fn watch(&mut self) -> io::Result<()> {
         let mut next_look = Some(self.started + self.first_look());
+        let deadline = self.started + self.limits.wall.min(MOST_WALL);
         while !self.has_ended && self.stopped.is_none() {
             let now = Instant::now();
-            let deadline = self.started + self.limits.wall;
             if now >= deadline {
                 self.stopped = Some(End::WallTime);
                 break;
@@ -128,12 +132,12 @@ impl<'a> Watched<'a> {
             if next_look.is_some_and(|at| now >= at) {
                 self.stopped = self.look();
                 let took = now.elapsed();
-                next_look = Some(now + self.pause().max(took * LOOK_SHARE));
+                next_look = Some(now + self.pause().max((took * LOOK_SHARE).min(LONGEST)));
                 continue;
             }
             let until = next_look.map_or(deadline, |at| at.min(deadline));
             if self.wait(until - now)? {
-                // The caller or the helper is gone, and nobody waits for an answer.
+                // The caller or the slot is gone, and nobody waits for an answer.
                 self.end_all();
                 self.clear_away();
                 sys::exit(1);
@@ -177,7 +181,7 @@ impl<'a> Watched<'a> {
         (Ok(head), output, errors)
     }
 
-    /// Waits for something to happen. Returns whether the caller or the helper is gone.
+    /// Waits for something to happen. Returns whether the caller or the slot is gone.
     fn wait(&self, time: Duration) -> io::Result<bool> {
         let mut waited = vec![
             PollFd::new(&self.post.connection, PollFlags::IN | PollFlags::RDHUP),
@@ -191,14 +195,17 @@ impl<'a> Watched<'a> {
         }
         let is_gone = !waited[0].revents().is_empty();
         let mut signals = [0; 1024];
-        // What the signals say is read from the processes.
-        let _ = rustix::io::read(&self.signals, &mut signals);
-        Ok(is_gone || self.is_orphan())
+        let size = rustix::io::read(&self.signals, &mut signals).unwrap_or(0);
+        // Each entry begins with the signal's number; what children do is read from them.
+        let numbers = signals[..size].chunks_exact(size_of::<libc::signalfd_siginfo>());
+        let is_told =
+            numbers.filter_map(|entry| entry.first_chunk()).any(|it| i32::from_ne_bytes(*it) == libc::SIGTERM);
+        Ok(is_gone || is_told || self.is_orphan())
     }
 
     fn is_orphan(&self) -> bool {
         let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-        matches!(self.grounds.form, Form::Folders(_)) && parent != Some(self.post.helper)
+        matches!(self.grounds.form, Form::Folders(_)) && parent != Some(self.post.parent)
     }
 
     /// Reaps descendants that have lost their parents. The program itself stays, so that its number stays its own.
@@ -255,7 +262,7 @@ impl<'a> Watched<'a> {
     /// Returns the time between two looks, unless they are slow.
     fn pause(&self) -> Duration {
         if self.kernel_bounds_all() {
-            let most = self.limits.processes.min(16).max(1);
+            let most = self.limits.processes.clamp(1, 16);
             (self.limits.cpu.saturating_sub(sys::used_by_children().0) / most / 4).max(SHORTEST)
         } else {
             SHORT

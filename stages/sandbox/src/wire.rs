@@ -1,7 +1,7 @@
 //! Messages between the caller, the helper and the guards: a header as JSON with its length, then raw bytes.
 //!
-//! The caller has one socket to the helper. For each program it makes a pair of sockets and sends one end to the helper,
-//! which passes it on to a new guard. So a run has a connection of its own, and its end is the end of the run.
+//! The caller has one socket to the helper. For each program it makes a pair of sockets and sends one end to the
+//! helper, which passes it on to a new guard. So a run has a connection of its own, and its end is the end of the run.
 
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
@@ -88,7 +88,7 @@ pub(crate) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T
 pub(crate) fn receive_bytes(from: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(size).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 != size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+    if bytes.len() as u64 == size { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// What a connection is for: the byte that goes with its descriptor.

@@ -44,14 +44,16 @@ pivot_root . old
 cd /
 umount -l old
 rmdir old
+if command -v ip >/dev/null; then ip link set lo up; fi
 
 case $was-$who in
     *-root) exec "$@" ;;
     root-user) exec setpriv --reuid 65533 --regid 65533 --clear-groups -- "$@" ;;
     user-user) exec unshare --user --map-user=1000 --map-group=1000 -- "$@" ;;
     root-docker-root)
-        capabilities=-all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap
-        exec setpriv --inh-caps=-all --bounding-set="$capabilities,+net_bind_service,+sys_chroot,+kill,+audit_write" -- "$@"
+        has=-all,+chown,+dac_override,+fsetid,+fowner,+mknod,+net_raw,+setgid,+setuid,+setfcap,+setpcap
+        has=$has,+net_bind_service,+sys_chroot,+kill,+audit_write
+        exec setpriv --inh-caps=-all --bounding-set="$has" -- "$@"
         ;;
     *) echo "cannot be $who here" >&2; exit 2 ;;
 esac

@@ -8,10 +8,9 @@ use std::path::Path;
 use crate::sys;
 
 /// Makes a system call with numbers as arguments and returns its result.
-pub(super) fn call(number: i64, arguments: [i64; 6]) -> io::Result<i64> {
-    let [a, b, c, d, e, f] = arguments;
+pub(super) fn call(number: i64, of: [i64; 6]) -> io::Result<i64> {
     // SAFETY: each attack passes pointers that live through the call, and the process ends after the attack.
-    sys::check(unsafe { libc::syscall(number, a, b, c, d, e, f) })
+    sys::check(unsafe { libc::syscall(number, of[0], of[1], of[2], of[3], of[4], of[5]) })
 }
 
 /// Fills up a call's arguments with zeros.

@@ -5,38 +5,42 @@ use std::path::{Path, PathBuf};
 
 use super::calls::{call, gain, held, named, open, pointer, read, text, with};
 use super::trial::VICTIM;
-use super::{Attack, Judged::ByFile, Judged::ByItself, Targets};
+use super::{Attack, Judged::LeftFile, Judged::Said, Targets};
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[Attack] = &[
-    Attack { name: "shadow", tries: "read /etc/shadow", carry_out: |_| read("/etc/shadow"), judged: ByItself },
-    Attack { name: "passwd", tries: "read the machine's users", carry_out: passwd, judged: ByItself },
-    Attack { name: "home", tries: "list homes", carry_out: home, judged: ByItself },
-    Attack { name: "outside", tries: "read a file outside that all may read", carry_out: outside, judged: ByItself },
-    Attack { name: "outside-dots", tries: "read it by a path with many `..`", carry_out: dots, judged: ByItself },
-    Attack { name: "outside-symlink", tries: "read it through a symbolic link", carry_out: symlink, judged: ByItself },
-    Attack { name: "outside-hardlink", tries: "read it through a hard link", carry_out: hardlink, judged: ByItself },
-    Attack { name: "outside-root-of-1", tries: "read it below /proc/1/root", carry_out: root_of_1, judged: ByItself },
-    Attack { name: "outside-root-of-other", tries: "read it below a process's /proc/N/root", carry_out: root_of_other, judged: ByItself },
-    Attack { name: "outside-path-descriptor", tries: "read it from an O_PATH descriptor of /", carry_out: path_descriptor, judged: ByItself },
-    Attack { name: "outside-execute", tries: "execute a file outside", carry_out: execute, judged: ByItself },
-    Attack { name: "outside-handle", tries: "open a file by its handle", carry_out: handle, judged: ByItself },
-    Attack { name: "parent-folder", tries: "list the folders of other programs", carry_out: parent, judged: ByItself },
-    Attack { name: "write-outside", tries: "write into a folder that all may write", carry_out: write_outside, judged: ByItself },
-    Attack { name: "write-usr", tries: "write to /usr", carry_out: |_| create("/usr"), judged: ByItself },
-    Attack { name: "write-etc", tries: "write to /etc", carry_out: |_| create("/etc"), judged: ByItself },
-    Attack { name: "write-tmp", tries: "write to the machine's /tmp", carry_out: |targets| create_marker("/tmp", targets), judged: ByFile("/tmp") },
-    Attack { name: "write-var-tmp", tries: "write to the machine's /var/tmp", carry_out: |targets| create_marker("/var/tmp", targets), judged: ByFile("/var/tmp") },
-    Attack { name: "write-shm", tries: "share memory by /dev/shm", carry_out: |targets| create_marker("/dev/shm", targets), judged: ByFile("/dev/shm") },
-    Attack { name: "write-cgroup", tries: "change control groups", carry_out: cgroup, judged: ByItself },
-    Attack { name: "write-proc-sys", tries: "change the kernel's settings", carry_out: |_| opened("/proc/sys/kernel/core_pattern", libc::O_WRONLY), judged: ByItself },
-    Attack { name: "remount", tries: "make /usr writable", carry_out: remount, judged: ByItself },
-    Attack { name: "device-node", tries: "make a device of the machine's memory", carry_out: |_| device(libc::S_IFCHR, 1, 1), judged: ByItself },
-    Attack { name: "block-device-node", tries: "make a device of the machine's disk", carry_out: |_| device(libc::S_IFBLK, 8, 0), judged: ByItself },
-    Attack { name: "devices", tries: "open the kernel's log, memory, or a disk", carry_out: devices, judged: ByItself },
-    Attack { name: "sysfs", tries: "read the machine's devices", carry_out: |_| list("/sys/class"), judged: ByItself },
-    Attack { name: "watch-folder", tries: "be told of changes to files outside", carry_out: watch, judged: ByItself },
-    Attack { name: "watch-mount", tries: "be told of every file that is opened", carry_out: watch_mount, judged: ByItself },
+    Attack { name: "shadow", tries: "read /etc/shadow", carry_out: |_| read("/etc/shadow"), judged: Said },
+    Attack { name: "passwd", tries: "read the machine's users", carry_out: passwd, judged: Said },
+    Attack { name: "home", tries: "list homes", carry_out: home, judged: Said },
+    Attack { name: "outside", tries: "read a file outside that all may read", carry_out: outside, judged: Said },
+    Attack { name: "outside-dots", tries: "read it by a path with many `..`", carry_out: dots, judged: Said },
+    Attack { name: "outside-symlink", tries: "read it through a symbolic link", carry_out: symlink, judged: Said },
+    Attack { name: "outside-hardlink", tries: "read it through a hard link", carry_out: hardlink, judged: Said },
+    Attack { name: "outside-root-of-1", tries: "read it below /proc/1/root", carry_out: root_of_1, judged: Said },
+    Attack { name: "outside-root-of-other", tries: "read it below a process's /proc/N/root", carry_out: root_of_other, judged: Said },
+    Attack { name: "outside-path-descriptor", tries: "read it from an O_PATH descriptor of /", carry_out: path_descriptor, judged: Said },
+    Attack { name: "outside-execute", tries: "execute a file outside", carry_out: execute, judged: Said },
+    Attack { name: "outside-handle", tries: "open a file by its handle", carry_out: handle, judged: Said },
+    Attack { name: "mode-outside", tries: "change the mode of a file outside", carry_out: mode, judged: Said },
+    Attack { name: "owner-outside", tries: "change the owner of a file outside", carry_out: owner, judged: Said },
+    Attack { name: "times-outside", tries: "change the times of a file outside", carry_out: times, judged: Said },
+    Attack { name: "truncate-outside", tries: "shorten a file outside", carry_out: truncate, judged: Said },
+    Attack { name: "parent-folder", tries: "list the folders of other programs", carry_out: parent, judged: Said },
+    Attack { name: "write-outside", tries: "write into a folder that all may write", carry_out: write_outside, judged: Said },
+    Attack { name: "write-usr", tries: "write to /usr", carry_out: |_| create("/usr"), judged: Said },
+    Attack { name: "write-etc", tries: "write to /etc", carry_out: |_| create("/etc"), judged: Said },
+    Attack { name: "write-tmp", tries: "write to the machine's /tmp", carry_out: |targets| create_marker("/tmp", targets), judged: LeftFile("/tmp") },
+    Attack { name: "write-var-tmp", tries: "write to the machine's /var/tmp", carry_out: |targets| create_marker("/var/tmp", targets), judged: LeftFile("/var/tmp") },
+    Attack { name: "write-shm", tries: "share memory by /dev/shm", carry_out: |targets| create_marker("/dev/shm", targets), judged: LeftFile("/dev/shm") },
+    Attack { name: "write-cgroup", tries: "change control groups", carry_out: cgroup, judged: Said },
+    Attack { name: "write-proc-sys", tries: "change the kernel's settings", carry_out: |_| opened("/proc/sys/kernel/core_pattern", libc::O_WRONLY), judged: Said },
+    Attack { name: "remount", tries: "make /usr writable", carry_out: remount, judged: Said },
+    Attack { name: "device-node", tries: "make a device of the machine's memory", carry_out: |_| device(libc::S_IFCHR, 1, 1), judged: Said },
+    Attack { name: "block-device-node", tries: "make a device of the machine's disk", carry_out: |_| device(libc::S_IFBLK, 8, 0), judged: Said },
+    Attack { name: "devices", tries: "open the kernel's log, memory, or a disk", carry_out: devices, judged: Said },
+    Attack { name: "sysfs", tries: "read the machine's devices", carry_out: |_| list("/sys/class"), judged: Said },
+    Attack { name: "watch-folder", tries: "be told of changes to files outside", carry_out: watch, judged: Said },
+    Attack { name: "watch-mount", tries: "be told of every file that is opened", carry_out: watch_mount, judged: Said },
 ];
 
 fn passwd(_: &Targets) -> io::Result<String> {
@@ -98,6 +102,30 @@ fn execute(targets: &Targets) -> io::Result<String> {
     let error = crate::sys::execute(&text(secret(targets)), &[text("secret")], &[]);
     // The file is empty of programs: this error comes after the right to execute it was granted.
     if error.raw_os_error() == Some(libc::ENOEXEC) { Ok("executed".to_owned()) } else { Err(error) }
+}
+
+/// Gives the file the mode that it has.
+fn mode(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_fchmodat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), 0o755])
+}
+
+/// Gives the file the owner that it has.
+fn owner(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    let standing = i64::from(rustix::fs::stat(&path)?.st_uid);
+    gain("changed", libc::SYS_fchownat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), standing, -1, 0])
+}
+
+fn times(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_utimensat, [i64::from(libc::AT_FDCWD), pointer(path.as_ptr()), 0, 0])
+}
+
+/// Gives the file the size that it has.
+fn truncate(targets: &Targets) -> io::Result<String> {
+    let path = text(secret(targets));
+    gain("changed", libc::SYS_truncate, [pointer(path.as_ptr()), super::SECRET.len() as i64])
 }
 
 fn handle(_: &Targets) -> io::Result<String> {

@@ -3,35 +3,35 @@
 use std::io;
 
 use super::calls::{call, gain, let_through, pointer, with};
-use super::{Attack, Judged::ByItself, Targets};
+use super::{Attack, Judged::Said, Targets};
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[Attack] = &[
-    Attack { name: "io-uring", tries: "open files past the filter by io_uring", carry_out: io_uring, judged: ByItself },
-    Attack { name: "bpf", tries: "load a program into the kernel", carry_out: bpf, judged: ByItself },
-    Attack { name: "perf", tries: "measure the machine", carry_out: perf, judged: ByItself },
-    Attack { name: "userfaultfd", tries: "hold up the kernel at a page fault", carry_out: userfaultfd, judged: ByItself },
-    Attack { name: "keyring", tries: "read the user's keys", carry_out: keyring, judged: ByItself },
-    Attack { name: "add-key", tries: "leave a key with the kernel", carry_out: add_key, judged: ByItself },
-    Attack { name: "shared-memory", tries: "share memory under a number", carry_out: |_| gain("made", libc::SYS_shmget, [0, 4096, 0o600]), judged: ByItself },
-    Attack { name: "message-queue", tries: "make a message queue", carry_out: |_| gain("made", libc::SYS_msgget, [0, 0o600]), judged: ByItself },
-    Attack { name: "semaphore", tries: "make semaphores", carry_out: |_| gain("made", libc::SYS_semget, [0, 1, 0o600]), judged: ByItself },
-    Attack { name: "posix-queue", tries: "make a POSIX message queue", carry_out: queue, judged: ByItself },
-    Attack { name: "memory-file", tries: "make a file in memory that nothing counts", carry_out: memory_file, judged: ByItself },
-    Attack { name: "secret-memory", tries: "take memory that the kernel cannot see", carry_out: |_| gain("made", libc::SYS_memfd_secret, [0]), judged: ByItself },
-    Attack { name: "segments", tries: "change the processor's segments", carry_out: segments, judged: ByItself },
-    Attack { name: "personality", tries: "make all memory executable", carry_out: |_| gain("set", libc::SYS_personality, [i64::from(libc::READ_IMPLIES_EXEC)]), judged: ByItself },
-    Attack { name: "ports", tries: "reach the hardware's ports", carry_out: ports, judged: ByItself },
-    Attack { name: "other-calls", tries: "make system calls of 32-bit programs", carry_out: thirty_two_bit, judged: ByItself },
-    Attack { name: "x32-calls", tries: "make system calls under their x32 numbers", carry_out: x32, judged: ByItself },
-    Attack { name: "pipe-size", tries: "enlarge pipes, whose memory no limit counts", carry_out: pipe_size, judged: ByItself },
-    Attack { name: "move-pages", tries: "move another process's memory", carry_out: |targets| gain("moved", libc::SYS_move_pages, [i64::from(targets.victim), 0, 0, 0, 0, 0]), judged: ByItself },
-    Attack { name: "advise", tries: "have another process's memory reclaimed", carry_out: advise, judged: ByItself },
-    Attack { name: "file-handle", tries: "find the handle of a file", carry_out: handle, judged: ByItself },
-    Attack { name: "attributes", tries: "store bytes in a file's attributes", carry_out: attributes, judged: ByItself },
-    Attack { name: "sync", tries: "make the machine write all its disks", carry_out: |_| let_through("synced", libc::SYS_syncfs, [-1], &[libc::EBADF]), judged: ByItself },
-    Attack { name: "asynchronous", tries: "read and write by the old asynchronous calls", carry_out: asynchronous, judged: ByItself },
-    Attack { name: "landlock", tries: "make rules of its own", carry_out: |_| gain("version", libc::SYS_landlock_create_ruleset, [0, 0, 1]), judged: ByItself },
+    Attack { name: "io-uring", tries: "open files past the filter by io_uring", carry_out: io_uring, judged: Said },
+    Attack { name: "bpf", tries: "load a program into the kernel", carry_out: bpf, judged: Said },
+    Attack { name: "perf", tries: "measure the machine", carry_out: perf, judged: Said },
+    Attack { name: "userfaultfd", tries: "hold up the kernel at a page fault", carry_out: userfaultfd, judged: Said },
+    Attack { name: "keyring", tries: "read the user's keys", carry_out: keyring, judged: Said },
+    Attack { name: "add-key", tries: "leave a key with the kernel", carry_out: add_key, judged: Said },
+    Attack { name: "shared-memory", tries: "share memory under a number", carry_out: |_| gain("made", libc::SYS_shmget, [0, 4096, 0o600]), judged: Said },
+    Attack { name: "message-queue", tries: "make a message queue", carry_out: |_| gain("made", libc::SYS_msgget, [0, 0o600]), judged: Said },
+    Attack { name: "semaphore", tries: "make semaphores", carry_out: |_| gain("made", libc::SYS_semget, [0, 1, 0o600]), judged: Said },
+    Attack { name: "posix-queue", tries: "make a POSIX message queue", carry_out: queue, judged: Said },
+    Attack { name: "memory-file", tries: "make a file in memory that nothing counts", carry_out: memory_file, judged: Said },
+    Attack { name: "secret-memory", tries: "take memory that the kernel cannot see", carry_out: |_| gain("made", libc::SYS_memfd_secret, [0]), judged: Said },
+    Attack { name: "segments", tries: "change the processor's segments", carry_out: segments, judged: Said },
+    Attack { name: "personality", tries: "make all memory executable", carry_out: |_| gain("set", libc::SYS_personality, [i64::from(libc::READ_IMPLIES_EXEC)]), judged: Said },
+    Attack { name: "ports", tries: "reach the hardware's ports", carry_out: ports, judged: Said },
+    Attack { name: "other-calls", tries: "make system calls of 32-bit programs", carry_out: thirty_two_bit, judged: Said },
+    Attack { name: "x32-calls", tries: "make system calls under their x32 numbers", carry_out: x32, judged: Said },
+    Attack { name: "pipe-size", tries: "enlarge pipes, whose memory no limit counts", carry_out: pipe_size, judged: Said },
+    Attack { name: "move-pages", tries: "move another process's memory", carry_out: |targets| gain("moved", libc::SYS_move_pages, [i64::from(targets.victim), 0, 0, 0, 0, 0]), judged: Said },
+    Attack { name: "advise", tries: "have another process's memory reclaimed", carry_out: advise, judged: Said },
+    Attack { name: "file-handle", tries: "find the handle of a file", carry_out: handle, judged: Said },
+    Attack { name: "attributes", tries: "store bytes in a file's attributes", carry_out: attributes, judged: Said },
+    Attack { name: "sync", tries: "make the machine write all its disks", carry_out: |_| let_through("synced", libc::SYS_syncfs, [-1], &[libc::EBADF]), judged: Said },
+    Attack { name: "asynchronous", tries: "read and write by the old asynchronous calls", carry_out: asynchronous, judged: Said },
+    Attack { name: "landlock", tries: "make rules of its own", carry_out: |_| gain("version", libc::SYS_landlock_create_ruleset, [0, 0, 1]), judged: Said },
 ];
 
 fn io_uring(_: &Targets) -> io::Result<String> {

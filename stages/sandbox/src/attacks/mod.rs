@@ -27,7 +27,10 @@ pub(crate) use trial::VICTIM;
 pub use trial::try_all;
 
 /// The version of the table: a result of another version says nothing.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// What the file holds that attacks are aimed at.
+const SECRET: &str = "this is outside of the jail\n";
 
 /// One attack.
 pub(crate) struct Attack {
@@ -43,13 +46,15 @@ pub(crate) struct Attack {
 #[derive(Clone, Copy)]
 pub(crate) enum Judged {
     /// By what it says.
-    ByItself,
+    Said,
     /// By how it ended, whatever it says: true means that the jail held.
-    ByEnd(fn(&Outcome) -> bool),
+    Ended(fn(&Outcome) -> bool),
+    /// By that it had to be killed after a second.
+    TimedOut,
     /// By a process of the marker's name that is there afterwards.
-    ByProcess,
+    LeftProcess,
     /// By a file of the marker's name in this folder afterwards.
-    ByFile(&'static str),
+    LeftFile(&'static str),
 }
 
 /// What attacks are aimed at.

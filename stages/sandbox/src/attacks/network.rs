@@ -7,23 +7,23 @@ use std::os::unix::net::{SocketAddr as LocalAddr, UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use super::calls::{call, gain, with};
-use super::{Attack, Judged::ByItself, Targets};
+use super::{Attack, Judged::Said, Targets};
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[Attack] = &[
-    Attack { name: "tcp", tries: "connect to a TCP port of the machine", carry_out: tcp, judged: ByItself },
-    Attack { name: "tcp-ipv6", tries: "open an IPv6 socket", carry_out: tcp_ipv6, judged: ByItself },
-    Attack { name: "tcp-listen", tries: "listen on a TCP port", carry_out: listen, judged: ByItself },
-    Attack { name: "udp", tries: "send to a UDP port of the machine", carry_out: udp, judged: ByItself },
-    Attack { name: "raw-socket", tries: "make packets by hand", carry_out: raw, judged: ByItself },
-    Attack { name: "packet-socket", tries: "listen to all packets", carry_out: packet, judged: ByItself },
-    Attack { name: "netlink", tries: "ask the kernel for network devices", carry_out: netlink, judged: ByItself },
-    Attack { name: "vsock", tries: "reach the host of this virtual machine", carry_out: vsock, judged: ByItself },
-    Attack { name: "crypto-socket", tries: "use the kernel's cryptography", carry_out: crypto, judged: ByItself },
-    Attack { name: "abstract-socket", tries: "connect to an abstract socket", carry_out: abstract_socket, judged: ByItself },
-    Attack { name: "path-socket", tries: "connect to a socket in a folder", carry_out: path_socket, judged: ByItself },
-    Attack { name: "datagram-socket", tries: "send to a socket in a folder", carry_out: datagram, judged: ByItself },
-    Attack { name: "datagram-pair", tries: "send from a pair of sockets to another", carry_out: pair, judged: ByItself },
+    Attack { name: "tcp", tries: "connect to a TCP port of the machine", carry_out: tcp, judged: Said },
+    Attack { name: "tcp-ipv6", tries: "open an IPv6 socket", carry_out: tcp_ipv6, judged: Said },
+    Attack { name: "tcp-listen", tries: "listen on a TCP port", carry_out: listen, judged: Said },
+    Attack { name: "udp", tries: "send to a UDP port of the machine", carry_out: udp, judged: Said },
+    Attack { name: "raw-socket", tries: "make packets by hand", carry_out: raw, judged: Said },
+    Attack { name: "packet-socket", tries: "listen to all packets", carry_out: packet, judged: Said },
+    Attack { name: "netlink", tries: "ask the kernel for network devices", carry_out: netlink, judged: Said },
+    Attack { name: "vsock", tries: "reach the host of this virtual machine", carry_out: vsock, judged: Said },
+    Attack { name: "crypto-socket", tries: "use the kernel's cryptography", carry_out: crypto, judged: Said },
+    Attack { name: "abstract-socket", tries: "connect to an abstract socket", carry_out: abstract_socket, judged: Said },
+    Attack { name: "path-socket", tries: "connect to a socket in a folder", carry_out: path_socket, judged: Said },
+    Attack { name: "datagram-socket", tries: "send to a socket in a folder", carry_out: datagram, judged: Said },
+    Attack { name: "datagram-pair", tries: "send from a pair of sockets to another", carry_out: pair, judged: Said },
 ];
 
 fn tcp(targets: &Targets) -> io::Result<String> {

@@ -5,31 +5,31 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::calls::{call, child, held, pointer, sleep, with};
-use super::{Attack, Judged::ByEnd, Judged::ByItself, Targets};
+use super::{Attack, Judged::Ended, Judged::Said, Judged::TimedOut, Targets};
 use crate::program::End;
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[Attack] = &[
-    Attack { name: "memory", tries: "take more memory than its limit", carry_out: memory, judged: ByItself },
-    Attack { name: "memory-of-many", tries: "take more memory in many processes", carry_out: memory_of_many, judged: ByItself },
-    Attack { name: "processes", tries: "start more processes than its limit", carry_out: processes, judged: ByItself },
-    Attack { name: "threads", tries: "start more threads than its limit", carry_out: threads, judged: ByItself },
-    Attack { name: "file-size", tries: "write a file that is too large", carry_out: file_size, judged: ByItself },
-    Attack { name: "disk", tries: "fill the disk with many files", carry_out: disk, judged: ByItself },
-    Attack { name: "disk-removed", tries: "fill the disk with files that have no name", carry_out: disk_removed, judged: ByItself },
-    Attack { name: "files", tries: "make more files than the disk has room for", carry_out: files, judged: ByItself },
-    Attack { name: "folders", tries: "make folders in each other without end", carry_out: folders, judged: ByItself },
-    Attack { name: "open-files", tries: "hold more files open than others leave", carry_out: open_files, judged: ByItself },
-    Attack { name: "output", tries: "flood standard output", carry_out: |targets| flood(targets, &[1]), judged: ByEnd(|outcome| outcome.end == End::Output) },
-    Attack { name: "errors", tries: "flood both outputs", carry_out: |targets| flood(targets, &[1, 2]), judged: ByEnd(|outcome| outcome.end == End::Output) },
-    Attack { name: "cpu-time", tries: "compute without end", carry_out: |_| compute(1), judged: ByEnd(|outcome| outcome.end == End::CpuTime) },
-    Attack { name: "cpu-time-of-many", tries: "compute without end in many processes", carry_out: |_| compute(4), judged: ByEnd(|outcome| outcome.end == End::CpuTime) },
-    Attack { name: "cpu-time-of-short", tries: "compute without end in processes that end", carry_out: |_| compute_in_turn(), judged: ByEnd(|outcome| outcome.end == End::CpuTime) },
-    Attack { name: "wait", tries: "wait without end, with its outputs closed", carry_out: wait, judged: ByEnd(|outcome| outcome.end == End::WallTime) },
+    Attack { name: "memory", tries: "take more memory than its limit", carry_out: memory, judged: Said },
+    Attack { name: "memory-of-many", tries: "take more memory in many processes", carry_out: memory_of_many, judged: Said },
+    Attack { name: "processes", tries: "start more processes than its limit", carry_out: processes, judged: Said },
+    Attack { name: "threads", tries: "start more threads than its limit", carry_out: threads, judged: Said },
+    Attack { name: "file-size", tries: "write a file that is too large", carry_out: file_size, judged: Said },
+    Attack { name: "disk", tries: "fill the disk with many files", carry_out: disk, judged: Said },
+    Attack { name: "disk-removed", tries: "fill the disk with files that have no name", carry_out: disk_removed, judged: Said },
+    Attack { name: "files", tries: "make more files than the disk has room for", carry_out: files, judged: Said },
+    Attack { name: "folders", tries: "make folders in each other without end", carry_out: folders, judged: Said },
+    Attack { name: "open-files", tries: "hold more files open than others leave", carry_out: open_files, judged: Said },
+    Attack { name: "output", tries: "flood standard output", carry_out: |targets| flood(targets, &[1]), judged: Ended(|outcome| outcome.end == End::Output) },
+    Attack { name: "errors", tries: "flood both outputs", carry_out: |targets| flood(targets, &[1, 2]), judged: Ended(|outcome| outcome.end == End::Output) },
+    Attack { name: "cpu-time", tries: "compute without end", carry_out: |_| compute(1), judged: Ended(|outcome| outcome.end == End::CpuTime) },
+    Attack { name: "cpu-time-of-many", tries: "compute without end in many processes", carry_out: |_| compute(4), judged: Ended(|outcome| outcome.end == End::CpuTime) },
+    Attack { name: "cpu-time-of-short", tries: "compute without end in processes that end", carry_out: |_| compute_in_turn(), judged: Ended(|outcome| outcome.end == End::CpuTime) },
+    Attack { name: "wait", tries: "wait without end, with its outputs closed", carry_out: wait, judged: TimedOut },
 ];
 
 /// Long enough for a guard that looks now and then to have looked.
-const HOLD: u64 = 500;
+const HOLD: u64 = 1500;
 
 /// Takes memory and writes to each page. Returns whether it got it.
 fn take(bytes: u64) -> bool {
@@ -117,7 +117,7 @@ fn ignore_size_signal() {
 
 /// Writes bytes that a file system cannot leave out.
 fn write(mut file: impl Write, size: u64) -> io::Result<()> {
-    let part = [7_u8; 65_536];
+    let part = vec![7_u8; 65_536];
     let mut left = size;
     while left > 0 {
         let now = left.min(part.len() as u64);
@@ -197,7 +197,10 @@ fn flood(targets: &Targets, outputs: &[i64]) -> io::Result<String> {
     Ok("all was taken".to_owned())
 }
 
-/// Computes for a while, ten seconds at most so that it ends where nothing holds it.
+/// How long an attack computes where nothing holds it: on a busy machine, little of it is its own.
+const LONG: Duration = Duration::from_mins(2);
+
+/// Computes for a while on the clock.
 fn spin(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {
@@ -207,14 +210,14 @@ fn spin(time: Duration) {
 
 fn compute(processes: u32) -> io::Result<String> {
     for _ in 1..processes {
-        child(|| spin(Duration::from_secs(10)))?;
+        child(|| spin(LONG))?;
     }
-    spin(Duration::from_secs(10));
-    Ok("computed for ten seconds".to_owned())
+    spin(LONG);
+    Ok("computed for minutes".to_owned())
 }
 
 fn compute_in_turn() -> io::Result<String> {
-    for _ in 0..100 {
+    for _ in 0..1000 {
         let child = child(|| {
             spin(Duration::from_millis(100));
             crate::sys::exit(0);
@@ -222,7 +225,7 @@ fn compute_in_turn() -> io::Result<String> {
         // SAFETY: it waits for the child.
         unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     }
-    Ok("computed for ten seconds".to_owned())
+    Ok("computed for minutes".to_owned())
 }
 
 fn wait(_: &Targets) -> io::Result<String> {

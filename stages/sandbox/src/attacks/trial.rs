@@ -21,7 +21,7 @@ pub(crate) const VICTIM: &str = "r1flow-victim";
 const AT_ONCE: usize = 8;
 /// Limits that attacks go beyond. They are small, so that going beyond them costs little.
 const LIMITS: Limits = Limits {
-    wall: Duration::from_secs(4),
+    wall: Duration::from_mins(2),
     cpu: Duration::from_millis(500),
     memory: 48 << 20,
     output: 256 << 10,
@@ -69,6 +69,9 @@ fn try_one(jail: &Jail, attack: &Attack, targets: &Targets) -> Attempt {
     let mut targets = targets.clone();
     // Names of processes have 15 bytes.
     targets.marker = format!("r1{}", &blurred(attack.name, &targets.marker));
+    if matches!(attack.judged, Judged::TimedOut) {
+        targets.limits.wall = Duration::from_secs(1);
+    }
     let verdict = match jail.attack(attack.name, &targets, &targets.limits) {
         Ok(outcome) => judge(attack, &targets, &outcome),
         Err(error) => Verdict::Escaped(format!("it is not known how it went: {error}")),
@@ -87,9 +90,10 @@ fn judge(attack: &Attack, targets: &Targets, outcome: &Outcome) -> Verdict {
     let said = || String::from_utf8_lossy(&outcome.output).chars().take(200).collect::<String>();
     let ended = || format!("{:?}", outcome.end);
     match (attack.judged, &outcome.end) {
-        (Judged::ByEnd(has_held), _) if has_held(outcome) => Verdict::Held(ended()),
-        (Judged::ByEnd(_), _) => Verdict::Escaped(format!("{}: {}", ended(), said())),
-        (Judged::ByProcess, end) => match calls::named(&targets.marker) {
+        (Judged::Ended(has_held), _) if has_held(outcome) => Verdict::Held(ended()),
+        (Judged::Ended(_), _) => Verdict::Escaped(format!("{}: {}", ended(), said())),
+        (Judged::TimedOut, End::WallTime) => Verdict::Held(ended()),
+        (Judged::LeftProcess, end) => match calls::named(&targets.marker) {
             Ok(found) if found.is_empty() => match end {
                 // It says that it has left something, and nothing is there.
                 End::Exited(ESCAPED) => Verdict::Held("it was killed".to_owned()),
@@ -98,11 +102,11 @@ fn judge(attack: &Attack, targets: &Targets, outcome: &Outcome) -> Verdict {
             Ok(found) => Verdict::Escaped(format!("left {found:?}")),
             Err(error) => Verdict::Escaped(format!("it is not known what it left: {error}")),
         },
-        (Judged::ByFile(folder), _) if Path::new(folder).join(&targets.marker).exists() => {
+        (Judged::LeftFile(folder), _) if Path::new(folder).join(&targets.marker).exists() => {
             remove(&Path::new(folder).join(&targets.marker));
             Verdict::Escaped(said())
         }
-        (Judged::ByFile(_), End::Exited(ESCAPED)) => Verdict::Held("it wrote to a folder of its own".to_owned()),
+        (Judged::LeftFile(_), End::Exited(ESCAPED)) => Verdict::Held("it wrote to a folder of its own".to_owned()),
         (_, End::Exited(ESCAPED)) => Verdict::Escaped(said()),
         (_, End::Exited(HELD)) => Verdict::Held(said()),
         // Killed for it, or by its limits.
@@ -129,7 +133,7 @@ impl Outside {
         let path = folder.path.clone();
         let allow = |path: &Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode));
         allow(&path, 0o777)?;
-        fs_err::write(path.join("secret"), "this is outside of the jail\n")?;
+        fs_err::write(path.join("secret"), super::SECRET)?;
         allow(&path.join("secret"), 0o755)?;
         let stream = UnixListener::bind(path.join("stream"))?;
         let datagram = UnixDatagram::bind(path.join("datagram"))?;

@@ -3,9 +3,11 @@
 //! The helper makes one group below its own, where that is allowed, and in it one for each program that runs at the
 //! same time. These are used again, because making and removing one for each program costs more than running it.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
@@ -13,6 +15,9 @@ use crate::program::Limits;
 
 /// What the memory limit leaves for the pages that the kernel needs for processes.
 const SLACK: u64 = 32 << 20;
+
+/// How often it is tried to remove groups whose processes have yet to leave them.
+const PATIENCE: u32 = 1000;
 
 /// One hierarchy: both controllers in version 2, one of them in version 1.
 #[derive(Debug)]
@@ -30,7 +35,6 @@ struct Hierarchy {
 pub(crate) struct Cgroup {
     version: u8,
     hierarchies: Vec<Hierarchy>,
-    slots: Vec<Slot>,
 }
 
 /// The groups of one running program.
@@ -48,7 +52,7 @@ impl Cgroup {
     pub(crate) fn create() -> io::Result<Self> {
         let own = fs_err::read_to_string("/proc/self/cgroup")?;
         let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
-        let mut made = Self { version: 1, hierarchies: Vec::new(), slots: Vec::new() };
+        let mut made = Self { version: 1, hierarchies: Vec::new() };
         let (memory, pids) = (folder(&own, &mounts, Some("memory")), folder(&own, &mounts, Some("pids")));
         let result = match (memory, pids, folder(&own, &mounts, None)) {
             (Some(memory), Some(pids), _) => made.add(&memory, true, false).and_then(|()| made.add(&pids, false, true)),
@@ -63,8 +67,8 @@ impl Cgroup {
             }
             _ => Err(io::Error::other("no control groups are mounted")),
         };
-        // The first slot shows that files can be written there.
-        match result.and_then(|()| made.slot(0).map(drop)) {
+        // A slot shows that files can be written there.
+        match result.and_then(|()| made.try_slot()) {
             Ok(()) => Ok(made),
             Err(error) => {
                 made.remove();
@@ -85,71 +89,84 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Returns the groups of a slot, which are made when it is used first.
-    pub(crate) fn slot(&mut self, number: usize) -> io::Result<&Slot> {
-        while self.slots.len() <= number {
-            let mut slot = Slot::default();
-            let name = slot_name(self.slots.len());
-            for hierarchy in &self.hierarchies {
-                rustix::fs::mkdirat(&hierarchy.group, &name, Mode::RWXU)?;
-                let group = open_folder(&hierarchy.group, Path::new(&name))?;
-                let file = |name: &str, flags| open(&group, Path::new(name), flags);
-                slot.procs.push(file("cgroup.procs", OFlags::WRONLY)?);
-                if hierarchy.memory && self.version == 1 {
-                    slot.memory.push(file("memory.limit_in_bytes", OFlags::WRONLY)?);
-                    slot.memory.extend(file("memory.memsw.limit_in_bytes", OFlags::WRONLY).ok());
-                    slot.events = Some(file("memory.oom_control", OFlags::RDONLY)?);
-                } else if hierarchy.memory {
-                    slot.memory.push(file("memory.max", OFlags::WRONLY)?);
-                    write(&file("memory.oom.group", OFlags::WRONLY)?, "1")?;
-                    if let Ok(swap) = file("memory.swap.max", OFlags::WRONLY) {
-                        write(&swap, "0")?;
-                    }
-                    slot.events = Some(file("memory.events", OFlags::RDONLY)?);
-                }
-                if hierarchy.pids {
-                    slot.pids.push(file("pids.max", OFlags::WRONLY)?);
-                }
-            }
-            self.slots.push(slot);
-        }
-        Ok(&self.slots[number])
-    }
-
-    /// Returns the groups of a slot, if they are made.
-    pub(crate) fn made(&self, number: usize) -> Option<&Slot> {
-        self.slots.get(number)
-    }
-
-    /// Removes the groups, which must be empty. What cannot be removed stays.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "these groups were made here, and the kernel removes only empty ones"
-    )]
-    pub(crate) fn remove(&self) {
+    /// Makes the groups of a slot.
+    pub(crate) fn slot(&self, number: usize) -> io::Result<Slot> {
+        let mut slot = Slot::default();
         for hierarchy in &self.hierarchies {
-            // Groups that were made later, by the process that this one was forked from, are removed too.
-            for number in 0.. {
-                let removed = rustix::fs::unlinkat(&hierarchy.group, slot_name(number), AtFlags::REMOVEDIR);
-                if removed == Err(rustix::io::Errno::NOENT) {
-                    break;
+            rustix::fs::mkdirat(&hierarchy.group, slot_name(number), Mode::RWXU)?;
+            let group = open_folder(&hierarchy.group, Path::new(&slot_name(number)))?;
+            let file = |name: &str, flags| open(&group, Path::new(name), flags);
+            slot.procs.push(file("cgroup.procs", OFlags::WRONLY)?);
+            if hierarchy.memory && self.version == 1 {
+                slot.memory.push(file("memory.limit_in_bytes", OFlags::WRONLY)?);
+                slot.memory.extend(file("memory.memsw.limit_in_bytes", OFlags::WRONLY).ok());
+                slot.events = Some(file("memory.oom_control", OFlags::RDONLY)?);
+            } else if hierarchy.memory {
+                slot.memory.push(file("memory.max", OFlags::WRONLY)?);
+                if let Ok(swap) = file("memory.swap.max", OFlags::WRONLY) {
+                    write(&swap, "0")?;
                 }
+                slot.events = Some(file("memory.events", OFlags::RDONLY)?);
             }
-            let _ = rustix::fs::unlinkat(&hierarchy.parent, &hierarchy.name, AtFlags::REMOVEDIR);
+            if hierarchy.pids {
+                slot.pids.push(file("pids.max", OFlags::WRONLY)?);
+            }
+        }
+        Ok(slot)
+    }
+
+    /// Makes groups as for a slot, moves a process into them, and removes them.
+    #[expect(clippy::disallowed_methods, reason = "see `Hierarchy::remove`")]
+    fn try_slot(&self) -> io::Result<()> {
+        const TRIAL: usize = usize::MAX;
+        let tried = self.slot(TRIAL).and_then(|slot| {
+            slot.bound(&Limits::default(), 0)?;
+            super::apart(|| slot.enter())
+        });
+        for hierarchy in &self.hierarchies {
+            let _ = rustix::fs::unlinkat(&hierarchy.group, slot_name(TRIAL), AtFlags::REMOVEDIR);
+        }
+        tried
+    }
+
+    /// Removes the groups, once they are empty. What cannot be removed stays.
+    pub(crate) fn remove(&self) {
+        // A process that ends closes its files before it leaves its group.
+        for _ in 0..PATIENCE {
+            if self.hierarchies.iter().all(Hierarchy::remove) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
+impl Hierarchy {
+    /// Removes the groups, and returns whether they are gone.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these groups were made here, and the kernel removes only empty ones"
+    )]
+    fn remove(&self) -> bool {
+        // Those of the slots were made by processes that this one does not know.
+        for name in folders(&self.group) {
+            let _ = rustix::fs::unlinkat(&self.group, name, AtFlags::REMOVEDIR);
+        }
+        let removed = rustix::fs::unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
+        matches!(removed, Ok(()) | Err(rustix::io::Errno::NOENT))
+    }
+}
+
 impl Slot {
-    /// Bounds the programs that are in the groups.
-    pub(crate) fn bound(&self, limits: &Limits) -> io::Result<()> {
-        let memory = (limits.memory + limits.disk + SLACK).to_string();
+    /// Bounds what is in the groups: a program, its guard, which takes some memory of its own, and the slot.
+    pub(crate) fn bound(&self, limits: &Limits, guard: u64) -> io::Result<()> {
+        let memory = limits.memory.saturating_add(limits.disk).saturating_add(SLACK + guard).to_string();
         // Which of version 1's two limits may be written first depends on what stood before.
         let results: Vec<_> = self.memory.iter().map(|file| write(file, &memory)).collect();
         if results.iter().any(Result::is_err) {
             self.memory.iter().rev().try_for_each(|file| write(file, &memory))?;
         }
-        self.pids.iter().try_for_each(|file| write(file, &limits.processes.to_string()))
+        self.pids.iter().try_for_each(|file| write(file, &(u64::from(limits.processes) + 2).to_string()))
     }
 
     /// Moves this process into the groups.
@@ -197,6 +214,14 @@ fn has_both(control: &Path) -> bool {
     ["memory", "pids"].iter().all(|name| text.split_whitespace().any(|each| each == *name))
 }
 
+/// Returns the names of the folders in a folder.
+fn folders(of: &OwnedFd) -> Vec<CString> {
+    let opened = rustix::fs::openat(of, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let entries = opened.and_then(rustix::fs::Dir::new).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type() == rustix::fs::FileType::Directory);
+    folders.map(|entry| entry.file_name().to_owned()).filter(|name| !name.to_bytes().starts_with(b".")).collect()
+}
+
 fn slot_name(number: usize) -> String {
     format!("slot-{number}")
 }
@@ -212,4 +237,26 @@ fn open_folder(at: impl AsFd, name: &Path) -> io::Result<OwnedFd> {
 
 fn write(file: &OwnedFd, text: &str) -> io::Result<()> {
     rustix::io::pwrite(file, text.as_bytes(), 0).map(drop).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(own: &str, mount: &str, controller: Option<&str>, expect: Option<&str>) {
+        assert_eq!(folder(own, mount, controller), expect.map(PathBuf::from));
+    }
+
+    #[test]
+    fn the_group_of_this_process_is_found() {
+        let own = "4:memory:/a/b\n3:cpu,cpuacct:/\n0::/user/c\n";
+        let first = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
+        check(own, first, Some("memory"), Some("/sys/fs/cgroup/memory/a/b"));
+        check(own, first, Some("pids"), None);
+        check(own, first, None, None);
+        check(own, "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup rw", None, Some("/sys/fs/cgroup/user/c"));
+        // A container's mount shows its own part as the root.
+        check(own, "31 30 0:27 /a /mine rw - cgroup cgroup rw,memory", Some("memory"), Some("/mine/b"));
+    }
 }

@@ -74,12 +74,15 @@ impl Grounds {
         let mut found = Found::default();
         let wanted = |layer| if policy.leave_out.contains(&layer) { Err(io::Error::other("left out")) } else { Ok(()) };
         let proc = rustix::fs::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let filters = found.note(Layer::Seccomp, wanted(Layer::Seccomp).and_then(|()| try_seccomp(policy)));
         let landlocked = found.note(Layer::Landlock, wanted(Layer::Landlock).and_then(|()| try_landlock())).is_some();
         let user = user(policy, &mut found);
         found.note(Layer::Rlimits, wanted(Layer::Rlimits));
         let cgroup = found.note(Layer::Cgroup, wanted(Layer::Cgroup).and_then(|()| cgroup::Cgroup::create()));
         let entered = wanted(Layer::Namespaces).and_then(|()| enter_namespaces(policy));
+        // Where a program has the user of the files outside, and sees them, it must not change their modes.
+        let modes = entered.is_ok() || user != User::Helper;
+        let allowed = seccomp::Allowed { network: policy.network, modes };
+        let filters = found.note(Layer::Seccomp, wanted(Layer::Seccomp).and_then(|()| try_seccomp(allowed)));
         let form = match found.note(Layer::Namespaces, entered) {
             Some(user) => Form::Namespaces { user },
             None => Form::Folders(Scratch::create(&policy.scratch)?),
@@ -183,8 +186,8 @@ pub(crate) fn become_user(id: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn try_seccomp(policy: &Policy) -> io::Result<seccomp::Filters> {
-    let filters = seccomp::compile(policy.network)?;
+fn try_seccomp(allowed: seccomp::Allowed) -> io::Result<seccomp::Filters> {
+    let filters = seccomp::compile(allowed)?;
     apart(|| {
         sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
         seccomp::apply(&filters.single)?;
@@ -235,7 +238,7 @@ pub(crate) fn own_namespaces(user: bool) -> i32 {
 }
 
 /// Does something in another process and returns how it went.
-fn apart(what: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub(super) fn apart(what: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     watch(sys::fork()?, what)
 }
 

@@ -15,9 +15,9 @@ const OPEN_FILES: u64 = 128;
 /// id, or none where that number would count others' processes.
 pub(crate) fn apply(limits: &Limits, base: u64, processes: Option<u64>) -> io::Result<()> {
     // The kernel counts whole seconds. It is the second line behind the guard, which counts exactly.
-    let cpu = limits.cpu.as_secs() + 2;
+    let cpu = limits.cpu.as_secs().saturating_add(2);
     let bounds = [
-        (Resource::As, limits.memory + base),
+        (Resource::As, limits.memory.saturating_add(base)),
         (Resource::Cpu, cpu),
         (Resource::Fsize, limits.file_size.min(limits.disk)),
         (Resource::Nofile, OPEN_FILES),

@@ -14,7 +14,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::system_calls::{FORKS, OLD_FORKS, ONLY_NETWORK, allowed};
+use super::system_calls::{BY_NAME, FORKS, OLD_FORKS, ONLY_NETWORK, allowed};
 
 /// Flags of `clone` that make namespaces.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
@@ -78,9 +78,17 @@ pub(crate) struct Filters {
     pub(crate) single: BpfProgram,
 }
 
+/// What a filter lets through besides a program's own computing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowed {
+    pub(crate) network: bool,
+    /// Changing the mode, owner and times of any file by its name, as the program's user may.
+    pub(crate) modes: bool,
+}
+
 /// Compiles both filters.
-pub(crate) fn compile(network: bool) -> io::Result<Filters> {
-    Ok(Filters { many: filter(network, true)?, single: filter(network, false)? })
+pub(crate) fn compile(allowed: Allowed) -> io::Result<Filters> {
+    Ok(Filters { many: filter(allowed, true)?, single: filter(allowed, false)? })
 }
 
 /// Applies a filter to this process, for good.
@@ -101,9 +109,15 @@ pub(crate) fn signals_to_itself_only() -> io::Result<BpfProgram> {
     build(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
-fn filter(network: bool, forks: bool) -> io::Result<BpfProgram> {
+fn filter(also: Allowed, forks: bool) -> io::Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = allowed().map(|call| (call, Vec::new())).collect();
-    if network {
+    if also.modes {
+        rules.extend(BY_NAME.iter().map(|call| (*call, Vec::new())));
+    } else {
+        // Without a name it is about an open file.
+        rules.insert(libc::SYS_utimensat, vec![all([no_pointer(1)?])?]);
+    }
+    if also.network {
         rules.extend(ONLY_NETWORK.iter().map(|call| (*call, Vec::new())));
     } else {
         // Datagram sockets could send to any address. A stream's two ends can only talk to each other.
@@ -111,12 +125,7 @@ fn filter(network: bool, forks: bool) -> io::Result<BpfProgram> {
         let pair =
             [argument(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?, argument(1, stream, libc::SOCK_STREAM as u64)?];
         rules.insert(libc::SYS_socketpair, vec![all(pair)?]);
-        rules.insert(
-            libc::SYS_sendto,
-            vec![all([
-                SeccompCondition::new(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0).map_err(io::Error::other)?
-            ])?],
-        );
+        rules.insert(libc::SYS_sendto, vec![all([no_pointer(4)?])?]);
     }
     if forks {
         let plain = argument(0, SeccompCmpOp::MaskedEq(NAMESPACES), 0)?;
@@ -158,6 +167,11 @@ fn all(conditions: impl IntoIterator<Item = SeccompCondition>) -> io::Result<Sec
     SeccompRule::new(conditions.into_iter().collect()).map_err(io::Error::other)
 }
 
+/// A condition that an argument is a null pointer.
+fn no_pointer(index: u8) -> io::Result<SeccompCondition> {
+    SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0).map_err(io::Error::other)
+}
+
 /// Rules that hold where an argument is one of some values.
 fn any_of(index: u8, values: impl IntoIterator<Item = u64>) -> io::Result<Vec<SeccompRule>> {
     values.into_iter().map(|value| all([argument(index, SeccompCmpOp::Eq, value)?])).collect()
@@ -166,4 +180,47 @@ fn any_of(index: u8, values: impl IntoIterator<Item = u64>) -> io::Result<Vec<Se
 /// A condition on the lower half of an argument, the only one that the kernel looks at for these calls.
 fn argument(index: u8, is: SeccompCmpOp, value: u64) -> io::Result<SeccompCondition> {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, is, value).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys;
+
+    /// Applies a filter to a thread of its own and returns the errors of some calls there.
+    fn errors(filter: BpfProgram, calls: Vec<fn() -> i64>) -> Vec<Option<i32>> {
+        let tried = std::thread::spawn(move || {
+            sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).unwrap();
+            apply(&filter).unwrap();
+            calls.into_iter().map(|call| sys::check(call()).err().and_then(|error| error.raw_os_error())).collect()
+        });
+        tried.join().unwrap()
+    }
+
+    fn kill(whom: i32) -> i64 {
+        // SAFETY: signal 0 only asks.
+        i64::from(unsafe { libc::kill(whom, 0) })
+    }
+
+    #[test]
+    fn signals_reach_only_this_process_and_its_group() {
+        let calls: Vec<fn() -> i64> =
+            vec![|| kill(std::process::id() as i32), || kill(0), || kill(1), || kill(-1), || kill(-2)];
+        let refused = Some(libc::EPERM);
+        assert_eq!(errors(signals_to_itself_only().unwrap(), calls), [None, None, refused, refused, refused]);
+    }
+
+    #[test]
+    fn modes_change_by_name_only_where_that_is_allowed() {
+        // SAFETY: the names are constants, and no such file exists.
+        let calls: Vec<fn() -> i64> = vec![
+            || i64::from(unsafe { libc::chmod(c"no-such-file".as_ptr(), 0) }),
+            || i64::from(unsafe { libc::utimensat(-1, c"no-such-file".as_ptr(), std::ptr::null(), 0) }),
+            || i64::from(unsafe { libc::futimens(-1, std::ptr::null()) }),
+        ];
+        let compiled = |modes| compile(Allowed { network: false, modes }).unwrap().many;
+        let [absent, unknown] = [Some(libc::ENOSYS), Some(libc::EBADF)];
+        assert_eq!(errors(compiled(false), calls.clone()), [absent, absent, unknown]);
+        assert_eq!(errors(compiled(true), calls), [Some(libc::ENOENT), unknown, unknown]);
+    }
 }
