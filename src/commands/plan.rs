@@ -102,7 +102,7 @@ fn at_work(global: &Global, workflow: &Workflow, plan: &Plan) -> Result<BTreeMap
         state.state == State::Running
             && history.attempted(stage).is_some_and(|fingerprint| planned(stage) == Some(fingerprint))
     });
-    let told = running.map(|(stage, state)| (stage, AtWork { run: run.id.to_string(), progress: state.progress() }));
+    let told = running.map(|(stage, state)| (stage, AtWork { run: run.id.clone(), progress: state.progress() }));
     Ok(told.collect())
 }
 

@@ -34,6 +34,7 @@ impl<'a> Loading<'a> {
     }
 
     /// Says what must hold before programs that a model wrote are run.
+    #[must_use]
     pub fn with_jail(self, jail: JailKey) -> Self {
         Self { jail, ..self }
     }

@@ -1,6 +1,7 @@
 //! Programs in answers are run against their tests, with the real worker. Tests that need a jail skip, and say so, where
 //! it does not hold or there is no `python3`.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -11,12 +12,17 @@ fn sandbox() -> Sandbox {
     Sandbox::with_worker(PathBuf::from(env!("CARGO_BIN_EXE_r1flow-worker")))
 }
 
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
+fn say_skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+}
+
 /// Whether programs cannot be run here; says so.
 fn must_skip(output: &Output) -> bool {
     let reasons = ["cannot be run here", "there is no `python3` here"];
     let reason = output.stderr.lines().find(|line| reasons.iter().any(|reason| line.contains(reason)));
     if let Some(reason) = reason {
-        eprintln!("skipped: {reason}");
+        say_skipped(reason);
     }
     reason.is_some()
 }
@@ -79,7 +85,7 @@ fn cases() -> Vec<(Value, &'static str)> {
 
 /// Grades rows, and returns what is said of each; `None` if programs cannot be run here.
 fn graded(sandbox: &Sandbox, rows: &[&Value]) -> Option<Vec<String>> {
-    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let lines = rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     sandbox.write("answers.jsonl", &lines);
     let output =
         sandbox.run(&["grade", "answers.jsonl", "--explain", "--json", "--reward", "accuracy", "--reward", "tests"]);
@@ -107,7 +113,7 @@ fn programs_are_judged_by_their_tests() {
     let lines = |name: &str| fs_err::read_to_string(kept.join(name)).map_or(0, |text| text.lines().count());
     let shards: Vec<String> =
         fs_err::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let all = || shards.iter().filter(|name| name.ends_with(".jsonl")).map(|name| lines(name)).sum::<usize>();
+    let all = || shards.iter().filter(|name| !name.starts_with("holds-")).map(|name| lines(name)).sum::<usize>();
     let before = all();
     assert!(before >= cases.len() - 2, "each program that ran is kept: {before}");
     assert_eq!(graded(&sandbox, &rows).unwrap(), told, "grading again says the same");
@@ -121,7 +127,7 @@ fn programs_in_cpp_are_compiled_and_run() {
     let rows = [cpp("int a, b; std::cin >> a >> b; std::cout << a + b;"), cpp("std::cout << 4;"), cpp("return x;")];
     let Some(told) = graded(&sandbox(), &rows.iter().collect::<Vec<_>>()) else { return };
     if told[0].contains("no compiler") {
-        return eprintln!("skipped: there is no `g++` here");
+        return say_skipped("there is no `g++` here");
     }
     assert_eq!(told[..2], ["all tests are passed", "wrong, `4` in place of `3`"]);
     assert!(told[2].starts_with("compile, "), "{}", told[2]);
@@ -141,7 +147,7 @@ fn programs(is_test: bool) -> String {
         for program in &wrong[..if is_test { 1 } else { 3 }] {
             let completion = format!("<think>+</think><answer>{program}</answer>");
             let row = json!({ "prompt": format!("{a} {b}"), "completion": completion, "tests": tests });
-            rows.push_str(&format!("{row}\n"));
+            writeln!(rows, "{row}").unwrap();
         }
     }
     rows

@@ -127,7 +127,7 @@ impl OwnReward {
         let output = String::from_utf8_lossy(&outcome.output);
         let lines: Vec<&str> = output.lines().collect();
         let scores = lines.iter().zip(rows).enumerate().map(|(index, (line, row))| {
-            score(line).ok_or_else(|| {
+            score(line).map_err(|()| {
                 let prompt = short(&row.scored.prompt.prompt.last_text());
                 self.wrong(format!("line {} is `{}`, about `{prompt}`", index + 1, short(line))).with_help(
                     "a line is a finite number, or `null` where the reward does not apply; print the rest to stderr",
@@ -182,12 +182,12 @@ fn line(row: &Graded<'_>) -> String {
     .to_string()
 }
 
-/// Reads a score: `Some(None)` is one that does not apply.
-fn score(line: &str) -> Option<Option<f64>> {
-    match serde_json::from_str(line.trim()).ok()? {
-        Value::Null => Some(None),
-        Value::Number(number) => number.as_f64().filter(|score| score.is_finite()).map(Some),
-        _ => None,
+/// Reads a score: `None` is one that does not apply. Fails for what is no score.
+fn score(line: &str) -> Result<Option<f64>, ()> {
+    match serde_json::from_str(line.trim()).map_err(drop)? {
+        Value::Null => Ok(None),
+        Value::Number(number) => number.as_f64().filter(|score| score.is_finite()).map(Some).ok_or(()),
+        _ => Err(()),
     }
 }
 
@@ -205,9 +205,9 @@ mod tests {
 
     #[test]
     fn a_line_is_a_finite_number_or_null() {
-        assert_eq!([score("1"), score(" -0.5 "), score("null")], [Some(Some(1.0)), Some(Some(-0.5)), Some(None)]);
+        assert_eq!([score("1"), score(" -0.5 "), score("null")], [Ok(Some(1.0)), Ok(Some(-0.5)), Ok(None)]);
         for line in ["", "NaN", "Infinity", "1e999", "\"1\"", "[1]", "1 2", "score: 1"] {
-            assert_eq!(score(line), None, "{line}");
+            assert_eq!(score(line), Err(()), "{line}");
         }
     }
 }

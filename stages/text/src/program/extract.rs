@@ -104,25 +104,25 @@ mod tests {
 
     const BOTH: &[Language] = &[Language::Python, Language::Cpp];
 
-    fn python(text: &str) -> Option<Found<'_>> {
-        Some(Found::Program(Language::Python, text))
+    fn python(text: &str) -> Found<'_> {
+        Found::Program(Language::Python, text)
     }
 
     #[test]
     fn the_last_labelled_block_is_the_program() {
         let answer =
             "First:\n```python\nx = 1\n```\nBetter:\n```py\nx = 2\n```\nOutput:\n```\n2\n```\n```json\n{}\n```";
-        assert_eq!(extract(answer, BOTH), python("x = 2\n"));
+        assert_eq!(extract(answer, BOTH), Some(python("x = 2\n")));
         let two = "```python\n1\n```\n```cpp\nint main() {}\n```";
         assert_eq!(extract(two, BOTH), Some(Found::Program(Language::Cpp, "int main() {}\n")));
-        assert_eq!(extract(two, &[Language::Python]), python("1\n"), "C++ is not asked for");
-        assert_eq!(extract("```python\nx = 1", BOTH), python("x = 1"), "it was cut off, or the fence forgotten");
+        assert_eq!(extract(two, &[Language::Python]), Some(python("1\n")), "C++ is not asked for");
+        assert_eq!(extract("```python\nx = 1", BOTH), Some(python("x = 1")), "it was cut off, or the fence forgotten");
     }
 
     #[test]
     fn blocks_without_labels() {
-        assert_eq!(extract("```\ndef f(): pass\n```\nIt prints\n```\n7\n```", BOTH), python("def f(): pass\n"));
-        assert_eq!(extract("```\nx = int(input())\n```", BOTH), python("x = int(input())\n"));
+        assert_eq!(extract("```\ndef f(): pass\n```\nIt prints\n```\n7\n```", BOTH), Some(python("def f(): pass\n")));
+        assert_eq!(extract("```\nx = int(input())\n```", BOTH), Some(python("x = int(input())\n")));
         let cpp = "```\n#include <cstdio>\nint main() {}\n```";
         assert!(matches!(extract(cpp, BOTH), Some(Found::Program(Language::Cpp, _))));
         assert_eq!(extract("```json\n{}\n```", BOTH), None, "another language");
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn answers_without_blocks() {
-        assert_eq!(extract("def f():\n    return 1\n", BOTH), python("def f():\n    return 1\n"));
+        assert_eq!(extract("def f():\n    return 1\n", BOTH), Some(python("def f():\n    return 1\n")));
         assert_eq!(extract("I would sort the list.", BOTH), None);
         assert_eq!(extract("", BOTH), None);
         let body = "    return 1\n\n    # end\n\ndef other():\n    pass\n";

@@ -67,7 +67,8 @@ pub fn same_value(expected: &Value, value: &Value) -> bool {
         }
         (one, two) if one == two => true,
         (one, two) => number(one).zip(number(two)).is_some_and(|(expected, value)| {
-            expected == value || expected.fract() != 0.0 && is_near(expected, value, TOLERANCE)
+            let tolerance = if expected.fract() == 0.0 { 0.0 } else { TOLERANCE };
+            is_near(expected, value, tolerance)
         }),
     }
 }
