@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use text::Verdict;
 
-use crate::artifacts::{AnsweredRow, PromptRow, Tests, each_answered};
+use crate::artifacts::{AnsweredRow, PromptRow, each_answered};
+use crate::checks::Tests;
 use crate::grading::{Form, Grader};
 use crate::loading::Loading;
 use crate::parallel;

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod chat;
+pub mod checks;
 mod device;
 pub mod grading;
 mod growing;

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Error;
-use super::code_tests::{Checker, TestsForm};
+use super::code_tests::TestsForm;
 use super::options::Options;
 use super::prefer::Prefer;
 use super::select::Condition;
 use super::transcript::Marks;
+use crate::checks::Checker;
 use crate::template_args::TemplateArgs;
 use crate::verifiers::{Tolerance, Verify};
 

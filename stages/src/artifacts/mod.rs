@@ -34,8 +34,6 @@ mod transcript;
 
 use std::path::PathBuf;
 
-pub(crate) use code_tests::Tested;
-pub use code_tests::{CallCase, Checker, Rule, Runner, StreamCase, Tests};
 pub use dataset::Location;
 pub use import::Import;
 pub use model::Dtype;

@@ -9,9 +9,10 @@ use serde::Serialize;
 use text::Prompt;
 
 use super::Error;
-use super::code_tests::{self, Tests};
+use super::code_tests;
 use super::import::VerifyBy;
 use super::lines::{RawRow, each_row, read_rows, split_gold, write_lines};
+use crate::checks::Tests;
 use crate::verifiers::{Tolerance, Verify};
 
 const FILE: &str = "prompts.jsonl";

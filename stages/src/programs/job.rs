@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use text::program::Language;
 
-use crate::artifacts::{Runner as TestRunner, StreamCase, Tests};
+use crate::checks::{Runner as TestRunner, StreamCase, Tests};
 
 /// The program that runs another one against all cases.
 pub(super) const HARNESS: &str = include_str!("harness.py");

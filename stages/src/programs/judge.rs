@@ -7,7 +7,7 @@ use text::program::{same_output, same_value};
 
 use super::job::num_cases;
 use super::{Failure, Trial};
-use crate::artifacts::{Checker, Tests};
+use crate::checks::{Checker, Tests};
 
 /// The most characters of an output, an error or an input that are told.
 const TOLD: usize = 120;

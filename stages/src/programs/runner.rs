@@ -15,7 +15,7 @@ use super::cache::Cache;
 use super::job::{HARNESS, checks, job, num_cases};
 use super::judge::{self, Judged, Line, judge, lines};
 use super::tools::{Tools, tools};
-use crate::artifacts::{Checker, Runner as TestRunner, StreamCase, Tests};
+use crate::checks::{Checker, Runner as TestRunner, StreamCase, Tests};
 use crate::parallel;
 
 /// Where programs are run, as the worker's `main` says.

@@ -9,7 +9,7 @@ mod tolerance;
 use engine::stage::StageError;
 use text::{Prompt, Verdict};
 
-use crate::artifacts::{Tested, Tests};
+use crate::checks::{Tested, Tests};
 use crate::loading::Loading;
 use crate::parallel;
 use crate::programs::Trial;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Form, Loaded, Needs, VERIFIERS, VerifierKind};
-use crate::artifacts::Tested;
+use crate::checks::Tested;
 use crate::loading::Loading;
 
 /// The name that stands for no verifier, and its manual.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{CallCase, Checker, Rule, Runner, StreamCase, Tests, TestsForm, packed};
+use super::{TestsForm, packed};
 use crate::artifacts::fields::{self, number_of, parse_json, text_of};
 use crate::artifacts::lines::RawRow;
+use crate::checks::{CallCase, Checker, Rule, Runner, StreamCase, Tests};
 
 /// Reads a row's tests, which have the form `form`.
 pub(super) fn read(row: &RawRow<'_>, form: TestsForm) -> Result<Tests, String> {

@@ -3,7 +3,8 @@
 use engine::artifact as mark;
 use serde_json::{Value, json};
 
-use crate::artifacts::{Tests, read_prompts};
+use crate::artifacts::read_prompts;
+use crate::checks::Tests;
 use crate::testing::input;
 use crate::verifiers::Verify;
 

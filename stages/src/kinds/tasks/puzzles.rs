@@ -10,7 +10,8 @@ use text::puzzles::{Draw, MAX_DIFFICULTY, Problem, draw};
 
 use super::draw::TaskRng;
 use super::{Params, Split, Task, TaskRows};
-use crate::artifacts::{PromptRow, Tests};
+use crate::artifacts::PromptRow;
+use crate::checks::Tests;
 use crate::verifiers::Verify;
 
 pub(super) const TASK: Task = Task { name: "puzzles", styles: &["plain"], check, make };
