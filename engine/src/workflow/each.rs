@@ -65,10 +65,8 @@ pub(super) fn expand<'a>(
     let mut sets = Vec::new();
     for set in layers.sets {
         if RESERVED.contains(&set.path[0].as_str()) {
-            if let [first, kind, key, ..] = set.path.as_slice()
-                && first == "defaults"
-            {
-                expansion.set_defaults.push((kind.clone(), key.clone(), set.node.span.clone()));
+            if let ["defaults", kind, key, ..] = set.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                expansion.set_defaults.push((kind.to_owned(), key.to_owned(), set.node.span.clone()));
             }
             table.merge(set.table_from(0));
         } else {

@@ -68,7 +68,7 @@ pub(crate) fn enter(start: Start) -> ! {
         },
         Err((step, error)) => format!("{}{step}: {error}", char::from(FAILED)),
     };
-    // SAFETY: the guard holds the other end; if it is gone, nobody needs the message.
+    // SAFETY: the guard holds the other end; if it is gone, the message is not needed.
     let status = unsafe { BorrowedFd::borrow_raw(STATUS) };
     let _ = rustix::io::write(status, error.as_bytes());
     sys::exit(126)

@@ -137,7 +137,7 @@ impl<'a> Watched<'a> {
             }
             let until = next_look.map_or(deadline, |at| at.min(deadline));
             if self.wait(until - now)? {
-                // The caller or the slot is gone, and nobody waits for an answer.
+                // The caller or the slot is gone, and no answer is waited for.
                 self.end_all();
                 self.clear_away();
                 sys::exit(1);
@@ -243,7 +243,7 @@ impl<'a> Watched<'a> {
 
     fn clear_away(&self) {
         if let Form::Folders(scratch) = &self.grounds.form {
-            // There is nobody to tell.
+            // No process is left to tell.
             let _ = scratch.clear(self.post.slot);
         }
     }

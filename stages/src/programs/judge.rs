@@ -161,7 +161,8 @@ fn quoted(text: &str) -> String {
     format!("`{}`", short(text.trim_end()))
 }
 
-fn short(text: &str) -> String {
+/// Returns the beginning of a text, with a mark if it goes on.
+pub(crate) fn short(text: &str) -> String {
     let mut told: String = text.chars().take(TOLD).collect();
     if told.len() < text.len() {
         told.push('…');

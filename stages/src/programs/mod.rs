@@ -22,6 +22,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use judge::short;
 pub use report::tell_jail;
 pub use runner::{JailKey, Place, run_by};
 pub(crate) use runner::{Runner, Submission, jail};

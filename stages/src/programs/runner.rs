@@ -18,6 +18,9 @@ use super::tools::{Tools, tools};
 use crate::checks::{Checker, Runner as TestRunner, StreamCase, Tests};
 use crate::parallel;
 
+/// The version of limits, comparisons and failures: a kept trial of another one says nothing.
+const VERSION: u32 = 1;
+
 /// Where programs are run, as the worker's `main` says.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -165,8 +168,8 @@ impl Runner {
 
     /// Returns what a trial depends on, hashed.
     fn key(&self, tests: &Tests, language: Language, source: &str) -> String {
-        let parts = serde_json::json!([HARNESS, self.tools.to_string(), format!("{language:?}"), source, tests]);
-        hash(&parts.to_string())
+        let around = (VERSION, HARNESS, self.tools.to_string(), &self.jail.layers().working);
+        hash(&serde_json::json!([around, format!("{language:?}"), source, tests]).to_string())
     }
 
     /// Returns why tests cannot be run here, if they cannot.

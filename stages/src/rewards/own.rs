@@ -28,13 +28,10 @@ use serde_json::{Value, json};
 
 use super::{Graded, Reward};
 use crate::loading::Loading;
-use crate::programs;
+use crate::programs::{self, short};
 
 /// Most bytes of a program.
 const MOST: u64 = 1 << 20;
-
-/// The most characters of an output or an error that are told.
-const TOLD: usize = 200;
 
 /// The keys of a reward of your own, beside those of every reward.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -189,14 +186,6 @@ fn score(line: &str) -> Result<Option<f64>, ()> {
         Value::Number(number) => number.as_f64().filter(|score| score.is_finite()).map(Some).ok_or(()),
         _ => Err(()),
     }
-}
-
-fn short(text: &str) -> String {
-    let mut told: String = text.chars().take(TOLD).collect();
-    if told.len() < text.len() {
-        told.push('…');
-    }
-    told
 }
 
 #[cfg(test)]

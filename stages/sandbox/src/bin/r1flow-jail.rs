@@ -108,7 +108,7 @@ mod linux {
     }
 
     fn say(line: &str) {
-        // If nobody reads, nobody misses it.
+        // A closed output loses this line and nothing else.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
 }

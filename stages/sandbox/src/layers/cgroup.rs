@@ -40,7 +40,7 @@ pub(crate) struct Cgroup {
 /// The groups of one running program.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// Whoever writes 0 to these moves into the groups.
+    /// A process that writes 0 to these moves into the groups.
     procs: Vec<OwnedFd>,
     memory: Vec<OwnedFd>,
     pids: Vec<OwnedFd>,
