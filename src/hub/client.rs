@@ -119,14 +119,22 @@ impl<'a> Client<'a> {
     }
 
     fn ask(&self, uri: &Uri, origin: &Origin, from: u64) -> Result<Response<Body>, Failure> {
-        let mut request = self.agent.get(uri.clone());
-        if let Some(token) = self.token.as_ref().filter(|_| *origin == self.hub) {
-            request = request.header(AUTHORIZATION, token.clone());
-        }
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
-        }
-        request.call().map_err(|error| match error {
+        let call = || {
+            let mut request = self.agent.get(uri.clone());
+            if let Some(token) = self.token.as_ref().filter(|_| *origin == self.hub) {
+                request = request.header(AUTHORIZATION, token.clone());
+            }
+            if from > 0 {
+                request = request.header(RANGE, format!("bytes={from}-"));
+            }
+            request.call()
+        };
+        let answer = match call() {
+            // A server may close a kept connection while the next request is on its way (RFC 9112, 9.3.1).
+            Err(ureq::Error::Io(error)) if is_closed(error.kind()) => call(),
+            answer => answer,
+        };
+        answer.map_err(|error| match error {
             ureq::Error::StatusCode(status) => Failure::Status(status),
             error => Failure::Broken(origin.to_string(), Box::new(error)),
         })
@@ -135,6 +143,10 @@ impl<'a> Client<'a> {
     pub(super) fn pace(&self) -> Pace {
         Pace { patience: self.settings.patience, waited: Duration::ZERO, came: 0 }
     }
+}
+
+fn is_closed(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
 }
 
 /// How fast an answer arrives, across several requests if one breaks off and the next resumes it.

@@ -27,7 +27,7 @@ fn lie(path: &'static str, write: impl Fn(&mut &TcpStream) -> std::io::Result<()
 }
 
 fn redirect(path: &'static str, to: &str) -> Option<Lie> {
-    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     lie(path, move |stream| stream.write_all(answer.as_bytes()))
 }
 
@@ -92,6 +92,22 @@ fn a_redirect_within_the_hub_is_followed_with_the_token() {
 }
 
 #[test]
+fn a_kept_connection_that_the_hub_closes_is_opened_again() {
+    let it = Fetching::new(ONLY_ROWS);
+    it.hub.commit("datasets/org/moved", &[("samples.jsonl", ROWS)]);
+    it.hub.state().lie = lie(LISTING, |stream| {
+        let to = "/api/datasets/org/moved/revision/main";
+        write!(stream, "HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")?;
+        // The client takes the connection for its next request, and gets no answer.
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        assert_ne!(stream.read(&mut [0; 1 << 12])?, 0);
+        Ok(())
+    });
+    assert_eq!(fetch(&it).code, Some(0));
+    assert!(it.hub.asked()[1].starts_with("/api/datasets/org/moved/"));
+}
+
+#[test]
 fn redirects_that_lead_nowhere_are_refused() {
     let it = Fetching::new(ONLY_ROWS);
     let cases = [
@@ -107,7 +123,8 @@ fn redirects_that_lead_nowhere_are_refused() {
         refused(&fetch(&it), reason);
         assert!(it.hub.asked().len() <= 11, "{to}");
     }
-    it.hub.state().lie = lie(LISTING, |stream| stream.write_all(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"));
+    let nowhere = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    it.hub.state().lie = lie(LISTING, |stream| stream.write_all(nowhere));
     refused(&fetch(&it), "it does not say where");
 }
 
