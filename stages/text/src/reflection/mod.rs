@@ -8,11 +8,12 @@
 //!                      stated   opens          work          confirms
 //! ```
 //!
-//! *Work* is a sum that comes out ([`sums`]), has the value in it and at least half of whose numbers were seen before, in
-//! the question or the thought; where it confirms and is of two numbers, both. (Any number is a sum of two others, and
-//! those would check nothing: a policy that was paid for reflection alone ended every thought with `check 8+9=17`.) Or
-//! else it is 20 words, most of them in an order that is new, that speak of the same things as before. A sum with its
-//! terms in another order is the same sum.
+//! *Work* is a sum that comes out ([`sums`]), has the value in it and at least half of whose terms were known before;
+//! where it confirms and is of two terms, both numbers beside the value must be known. Known are the numbers of the question, and what
+//! follows from them by sums that come out. (Policies that were paid for reflection alone ended every thought with
+//! `check 8+9=17`, and, when numbers of the thought were enough, planted those that they then checked.) Where the
+//! question has no two numbers, those of the thought are known. Or else work is 20 words, most of them in an order that
+//! is new, that speak of the same things as before. A sum with its terms in another order is the same sum.
 //!
 //! A *conclusion* confirms by a word (`indeed`, `which matches`), or by ending a check on the same number; each value
 //! is confirmed once. It changes by a value that was not stated before, where the old one is said to be wrong, or
@@ -61,7 +62,7 @@ pub struct Reevaluation {
 /// Returns the re-evaluations of a thought about a question, the first `cap` of them.
 pub fn reevaluations(question: &str, thought: &str, cap: usize) -> Vec<Reevaluation> {
     let question = &question[..question.floor_char_boundary(MAX_THOUGHT)];
-    let mut known = Known { numbers: sums::read(question).numbers.into_iter().collect(), ..Known::default() };
+    let mut known = Known::of(question);
     let mut open: Option<Episode> = None;
     let mut found = Vec::new();
     for range in sentences(&thought[..thought.floor_char_boundary(MAX_THOUGHT)]) {
@@ -171,7 +172,9 @@ impl Sentence {
 #[derive(Default)]
 struct Known {
     said: Said,
+    /// Numbers of the question, and what follows from them; where it has no two, every number.
     numbers: HashSet<Number>,
+    takes_any_number: bool,
     sums: HashSet<Sum>,
     stated: HashSet<Value>,
     answers: HashSet<Value>,
@@ -180,9 +183,22 @@ struct Known {
 }
 
 impl Known {
+    fn of(question: &str) -> Self {
+        let numbers = sums::read(question).numbers;
+        Self { takes_any_number: numbers.len() < 2, numbers: numbers.into_iter().collect(), ..Self::default() }
+    }
+
     fn add(&mut self, sentence: &Sentence) {
         self.said.add(&sentence.words);
-        self.numbers.extend(&sentence.numbers);
+        if self.takes_any_number {
+            self.numbers.extend(&sentence.numbers);
+        }
+        for sum in &sentence.sums {
+            let num_known = sum.terms.iter().filter(|term| self.numbers.contains(term)).count();
+            if num_known * 2 >= sum.terms.len() {
+                self.numbers.insert(sum.result);
+            }
+        }
         self.sums.extend(sentence.sums.iter().cloned());
         self.stated.extend(sentence.stated.iter().cloned());
         self.answers.extend(sentence.answers.iter().cloned());
@@ -223,15 +239,19 @@ impl Episode {
         self.corrects |= sentence.corrects;
         self.prose.add(&sentence.words, &known.said);
         for sum in &sentence.sums {
-            let is_seen = |number: &&Number| known.numbers.contains(number) || self.worked.contains(number);
-            let num_seen = sum.terms.iter().filter(is_seen).count();
+            let is_known = |number: &&Number| known.numbers.contains(number) || self.worked.contains(number);
+            let num_known = sum.terms.iter().filter(is_known).count();
             let is_new = !known.sums.contains(sum) && !self.sums.contains(sum);
-            if is_new && num_seen * 2 >= sum.terms.len() {
+            if is_new && num_known * 2 >= sum.terms.len() {
                 self.sums.insert(sum.clone());
-                let numbers = sum.terms.iter().chain([&sum.result]);
-                if sum.terms.len() > 2 || num_seen == sum.terms.len() {
-                    self.checked.extend(numbers.clone());
-                }
+                let numbers: Vec<Number> = sum.terms.iter().chain([&sum.result]).copied().collect();
+                let is_checked = |at: usize| {
+                    let mut others = numbers.iter().enumerate().filter(|(other, _)| *other != at);
+                    numbers.len() > 3 || others.all(|(_, number)| is_known(&number))
+                };
+                let checked: Vec<Number> =
+                    (0..numbers.len()).filter(|at| is_checked(*at)).map(|at| numbers[at]).collect();
+                self.checked.extend(checked);
                 self.worked.extend(numbers);
             }
         }

@@ -26,12 +26,18 @@ fn a_check_that_confirms_counts() {
 }
 
 #[test]
-fn a_check_is_of_numbers_of_the_question_or_the_thought() {
+fn a_check_is_of_numbers_that_follow_from_the_question() {
     let count = |question, thought| reevaluations(question, thought, 9).len();
     let check = "So x = 12. Let me check: 12 / 4 = 3, which is right.";
     assert_eq!((count("Solve x / 4 = 3.", check), count("Solve it.", check)), (1, 0));
     let constant = "5-3=1,+7=9,-6=17,+9=17.check 8+9=17";
     assert_eq!(count("5-3+7-6+5=?", constant), 0, "8 is from nowhere: this would check any 17");
+    let planted = "1+2=4,-5=9,+5=14,+5=9,+5=14.check 9-5=4.check 9+5=14.check 4+5=9";
+    assert_eq!(count("2-1+1=?", planted), 0, "numbers that were planted to be checked");
+    let known = "5-3=2,+7=9,-6=3,+5=8.check 9-1=8";
+    assert_eq!(count("5-3+7-6+5=?", known), 0, "8 and 9 are known, 1 is from nowhere");
+    let follows = "3*4 = 12, so it is 12. 12+2 = 14, so it is 14. Let me check: 14-2 = 12, so it is indeed 14.";
+    assert_eq!(count("3 boxes of 4 pens and 2 more?", follows), 1);
 }
 
 #[test]
