@@ -24,6 +24,7 @@ mod cli {
     mod hub_cache;
     mod hub_lies;
     mod inspect;
+    mod judges;
     mod kinds;
     #[cfg(feature = "worker")]
     mod looks;

@@ -13,6 +13,7 @@ use text::Verdict;
 
 use crate::artifacts::PromptRow;
 use crate::loading::Loading;
+use crate::opinions::Opinion;
 use crate::programs::Trial;
 use crate::verifiers::{Claim, Found, Verifier, Verify};
 
@@ -81,6 +82,8 @@ pub struct Grade {
     pub hedged: bool,
     /// How the program in the answer did, if it was run.
     pub trial: Option<Trial>,
+    /// What the judge said of the answer, if the prompt's `verify` asks one.
+    pub opinion: Option<Opinion>,
     /// How sure of itself the answer is, from 0 to 1: what it states, else 0 with a hedge and 1 without.
     pub confidence: f64,
     /// The text in `<answer>`, else the text after `</think>`, else the whole completion.
@@ -166,7 +169,10 @@ fn grade(answer: &Answer<'_>, form: Form, found: Option<Found>) -> Grade {
     // A program or a grid is never in a box.
     let form = if form == Form::Boxed && !answer.prompt.verify.may_be_boxed() { Form::Any } else { form };
     let format_ok = answer.finished && form.is_that_of(answer.completion, &parts);
-    let (verdict, trial) = found.map_or((None, None), |found| (Some(found.verdict), found.trial));
+    let (verdict, trial, opinion) = match found {
+        None => (None, None, None),
+        Some(Found { verdict, trial, opinion }) => (Some(verdict), trial, opinion),
+    };
     let in_form = answer.finished && (format_ok || !answer.prompt.verify.wants_thought());
     let hedged = text::hedge::is_hedged(parts.answer);
     let confidence = text::hedge::stated_confidence(parts.answer).unwrap_or(if hedged { 0.0 } else { 1.0 });
@@ -175,6 +181,7 @@ fn grade(answer: &Answer<'_>, form: Form, found: Option<Found>) -> Grade {
         format_ok,
         verdict,
         trial,
+        opinion,
         hedged: hedged || confidence <= 0.5,
         confidence,
         answer: parts.answer.to_owned(),

@@ -119,25 +119,26 @@ impl Judging<'_> {
                 num_tokens: row.num_tokens.unwrap_or(0),
             })
             .collect();
+        let explain = self.request.explain;
         let judged: Vec<_> = rows.iter().zip(scorer.score(u64::MAX, &scored)?).collect();
-        Ok(parallel::map(&judged, self.loading.threads, |(row, breakdown)| self.told(row, breakdown)))
+        Ok(parallel::map(&judged, self.loading.threads, |(row, breakdown)| told(row, breakdown, explain)))
     }
+}
 
-    fn told(&self, row: &AnsweredRow, breakdown: &RewardBreakdown) -> GradedRow {
-        let RewardBreakdown { total, parts, grade } = breakdown;
-        let answer = if row.prompt.verify.is_bare() { &row.completion } else { &grade.answer };
-        GradedRow {
-            index: row.index,
-            gold: row.prompt.answer.clone(),
-            answer: answer.clone(),
-            verdict: grade.verdict.map(verdict),
-            correct: grade.verdict.map(|_| grade.correct),
-            format: grade.format_ok,
-            total: *total,
-            parts: parts.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect(),
-            label: row.label.as_ref().ok().copied().flatten(),
-            explanation: self.request.explain.then(|| explanation(&row.prompt, answer, grade.trial.as_ref())),
-        }
+fn told(row: &AnsweredRow, breakdown: &RewardBreakdown, explain: bool) -> GradedRow {
+    let RewardBreakdown { total, parts, grade } = breakdown;
+    let answer = if row.prompt.verify.is_bare() { &row.completion } else { &grade.answer };
+    GradedRow {
+        index: row.index,
+        gold: row.prompt.answer.clone(),
+        answer: answer.clone(),
+        verdict: grade.verdict.map(verdict),
+        correct: grade.verdict.map(|_| grade.correct),
+        format: grade.format_ok,
+        total: *total,
+        parts: parts.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect(),
+        label: row.label.as_ref().ok().copied().flatten(),
+        explanation: explain.then(|| explanation(&row.prompt, answer, grade.trial.as_ref())),
     }
 }
 

@@ -1,16 +1,20 @@
 //! The stages of r1flow: the kinds, and what they share: artifact formats, rewards, sampling, training.
 
 pub mod artifacts;
+mod cache;
 pub mod chat;
 pub mod checks;
 mod device;
 pub mod grading;
 mod growing;
+mod held;
+pub mod judges;
 pub mod judging;
 pub mod kinds;
 pub mod limits;
 pub mod loading;
 mod looking;
+pub mod opinions;
 mod other_names;
 mod parallel;
 pub mod programs;

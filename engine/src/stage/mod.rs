@@ -4,6 +4,7 @@
 //! Both derive their JSON schema, and their field docs are the manual. In the workflow file the keys of both are in one
 //! table.
 
+mod aside;
 mod context;
 mod counts;
 mod look;
@@ -25,6 +26,7 @@ use crate::worker::protocol::InputArtifact;
 use crate::worker::tokens::ShownRow;
 use counts::Counts;
 
+pub use aside::warn;
 pub use context::Context;
 pub use look::Look;
 

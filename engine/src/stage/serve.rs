@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::counts::Counts;
-use super::{Context, Kind, Look, Outcome, StageError, schema};
+use super::{Context, Kind, Look, Outcome, StageError, aside, schema};
 use crate::artifact::ArtifactType;
 use crate::kind::KindList;
 use crate::worker::check::{CheckRequest, Checked};
@@ -238,6 +238,7 @@ fn run_one(kinds: &[Kind], stdout: File, processor: fn() -> Option<String>) -> E
     let name = request.kind.clone();
     let version = request.version;
     let ctx = Arc::new(Context::new(request, Box::new(stdout)));
+    aside::run(&ctx);
     ctx.send(&FromWorker::Hello { protocol: PROTOCOL, pid: std::process::id(), processor: processor() });
     attend(stdin, Arc::clone(&ctx));
 

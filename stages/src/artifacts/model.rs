@@ -4,7 +4,7 @@ use std::path::Path;
 
 use engine::artifact::Model as ModelMarker;
 use engine::diagnostic;
-use engine::stage::{Context, Input, StageError};
+use engine::stage::{Context, Input, StageError, warn};
 use lm::{Config, Device, Kind, Model, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,23 +46,39 @@ pub(crate) fn load_model(
     device: Device,
     dtype: Option<Dtype>,
 ) -> Result<Model, StageError> {
-    refuse_adapter_alone(input)?;
     ctx.doing("loading", None);
+    load_told(input, device, dtype, &|note| ctx.note(note), &|warning| ctx.warn(warning))
+}
+
+/// Loads the model of an input that is used beside the stage's own.
+pub(crate) fn load_beside(
+    input: &Input<ModelMarker>,
+    device: Device,
+    dtype: Option<Dtype>,
+) -> Result<Model, StageError> {
+    load_told(input, device, dtype, &|note| tracing::info!("{note}"), &|warning| warn(&warning))
+}
+
+fn load_told(
+    input: &Input<ModelMarker>,
+    device: Device,
+    dtype: Option<Dtype>,
+    note: &dyn Fn(String),
+    complain: &dyn Fn(String),
+) -> Result<Model, StageError> {
+    refuse_adapter_alone(input)?;
     let dtype = dtype_of(dtype, input.path())?;
     let model = Model::load(input.path(), &Options { device, dtype })?;
     if let Some(adapter) = Import::of(input)?.adapter {
         let merged = adapter::merge(&model, Path::new(&adapter))?;
-        ctx.note(format!("`{}`: {merged} weights are merged with the adapters in `{adapter}`", input.name()));
+        note(format!("`{}`: {merged} weights are merged with the adapters in `{adapter}`", input.name()));
     }
     if let Some(warning) = check_numbers(input, &model)? {
-        ctx.warn(warning);
+        complain(warning);
     }
     if let [first, rest @ ..] = model.ignored() {
-        let count = rest.len() + 1;
-        ctx.note(format!(
-            "`{}`: multi-token prediction is left out (tensors: {count}, the first `{first}`)",
-            input.name()
-        ));
+        let (name, count) = (input.name(), rest.len() + 1);
+        note(format!("`{name}`: multi-token prediction is left out (tensors: {count}, the first `{first}`)"));
     }
     Ok(model)
 }
@@ -126,7 +142,8 @@ mod tests {
         tiny_reward_model(dir.path());
         spoil(dir.path());
         let judge = input::<engine::artifact::RewardModel>("inputs.r", dir.path(), json!({}));
-        let judge = crate::rewards::Judge::load(&judge, crate::rewards::Reads::Answer, &loading(dir.path()));
+        let judge =
+            crate::rewards::LoadedRewardModel::load(&judge, crate::opinions::Reads::Answer, &loading(dir.path()));
         assert!(message(judge).contains("holds 3 weights"));
     }
 }

@@ -46,6 +46,9 @@ pub struct SampleGrade {
     /// Share of the thought's words that are in the prompt's language; absent without a thought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<f64>,
+    /// What the judge gave it, from 0 to 1; absent if none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<f64>,
     /// Length of the completion in tokens.
     pub tokens: usize,
 }

@@ -6,6 +6,7 @@ pub mod distill;
 pub mod eval;
 pub mod generate;
 pub mod grpo;
+pub mod judge;
 pub mod pretrain;
 pub mod reward_model;
 pub mod sft;
@@ -22,6 +23,7 @@ pub const KINDS: &[Kind] = &[
     kind::<generate::Generate>(),
     kind::<sft::Sft>(),
     kind::<grpo::Grpo>(),
+    kind::<judge::Judge>(),
     kind::<reward_model::RewardModel>(),
     kind::<teacher_logits::TeacherLogits>(),
     kind::<distill::Distill>(),

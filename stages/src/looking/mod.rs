@@ -15,6 +15,7 @@ use text::Chat;
 
 use crate::artifacts::refuse_adapter_alone;
 use crate::chat::{Rendering, keep_loaded};
+use crate::judges::JudgeKeys;
 use crate::training::FineTuning;
 pub(crate) use rows::{asked, preferences, samples};
 
@@ -138,8 +139,15 @@ fn check_folder(input: &Input<ModelMarker>) -> Result<(), StageError> {
     Ok(())
 }
 
+/// Looks at models that judge.
+pub(crate) fn judges<'a>(look: &mut Look, judges: impl IntoIterator<Item = &'a JudgeKeys>) {
+    for keys in judges {
+        sampler(look, &keys.model, &keys.rendering(), keys.max_tokens);
+    }
+}
+
 /// Looks at a reward model.
-pub(crate) fn judge(look: &mut Look, input: &Input<RewardModel>) {
+pub(crate) fn reward_model(look: &mut Look, input: &Input<RewardModel>) {
     if !input.is_here() || !input.is_declared() {
         return;
     }

@@ -11,7 +11,6 @@
 //! CPU time is the limit that counts a program as too slow. If other load may have decided an end, the program is run
 //! again alone before that counts.
 
-mod cache;
 mod job;
 mod judge;
 mod report;
@@ -25,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use judge::short;
 pub use report::tell_jail;
 pub use runner::{JailKey, Place, run_by};
-pub(crate) use runner::{Runner, Submission, jail};
+pub(crate) use runner::{Runner, Submission, jail, place};
 pub use sandbox::serve as serve_jail;
 pub use tools::{Tools, tools};
 

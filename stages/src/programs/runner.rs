@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use text::program::{Found, Language, extract};
 
 use super::Trial;
-use super::cache::Cache;
 use super::job::{HARNESS, checks, job, num_cases};
 use super::judge::{self, Judged, Line, judge, lines};
 use super::tools::{Tools, tools};
+use crate::cache::Cache;
 use crate::checks::{Checker, Runner as TestRunner, StreamCase, Tests};
 use crate::parallel;
 
@@ -40,7 +40,7 @@ pub fn run_by(place: Place) {
 }
 
 /// Returns where programs are run.
-pub(super) fn place() -> Result<Place, StageError> {
+pub(crate) fn place() -> Result<Place, StageError> {
     let place = PLACE.read().unwrap_or_else(PoisonError::into_inner).clone();
     place.ok_or_else(|| StageError::new("this worker has no jail to run programs in"))
 }
@@ -57,7 +57,7 @@ pub(crate) struct Submission<'a> {
 pub(crate) struct Runner {
     jail: Jail,
     tools: Tools,
-    cache: Cache,
+    cache: Cache<Trial>,
 }
 
 /// The runners of this process: a jail is started once. Its helper ends with the process.
@@ -189,7 +189,7 @@ pub(crate) fn jail(jail: JailKey, readable: Vec<PathBuf>, network: bool) -> Resu
     start_jail(jail, policy, &Cache::open(place()?.verdicts.as_deref()))
 }
 
-fn start_jail(jail: JailKey, policy: Policy, cache: &Cache) -> Result<Jail, StageError> {
+fn start_jail(jail: JailKey, policy: Policy, cache: &Cache<Trial>) -> Result<Jail, StageError> {
     let place = place()?;
     let [program, arguments @ ..] = place.helper.as_slice() else {
         return Err(StageError::new("this worker names no helper for its jail"));

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Reward;
-use super::judge::{Judge, Preference, Reads};
+use super::preference::{LoadedRewardModel, Preference};
 use super::table::{Keys, RewardKind};
 use crate::loading::Loading;
+use crate::opinions::Reads;
 
 pub(super) const REWARD: RewardKind = RewardKind::of::<Helpful>(
     "helpful",
@@ -34,12 +35,12 @@ fn answer() -> Reads {
 impl Keys for Helpful {
     const READS_MODEL: bool = true;
 
-    fn judge(self) -> Option<Input<RewardModel>> {
+    fn reward_model(self) -> Option<Input<RewardModel>> {
         Some(self.model)
     }
 
     fn load(self, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
-        let judge = Judge::load(&self.model, self.reads, loading)?;
-        Ok(Box::new(Preference { judge, not_for: "harmless" }))
+        let model = LoadedRewardModel::load(&self.model, self.reads, loading)?;
+        Ok(Box::new(Preference { model, not_for: "harmless" }))
     }
 }

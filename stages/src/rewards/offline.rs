@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Rewards;
-use super::table::kind;
+use super::table::{JUDGE, kind};
 
 impl Rewards {
     /// Parses a table of rewards; refuses those that read a reward model, and keys that name prompt sets.
@@ -14,6 +14,10 @@ impl Rewards {
             if kind(name).is_some_and(|kind| kind.reads_model) {
                 return Err(StageError::new(format!("reward `{name}` reads a reward model, which a workflow names"))
                     .with_help("leave it out here; an `eval` stage measures it"));
+            }
+            if name == JUDGE {
+                return Err(StageError::new("`judge` asks models, which a workflow names")
+                    .with_help("leave it out here; `eval` and `generate` have a key `judge`"));
             }
             if keys.get("on").is_some() {
                 return Err(StageError::new(format!("reward `{name}`: `on` names prompt sets of a workflow"))

@@ -16,8 +16,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::own::Own;
-use super::{REWARDS, Reward, Rule, Scorer};
+use super::{REWARDS, Reward, Rule, Scorer, judged};
 use crate::grading::Grader;
+use crate::judges::JudgeKeys;
 use crate::limits;
 use crate::loading::Loading;
 
@@ -30,7 +31,7 @@ pub(super) struct RewardKind {
     wants_form: bool,
     pub(super) reads_model: bool,
     counts_tokens: bool,
-    judge: fn(&Value) -> Option<Input<RewardModel>>,
+    reward_model: fn(&Value) -> Option<Input<RewardModel>>,
     load: fn(&Value, &Loading<'_>) -> Loaded,
 }
 
@@ -46,7 +47,7 @@ pub(super) trait Keys: DeserializeOwned + JsonSchema {
     const COUNTS_TOKENS: bool = false;
 
     /// Returns the reward model that it reads, if it reads one.
-    fn judge(self) -> Option<Input<RewardModel>> {
+    fn reward_model(self) -> Option<Input<RewardModel>> {
         None
     }
 
@@ -64,7 +65,7 @@ impl RewardKind {
             wants_form: K::WANTS_FORM,
             reads_model: K::READS_MODEL,
             counts_tokens: K::COUNTS_TOKENS,
-            judge: |keys| K::deserialize(keys).ok()?.judge(),
+            reward_model: |keys| K::deserialize(keys).ok()?.reward_model(),
             load: |keys, loading| K::deserialize(keys)?.load(loading),
         }
     }
@@ -99,6 +100,8 @@ const SHARED: [&str; 3] = ["weight", "on", "from-step"];
 
 /// The key under which rewards of the user's own are.
 const OWN: &str = "own";
+/// The key under which the rewards of judges are.
+pub(super) const JUDGE: &str = "judge";
 
 /// The `rewards` table: which rewards, how much each weighs, and where they apply.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +121,8 @@ enum EntryKeys {
     Known(Value),
     /// Of one of the user's own.
     Own(Own),
+    /// Of a judge's.
+    Judge(Box<JudgeKeys>),
 }
 
 impl Rewards {
@@ -154,12 +159,20 @@ impl Rewards {
     }
 
     /// Returns the reward models that are read.
-    pub fn judges(&self) -> Vec<Input<RewardModel>> {
-        let judge = |entry: &Entry| match &entry.keys {
-            EntryKeys::Known(keys) => (kind(entry.name)?.judge)(keys),
-            EntryKeys::Own(_) => None,
+    pub fn reward_models(&self) -> Vec<Input<RewardModel>> {
+        let model = |entry: &Entry| match &entry.keys {
+            EntryKeys::Known(keys) => (kind(entry.name)?.reward_model)(keys),
+            EntryKeys::Own(_) | EntryKeys::Judge(_) => None,
         };
-        self.0.iter().filter_map(judge).collect()
+        self.0.iter().filter_map(model).collect()
+    }
+
+    /// Returns the judges that are asked.
+    pub(crate) fn judges(&self) -> impl Iterator<Item = &JudgeKeys> {
+        self.0.iter().filter_map(|entry| match &entry.keys {
+            EntryKeys::Judge(keys) => Some(&**keys),
+            EntryKeys::Known(_) | EntryKeys::Own(_) => None,
+        })
     }
 
     /// Loads every reward, reward models included; `grader` knows the prompts that will be scored.
@@ -173,6 +186,7 @@ impl Rewards {
                 reward: match &entry.keys {
                     EntryKeys::Known(keys) => (kind(entry.name).expect("parsing found the row").load)(keys, loading)?,
                     EntryKeys::Own(own) => own.clone().load(entry.name, loading)?,
+                    EntryKeys::Judge(keys) => judged::load(keys, loading)?,
                 },
             })
         });
@@ -188,28 +202,36 @@ impl Entry {
     fn parse(name: &str, value: Value) -> Result<Self, String> {
         let kind = kind(name).ok_or_else(|| {
             let known = REWARDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join("`, `");
-            format!("no reward `{name}`; there are `{known}`, and your own, `{OWN}.{name} = {{ program = … }}`")
+            format!(
+                "no reward `{name}`; there are `{known}`, and your own, `{OWN}.{name} = {{ program = … }}`, and those of \
+                 judges, `{JUDGE}.{name} = {{ model = … }}`"
+            )
         })?;
         let (shared, keys) = split(name, value)?;
         (kind.check)(&keys).map_err(|error| format!("reward `{name}`: {error}"))?;
         Ok(Self { name: kind.name, shared, keys: EntryKeys::Known(keys) })
     }
 
-    /// Parses the rewards of the user's own.
-    fn parse_own(value: Value) -> Result<Vec<Self>, String> {
+    /// Parses a group of rewards with names of the user's: `own.NAME`, `judge.NAME`.
+    fn parse_group(group: &str, value: Value) -> Result<Vec<Self>, String> {
         let Value::Object(rewards) = value else {
-            return Err("`own` is a table of rewards: `own.NAME = { program = \"inputs.NAME\" }`".to_owned());
+            let example = if group == OWN { "program = \"inputs.NAME\"" } else { "model = \"inputs.NAME\"" };
+            return Err(format!("`{group}` is a table of rewards: `{group}.NAME = {{ {example} }}`"));
         };
         let entry = |(name, value): (String, Value)| {
-            let name = interned(&format!("{OWN}.{name}"));
+            let name = interned(&format!("{group}.{name}"));
             let (shared, keys) = split(name, value)?;
-            let own = Own::deserialize(keys).map_err(|error| format!("reward `{name}`: {error}"))?;
-            Ok(Self { name, shared, keys: EntryKeys::Own(own) })
+            let keys = if group == OWN {
+                Own::deserialize(keys).map(EntryKeys::Own)
+            } else {
+                JudgeKeys::deserialize(keys).map(|keys| EntryKeys::Judge(Box::new(keys)))
+            };
+            Ok(Self { name, shared, keys: keys.map_err(|error| format!("reward `{name}`: {error}"))? })
         };
         rewards.into_iter().filter(|(_, value)| !value.is_null()).map(entry).collect()
     }
 
-    /// Returns the place of the reward in reports and sums: those of the table in its order, then the user's own.
+    /// Returns the place of the reward in reports and sums: those of the table in its order, then those with names of the user's.
     fn place(&self) -> (usize, &'static str) {
         let known = REWARDS.iter().position(|kind| kind.name == self.name);
         (known.unwrap_or(REWARDS.len()), self.name)
@@ -260,8 +282,8 @@ impl<'de> Deserialize<'de> for Rewards {
                     if value.is_null() {
                         continue;
                     }
-                    if name == OWN {
-                        entries.extend(Entry::parse_own(value).map_err(M::Error::custom)?);
+                    if name == OWN || name == JUDGE {
+                        entries.extend(Entry::parse_group(&name, value).map_err(M::Error::custom)?);
                     } else {
                         entries.push(Entry::parse(&name, value).map_err(M::Error::custom)?);
                     }
@@ -287,7 +309,11 @@ impl JsonSchema for Rewards {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut rewards: Map<String, Value> =
             REWARDS.iter().map(|kind| (kind.name.to_owned(), entry_schema(kind, generator))).collect();
-        rewards.insert(OWN.to_owned(), own_schema(generator));
+        let own = "Programs of your own that score completions: name → a table of `program`, an input `{ text = \"reward.py\" }`, and the keys of docs/own-reward.md.";
+        rewards.insert(OWN.to_owned(), group_schema::<Own>(own, generator));
+        let judge =
+            "Opinions of judges, from 0 to 1: name → a table of `model`, `rubric` and the keys of docs/judges.md.";
+        rewards.insert(JUDGE.to_owned(), group_schema::<JudgeKeys>(judge, generator));
         json_schema!({ "type": "object", "properties": rewards, "additionalProperties": false })
     }
 }
@@ -304,11 +330,11 @@ fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
     json!({ "description": kind.doc, "x-omit-default": true, "x-short": "weight", "anyOf": shapes })
 }
 
-/// Returns the schema of the rewards of the user's own: name → table.
-fn own_schema(generator: &mut SchemaGenerator) -> Value {
-    let table = with_shared(Own::json_schema(generator), generator);
+/// Returns the schema of a group of rewards with names of the user's: name → table.
+fn group_schema<K: JsonSchema>(doc: &str, generator: &mut SchemaGenerator) -> Value {
+    let table = with_shared(K::json_schema(generator), generator);
     json!({
-        "description": "Programs of your own that score completions: name → a table of `program`, an input `{ text = \"reward.py\" }`, and the keys of docs/own-reward.md.",
+        "description": doc,
         "x-omit-default": true,
         "anyOf": [{ "type": "object", "additionalProperties": table }, { "type": "null" }],
     })

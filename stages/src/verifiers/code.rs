@@ -36,7 +36,7 @@ impl Verifier for Code {
                 Some(trial) if trial.failure == Some(Failure::NoProgram) => Verdict::AnswerUnparsed,
                 Some(_) => Verdict::Wrong,
             };
-            Found { verdict, trial }
+            Found { trial, ..Found::of(verdict) }
         });
         Ok(found.collect())
     }

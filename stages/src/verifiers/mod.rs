@@ -3,6 +3,7 @@
 //! A verifier is a row of [`VERIFIERS`].
 
 mod code;
+mod judged;
 mod name;
 mod tolerance;
 
@@ -11,13 +12,15 @@ use text::{Prompt, Verdict};
 
 use crate::checks::{Tested, Tests};
 use crate::loading::Loading;
+use crate::opinions::Opinion;
 use crate::parallel;
 use crate::programs::Trial;
+pub(crate) use judged::ENOUGH;
 pub use name::Verify;
 pub use tolerance::Tolerance;
 
 /// Every verifier, in the order of the documentation.
-static VERIFIERS: [VerifierKind; 6] = [
+static VERIFIERS: [VerifierKind; 7] = [
     VerifierKind {
         name: "number",
         doc: "The same value: numbers, expressions, lists, sets, equations, units, words; a thought and tags are expected.",
@@ -64,6 +67,14 @@ static VERIFIERS: [VerifierKind; 6] = [
         form: Form::ThoughtThenText,
         needs: Needs::Tests(Tested::Puzzle),
         load: |loading| Ok(per_answer(loading, puzzle)),
+        vote: str::to_owned,
+    },
+    VerifierKind {
+        name: "judge",
+        doc: "The same as the gold answer by the opinion of the stage's `judge`, a model; a thought and tags are expected.",
+        form: Form::Thought,
+        needs: Needs::Gold,
+        load: judged::load,
         vote: str::to_owned,
     },
 ];
@@ -115,6 +126,14 @@ pub(crate) struct Found {
     pub(crate) verdict: Verdict,
     /// How the program in the answer did, if it was run.
     pub(crate) trial: Option<Trial>,
+    /// What a judge said of it, if one was asked.
+    pub(crate) opinion: Option<Opinion>,
+}
+
+impl Found {
+    fn of(verdict: Verdict) -> Self {
+        Self { verdict, trial: None, opinion: None }
+    }
 }
 
 /// An answer beside the gold one.
@@ -159,6 +178,6 @@ struct PerAnswer {
 
 impl Verifier for PerAnswer {
     fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Found>, StageError> {
-        Ok(parallel::map(claims, self.threads, |claim| Found { verdict: (self.rule)(claim), trial: None }))
+        Ok(parallel::map(claims, self.threads, |claim| Found::of((self.rule)(claim))))
     }
 }

@@ -31,6 +31,8 @@ impl Verify {
     pub const CODE: Self = Self(Some(&VERIFIERS[4]));
     /// By the rules of the prompt's puzzle.
     pub const PUZZLE: Self = Self(Some(&VERIFIERS[5]));
+    /// By the opinion of the stage's judge.
+    pub const JUDGE: Self = Self(Some(&VERIFIERS[6]));
     /// Not at all.
     pub const NONE: Self = Self(None);
 
@@ -164,6 +166,7 @@ mod tests {
             (Verify::INSTRUCTIONS, "instructions"),
             (Verify::CODE, "code"),
             (Verify::PUZZLE, "puzzle"),
+            (Verify::JUDGE, "judge"),
             (Verify::NONE, "none"),
         ] {
             assert_eq!(serde_json::to_value(verify).unwrap(), name);
@@ -172,7 +175,7 @@ mod tests {
         let error = serde_json::from_value::<Verify>(json!("integer")).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no verifier `integer`; there are `number`, `choice`, `exact`, `instructions`, `code`, `puzzle` and `none`"
+            "no verifier `integer`; there are `number`, `choice`, `exact`, `instructions`, `code`, `puzzle`, `judge` and `none`"
         );
     }
 }

@@ -97,6 +97,7 @@ fn why(mark: &Mark, form: Form) -> String {
         _ if !mark.finished => "cut off at `max-tokens`".to_owned(),
         Some(Verdict::Correct) => format!("right, but not in the form {}", form.description()),
         Some(Verdict::Wrong | Verdict::AnswerUnparsed) if let Some(trial) = &mark.trial => trial.to_string(),
+        Some(Verdict::Wrong) if let Some(reasons) = &mark.reasons => format!("the judge: {reasons}"),
         Some(Verdict::Wrong) => "wrong".to_owned(),
         Some(Verdict::AnswerUnparsed) => "the answer does not parse".to_owned(),
     }

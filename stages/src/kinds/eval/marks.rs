@@ -7,8 +7,9 @@ use super::Inputs;
 use crate::artifacts::PromptRow;
 use crate::grading::{Answer, Form, Grade, Grader};
 use crate::loading::Loading;
+use crate::opinions::Reads;
 use crate::programs::Trial;
-use crate::rewards::{Judge, Reads, thought_consistency};
+use crate::rewards::{LoadedRewardModel, thought_consistency};
 use crate::sampling::{Drawn, Sampler};
 
 /// The marks of one prompt's completions.
@@ -22,7 +23,7 @@ impl Marks {
     /// Returns the marks without the texts of completions, which take the most memory.
     pub(super) fn without_texts(mut self) -> Self {
         for mark in self.sampled.iter_mut().chain(&mut self.greedy) {
-            (mark.completion, mark.answer) = (String::new(), String::new());
+            (mark.completion, mark.answer, mark.reasons) = (String::new(), String::new(), None);
             if let Some(trial) = &mut mark.trial {
                 trial.detail = String::new();
             }
@@ -46,6 +47,8 @@ pub(super) struct Mark {
     pub(super) verdict: Option<Verdict>,
     /// How the program in it did, if it was run.
     pub(super) trial: Option<Trial>,
+    /// The end of what the judge wrote, if one was asked.
+    pub(super) reasons: Option<String>,
     /// The answer as it is compared when votes are counted.
     pub(super) vote: String,
     pub(super) correct: bool,
@@ -64,16 +67,16 @@ pub(super) struct Mark {
 }
 
 /// What judges completions: the verifiers, and the reward models where there are any.
-pub(super) struct Judges {
+pub(super) struct Markers {
     grader: Grader,
-    helpful: Option<Judge>,
-    harmless: Option<Judge>,
+    helpful: Option<LoadedRewardModel>,
+    harmless: Option<LoadedRewardModel>,
 }
 
 /// A completion beside its prompt.
 type Answered<'a> = (&'a PromptRow, &'a Drawn);
 
-impl Judges {
+impl Markers {
     pub(super) fn load<'a>(
         inputs: &Inputs,
         prompts: impl IntoIterator<Item = &'a PromptRow>,
@@ -81,8 +84,9 @@ impl Judges {
         loading: &Loading<'_>,
     ) -> Result<Self, StageError> {
         // As R1's rewards: helpfulness is about the answer, harm may lie anywhere.
-        let load =
-            |input: &Option<_>, reads| input.as_ref().map(|input| Judge::load(input, reads, loading)).transpose();
+        let load = |input: &Option<_>, reads| {
+            input.as_ref().map(|input| LoadedRewardModel::load(input, reads, loading)).transpose()
+        };
         Ok(Self {
             grader: Grader::load(prompts, form, loading)?,
             helpful: load(&inputs.helpful, Reads::Answer)?,
@@ -108,7 +112,11 @@ impl Judges {
 }
 
 /// Returns the index and the probability of each row that `judge` applies to.
-fn judged(judge: Option<&Judge>, rows: &[Answered<'_>], not_for: &str) -> Result<Vec<(usize, f64)>, StageError> {
+fn judged(
+    judge: Option<&LoadedRewardModel>,
+    rows: &[Answered<'_>],
+    not_for: &str,
+) -> Result<Vec<(usize, f64)>, StageError> {
     let Some(judge) = judge else { return Ok(Vec::new()) };
     let is_for = |row: &Answered<'_>| !row.0.verify.is_checked() && row.0.task.as_deref() != Some(not_for);
     let indices: Vec<usize> = (0..rows.len()).filter(|index| is_for(&rows[*index])).collect();
@@ -140,6 +148,7 @@ fn mark(sampler: &Sampler<'_>, (prompt, drawn): &Answered<'_>, grade: &Grade) ->
         answer: grade.answer.clone(),
         verdict: grade.verdict,
         trial: grade.trial.clone(),
+        reasons: grade.opinion.as_ref().map(|opinion| opinion.why.clone()),
     })
 }
 

@@ -27,12 +27,14 @@ use serde_json::{Map, Value, json};
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::chat::Rendering;
 use crate::grading::Form;
+use crate::held::JudgePlace;
+use crate::judges::StageJudge;
 use crate::loading::Loading;
 use crate::programs::JailKey;
 use crate::sampling::{Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use crate::{limits, looking, showing};
 use answers::AnswerWriter;
-use marks::{Judges, Mark, Marks};
+use marks::{Mark, Markers, Marks};
 
 /// The kind.
 pub struct Eval;
@@ -88,6 +90,9 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub form: Form,
+    /// A judge, a model that says whether an answer comes to the same as the gold one: for prompts with `verify = "judge"`.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub judge: StageJudge,
     /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
     /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
     /// read your files and use your network**.
@@ -106,6 +111,8 @@ pub struct Params {
     pub drawing: Drawing,
     #[serde(flatten)]
     pub few: FewShot,
+    #[serde(flatten)]
+    pub judge_place: JudgePlace,
 }
 
 impl Default for Params {
@@ -118,6 +125,7 @@ impl Default for Params {
             greedy: true,
             limit: None,
             form: Form::default(),
+            judge: StageJudge::default(),
             jail: JailKey::default(),
             seed: 0,
             dtype: None,
@@ -125,6 +133,7 @@ impl Default for Params {
             rendering: Rendering::default(),
             drawing: Drawing::default(),
             few: FewShot::default(),
+            judge_place: JudgePlace::default(),
         }
     }
 }
@@ -151,7 +160,7 @@ impl Stage for Eval {
     type Params = Params;
 
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
-        let mut refused = refusals([params.rendering.check(), params.drawing.check()]);
+        let mut refused = refusals([params.rendering.check(), params.drawing.check(), params.judge.check()]);
         if inputs.prompts.is_empty() {
             let help = "give a suite: `prompts = { sums = \"x.prompts\" }`";
             refused.push(StageError::new("`prompts` is empty").with_help(help));
@@ -163,9 +172,10 @@ impl Stage for Eval {
         let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
         looking::asked(look, inputs.prompts.values(), seen.as_ref(), None);
         looking::samples(look, &inputs.few_shot, None);
-        for judge in inputs.helpful.iter().chain(&inputs.harmless) {
-            looking::judge(look, judge);
+        for model in inputs.helpful.iter().chain(&inputs.harmless) {
+            looking::reward_model(look, model);
         }
+        looking::judges(look, params.judge.keys());
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
@@ -180,8 +190,10 @@ impl Stage for Eval {
         show_exemplars(shown, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
-        let loading = Loading::of(ctx, sampler.device(), params.seed).with_jail(params.jail);
-        let judges = Judges::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
+        let loading = Loading::of(ctx, sampler.device(), params.judge_place, params.seed)?.with_jail(params.jail);
+        let judge = params.judge.load(&loading)?;
+        let loading = loading.with_judge(judge.as_ref());
+        let markers = Markers::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
         let mut answers = AnswerWriter::create(ctx)?;
@@ -191,7 +203,7 @@ impl Stage for Eval {
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
             let chunk = &asked[marks.len()..end];
             let old_rows = rows.num_new();
-            let Some(measured) = measure(&sampler, &judges, chunk, &mut rows, &params)? else {
+            let Some(measured) = measure(&sampler, &markers, chunk, &mut rows, &params)? else {
                 let begun = marks.len() + (rows.num_new() - old_rows).div_ceil(params.completions);
                 rows.keep(ctx, begun as u64)?;
                 return Ok(Outcome::Stopped(begun as u64));
@@ -229,7 +241,7 @@ fn suites(inputs: &Inputs, params: &Params) -> Result<Vec<(String, Question)>, S
 /// Samples and marks the completions of some prompts; returns `None` if it was stopped before all were sampled.
 fn measure(
     sampler: &Sampler<'_>,
-    judges: &Judges,
+    markers: &Markers,
     asked: &[(String, Question)],
     rows: &mut KeptRows,
     params: &Params,
@@ -241,17 +253,20 @@ fn measure(
         ..sampler.sampling()
     });
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, top_k: 0, min_p: 0.0, ..sampling.clone() };
-    let sampled = marked((sampler, judges, rows), asked, params.seed, params.completions, &sampling)?;
+    let sampled = marked((sampler, markers, rows), asked, params.seed, params.completions, &sampling)?;
     let Some(sampled) = sampled else { return Ok(None) };
-    let greedy =
-        if params.greedy { marked((sampler, judges, rows), asked, params.seed, 1, &greedy)? } else { Some(Vec::new()) };
+    let greedy = if params.greedy {
+        marked((sampler, markers, rows), asked, params.seed, 1, &greedy)?
+    } else {
+        Some(Vec::new())
+    };
     let Some(greedy) = greedy else { return Ok(None) };
     let mut greedy = greedy.into_iter().flatten();
     Ok(Some(sampled.into_iter().map(|sampled| Marks { sampled, greedy: greedy.next() }).collect()))
 }
 
 fn marked(
-    (sampler, judges, known): (&Sampler<'_>, &Judges, &mut KeptRows),
+    (sampler, markers, known): (&Sampler<'_>, &Markers, &mut KeptRows),
     asked: &[(String, Question)],
     seed: u64,
     completions: usize,
@@ -274,7 +289,7 @@ fn marked(
     let drawn: Vec<Drawn> = drawn.map(|drawn| drawn.expect("one for each request")).collect();
     let rows = asked.iter().flat_map(|(_, question)| std::iter::repeat_n(&question.row, completions));
     let rows: Vec<_> = rows.zip(&drawn).collect();
-    let mut marks = judges.marks(sampler, &rows)?.into_iter();
+    let mut marks = markers.marks(sampler, &rows)?.into_iter();
     Ok(Some(asked.iter().map(|_| marks.by_ref().take(completions).collect()).collect()))
 }
 

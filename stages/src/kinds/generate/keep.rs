@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Params;
-use crate::grading::Grade;
+use super::candidates::Candidate;
 use crate::rewards::thought_consistency;
-use crate::sampling::{Drawn, Question};
+use crate::sampling::Question;
+use crate::verifiers::ENOUGH;
 
 /// Least share of words in the prompt's language. It is below 1 because names and symbols do not count as mixing.
 const ONE_LANGUAGE: f64 = 0.9;
@@ -28,6 +29,8 @@ pub enum Keep {
     ShortEnough,
     /// No completion that was already kept for the same prompt.
     Unique,
+    /// Good in the opinion of the stage's `judge`.
+    Judged,
 }
 
 impl Keep {
@@ -40,18 +43,13 @@ impl Keep {
             Self::Readable => "readable",
             Self::ShortEnough => "short-enough",
             Self::Unique => "unique",
+            Self::Judged => "judged",
         }
     }
 
     /// Returns whether the completion passes; `is_new` is false if the same completion is already kept.
-    pub(super) fn passes(
-        self,
-        question: &Question,
-        drawn: &Drawn,
-        grade: &Grade,
-        params: &Params,
-        is_new: bool,
-    ) -> bool {
+    pub(super) fn passes(self, question: &Question, candidate: &Candidate, params: &Params, is_new: bool) -> bool {
+        let Candidate { drawn, grade, opinion } = candidate;
         match self {
             Self::Correct => grade.correct,
             Self::Format if question.row.verify.is_bare() => grade.reasoning.is_none(),
@@ -62,6 +60,7 @@ impl Keep {
             Self::Readable => text::readable::is_readable(&drawn.text),
             Self::ShortEnough => params.keep_tokens.is_none_or(|most| drawn.num_tokens <= most),
             Self::Unique => is_new,
+            Self::Judged => opinion.as_ref().is_some_and(|opinion| opinion.score > params.keep_above.unwrap_or(ENOUGH)),
         }
     }
 }
@@ -71,6 +70,15 @@ pub(super) fn check(params: &Params) -> Result<(), StageError> {
     if params.keep.contains(&Keep::ShortEnough) != params.keep_tokens.is_some() {
         return Err(StageError::new("the filter `short-enough` and the key `keep-tokens` need each other")
             .with_help("give both, or neither"));
+    }
+    let judges = params.keep.contains(&Keep::Judged);
+    if judges && params.judge.keys().is_none() {
+        return Err(StageError::new("the filter `judged` needs a judge")
+            .with_help("for example `judge = { model = \"inputs.judge\", rubric = \"Is the answer helpful?\" }`"));
+    }
+    if params.keep_above.is_some() && !judges {
+        return Err(StageError::new("`keep-above` is for the filter `judged`")
+            .with_help("put `judged` into `keep`, or remove it"));
     }
     for (index, filter) in params.keep.iter().enumerate() {
         if params.keep[..index].contains(filter) {

@@ -6,6 +6,7 @@
 //! completions are kept as rows: an attempt resumes after a stop, and a later attempt with other prompts or filters
 //! samples only what is missing.
 
+mod candidates;
 mod keep;
 mod progress;
 mod rewrite;
@@ -21,14 +22,17 @@ use serde::Deserialize;
 
 use crate::artifacts::{Dtype, write_samples};
 use crate::chat::{Rendering, Text};
-use crate::grading::{Answer, Form, Grade, Grader};
+use crate::grading::{Answer, Form, Grader};
 use crate::growing::GrowingRows;
+use crate::held::JudgePlace;
+use crate::judges::StageJudge;
 use crate::loading::Loading;
 use crate::programs::JailKey;
 use crate::sampling::{
     Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
 };
 use crate::{limits, looking, showing};
+use candidates::Candidate;
 pub use keep::Keep;
 use progress::Progress;
 
@@ -77,10 +81,13 @@ pub struct Params {
     pub rewrite: Option<Text>,
     /// Filters, applied and counted in this order: `correct`, `format` (as `form` says), `one-language` (a thought in
     /// the prompt's language), `readable` (no repetition, code block or endless paragraph), `short-enough` (see
-    /// `keep-tokens`), `unique`. Unfinished and empty completions are always dropped. The
+    /// `keep-tokens`), `unique`, `judged` (see `judge`). Unfinished and empty completions are always dropped. The
     /// output `dropped` has the first 100 that each filter dropped.
     #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
+    /// What `judged` keeps: completions that the judge scores above this, from 0 to 1. Absent: 0.5.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-role" = "rows", "x-omit-default" = true))]
+    pub keep_above: Option<f64>,
     /// Longest completion that `short-enough` keeps, in tokens.
     #[schemars(range(min = 1, max = limits::TOKENS), extend("x-role" = "rows"))]
     pub keep_tokens: Option<usize>,
@@ -97,6 +104,9 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub form: Form,
+    /// A judge, a model that says how good an answer is: for the filter `judged`, and for prompts with `verify = "judge"`.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub judge: StageJudge,
     /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
     /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
     /// read your files and use your network**.
@@ -115,6 +125,8 @@ pub struct Params {
     pub drawing: Drawing,
     #[serde(flatten)]
     pub few: FewShot,
+    #[serde(flatten)]
+    pub judge_place: JudgePlace,
 }
 
 impl Default for Params {
@@ -126,10 +138,12 @@ impl Default for Params {
             max_tokens: 1_024,
             rewrite: None,
             keep: Vec::new(),
+            keep_above: None,
             keep_tokens: None,
             per_prompt_limit: None,
             limit: None,
             form: Form::default(),
+            judge: StageJudge::default(),
             jail: JailKey::default(),
             seed: 0,
             dtype: None,
@@ -137,6 +151,7 @@ impl Default for Params {
             rendering: Rendering::default(),
             drawing: Drawing::default(),
             few: FewShot::default(),
+            judge_place: JudgePlace::default(),
         }
     }
 }
@@ -164,13 +179,14 @@ impl Stage for Generate {
 
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
         let (rendering, drawing) = (params.rendering.check(), params.drawing.check());
-        refusals([rendering, drawing, rewrite::check(inputs, params), keep::check(params)])
+        refusals([rendering, drawing, rewrite::check(inputs, params), keep::check(params), params.judge.check()])
     }
 
     fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
         let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
         looking::asked(look, &inputs.prompts, seen.as_ref(), None);
         looking::samples(look, inputs.samples.iter().chain(&inputs.few_shot), None);
+        looking::judges(look, params.judge.keys());
     }
 
     fn tokens(inputs: &Inputs, params: &Params, row: usize) -> Result<ShownRow, StageError> {
@@ -192,7 +208,9 @@ impl Stage for Generate {
         show_exemplars(&mut asked, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.drawing.stop);
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
-        let loading = Loading::of(ctx, sampler.device(), params.seed).with_jail(params.jail);
+        let loading = Loading::of(ctx, sampler.device(), params.judge_place, params.seed)?.with_jail(params.jail);
+        let judge = params.judge.load(&loading)?;
+        let loading = loading.with_judge(judge.as_ref());
         let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
@@ -209,7 +227,11 @@ impl Stage for Generate {
                 rows.keep(ctx, begun as u64)?;
                 return Ok(Outcome::Stopped(begun as u64));
             };
-            for (question, completions) in chunk.iter().zip(&graded(&grader, chunk, drawn)?) {
+            let mut candidates = graded(&grader, chunk, drawn)?;
+            if let Some(judge) = judge.as_ref().filter(|_| params.keep.contains(&Keep::Judged)) {
+                candidates::judge(judge.as_ref(), chunk, &mut candidates, &params)?;
+            }
+            for (question, completions) in chunk.iter().zip(&candidates) {
                 progress.take(question, completions, &params);
             }
             progress.rows = end;
@@ -260,12 +282,13 @@ fn sample_chunk(
 }
 
 /// Grades the completions of each question.
-fn graded(grader: &Grader, asked: &[Question], drawn: Vec<Vec<Drawn>>) -> Result<Vec<Vec<(Drawn, Grade)>>, StageError> {
+fn graded(grader: &Grader, asked: &[Question], drawn: Vec<Vec<Drawn>>) -> Result<Vec<Vec<Candidate>>, StageError> {
     let rows = asked.iter().zip(&drawn).flat_map(|(question, drawn)| drawn.iter().map(|drawn| (&question.row, drawn)));
     let answers: Vec<Answer<'_>> =
         rows.map(|(prompt, drawn)| Answer { prompt, completion: &drawn.text, finished: drawn.finished }).collect();
     let mut grades = grader.grade(&answers)?.into_iter();
-    Ok(drawn.into_iter().map(|drawn| drawn.into_iter().zip(grades.by_ref()).collect()).collect())
+    let of_question = |drawn: Vec<Drawn>| drawn.into_iter().zip(grades.by_ref()).map(Candidate::of).collect();
+    Ok(drawn.into_iter().map(of_question).collect())
 }
 
 #[cfg(test)]

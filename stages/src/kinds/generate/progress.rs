@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use text::Prompt;
 
 use super::Params;
+use super::candidates::Candidate;
 use crate::artifacts::{SampleGrade, SampleRow};
-use crate::grading::Grade;
 use crate::rewards::thought_consistency;
-use crate::sampling::{Drawn, Question};
+use crate::sampling::Question;
 use crate::verifiers::Verify;
 
 /// The state of sampling and filtering.
@@ -54,6 +54,11 @@ pub(super) struct DroppedRow {
     given: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     correct: Option<bool>,
+    /// What the judge gave it, and the end of what it wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judged: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
     format: bool,
     finished: bool,
     tokens: usize,
@@ -88,19 +93,19 @@ impl Progress {
 
     /// Filters the completions of one prompt. Completions after the last sample of `limit` are not counted, so that
     /// counts do not depend on the chunk size.
-    pub(super) fn take(&mut self, question: &Question, completions: &[(Drawn, Grade)], params: &Params) {
+    pub(super) fn take(&mut self, question: &Question, completions: &[Candidate], params: &Params) {
         if self.is_full(params) {
             return;
         }
         self.counts.prompts += 1;
         self.counts.too_long += usize::from(completions.is_empty());
         let mut kept_of_prompt = 0;
-        for (drawn, grade) in completions {
+        for candidate in completions {
             if self.is_full(params) {
                 return;
             }
             self.counts.completions += 1;
-            if let Some(sample) = self.filtered(question, (drawn, grade), params, kept_of_prompt) {
+            if let Some(sample) = self.filtered(question, candidate, params, kept_of_prompt) {
                 self.seen.insert(digest(&sample.prompt, &sample.completion));
                 self.kept.push(sample);
                 kept_of_prompt += 1;
@@ -111,21 +116,21 @@ impl Progress {
     fn filtered(
         &mut self,
         question: &Question,
-        (drawn, grade): (&Drawn, &Grade),
+        candidate: &Candidate,
         params: &Params,
         kept_of_prompt: usize,
     ) -> Option<SampleRow> {
+        let Candidate { drawn, grade, opinion } = candidate;
         self.counts.gold_unparsed += usize::from(grade.gold_unparsed());
         let is_new = !self.seen.contains(&digest(&question.row.prompt, &drawn.text));
-        // A truncated completion would teach the model to stop in the middle, an empty one to say nothing.
-        let finished = std::iter::once(drawn.finished && !drawn.text.trim().is_empty());
-        let chosen = params.keep.iter().map(|keep| keep.passes(question, drawn, grade, params, is_new));
+        let finished = std::iter::once(candidate.is_whole());
+        let chosen = params.keep.iter().map(|keep| keep.passes(question, candidate, params, is_new));
         let room = params.per_prompt_limit.map(|most| kept_of_prompt < most);
         for (filter, passes) in self.counts.filters.iter_mut().zip(finished.chain(chosen).chain(room)) {
             filter.entered += 1;
             if !passes {
                 if filter.entered - filter.passed <= DROPPED {
-                    self.dropped.push(DroppedRow::of(&filter.name, question, drawn, grade));
+                    self.dropped.push(DroppedRow::of(&filter.name, question, candidate));
                 }
                 return None;
             }
@@ -144,6 +149,7 @@ impl Progress {
                 format: grade.format_ok,
                 // Rounded: more digits carry no information.
                 language: language.map(|share| (share * 1e4).round() / 1e4),
+                judged: opinion.as_ref().map(|opinion| (opinion.score * 1e4).round() / 1e4),
                 tokens: drawn.num_tokens,
             }),
         })
@@ -216,7 +222,9 @@ impl Progress {
 }
 
 impl DroppedRow {
-    fn of(filter: &str, question: &Question, drawn: &Drawn, grade: &Grade) -> Self {
+    fn of(filter: &str, question: &Question, candidate: &Candidate) -> Self {
+        let Candidate { drawn, grade, opinion } = candidate;
+        let opinion = opinion.as_ref().or(grade.opinion.as_ref());
         Self {
             filter: filter.to_owned(),
             prompt: question.row.prompt.clone(),
@@ -224,6 +232,8 @@ impl DroppedRow {
             answer: question.row.answer.clone(),
             given: grade.answer.clone(),
             correct: question.row.verify.is_checked().then_some(grade.correct),
+            judged: opinion.map(|opinion| opinion.score),
+            why: opinion.map(|opinion| opinion.why.clone()),
             format: grade.format_ok,
             finished: drawn.finished,
             tokens: drawn.num_tokens,

@@ -27,6 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::{Rendering, check_stops};
 use crate::grading::Form;
+use crate::held::JudgePlace;
+use crate::judges::{JudgeKeys, StageJudge};
 use crate::programs::JailKey;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
@@ -151,6 +153,9 @@ pub struct Params {
     /// `<think>…</think>`, then the answer. `boxed`: the answer in `\boxed{…}`. `any`: no form.
     #[schemars(extend("x-omit-default" = true))]
     pub form: Form,
+    /// A judge, a model that says whether an answer comes to the same as the gold one: for prompts with `verify = "judge"`.
+    #[schemars(extend("x-omit-default" = true))]
+    pub judge: StageJudge,
     /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
     /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
     /// read your files and use your network**.
@@ -163,6 +168,8 @@ pub struct Params {
     pub rendering: Rendering,
     #[serde(flatten)]
     pub few: FewShot,
+    #[serde(flatten)]
+    pub judge_place: JudgePlace,
     #[serde(flatten)]
     pub optimisation: Optimisation,
 }
@@ -192,11 +199,13 @@ impl Default for Params {
             max_logp_difference: 0.05,
             sampling_batch: 256,
             form: Form::default(),
+            judge: StageJudge::default(),
             jail: JailKey::default(),
             seed: 0,
             lora: None,
             rendering: Rendering::default(),
             few: FewShot::default(),
+            judge_place: JudgePlace::default(),
             optimisation: Optimisation::default(),
         }
     }
@@ -224,8 +233,9 @@ impl Stage for Grpo {
 
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
         let (rendering, stops) = (params.rendering.check(), check_stops(&params.stop));
-        let mut refused =
-            refusals([rendering, stops, params.rewards.check_sources(&inputs.prompts), check_rollout(params)]);
+        let rewards = params.rewards.check_sources(&inputs.prompts);
+        let mut refused = refusals([rendering, stops, rewards, check_rollout(params), params.judge.check()]);
+        refused.extend(refusals(params.rewards.judges().map(JudgeKeys::check)));
         if params.rewards.is_empty() {
             let message = "`rewards` is empty: there is nothing to learn from";
             refused
@@ -247,9 +257,10 @@ impl Stage for Grpo {
         let form = params.rewards.want_form().then_some(params.form);
         let prompts = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
         looking::samples(look, &inputs.few_shot, None);
-        for judge in params.rewards.judges() {
-            looking::judge(look, &judge);
+        for model in params.rewards.reward_models() {
+            looking::reward_model(look, &model);
         }
+        looking::judges(look, params.rewards.judges().chain(params.judge.keys()));
         if let Some(seen) = seen.filter(|_| !prompts.is_empty()) {
             policy::look(look, &seen.config, &prompts, params);
         }

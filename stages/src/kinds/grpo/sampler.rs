@@ -92,7 +92,9 @@ impl<'a> RolloutSampler<'a> {
         show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let (questions, prompts) = fitting(ctx, questions, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
-        let loading = Loading::of(ctx, model.device(), params.seed).with_jail(params.jail);
+        let loading = Loading::of(ctx, model.device(), params.judge_place, params.seed)?.with_jail(params.jail);
+        let judge = params.judge.load(&loading)?;
+        let loading = loading.with_judge(judge.as_ref());
         let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, &loading)?;
         Ok(Self {
             ctx,

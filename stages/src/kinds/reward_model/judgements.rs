@@ -7,7 +7,8 @@ use text::{Chat, Prompt};
 
 use super::Loss;
 use crate::artifacts::{PreferenceRow, read_preferences};
-use crate::rewards::{Reads, judged_ids};
+use crate::opinions::Reads;
+use crate::rewards::judged_ids;
 use crate::training::rows::{Order, PassSize};
 use crate::training::{Counts, Cures, Logits, Objective, Passes, Tally, Workload};
 

@@ -15,7 +15,7 @@ use serde_json::{Map, json};
 use crate::artifacts::load_model;
 use crate::chat::Rendering;
 use crate::device::set_up;
-use crate::rewards::Reads;
+use crate::opinions::Reads;
 use crate::training::rows::Order;
 use crate::training::{Ended, Optimisation, Training, check_keys, steps_of, train};
 use crate::{limits, looking};

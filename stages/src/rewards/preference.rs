@@ -1,35 +1,22 @@
 //! Runs a reward model: which tokens it reads, and its scores in batches.
 
 use engine::artifact::RewardModel;
-use engine::stage::{Input, StageError};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use engine::stage::{Input, StageError, warn};
 use tch::Device;
 use text::{Chat, Prompt};
 
 use super::{Graded, Reward};
 use crate::artifacts::{check_numbers, dtype_of};
+use crate::held::Held;
 use crate::loading::Loading;
+use crate::opinions::Reads;
 
 /// Most tokens in one forward pass. The head gives one number for each row, so this bounds only the activations.
 const TOKENS_PER_BATCH: usize = 16_384;
 
-/// What a reward model reads of a completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reads {
-    /// The answer alone.
-    Answer,
-    /// Everything, the thought included.
-    Completion,
-}
-
 /// Returns the tokens that a reward model reads for a completion. Training and scoring both use it.
 pub fn judged_ids(chat: &Chat, prompt: &Prompt, completion: &str, reads: Reads) -> Result<Vec<i64>, text::Error> {
-    let read = match reads {
-        Reads::Answer => text::think::parse(completion).answer,
-        Reads::Completion => completion,
-    };
+    let read = reads.of(completion);
     // Values may be for the policy's template: the reward model's need not read them.
     let mut args = prompt.template_args().cloned().unwrap_or_default();
     args.retain(|name, _| chat.template.as_ref().is_some_and(|template| template.names(name)));
@@ -40,34 +27,44 @@ pub fn judged_ids(chat: &Chat, prompt: &Prompt, completion: &str, reads: Reads) 
 }
 
 /// A loaded reward model.
-pub struct Judge {
-    model: lm::reward::RewardModel,
+pub struct LoadedRewardModel {
+    model: Held<lm::reward::RewardModel>,
     chat: Chat,
     reads: Reads,
 }
 
-impl Judge {
+impl LoadedRewardModel {
     /// Loads the reward model and its tokenizer.
     pub fn load(input: &Input<RewardModel>, reads: Reads, loading: &Loading<'_>) -> Result<Self, StageError> {
         let options = lm::Options { device: loading.device, dtype: dtype_of(None, input.path())? };
-        let model = lm::reward::RewardModel::load(input.path(), &options)?;
-        if let Some(warning) = check_numbers(input, model.network())? {
-            tracing::warn!("{warning}");
-        }
-        Ok(Self { model, chat: Chat::load(input.path())?, reads })
+        let chat = Chat::load(input.path())?;
+        let input = input.clone();
+        let load = move || {
+            let model = lm::reward::RewardModel::load(input.path(), &options)?;
+            if let Some(warning) = check_numbers(&input, model.network())? {
+                warn(&warning);
+            }
+            Ok(model)
+        };
+        Ok(Self { model: Held::load(load, !loading.offload)?, chat, reads })
     }
 
     /// Returns the probability that each (prompt, completion) is good: the sigmoid of the model's score.
     pub fn probabilities(&self, rows: &[(&Prompt, &str)]) -> Result<Vec<f64>, StageError> {
         let ids = rows.iter().map(|(prompt, completion)| judged_ids(&self.chat, prompt, completion, self.reads));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        let mut probabilities = Vec::with_capacity(rows.len());
-        for batch in batches(&ids) {
-            let scores = tch::no_grad(|| self.model.scores(&lm::Rows::pack(batch)));
-            let scores = Vec::<f64>::try_from(scores.sigmoid().to_kind(tch::Kind::Double).to_device(Device::Cpu))?;
-            probabilities.extend(scores);
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(probabilities)
+        self.model.with(|model| {
+            let mut probabilities = Vec::with_capacity(ids.len());
+            for batch in batches(&ids) {
+                let scores = tch::no_grad(|| model.scores(&lm::Rows::pack(batch)));
+                let scores = Vec::<f64>::try_from(scores.sigmoid().to_kind(tch::Kind::Double).to_device(Device::Cpu))?;
+                probabilities.extend(scores);
+            }
+            Ok(probabilities)
+        })
     }
 }
 
@@ -90,7 +87,7 @@ fn batches(rows: &[Vec<i64>]) -> Vec<&[Vec<i64>]> {
 
 /// A reward from a reward model: `helpful` and `harmless`.
 pub(super) struct Preference {
-    pub(super) judge: Judge,
+    pub(super) model: LoadedRewardModel,
     /// The reward does not apply to prompts of this `task`: the other model judges them (R1 v2, section 3.1).
     pub(super) not_for: &'static str,
 }
@@ -110,7 +107,7 @@ impl Reward for Preference {
         }
         let texts: Vec<_> =
             judged.iter().map(|index| (&rows[*index].scored.prompt.prompt, rows[*index].scored.completion)).collect();
-        for (index, probability) in judged.into_iter().zip(self.judge.probabilities(&texts)?) {
+        for (index, probability) in judged.into_iter().zip(self.model.probabilities(&texts)?) {
             scores[index] = Some(probability);
         }
         Ok(scores)

@@ -1,7 +1,8 @@
-//! Trials of before, by content: the same program with the same tests, limits and tools is not run again, in no stage.
+//! Verdicts of before, by content: the same program with the same tests, limits and tools is not run again, nor is a
+//! judge asked the same again, in any stage.
 //!
 //! ```text
-//! FOLDER/3f.jsonl   {"key": "3f…", "trial": {…}}     one line each, appended; shards by the key's first byte
+//! FOLDER/3f.jsonl   {"key": "3f…", "verdict": {…}}   one line each, appended; shards by the key's first byte
 //! FOLDER/holds-…    this jail held all attacks on this machine
 //! ```
 //! The folder may be deleted at any moment. A shard that has grown too large loses its older half.
@@ -11,67 +12,66 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use super::Trial;
 
 /// Bytes of a shard. There are 256.
 const SHARD: u64 = 256 << 10;
 
 /// A line of a shard.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct Line<V> {
     key: String,
-    trial: Trial,
+    verdict: V,
 }
 
-/// Trials of before. Without a folder they are known until the process ends.
-pub(super) struct Cache {
+/// Verdicts of before. Without a folder they are known until the process ends.
+pub(crate) struct Cache<V> {
     folder: Option<PathBuf>,
-    known: Mutex<Known>,
+    known: Mutex<Known<V>>,
 }
 
-#[derive(Default)]
-struct Known {
-    trials: HashMap<String, Trial>,
+struct Known<V> {
+    verdicts: HashMap<String, V>,
     /// Which shards have been read.
     read: Vec<String>,
 }
 
-impl Cache {
+impl<V: Clone + Serialize + DeserializeOwned> Cache<V> {
     /// Opens the cache in a folder, which is made. One that cannot be made is done without.
-    pub(super) fn open(folder: Option<&Path>) -> Self {
+    pub(crate) fn open(folder: Option<&Path>) -> Self {
         let folder = folder.filter(|folder| match make_private(folder) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!("verdicts on programs are not kept: {error}");
+                tracing::warn!("verdicts are not kept: {error}");
                 false
             }
         });
-        Self { folder: folder.map(Path::to_owned), known: Mutex::default() }
+        let known = Known { verdicts: HashMap::new(), read: Vec::new() };
+        Self { folder: folder.map(Path::to_owned), known: Mutex::new(known) }
     }
 
-    /// Returns the trial of a key, if it is known.
-    pub(super) fn find(&self, key: &str) -> Option<Trial> {
+    /// Returns the verdict of a key, if it is known.
+    pub(crate) fn find(&self, key: &str) -> Option<V> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = &self.folder {
             let shard = &key[..2];
             if !known.read.iter().any(|read| read == shard) {
                 known.read.push(shard.to_owned());
                 let lines = read(&folder.join(format!("{shard}.jsonl")));
-                known.trials.extend(lines.into_iter().map(|line| (line.key, line.trial)));
+                known.verdicts.extend(lines.into_iter().map(|line| (line.key, line.verdict)));
             }
         }
-        known.trials.get(key).cloned()
+        known.verdicts.get(key).cloned()
     }
 
     /// Returns whether it has been noted that a jail holds.
-    pub(super) fn holds(&self, key: &str) -> bool {
+    pub(crate) fn holds(&self, key: &str) -> bool {
         self.folder.as_ref().is_some_and(|folder| folder.join(format!("holds-{key}")).is_file())
     }
 
     /// Notes that a jail holds.
-    pub(super) fn note_that_it_holds(&self, key: &str) {
+    pub(crate) fn note_that_it_holds(&self, key: &str) {
         if let Some(folder) = &self.folder
             && let Err(error) = fs_err::write(folder.join(format!("holds-{key}")), "")
         {
@@ -79,16 +79,16 @@ impl Cache {
         }
     }
 
-    /// Keeps a trial.
-    pub(super) fn keep(&self, key: &str, trial: &Trial) {
+    /// Keeps a verdict.
+    pub(crate) fn keep(&self, key: &str, verdict: &V) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.trials.insert(key.to_owned(), trial.clone()).is_some() {
+        if known.verdicts.insert(key.to_owned(), verdict.clone()).is_some() {
             return;
         }
         if let Some(folder) = &self.folder
-            && let Err(error) = append(&folder.join(format!("{}.jsonl", &key[..2])), key, trial)
+            && let Err(error) = append(&folder.join(format!("{}.jsonl", &key[..2])), key, verdict)
         {
-            tracing::warn!("a verdict on a program is not kept: {error}");
+            tracing::warn!("a verdict is not kept: {error}");
         }
     }
 }
@@ -110,18 +110,18 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     Err(std::io::Error::other(format!("others may write to `{}`", folder.display())))
 }
 
-fn read(shard: &Path) -> Vec<Line> {
-    // A file that cannot be read is as one that is not there: its programs are run again.
+fn read<V: DeserializeOwned>(shard: &Path) -> Vec<Line<V>> {
+    // A file that cannot be read is as one that is not there: its verdicts are reached again.
     let text = outside::read_text_if_there(shard, 4 * SHARD, "delete it").ok().flatten().unwrap_or_default();
     // A line that another process is writing may be torn.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn append(shard: &Path, key: &str, trial: &Trial) -> std::io::Result<()> {
+fn append<V: Clone + Serialize + DeserializeOwned>(shard: &Path, key: &str, verdict: &V) -> std::io::Result<()> {
     if fs_err::metadata(shard).is_ok_and(|shard| shard.len() > SHARD) {
-        halve(shard)?;
+        halve::<V>(shard)?;
     }
-    let line = Line { key: key.to_owned(), trial: trial.clone() };
+    let line = Line { key: key.to_owned(), verdict: verdict.clone() };
     let mut text = serde_json::to_vec(&line).map_err(std::io::Error::other)?;
     text.push(b'\n');
     // One write of one line: lines of several processes do not mix.
@@ -129,8 +129,8 @@ fn append(shard: &Path, key: &str, trial: &Trial) -> std::io::Result<()> {
 }
 
 /// Drops the older half of a shard.
-fn halve(shard: &Path) -> std::io::Result<()> {
-    let lines = read(shard);
+fn halve<V: Serialize + DeserializeOwned>(shard: &Path) -> std::io::Result<()> {
+    let lines: Vec<Line<V>> = read(shard);
     let mut text = Vec::new();
     for line in &lines[lines.len() / 2..] {
         serde_json::to_writer(&mut text, line).map_err(std::io::Error::other)?;
@@ -145,8 +145,8 @@ fn halve(shard: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn trial(passed: usize) -> Trial {
-        Trial { passed, of: 3, failure: None, detail: "é".to_owned() }
+    fn verdict(passed: usize) -> (usize, String) {
+        (passed, "é".to_owned())
     }
 
     #[test]
@@ -155,10 +155,10 @@ mod tests {
         let folder = dir.path().join("verdicts");
         let cache = Cache::open(Some(&folder));
         assert_eq!(cache.find("00aa"), None);
-        cache.keep("00aa", &trial(1));
-        cache.keep("01aa", &trial(2));
-        let other = Cache::open(Some(&folder));
-        assert_eq!((other.find("00aa"), other.find("01aa")), (Some(trial(1)), Some(trial(2))));
+        cache.keep("00aa", &verdict(1));
+        cache.keep("01aa", &verdict(2));
+        let other: Cache<(usize, String)> = Cache::open(Some(&folder));
+        assert_eq!((other.find("00aa"), other.find("01aa")), (Some(verdict(1)), Some(verdict(2))));
         assert_eq!(other.find("00ab"), None);
     }
 
@@ -169,14 +169,14 @@ mod tests {
         let cache = Cache::open(Some(&folder));
         let shard = folder.join("00.jsonl");
         for at in 0..4_000 {
-            cache.keep(&format!("00{at:020}"), &trial(at));
+            cache.keep(&format!("00{at:020}"), &verdict(at));
         }
         assert!(fs_err::metadata(&shard).unwrap().len() <= SHARD + 200);
         fs_err::OpenOptions::new().append(true).open(&shard).unwrap().write_all(b"{\"key\": \"00").unwrap();
-        let other = Cache::open(Some(&folder));
-        assert_eq!(other.find("0000000000000000003999"), Some(trial(3_999)));
+        let other: Cache<(usize, String)> = Cache::open(Some(&folder));
+        assert_eq!(other.find("0000000000000000003999"), Some(verdict(3_999)));
         assert_eq!(other.find("0000000000000000000000"), None, "it was among the oldest");
-        assert_eq!(cache.find("0000000000000000000000"), Some(trial(0)), "the process itself knows it");
+        assert_eq!(cache.find("0000000000000000000000"), Some(verdict(0)), "the process itself knows it");
     }
 
     #[test]
@@ -185,8 +185,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs_err::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let cache = Cache::open(Some(dir.path()));
-        cache.keep("00aa", &trial(1));
-        assert_eq!(cache.find("00aa"), Some(trial(1)));
+        cache.keep("00aa", &verdict(1));
+        assert_eq!(cache.find("00aa"), Some(verdict(1)));
         assert!(!dir.path().join("00.jsonl").exists());
     }
 }
