@@ -86,7 +86,11 @@ group-size = 8
 max-tokens = 12
 steps = 25
 lr = 1e-3
+form = "any"
+eval-prompts = ["inputs.checked"]
+eval-every = 5
 judge-offload = true
+judge = { model = "judge-model.model", template = "{{ question }}|{{ answer }}?", max-tokens = 16 }
 [grpo.rl.rewards.judge.polite]
 model      = "judge-model.model"
 template   = "{{ question }}|{{ answer }}?"
@@ -95,6 +99,7 @@ max-tokens = 16
 [eval.scores]
 each.base = { model = "base.model" }
 each.rl   = { model = "rl.model" }
+each.best = { model = "rl.best" }
 prompts = { polite = "inputs.checked" }
 judge = { model = "judge-model.model", template = "{{ question }}|{{ answer }}?", max-tokens = 16 }
 form = "any"
@@ -150,6 +155,9 @@ fn a_judge_filters_verifies_rewards_and_makes_preferences() {
     let accuracy = |stage: &str| sandbox.json(&["show", stage])["record"]["summary"]["accuracy"].as_f64().unwrap();
     let (base, rl) = (accuracy("scores/base"), accuracy("scores/rl"));
     assert!(rl > base + 0.2, "{base} {rl}");
+    let found = &sandbox.json(&["show", "rl"])["record"]["summary"];
+    let greedy = sandbox.json(&["show", "scores/best"])["record"]["summary"]["greedy"].clone();
+    assert_eq!(found["best-eval-accuracy"], greedy, "the best model is the one that was measured: {found}");
     let failed = sandbox.ok(&["show", "scores/base", "--failed", "--rows", "100"]);
     assert!(failed.contains("the judge: Verdict: no"), "{failed}");
 

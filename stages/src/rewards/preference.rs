@@ -14,16 +14,23 @@ use crate::opinions::Reads;
 /// Most tokens in one forward pass. The head gives one number for each row, so this bounds only the activations.
 const TOKENS_PER_BATCH: usize = 16_384;
 
-/// Returns the tokens that a reward model reads for a completion. Training and scoring both use it.
-pub fn judged_ids(chat: &Chat, prompt: &Prompt, completion: &str, reads: Reads) -> Result<Vec<i64>, text::Error> {
+/// Returns the tokens that a reward model reads for a completion, and how many of them are the prompt's. Training and
+/// scoring both use it.
+pub fn judged_ids(
+    chat: &Chat,
+    prompt: &Prompt,
+    completion: &str,
+    reads: Reads,
+) -> Result<(Vec<i64>, usize), text::Error> {
     let read = reads.of(completion);
     // Values may be for the policy's template: the reward model's need not read them.
     let mut args = prompt.template_args().cloned().unwrap_or_default();
     args.retain(|name, _| chat.template.as_ref().is_some_and(|template| template.names(name)));
     let prompt = Prompt::of_turns(prompt.turns().into_owned()).with_template_args(args);
     let mut ids = chat.prompt_ids(&prompt)?;
+    let of_prompt = ids.len();
     ids.extend(chat.completion_ids(&ids, read)?);
-    Ok(ids)
+    Ok((ids, of_prompt))
 }
 
 /// A loaded reward model.
@@ -51,8 +58,8 @@ impl LoadedRewardModel {
 
     /// Returns the probability that each (prompt, completion) is good: the sigmoid of the model's score.
     pub fn probabilities(&self, rows: &[(&Prompt, &str)]) -> Result<Vec<f64>, StageError> {
-        let ids = rows.iter().map(|(prompt, completion)| judged_ids(&self.chat, prompt, completion, self.reads));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let ids = rows.iter().map(|(prompt, completion)| Ok(judged_ids(&self.chat, prompt, completion, self.reads)?.0));
+        let ids = ids.collect::<Result<Vec<_>, text::Error>>()?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 use text::Chat;
 
-use super::export::{export, shown};
-use super::lora::{Adapters, Lora, check_keys};
+use super::export::{export_trained, shown};
+use super::lora::{Lora, check_keys};
 use super::optimisation::Optimisation;
 use super::rows::{Learn, Order, PassSize};
 use super::supervised::Supervised;
@@ -196,12 +196,7 @@ pub(crate) fn train_rows(
     match train(ctx, objective, &Training { steps, lr: training.lr, optimisation: &optimisation, lora, seed })? {
         Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
         Ended::Done { metrics, adapters, best } => {
-            export(ctx, "model", (model, chat), adapters.as_ref())?;
-            let found = best.copy_into(adapters.as_ref().map_or(model.parameters(), Adapters::parameters))?;
-            if !found.is_empty() {
-                adapters.as_ref().inspect(|adapters| adapters.merge());
-                export(ctx, "best", (model, chat), adapters.as_ref())?;
-            }
+            let found = export_trained(ctx, (model, chat), adapters.as_ref(), &best)?;
             let mut summary =
                 Map::from_iter([("rows".to_owned(), json!(num_rows)), ("steps".to_owned(), json!(steps))]);
             summary.extend(shown(&metrics, names));

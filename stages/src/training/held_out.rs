@@ -20,6 +20,8 @@ use crate::artifacts::TokenRows;
 
 /// The metric by which weights are compared.
 pub(super) const EVAL_LOSS: &str = "eval_loss";
+/// The metric by which those of a policy are.
+const EVAL_ACCURACY: &str = "eval_accuracy";
 
 const WEIGHTS: &str = "best.safetensors";
 const STATE: &str = "best.json";
@@ -65,7 +67,30 @@ impl HeldOut {
 struct Found {
     /// Steps done.
     step: u64,
-    eval_loss: f64,
+    measure: Measure,
+}
+
+/// How well weights did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Measure {
+    EvalLoss(f64),
+    EvalAccuracy(f64),
+}
+
+impl Measure {
+    fn of(metrics: &Metrics) -> Option<Self> {
+        let loss = metrics.get(EVAL_LOSS).copied().map(Self::EvalLoss);
+        loss.or_else(|| metrics.get(EVAL_ACCURACY).copied().map(Self::EvalAccuracy))
+    }
+
+    fn is_better_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::EvalLoss(new), Self::EvalLoss(old)) => new < old,
+            (Self::EvalAccuracy(new), Self::EvalAccuracy(old)) => new > old,
+            _ => false,
+        }
+    }
 }
 
 /// The weights that did best on held-out rows so far.
@@ -96,15 +121,15 @@ impl Best {
         metrics: &Metrics,
         parameters: &[(String, Tensor)],
     ) -> Result<(), StageError> {
-        let Some(eval_loss) = metrics.get(EVAL_LOSS).copied() else { return Ok(()) };
-        if self.found.is_some_and(|found| found.eval_loss <= eval_loss) {
+        let Some(measure) = Measure::of(metrics) else { return Ok(()) };
+        if self.found.is_some_and(|found| !measure.is_better_than(found.measure)) {
             return Ok(());
         }
         // The file is replaced and not overwritten: a checkpoint may have a link to the old one.
         let partial = self.dir.join(format!("{WEIGHTS}.partial"));
         save_tensors(&partial, parameters)?;
         fs_err::rename(partial, self.dir.join(WEIGHTS))?;
-        self.found = Some(Found { step, eval_loss });
+        self.found = Some(Found { step, measure });
         Ok(())
     }
 
@@ -126,7 +151,11 @@ impl Best {
         let trained = parameters.iter().filter(|(name, _)| saved.contains_key(name));
         let trained: Vec<_> = trained.map(|(name, parameter)| (name.clone(), parameter.shallow_clone())).collect();
         copy_into(&trained, &saved)?;
-        let shown = [("best-step", json!(found.step)), ("best-eval-loss", json!(found.eval_loss))];
+        let measure = match found.measure {
+            Measure::EvalLoss(loss) => ("best-eval-loss", json!(loss)),
+            Measure::EvalAccuracy(accuracy) => ("best-eval-accuracy", json!(accuracy)),
+        };
+        let shown = [("best-step", json!(found.step)), measure];
         Ok(shown.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
     }
 }

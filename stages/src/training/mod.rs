@@ -33,7 +33,7 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{AdamW, Group, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
-pub(crate) use export::{export, shown};
+pub(crate) use export::{export, export_trained, shown};
 pub use fine_tune::FineTuning;
 pub(crate) use fine_tune::{fine_tune, steps_of, train_rows};
 pub use held_out::Best;

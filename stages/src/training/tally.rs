@@ -81,6 +81,11 @@ impl Tally {
         self.0.extend(other.0);
     }
 
+    /// Divides the measurements of this process alone.
+    pub(crate) fn alone(self) -> Metrics {
+        self.over(&Group::Alone)
+    }
+
     /// Adds up the measurements of all ranks, and divides.
     pub(super) fn over(self, group: &Group) -> Metrics {
         let metrics = self.0.into_iter().filter_map(|(name, measure)| Some((name, measure.over(group)?)));

@@ -11,6 +11,7 @@
 //! trainer share one engine; their difference is measured at every rollout, and training fails if it is too large.
 
 mod advantage;
+mod held_out;
 mod learner;
 mod measure;
 mod policy;
@@ -24,6 +25,7 @@ use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::chat::{Rendering, check_stops};
 use crate::grading::Form;
@@ -32,7 +34,7 @@ use crate::judges::{JudgeKeys, StageJudge};
 use crate::programs::JailKey;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
-use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export, shown, train};
+use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export_trained, shown, train};
 use crate::{limits, looking, showing};
 use policy::Policy;
 
@@ -47,6 +49,12 @@ pub struct Inputs {
     pub model: Input<ModelMarker>,
     /// The questions; all sets are concatenated.
     pub prompts: Vec<Input<Prompts>>,
+    /// Prompts with gold answers that are not trained on, answered greedily after every `eval-every` steps and after the
+    /// last one. With them, the stage has the output `best`: the model with the highest `eval_accuracy`; and it warns if
+    /// that falls while the scores of judges and reward models rise.
+    #[serde(default)]
+    #[schemars(extend("x-omit-default" = true))]
+    pub eval_prompts: Vec<Input<Prompts>>,
     /// Exemplars shown before each question. Absent: none, as in the paper.
     #[schemars(extend("x-omit-default" = true))]
     pub few_shot: Option<Input<Samples>>,
@@ -135,6 +143,9 @@ pub struct Params {
     pub aggregate: Aggregate,
     /// Ignores truncated completions (those without a stop token) in the loss.
     pub mask_truncated: bool,
+    /// Steps between two measurements of `eval-prompts`. Absent: one after the last step.
+    #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
+    pub eval_every: Option<u64>,
     /// Number of groups of each rollout that are written to output `rollouts`.
     #[schemars(range(max = limits::COUNT))]
     pub keep_groups: usize,
@@ -194,6 +205,7 @@ impl Default for Params {
             scale: Scale::Group,
             aggregate: Aggregate::Token,
             mask_truncated: false,
+            eval_every: None,
             keep_groups: 1,
             micro_batch_tokens: 8_192,
             max_logp_difference: 0.05,
@@ -219,13 +231,15 @@ impl Stage for Grpo {
         "rollouts have the gold answer, and whether and where a completion ended",
         "rewards compare answers by meaning, and judge language, repetition and reflection anew",
         "programs are run against their tests, and puzzles are checked",
+        "reflection is paid for checks of numbers that follow from the question",
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
-        &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples)];
-    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model")];
+        &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples), ("best", ArtifactType::Model)];
+    const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-prompts")];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
@@ -236,6 +250,10 @@ impl Stage for Grpo {
         let rewards = params.rewards.check_sources(&inputs.prompts);
         let mut refused = refusals([rendering, stops, rewards, check_rollout(params), params.judge.check()]);
         refused.extend(refusals(params.rewards.judges().map(JudgeKeys::check)));
+        if params.eval_every.is_some() && inputs.eval_prompts.is_empty() {
+            let help = "give `eval-prompts`, for example `eval-prompts = [\"inputs.held-out\"]`";
+            refused.push(StageError::new("`eval-every` needs `eval-prompts`").with_help(help));
+        }
         if params.rewards.is_empty() {
             let message = "`rewards` is empty: there is nothing to learn from";
             refused
@@ -256,6 +274,7 @@ impl Stage for Grpo {
         let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
         let form = params.rewards.want_form().then_some(params.form);
         let prompts = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
+        looking::asked(look, &inputs.eval_prompts, seen.as_ref(), form);
         looking::samples(look, &inputs.few_shot, None);
         for model in params.rewards.reward_models() {
             looking::reward_model(look, &model);
@@ -283,11 +302,20 @@ impl Stage for Grpo {
         };
         match train(ctx, &mut policy, &training)? {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
-            Ended::Done { metrics, adapters, .. } => {
-                export(ctx, "model", (policy.model(), policy.chat()), adapters.as_ref())?;
+            Ended::Done { metrics, adapters, best } => {
+                let found = export_trained(ctx, (policy.model(), policy.chat()), adapters.as_ref(), &best)?;
                 policy.write_rollouts()?;
-                let names = ["reward", "accuracy", "format", "thinking/mean_tokens", "completions/mean_length"];
-                Ok(Outcome::Done(shown(&metrics, &names).into_iter().collect()))
+                let names = [
+                    "reward",
+                    "accuracy",
+                    "format",
+                    "thinking/mean_tokens",
+                    "completions/mean_length",
+                    "eval_accuracy",
+                ];
+                let mut summary: Map<String, Value> = shown(&metrics, &names).into_iter().collect();
+                summary.extend(found);
+                Ok(Outcome::Done(summary))
             }
         }
     }

@@ -8,22 +8,32 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{Config, Model, Options, Tensor, footprint};
 use text::Chat;
 
+use super::held_out::{Alarm, HeldOutPrompts};
 use super::learner::Learner;
 use super::measure::measure;
 use super::sampler::{RolloutSampler, Times};
 use super::{Inputs, Params};
 use crate::artifacts::load_model;
 use crate::device::set_up;
+use crate::loading::Loading;
 use crate::sampling::Agreement;
 use crate::training::rows::{FORESEEN, LargestPasses, Order, PassSize};
 use crate::training::{
     Counts, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory, options,
 };
 
+/// The file of a checkpoint that has the state of the alarm.
+const ALARM: &str = "alarm.json";
+
 pub(super) struct Policy<'a> {
     params: &'a Params,
+    ctx: &'a Context,
     sampler: RolloutSampler<'a>,
     learner: Learner<'a>,
+    held_out: Option<HeldOutPrompts>,
+    alarm: Alarm,
+    /// Updates done.
+    done: u64,
 }
 
 /// The rollouts of one update.
@@ -38,8 +48,13 @@ impl<'a> Policy<'a> {
     pub(super) fn load(ctx: &'a Context, inputs: &Inputs, params: &'a Params) -> Result<Self, StageError> {
         let device = set_up(ctx)?;
         let model = load_model(ctx, &inputs.model, device, params.optimisation.dtype)?;
-        let sampler = RolloutSampler::load(ctx, inputs, params, &model)?;
-        Ok(Self { params, sampler, learner: Learner::new(model, params) })
+        let loading = Loading::of(ctx, model.device(), params.judge_place, params.seed)?.with_jail(params.jail);
+        let judge = params.judge.load(&loading)?;
+        let loading = loading.with_judge(judge.as_ref());
+        let sampler = RolloutSampler::load(ctx, inputs, params, &model, &loading)?;
+        let held_out = HeldOutPrompts::read(ctx, inputs, params, (&model, &sampler.chat), &loading)?;
+        let learner = Learner::new(model, params);
+        Ok(Self { params, ctx, sampler, learner, held_out, alarm: Alarm::default(), done: 0 })
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -103,7 +118,9 @@ impl Objective for Policy<'_> {
         let position = (step % self.params.updates_per_rollout) as usize;
         if position == 0 {
             self.sampler.roll_out(&self.learner.model, step)?;
+            self.alarm.add(self.sampler.all_rollouts());
         }
+        self.done = step + 1;
         let size = self.params.prompts_per_step * self.params.group_size;
         let batch = Minibatch { rollouts: position * size..(position + 1) * size, is_on_policy: position == 0 };
         let counts = self.learner.count(self.sampler.rollouts(&batch.rollouts));
@@ -126,16 +143,37 @@ impl Objective for Policy<'_> {
         Agreement::check(metrics, self.params.max_logp_difference)
     }
 
+    fn has_held_out(&self) -> bool {
+        self.held_out.is_some()
+    }
+
+    fn is_measured_after(&self, step: u64) -> bool {
+        self.held_out.as_ref().is_some_and(|held_out| held_out.is_due_after(step))
+    }
+
+    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+        let Some(held_out) = &self.held_out else { return Ok(None) };
+        let metrics = held_out.measure(self.ctx, self.params, (&self.learner.model, &self.sampler.chat))?;
+        let accuracy = metrics.get("eval_accuracy").copied().unwrap_or_default();
+        if let Some(warning) = self.alarm.look(self.done, accuracy, held_out.len()) {
+            self.ctx.warn(warning);
+        }
+        Ok(Some(metrics))
+    }
+
     fn save(&self, dir: &Path) -> Result<(), StageError> {
         self.sampler.save(dir)?;
+        fs_err::write(dir.join(ALARM), serde_json::to_vec(&self.alarm)?)?;
         if let Some(reference) = &self.learner.reference {
             save_tensors(&dir.join("reference.safetensors"), reference.parameters())?;
         }
         Ok(())
     }
 
-    fn restore(&mut self, dir: &Path, _step: u64) -> Result<(), StageError> {
+    fn restore(&mut self, dir: &Path, step: u64) -> Result<(), StageError> {
         self.sampler.restore(dir)?;
+        self.alarm = serde_json::from_slice(&fs_err::read(dir.join(ALARM))?)?;
+        self.done = step;
         if let Some(reference) = &self.learner.reference {
             let saved = load_tensors(&dir.join("reference.safetensors"))?.into_iter().collect();
             copy_into(reference.parameters(), &saved)?;

@@ -84,6 +84,7 @@ impl<'a> RolloutSampler<'a> {
         inputs: &Inputs,
         params: &'a Params,
         model: &Model,
+        loading: &Loading<'_>,
     ) -> Result<Self, StageError> {
         let chat = params.rendering.load(&inputs.model)?.with_stops(&params.stop);
         let positions = model.config.max_position_embeddings;
@@ -92,15 +93,12 @@ impl<'a> RolloutSampler<'a> {
         show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let (questions, prompts) = fitting(ctx, questions, &chat, positions, &room)?;
         let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
-        let loading = Loading::of(ctx, model.device(), params.judge_place, params.seed)?.with_jail(params.jail);
-        let judge = params.judge.load(&loading)?;
-        let loading = loading.with_judge(judge.as_ref());
-        let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, &loading)?;
+        let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, loading)?;
         Ok(Self {
             ctx,
             params,
             chat,
-            scorer: params.rewards.load(grader, &loading)?,
+            scorer: params.rewards.load(grader, loading)?,
             order: Order::new(params.seed, questions.len(), per_rollout),
             questions,
             prompts,
@@ -114,6 +112,11 @@ impl<'a> RolloutSampler<'a> {
     /// Returns a range of the current rollouts.
     pub(super) fn rollouts(&self, range: &Range<usize>) -> &[Rollout] {
         &self.state.rollouts[range.clone()]
+    }
+
+    /// Returns all rollouts of the newest one.
+    pub(super) fn all_rollouts(&self) -> &[Rollout] {
+        &self.state.rollouts
     }
 
     pub(super) fn times(&self) -> Times {

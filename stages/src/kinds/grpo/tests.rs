@@ -103,6 +103,37 @@ fn stops_change_nothing(more: &Value) {
 }
 
 #[test]
+fn a_stop_between_two_measurements_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, &json!({ "eval-every": 2, "steps": 7 }));
+    // Any answer of six tokens or less is right now and then.
+    let asked = (0..20).map(|n| json!({ "id": n.to_string(), "prompt": format!("{n}"), "answer": "7", "verify": "exact" }));
+    let held_out = dir.path().join("held-out");
+    fs_err::create_dir(&held_out).unwrap();
+    let lines: String = asked.map(|row| format!("{row}\n")).collect();
+    fs_err::write(held_out.join("prompts.jsonl"), lines).unwrap();
+    config["eval-prompts"] = json!([reference::<Prompts>("held.prompts", &held_out)]);
+    let whole = Attempt::new::<Grpo>(&dir.path().join("whole"), &config, None);
+    let Outcome::Done(summary) = well(whole.run::<Grpo>()) else { panic!("it was not stopped") };
+    // After steps 2, 4, 6 and the last one.
+    let measured = curve(&whole, "eval_accuracy");
+    assert_eq!(measured.len(), 4);
+    let best = measured.iter().copied().fold(0.0, f64::max);
+    let first = 2 * (1 + measured.iter().position(|accuracy| *accuracy >= best).unwrap());
+    assert_eq!((&summary["best-eval-accuracy"], &summary["best-step"]), (&json!(best), &json!(first.min(7))));
+    let mut resume: Option<Resume> = None;
+    for number in 0..5 {
+        let broken = Attempt::new::<Grpo>(&dir.path().join(format!("broken-{number}")), &config, resume);
+        resume = Some(broken.run_stopped::<Grpo>());
+    }
+    let resumed = Attempt::new::<Grpo>(&dir.path().join("resumed"), &config, resume);
+    assert_eq!(well(resumed.run::<Grpo>()), Outcome::Done(summary));
+    for file in ["model/model.safetensors", "best/model.safetensors", "rollouts/samples.jsonl"] {
+        assert!(bytes(&dir, "whole", file) == bytes(&dir, "resumed", file), "{file}");
+    }
+}
+
+#[test]
 fn golden_steps() {
     for noise in NOISES {
         let dir = tempfile::tempdir().unwrap();

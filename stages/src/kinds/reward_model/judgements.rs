@@ -15,8 +15,16 @@ use crate::training::{Counts, Cures, Logits, Objective, Passes, Tally, Workload}
 /// A judgement in tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Judgement {
-    Pair { chosen: Vec<i64>, rejected: Vec<i64> },
-    Label { completion: Vec<i64>, label: u8 },
+    Pair {
+        chosen: Vec<i64>,
+        rejected: Vec<i64>,
+    },
+    Label {
+        completion: Vec<i64>,
+        label: u8,
+        /// Tokens of the completion alone.
+        length: usize,
+    },
 }
 
 /// Reads judgements; all must be of the form that `loss` needs.
@@ -36,10 +44,11 @@ pub(super) fn read(
             };
             judgements.push(match (row, loss) {
                 (PreferenceRow::Pairwise { prompt, chosen, rejected }, Loss::Pairwise) => {
-                    Judgement::Pair { chosen: ids(&prompt, &chosen)?, rejected: ids(&prompt, &rejected)? }
+                    Judgement::Pair { chosen: ids(&prompt, &chosen)?.0, rejected: ids(&prompt, &rejected)?.0 }
                 }
                 (PreferenceRow::Pointwise { prompt, completion, label }, Loss::Pointwise) => {
-                    Judgement::Label { completion: ids(&prompt, &completion)?, label }
+                    let (ids, of_prompt) = ids(&prompt, &completion)?;
+                    Judgement::Label { length: ids.len() - of_prompt, completion: ids, label }
                 }
                 (PreferenceRow::Pairwise { .. }, Loss::Pointwise) => return Err(mismatch(input, "pairs", "pairwise")),
                 (PreferenceRow::Pointwise { .. }, Loss::Pairwise) => {
@@ -141,18 +150,17 @@ impl Objective for Judgements<'_> {
     }
 }
 
-/// Returns the share of judgements that the model agrees with.
-pub(super) fn accuracy(model: &RewardModel, rows: &[Judgement]) -> f64 {
+/// Returns the margin of each judgement: positive where the model agrees. The sigmoid is the probability that it gives to
+/// the judgement.
+pub(super) fn margins(model: &RewardModel, rows: &[Judgement]) -> Result<Vec<f64>, StageError> {
     let _guard = no_grad_guard();
-    let right: f64 = rows
-        .chunks(64)
-        .map(|chunk| {
-            let (rows, labels) = pack(&chunk.iter().collect::<Vec<_>>());
-            let (_, margins) = judge(&model.scores(&rows), &labels);
-            margins.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[])
-        })
-        .sum();
-    right / rows.len() as f64
+    let mut all = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(64) {
+        let (rows, labels) = pack(&chunk.iter().collect::<Vec<_>>());
+        let (_, margins) = judge(&model.scores(&rows), &labels);
+        all.extend(Vec::<f64>::try_from(margins.to_kind(Kind::Double).to_device(lm::Device::Cpu))?);
+    }
+    Ok(all)
 }
 
 /// Packs the completions of judgements: two rows for each pair, chosen first, or one row and its label.
@@ -165,7 +173,7 @@ fn pack(batch: &[&Judgement]) -> (Rows, Vec<f32>) {
                 rows.push(chosen);
                 rows.push(rejected);
             }
-            Judgement::Label { completion, label } => {
+            Judgement::Label { completion, label, .. } => {
                 rows.push(completion);
                 labels.push(f32::from(*label));
             }

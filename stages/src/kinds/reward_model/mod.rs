@@ -2,6 +2,7 @@
 //! final summary alone, and a harmless one, pointwise and on the whole completion (v2, sections 3.1 and B.2).
 
 mod judgements;
+mod quality;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::training::rows::Order;
 use crate::training::{Ended, Optimisation, Training, check_keys, steps_of, train};
 use crate::{limits, looking};
 use judgements::{Judgements, read, split};
+use quality::Quality;
 
 /// The kind.
 pub struct RewardModel;
@@ -65,7 +67,8 @@ pub struct Params {
     /// Peak learning rate. R1: 6e-6.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// Share of the judgements held out for validation; the summary shows the model's accuracy on them.
+    /// Share of the judgements held out for validation; the summary shows the model's
+    /// accuracy on them, its calibration, and whether it goes by length.
     #[schemars(range(min = 0.0, max = 0.5))]
     pub validation_share: f64,
     /// Seed of the order of judgements and of the choice of held-out ones.
@@ -143,7 +146,9 @@ impl Stage for RewardModel {
                 let mut summary = Map::from_iter([("judgements".to_owned(), json!(train_rows.len()))]);
                 if !held_out.is_empty() {
                     summary.insert("held-out".to_owned(), json!(held_out.len()));
-                    summary.insert("held-out accuracy".to_owned(), json!(judgements::accuracy(&model, &held_out)));
+                    let quality = Quality::of(&held_out, &judgements::margins(&model, &held_out)?);
+                    quality.warning().into_iter().for_each(|warning| ctx.warn(warning));
+                    summary.extend(quality.shown());
                 }
                 Ok(Outcome::Done(summary))
             }
