@@ -1,9 +1,10 @@
 //! The audit: reads every stored byte, whichever workflow it belongs to.
 //!
 //! It compares objects with their names, lines of the journal with their checksums, and checkpoints and rows with their
-//! seals and trees. Damaged objects are moved to quarantine, so that no later command uses them. Two things are not
-//! damage: objects that a collection was told to remove (`Keep::only`), and half an object that nothing refers to,
-//! because a power cut may leave one of unacknowledged work.
+//! seals and trees. Damaged objects are moved to quarantine, so that no later command uses them. Three things are not
+//! damage: objects that a collection was told to remove (`Keep::only`), half an object that nothing refers to, because a
+//! power cut may leave one of unacknowledged work, and a log or curve that it has left empty or not at all: the stage's
+//! outputs are there, so it is not run again for them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -43,6 +44,14 @@ pub struct Damage {
     pub what: String,
 }
 
+/// An object that does not match its name.
+struct Bad {
+    path: PathBuf,
+    what: String,
+    /// In bytes.
+    size: u64,
+}
+
 impl Store {
     /// Reads every stored byte. Calls `on_object` with the size of each object after reading it.
     pub fn audit(&self, mut on_object: impl FnMut(u64)) -> Result<Audit> {
@@ -67,7 +76,7 @@ impl Store {
                     // A collection has removed it meanwhile.
                     Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => {
-                        bad.insert(digest, (path, error.to_string()));
+                        bad.insert(digest, Bad { path, what: error.to_string(), size });
                     }
                 }
                 on_object(size);
@@ -77,13 +86,27 @@ impl Store {
             let used = self.used(&HashSet::new(), None)?;
             bad.retain(|digest, _| used.contains(digest));
         }
-        for (path, what) in bad.values() {
+        if bad.values().any(|found| found.size == 0) {
+            let beside = self.logs_and_curves()?;
+            bad.retain(|digest, found| found.size > 0 || !beside.contains(digest));
+        }
+        for Bad { path, what, .. } in bad.values() {
             audit.push(path.clone(), what);
         }
         self.audit_records(&bad.into_keys().collect(), &mut audit)?;
         self.audit_checkpoints(&mut audit)?;
         self.audit_rows(&mut audit)?;
         Ok(audit)
+    }
+
+    /// Returns the objects that are the log or the curve of a record.
+    fn logs_and_curves(&self) -> Result<HashSet<Digest>> {
+        let mut found = HashSet::new();
+        self.journal.each_from(0, |line| {
+            let record = record::decode(line);
+            found.extend(record.into_iter().flat_map(|record| record.log.into_iter().chain(record.metrics)));
+        })?;
+        Ok(found)
     }
 
     fn audit_records(&self, bad: &HashSet<Digest>, audit: &mut Audit) -> Result<()> {
@@ -103,10 +126,6 @@ impl Store {
                 } else if !self.has(&digest) {
                     missing.entry(digest).or_default().insert(stage.clone());
                 }
-            }
-            let beside = record.log.into_iter().chain(record.metrics).filter(|digest| !bad.contains(digest));
-            for digest in beside.filter(|digest| !self.has(digest)) {
-                missing.entry(digest).or_default();
             }
         })?;
         audit.entries += whole;
@@ -200,7 +219,7 @@ mod tests {
               "members": store.tree(&tree.digest).unwrap().members } },
             "summary": {}, "metrics": null, "log": null, "seconds": 1.0, "cpu_seconds": 1.0, "steps": 3,
             "device": "cpu", "threads": 1, "finished": "2026-01-01", "deterministic": true });
-        store.put_record(&serde_json::from_value(record).unwrap(), &Value::Null).unwrap();
+        store.put_record(&serde_json::from_value(record.clone()).unwrap(), &Value::Null).unwrap();
         let audit = store.audit(|_| ()).unwrap();
         assert_eq!((audit.objects, audit.entries, audit.damaged.len()), (2, 4, 0), "{audit:?}");
 
@@ -240,6 +259,22 @@ mod tests {
         fs_err::remove_file(&orphan).unwrap();
         fs_err::write(&orphan, b"").unwrap();
         assert_eq!(store.audit(|_| ()).unwrap().damaged, []);
+        // The journal was written anew above.
+        let store = Store::open(dir.path()).unwrap();
+        let mut with_log: crate::Record = serde_json::from_value(record).unwrap();
+        with_log.log = Some(store.put_bytes(b"a log that a power cut has emptied").unwrap());
+        with_log.fingerprint = Digest::of(b"another");
+        store.put_record(&with_log, &Value::Null).unwrap();
+        let log = store.object_path(&with_log.log.unwrap());
+        for rest in [&b""[..], b"half a log"] {
+            fs_err::remove_file(&log).unwrap();
+            fs_err::write(&log, rest).unwrap();
+            let damaged = store.audit(|_| ()).unwrap().damaged;
+            assert_eq!(damaged.is_empty(), rest.is_empty(), "{damaged:?}");
+            // It is in quarantine now, and lost: that is said once.
+            assert_eq!(store.audit(|_| ()).unwrap().damaged, []);
+            fs_err::write(&log, b"").unwrap();
+        }
         fs_err::write(dir.path().join("objects/stray"), b"").unwrap();
         let damaged = store.audit(|_| ()).unwrap().damaged;
         assert_eq!(damaged.iter().map(|it| it.path.to_str().unwrap()).collect::<Vec<_>>(), ["objects/stray"]);

@@ -55,7 +55,8 @@ mod with_the_real_worker {
     }
 
     /// Those that name files which a reader has to make.
-    const WITH_DATA: [&str; 3] = ["workflows/r1-full.toml", "workflows/word-problems.toml", "docs/cookbook/judges.toml"];
+    const WITH_DATA: [&str; 3] =
+        ["workflows/r1-full.toml", "workflows/word-problems.toml", "docs/cookbook/judges.toml"];
 
     #[test]
     fn every_workflow_that_needs_no_download_passes_check() {

@@ -107,7 +107,8 @@ fn a_stop_between_two_measurements_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&dir, &json!({ "eval-every": 2, "steps": 7 }));
     // Any answer of six tokens or less is right now and then.
-    let asked = (0..20).map(|n| json!({ "id": n.to_string(), "prompt": format!("{n}"), "answer": "7", "verify": "exact" }));
+    let asked =
+        (0..20).map(|n| json!({ "id": n.to_string(), "prompt": format!("{n}"), "answer": "7", "verify": "exact" }));
     let held_out = dir.path().join("held-out");
     fs_err::create_dir(&held_out).unwrap();
     let lines: String = asked.map(|row| format!("{row}\n")).collect();
