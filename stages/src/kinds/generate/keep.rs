@@ -8,6 +8,7 @@ use super::Params;
 use crate::grading::Grade;
 use crate::rewards::thought_consistency;
 use crate::sampling::{Drawn, Question};
+use crate::verifiers::Verify;
 
 /// Least share of words in the prompt's language. It is below 1 because names and symbols do not count as mixing.
 const ONE_LANGUAGE: f64 = 0.9;
@@ -22,7 +23,7 @@ pub enum Keep {
     Format,
     /// A thought in the prompt's language.
     OneLanguage,
-    /// No repetition, no code block, no endless paragraph.
+    /// No repetition, no endless paragraph, no code block in the thought.
     Readable,
     /// At most `keep-tokens` tokens.
     ShortEnough,
@@ -59,7 +60,11 @@ impl Keep {
             Self::OneLanguage => {
                 thought_consistency(&question.row, grade, &drawn.text).is_none_or(|share| share >= ONE_LANGUAGE)
             }
-            Self::Readable => text::readable::is_readable(&drawn.text),
+            Self::Readable => {
+                let is_program = question.row.verify == Verify::CODE;
+                let without_tags = if is_program { "" } else { drawn.text.as_str() };
+                text::readable::is_readable(&drawn.text, grade.reasoning.as_deref().unwrap_or(without_tags))
+            }
             Self::ShortEnough => params.keep_tokens.is_none_or(|most| drawn.num_tokens <= most),
             Self::Unique => is_new,
         }
