@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use engine::stage::{Context, StageError};
 use lm::Model;
+use lm::generate::Completion;
 use serde::{Deserialize, Serialize};
 use text::{Chat, Prompt};
 
@@ -19,7 +20,7 @@ use crate::grading::Grader;
 use crate::growing::GrowingRows;
 use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
-use crate::sampling::{Draws, Question, draw, fitting, questions, show_exemplars};
+use crate::sampling::{Draws, Question, draw, fitting, questions, requests, show_exemplars};
 use crate::training::rows::Order;
 
 /// Samples rollouts from the current weights.
@@ -161,16 +162,18 @@ impl<'a> RolloutSampler<'a> {
             group_size: params.group_size,
             side_by_side: params.sampling_batch,
         };
-        let (requests, drawn) = draw(self.ctx, model, chat, &self.questions, chosen, &draws, rollout)?;
+        let requests = requests(chat, &self.questions, chosen, &draws, rollout)?;
         // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
-        let texts: Vec<String> = requests
-            .iter()
-            .zip(&drawn)
-            .map(|(request, completion)| {
-                format!("{}{}", chat.opening(&request.prompt), chat.completion_text(&completion.ids))
-            })
-            .collect();
+        let text = |row: usize, completion: &Completion| {
+            format!("{}{}", chat.opening(&requests[row].prompt), chat.completion_text(&completion.ids))
+        };
         let of_question = |row: usize| chosen[row / params.group_size];
+        let drawn = self.scorer.meanwhile(|run| {
+            draw(self.ctx, model, chat, &requests, &draws, &mut |row, completion| {
+                run(&self.questions[of_question(row)].row, &|| text(row, completion));
+            })
+        })?;
+        let texts: Vec<String> = drawn.iter().enumerate().map(|(row, completion)| text(row, completion)).collect();
         let scored: Vec<Scored<'_>> = drawn
             .iter()
             .enumerate()
