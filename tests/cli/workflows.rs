@@ -63,30 +63,22 @@ mod with_the_real_worker {
     }
 
     #[test]
-    fn every_other_workflow_passes_check_once_its_data_is_there() {
-        for name in ["r1-full", "word-problems"] {
-            let sandbox = sandbox();
-            let (text, file) =
-                (fs_err::read_to_string(repository().join(format!("workflows/{name}.toml"))), "copy.toml");
-            sandbox.write(file, &text.unwrap());
-            let told: serde_json::Value =
-                serde_json::from_str(&sandbox.run(&["check", file, "--json"]).stdout).unwrap();
-            let golden = repository().join("tests/workflows/golden");
-            // The fields of GSM8K, SVAMP and MAWPS beside those of this project.
-            let rows = fs_err::read_to_string(golden.join("rows.jsonl")).unwrap();
-            let rows =
-                rows.replace('{', r#"{"input": "1+1=", "target": 2, "Body": "1+", "Question": "1=", "Answer": 2, "#);
-            for mistake in told["mistakes"].as_array().unwrap() {
-                let place = mistake["help"].as_str().unwrap().strip_prefix("looked for `[DIR]/").unwrap();
-                let place = sandbox.root().join(place.split_once('`').unwrap().0);
-                fs_err::create_dir_all(place.parent().unwrap()).unwrap();
-                match place.extension() {
-                    Some(end) if end == "jsonl" => fs_err::write(&place, rows.repeat(2_000)).unwrap(),
-                    _ => std::os::unix::fs::symlink(golden.join("model"), &place).unwrap(),
-                }
-            }
-            sandbox.ok(&["check", file]);
+    fn word_problems_passes_check_once_its_data_is_there() {
+        let sandbox = sandbox();
+        let text = fs_err::read_to_string(repository().join("workflows/word-problems.toml")).unwrap();
+        sandbox.write("copy.toml", &text);
+        let told: serde_json::Value =
+            serde_json::from_str(&sandbox.run(&["check", "copy.toml", "--json"]).stdout).unwrap();
+        // The fields of GSM8K, SVAMP and MAWPS beside those of this project.
+        let rows = fs_err::read_to_string(repository().join("tests/workflows/golden/rows.jsonl")).unwrap();
+        let rows = rows.replace('{', r#"{"input": "1+1=", "target": 2, "Body": "1+", "Question": "1=", "Answer": 2, "#);
+        for mistake in told["mistakes"].as_array().unwrap() {
+            let place = mistake["help"].as_str().unwrap().strip_prefix("looked for `[DIR]/").unwrap();
+            let place = sandbox.root().join(place.split_once('`').unwrap().0);
+            fs_err::create_dir_all(place.parent().unwrap()).unwrap();
+            fs_err::write(&place, rows.repeat(2_000)).unwrap();
         }
+        sandbox.ok(&["check", "copy.toml"]);
     }
 
     #[test]
