@@ -27,7 +27,8 @@ fn lie(path: &'static str, write: impl Fn(&mut &TcpStream) -> std::io::Result<()
 }
 
 fn redirect(path: &'static str, to: &str) -> Option<Lie> {
-    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let answer =
+        format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     lie(path, move |stream| stream.write_all(answer.as_bytes()))
 }
 
