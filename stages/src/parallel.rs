@@ -84,12 +84,21 @@ mod tests {
     }
 
     #[test]
-    fn every_row_that_is_given_meanwhile_is_worked_on() {
+    fn what_is_given_meanwhile_is_done_before_the_giver_goes_on_and_all_of_it_before_the_end() {
         for threads in [0, 1, 3] {
             let sum = AtomicUsize::new(0);
-            let done =
-                meanwhile(threads, |row| drop(sum.fetch_add(row, Ordering::Relaxed)), |give| (0..100).for_each(give));
-            assert_eq!((done, sum.into_inner()), ((), 4_950), "{threads}");
+            let (told, heard) = channel();
+            let work = |row: usize| {
+                sum.fetch_add(row, Ordering::Relaxed);
+                let _ = told.send(row);
+            };
+            let first = meanwhile(threads, work, |give| {
+                give(7);
+                let first = heard.recv_timeout(std::time::Duration::from_mins(1));
+                (0..100).for_each(give);
+                first
+            });
+            assert_eq!((first, sum.into_inner()), (Ok(7), 4_957), "{threads}");
         }
     }
 
