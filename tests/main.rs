@@ -34,7 +34,11 @@ mod cli {
     #[cfg(feature = "worker")]
     mod programs;
     #[cfg(feature = "worker")]
+    mod programs_killed;
+    #[cfg(feature = "worker")]
     mod r1;
+    #[cfg(feature = "worker")]
+    mod r1_full;
     mod reference;
     mod refine;
     mod resume;

@@ -14,6 +14,7 @@ use text::Verdict;
 use crate::artifacts::PromptRow;
 use crate::loading::Loading;
 use crate::opinions::Opinion;
+use crate::parallel;
 use crate::programs::Trial;
 use crate::verifiers::{Claim, Found, Verifier, Verify};
 
@@ -128,6 +129,23 @@ impl Grader {
         Ok(Self { form, verifiers })
     }
 
+    /// Calls `sample` with a function that takes each completion when it is sampled, with a way to its text, and runs the
+    /// programs in them meanwhile. [`grade`](Self::grade) finds what was run; grades do not depend on it.
+    pub(crate) fn meanwhile<'a, T>(&self, sample: impl FnOnce(&mut Take<'a, '_>) -> T) -> T {
+        let ahead = self.verifiers.iter().find_map(|(verify, verifier)| Some((*verify, verifier.ahead()?)));
+        let Some((verify, ahead)) = ahead else { return sample(&mut |_, _| {}) };
+        let work = |(prompt, completion): (&PromptRow, String)| {
+            (ahead.work)(&claim(&Answer { prompt, completion: &completion, finished: true }));
+        };
+        parallel::meanwhile(ahead.threads, work, |give| {
+            sample(&mut |prompt, text| {
+                if prompt.verify == verify && prompt.is_checked() {
+                    give((prompt, text()));
+                }
+            })
+        })
+    }
+
     /// Returns the grade of each answer.
     pub fn grade(&self, answers: &[Answer<'_>]) -> Result<Vec<Grade>, StageError> {
         let mut found: Vec<Option<Found>> = vec![None; answers.len()];
@@ -147,6 +165,9 @@ impl Grader {
         Ok(answers.iter().zip(found).map(|(answer, found)| grade(answer, self.form, found)).collect())
     }
 }
+
+/// Takes a completion: its prompt, and a way to its text.
+pub(crate) type Take<'a, 'b> = dyn FnMut(&'a PromptRow, &dyn Fn() -> String) + 'b;
 
 fn claim<'a>(answer: &Answer<'a>) -> Claim<'a> {
     let parts = text::think::parse(answer.completion);

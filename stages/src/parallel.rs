@@ -3,6 +3,8 @@
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Rows for which a thread of their own is worth its start.
@@ -45,6 +47,27 @@ pub(crate) fn map_one_by_one<R: Sync, T: Send>(rows: &[R], threads: usize, work:
     all.into_iter().map(|(_, done)| done).collect()
 }
 
+/// Calls `go_on` with a function that takes rows, and does `work` of each row meanwhile, on so many other threads.
+/// Returns when all of it is done.
+pub(crate) fn meanwhile<R: Send, T>(
+    threads: usize,
+    work: impl Fn(R) + Sync,
+    go_on: impl FnOnce(&mut dyn FnMut(R)) -> T,
+) -> T {
+    let (sender, rows) = channel();
+    let (rows, work) = (Mutex::new(rows), &work);
+    let next = || rows.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    let one_thread = || std::iter::from_fn(|| next().ok()).for_each(work);
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(one_thread);
+        }
+        // The threads end when it has been dropped, after the last row, or by a panic.
+        let sender = sender;
+        go_on(&mut |row| sender.send(row).expect("the threads take rows until it is dropped"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +81,25 @@ mod tests {
             assert_eq!(map_one_by_one(&rows, threads, |row| row * row), squares, "{threads}");
         }
         assert_eq!(map(&[] as &[usize], 4, |row| *row), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn what_is_given_meanwhile_is_done_before_the_giver_goes_on_and_all_of_it_before_the_end() {
+        for threads in [0, 1, 3] {
+            let sum = AtomicUsize::new(0);
+            let (told, heard) = channel();
+            let work = |row: usize| {
+                sum.fetch_add(row, Ordering::Relaxed);
+                let _ = told.send(row);
+            };
+            let first = meanwhile(threads, work, |give| {
+                give(7);
+                let first = heard.recv_timeout(std::time::Duration::from_mins(1));
+                (0..100).for_each(give);
+                first
+            });
+            assert_eq!((first, sum.into_inner()), (Ok(7), 4_957), "{threads}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn say_skipped(reason: &str) {
 }
 
 /// Whether programs cannot be run here; says so.
-fn must_skip(output: &Output) -> bool {
+pub(crate) fn must_skip(output: &Output) -> bool {
     let reasons = ["cannot be run here", "there is no `python3` here"];
     let reason = output.stderr.lines().find(|line| reasons.iter().any(|reason| line.contains(reason)));
     if let Some(reason) = reason {

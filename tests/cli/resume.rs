@@ -140,12 +140,12 @@ pub(crate) fn workers(engine: u32) -> Vec<u32> {
 }
 
 /// Returns whether a process is running; a zombie is not.
-fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
 /// Returns state and parent of a process.
-fn stat(pid: u32) -> Option<(String, u32)> {
+pub(crate) fn stat(pid: u32) -> Option<(String, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))

@@ -47,7 +47,7 @@ mod with_the_real_worker {
         let cookbook = fs_err::read_dir(repository().join("docs/cookbook")).unwrap();
         let mut files: Vec<PathBuf> = cookbook.map(|entry| entry.unwrap().path()).collect();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-        files.retain(|file| !file.ends_with(WITH_DATA[2]));
+        files.retain(|file| !file.ends_with(WITH_DATA[1]));
         assert!(files.len() >= 6, "{files:?}");
         files.push(repository().join("workflows/r1.toml"));
         files.sort();
@@ -55,8 +55,7 @@ mod with_the_real_worker {
     }
 
     /// Those that name files which a reader has to make.
-    const WITH_DATA: [&str; 3] =
-        ["workflows/r1-full.toml", "workflows/word-problems.toml", "docs/cookbook/judges.toml"];
+    const WITH_DATA: [&str; 2] = ["workflows/word-problems.toml", "docs/cookbook/judges.toml"];
 
     #[test]
     fn every_workflow_that_needs_no_download_passes_check() {
@@ -68,28 +67,24 @@ mod with_the_real_worker {
     }
 
     #[test]
-    fn every_other_workflow_passes_check_once_its_data_is_there() {
+    fn other_workflows_pass_check_once_their_data_is_there() {
         for name in WITH_DATA {
             let sandbox = sandbox();
-            let (text, file) = (fs_err::read_to_string(repository().join(name)), "copy.toml");
-            sandbox.write(file, &text.unwrap());
+            let text = fs_err::read_to_string(repository().join(name)).unwrap();
+            sandbox.write("copy.toml", &text);
             let told: serde_json::Value =
-                serde_json::from_str(&sandbox.run(&["check", file, "--json"]).stdout).unwrap();
-            let golden = repository().join("tests/workflows/golden");
+                serde_json::from_str(&sandbox.run(&["check", "copy.toml", "--json"]).stdout).unwrap();
             // The fields of GSM8K, SVAMP and MAWPS beside those of this project.
-            let rows = fs_err::read_to_string(golden.join("rows.jsonl")).unwrap();
+            let rows = fs_err::read_to_string(repository().join("tests/workflows/golden/rows.jsonl")).unwrap();
             let rows =
                 rows.replace('{', r#"{"input": "1+1=", "target": 2, "Body": "1+", "Question": "1=", "Answer": 2, "#);
             for mistake in told["mistakes"].as_array().unwrap() {
                 let place = mistake["help"].as_str().unwrap().strip_prefix("looked for `[DIR]/").unwrap();
                 let place = sandbox.root().join(place.split_once('`').unwrap().0);
                 fs_err::create_dir_all(place.parent().unwrap()).unwrap();
-                match place.extension() {
-                    Some(end) if end == "jsonl" => fs_err::write(&place, rows.repeat(2_000)).unwrap(),
-                    _ => std::os::unix::fs::symlink(golden.join("model"), &place).unwrap(),
-                }
+                fs_err::write(&place, rows.repeat(2_000)).unwrap();
             }
-            sandbox.ok(&["check", file]);
+            sandbox.ok(&["check", "copy.toml"]);
         }
     }
 

@@ -299,13 +299,27 @@ def _(i):
 
 @of("verifiable-code")
 def _(i):
-    cases = [{"fn_name": None, "input": f"{i}\n", "output": f"{i + 1}\n", "type": "stdin_stdout"}]
+    # A function's arguments and result are JSON in texts, the result often in a list of one.
+    if i == 9:
+        cases = [{"fn_name": "add", "input": "['x']", "output": "['x']", "type": "function_call"}]
+        expected = []
+    elif i % 2:
+        output = json.dumps([i + 1] if i % 4 == 1 else i + 1)
+        cases = [{"fn_name": "add", "input": json.dumps([i, 1]), "output": output, "type": "function_call"}]
+        right = [[i + 1], i + 1] if i % 4 == 1 else [i + 1]
+        tests = {"form": "calls", "function": "add", "cases": [{"arguments": [i, 1], "expected": right}]}
+        expected = [prompt("Add one.", tests=tests)]
+    else:
+        cases = [{"fn_name": None, "input": f"{i}\n", "output": f"{i + 1}\n", "type": "stdin_stdout"}]
+        tests = {"form": "streams", "cases": [{"input": f"{i}\n", "output": f"{i + 1}\n"}]}
+        expected = [prompt("Add one.", tests=tests)]
+    info = {"language": "python", "test_cases": cases}
     row = {
-        "source": "apps", "problem_id": f"v-{i}", "prompt": "Add one.", "task_type": "verifiable_code",
-        "verification_info": {"language": "python", "test_cases": cases},
+        "source": "apps", "task_type": "verifiable_code", "in_source_id": str(i), "problem_statement": "Add one.",
+        "gold_standard_solution": "…", "problem_id": f"vcp_{i}", "metadata": {"difficulty": "EASY"},
+        "verification_info": json.dumps(info) if i == 8 else info,
     }
-    tests = {"form": "streams", "cases": [{"input": f"{i}\n", "output": f"{i + 1}\n"}]}
-    return row, [prompt("Add one.", tests=tests)]
+    return row, expected
 
 
 @of("livecodebench")

@@ -196,7 +196,7 @@ fn what_is_written_is_read_back() {
     let line = r#"{"id":"a-1","prompt":"1+1=?\n\"x\"","answer":"2","verify":"number","task":"sums","language":"en"}"#;
     assert_eq!(text, format!("{line}\n"), "one object a line, keys in order, no source");
 
-    let grade = SampleGrade { correct: Some(true), format: true, language: Some(0.5), tokens: 7 };
+    let grade = SampleGrade { correct: Some(true), format: true, language: Some(0.5), judged: None, tokens: 7 };
     let samples = vec![
         SampleRow {
             answer: Some("2".to_owned()),

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use engine::stage::StageError;
 
 use crate::artifacts::PromptRow;
-use crate::grading::{Answer, Grade, Grader};
+use crate::grading::{Answer, Grade, Grader, Take};
 use crate::loading::Loading;
 use crate::parallel;
 pub(crate) use language::thought_consistency;
@@ -152,6 +152,11 @@ impl Scorer {
         }
         let breakdowns = graded.into_iter().zip(parts).zip(totals);
         Ok(breakdowns.map(|((row, parts), total)| RewardBreakdown { total, parts, grade: row.grade }).collect())
+    }
+
+    /// Calls `sample`, and runs programs in completions meanwhile; see [`Grader::meanwhile`].
+    pub(crate) fn meanwhile<'a, T>(&self, sample: impl FnOnce(&mut Take<'a, '_>) -> T) -> T {
+        self.grader.meanwhile(sample)
     }
 
     /// Returns the names of the rewards, for headings.

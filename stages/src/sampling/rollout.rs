@@ -25,16 +25,14 @@ pub(crate) struct Draws {
     pub(crate) side_by_side: usize,
 }
 
-/// Samples a group of completions for each of `chosen`, and returns requests and completions, group by group.
-pub(crate) fn draw(
-    ctx: &Context,
-    model: &Model,
+/// Returns the requests for a group of completions of each of `chosen`, group by group.
+pub(crate) fn requests(
     chat: &Chat,
     questions: &[Question],
     chosen: &[usize],
     draws: &Draws,
     rollout: u64,
-) -> Result<(Vec<Request>, Vec<Completion>), StageError> {
+) -> Result<Vec<Request>, StageError> {
     let group_size = draws.group_size as u64;
     let mut requests = Vec::with_capacity(chosen.len() * draws.group_size);
     for index in chosen {
@@ -46,6 +44,18 @@ pub(crate) fn draw(
             seed: sample_seed(draws.seed, rollout, &question.row.prompt.key(), sample),
         }));
     }
+    Ok(requests)
+}
+
+/// Samples a completion of each request; `take` is called with the index of each and itself as soon as it ends.
+pub(crate) fn draw(
+    ctx: &Context,
+    model: &Model,
+    chat: &Chat,
+    requests: &[Request],
+    draws: &Draws,
+    take: &mut dyn FnMut(usize, &Completion),
+) -> Result<Vec<Completion>, StageError> {
     let sampling = Sampling {
         temperature: draws.temperature,
         top_p: draws.top_p,
@@ -55,9 +65,13 @@ pub(crate) fn draw(
         ..Sampling::default()
     };
     let drawn = told(ctx, ("sampling", requests.len()), |tell| {
-        generate_until(model, &requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids), tell)
+        let mut take = |index: usize, completion: &Completion| {
+            take(index, completion);
+            tell(index, completion)
+        };
+        generate_until(model, requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids), &mut take)
     })?;
-    Ok((requests, drawn))
+    Ok(drawn)
 }
 
 /// Drops prompts that are not shorter than `room` tokens, with a warning; `of_what` names the limit in it. Returns the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::stage::StageError;
 use text::Verdict;
 
-use super::{Claim, Found, Loaded, Verifier};
+use super::{Ahead, Claim, Found, Loaded, Verifier};
 use crate::loading::Loading;
 use crate::programs::{Failure, Runner, Submission};
 
@@ -39,5 +39,14 @@ impl Verifier for Code {
             Found { trial, ..Found::of(verdict) }
         });
         Ok(found.collect())
+    }
+
+    fn ahead(&self) -> Option<Ahead<'_>> {
+        let work = |claim: &Claim<'_>| {
+            if let Some(tests) = claim.tests.filter(|tests| self.runner.cannot_run(tests).is_none()) {
+                self.runner.run_ahead(&Submission { tests, prompt: &claim.prompt.last_text(), answer: claim.answer });
+            }
+        };
+        Some(Ahead { threads: self.threads, work: Box::new(work) })
     }
 }

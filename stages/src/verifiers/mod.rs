@@ -118,6 +118,18 @@ pub(crate) type Loaded = Result<Box<dyn Verifier>, StageError>;
 pub(crate) trait Verifier {
     /// Compares each answer with its gold one.
     fn verdicts(&self, claims: &[Claim<'_>]) -> Result<Vec<Found>, StageError>;
+
+    /// Returns what may be done of the answers one by one, while others are still sampled. `verdicts` finds its results,
+    /// and says the same without them.
+    fn ahead(&self) -> Option<Ahead<'_>> {
+        None
+    }
+}
+
+/// Work on an answer that is done on other threads while others are sampled.
+pub(crate) struct Ahead<'a> {
+    pub(crate) threads: usize,
+    pub(crate) work: Box<dyn Fn(&Claim<'_>) + Sync + 'a>,
 }
 
 /// What a verifier finds.

@@ -60,8 +60,7 @@ fn livecodebench(row: &RawRow<'_>) -> Result<Tests, String> {
     Ok(Tests::Calls { function, cases: cases.collect::<Result<_, _>>()?, time_limit: None })
 }
 
-/// Inputs and outputs are texts, or lists of lines. Of a function, an input is the list of its arguments; some results
-/// are in a list of one and others are not, so both count as right, as in the data set's own checker.
+/// Inputs and outputs are texts, or lists of lines. Of a function, an input is the list of its arguments.
 fn taco(row: &RawRow<'_>) -> Result<Tests, String> {
     let field = single(row, "input_output")?;
     let field = parsed(&field, "input_output")?;
@@ -76,10 +75,16 @@ fn taco(row: &RawRow<'_>) -> Result<Tests, String> {
     };
     let cases = pairs.map(|(input, output)| {
         let arguments = list(input, "the arguments of a call")?.clone();
-        let inner = output.as_array().filter(|items| items.len() == 1).map(|items| items[0].clone());
-        Ok::<_, String>(CallCase { arguments, expected: std::iter::once(output.clone()).chain(inner).collect() })
+        Ok::<_, String>(CallCase { arguments, expected: results(output) })
     });
     Ok(Tests::Calls { function: function.to_owned(), cases: cases.collect::<Result<_, _>>()?, time_limit })
+}
+
+/// Returns what a function may return: some results are in a list of one and others are not, so both count as right, as
+/// in the checker of APPS and TACO, from which the others have such tests.
+fn results(output: &Value) -> Vec<Value> {
+    let inner = output.as_array().filter(|items| items.len() == 1).map(|items| items[0].clone());
+    std::iter::once(output.clone()).chain(inner).collect()
 }
 
 fn code_contests(row: &RawRow<'_>) -> Result<Tests, String> {
@@ -118,8 +123,8 @@ fn cases(row: &RawRow<'_>) -> Result<Tests, String> {
             return Err("its test cases call several functions".to_owned());
         }
         let arguments = parsed(&case["input"], "input")?;
-        let expected = parsed(&case["output"], "output")?.into_owned();
-        Ok(CallCase { arguments: list(&arguments, "input")?.clone(), expected: vec![expected] })
+        let output = parsed(&case["output"], "output")?;
+        Ok(CallCase { arguments: list(&arguments, "input")?.clone(), expected: results(&output) })
     });
     let cases = cases.collect::<Result<_, _>>()?;
     Ok(Tests::Calls { function, cases, time_limit: None })

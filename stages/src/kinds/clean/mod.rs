@@ -82,7 +82,8 @@ struct Findings {
 
 impl Stage for Clean {
     const KIND: &'static str = "clean";
-    const HISTORY: &'static [&'static str] = &["the first"];
+    const HISTORY: &'static [&'static str] =
+        &["the first", "a result of a function in `cases` may be in a list of one"];
     const USES_TENSORS: bool = false;
     const DOC: &'static str =
         "Leaves out rows that overlap with the prompts of other sets (10-gram decontamination), and near-duplicates.";

@@ -23,7 +23,7 @@ use crate::artifacts::TokenRow;
 use crate::artifacts::{Vocabulary, load_model};
 use crate::chat::load_chat;
 use crate::device::set_up;
-use crate::sampling::{Agreement, Draws, Truncation, draw, fitting};
+use crate::sampling::{Agreement, Draws, Truncation, draw, fitting, requests};
 use crate::sampling::{Question, questions};
 use crate::training::rows::{Order, PassSize, micro_batches, pack};
 use crate::training::{Counts, Logits, Metrics, Objective, Passes, Tally, Workload, train_rows};
@@ -135,7 +135,8 @@ impl OnPolicy<'_> {
             side_by_side: params.sampling_batch,
         };
         let chosen = self.order.batch(step);
-        let (requests, drawn) = draw(self.ctx, self.model, self.chat, self.questions, &chosen, &draws, step)?;
+        let requests = requests(self.chat, self.questions, &chosen, &draws, step)?;
+        let drawn = draw(self.ctx, self.model, self.chat, &requests, &draws, &mut |_, _| {})?;
         let sampled: Vec<Sampled> = requests.into_iter().zip(drawn).map(|(asked, came)| joined(asked, came)).collect();
         let ids = || sampled.iter().flat_map(|sampled| &sampled.row.ids);
         if let Some(id) = ids().find(|id| **id >= self.vocab) {

@@ -146,6 +146,7 @@ impl Stage for Eval {
         "the answers are an output, and the table shows those that are right in any form or cut off",
         "answers are compared by meaning: expressions, lists, units, choices; instructions are checked",
         "programs are run against their tests, and puzzles are checked",
+        "a result of a function in `cases` may be in a list of one",
     ];
     const ROWS_VERSION: u32 = 2;
     const DOC: &'static str =

@@ -8,7 +8,7 @@ use super::Params;
 use super::candidates::Candidate;
 use crate::rewards::thought_consistency;
 use crate::sampling::Question;
-use crate::verifiers::ENOUGH;
+use crate::verifiers::{ENOUGH, Verify};
 
 /// Least share of words in the prompt's language. It is below 1 because names and symbols do not count as mixing.
 const ONE_LANGUAGE: f64 = 0.9;
@@ -23,7 +23,7 @@ pub enum Keep {
     Format,
     /// A thought in the prompt's language.
     OneLanguage,
-    /// No repetition, no code block, no endless paragraph.
+    /// No repetition, no endless paragraph, no code block in the thought.
     Readable,
     /// At most `keep-tokens` tokens.
     ShortEnough,
@@ -57,7 +57,11 @@ impl Keep {
             Self::OneLanguage => {
                 thought_consistency(&question.row, grade, &drawn.text).is_none_or(|share| share >= ONE_LANGUAGE)
             }
-            Self::Readable => text::readable::is_readable(&drawn.text),
+            Self::Readable => {
+                let is_program = question.row.verify == Verify::CODE;
+                let without_tags = if is_program { "" } else { drawn.text.as_str() };
+                text::readable::is_readable(&drawn.text, grade.reasoning.as_deref().unwrap_or(without_tags))
+            }
             Self::ShortEnough => params.keep_tokens.is_none_or(|most| drawn.num_tokens <= most),
             Self::Unique => is_new,
             Self::Judged => opinion.as_ref().is_some_and(|opinion| opinion.score > params.keep_above.unwrap_or(ENOUGH)),

@@ -80,8 +80,8 @@ pub struct Params {
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub rewrite: Option<Text>,
     /// Filters, applied and counted in this order: `correct`, `format` (as `form` says), `one-language` (a thought in
-    /// the prompt's language), `readable` (no repetition, code block or endless paragraph), `short-enough` (see
-    /// `keep-tokens`), `unique`, `judged` (see `judge`). Unfinished and empty completions are always dropped. The
+    /// the prompt's language), `readable` (no repetition or endless paragraph, and no code block in the thought),
+    /// `short-enough` (see `keep-tokens`), `unique`, `judged` (see `judge`). Unfinished and empty completions are always dropped. The
     /// output `dropped` has the first 100 that each filter dropped.
     #[schemars(extend("x-role" = "rows"))]
     pub keep: Vec<Keep>,
@@ -165,6 +165,7 @@ impl Stage for Generate {
         "the first completions that each filter dropped are an output",
         "answers are compared by meaning: expressions, lists, units, choices; instructions are checked",
         "programs are run against their tests, and puzzles are checked",
+        "a code block in an answer is readable; a result of a function in `cases` may be in a list of one",
     ];
     const ROWS_VERSION: u32 = 2;
     const DOC: &'static str = "Samples completions of prompts, or rewrites samples, and keeps what passes the filters: cold-start data, rejection sampling.";

@@ -269,8 +269,8 @@ fn each_filter_tells_good_from_bad() {
     ] {
         let question = question(verify, answer);
         let drawn = Drawn { text: completion.to_owned(), finished: true, num_tokens: completion.len() };
-        let grade = graded(&question.row, completion);
-        let passes = keep.passes(&question, &drawn, &grade, &params, true);
+        let candidate = Candidate::of((drawn, graded(&question.row, completion)));
+        let passes = keep.passes(&question, &candidate, &params, true);
         assert_eq!(passes, expected, "{} of {completion}", keep.name());
     }
 }

@@ -9,7 +9,7 @@ use super::rollout::Rollout;
 use super::{Inputs, Params};
 use crate::grading::{Answer, Grader};
 use crate::loading::Loading;
-use crate::sampling::{Draws, Question, draw, fitting, questions};
+use crate::sampling::{Draws, Question, draw, fitting, questions, requests};
 use crate::training::{Metrics, Tally};
 
 /// Prompts that are not trained on. They are answered greedily.
@@ -68,7 +68,8 @@ impl HeldOutPrompts {
             side_by_side: params.sampling_batch,
         };
         let all: Vec<usize> = (0..self.questions.len()).collect();
-        let (requests, drawn) = draw(ctx, model, chat, &self.questions, &all, &draws, 0)?;
+        let requests = requests(chat, &self.questions, &all, &draws, 0)?;
+        let drawn = draw(ctx, model, chat, &requests, &draws, &mut |_, _| {})?;
         let texts: Vec<String> = requests
             .iter()
             .zip(&drawn)
@@ -193,9 +194,9 @@ mod tests {
         for name in ["helpful", "harmless", "judge.polite"] {
             assert_eq!(warned(name, &hacked), [3], "{name}");
         }
-        assert_eq!(warned("length", &hacked), [], "a rule is no judge");
-        assert_eq!(warned("helpful", &[(0.6, 0.6), (0.5, 0.3)]), [], "both fall");
-        assert_eq!(warned("helpful", &[(0.2, 0.5), (0.9, 0.45)]), [], "within the error");
-        assert_eq!(warned("helpful", &[(0.2, 0.5), (0.9, 0.7)]), [], "both rise");
+        assert_eq!(warned("length", &hacked), [0; 0], "a rule is no judge");
+        assert_eq!(warned("helpful", &[(0.6, 0.6), (0.5, 0.3)]), [0; 0], "both fall");
+        assert_eq!(warned("helpful", &[(0.2, 0.5), (0.9, 0.45)]), [0; 0], "within the error");
+        assert_eq!(warned("helpful", &[(0.2, 0.5), (0.9, 0.7)]), [0; 0], "both rise");
     }
 }

@@ -231,6 +231,7 @@ impl Stage for Grpo {
         "rollouts have the gold answer, and whether and where a completion ended",
         "rewards compare answers by meaning, and judge language, repetition and reflection anew",
         "programs are run against their tests, and puzzles are checked",
+        "a result of a function in `cases` may be in a list of one",
         "reflection is paid for checks of numbers that follow from the question",
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use engine::stage::{Context, StageError};
 use lm::Model;
+use lm::generate::Completion;
 use serde::{Deserialize, Serialize};
 use text::{Chat, Prompt};
 
@@ -19,7 +20,7 @@ use crate::grading::Grader;
 use crate::growing::GrowingRows;
 use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
-use crate::sampling::{Draws, Question, draw, fitting, questions, show_exemplars};
+use crate::sampling::{Draws, Question, draw, fitting, questions, requests, show_exemplars};
 use crate::training::rows::Order;
 
 /// Samples rollouts from the current weights.
@@ -158,24 +159,23 @@ impl<'a> RolloutSampler<'a> {
     /// Samples and scores a group for each of `chosen`; `rollout` is the number of the rollout.
     fn sample(&mut self, model: &Model, chosen: &[usize], rollout: u64, step: u64) -> Result<Vec<Rollout>, StageError> {
         let (params, chat, begin) = (self.params, &self.chat, Instant::now());
-        let draws = Draws {
-            seed: params.seed,
-            temperature: params.temperature,
-            top_p: params.top_p,
-            max_tokens: params.max_tokens,
-            group_size: params.group_size,
-            side_by_side: params.sampling_batch,
-        };
-        let (requests, drawn) = draw(self.ctx, model, chat, &self.questions, chosen, &draws, rollout)?;
+        let draws = draws(params);
+        let requests = requests(chat, &self.questions, chosen, &draws, rollout)?;
         // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
-        let texts: Vec<String> = requests
-            .iter()
-            .zip(&drawn)
-            .map(|(request, completion)| {
-                format!("{}{}", chat.opening(&request.prompt), chat.completion_text(&completion.ids))
-            })
-            .collect();
+        let text = |row: usize, completion: &Completion| {
+            format!("{}{}", chat.opening(&requests[row].prompt), chat.completion_text(&completion.ids))
+        };
         let of_question = |row: usize| chosen[row / params.group_size];
+        let mut sampling = 0.0;
+        let drawn = self.scorer.meanwhile(|run| {
+            let drawn = draw(self.ctx, model, chat, &requests, &draws, &mut |row, completion| {
+                run(&self.questions[of_question(row)].row, &|| text(row, completion));
+            });
+            self.ctx.doing("scoring", None);
+            sampling = begin.elapsed().as_secs_f64();
+            drawn
+        })?;
+        let texts: Vec<String> = drawn.iter().enumerate().map(|(row, completion)| text(row, completion)).collect();
         let scored: Vec<Scored<'_>> = drawn
             .iter()
             .enumerate()
@@ -186,8 +186,6 @@ impl<'a> RolloutSampler<'a> {
                 num_tokens: completion.ids.len(),
             })
             .collect();
-        self.ctx.doing("scoring", None);
-        let sampling = begin.elapsed().as_secs_f64();
         let breakdowns = self.scorer.score(step, &scored)?;
         self.times = Times { sampling, scoring: begin.elapsed().as_secs_f64() - sampling };
         let rewards: Vec<f64> = breakdowns.iter().map(|breakdown| breakdown.total).collect();
@@ -223,6 +221,17 @@ impl<'a> RolloutSampler<'a> {
     pub(super) fn restore(&mut self, dir: &Path) -> Result<(), StageError> {
         self.state = serde_json::from_slice(&fs_err::read(dir.join("rollouts.json"))?)?;
         self.growing.append(&self.state.kept)
+    }
+}
+
+fn draws(params: &Params) -> Draws {
+    Draws {
+        seed: params.seed,
+        temperature: params.temperature,
+        top_p: params.top_p,
+        max_tokens: params.max_tokens,
+        group_size: params.group_size,
+        side_by_side: params.sampling_batch,
     }
 }
 

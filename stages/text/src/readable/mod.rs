@@ -12,9 +12,10 @@ const LONG_PARAGRAPH: usize = 2_000;
 /// A shorter line ends of itself, not because it was wrapped.
 const SHORT_LINE: usize = 60;
 
-/// Returns whether a text has no code block, no over-long paragraph, and does not repeat itself.
-pub fn is_readable(text: &str) -> bool {
-    !has_code_block(text) && !has_long_paragraph(text) && !has_repetition(text)
+/// Returns whether a completion has no over-long paragraph, does not repeat itself, and has no code block in its thought.
+/// In an answer a code block may be what is asked for.
+pub fn is_readable(completion: &str, thought: &str) -> bool {
+    !has_code_block(thought) && !has_long_paragraph(completion) && !has_repetition(completion)
 }
 
 /// Returns whether there is a fenced code block.

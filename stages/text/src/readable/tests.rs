@@ -2,7 +2,7 @@ use super::*;
 
 fn check(is_expected: bool, texts: &[&str]) {
     for text in texts {
-        assert_eq!(is_readable(text), is_expected, "{text}");
+        assert_eq!(is_readable(text, text), is_expected, "{text}");
     }
 }
 
@@ -119,6 +119,8 @@ fn an_endless_run_is_repetition_whatever_it_is_of() {
 fn code_blocks_are_not_readable() {
     assert!(has_code_block("```\ncode\n```"));
     assert!(!has_code_block("`code`"));
+    let with_program = "<think>I write it.</think>```\ncode\n```";
+    assert!(is_readable(with_program, "I write it.") && !is_readable(with_program, with_program));
 }
 
 #[test]
