@@ -24,6 +24,7 @@ mod length;
 mod offline;
 mod overconfidence;
 mod own;
+mod reach;
 mod reflection;
 mod repetition;
 mod structure;

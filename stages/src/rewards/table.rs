@@ -126,9 +126,13 @@ impl Rewards {
         self.0.is_empty()
     }
 
-    /// Refuses a prompt set in `on` that is not one of `prompts`: it would never apply.
+    /// Refuses a prompt set in `on` that is not one of `prompts`: it would never apply; and a program of the user's own
+    /// that could not be started.
     pub fn check_sources(&self, prompts: &[Input<Prompts>]) -> Result<(), StageError> {
         for entry in &self.0 {
+            if let EntryKeys::Own(own) = &entry.keys {
+                own.check(entry.name)?;
+            }
             let stranger = entry.shared.on.iter().find(|set| prompts.iter().all(|known| known.name() != set.name()));
             if let Some(stranger) = stranger {
                 let known = prompts.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
@@ -308,7 +312,7 @@ fn entry_schema(kind: &RewardKind, generator: &mut SchemaGenerator) -> Value {
 fn own_schema(generator: &mut SchemaGenerator) -> Value {
     let table = with_shared(Own::json_schema(generator), generator);
     json!({
-        "description": "Programs of your own that score completions: name → a table of `program`, an input `{ text = \"reward.py\" }`, and the keys of docs/own-reward.md.",
+        "description": "Programs of your own that score completions: name → a table whose `program` is an input `{ text = \"reward.py\" }`.",
         "x-omit-default": true,
         "anyOf": [{ "type": "object", "additionalProperties": table }, { "type": "null" }],
     })
