@@ -14,6 +14,8 @@ pub const CORES: &str = "cores";
 pub const MEMORY: &str = "memory-gib";
 /// GPUs, each lent to one stage at a time.
 pub const GPUS: &str = "gpus";
+/// The pools that every machine has.
+pub const POOLS: [&str; 3] = [CORES, MEMORY, GPUS];
 
 /// A stage needs more of a pool than there is.
 #[derive(Debug, thiserror::Error)]
