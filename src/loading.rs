@@ -129,7 +129,8 @@ fn lacks(workflow: &Workflow) -> Vec<Diagnostic> {
                 _ => return None,
             };
             let meant = suggest(&pool, POOLS).filter(|meant| meant.ends_with('?') && !POOLS.contains(&pool.as_str()));
-            let help = meant.map_or_else(|| help.to_owned(), |meant| format!("{meant} {help}"));
+            let own = "a pool of your own has the size that `apply --pool NAME=N` says";
+            let help = meant.map_or_else(|| help.to_owned(), |meant| format!("{meant} {own}"));
             let label = format!("this {} stage", stage.kind);
             Some(Diagnostic::of(Severity::Warning, &stage.span, message, label).with_help(help))
         })

@@ -164,8 +164,8 @@ mod tests {
         let config = config();
         let cures = |dtype, tokens, rows| sizes(&config, dtype, tokens, rows).cures();
         let trains = "lower `micro-batch-tokens`, or set `gradient-checkpointing`";
-        assert_eq!(cures(Kind::Float, 8_192, 0), format!("{trains} or `dtype = \"bfloat16\"`"));
-        assert_eq!(cures(Kind::BFloat16, 8_192, 0), trains);
+        assert_eq!(cures(Kind::Float, 8_192, 0), format!("{trains}, `dtype = \"bfloat16\"` or `lora`"));
+        assert_eq!(cures(Kind::BFloat16, 8_192, 0), format!("{trains} or `lora`"));
         let samples = "lower `sampling-batch` or `max-tokens`";
         assert_eq!(cures(Kind::BFloat16, 8_192, 512), samples);
         assert_eq!(cures(Kind::Float, 8_192, 512), format!("{samples}, or set `dtype = \"bfloat16\"`"));
