@@ -21,7 +21,7 @@ fn every_mistake_is_told_at_once_with_line_caret_and_cure() {
      --> toy.toml:2:1
       |
     2 | tex = "hi"
-      | ^^^ not a parameter of write
+      | ^^^ not a key of write stages
       |
       = help: did you mean `text`?
 
@@ -58,7 +58,7 @@ fn mistakes_as_json() {
     assert_eq!(mistakes.len(), 3);
     let expected = json!({
         "file": "[DIR]/toy.toml", "line": 2, "column": 1, "message": "unknown key `tex` in write stage `a`",
-        "label": "not a parameter of write", "help": "did you mean `text`?",
+        "label": "not a key of write stages", "help": "did you mean `text`?",
     });
     assert_eq!(mistakes[0], expected);
 }
@@ -73,7 +73,7 @@ fn a_mistake_in_set_points_into_the_argument() {
      --> --set:1:3
       |
     1 | c.stesp=8
-      |   ^^^^^ not a parameter of count
+      |   ^^^^^ not a key of count stages
       |
       = help: did you mean `steps`?
 

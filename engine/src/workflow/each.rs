@@ -138,7 +138,7 @@ impl<'a> Expansion<'a, '_> {
         };
         for key in table.0.iter().filter(|key| !kind.keys.contains_key(&key.key)) {
             let message = format!("unknown key `{}` in defaults of {}", key.key, entry.key);
-            let label = format!("not a parameter of {}", entry.key);
+            let label = format!("not a key of {} stages", entry.key);
             let help = called_here(&key.key, &kind.spec, &kind.keys);
             let help = help.or_else(|| suggest(&key.key, kind.keys.keys().map(String::as_str)));
             self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_optional_help(help));
@@ -367,7 +367,8 @@ fn mark(origins: &mut Vec<(String, Origin)>, keys: &Table, origin: Origin) {
     origins.extend(keys.0.iter().map(|entry| (entry.key.clone(), origin)));
 }
 
-fn is_name(text: &str) -> bool {
+/// Returns whether a text may name a stage.
+pub(super) fn is_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !text.is_empty() && text.chars().all(is_plain) && text != "inputs" && text != "each"
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::each::is_name;
 use super::tree::{Entry, Table};
 use crate::diagnostic::{Diagnostic, quoted, suggest};
 use crate::kind::{KindInfo, Kinds};
@@ -15,7 +16,9 @@ pub(super) fn unknown_kind(entry: &Entry, kinds: &Kinds) -> Diagnostic {
     let example = kinds.names().find(|kind| *kind == "sft").or_else(|| kinds.names().next()).unwrap_or("kind");
     let Some(table) = entry.node.table() else {
         let message = format!("`{key}` is no key of a workflow");
-        let of = kinds.iter().find(|kind| kind.keys.contains_key(key)).map(|kind| kind.spec.kind.as_str());
+        let has_key = |kind: &&KindInfo| kind.keys.contains_key(key);
+        let of = kinds.get(example).filter(has_key).or_else(|| kinds.iter().find(has_key));
+        let of = of.map(|kind| kind.spec.kind.as_str());
         let known = RESERVED.into_iter().chain(["extends"]);
         let near = suggest(key, known.clone()).filter(|help| help.ends_with('?'));
         let help = near.unwrap_or_else(|| match of {
@@ -24,15 +27,18 @@ pub(super) fn unknown_kind(entry: &Entry, kinds: &Kinds) -> Diagnostic {
                 format!("known: {}; stages are tables, such as `[{example}.first]`", quoted(&known.collect::<Vec<_>>()))
             }
         });
-        return Diagnostic::new(&entry.key_span, message, "not in a table").with_help(help);
+        return Diagnostic::new(&entry.key_span, message, "outside of tables").with_help(help);
     };
     let message = format!("unknown kind `{key}`");
     let near =
         |key: &str| suggest(key, kinds.names().chain(RESERVED).chain(["extends"])).filter(|help| help.ends_with('?'));
     let lower = key.to_lowercase();
     // A short name is near to many.
-    let is_long = key.len() > 3;
-    let help = near(&lower).filter(|_| is_long).unwrap_or_else(|| {
+    let is_near = |help: &String| {
+        let name = help.split('`').nth(1).unwrap_or_default();
+        key.len() > 3 || strsim::damerau_levenshtein(&lower, name) <= 1
+    };
+    let help = near(&lower).filter(is_near).unwrap_or_else(|| {
         let names = quoted(&kinds.names().collect::<Vec<_>>());
         let holds_keys = |kind: &KindInfo| {
             let is_key = |own: &Entry| kind.keys.contains_key(&own.key);
@@ -40,7 +46,7 @@ pub(super) fn unknown_kind(entry: &Entry, kinds: &Kinds) -> Diagnostic {
         };
         match kinds.iter().max_by_key(|kind| holds_keys(kind)).filter(|kind| holds_keys(kind) > 0) {
             Some(kind) => {
-                let (kind, name) = (&kind.spec.kind, if lower.is_empty() { "first" } else { lower.as_str() });
+                let (kind, name) = (&kind.spec.kind, if is_name(&lower) { lower.as_str() } else { "first" });
                 format!("a stage has a kind and a name, such as `[{kind}.{name}]`; kinds: {names}")
             }
             None => format!("kinds: {names}"),

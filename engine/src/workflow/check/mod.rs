@@ -47,7 +47,8 @@ pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Che
 
 /// Checks the value of an import key, which holds no references.
 pub(super) fn import(entry: &Entry, spec: &KeySpec, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
-    Checker::of("inputs", None, diagnostics).value(&entry.node, &spec.ty, &entry.key)
+    let mut checker = Checker::of("inputs", None, diagnostics);
+    checker.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key))
 }
 
 /// What a table belongs to.
