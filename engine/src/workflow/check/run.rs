@@ -6,7 +6,7 @@ use super::super::RunOptions;
 use super::super::tree::{Entry, Node, Value};
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::limits;
-use crate::pools::POOLS;
+use crate::placement::POOLS;
 
 /// The keys of `run`.
 pub(super) const KEYS: [&str; 8] = [
