@@ -288,7 +288,7 @@ fn what_a_program_of_ones_own_does_wrong_is_told() {
         ("import nothing_of_this_name", "`python` names an interpreter that has the package"),
         ("open('/data/x')", "it sees only the system's files and those of `reads`"),
         ("print({}['gold'])", "reward `own.mine`: it ended with 1: KeyError: 'gold'"),
-        ("print(1)", "reward `own.mine`: it wrote 1 line for 4 completions"),
+        ("print(1)", "reward `own.mine`: it wrote 1 line for 128 completions"),
         ("import sys\nfor line in sys.stdin: print('nan')", "reward `own.mine`: line 1 is `nan`, about `1+1=`"),
         ("import socket\nsocket.create_connection(('127.0.0.1', 1))", "reward `own.mine`: it ended with 1: "),
         ("open('/etc/shadow')", "reward `own.mine`: it ended with 1: "),
