@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use engine::placement::Device;
 use engine::select::Selection;
+use engine::workflow::hub::PREFIX;
 
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where artifacts are kept.
-    #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR", value_parser = folder)]
+    #[arg(long, global = true, env = "R1FLOW_STORE", default_value = ".r1flow", value_name = "DIR", value_parser = store_folder)]
     pub(crate) store: PathBuf,
     /// The worker program; by default `r1flow-worker` beside this program.
     #[arg(long, global = true, env = "R1FLOW_WORKER", value_name = "FILE")]
@@ -26,10 +27,25 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-/// Parses a folder's path; an address of a remote store is none.
-fn folder(text: &str) -> Result<PathBuf, String> {
+fn store_folder(text: &str) -> Result<PathBuf, String> {
+    if std::path::Path::new(text).is_file() {
+        return Err("a store is a folder, and this is a file".to_owned());
+    }
+    on_this_machine(text).map_err(|scheme| format!("a store is a folder of this machine, `{scheme}` is not supported"))
+}
+
+/// Parses the path of a file or folder that is written; an address of something remote is none.
+pub(crate) fn local(text: &str) -> Result<PathBuf, String> {
+    on_this_machine(text).map_err(|scheme| {
+        format!("what is written stays on this machine, `{scheme}` is not supported: write a folder, and upload it")
+    })
+}
+
+/// Returns a path, or the beginning of an address as the error.
+fn on_this_machine(text: &str) -> Result<PathBuf, String> {
     match text.split_once("://") {
-        Some((scheme, _)) => Err(format!("a store is a folder of this machine, `{scheme}:` is not supported")),
+        Some((scheme, _)) => Err(format!("{scheme}:")),
+        None if text.starts_with(PREFIX) => Err(PREFIX.to_owned()),
         None => Ok(PathBuf::from(text)),
     }
 }

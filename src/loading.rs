@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use engine::diagnostic::{Diagnostic, Severity, tidy};
+use engine::diagnostic::{Diagnostic, Severity, suggest, tidy};
 use engine::kind::{KeySpec, Kinds};
 use engine::mistakes;
 use engine::placement::Device;
-use engine::pools::{GPUS, needs};
+use engine::pools::{GPUS, POOLS, needs};
 use engine::select::{self, NoStage, Selection};
 use engine::worker::ask;
 use engine::worker::cache::CacheDir;
@@ -20,14 +20,16 @@ use serde_json::Value;
 use store::Store;
 
 use crate::arguments::{Global, WorkflowArgs};
-use crate::exit::no_such;
+use crate::exit::{Advice, no_such};
 use crate::ui::bytes;
 use crate::{diagnostic, fetching, hub, machine};
 
 /// Returns the path of the worker program.
 pub(crate) fn worker(global: &Global) -> Result<PathBuf> {
     if let Some(worker) = &global.worker {
-        return fs_err::canonicalize(worker).context("the worker that `--worker` or R1FLOW_WORKER names is not there");
+        // The error's own words would repeat the path.
+        return std::fs::canonicalize(worker)
+            .with_context(|| format!("the worker `{}`, of `--worker` or R1FLOW_WORKER", worker.display()));
     }
     let beside = std::env::current_exe()?.with_file_name("r1flow-worker");
     fs_err::canonicalize(&beside).map_err(|_| {
@@ -126,6 +128,9 @@ fn lacks(workflow: &Workflow) -> Vec<Diagnostic> {
                 ),
                 _ => return None,
             };
+            let meant = suggest(&pool, POOLS).filter(|meant| meant.ends_with('?') && !POOLS.contains(&pool.as_str()));
+            let own = "a pool of your own has the size that `apply --pool NAME=N` says";
+            let help = meant.map_or_else(|| help.to_owned(), |meant| format!("{meant} {own}"));
             let label = format!("this {} stage", stage.kind);
             Some(Diagnostic::of(Severity::Warning, &stage.span, message, label).with_help(help))
         })
@@ -177,6 +182,12 @@ pub(crate) fn load_from(global: &Global, args: &WorkflowArgs, store: &Path) -> R
 
 /// Does the same as [`load_from`], but shows no mistakes.
 pub(crate) fn load_quietly(global: &Global, args: &WorkflowArgs, store: &Path) -> Result<Loaded> {
+    if args.file.is_dir() {
+        let help = format!("name the file in it: {}", files_of(&args.file));
+        return Err(
+            Advice::new(format!("`{}` is a folder, and a workflow is a file", args.file.display()), help).into()
+        );
+    }
     if !args.file.is_file() {
         return Err(anyhow!("there is no workflow file `{}`", args.file.display()));
     }
@@ -186,6 +197,15 @@ pub(crate) fn load_quietly(global: &Global, args: &WorkflowArgs, store: &Path) -
         workflow.fetched_inputs(|_, input| hub::find(store, &input.id));
     }
     Ok(loaded)
+}
+
+/// Returns the TOML files of a folder, or an example.
+fn files_of(folder: &Path) -> String {
+    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    files.sort();
+    let file = files.first().cloned().unwrap_or_else(|| folder.join("workflow.toml"));
+    format!("`{}`", file.strip_prefix(".").unwrap_or(&file).display())
 }
 
 /// Opens the store for reading.

@@ -42,8 +42,12 @@ fn main() -> ExitCode {
     ExitCode::from(printed(match status {
         Ok(Ok(status)) => status.code(),
         Ok(Err(error)) => {
+            let message = format!("{error:#}");
+            // Errors of libraries have their advice in their text.
+            let (message, told) =
+                message.split_once("; help: ").map_or((&*message, None), |(text, help)| (text, Some(help)));
             let help = error.downcast_ref::<Advice>().map(|advice| advice.help.as_str());
-            ui::error(&format!("{error:#}"), help);
+            ui::error(message, help.or(told));
             Status::Refused.code()
         }
         Err(_) => 101,

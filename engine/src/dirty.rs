@@ -110,10 +110,14 @@ fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Ve
     let (old_members, new_members) = (members(old), members(new));
     let is_absent = |value: Option<&Value>| value.is_none_or(Value::is_null);
     let is_one_sided = is_absent(old) || is_absent(new);
-    // A table of plain values that is added or removed is one change: a reward, not its three keys.
-    let is_plain = |value: &&Value| !value.is_object() && !value.is_array();
-    if is_one_sided && !key.is_empty() && old_members.values().chain(new_members.values()).all(is_plain) {
-        reasons.extend(change(key, old, new));
+    // A table that is added or removed is one change: a reward, not its three keys.
+    let mut all = old_members.values().chain(new_members.values());
+    if is_one_sided && !key.is_empty() && all.all(|value| is_leaf(value)) {
+        let is_table = !old_members.is_empty() || !new_members.is_empty();
+        reasons.extend(match is_table {
+            true => change(key, old.map(with_short_digests).as_ref(), new.map(with_short_digests).as_ref()),
+            false => change(key, old, new),
+        });
         return;
     }
     if (old_members.is_empty() && new_members.is_empty())
@@ -130,6 +134,27 @@ fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Ve
             let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             compare(&below, old, new, reasons);
         }
+    }
+}
+
+/// Returns whether a value has no keys of its own.
+fn is_leaf(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => is_artifact(value),
+        Value::Array(items) => items.iter().all(is_leaf),
+        _ => true,
+    }
+}
+
+/// Returns a table with short digests in place of its artifacts.
+fn with_short_digests(value: &Value) -> Value {
+    match value {
+        artifact if is_artifact(artifact) => short(artifact).into(),
+        Value::Object(table) => {
+            table.iter().map(|(key, value)| (key.clone(), with_short_digests(value))).collect::<Map<_, _>>().into()
+        }
+        Value::Array(items) => items.iter().map(with_short_digests).collect(),
+        plain => plain.clone(),
     }
 }
 
@@ -279,6 +304,13 @@ mod tests {
         let given = json!({ "limit": 3 });
         assert_eq!(changes(json!({ "limit": null }), given.clone()), ["limit null -> 3"]);
         assert_eq!(changes(json!({ "limit": [3] }), given), ["limit [3] -> 3"]);
+        let reward = |name: &str| {
+            let program = json!({ "artifact": "text", "digest": "b3:0123456789abcdef" });
+            json!({ "own": { name: { "program": program, "weight": 1, "on": [] } } })
+        };
+        let table = "{\"program\":\"0123456789ab\",\"weight\":1,\"on\":[]}";
+        let renamed = [format!("own.a {table} -> nothing"), format!("own.b nothing -> {table}")];
+        assert_eq!(changes(reward("a"), reward("b")), renamed);
         let few_shot = json!({ "few-shot": { "artifact": "samples", "digest": "b3:0123456789abcdef" } });
         let content = "Content { key: \"few-shot\", old: None, new: Some(\"0123456789ab\") }";
         assert_eq!(changes(json!({ "few-shot": null }), few_shot), [content]);

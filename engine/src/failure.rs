@@ -51,6 +51,15 @@ impl Shortage {
                     _ => {}
                 }
             }
+            // A transparent error of another crate hides the error of the system, and not its words.
+            let words = error.to_string();
+            let is = |number: i32| words.contains(&format!("(os error {number})"));
+            if is(libc::ENOSPC) || is(libc::EDQUOT) {
+                return Some(Self::Disk);
+            }
+            if is(libc::EMFILE) || is(libc::ENFILE) {
+                return Some(Self::Descriptors);
+            }
             cause = error.source();
         }
         None
@@ -91,6 +100,13 @@ mod tests {
         for help in [Failure::from(full()).help, StageError::from(full()).help] {
             assert!(help.is_some_and(|help| help.contains("`r1flow gc`")));
         }
+        // As a crate does that writes checkpoints.
+        #[derive(Debug, thiserror::Error)]
+        #[error(transparent)]
+        struct Hidden(#[from] std::io::Error);
+        let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
+        let hidden = Hidden(std::io::Error::new(source.kind(), format!("{source}: `20.partial/weights`")));
+        assert!(StageError::from(hidden).help.is_some_and(|help| help.contains("`r1flow gc`")));
         let other = fs_err::read("/nowhere").unwrap_err();
         assert_eq!(Failure::from(other).help, None);
     }

@@ -11,6 +11,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// CPU cores; a stage gets as many threads.
+pub const CORES: &str = "cores";
+/// Memory in GiB, as stages declare it; what they really use is not measured.
+pub const MEMORY: &str = "memory-gib";
+/// GPUs, each lent to one stage at a time.
+pub const GPUS: &str = "gpus";
+/// The pools that every machine has.
+pub const POOLS: [&str; 3] = [CORES, MEMORY, GPUS];
+
 /// A device by its name in PyTorch: `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -8,12 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::placement::{Device, Placement};
 use crate::workflow::{StageDecl, Workflow};
 
-/// CPU cores; a stage gets as many threads.
-pub const CORES: &str = "cores";
-/// Memory in GiB, as stages declare it; what they really use is not measured.
-pub const MEMORY: &str = "memory-gib";
-/// GPUs, each lent to one stage at a time.
-pub const GPUS: &str = "gpus";
+pub use crate::placement::{CORES, GPUS, MEMORY, POOLS};
 
 /// A stage needs more of a pool than there is.
 #[derive(Debug, thiserror::Error)]

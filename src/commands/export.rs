@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::arguments::{Global, NameArgs};
+use crate::arguments::{Global, NameArgs, local};
 use crate::exit::Status;
 use crate::loading::find_store;
 use crate::results::{Invocation, Look, output, typed_file};
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     #[arg(value_name = "WHAT")]
     what: String,
     /// The folder to make. A model becomes a Hugging Face folder.
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = local)]
     dir: PathBuf,
     #[command(flatten)]
     names: NameArgs,

@@ -10,7 +10,7 @@ use engine::placement::Device;
 use engine::workflow::Workflow;
 use engine::workflow::hub::{HubId, PREFIX};
 
-use crate::arguments::{Global, WorkflowArgs};
+use crate::arguments::{Global, WorkflowArgs, local};
 use crate::exit::{Advice, Status};
 use crate::first::{Set, Wishes, columns, draft};
 use crate::loading::{Checked, load_checked};
@@ -19,7 +19,7 @@ use crate::{diagnostic, ui};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file to write; it must not exist.
-    #[arg(value_name = "FILE", default_value = "workflow.toml")]
+    #[arg(value_name = "FILE", default_value = "workflow.toml", value_parser = local)]
     file: PathBuf,
     /// The model: a Hugging Face folder, or an id of the hub. Asked for if it is not given.
     #[arg(long, value_name = "PATH")]

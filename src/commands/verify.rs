@@ -30,7 +30,8 @@ pub(crate) struct Args {
     /// Run the named stages (or all) again: a segment of a stage that trains, the whole of any other stage.
     #[arg(long, value_name = "STAGE", num_args = 0..)]
     rerun: Option<Vec<String>>,
-    /// Segments to run again of each stage that trains, drawn from those whose starting point is kept.
+    /// How many stretches between two checkpoints are run again of each stage that trains, among those whose first
+    /// checkpoint is kept.
     #[arg(long, value_name = "N", default_value = "1", requires = "rerun")]
     segments: NonZeroUsize,
     /// Seed of that draw; different in each call unless given.

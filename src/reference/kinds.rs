@@ -64,8 +64,14 @@ fn add_rows<'a>(table: &str, keys: impl Iterator<Item = (&'a String, &'a KeySpec
             ty => std::slice::from_ref(ty),
         };
         for ty in types {
-            if let KeyType::Table(keys) = ty {
-                add_rows(&name, keys.iter(), rows);
+            match ty {
+                KeyType::Table(keys) => add_rows(&name, keys.iter(), rows),
+                KeyType::MapOf(of) => {
+                    if let KeyType::Table(keys) = &**of {
+                        add_rows(&format!("{name}.NAME"), keys.iter(), rows);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -150,7 +156,9 @@ fn add_table(text: &mut String, rows: impl Iterator<Item = (String, KeyRow)>) {
     text.push_str("| key | takes | default | role | |\n|---|---|---|---|---|\n");
     for (name, row) in rows {
         let (takes, default, doc) = (plain(&row.takes), plain(&row.default.replace('\n', "\\n")), plain(&row.doc));
-        let _ = writeln!(text, "| `{name}` | {takes} | `{default}` | {} | {doc} |", row.role);
+        // What has marks of its own gets no second ones.
+        let default = if default.contains('`') { default } else { format!("`{default}`") };
+        let _ = writeln!(text, "| `{name}` | {takes} | {default} | {} | {doc} |", row.role);
     }
 }
 
@@ -174,6 +182,18 @@ mod tests {
 
     fn number(doc: &str) -> Value {
         json!({ "type": "integer", "default": 0, "description": doc })
+    }
+
+    #[test]
+    fn tables_with_names_of_ones_own_are_told_and_conditions_are_marked_once() {
+        let of = json!({ "type": "object", "properties": { "b": number("Within.") } });
+        let table = json!({ "type": "object", "additionalProperties": of, "default": {} });
+        let mut when = json!({ "type": "integer", "x-required": true, "x-when": { "how": ["x"] } });
+        when["description"] = json!("Then.");
+        let how = json!({ "enum": ["x", "y"], "default": "x" });
+        let text = markdown(&kinds(&[("k", json!({ "own": table, "how": how, "then": when }))]));
+        assert!(text.contains("| `own.NAME.b` | a whole number | `0` | result | Within. |"), "{text}");
+        assert!(text.contains("| required for `how = \"x\"` | result |"), "{text}");
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub(crate) fn explained(error: Error) -> anyhow::Error {
         Error::NoStage(error) => no_stage(error),
         Error::TooMuch(error) => {
             let help = match error.pool.as_str() {
-                GPUS => "lower `run.needs.gpus`, leave `--device` out to compute on the CPU, or say what there is: \
-                         `--pool gpus=N`; `r1flow doctor` says what was found"
+                GPUS => "leave `--device` out to compute on the CPU, or lower `run.needs.gpus`; `r1flow doctor` says which GPUs \
+                         were found, and `--pool gpus=N` how many there are"
                     .to_owned(),
                 pool => format!("lower `run.needs.{pool}`, or say what there is: `--pool {pool}=N`"),
             };

@@ -85,7 +85,7 @@ pub(crate) fn text(text: &str, indent: usize) {
     let Some(room) = out::room() else { return line(text) };
     let indent = " ".repeat(indent.min(room / 2));
     // Painted as a whole, so that a style goes on in the next line.
-    line(&textwrap::wrap(text, textwrap::Options::new(room).subsequent_indent(&indent)).join("\n"));
+    line(&textwrap::wrap(text, words(room).subsequent_indent(&indent)).join("\n"));
 }
 
 /// Prints text of the result.
@@ -153,7 +153,7 @@ pub(crate) fn table(table: &Table) {
 
 /// Prints a note.
 pub(crate) fn note(text: &str) {
-    complain(&format!("{}\n", styled(text, Style::Dim)));
+    complain(&format!("{}\n", styled(&broken(text, 0), Style::Dim)));
 }
 
 /// Prints an error and its help.
@@ -178,7 +178,14 @@ pub(crate) fn error_room() -> Option<usize> {
 /// Returns a text broken between words, if stderr is a terminal: into lines that leave `beside` columns free.
 pub(crate) fn broken(text: &str, beside: usize) -> String {
     let Some(room) = out::error_room() else { return text.to_owned() };
-    textwrap::wrap(text, room.saturating_sub(beside).max(20)).join("\n")
+    textwrap::wrap(text, words(room.saturating_sub(beside).max(20))).join("\n")
+}
+
+/// Returns how sentences are broken: between words, and not within `--dry-run`.
+fn words<'a>(width: usize) -> textwrap::Options<'a> {
+    textwrap::Options::new(width)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
 }
 
 /// Prints to stderr.

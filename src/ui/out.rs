@@ -88,16 +88,31 @@ fn columns() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0)
 }
 
-/// Returns the columns of the terminal that stdout is; `None` if it is none, or does not say.
+/// Returns the columns of the terminal that stdout is, else those that `COLUMNS` says; `None` if it is no terminal.
 pub(super) fn room() -> Option<usize> {
-    let columns = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-    columns.filter(|columns| streams().out.is_terminal && *columns > 0)
+    streams().out.room()
 }
 
-/// Returns the columns of the terminal that stderr is; `None` if it is none, or does not say.
+/// Returns the columns of the terminal that stderr is, else those that `COLUMNS` says; `None` if it is no terminal.
 pub(super) fn error_room() -> Option<usize> {
-    let columns = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
-    columns.filter(|columns| streams().err.is_terminal && *columns > 0)
+    streams().err.room()
+}
+
+impl Stream {
+    fn room(&self) -> Option<usize> {
+        if !self.is_terminal {
+            return None;
+        }
+        self.file.as_ref().ok().and_then(columns_of).or_else(columns)
+    }
+}
+
+/// Returns the columns of a terminal, which may say so without saying its rows.
+fn columns_of(terminal: &File) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the call writes the size into the structure, which lives longer, or fails.
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (done == 0 && size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
 /// Returns whether stdout is a terminal on which lines can be redrawn.

@@ -28,6 +28,9 @@ pub(crate) fn reason(reason: &DirtyReason) -> String {
     };
     match reason {
         DirtyReason::New => "has not run yet".to_owned(),
+        // A table of many keys would fill the screen.
+        DirtyReason::Changed { key, old: Some(table), new: None } if is_large(table) => format!("`{key}` is gone"),
+        DirtyReason::Changed { key, old: None, new: Some(table) } if is_large(table) => format!("`{key}` is new"),
         DirtyReason::Changed { key, old, new } => format!("`{key}` {} → {}", shown(old), shown(new)),
         DirtyReason::Content { key, .. } => format!("`{key}` has other content"),
         DirtyReason::Version { old, new } => format!("its kind went from version {old} to {new}"),
@@ -36,4 +39,9 @@ pub(crate) fn reason(reason: &DirtyReason) -> String {
         DirtyReason::OutputsMissing => "its outputs are gone".to_owned(),
         DirtyReason::Forced => "forced".to_owned(),
     }
+}
+
+/// Returns whether a value is a table with more keys than are read at a glance.
+fn is_large(value: &Value) -> bool {
+    value.as_object().is_some_and(|table| table.len() > 4)
 }

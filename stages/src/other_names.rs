@@ -21,6 +21,7 @@ pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[
     ("clip_ratio_low", "clip-low"),
     ("cliprange", "clip-low"),
     ("custom_chat_template", "chat-template"),
+    ("custom_reward_function", "rewards"),
     ("data_seed", "seed"),
     ("dataset", "data"),
     ("dataset", "prompts"),
@@ -50,13 +51,17 @@ pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[
     ("lora_r", "lora"),
     ("lora_rank", "rank"),
     ("lora_rank", "lora"),
+    ("lora_target_modules", "targets"),
+    ("lora_target_modules", "lora"),
     ("loss_agg_mode", "aggregate"),
     ("loss_type", "aggregate"),
     ("loss_type", "loss"),
+    ("lr_scheduler", "schedule"),
     ("lr_scheduler_type", "schedule"),
     ("lr_warmup_steps", "warmup-steps"),
     ("mask_truncated_completions", "mask-truncated"),
     ("max_completion_length", "max-tokens"),
+    ("max_completion_tokens", "max-tokens"),
     ("max_length", "max-tokens"),
     ("max_new_tokens", "max-tokens"),
     ("max_num_seqs", "sampling-batch"),
@@ -84,6 +89,7 @@ pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[
     ("ppo_max_token_len_per_gpu", "micro-batch-tokens"),
     ("ppo_micro_batch_size_per_gpu", "micro-batch-tokens"),
     ("ppo_mini_batch_size", "prompts-per-step"),
+    ("precision", "dtype"),
     ("r", "rank"),
     ("ref_model_sync_steps", "reference-refresh"),
     ("reward_fn", "rewards"),
@@ -117,20 +123,34 @@ pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[
     ("warmup_ratio", "warmup-steps"),
 ];
 
-/// A name elsewhere → what takes its place, where no key of [`OTHER_NAMES`] does.
+/// A name elsewhere → what takes its place, where no key of [`OTHER_NAMES`] does. One that begins with such a key, in
+/// backticks, says instead how that key differs: in its unit, its form, or beside another key.
 pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
+    ("adam_beta1", "`betas = [0.9, 0.95]` has both"),
+    ("adam_beta2", "`betas = [0.9, 0.95]` has both"),
+    ("adv_estimator", "always that of GRPO: the reward less the mean of its group"),
     ("alpha_pattern", "one `alpha` holds for all matrices; an adapter that is an input may have a pattern"),
+    ("attn_implementation", "automatic: there is one attention, over packed rows"),
+    ("bf16", "`dtype = \"bfloat16\"`"),
     ("bias", "biases are not adapted; `freeze` chooses what SFT without adapters trains"),
     ("center_rewards_coefficient", "there is none: rewards are not centred"),
+    ("clip_ratio", "`clip-low` and `clip-high`"),
     ("clip_ratio_c", "there is none: no second bound for negative advantages"),
+    ("cliprange", "`clip-low` and `clip-high`"),
     ("completion_only_loss", "always: only completions are in the loss"),
-    ("custom_reward_function", "rewards are keys of `rewards`: `r1flow kinds grpo`; one of your own is Rust"),
+    (
+        "custom_reward_function",
+        "`rewards = { own.NAME = { program = \"inputs.NAME\" } }`, with an input `{ text = \"reward.py\" }`: a program in Python that scores completions",
+    ),
     ("data_source", "`verify` of the input says how answers are checked"),
+    ("dataset_num_proc", "automatic: rows are tokenised on all threads of the stage"),
     ("dataset_text_field", "`fields = { prompt = \"…\", completion = \"…\" }` on the input"),
     ("ddp_backend", "a stage computes on one GPU"),
     ("deepspeed", "a stage computes on one GPU: `lora`, `gradient-checkpointing` and `micro-batch-tokens` save memory"),
+    ("do_sample", "`temperature` of 0 takes the likeliest token"),
     ("entropy_coef", "there is none: the loss has no entropy term"),
     ("entropy_coeff", "there is none: the loss has no entropy term"),
+    ("epsilon", "`clip-low` and `clip-high`: write both if you change one"),
     ("eval_strategy", "`eval-every` says after how many steps, where a kind has it; an `eval` stage measures a model"),
     ("filter_groups", "there is none: a group of equal rewards has no gradient, and is not sampled again"),
     ("filter_overlong_prompts", "automatic: a prompt that leaves no room is left out, with a warning"),
@@ -140,6 +160,7 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
         "fsdp_config",
         "a stage computes on one GPU: `lora`, `gradient-checkpointing` and `micro-batch-tokens` save memory",
     ),
+    ("generation_batch_size", "a rollout has `prompts-per-step` × `group-size` × `updates-per-rollout` completions"),
     ("gpu_memory_utilization", "there is no second program: one process samples and trains with the same weights"),
     (
         "gradient_accumulation_steps",
@@ -147,31 +168,56 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
     ),
     ("ground_truth", "`fields = { answer = \"reward_model.ground_truth\" }` on the input"),
     ("hub_model_id", "`r1flow export STAGE.model FOLDER` copies a model, which you may upload"),
+    ("importance_sampling_level", "there is none: ratios are of tokens"),
     ("init_lora_weights", "there is none: B begins at zero"),
     ("kl_ctrl", "there is none: `kl` is a fixed weight of the loss"),
     ("kl_loss_type", "always k3, verl's `low_var_kl`"),
     ("layers_to_transform", "`targets` names the matrices of all layers"),
     ("load_best_model_at_end", "the output `best`, beside `model`: `STAGE.best`, with `eval-data`"),
+    ("load_in_4bit", "there is none: weights are held in `dtype`; `lora` saves the memory of their optimiser"),
+    ("load_in_8bit", "there is none: weights are held in `dtype`; `lora` saves the memory of their optimiser"),
     ("logger", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
     ("logging_dir", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
     ("logging_steps", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
+    ("lora_alpha", "`lora = { rank = 8, alpha = 16 }`"),
+    ("lora_dropout", "`lora = { rank = 8, dropout = 0.05 }`"),
+    ("lora_r", "`lora = { rank = 8 }`"),
+    ("lora_rank", "`lora = { rank = 8 }`"),
+    ("lora_target_modules", "`lora = { targets = [\"q_proj\", \"v_proj\"] }`"),
     ("margin", "there is none: pairs have no margin"),
     ("max_actor_ckpt_to_keep", "`run = { keep-checkpoints = 2 }`"),
     ("max_length", "there is no such key here: whole rows are read"),
     ("max_prompt_length", "there is none: a prompt that leaves no room is left out, with a warning; none is cut"),
+    ("micro_batch_size", "`micro-batch-tokens` counts tokens of a pass, not rows"),
     ("min_p", "only `generate` and `eval` have it"),
     ("n_gpus_per_node", "a stage computes on one GPU: `r1flow apply --device cuda`"),
     ("name", "there is no second program: one process samples and trains with the same weights"),
+    ("neftune_noise_alpha", "there is none: embeddings get no noise"),
     ("nnodes", "a stage computes on one GPU: `r1flow apply --device cuda`"),
+    ("norm_adv_by_std_in_grpo", "`scale = \"group\"`, without it \"none\""),
+    ("num_epochs", "`steps` counts updates: epochs × rows ÷ rows of an update"),
     (
         "num_iterations",
         "there is none: no completion is used twice; `updates-per-rollout` splits a rollout into updates",
     ),
+    ("num_train_epochs", "`steps` counts updates: epochs × rows ÷ rows of an update"),
+    ("optim", "always AdamW: `lr`, `betas`, `eps`, `weight-decay`"),
+    ("optimizer", "always AdamW: `lr`, `betas`, `eps`, `weight-decay`"),
     ("output_dir", "outputs go to the store: `r1flow export STAGE.model FOLDER` copies one"),
     ("packing", "automatic: a pass holds as many whole rows as fit in `micro-batch-tokens`"),
     ("padding_free", "automatic: a pass holds as many whole rows as fit in `micro-batch-tokens`"),
     ("peft_config", "this kind trains all weights"),
+    (
+        "per_device_train_batch_size",
+        "`batch-size` counts rows of an update: those of a device × accumulation steps × devices",
+    ),
+    (
+        "per_device_train_batch_size",
+        "`prompts-per-step` counts questions of an update: completions of an update ÷ `group-size`",
+    ),
     ("ppo_epochs", "there is none: no completion is used twice; `updates-per-rollout` splits a rollout into updates"),
+    ("ppo_micro_batch_size_per_gpu", "`micro-batch-tokens` counts tokens of a pass, not rows"),
+    ("precision", "`dtype = \"bfloat16\"`, or \"float32\""),
     ("presence_penalty", "there is none; `generate` and `eval` have `repetition-penalty`"),
     ("prompt_key", "`fields = { prompt = \"…\" }` on the input"),
     ("push_to_hub", "`r1flow export STAGE.model FOLDER` copies a model, which you may upload"),
@@ -183,8 +229,24 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
     ("report_to", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
     ("resume_from_checkpoint", "automatic: the next `apply` finds the checkpoint by content"),
     ("resume_mode", "automatic: the next `apply` finds the checkpoint by content"),
+    (
+        "reward_fn",
+        "`rewards = { accuracy = 1.0 }` weighs what is there; `own.NAME` in it is a program of yours in Python",
+    ),
     ("reward_fn_key", "`verify` of the input says how answers are checked"),
+    (
+        "reward_funcs",
+        "`rewards = { accuracy = 1.0 }` weighs what is there; `own.NAME` in it is a program of yours in Python",
+    ),
+    (
+        "reward_function",
+        "`rewards = { accuracy = 1.0 }` weighs what is there; `own.NAME` in it is a program of yours in Python",
+    ),
     ("reward_model", "`rewards.helpful` and `rewards.harmless` take one; a `reward-model` stage trains it"),
+    (
+        "rollout_batch_size",
+        "`prompts-per-step` counts questions of an update; a rollout has `updates-per-rollout` times as many",
+    ),
     ("rollout_correction", "there is none: `max-logp-difference` stops the stage where sampling and training disagree"),
     ("rollout_data_dir", "the output `rollouts`: `r1flow show STAGE.rollouts`"),
     ("run_name", "runs are numbered: `r1flow status --all`"),
@@ -192,20 +254,33 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
     ("save_steps", "`run = { checkpoint-steps = 100 }`"),
     ("save_strategy", "`run = { checkpoint-steps = 100 }`, or `checkpoint-every`"),
     ("save_total_limit", "`run = { keep-checkpoints = 2 }`"),
+    ("scale_rewards", "`scale = \"group\"`, \"batch\" or \"none\""),
     ("shuffle", "automatic: `seed` draws the order"),
     ("strategy", "a stage computes on one GPU: `lora`, `gradient-checkpointing` and `micro-batch-tokens` save memory"),
+    ("sync_ref_model", "`reference-refresh` counts updates between two copies; 0 is never"),
+    ("target_modules", "`lora = { targets = [\"q_proj\", \"v_proj\"] }`"),
     ("tensor_model_parallel_size", "a stage computes on one GPU"),
     ("test_freq", "an `eval` stage measures the stage's model"),
     ("tf32", "there is none: `dtype = \"bfloat16\"` is faster"),
+    ("top_entropy_quantile", "there is none: every token of a completion is in the loss"),
     ("top_k", "only `generate` and `eval` have it"),
+    ("total_epochs", "`steps` counts updates: epochs × rows ÷ rows of an update"),
+    ("train_batch_size", "`batch-size` counts rows of an update"),
+    (
+        "train_batch_size",
+        "`prompts-per-step` counts questions of an update; a rollout has `updates-per-rollout` times as many",
+    ),
     ("train_max_samples", "`limit` and `skip` of the input"),
     ("truncation", "there is none: a prompt that leaves no room is left out, with a warning; none is cut"),
     ("use_dora", "there is none: `lora` adapts as LoRA does"),
     ("use_fused_kernels", "automatic: rows are packed, and logits are never held whole"),
     ("use_kl_in_reward", "there is none: `kl` weighs KL in the loss"),
+    ("use_kl_loss", "`kl` is the weight of KL in the loss; 0 is none"),
     ("use_liger", "automatic: rows are packed, and logits are never held whole"),
     ("use_liger_kernel", "automatic: rows are packed, and logits are never held whole"),
+    ("use_peft", "`lora = { rank = 8 }`"),
     ("use_remove_padding", "automatic: rows are packed, and logits are never held whole"),
+    ("use_rslora", "`lora = { rank = 8, rslora = true }`"),
     ("use_vllm", "there is no second program: one process samples and trains with the same weights"),
     ("val_files", "an `eval` stage measures the stage's model"),
     ("val_kwargs", "the keys of an `eval` stage"),
@@ -215,92 +290,8 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
     ),
     ("vllm_mode", "there is no second program: one process samples and trains with the same weights"),
     ("wandb_project", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
+    ("warmup_ratio", "`warmup-steps` counts updates: the ratio × the number of updates"),
 ];
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::Value;
-
-    use super::*;
-    use crate::kinds::KINDS;
-
-    fn keys(schema: &Value, found: &mut BTreeSet<String>) {
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            found.insert(name.clone());
-            keys(property, found);
-        }
-    }
-
-    fn ours() -> BTreeSet<String> {
-        let mut ours = BTreeSet::new();
-        for kind in KINDS {
-            let spec = (kind.spec)();
-            keys(&spec.inputs, &mut ours);
-            keys(&spec.params, &mut ours);
-        }
-        ours
-    }
-
-    #[test]
-    fn every_name_leads_to_a_key_and_is_none_itself() {
-        let ours = ours();
-        for (name, key) in OTHER_NAMES {
-            assert!(ours.contains(*key), "{name}: there is no key `{key}`");
-            assert!(!ours.contains(*name), "`{name}` is a key");
-        }
-        assert!(OTHER_NAMES.is_sorted_by_key(|(name, _)| name), "in alphabetical order");
-        assert!(OTHER_WAYS.is_sorted_by_key(|(name, _)| name), "in alphabetical order");
-    }
-
-    /// Returns the texts in backticks.
-    fn code(cell: &str) -> impl Iterator<Item = &str> {
-        cell.split('`').skip(1).step_by(2)
-    }
-
-    /// Returns the rows of a page's tables: the other program's names, and the column of ours.
-    fn rows(page: &str) -> Vec<(Vec<String>, String)> {
-        let lines = page.lines().filter(|line| line.starts_with("| `"));
-        let row = |line: &str| {
-            let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
-            // `actor.optim.lr` is `lr` in its table; of `loss_type = "grpo"` only the name counts.
-            let name = |name: &str| name.split([' ', '=']).next().unwrap_or("").trim_end_matches(".*").to_owned();
-            let name = |full: &str| name(full).rsplit('.').next().unwrap_or("").to_owned();
-            (code(cells[0]).map(name).collect(), cells[2].to_owned())
-        };
-        lines.map(row).collect()
-    }
-
-    #[test]
-    fn every_name_of_the_pages_gets_the_help_of_the_pages() {
-        let ours = ours();
-        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-        let mut count = 0;
-        for page in ["from-trl.md", "from-verl.md"] {
-            for (names, here) in rows(&fs_err::read_to_string(docs.join(page)).unwrap()) {
-                // A pattern, a word of a loss, or a function, and no name of a key.
-                let is_name =
-                    |name: &&String| !name.contains(['*', '"', '-']) && !name.is_empty() && *name != "get_peft_model";
-                let is_known = |name: &String| OTHER_NAMES.iter().any(|(other, _)| other == name);
-                // Of a row with several names, `a` × `b`, one leads to the key that the page names.
-                let of_row = OTHER_NAMES.iter().filter(|(other, _)| names.iter().any(|name| name == other));
-                let keys: Vec<&str> = of_row.map(|(_, key)| *key).collect();
-                let ours_first: Vec<&str> = code(&here).flat_map(|code| code.split([' ', ',', '.'])).collect();
-                for name in names.iter().filter(is_name) {
-                    count += 1;
-                    let is_ours = ours.contains(&name.replace('_', "-"));
-                    let way = OTHER_WAYS.iter().find(|(other, _)| other == name).map(|(_, way)| *way);
-                    let has_help = is_ours || is_known(name) || way.is_some();
-                    assert!(has_help, "{page}: `{name}` gets no help");
-                    if !is_ours && ours_first.first().is_some_and(|first| ours.contains(*first)) {
-                        let is_said = way.is_some_and(|way| ours_first.iter().any(|key| way.contains(key)));
-                        let is_named = ours_first.iter().any(|key| keys.contains(key));
-                        assert!(is_named || is_said, "{page}: `{name}` is {here}, not {keys:?} {way:?}");
-                    }
-                }
-            }
-        }
-        assert!(count > 120, "{count} names");
-    }
-}
+mod tests;

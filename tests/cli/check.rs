@@ -21,7 +21,7 @@ fn every_mistake_is_told_at_once_with_line_caret_and_cure() {
      --> toy.toml:2:1
       |
     2 | tex = "hi"
-      | ^^^ not a parameter of write
+      | ^^^ not a key of write stages
       |
       = help: did you mean `text`?
 
@@ -58,7 +58,7 @@ fn mistakes_as_json() {
     assert_eq!(mistakes.len(), 3);
     let expected = json!({
         "file": "[DIR]/toy.toml", "line": 2, "column": 1, "message": "unknown key `tex` in write stage `a`",
-        "label": "not a parameter of write", "help": "did you mean `text`?",
+        "label": "not a key of write stages", "help": "did you mean `text`?",
     });
     assert_eq!(mistakes[0], expected);
 }
@@ -73,7 +73,7 @@ fn a_mistake_in_set_points_into_the_argument() {
      --> --set:1:3
       |
     1 | c.stesp=8
-      |   ^^^^^ not a parameter of count
+      |   ^^^^^ not a key of count stages
       |
       = help: did you mean `steps`?
 
@@ -113,14 +113,80 @@ fn a_file_or_worker_that_is_not_there() {
     insta::assert_snapshot!(sandbox.run(&["check", "toy.toml", "--worker", "nowhere"]), @r"
     exit code 2
     ── stderr
-    error: the worker that `--worker` or R1FLOW_WORKER names is not there: failed to canonicalize path `nowhere`: No such file or directory (os error 2)
+    error: the worker `nowhere`, of `--worker` or R1FLOW_WORKER: No such file or directory (os error 2)
     ");
     sandbox.write("no-worker", "#!/bin/sh\n");
     insta::assert_snapshot!(sandbox.run(&["check", "toy.toml", "--worker", "no-worker"]), @r"
     exit code 2
     ── stderr
-    error: cannot start the worker `[DIR]/no-worker`: Permission denied (os error 13)
+    error: the worker `[DIR]/no-worker` is no program: it may not be executed
+    help: `chmod +x [DIR]/no-worker`
     ");
+}
+
+#[test]
+fn a_worker_that_prints_is_quoted() {
+    let sandbox = Sandbox::new(CHAIN);
+    for (script, expected) in [
+        (
+            "echo loading",
+            "is not understood: expected value at line 1 column 1, in `loading`\nhelp: a worker writes one line",
+        ),
+        ("true", "is not understood: it is empty\nhelp: a worker writes one line"),
+    ] {
+        sandbox.write("worker", &format!("#!/bin/sh\n{script}\n"));
+        let file = sandbox.root().join("worker");
+        fs_err::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let output = sandbox.run(&["check", "toy.toml", "--worker", "worker"]);
+        assert!(output.code == Some(2) && output.stderr.contains(expected), "{output}");
+    }
+}
+
+#[test]
+fn a_folder_is_no_workflow_and_a_file_no_store() {
+    let sandbox = Sandbox::new(CHAIN);
+    insta::assert_snapshot!(sandbox.run(&["check", "."]), @r"
+    exit code 2
+    ── stderr
+    error: `.` is a folder, and a workflow is a file
+    help: name the file in it: `toy.toml`
+    ");
+    let output = sandbox.run(&["plan", "toy.toml", "--store", "toy.toml"]);
+    assert!(output.code == Some(2) && output.stderr.contains("a store is a folder, and this is a file"), "{output}");
+}
+
+#[test]
+fn what_is_written_stays_on_this_machine() {
+    let sandbox = Sandbox::new(CHAIN);
+    sandbox.ok(&["apply", "toy.toml"]);
+    for (address, beginning) in [("s3://b/x", "`s3:` is not supported"), ("hf://me/x", "`hf:`"), ("hf:me/x", "`hf:`")] {
+        for arguments in [&["export", "a.samples", address][..], &["plan", "toy.toml", "--store", address]] {
+            let output = sandbox.run(arguments);
+            assert!(output.code == Some(2) && output.stderr.contains(beginning), "{output}");
+            assert!(output.stderr.contains("this machine"), "{output}");
+        }
+    }
+    for made in ["s3:", "hf:", "hf:me"] {
+        assert!(!sandbox.root().join(made).exists(), "{made} was made");
+    }
+}
+
+/// A path in `--set` begins in the current folder, one in a file beside the file.
+#[test]
+fn a_missing_path_says_where_it_begins() {
+    let sandbox = Sandbox::new("[inputs]\nrows = { samples = \"rows.jsonl\" }\n[join.a]\ndata = [\"inputs.rows\"]\n");
+    let of_file = sandbox.run(&["check", "toy.toml"]);
+    assert!(of_file.stderr.contains("paths are relative to the workflow file"), "{of_file}");
+    let of_set = sandbox.run(&["check", "toy.toml", "--set", "inputs.rows.samples=../others.jsonl"]);
+    let expected = "looked for `../others.jsonl`; a path of `--set` is relative to the current folder";
+    assert!(of_set.stderr.contains(expected), "{of_set}");
+}
+
+#[test]
+fn a_set_without_its_stage_is_told_it() {
+    let sandbox = Sandbox::new(CHAIN);
+    let output = sandbox.run(&["check", "toy.toml", "--set", "steps=3"]);
+    assert!(output.stderr.contains("a key has its stage before it: `--set c.steps=…`"), "{output}");
 }
 
 #[test]

@@ -7,7 +7,14 @@ use super::fetching::{Fetching, ROWS, SECRET, WORKFLOW};
 #[test]
 fn only_apply_and_fetch_ask_the_hub() {
     let it = Fetching::new(WORKFLOW);
-    it.ok(&["check", "toy.toml"]);
+    let checked = it.run(&["check", "toy.toml"]);
+    assert!(
+        checked.code == Some(0)
+            && checked.stderr.contains("note: `inputs.rows` is not fetched, so it was not looked at"),
+        "{checked}"
+    );
+    assert!(checked.stderr.contains("`r1flow fetch toy.toml` fetches it"), "{checked}");
+    assert!(!checked.stderr.contains("inputs.base"), "no stage reads it: {checked}");
     insta::assert_snapshot!(it.run(&["plan", "toy.toml"]), @r"
     exit code 0
     ── stdout
@@ -21,6 +28,7 @@ fn only_apply_and_fetch_ask_the_hub() {
     assert_eq!(it.hub.asked(), [""; 0]);
     // An input that no stage reads is not fetched.
     assert_eq!(it.applied(), ["copy"]);
+    assert!(!it.run(&["check", "toy.toml"]).stderr.contains("not fetched"));
     assert!(it.hub.asked().iter().all(|path| path.contains("org/rows")));
     insta::assert_snapshot!(it.ok(&["plan", "toy.toml"]), @r"
     fresh  copy

@@ -137,7 +137,7 @@ fn every_mistake_comes_in_one_pass() {
       --> w.toml:14:1
        |
     14 | prompts-per-stp = 3
-       | ^^^^^^^^^^^^^^^ not a parameter of grpo
+       | ^^^^^^^^^^^^^^^ not a key of grpo stages
        |
        = help: did you mean `prompts-per-step`?
 

@@ -265,11 +265,30 @@ fn a_program_of_ones_own_rewards() {
 }
 
 #[test]
+fn an_interpreter_that_is_not_in_the_jail_is_told_before_anything_runs() {
+    let sandbox = sandbox();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows/golden/model");
+    std::os::unix::fs::symlink(model, sandbox.root().join("model")).unwrap();
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\", \"answer\": \"2\"}\n");
+    sandbox.write("mine.py", "");
+    for (keys, expected) in [
+        ("python = \"nopython\"", "error: reward `own.mine`: `python` is `nopython`, which is not in /usr/local/bin"),
+        ("reads = [\"/nothere\"]", "error: reward `own.mine`: `/nothere` in `reads` cannot be read: it is not there"),
+    ] {
+        sandbox.write("own.toml", &OWN.replace("seconds = 20", keys));
+        let output = sandbox.run(&["check", "own.toml"]);
+        assert!(output.code == Some(2) && output.stderr.contains(expected), "{output}");
+    }
+}
+
+#[test]
 fn what_a_program_of_ones_own_does_wrong_is_told() {
     for (program, expected) in [
         ("import sys\nsys.exit(3)", "reward `own.mine`: it ended with 3: "),
+        ("import nothing_of_this_name", "`python` names an interpreter that has the package"),
+        ("open('/data/x')", "it sees only the system's files and those of `reads`"),
         ("print({}['gold'])", "reward `own.mine`: it ended with 1: KeyError: 'gold'"),
-        ("print(1)", "reward `own.mine`: it wrote 1 lines for "),
+        ("print(1)", "reward `own.mine`: it wrote 1 line for 128 completions"),
         ("import sys\nfor line in sys.stdin: print('nan')", "reward `own.mine`: line 1 is `nan`, about `1+1=`"),
         ("import socket\nsocket.create_connection(('127.0.0.1', 1))", "reward `own.mine`: it ended with 1: "),
         ("open('/etc/shadow')", "reward `own.mine`: it ended with 1: "),

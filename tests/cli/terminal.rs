@@ -17,9 +17,13 @@ fn on_terminal_of(columns: u16, command: Command) -> (Option<i32>, Vec<u8>) {
 }
 
 /// Does the same on a terminal on which a user has typed something ahead.
-fn on_terminal_with(typed: &[u8], columns: u16, mut command: Command) -> (Option<i32>, Vec<u8>) {
+fn on_terminal_with(typed: &[u8], columns: u16, command: Command) -> (Option<i32>, Vec<u8>) {
+    on_terminal_sized(typed, (50, columns), command)
+}
+
+fn on_terminal_sized(typed: &[u8], (rows, columns): (u16, u16), mut command: Command) -> (Option<i32>, Vec<u8>) {
     let (mut master, mut slave) = (-1, -1);
-    let size = libc::winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the locals outlive the call; name and settings may be null.
     let opened = unsafe {
         libc::openpty(&raw mut master, &raw mut slave, std::ptr::null_mut(), std::ptr::null(), &raw const size)
@@ -200,6 +204,7 @@ fn every_screen_fits_its_terminal() {
             &["plan", "toy.toml"][..],
             &["status"],
             &["status", "--all"],
+            &["status", "--disk"],
             &["status", "--watch"],
             &["show", "c"],
             &["show", "c.model"],
@@ -212,6 +217,23 @@ fn every_screen_fits_its_terminal() {
     let kinds = fits(80, &["kinds", "count"]);
     let expected = "Ends the process without a word after this step, unless a";
     assert!(kinds.contains(expected), "a text is broken between words: {kinds}");
+}
+
+/// Some programs that make terminals set only the columns, or neither.
+#[test]
+fn a_terminal_without_rows_has_its_columns_and_one_without_a_size_those_that_columns_says() {
+    let sandbox = Sandbox::new(CHAIN);
+    let widest = |size: (u16, u16), said: Option<&str>| {
+        let mut command = sandbox.command(&["kinds", "count"]);
+        command.env("NO_COLOR", "1").env("TERM", "xterm").env_remove("COLUMNS");
+        command.envs(said.map(|said| ("COLUMNS", said)));
+        let (_, seen) = on_terminal_sized(b"", size, command);
+        String::from_utf8(seen).unwrap().lines().map(|line| line.trim_end().chars().count()).max().unwrap()
+    };
+    assert!(widest((0, 60), None) <= 60);
+    assert!(widest((0, 60), Some("200")) <= 60, "the terminal knows better");
+    assert!(widest((0, 0), Some("60")) <= 60);
+    assert!(widest((0, 0), None) > 60, "nothing says");
 }
 
 #[test]

@@ -151,6 +151,10 @@ impl KeyType {
             Self::Reference(artifact) if artifact.name().ends_with('s') => artifact.name().to_owned(),
             Self::Reference(artifact) => format!("{artifact}s"),
             Self::OneOf(words) => crate::diagnostic::quoted(words),
+            Self::Text => "texts".to_owned(),
+            Self::Integer { .. } => "whole numbers".to_owned(),
+            Self::Number { .. } => "numbers".to_owned(),
+            Self::Table(_) => "tables".to_owned(),
             other => other.to_string(),
         }
     }
@@ -165,7 +169,12 @@ impl fmt::Display for KeyType {
             Self::Text => f.write_str("text"),
             Self::OneOf(words) => write!(f, "one of {}", crate::diagnostic::quoted(words)),
             Self::Reference(artifact) => write!(f, "a reference to {artifact}"),
-            Self::List(of, Length { least, most: Some(most) }) if least == most => write!(f, "a list of {most}: {of}"),
+            Self::List(of, Length { least, most: Some(most) }) if least == most && matches!(**of, Self::OneOf(_)) => {
+                write!(f, "a list of {most} of {}", of.several())
+            }
+            Self::List(of, Length { least, most: Some(most) }) if least == most => {
+                write!(f, "a list of {most} {}", of.several())
+            }
             Self::List(of, Length { least: 0, most: None }) => write!(f, "a list of {}", of.several()),
             Self::List(of, Length { least, most: None }) => write!(f, "a list of {}, at least {least}", of.several()),
             Self::List(of, Length { least, most: Some(most) }) => {
@@ -174,7 +183,13 @@ impl fmt::Display for KeyType {
             Self::Table(_) => f.write_str("a table"),
             Self::MapOf(of) => write!(f, "a table of {}", of.several()),
             Self::AnyOf(types) => {
-                let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+                let mut types: Vec<String> = types.iter().map(ToString::to_string).collect();
+                // Tables of different keys are told by their keys.
+                types.dedup();
+                // "a reference to text or text" would be read as two sorts of references.
+                if types.iter().any(|name| name == "text") {
+                    types.sort_by_key(|name| name.starts_with("a reference"));
+                }
                 f.write_str(&types.join(" or "))
             }
         }

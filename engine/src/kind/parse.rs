@@ -237,9 +237,9 @@ mod tests {
             (json!({ "type": "array", "items": { "type": "string", "x-artifact": "samples" } }), "a list of samples"),
             (
                 json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }),
-                "a list of 2: a number",
+                "a list of 2 numbers",
             ),
-            (json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }), "a list of text, at least 1"),
+            (json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }), "a list of texts, at least 1"),
             (
                 json!({ "type": "object", "additionalProperties": { "type": "string", "x-artifact": "prompts" } }),
                 "a table of prompts",

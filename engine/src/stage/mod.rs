@@ -105,9 +105,13 @@ pub struct StageError {
 }
 
 impl StageError {
-    /// Makes an error without advice.
+    /// Makes an error. Errors of libraries have their advice in their text, after `; help: `.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None }
+        let message = message.into();
+        match message.split_once("; help: ") {
+            Some((message, help)) => Self { message: message.to_owned(), help: Some(help.to_owned()) },
+            None => Self { message, help: None },
+        }
     }
 
     /// Adds advice.
@@ -135,7 +139,8 @@ impl<E: std::error::Error + 'static> From<E> for StageError {
             }
             source = cause.source();
         }
-        Self { help: Shortage::of(&error).map(Shortage::advice), ..Self::new(message) }
+        let told = Self::new(message);
+        Self { help: Shortage::of(&error).map(Shortage::advice).or(told.help), message: told.message }
     }
 }
 

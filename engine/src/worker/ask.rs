@@ -51,6 +51,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The file may not be executed.
+    #[error("the worker `{worker}` is no program: it may not be executed; help: `chmod +x {worker}`")]
+    NoProgram {
+        /// The file.
+        worker: String,
+    },
     /// It ended with an error.
     #[error("`{asked}` failed: {stderr}")]
     Failed {
@@ -207,7 +213,12 @@ fn start(worker: &Path, argument: &str) -> Result<Child, Error> {
         // Ctrl-C at the terminal then reaches only the engine, and the worker dies with it.
         command.process_group(0);
     }
-    command.spawn().map_err(|source| Error::Start { worker: worker.display().to_string(), source })
+    command.spawn().map_err(|source| {
+        if source.kind() == std::io::ErrorKind::PermissionDenied && worker.is_file() {
+            return Error::NoProgram { worker: worker.display().to_string() };
+        }
+        Error::Start { worker: worker.display().to_string(), source }
+    })
 }
 
 /// Starts the worker with one argument, writes to its stdin with `say`, and returns its answer, as text and parsed.
@@ -227,9 +238,25 @@ fn ask<T: DeserializeOwned>(
         return Err(Error::Failed { asked: asked(), stderr });
     }
     let parsed = said.map_err(serde_json::Error::io).and_then(|()| serde_json::from_slice(&output.stdout));
-    let parsed = parsed.map_err(|error| Error::Answer { asked: asked(), reason: error.to_string() })?;
+    let parsed = parsed.map_err(|error| {
+        let first =
+            String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().chars().take(60).collect();
+        Error::Answer { asked: asked(), reason: not_understood(&error.to_string(), first) }
+    })?;
     Ok((output.stdout, parsed))
 }
+
+/// Says why an answer is not understood, and how it begins.
+fn not_understood(reason: &str, first: String) -> String {
+    if first.trim().is_empty() {
+        return format!("it is empty; help: {WRITES}");
+    }
+    format!("{reason}, in `{first}`; help: {WRITES}")
+}
+
+/// What a worker writes.
+const WRITES: &str = "a worker writes one line of JSON, and nothing else, to standard output; what is printed for people goes to \
+                      standard error";
 
 /// A question to a program, and the cache's file for the answer: one for each path of a program.
 struct Question {

@@ -1,8 +1,9 @@
 //! Makes stages from `[kind.name]` tables: puts them on top of `seed` and `[defaults]`, and expands `each`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::check::called_here;
+use super::meant::{RESERVED, stage_of_set, unknown_kind, without_name};
 use super::overlay::Layers;
 use super::short::write_out;
 use super::tree::{Entry, Node, Table, Value};
@@ -10,8 +11,6 @@ use super::{Origin, StageName};
 use crate::diagnostic::{Diagnostic, Span, suggest};
 use crate::kind::{KindInfo, Kinds};
 use crate::limits;
-
-const RESERVED: [&str; 5] = ["name", "seed", "inputs", "defaults", "run"];
 
 /// The key of a workflow that is a default for the key of the same name in all stages that have it.
 const SEED: &str = "seed";
@@ -139,7 +138,7 @@ impl<'a> Expansion<'a, '_> {
         };
         for key in table.0.iter().filter(|key| !kind.keys.contains_key(&key.key)) {
             let message = format!("unknown key `{}` in defaults of {}", key.key, entry.key);
-            let label = format!("not a parameter of {}", entry.key);
+            let label = format!("not a key of {} stages", entry.key);
             let help = called_here(&key.key, &kind.spec, &kind.keys);
             let help = help.or_else(|| suggest(&key.key, kind.keys.keys().map(String::as_str)));
             self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_optional_help(help));
@@ -148,23 +147,19 @@ impl<'a> Expansion<'a, '_> {
 
     fn take_kind(&mut self, entry: Entry) {
         let Some(kind) = self.kinds.get(&entry.key) else {
-            let known = self.kinds.names().chain(RESERVED).chain(["extends"]);
-            let help = suggest(&entry.key, known);
-            let message = format!("unknown kind `{}`", entry.key);
-            self.diagnostics.push(Diagnostic::new(&entry.key_span, message, "no such kind").with_optional_help(help));
+            self.diagnostics.push(unknown_kind(&entry, self.kinds));
             return;
         };
         let Value::Table(stages) = entry.node.value else {
             let message = format!("`{}` is a kind: its stages are tables `[{}.name]`", entry.key, entry.key);
-            self.diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()));
+            let is_list = matches!(entry.node.value, Value::List(_));
+            let help = is_list.then(|| format!("a stage has one pair of brackets and a name: `[{}.first]`", entry.key));
+            let sort = entry.node.value.sort();
+            self.diagnostics.push(Diagnostic::new(&entry.node.span, message, sort).with_optional_help(help));
             return;
         };
-        // A kind's own keys in place of stages: the name of the stage is missing.
-        if let Some(key) = stages.0.iter().find(|key| kind.keys.contains_key(&key.key) && key.node.table().is_none()) {
-            let message = format!("`[{}]` has no name of a stage", entry.key);
-            let help = format!("give it one that you choose: `[{}.first]`", entry.key);
-            let label = format!("a key of {} stages", entry.key);
-            self.diagnostics.push(Diagnostic::new(&key.key_span, message, label).with_help(help));
+        if let Some(diagnostic) = without_name(kind, &stages) {
+            self.diagnostics.push(diagnostic);
             return;
         }
         for stage in stages.0 {
@@ -314,9 +309,8 @@ impl<'a> Expansion<'a, '_> {
         let is_meant = |draft: &Draft| draft.name.0 == target || draft.family() == target;
         if !self.drafts.iter().any(is_meant) {
             let message = format!("`--set` names `{target}`, which is no stage");
-            let names = self.drafts.iter().flat_map(|draft| [draft.name.0.as_str(), draft.family()]);
-            let known: BTreeSet<&str> = names.chain(RESERVED).collect();
-            let help = suggest(&target, known);
+            let stages = self.drafts.iter().map(|draft| (draft.name.0.as_str(), draft.family(), draft.kind));
+            let help = stage_of_set(&set.path, stages);
             self.diagnostics.push(Diagnostic::new(set.span(), message, "no such stage").with_optional_help(help));
             return;
         }
@@ -373,7 +367,8 @@ fn mark(origins: &mut Vec<(String, Origin)>, keys: &Table, origin: Origin) {
     origins.extend(keys.0.iter().map(|entry| (entry.key.clone(), origin)));
 }
 
-fn is_name(text: &str) -> bool {
+/// Returns whether a text may name a stage.
+pub(super) fn is_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !text.is_empty() && text.chars().all(is_plain) && text != "inputs" && text != "each"
 }

@@ -113,6 +113,62 @@ impl fmt::Display for HubId {
     }
 }
 
+/// Returns the id that was probably meant by a path that is not there: an address of the hub's site, `HF:…`, or
+/// `org/name`. A name that ends as files of data do, or whose first folder `exists`, is a path.
+pub(super) fn meant(text: &str, artifact: ArtifactType, exists: impl Fn(&str) -> bool) -> Option<String> {
+    let site = text.trim_start_matches("https://").trim_start_matches("http://");
+    let site =
+        ["huggingface.co/", "www.huggingface.co/", "hf.co/"].iter().find_map(|site_of| site.strip_prefix(site_of));
+    let id = if let Some(rest) = site {
+        let parts: Vec<&str> =
+            rest.trim_start_matches("datasets/").split('/').filter(|part| !part.is_empty()).collect();
+        match parts.as_slice() {
+            [org, name] => format!("{org}/{name}"),
+            [org, name, "tree" | "blob" | "resolve", rest @ ..] => format!("{org}/{name}@{}", rest.join("/")),
+            _ => return None,
+        }
+    } else if text.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
+        text[PREFIX.len()..].to_owned()
+    } else {
+        let is_plain = !text.starts_with(['.', '/', '~']) && text.matches('/').count() == 1 && !is_file_of_data(text);
+        let folder = text.split('/').next().unwrap_or_default();
+        if !is_plain || exists(folder) {
+            return None;
+        }
+        text.to_owned()
+    };
+    HubId::parse(&id, artifact).is_ok().then(|| format!("{PREFIX}{id}"))
+}
+
+/// Returns whether a name ends as files of data and of models do. `Qwen2.5-0.5B` has a point and no such end.
+pub(super) fn is_file_of_data(text: &str) -> bool {
+    const ENDS: [&str; 21] = [
+        "arrow",
+        "bin",
+        "csv",
+        "gguf",
+        "gz",
+        "json",
+        "jsonl",
+        "md",
+        "ndjson",
+        "parquet",
+        "pt",
+        "pth",
+        "py",
+        "safetensors",
+        "toml",
+        "tsv",
+        "txt",
+        "yaml",
+        "yml",
+        "zip",
+        "zst",
+    ];
+    let end = text.rsplit_once('.').map_or("", |(_, end)| end).to_ascii_lowercase();
+    ENDS.contains(&end.as_str())
+}
+
 /// Splits `main/folder` into revision and folder. The hub's own references, `refs/convert/parquet` and `refs/pr/1`,
 /// contain slashes.
 fn split_revision(text: &str) -> (&str, &str) {
@@ -135,6 +191,33 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_proposed_only_for_what_is_no_file_of_ones_own() {
+        let model = |text: &str| meant(text, ArtifactType::Model, |_| false);
+        assert_eq!(model("Qwen/Qwen2.5-0.5B").as_deref(), Some("hf:Qwen/Qwen2.5-0.5B"));
+        assert_eq!(model("HF:Qwen/Qwen2.5-0.5B").as_deref(), Some("hf:Qwen/Qwen2.5-0.5B"));
+        assert_eq!(model("https://huggingface.co/Qwen/Qwen2.5-0.5B").as_deref(), Some("hf:Qwen/Qwen2.5-0.5B"));
+        let tree = "huggingface.co/datasets/openai/gsm8k/tree/main/main";
+        assert_eq!(meant(tree, ArtifactType::Prompts, |_| false).as_deref(), Some("hf:openai/gsm8k@main/main"));
+        let own = [
+            "data/w.jsonl",
+            "data/w.JSONL",
+            "data/w.parquet",
+            "./data/w",
+            "/data/w",
+            "../w",
+            "~/w",
+            "w",
+            "a/b/c",
+            "a/b.zst",
+        ];
+        for own in own {
+            assert_eq!(meant(own, ArtifactType::Prompts, |_| false), None, "{own}");
+        }
+        assert_eq!(meant("data/w", ArtifactType::Prompts, |folder| folder == "data"), None, "its folder is there");
+        assert_eq!(meant("data/w", ArtifactType::Text, |_| false), None, "texts do not come from a hub");
+    }
 
     #[test]
     fn ids_are_read_and_written() {

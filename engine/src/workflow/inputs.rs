@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Map;
 
 use super::check;
-use super::hub::{HubId, HubInput, PREFIX};
-use super::tree::{Entry, Node, Value};
+use super::hub::{self, HubId, HubInput, PREFIX};
+use super::tree::{Entry, Node, SET, Value};
 use super::{InputDecl, InputSource};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Sources, quoted, suggest};
 use crate::kind::{ImportKey, Kinds, Role};
+
+const FROM_FILE: &str = "paths are relative to the workflow file";
 
 /// Checks the table of inputs.
 pub(super) fn inputs(
@@ -118,7 +120,10 @@ fn source_of(
 ) -> Option<InputDecl> {
     let Some(text) = key.node.text() else {
         let message = format!("`{}` is the path of a file or folder, or an id of the hub", key.key);
-        diagnostics.push(Diagnostic::new(&key.node.span, message, key.node.value.sort()));
+        let is_list = matches!(key.node.value, Value::List(_));
+        let help =
+            is_list.then(|| format!("an input is one: name each in `[inputs]`; a stage's `{}` lists them", key.key));
+        diagnostics.push(Diagnostic::new(&key.node.span, message, key.node.value.sort()).with_optional_help(help));
         return None;
     };
     let decl = |source| InputDecl {
@@ -156,18 +161,24 @@ fn path_beside(key: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>
 /// Returns the absolute path of an existing file or folder.
 fn found(key: &Entry, text: &str, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Option<PathBuf> {
     // A path is relative to the file that it is written in; a path from `--set` is relative to the current folder.
-    let base = sources.get(key.node.span.source).name.parent().unwrap_or(Path::new(""));
+    let name = &sources.get(key.node.span.source).name;
+    let base = name.parent().unwrap_or(Path::new(""));
     if let Ok(path) = fs_err::canonicalize(base.join(text)) {
         return Some(path);
     }
     let message = format!("`{text}` is not there");
-    let looked = format!("looked for `{}`; paths are relative to the workflow file", base.join(text).display());
-    let is_id = |artifact| {
-        text.matches('/').count() == 1 && !text.starts_with(['.', '/', '~']) && HubId::parse(text, artifact).is_ok()
-    };
-    let help = match key.key.parse::<ArtifactType>() {
-        Ok(artifact) if is_id(artifact) => format!("{looked}; of the hub it is `{PREFIX}{text}`"),
-        _ => looked,
+    let of_set = name.as_os_str() == SET;
+    let from = if of_set { "a path of `--set` is relative to the current folder" } else { FROM_FILE };
+    let looked = format!("looked for `{}`; {from}", base.join(text).display());
+    let is_expanded_elsewhere = text.starts_with('~') || text.contains('$');
+    let help = if is_expanded_elsewhere {
+        "`~` and variables such as `$HOME` are not replaced here: write the whole path".to_owned()
+    } else {
+        let artifact = key.key.parse::<ArtifactType>().ok();
+        match artifact.and_then(|artifact| hub::meant(text, artifact, |folder| base.join(folder).exists())) {
+            Some(id) => format!("{looked}; of the hub it is `{id}`"),
+            None => looked,
+        }
     };
     diagnostics.push(Diagnostic::new(&key.node.span, message, "no such file or folder").with_help(help));
     None

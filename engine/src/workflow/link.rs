@@ -1,12 +1,11 @@
 //! Turns references into edges: checks that each names a stage or input of the right type, and that there is no cycle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::check::Written;
-use super::hub::{HubId, PREFIX};
+use super::hub::{HubId, PREFIX, is_file_of_data};
 use super::{InputDecl, Reference, StageDecl, StageName, Target};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Span, quoted, suggest};
@@ -95,9 +94,11 @@ impl Linker<'_> {
                 let help = format!("an input is one artifact: `inputs.{input}`");
                 return Err(Some(Diagnostic::new(&written.span, message, "inputs have no outputs").with_help(help)));
             }
-            let unknown = self.unknown_stage(written, stage, output);
-            let help = as_input(written).or_else(|| unknown.help.clone());
-            return Err(Some(unknown.with_optional_help(help)));
+            if let Some(help) = as_input(written) {
+                let message = format!("`{text}` is no reference");
+                return Err(Some(Diagnostic::new(&written.span, message, "expected `stage.output`").with_help(help)));
+            }
+            return Err(Some(self.unknown_stage(written, stage, output)));
         };
         let outputs = &self.stages[*at].stage.outputs;
         let Some(found) = outputs.get(output) else {
@@ -142,7 +143,19 @@ impl Linker<'_> {
         }
         let message = format!("there is no stage `{stage}`");
         let known = self.stages.iter().map(|stage| stage.stage.name.0.as_str()).chain(["inputs"]);
-        Diagnostic::new(&written.span, message, "no such stage").with_optional_help(suggest(stage, known))
+        let help = self.meant(written, stage).or_else(|| suggest(stage, known));
+        Diagnostic::new(&written.span, message, "no such stage").with_optional_help(help)
+    }
+
+    /// Returns what was meant by `smol.model` of an input `smol`, or by `grpo.rl.model`.
+    fn meant(&self, written: &Written, stage: &str) -> Option<String> {
+        let is_input = |name: &str| self.inputs.contains_key(name) || self.broken.iter().any(|broken| broken == name);
+        if is_input(stage) {
+            return Some(format!("an input is one artifact: `inputs.{stage}`"));
+        }
+        let (kind, name) = stage.split_once('.')?;
+        let is_stage = self.index.get(name).is_some_and(|at| self.stages[*at].stage.kind == kind);
+        is_stage.then(|| format!("a reference has no kind: `{}`", &written.text[kind.len() + 1..]))
     }
 
     fn agree(&self, written: &Written, found: ArtifactType) -> Result<(), Option<Diagnostic>> {
@@ -178,8 +191,8 @@ impl Linker<'_> {
 fn as_input(written: &Written) -> Option<String> {
     let (text, kind) = (written.text.as_str(), written.artifact.name());
     let is_hub = HubId::parse(text.strip_prefix(PREFIX).unwrap_or(text), written.artifact).is_ok();
-    let is_path = text.starts_with(['/', '.', '~']) || Path::new(text).extension().is_some_and(|end| !end.is_empty());
-    let is_file = is_path && text.contains("json");
+    let is_file = is_file_of_data(text);
+    let is_path = text.starts_with(['/', '.', '~']) || is_file;
     if !text.contains('/') && !is_file {
         return None;
     }

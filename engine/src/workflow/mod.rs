@@ -10,8 +10,10 @@ pub mod hub;
 mod inputs;
 mod link;
 mod load;
+mod meant;
 mod overlay;
 mod short;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;

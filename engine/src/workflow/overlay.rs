@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::short::write_out_file;
+use super::syntax;
 use super::tree::{Entry, Node, Table, Value, parse, parse_value, range_in};
 use crate::diagnostic::{Diagnostic, Sources, Span};
 use crate::kind::Kinds;
@@ -41,6 +42,7 @@ pub(super) fn read(
         match argument.split_once('=') {
             Some((path, value)) if !path.trim().is_empty() => {
                 let node = parse_value(sources, argument, value.trim());
+                syntax::tex((node.span.source, argument), &node.span.range(), diagnostics);
                 let parts: Vec<&str> = path.split('.').map(str::trim).collect();
                 sets.push(Set {
                     path: parts.iter().map(|part| (*part).to_owned()).collect(),

@@ -260,7 +260,7 @@ fn a_key_that_reads_a_file_beside_the_data_makes_it_part_of_the_input() {
 #[test]
 fn set_is_checked_like_a_file() {
     let check = |set: &str| rendered(&load(&folder("valid/every-layer.toml"), &[set.to_owned()], &kinds()).unwrap());
-    let misspelt = "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  stesp  <- not a parameter of grpo\n  help: did you mean `steps`?\n";
+    let misspelt = "--set:1:6: unknown key `stesp` in grpo stage `zero/small`\n  stesp  <- not a key of grpo stages\n  help: did you mean `steps`?\n";
     assert_eq!(check("zero.stesp=3"), misspelt);
     let unknown =
         "--set:1:1: `--set` names `zro`, which is no stage\n  zro  <- no such stage\n  help: did you mean `zero`?\n";

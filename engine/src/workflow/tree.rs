@@ -1,14 +1,17 @@
 //! TOML as a tree in which every key and value has its place.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::syntax;
 use crate::diagnostic::{Diagnostic, SourceId, Sources, Span};
+
+/// The name of the source that a `--set` argument is.
+pub(super) const SET: &str = "--set";
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,9 +144,6 @@ impl Entry {
     }
 }
 
-/// The most mistakes of syntax that are reported: a file with more is no TOML.
-const SYNTAX_ERRORS: usize = 10;
-
 /// Parses a text. Mistakes of syntax are added to `diagnostics`, and what could be read is returned.
 pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostics: &mut Vec<Diagnostic>) -> Table {
     let id = sources.add(name, text);
@@ -156,61 +156,25 @@ pub(super) fn parse(sources: &mut Sources, name: &Path, text: String, diagnostic
         return Table::default();
     }
     let (table, errors) = DeTable::parse_recoverable(text);
-    let errors = yaml((id, text), errors, diagnostics);
-    let more = errors.len().saturating_sub(SYNTAX_ERRORS);
-    for (index, error) in errors.into_iter().take(SYNTAX_ERRORS).enumerate() {
-        let span = error.span().unwrap_or(0..text.len().min(1));
-        let word = text[span.start.min(text.len())..].split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-        let help = match word {
-            "None" | "null" | "nil" => Some("TOML has no word for nothing: leave the key out".to_owned()),
-            "True" | "False" => Some(format!("TOML writes `{}`", word.to_lowercase())),
-            _ if index + 1 == SYNTAX_ERRORS && more > 0 => {
-                Some(format!("{more} mistakes like this follow: is it TOML at all?"))
-            }
-            _ => None,
-        };
-        let message = error.message().replace('\n', " ").trim().to_owned();
-        diagnostics.push(Diagnostic::new(&Span::new(id, span), message, "this is not TOML").with_optional_help(help));
-    }
-    convert_table(id, table.into_inner())
+    syntax::report((id, text), errors, diagnostics);
+    let table = table.into_inner();
+    table.values().for_each(|value| backslashes((id, text), value, diagnostics));
+    convert_table(id, table)
 }
 
-/// Reports lines that are YAML, `steps: 2`, each once; returns the errors of other lines.
-fn yaml(
-    (id, text): (SourceId, &str),
-    errors: Vec<toml::de::Error>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<toml::de::Error> {
-    let mut reported = BTreeSet::new();
-    let is_other = |error: &toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start.min(text.len()));
-        let start = text.as_bytes()[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let line = text[start..].lines().next().unwrap_or_default();
-        let Some((key, value)) = line.split_once(':').map(|(key, value)| (key.trim(), value.trim())) else {
-            return true;
-        };
-        if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            return true;
-        }
-        if reported.insert(start) {
-            let help = if value.is_empty() {
-                format!("TOML names a table in brackets: `[{key}]`")
-            } else {
-                format!("TOML has `=` between a key and its value: `{key} = {value}`")
-            };
-            let span = Span::new(id, range_in(text, line.trim()));
-            diagnostics.push(
-                Diagnostic::new(&span, "this is YAML, and a workflow is TOML", "`:` after a key").with_help(help),
-            );
-        }
-        false
-    };
-    errors.into_iter().filter(is_other).collect()
+/// Reports commands of TeX in the texts of a value.
+fn backslashes(source: (SourceId, &str), value: &Spanned<DeValue<'_>>, diagnostics: &mut Vec<Diagnostic>) {
+    match value.get_ref() {
+        DeValue::String(_) => syntax::tex(source, &value.span(), diagnostics),
+        DeValue::Array(items) => items.iter().for_each(|item| backslashes(source, item, diagnostics)),
+        DeValue::Table(table) => table.values().for_each(|item| backslashes(source, item, diagnostics)),
+        _ => {}
+    }
 }
 
 /// Parses the value of `--set key=value`: as TOML if it is valid TOML, else as bare text.
 pub(super) fn parse_value(sources: &mut Sources, argument: &str, value: &str) -> Node {
-    let id = sources.add(Path::new("--set"), argument.to_owned());
+    let id = sources.add(Path::new(SET), argument.to_owned());
     let span = Span::new(id, range_in(argument, value));
     let parsed = DeValue::parse(value).ok().map(|parsed| convert(id, parsed).value);
     Node { value: everywhere(parsed.unwrap_or_else(|| Value::Text(value.to_owned())), &span), span }

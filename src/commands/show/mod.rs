@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use engine::history::History;
 use engine::run;
 use serde_json::Value;
@@ -104,9 +104,11 @@ fn show_input(global: &Global, store: &Store, name: &str, args: &NameArgs) -> Re
     let wanted = wanted.map(|file| run::file_name(store, &file));
     let found = inputs(store, name, wanted.as_deref())?;
     let Some(newest) = found.first() else {
-        return Err(anyhow!(
-            "no run has read an input `{name}` from a hub; what an input is made of, the workflow says"
-        ));
+        return Err(Advice::new(
+            format!("no run of this store has fetched an input `{name}` from a hub"),
+            "this shows the version of inputs from the hub; where a local input is, its workflow says under `[inputs]`",
+        )
+        .into());
     };
     if found.iter().any(|other| other.version != newest.version) {
         let told: String = found.iter().flat_map(|found| ["\n  `", &found.file, "`: ", &found.version]).collect();

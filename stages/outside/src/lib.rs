@@ -7,8 +7,11 @@
 
 use std::fs::{File, FileType};
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// The first bytes of a pointer of Git LFS.
+const POINTER: &[u8; 23] = b"version https://git-lfs";
 
 /// Why a file from outside is not read.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ pub enum Error {
         /// Help for the user.
         help: &'static str,
     },
+    /// The file is a pointer of Git LFS: the repository was cloned without its large files.
+    #[error("`{}` is a pointer of Git LFS, not the file itself; help: `git lfs pull` in its folder fetches the file", .0.display())]
+    Pointer(PathBuf),
     /// The file is not UTF-8.
     #[error("`{}` is not UTF-8: the byte at {at} does not belong there; help: save it as UTF-8", path.display())]
     NotText {
@@ -63,9 +69,16 @@ pub fn open(path: &Path) -> Result<fs_err::File, Error> {
         Err(error) => return Err(refusal(path, error)),
     };
     match sort(file.metadata()?.file_type()) {
+        None if is_pointer(&file) => Err(Error::Pointer(path.to_owned())),
         None => Ok(fs_err::File::from_parts::<&Path>(file, path)),
         Some(what) => Err(Error::NotAFile { path: path.to_owned(), what }),
     }
+}
+
+/// Returns whether a file begins as the pointers of Git LFS do. Its position stays.
+fn is_pointer(file: &File) -> bool {
+    let mut start = [0; POINTER.len()];
+    file.read_exact_at(&mut start, 0).is_ok() && start == *POINTER
 }
 
 /// Reads a text file of at most `most` bytes; `help` is the advice in the error for a larger one.
@@ -162,6 +175,17 @@ mod tests {
         let message = message(&link);
         assert!(message.contains("larger than 8 bytes") && message.ends_with("help: shorten it"), "{message}");
         assert_eq!(read_text_if_there(&dir.path().join("none"), 8, "").unwrap(), None);
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_no_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("model.safetensors");
+        fs_err::write(&file, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n").unwrap();
+        let told = open(&file).unwrap_err().to_string();
+        assert!(told.contains("is a pointer of Git LFS") && told.contains("`git lfs pull`"), "{told}");
+        fs_err::write(&file, "version https://example.org").unwrap();
+        open(&file).unwrap();
     }
 
     #[test]

@@ -42,7 +42,15 @@ pub use helper::serve;
 pub use jail::{Error, Jail};
 #[cfg(target_os = "linux")]
 pub use layers::Layers;
+#[cfg(target_os = "linux")]
+pub use layers::is_of_system;
 pub use program::{End, File, Layer, Limits, Outcome, Policy, Program, Required};
+
+/// Returns that nothing of the system is shown, because nothing is run.
+#[cfg(not(target_os = "linux"))]
+pub fn is_of_system(_: &std::path::Path) -> bool {
+    false
+}
 
 /// Refuses: programs that others wrote are run on Linux only.
 #[cfg(not(target_os = "linux"))]

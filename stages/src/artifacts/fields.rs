@@ -63,12 +63,15 @@ fn child<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     }
 }
 
+/// Help for a field that a row lacks.
+pub(super) const MAP: &str = "map yours onto ours with `fields`";
+
 pub(super) fn missing(fields: &Map<String, Value>, name: &str) -> String {
     if fields.contains_key(name) {
         return format!("`{name}` is empty");
     }
     let there = fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    format!("no field `{name}`; there are {there}: map yours onto ours with `fields`")
+    format!("no field `{name}`; there are {there}: {MAP}")
 }
 
 /// Returns the text of the value of field `field`.

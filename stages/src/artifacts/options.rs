@@ -10,12 +10,14 @@
 //! A drawn order depends on the seed, the question and the options of its row alone, so that adding rows changes no
 //! other row: options are sorted by a hash of (seed, question, option).
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use text::Prompt;
 
-use super::fields::text_of;
+use super::fields::{MAP, text_of};
 use super::lines::RawRow;
 
 /// The letters that the verifier `choice` knows.
@@ -98,14 +100,19 @@ impl Shuffled {
     }
 }
 
+/// Returns a field that `options` names.
+fn named<'a>(row: &'a RawRow<'_>, field: &str) -> Result<Option<Cow<'a, Value>>, String> {
+    row.field(field).map_err(|reason| reason.replace(MAP, &format!("`options` names `{field}`")))
+}
+
 fn option(row: &RawRow<'_>, field: &str) -> Result<String, String> {
-    let value = row.field(field)?.ok_or_else(|| format!("`{field}` is empty"))?;
+    let value = named(row, field)?.ok_or_else(|| format!("`{field}` is empty"))?;
     Ok(text_of(&value, field)?.trim().to_owned())
 }
 
 /// Reads a list of options, or lists of texts and labels.
 fn listed(row: &RawRow<'_>, list: &str) -> Result<Found, String> {
-    let value = row.field(list)?.ok_or_else(|| format!("`{list}` is empty"))?;
+    let value = named(row, list)?.ok_or_else(|| format!("`{list}` is empty"))?;
     let texts = |value: &Value| -> Option<Vec<String>> {
         let items = value.as_array()?;
         items.iter().map(|item| Some(text_of(item, list).ok()?.trim().to_owned())).collect()

@@ -98,6 +98,20 @@ fn a_bad_row_is_named_with_file_and_line() {
             "`data.jsonl` line 1: no `####` in `answer`, as `answer-after` says (1 of 1 rows cannot be read)".to_owned(),
         ),
         (
+            "{\"prompt\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0}",
+            json!({ "options": "choice", "verify": "choice" }),
+            "`data.jsonl` line 1: no field `choice`; there are `prompt`, `choices`, `answer`: `options` names `choice` \
+             (1 of 1 rows cannot be read)"
+                .to_owned(),
+        ),
+        (
+            "{\"prompt\": \"a\", \"test\": \"def check(candidate): pass\"}",
+            json!({ "fields": { "tests": "test" } }),
+            "`data.jsonl` line 1: `tests` is a text, where `fields` names tests in the form that a stage writes: a published \
+             form is named by the input's `tests`, such as `tests = \"humaneval\"` (1 of 1 rows cannot be read)"
+                .to_owned(),
+        ),
+        (
             "{\"prompt\": \" \"}",
             json!({}),
             "`data.jsonl` line 1: `prompt` is empty (1 of 1 rows cannot be read)".to_owned(),

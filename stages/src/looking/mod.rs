@@ -17,7 +17,7 @@ use crate::artifacts::refuse_adapter_alone;
 use crate::chat::{Rendering, keep_loaded};
 use crate::judges::JudgeKeys;
 use crate::training::FineTuning;
-pub(crate) use rows::{asked, preferences, samples};
+pub(crate) use rows::{asked, compared, preferences, samples};
 
 /// A model as it is known before its weights are read.
 pub(crate) struct Seen<'a> {
@@ -112,8 +112,10 @@ fn seen<'a>(
             Some(Seen { input, config, chat })
         }
         (config, chat) => {
-            let errors = [config.err(), chat.err()];
-            for error in errors.into_iter().flatten() {
+            // Both read config.json: what is wrong with it is said once.
+            let of_config = format!("`{}`", input.path().join("config.json").display());
+            let chat = chat.err().filter(|error| config.is_ok() || !error.message.contains(&of_config));
+            for error in [config.err(), chat].into_iter().flatten() {
                 look.refuse_input(input.name(), error);
             }
             None
@@ -131,8 +133,9 @@ fn check_folder(input: &Input<ModelMarker>) -> Result<(), StageError> {
     }
     for file in ["config.json", "tokenizer.json"] {
         if !dir.join(file).exists() {
-            let help = "take the whole folder that the model was published with; `save_pretrained` of a fast tokenizer \
-                        writes tokenizer.json";
+            let tokenizer = "; `save_pretrained` of a fast tokenizer writes tokenizer.json";
+            let more = if file == "tokenizer.json" { tokenizer } else { "" };
+            let help = format!("take the whole folder that the model was published with{more}");
             return Err(StageError::new(format!("`{name}` has no `{file}`")).with_help(help));
         }
     }

@@ -78,10 +78,18 @@ fn tell_form(look: &mut Look, rows: &[PromptRow], (seen, chat): (&Seen<'_>, &Cha
     if form.is_asked_for(&chat.tokenizer.decode(&ids)) {
         return;
     }
-    let message = format!("a right answer is one in the form {}, and no prompt asks for it", form.description());
+    let (what, ask) = match form {
+        Form::Boxed => {
+            ("a right answer is one in `\\boxed{…}`", r"`system = 'Put the answer in \boxed{}.'` or `prompt-template`")
+        }
+        _ => (
+            "a right answer is one in the form `<think>…</think><answer>…</answer>`",
+            "`system = \"…\"`, `prompt-template`, or `chat-template = \"r1-zero\"` for a base model",
+        ),
+    };
+    let message = format!("{what}, and no prompt asks for it");
     let help = format!(
-        "if `{}` was not trained for that form, ask: `system = \"…\"`, `prompt-template`, or `chat-template = \"r1-zero\"` for a base model; \
-         or accept any form: `form = \"any\"`",
+        "if `{}` was not trained for that form, ask: {ask}; or accept any form: `form = \"any\"`",
         seen.input.name()
     );
     look.warn(None, message, help);
@@ -104,6 +112,25 @@ fn prompts(look: &mut Look, set: &Input<Prompts>) -> Vec<PromptRow> {
         tell_jail(look, set.name(), &rows);
     }
     rows
+}
+
+/// Notes sets without anything that completions could be compared with: their table will hold no accuracy.
+pub(crate) fn compared<'a>(look: &mut Look, sets: impl IntoIterator<Item = &'a Input<Prompts>>) {
+    for set in sets.into_iter().filter(|set| set.is_here()) {
+        let (mut rows, mut checked) = (0, 0);
+        let read = each_prompt(&beginning(set), &mut |row| {
+            (rows, checked) = (rows + 1, checked + usize::from(row.is_checked()));
+            if checked == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        if read.is_ok() && rows > 0 && checked == 0 {
+            let name = set.name();
+            let message = format!(
+                "none of the first {} of `{name}` has a gold answer or tests: nothing is compared, and no accuracy is told",
+                count(rows, "prompt")
+            );
+            look.note(Some(name), message);
+        }
+    }
 }
 
 /// Warns if the programs that are asked for cannot be run on this machine.
@@ -154,10 +181,16 @@ fn tell_golds(look: &mut Look, name: &str, rows: &[PromptRow]) {
     let mut bad = checked.iter().zip(&grades).filter(|(_, grade)| grade.gold_unparsed()).map(|(row, _)| row);
     let Some(first) = bad.next() else { return };
     let (count, of) = (1 + bad.count(), checked.len());
-    let answer: String = first.answer.as_deref().unwrap_or_default().chars().take(60).collect();
+    let answer = first.answer.as_deref().unwrap_or_default();
+    // On one line, whatever ends of lines it has.
+    let answer = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+    let answer: String = answer.chars().take(60).collect();
     let verify = first.verify.name();
+    let options =
+        if first.verify == Verify::CHOICE { ", and `options` where a row's options have a field" } else { "" };
     let message = format!("{count} of the first {of} gold answers of `{name}` do not parse as `{verify}`: `{answer}`");
-    look.warn(Some(name), message, "no completion can be right there: check `answer-after`, `fields` and `verify`");
+    let help = format!("no completion can be right there: check `answer-after`, `fields` and `verify`{options}");
+    look.warn(Some(name), message, help);
 }
 
 /// Looks at samples. With a model that learns them, returns the sizes of the first rows that fit.

@@ -214,3 +214,56 @@ fn reward_models_and_their_judgements_are_looked_at() {
     let message = only::<Grpo>(Severity::Error, Some("inputs.r"), keys(&files.path("model")));
     assert!(message.contains("score.weight"), "{message}");
 }
+
+#[test]
+fn prompts_without_anything_to_compare_with_are_told_of_an_evaluation() {
+    let files = Files::new();
+    let keys =
+        |row: Value| json!({ "model": files.model(), "prompts": { "a": files.prompts(&[row]) }, "max-tokens": 8 });
+    let told = only::<Eval>(Severity::Note, Some("inputs.p"), keys(json!({ "prompt": "1+1=?" })));
+    assert!(told.starts_with("none of the first 1 prompt of `inputs.p` has a gold answer or tests"), "{told}");
+    assert_eq!(look::<Eval>(keys(SUM())).findings, []);
+}
+
+#[test]
+fn a_broken_configuration_and_a_pointer_of_git_lfs_are_one_mistake_each_with_a_cure() {
+    let files = Files::new();
+    let about = |files: &Files| {
+        let found = look::<Grpo>(policy(files, files.prompts(&[SUM()]), json!({}))).findings;
+        let [Finding { message, help, .. }] = found.as_slice() else { panic!("{found:#?}") };
+        (message.clone(), help.clone().unwrap_or_default())
+    };
+    fs_err::write(files.path("model/config.json"), "{").unwrap();
+    assert!(about(&files).0.contains("config.json` is no valid JSON"), "{:?}", about(&files));
+    let files = Files::new();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
+    fs_err::write(files.path("model/model.safetensors"), pointer).unwrap();
+    let (message, help) = about(&files);
+    assert!(message.ends_with("model.safetensors` is a pointer of Git LFS, not the file itself"), "{message}");
+    assert!(help.contains("`git lfs pull`"), "{help}");
+}
+
+#[test]
+fn help_that_a_library_gives_is_help() {
+    let files = Files::new();
+    fs_err::write(files.path("model/tokenizer_config.json"), "{}").unwrap();
+    let found = look::<Grpo>(policy(&files, files.prompts(&[SUM()]), json!({}))).findings;
+    let [Finding { message, help: Some(help), .. }] = found.as_slice() else { panic!("{found:#?}") };
+    assert!(message.ends_with("names no `eos_token`, nor does special_tokens_map.json"), "{message}");
+    assert!(help.contains("`end-token`"), "{help}");
+}
+
+#[test]
+fn a_form_is_asked_for_in_its_own_words() {
+    let files = Files::new();
+    let of = |form: &str| {
+        let keys = policy(&files, files.prompts(&[SUM()]), json!({ "form": form, "rewards": { "format": 1.0 } }));
+        let found = look::<Grpo>(keys).findings;
+        let one = found.iter().find(|finding| finding.message.contains("no prompt asks for it")).unwrap();
+        (one.message.clone(), one.help.clone().unwrap())
+    };
+    let (message, help) = of("boxed");
+    assert!(message.starts_with("a right answer is one in `\\boxed{…}`"), "{message}");
+    assert!(help.contains(r"Put the answer in \boxed{}.") && !help.contains("r1-zero"), "{help}");
+    assert!(of("tags").1.contains("r1-zero"));
+}

@@ -25,6 +25,7 @@ mod offline;
 mod overconfidence;
 mod own;
 mod preference;
+mod reach;
 mod reflection;
 mod repetition;
 mod structure;

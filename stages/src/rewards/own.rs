@@ -20,13 +20,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::artifact::Text;
+use engine::diagnostic::count;
 use engine::stage::{Input, StageError};
 use sandbox::{End, File, Jail, Limits, Outcome, Program};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Graded, Reward};
+use super::{Graded, Reward, reach};
 use crate::loading::Loading;
 use crate::programs::{self, short};
 
@@ -39,11 +40,11 @@ const MOST: u64 = 1 << 20;
 pub(super) struct Own {
     /// The program: an input `{ text = "reward.py" }`.
     program: Input<Text>,
-    /// The interpreter. Absent: `python3` of /usr/local/bin, /usr/bin or /bin. For a virtual environment its `bin/python`,
-    /// with its folder in `reads`.
+    /// The interpreter. Absent: `python3` of /usr/local/bin, /usr/bin or /bin. For a virtual environment the whole path of
+    /// its `bin/python`, with its folder and that of the interpreter which it links to in `reads`.
     #[serde(default)]
     python: Option<PathBuf>,
-    /// Files and folders that it may read, beside the system's.
+    /// Files and folders that it may read, beside the system's: whole paths.
     #[serde(default)]
     reads: Vec<PathBuf>,
     /// Whether it may use the network.
@@ -68,6 +69,12 @@ fn memory_mib() -> u64 {
 }
 
 impl Own {
+    /// Refuses an interpreter or a path to read that is not there.
+    pub(super) fn check(&self, name: &str) -> Result<(), StageError> {
+        reach::check(self.python.as_deref(), &self.reads)
+            .map_err(|error| StageError { message: format!("reward `{name}`: {}", error.message), ..error })
+    }
+
     /// Starts the jail of the program.
     pub(super) fn load(self, name: &str, loading: &Loading<'_>) -> Result<Box<dyn Reward>, StageError> {
         let help = "a reward is one file of Python";
@@ -133,8 +140,9 @@ impl OwnReward {
         });
         let scores = scores.collect::<Result<Vec<_>, _>>()?;
         if lines.len() != rows.len() {
+            let (lines, rows) = (count(lines.len(), "line"), count(rows.len(), "completion"));
             return Err(self
-                .wrong(format!("it wrote {} lines for {} completions", lines.len(), rows.len()))
+                .wrong(format!("it wrote {lines} for {rows}"))
                 .with_help("write one line for each line that is read, in the same order"));
         }
         Ok(scores)
@@ -147,11 +155,21 @@ impl OwnReward {
             End::Exited(0) => return Ok(()),
             End::Exited(code) => {
                 let errors = String::from_utf8_lossy(&outcome.errors).trim_end().to_owned();
-                format!("it ended with {code}: {}", errors.lines().last().map_or_else(String::new, short))
+                let last = errors.lines().last().unwrap_or_default();
+                let error = self.wrong(format!("it ended with {code}: {}", short(last)));
+                return Err(match missing_in_jail(last) {
+                    Some(help) => error.with_help(help),
+                    None => error,
+                });
             }
             End::WallTime | End::CpuTime => format!("it took longer than `seconds` = {seconds}"),
             End::Memory => format!("it needed more memory than `memory-mib` = {}", self.own.memory_mib),
-            End::NotStarted(reason) => format!("it cannot be started: {reason}"),
+            End::NotStarted(reason) => {
+                let python =
+                    self.own.python.as_ref().map_or_else(|| "python3".into(), |python| python.to_string_lossy());
+                let help = "the interpreter and all that it loads must be files of the system or in `reads`";
+                return Err(self.wrong(format!("`{python}` cannot be started: {reason}")).with_help(help));
+            }
             other => format!("it was stopped: {other:?}"),
         };
         Err(self.wrong(message))
@@ -160,6 +178,25 @@ impl OwnReward {
     fn wrong(&self, message: String) -> StageError {
         StageError::new(format!("reward `{}`: {message}", self.name))
     }
+}
+
+/// Returns what to do about an exception whose cause is often the jail.
+fn missing_in_jail(exception: &str) -> Option<&'static str> {
+    let is = |names: &[&str]| names.iter().any(|name| exception.starts_with(name));
+    if is(&["ModuleNotFoundError", "ImportError"]) {
+        return Some(
+            "`python` names an interpreter that has the package, such as a virtual environment's `bin/python`; its folder \
+             goes to `reads`",
+        );
+    }
+    if is(&["FileNotFoundError", "PermissionError"]) && exception.contains('\'') {
+        return Some("it sees only the system's files and those of `reads`, which takes whole paths");
+    }
+    let of_network = ["Network is unreachable", "Name or service not known", "name resolution"];
+    if of_network.iter().any(|words| exception.contains(words)) {
+        return Some("it has no network unless `network = true`");
+    }
+    None
 }
 
 /// Returns what the program reads of a completion.
@@ -191,6 +228,20 @@ fn score(line: &str) -> Result<Option<f64>, ()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exception_of_the_jail_gets_its_key() {
+        for (exception, key) in [
+            ("ModuleNotFoundError: No module named 'sympy'", Some("`python`")),
+            ("FileNotFoundError: [Errno 2] No such file or directory: '/data/x'", Some("`reads`")),
+            ("OSError: [Errno 101] Network is unreachable", Some("`network = true`")),
+            ("KeyError: 'gold'", None),
+        ] {
+            let help = missing_in_jail(exception);
+            assert_eq!(help.is_some(), key.is_some(), "{exception}");
+            assert!(key.is_none_or(|key| help.unwrap().contains(key)), "{exception}: {help:?}");
+        }
+    }
 
     #[test]
     fn a_line_is_a_finite_number_or_null() {

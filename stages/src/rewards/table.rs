@@ -131,9 +131,13 @@ impl Rewards {
         self.0.is_empty()
     }
 
-    /// Refuses a prompt set in `on` that is not one of `prompts`: it would never apply.
+    /// Refuses a prompt set in `on` that is not one of `prompts`: it would never apply; and a program of the user's own
+    /// that could not be started.
     pub fn check_sources(&self, prompts: &[Input<Prompts>]) -> Result<(), StageError> {
         for entry in &self.0 {
+            if let EntryKeys::Own(own) = &entry.keys {
+                own.check(entry.name)?;
+            }
             let stranger = entry.shared.on.iter().find(|set| prompts.iter().all(|known| known.name() != set.name()));
             if let Some(stranger) = stranger {
                 let known = prompts.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
@@ -309,10 +313,9 @@ impl JsonSchema for Rewards {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut rewards: Map<String, Value> =
             REWARDS.iter().map(|kind| (kind.name.to_owned(), entry_schema(kind, generator))).collect();
-        let own = "Programs of your own that score completions: name → a table of `program`, an input `{ text = \"reward.py\" }`, and the keys of docs/own-reward.md.";
+        let own = "Programs of your own that score completions: name → a table whose `program` is an input `{ text = \"reward.py\" }`.";
         rewards.insert(OWN.to_owned(), group_schema::<Own>(own, generator));
-        let judge =
-            "Opinions of judges, from 0 to 1: name → a table of `model`, `rubric` and the keys of docs/judges.md.";
+        let judge = "Opinions of judges, from 0 to 1: name → a table with the keys of `judge` below.";
         rewards.insert(JUDGE.to_owned(), group_schema::<JudgeKeys>(judge, generator));
         json_schema!({ "type": "object", "properties": rewards, "additionalProperties": false })
     }

@@ -6,6 +6,7 @@
 use engine::stage::{Context, Look, StageError};
 use lm::{Config, Device, Kind, Model, Options, Tensor, footprint, head, memory};
 
+use super::cures::Cures;
 use super::lora::{Adapters, Lora};
 use super::rows::{LargestPasses, PassSize};
 use super::{Metrics, Objective, Optimisation};
@@ -71,47 +72,18 @@ pub struct Workload<'a> {
     pub passes: Passes,
 }
 
-/// The keys of a kind that lower the peak.
-#[derive(Clone, Copy, Debug)]
-pub struct Cures {
-    /// The key to lower.
-    pub lower: &'static str,
-    /// Whether the kind trains adapters.
-    pub has_lora: bool,
-}
-
-/// The keys that most kinds have.
-pub const CURES: Cures = Cures { lower: "micro-batch-tokens", has_lora: true };
-
-impl Cures {
-    /// Returns what to do, the cheapest first; what a training does already is left out.
-    fn text(self, dtype: Kind, recompute: bool) -> String {
-        let all = [
-            (!recompute, "`gradient-checkpointing`"),
-            (dtype == Kind::Float, "`dtype = \"bfloat16\"`"),
-            (self.has_lora, "`lora`"),
-        ];
-        let set: Vec<&str> = all.iter().filter(|(helps, _)| *helps).map(|(_, key)| *key).collect();
-        let or_set = match set.as_slice() {
-            [] => String::new(),
-            [one] => format!(", or set {one}"),
-            [most @ .., last] => format!(", or set {} or {last}", most.join(", ")),
-        };
-        format!("lower `{}`{or_set}", self.lower)
-    }
-}
-
 /// The sizes of a training, from which its peak follows.
-struct Sizes<'a> {
-    config: &'a Config,
-    options: Options,
+#[derive(Clone, Copy)]
+pub(super) struct Sizes<'a> {
+    pub(super) config: &'a Config,
+    pub(super) options: Options,
     /// Bytes that are held when training begins.
-    held: u64,
+    pub(super) held: u64,
     /// Elements that are trained.
-    trained: u64,
+    pub(super) trained: u64,
     /// Elements of the largest parameter that gets a gradient.
-    largest: u64,
-    passes: Passes,
+    pub(super) largest: u64,
+    pub(super) passes: Passes,
 }
 
 /// An estimate of the peak, by term, in bytes.
@@ -174,8 +146,20 @@ fn outline<'a>(
 
 impl From<Sizes<'_>> for Expected {
     fn from(sizes: Sizes<'_>) -> Self {
-        let Sizes { config, options: Options { device, dtype }, held, trained, largest, passes } = sizes;
-        let Passes { largest: LargestPasses { first, later }, recompute, logits, sampling, is_bound, cures } = passes;
+        let (terms, is_bound) = (sizes.terms(), sizes.passes.is_bound);
+        Self { device: sizes.options.device, terms, is_bound, cures: sizes.cures() }
+    }
+}
+
+impl Sizes<'_> {
+    /// Returns the bytes of the peak.
+    pub(super) fn total(&self) -> u64 {
+        self.terms().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn terms(&self) -> Vec<(&'static str, u64)> {
+        let Sizes { config, options: Options { device, dtype }, held, trained, largest, passes } = *self;
+        let Passes { largest: LargestPasses { first, later, .. }, recompute, logits, sampling, .. } = passes;
         let is_single = dtype == Kind::Float;
         let activations = |pass: PassSize| footprint::activations(config, dtype, pass.tokens, recompute);
         let of_pass = |pass: PassSize| activations(pass) + logits.bytes(config, dtype, pass.targets);
@@ -197,7 +181,7 @@ impl From<Sizes<'_>> for Expected {
         // counts. After the last pass there are all gradients.
         let pass: u64 = terms[2..].iter().map(|(_, bytes)| bytes).sum();
         terms.push(("sampling or update", sampling.max(4 * trained).saturating_sub(pass)));
-        Self { device, terms, is_bound, cures: cures.text(dtype, recompute) }
+        terms
     }
 }
 
@@ -265,20 +249,4 @@ fn gib(bytes: u64) -> String {
 
 fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_training_does_already_is_no_cure() {
-        let all = "lower `micro-batch-tokens`, or set `gradient-checkpointing`, `dtype = \"bfloat16\"` or `lora`";
-        assert_eq!(CURES.text(Kind::Float, false), all);
-        let in_bf16 = "lower `micro-batch-tokens`, or set `gradient-checkpointing` or `lora`";
-        assert_eq!(CURES.text(Kind::BFloat16, false), in_bf16);
-        let judge = Cures { lower: "batch-size", has_lora: false };
-        assert_eq!(judge.text(Kind::Float, true), "lower `batch-size`, or set `dtype = \"bfloat16\"`");
-        assert_eq!(judge.text(Kind::BFloat16, true), "lower `batch-size`");
-    }
 }

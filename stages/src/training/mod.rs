@@ -13,6 +13,7 @@
 //! └── …                       what the objective adds
 //! ```
 
+mod cures;
 mod export;
 mod fine_tune;
 mod held_out;
@@ -33,6 +34,7 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{AdamW, Group, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
+pub use cures::{CURES, Cures};
 pub(crate) use export::{export, export_trained, shown};
 pub use fine_tune::FineTuning;
 pub(crate) use fine_tune::{fine_tune, steps_of, train_rows};
@@ -41,7 +43,7 @@ pub(crate) use held_out::{HeldOut, link};
 use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
-pub use memory::{CURES, Cures, Logits, Passes, Workload};
+pub use memory::{Logits, Passes, Workload};
 pub(crate) use memory::{look_at_memory, options};
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;

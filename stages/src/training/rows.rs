@@ -44,6 +44,8 @@ pub struct LargestPasses {
     pub first: PassSize,
     /// The others.
     pub later: PassSize,
+    /// The largest row, which no pass can be smaller than.
+    pub row: PassSize,
 }
 
 impl LargestPasses {
@@ -52,6 +54,10 @@ impl LargestPasses {
         let mut all = Self::default();
         for rows in updates {
             let lengths: Vec<usize> = rows.iter().map(|row| row.tokens).collect();
+            for row in &rows {
+                all.row.tokens = all.row.tokens.max(row.tokens);
+                all.row.targets = all.row.targets.max(row.targets);
+            }
             for (number, pass) in micro_batches(&lengths, max_tokens).into_iter().enumerate() {
                 let largest = if number == 0 { &mut all.first } else { &mut all.later };
                 let sum = |of: fn(&PassSize) -> usize| pass.iter().map(|index| of(&rows[*index])).sum::<usize>();
@@ -171,7 +177,8 @@ mod tests {
     fn the_largest_passes_are_an_update_or_what_fits_or_the_longest_row() {
         let rows = [(5, 1), (9, 2), (2, 2), (7, 3)].map(|(tokens, targets)| PassSize { tokens, targets });
         let largest = |batch, max| {
-            let LargestPasses { first, later } = Order::new(0, 4, batch).largest_passes(&rows, max);
+            let LargestPasses { first, later, row } = Order::new(0, 4, batch).largest_passes(&rows, max);
+            assert_eq!((row.tokens, row.targets), (9, 3), "the most of any row");
             [first.tokens, first.targets, later.tokens, later.targets]
         };
         // Each pair of the four rows comes at some time.

@@ -40,7 +40,7 @@ impl Objective for Supervised<'_> {
                 logits: Logits::OfTargets,
                 sampling: 0,
                 is_bound: false,
-                cures: super::memory::CURES,
+                cures: super::CURES,
             },
         }
     }

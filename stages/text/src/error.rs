@@ -22,6 +22,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Nothing names the token that ends a completion.
+    #[error("{0}")]
+    NoEnd(String),
     /// The vocabulary lacks a special token.
     #[error("the tokenizer has no token `{0}`, which its configuration names")]
     MissingToken(String),

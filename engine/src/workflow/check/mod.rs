@@ -1,6 +1,9 @@
 //! Checks keys against their types: each value becomes plain JSON, each reference is collected with its place.
 
 mod defaults;
+mod other_names;
+mod run;
+mod shape;
 
 use std::collections::BTreeMap;
 
@@ -9,11 +12,12 @@ use serde_json::{Map, Value as Json, json};
 use super::each::Draft;
 use super::short::shape_of;
 use super::tree::{Entry, Node, Table, Value};
-use super::{RunOptions, StageName, push_step};
+use super::{StageName, push_step};
 use crate::artifact::ArtifactType;
 use crate::diagnostic::{Diagnostic, Span, quoted, suggest};
 use crate::kind::{KeySpec, KeyType, KindInfo, KindSpec, Role};
-use crate::limits;
+pub(super) use other_names::called_here;
+pub(super) use run::run_options;
 
 /// A stage's config, and the references in it.
 #[derive(Debug)]
@@ -43,14 +47,16 @@ pub(super) fn check(draft: &Draft<'_>, diagnostics: &mut Vec<Diagnostic>) -> Che
 
 /// Checks the value of an import key, which holds no references.
 pub(super) fn import(entry: &Entry, spec: &KeySpec, diagnostics: &mut Vec<Diagnostic>) -> Option<Json> {
-    Checker::of("inputs", None, diagnostics).value(&entry.node, &spec.ty, &entry.key)
+    let mut checker = Checker::of("inputs", None, diagnostics);
+    checker.at(&entry.key, |checker| checker.value(&entry.node, &spec.ty, &entry.key))
 }
 
 /// What a table belongs to.
 #[derive(Clone, Copy)]
 enum Owner<'a> {
     Stage(&'a StageName),
-    Key(&'a str),
+    /// The table at the checker's pointer.
+    Key,
 }
 
 struct Checker<'a> {
@@ -111,10 +117,15 @@ impl<'a> Checker<'a> {
         checked
     }
 
+    /// Returns the key that is being checked with the tables around it, as in `rewards.own.json`.
+    fn path(&self) -> String {
+        self.pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~")
+    }
+
     fn named(&self, owner: Owner<'_>) -> String {
         match owner {
             Owner::Stage(name) => format!("{} stage `{name}`", self.kind),
-            Owner::Key(key) => format!("`{key}`"),
+            Owner::Key => format!("`{}`", self.path()),
         }
     }
 
@@ -122,9 +133,20 @@ impl<'a> Checker<'a> {
         // Without the key that is meant, a table such as `rewards` would look empty.
         self.is_complete &= matches!(owner, Owner::Stage(_));
         let message = format!("unknown key `{}` in {}", entry.key, self.named(owner));
-        let label = format!("not a parameter of {}", self.kind);
+        let label = match owner {
+            Owner::Stage(_) => format!("not a key of {} stages", self.kind),
+            Owner::Key => format!("not a key of {}", self.named(owner)),
+        };
         let help = self.spec.and_then(|spec| called_here(&entry.key, spec, keys));
-        let help = help.or_else(|| suggest(&entry.key, keys.keys().map(String::as_str)));
+        let of_run = || {
+            let is_of_run = matches!(owner, Owner::Stage(_)) && run::KEYS.contains(&entry.key.as_str());
+            is_of_run.then(|| format!("it is a key of `run`: `run = {{ {} = … }}`", entry.key))
+        };
+        let help = help.or_else(of_run).or_else(|| shape::swapped(entry, keys));
+        let near = || suggest(&entry.key, keys.keys().map(String::as_str));
+        let help = help.or_else(|| near().filter(|near| near.ends_with('?')));
+        let help = help.or_else(|| shape::of_ones_own(entry, keys)).or_else(near);
+        let help = help.or_else(|| Some(format!("`r1flow kinds {}` lists the keys", self.spec?.kind)));
         self.diagnostics.push(Diagnostic::new(&entry.key_span, message, label).with_optional_help(help));
     }
 
@@ -181,7 +203,7 @@ impl<'a> Checker<'a> {
                 items.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
             }
             (KeyType::Table(keys), Value::Table(table)) => {
-                Some(Json::Object(self.table(table, keys, Owner::Key(key), &node.span)))
+                Some(Json::Object(self.table(table, keys, Owner::Key, &node.span)))
             }
             (KeyType::MapOf(of), Value::Table(table)) => {
                 let mut map = Map::new();
@@ -198,22 +220,9 @@ impl<'a> Checker<'a> {
 
     fn mismatch(&mut self, node: &Node, ty: &KeyType, key: &str) -> Option<Json> {
         let message = format!("`{key}` takes {ty}");
-        let help = match (ty, &node.value) {
-            (KeyType::List(..), Value::Text(text)) => Some(format!("a list has brackets: `{key} = [\"{text}\"]`")),
-            (KeyType::MapOf(_), Value::List(_)) => {
-                Some(format!("a table has braces and names: `{key} = {{ name = … }}`"))
-            }
-            (KeyType::Table(keys), Value::List(_)) => {
-                let first = keys.keys().next().map_or("key", String::as_str);
-                Some(format!("a table has braces and keys: `{key} = {{ {first} = … }}`"))
-            }
-            (KeyType::Integer { .. } | KeyType::Number { .. }, Value::Text(text)) if text.parse::<f64>().is_ok() => {
-                Some(format!("a number has no quotes: `{key} = {text}`"))
-            }
-            _ => None,
-        };
         let found = format!("this is {}", node.value.sort());
-        self.diagnostics.push(Diagnostic::new(&node.span, message, found).with_optional_help(help));
+        self.diagnostics
+            .push(Diagnostic::new(&node.span, message, found).with_optional_help(shape::help(node, ty, key)));
         None
     }
 
@@ -222,18 +231,6 @@ impl<'a> Checker<'a> {
         self.diagnostics.push(Diagnostic::new(&node.span, message, format!("expected {bounds}")));
         None
     }
-}
-
-/// Returns what a key of another program is called here, if a key of this table is meant, or what takes its place.
-pub(super) fn called_here(name: &str, kind: &KindSpec, keys: &BTreeMap<String, KeySpec>) -> Option<String> {
-    let spelt = name.replace('-', "_").to_lowercase();
-    if let Some((_, key)) = kind.other_names.iter().find(|(other, key)| *other == spelt && keys.contains_key(key)) {
-        return Some(format!("`{name}` of other programs is `{key}` here"));
-    }
-    // A key that is only spelt otherwise is meant itself.
-    let is_key = keys.contains_key(&spelt.replace('_', "-"));
-    let (_, way) = kind.other_ways.iter().find(|(other, _)| *other == spelt && !is_key)?;
-    Some(format!("`{name}` of other programs: {way}"))
 }
 
 fn bounds<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {
@@ -271,105 +268,4 @@ pub(super) fn plain(node: &Node) -> Json {
 pub(super) fn roles(kind: &KindInfo) -> BTreeMap<String, Role> {
     let others = kind.keys.iter().filter(|(_, spec)| spec.role != Role::Result);
     others.map(|(key, spec)| (key.clone(), spec.role)).collect()
-}
-
-const RUN_KEYS: [&str; 8] = [
-    "checkpoint-every",
-    "checkpoint-steps",
-    "keep-checkpoints",
-    "log-mib",
-    "timeout",
-    "progress-timeout",
-    "retries",
-    "needs",
-];
-
-/// Parses a `run` table; keys that it lacks have their values in `base`.
-pub(super) fn run_options(node: Option<&Node>, base: &RunOptions, diagnostics: &mut Vec<Diagnostic>) -> RunOptions {
-    let mut options = base.clone();
-    let Some(node) = node else { return options };
-    let Some(table) = node.table() else {
-        diagnostics.push(Diagnostic::new(&node.span, "`run` is a table", node.value.sort()));
-        return options;
-    };
-    for entry in &table.0 {
-        match entry.key.as_str() {
-            "checkpoint-every" => options.checkpoint_every = duration(entry, diagnostics),
-            "timeout" => options.timeout = duration(entry, diagnostics),
-            "progress-timeout" => options.progress_timeout = duration(entry, diagnostics),
-            "needs" => options.needs = needs(entry, diagnostics),
-            "checkpoint-steps" => {
-                options.checkpoint_steps = bounded(entry, 1, limits::STEPS, diagnostics).map(|steps| steps as u64);
-            }
-            "keep-checkpoints" => {
-                options.keep_checkpoints = bounded(entry, 1, 1_000_000, diagnostics).map(|count| count as usize);
-            }
-            "log-mib" => options.log_mib = bounded(entry, 1, limits::MIB, diagnostics).map(|mib| mib as u64),
-            "retries" => options.retries = bounded(entry, 0, 1_000, diagnostics).map_or(0, |retries| retries as u32),
-            _ => {
-                let help = suggest(&entry.key, RUN_KEYS);
-                let message = format!("unknown key `{}` in `run`", entry.key);
-                diagnostics
-                    .push(Diagnostic::new(&entry.key_span, message, "not a key of `run`").with_optional_help(help));
-            }
-        }
-    }
-    options
-}
-
-/// Parses what a stage takes of each pool. Names are not checked, because the pools are those of the machine.
-fn needs(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u64> {
-    let Some(table) = entry.node.table() else {
-        let help = "for example `needs = { cores = 4, memory-gib = 16, gpus = 1 }`";
-        let diagnostic = Diagnostic::new(&entry.node.span, "`needs` is a table", entry.node.value.sort());
-        diagnostics.push(diagnostic.with_help(help));
-        return BTreeMap::new();
-    };
-    let amounts = table.0.iter().filter_map(|pool| {
-        let amount = bounded(pool, 0, limits::NEEDS, diagnostics)?;
-        Some((pool.key.clone(), amount as u64))
-    });
-    amounts.collect()
-}
-
-/// Parses a whole number within bounds.
-fn bounded(entry: &Entry, least: i64, most: i64, diagnostics: &mut Vec<Diagnostic>) -> Option<i64> {
-    match entry.node.value {
-        Value::Integer(number) if (least..=most).contains(&number) => Some(number),
-        _ => {
-            let message = format!("`{}` is a whole number, from {least} to {most}", entry.key);
-            diagnostics.push(Diagnostic::new(&entry.node.span, message, entry.node.value.sort()));
-            None
-        }
-    }
-}
-
-/// Parses "30s", "10m", "1h 30m", "2d".
-fn duration(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> Option<std::time::Duration> {
-    let parsed = entry.node.text().and_then(seconds);
-    if parsed.is_none() {
-        let message = format!("`{}` is a duration", entry.key);
-        let help = "for example \"30s\", \"10m\", \"1h 30m\" or \"2d\"; at most ten years";
-        diagnostics.push(Diagnostic::new(&entry.node.span, message, "not a duration").with_help(help));
-    }
-    parsed.map(std::time::Duration::from_secs)
-}
-
-fn seconds(text: &str) -> Option<u64> {
-    let mut total = 0_u64;
-    let mut any = false;
-    for part in text.split_whitespace() {
-        let split = part.find(|c: char| !c.is_ascii_digit())?;
-        let (number, unit) = part.split_at(split);
-        let factor = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
-        any = true;
-    }
-    (any && (1..=limits::SECONDS).contains(&total)).then_some(total)
 }

@@ -268,3 +268,8 @@ fn watch(side: Side, what: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         },
     }
 }
+
+/// Returns whether every program sees a path, because it is one of the system's.
+pub fn is_of_system(path: &Path) -> bool {
+    namespaces::SYSTEM.iter().any(|system| path.starts_with(system))
+}

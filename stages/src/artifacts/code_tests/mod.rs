@@ -58,7 +58,11 @@ fn own(row: &RawRow<'_>) -> Result<Option<Tests>, String> {
     let is_mapped = row.import.fields.has("tests");
     let value = row.mapped("tests")?.filter(|value| is_mapped || value.get("form").is_some());
     let tests = value.map(|value| Tests::deserialize(value.as_ref()));
-    tests.transpose().map_err(|error| format!("`tests`: {error}; a published form is named by the input's `tests`"))
+    let named = "a published form is named by the input's `tests`, such as `tests = \"humaneval\"`";
+    if row.mapped("tests")?.is_some_and(|value| is_mapped && value.is_string()) {
+        return Err(format!("`tests` is a text, where `fields` names tests in the form that a stage writes: {named}"));
+    }
+    tests.transpose().map_err(|error| format!("`tests`: {error}; {named}"))
 }
 
 #[cfg(test)]

@@ -11,8 +11,6 @@ const PARQUET: &[u8] = b"PAR1";
 const ARROW_FILE: &[u8] = b"ARROW1";
 /// The beginning of each message of a stream, since Arrow 0.15.
 const ARROW_STREAM: &[u8] = &[0xff; 4];
-/// The beginning of git-lfs's placeholder for a file that has not been fetched.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
 pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Number of bytes that are checked.
@@ -49,9 +47,6 @@ fn stream(head: Vec<u8>, all: impl BufRead + 'static, budget: &Budget) -> Result
     let all = BufReader::new(Metered { inner: all, budget: budget.clone() });
     if head.starts_with(ARROW_STREAM) {
         return columns::arrow_stream(all, budget);
-    }
-    if head.starts_with(LFS_POINTER) {
-        return Err(Broken::whole("a pointer of git-lfs and not the file itself: `git lfs pull` fetches it"));
     }
     if !is_text(&head) {
         return Err(Broken::whole("neither UTF-8 text (JSON, CSV) nor Parquet nor Arrow"));

@@ -186,7 +186,7 @@ fn a_bad_row_is_named_in_every_format() {
         ("\0\0\0", "`x` cannot be read: neither UTF-8 text (JSON, CSV) nor Parquet nor Arrow"),
         (
             "version https://git-lfs.github.com/spec/v1\n",
-            "`x` cannot be read: a pointer of git-lfs and not the file itself: `git lfs pull` fetches it",
+            "`x` is a pointer of Git LFS, not the file itself; help: `git lfs pull` in its folder fetches the file",
         ),
     ];
     for (text, expected) in table {

@@ -26,7 +26,7 @@ use crate::device::set_up;
 use crate::sampling::{Agreement, Draws, Truncation, draw, fitting, requests};
 use crate::sampling::{Question, questions};
 use crate::training::rows::{Order, PassSize, micro_batches, pack};
-use crate::training::{Counts, Logits, Metrics, Objective, Passes, Tally, Workload, train_rows};
+use crate::training::{CURES, Counts, Cures, Logits, Metrics, Objective, Passes, Tally, Workload, train_rows};
 
 /// Trains the student on its own completions of `prompts`, and writes output `model`.
 pub(super) fn learn(
@@ -222,7 +222,7 @@ impl Objective for OnPolicy<'_> {
                 logits: Logits::Distributions(8),
                 sampling: footprint::cache(&self.model.config, self.model.options(), side_by_side, longest),
                 is_bound: true,
-                cures: crate::training::CURES,
+                cures: Cures { sampling: &["sampling-batch", "completion-tokens"], ..CURES },
             },
         }
     }

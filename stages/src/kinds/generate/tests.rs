@@ -343,12 +343,14 @@ fn samples_are_rewritten_and_keep_what_they_come_with() {
         (json!({ "rewrite": "{{ prompt }}" }), "`rewrite` is for `samples`"),
         (
             json!({ "prompts": [], "samples": [first], "rewrite": "{{ gold }}" }),
-            "template `rewrite`: it reads `gold`, which it is not given; help: it may read `prompt`, `completion`, `thought`, \
-             `answer`",
+            "template `rewrite`: it reads `gold`, which it is not given",
         ),
     ] {
         assert_eq!(message(place.attempt("bad", more).run::<Generate>()), expected);
     }
+    let more = json!({ "prompts": [], "samples": [first], "rewrite": "{{ gold }}" });
+    let help = place.attempt("bad", more).run::<Generate>().unwrap_err().help;
+    assert_eq!(help.as_deref(), Some("it may read `prompt`, `completion`, `thought`, `answer`"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::loading::Loading;
 use crate::sampling::Agreement;
 use crate::training::rows::{FORESEEN, LargestPasses, Order, PassSize};
 use crate::training::{
-    Counts, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory, options,
+    CURES, Counts, Cures, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory, options,
 };
 
 /// The file of a checkpoint that has the state of the alarm.
@@ -88,7 +88,7 @@ fn passes(params: &Params, (config, options): (&Config, Options), prompts: &[usi
         logits: Logits::OfTargets,
         sampling: footprint::cache(config, options, params.sampling_batch.min(rollouts), longest),
         is_bound: true,
-        cures: crate::training::CURES,
+        cures: Cures { sampling: &["sampling-batch", "max-tokens"], ..CURES },
     }
 }
 

@@ -121,7 +121,7 @@ impl Objective for Judgements<'_> {
                 logits: Logits::None,
                 sampling: 0,
                 is_bound: false,
-                cures: Cures { lower: "batch-size", has_lora: false },
+                cures: Cures { pass: "batch-size", sampling: &[], has_lora: false },
             },
         }
     }

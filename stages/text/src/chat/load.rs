@@ -31,8 +31,7 @@ impl Chat {
         let tokenizer = Tokenizer::load(of_tokenizer)?;
         let tokenizer =
             with_added_tokens(tokenizer, &config["added_tokens_decoder"]).map_err(|reason| invalid(&path, &reason))?;
-        let eos =
-            token(&config, "eos_token").or_else(|| end.map(str::to_owned)).ok_or_else(|| invalid(&path, NO_END))?;
+        let eos = token(&config, "eos_token").or_else(|| end.map(str::to_owned)).ok_or_else(|| no_end(&path))?;
         config["eos_token"] = json!(eos);
         let pad = token(&config, "pad_token").unwrap_or_else(|| eos.clone());
         let special = SpecialTokens { bos: token(&config, "bos_token"), eos, pad };
@@ -84,8 +83,13 @@ fn with_added_tokens(tokenizer: Tokenizer, decoder: &Value) -> Result<Tokenizer,
     Ok(tokenizer)
 }
 
-const NO_END: &str = "it names no `eos_token`, nor does special_tokens_map.json; help: name the token that ends a completion by \
-     `end-token`";
+fn no_end(path: &Path) -> Error {
+    let what = if path.exists() { "names no `eos_token`, nor does" } else { "is not there, and no `eos_token` is in" };
+    Error::NoEnd(format!(
+        "`{}` {what} special_tokens_map.json; help: name the token that ends a completion by `end-token`",
+        path.display()
+    ))
+}
 
 /// Help for files that do not belong together.
 const MATCH: &str = "take both files of the tokenizer from one publication";
