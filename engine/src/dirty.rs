@@ -114,9 +114,10 @@ fn compare(key: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Ve
     let mut all = old_members.values().chain(new_members.values());
     if is_one_sided && !key.is_empty() && all.all(|value| is_leaf(value)) {
         let is_table = !old_members.is_empty() || !new_members.is_empty();
-        reasons.extend(match is_table {
-            true => change(key, old.map(with_short_digests).as_ref(), new.map(with_short_digests).as_ref()),
-            false => change(key, old, new),
+        reasons.extend(if is_table {
+            change(key, old.map(with_short_digests).as_ref(), new.map(with_short_digests).as_ref())
+        } else {
+            change(key, old, new)
         });
         return;
     }

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(refusal(Some(&python), &[venv.clone(), installation]), None);
         let told = refusal(Some(&python), &[]).unwrap();
         assert!(told.contains(&format!("`python` is `{}`, which is not in `reads`", python.display())), "{told}");
-        fs_err::remove_file(&real).unwrap();
+        fs_err::rename(&real, root.join("elsewhere")).unwrap();
         let told = refusal(Some(&python), &[venv, root.join("pyenv")]).unwrap();
         assert!(told.contains(&format!("its link leads to `{}`: it is not there", real.display())), "{told}");
     }

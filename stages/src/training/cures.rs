@@ -25,7 +25,7 @@ pub struct Cures {
 /// The keys that most kinds have.
 pub const CURES: Cures = Cures { pass: "micro-batch-tokens", sampling: &[], has_lora: true };
 
-impl<'a> Sizes<'a> {
+impl Sizes<'_> {
     /// Returns what to do, that which saves most first among the keys to lower.
     pub(super) fn cures(&self) -> String {
         let cures = self.passes.cures;

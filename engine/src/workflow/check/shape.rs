@@ -28,8 +28,8 @@ pub(super) fn help(node: &Node, ty: &KeyType, key: &str) -> Option<String> {
         }
         (KeyType::Number { .. }, Value::Bool(_)) => Some(format!("for example `{key} = 1.0`")),
         (KeyType::AnyOf(types), _) => {
-            let plain_first = types.iter().filter(|ty| !matches!(ty, KeyType::Table(_))).chain(types);
-            plain_first.filter_map(|ty| help(node, ty, key)).next()
+            let mut plain_first = types.iter().filter(|ty| !matches!(ty, KeyType::Table(_))).chain(types);
+            plain_first.find_map(|ty| help(node, ty, key))
         }
         _ => None,
     }
