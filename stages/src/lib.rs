@@ -16,6 +16,7 @@ pub mod loading;
 mod looking;
 pub mod opinions;
 mod other_names;
+mod own;
 mod parallel;
 pub mod programs;
 pub mod rewards;

@@ -8,6 +8,7 @@ use lm::Device;
 
 use crate::held::JudgePlace;
 use crate::opinions::Asked;
+use crate::own::Own;
 use crate::programs::JailKey;
 
 /// Resources of an attempt.
@@ -19,6 +20,8 @@ pub struct Loading<'a> {
     pub offload: bool,
     /// The stage's judge, for prompts that no rule can check.
     pub(crate) judge: Option<&'a Rc<dyn Asked>>,
+    /// The stage's verifier of the user's own, for prompts with `verify = "own"`.
+    pub(crate) verifier: Option<&'a Own>,
     /// The attempt's own folder, for temporary files.
     pub folder: &'a Path,
     /// CPU threads.
@@ -36,6 +39,7 @@ impl<'a> Loading<'a> {
             device: place.device(ctx, device)?,
             offload: place.judge_offload,
             judge: None,
+            verifier: None,
             folder: ctx.dir(),
             threads: ctx.machine().threads,
             seed,
@@ -49,11 +53,18 @@ impl<'a> Loading<'a> {
             device: Device::Cpu,
             offload: false,
             judge: None,
+            verifier: None,
             folder: Path::new(""),
             threads,
             seed: 0,
             jail: JailKey::default(),
         }
+    }
+
+    /// Says which verifier of the user's own the stage has.
+    #[must_use]
+    pub(crate) fn with_verifier(self, verifier: Option<&'a Own>) -> Self {
+        Self { verifier, ..self }
     }
 
     /// Says which judge the stage has.

@@ -169,8 +169,9 @@ fn is_read(look: &mut Look, name: &str, what: &str, rows: Result<usize, Error>) 
 /// Warns of gold answers that do not parse.
 fn tell_golds(look: &mut Look, name: &str, rows: &[PromptRow]) {
     let loading = Loading::alone(1);
-    // A program is no gold answer, and nothing is run here; a judge reads any.
-    let is_parsed = |row: &&PromptRow| row.is_checked() && row.verify != Verify::CODE && row.verify != Verify::JUDGE;
+    // A program is no gold answer, and nothing is run or asked here.
+    let is_parsed =
+        |row: &&PromptRow| row.is_checked() && ![Verify::CODE, Verify::JUDGE, Verify::OWN].contains(&row.verify);
     let checked: Vec<&PromptRow> = rows.iter().filter(is_parsed).collect();
     let answers: Vec<Answer<'_>> = checked
         .iter()

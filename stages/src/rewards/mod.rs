@@ -25,7 +25,6 @@ mod offline;
 mod overconfidence;
 mod own;
 mod preference;
-mod reach;
 mod reflection;
 mod repetition;
 mod structure;

@@ -15,12 +15,12 @@ use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::own::Own;
-use super::{REWARDS, Reward, Rule, Scorer, judged};
+use super::{REWARDS, Reward, Rule, Scorer, judged, own};
 use crate::grading::Grader;
 use crate::judges::JudgeKeys;
 use crate::limits;
 use crate::loading::Loading;
+use crate::own::Own;
 
 /// A row of [`REWARDS`].
 pub(super) struct RewardKind {
@@ -135,8 +135,8 @@ impl Rewards {
     /// that could not be started.
     pub fn check_sources(&self, prompts: &[Input<Prompts>]) -> Result<(), StageError> {
         for entry in &self.0 {
-            if let EntryKeys::Own(own) = &entry.keys {
-                own.check(entry.name)?;
+            if let EntryKeys::Own(keys) = &entry.keys {
+                own::check(keys, entry.name)?;
             }
             let stranger = entry.shared.on.iter().find(|set| prompts.iter().all(|known| known.name() != set.name()));
             if let Some(stranger) = stranger {
@@ -189,7 +189,7 @@ impl Rewards {
                 from_step: entry.shared.from_step,
                 reward: match &entry.keys {
                     EntryKeys::Known(keys) => (kind(entry.name).expect("parsing found the row").load)(keys, loading)?,
-                    EntryKeys::Own(own) => own.clone().load(entry.name, loading)?,
+                    EntryKeys::Own(keys) => own::load(keys, entry.name, loading)?,
                     EntryKeys::Judge(keys) => judged::load(keys, loading)?,
                 },
             })

@@ -5,6 +5,7 @@
 mod code;
 mod judged;
 mod name;
+mod own;
 mod tolerance;
 
 use engine::stage::StageError;
@@ -20,7 +21,7 @@ pub use name::Verify;
 pub use tolerance::Tolerance;
 
 /// Every verifier, in the order of the documentation.
-static VERIFIERS: [VerifierKind; 7] = [
+static VERIFIERS: [VerifierKind; 8] = [
     VerifierKind {
         name: "number",
         doc: "The same value: numbers, expressions, lists, sets, equations, units, words; a thought and tags are expected.",
@@ -77,6 +78,14 @@ static VERIFIERS: [VerifierKind; 7] = [
         load: judged::load,
         vote: str::to_owned,
     },
+    VerifierKind {
+        name: "own",
+        doc: "A program of yours says so, the stage's `verifier`; a thought and tags are expected.",
+        form: Form::ThoughtThenText,
+        needs: Needs::Nothing,
+        load: own::load,
+        vote: str::to_owned,
+    },
 ];
 
 /// A row of [`VERIFIERS`].
@@ -110,6 +119,8 @@ enum Needs {
     Gold,
     /// Its tests.
     Tests(Tested),
+    /// Nothing: what checks it may know more than the prompt says.
+    Nothing,
 }
 
 pub(crate) type Loaded = Result<Box<dyn Verifier>, StageError>;

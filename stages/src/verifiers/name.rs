@@ -33,6 +33,8 @@ impl Verify {
     pub const PUZZLE: Self = Self(Some(&VERIFIERS[5]));
     /// By the opinion of the stage's judge.
     pub const JUDGE: Self = Self(Some(&VERIFIERS[6]));
+    /// By a program of the user's own.
+    pub const OWN: Self = Self(Some(&VERIFIERS[7]));
     /// Not at all.
     pub const NONE: Self = Self(None);
 
@@ -88,6 +90,7 @@ impl Verify {
         self.0.is_some_and(|kind| match kind.needs {
             Needs::Gold => has_answer,
             Needs::Tests(needed) => tested == Some(needed),
+            Needs::Nothing => true,
         })
     }
 
@@ -167,6 +170,7 @@ mod tests {
             (Verify::CODE, "code"),
             (Verify::PUZZLE, "puzzle"),
             (Verify::JUDGE, "judge"),
+            (Verify::OWN, "own"),
             (Verify::NONE, "none"),
         ] {
             assert_eq!(serde_json::to_value(verify).unwrap(), name);
@@ -175,7 +179,7 @@ mod tests {
         let error = serde_json::from_value::<Verify>(json!("integer")).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no verifier `integer`; there are `number`, `choice`, `exact`, `instructions`, `code`, `puzzle`, `judge` and `none`"
+            "no verifier `integer`; there are `number`, `choice`, `exact`, `instructions`, `code`, `puzzle`, `judge`, `own` and `none`"
         );
     }
 }

@@ -30,6 +30,7 @@ use crate::grading::Form;
 use crate::held::JudgePlace;
 use crate::judges::StageJudge;
 use crate::loading::Loading;
+use crate::own::{self, Own};
 use crate::programs::JailKey;
 use crate::sampling::{Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars};
 use crate::{limits, looking, showing};
@@ -93,6 +94,9 @@ pub struct Params {
     /// A judge, a model that says whether an answer comes to the same as the gold one: for prompts with `verify = "judge"`.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub judge: StageJudge,
+    /// A program of yours that says whether an answer is right: for prompts with `verify = "own"`.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub verifier: Option<Own>,
     /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
     /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
     /// read your files and use your network**.
@@ -126,6 +130,7 @@ impl Default for Params {
             limit: None,
             form: Form::default(),
             judge: StageJudge::default(),
+            verifier: None,
             jail: JailKey::default(),
             seed: 0,
             dtype: None,
@@ -161,7 +166,12 @@ impl Stage for Eval {
     type Params = Params;
 
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
-        let mut refused = refusals([params.rendering.check(), params.drawing.check(), params.judge.check()]);
+        let mut refused = refusals([
+            params.rendering.check(),
+            params.drawing.check(),
+            params.judge.check(),
+            own::check(params.verifier.as_ref()),
+        ]);
         if inputs.prompts.is_empty() {
             let help = "give a suite: `prompts = { sums = \"x.prompts\" }`";
             refused.push(StageError::new("`prompts` is empty").with_help(help));
@@ -194,7 +204,7 @@ impl Stage for Eval {
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.judge_place, params.seed)?.with_jail(params.jail);
         let judge = params.judge.load(&loading)?;
-        let loading = loading.with_judge(judge.as_ref());
+        let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let markers = Markers::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();

@@ -27,6 +27,7 @@ use crate::growing::GrowingRows;
 use crate::held::JudgePlace;
 use crate::judges::StageJudge;
 use crate::loading::Loading;
+use crate::own::{self, Own};
 use crate::programs::JailKey;
 use crate::sampling::{
     Drawing, Drawn, Exemplars, FewShot, KeptRows, Question, Sampler, questions, show_exemplars, shuffle,
@@ -107,6 +108,9 @@ pub struct Params {
     /// A judge, a model that says how good an answer is: for the filter `judged`, and for prompts with `verify = "judge"`.
     #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
     pub judge: StageJudge,
+    /// A program of yours that says whether an answer is right: for prompts with `verify = "own"`.
+    #[schemars(extend("x-role" = "rows", "x-omit-default" = true))]
+    pub verifier: Option<Own>,
     /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
     /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
     /// read your files and use your network**.
@@ -144,6 +148,7 @@ impl Default for Params {
             limit: None,
             form: Form::default(),
             judge: StageJudge::default(),
+            verifier: None,
             jail: JailKey::default(),
             seed: 0,
             dtype: None,
@@ -180,7 +185,14 @@ impl Stage for Generate {
 
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
         let (rendering, drawing) = (params.rendering.check(), params.drawing.check());
-        refusals([rendering, drawing, rewrite::check(inputs, params), keep::check(params), params.judge.check()])
+        refusals([
+            rendering,
+            drawing,
+            rewrite::check(inputs, params),
+            keep::check(params),
+            params.judge.check(),
+            own::check(params.verifier.as_ref()),
+        ])
     }
 
     fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
@@ -211,7 +223,7 @@ impl Stage for Generate {
         let sampler = Sampler::load(ctx, &inputs.model, chat, params.dtype, params.batch_size)?;
         let loading = Loading::of(ctx, sampler.device(), params.judge_place, params.seed)?.with_jail(params.jail);
         let judge = params.judge.load(&loading)?;
-        let loading = loading.with_judge(judge.as_ref());
+        let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);

@@ -31,6 +31,7 @@ use crate::chat::{Rendering, check_stops};
 use crate::grading::Form;
 use crate::held::JudgePlace;
 use crate::judges::{JudgeKeys, StageJudge};
+use crate::own::{self, Own};
 use crate::programs::JailKey;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
@@ -167,6 +168,9 @@ pub struct Params {
     /// A judge, a model that says whether an answer comes to the same as the gold one: for prompts with `verify = "judge"`.
     #[schemars(extend("x-omit-default" = true))]
     pub judge: StageJudge,
+    /// A program of yours that says whether an answer is right: for prompts with `verify = "own"`.
+    #[schemars(extend("x-omit-default" = true))]
+    pub verifier: Option<Own>,
     /// What must hold before programs that the model wrote are run, where `verify` is `code`. `required`: no attack that
     /// is known gets out of the jail, else the stage fails. `best-effort`: whatever holds on the machine; **programs may
     /// read your files and use your network**.
@@ -212,6 +216,7 @@ impl Default for Params {
             sampling_batch: 256,
             form: Form::default(),
             judge: StageJudge::default(),
+            verifier: None,
             jail: JailKey::default(),
             seed: 0,
             lora: None,
@@ -249,7 +254,14 @@ impl Stage for Grpo {
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
         let (rendering, stops) = (params.rendering.check(), check_stops(&params.stop));
         let rewards = params.rewards.check_sources(&inputs.prompts);
-        let mut refused = refusals([rendering, stops, rewards, check_rollout(params), params.judge.check()]);
+        let mut refused = refusals([
+            rendering,
+            stops,
+            rewards,
+            check_rollout(params),
+            params.judge.check(),
+            own::check(params.verifier.as_ref()),
+        ]);
         refused.extend(refusals(params.rewards.judges().map(JudgeKeys::check)));
         if params.eval_every.is_some() && inputs.eval_prompts.is_empty() {
             let help = "give `eval-prompts`, for example `eval-prompts = [\"inputs.held-out\"]`";

@@ -50,7 +50,7 @@ impl<'a> Policy<'a> {
         let model = load_model(ctx, &inputs.model, device, params.optimisation.dtype)?;
         let loading = Loading::of(ctx, model.device(), params.judge_place, params.seed)?.with_jail(params.jail);
         let judge = params.judge.load(&loading)?;
-        let loading = loading.with_judge(judge.as_ref());
+        let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let sampler = RolloutSampler::load(ctx, inputs, params, &model, &loading)?;
         let held_out = HeldOutPrompts::read(ctx, inputs, params, (&model, &sampler.chat), &loading)?;
         let learner = Learner::new(model, params);
