@@ -281,6 +281,58 @@ fn an_interpreter_that_is_not_in_the_jail_is_told_before_anything_runs() {
     }
 }
 
+const VERIFIER: &str = r#"
+[inputs]
+base  = { model = "model" }
+sums  = { prompts = "sums.jsonl", verify = "own" }
+check = { text = "check.py" }
+
+[eval.scores]
+model       = "inputs.base"
+prompts     = { sums = "inputs.sums" }
+verifier    = { program = "inputs.check", seconds = 20 }
+form        = "any"
+completions = 8
+max-tokens  = 8
+temperature = 1.0
+"#;
+
+#[test]
+fn a_program_of_ones_own_verifies() {
+    let sandbox = sandbox();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows/golden/model");
+    std::os::unix::fs::symlink(model, sandbox.root().join("model")).unwrap();
+    sandbox.write("own.toml", VERIFIER);
+    // There is no gold answer: the program knows what is right.
+    sandbox.write("sums.jsonl", "{\"prompt\": \"1+1=\"}\n{\"prompt\": \"1+2=\"}\n");
+    let even =
+        "import json, sys\nfor line in sys.stdin:\n    print(json.dumps(len(json.loads(line)['answer']) % 2 == 0))\n";
+    sandbox.write("check.py", even);
+    let output = sandbox.run(&["apply", "own.toml"]);
+    if must_skip(&output) {
+        return;
+    }
+    assert_eq!(output.code, Some(0), "{output}");
+    let shown = sandbox.ok(&["show", "scores.answers", "--json", "--rows", "100"]);
+    let rows: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2 * 9, "{shown}");
+    for row in &rows {
+        let is_even = row["answer"].as_str().unwrap().chars().count() % 2 == 0;
+        assert_eq!(row["correct"], row["finished"] == true && is_even, "{row}");
+    }
+    for (program, told) in [
+        ("print(1)", "`verifier`: line 1 is `1`, about `1+1=`"),
+        ("import sys\nsys.exit(3)", "`verifier`: it ended with 3"),
+    ] {
+        sandbox.write("check.py", program);
+        let output = sandbox.run(&["apply", "own.toml"]);
+        assert!(output.code == Some(1) && output.stderr.contains(told), "{told}: {output}");
+    }
+    sandbox.write("own.toml", &VERIFIER.replace("verifier    = { program = \"inputs.check\", seconds = 20 }\n", ""));
+    let output = sandbox.run(&["apply", "own.toml"]);
+    assert!(output.code == Some(1) && output.stderr.contains("`verify = \"own\"`, and no verifier"), "{output}");
+}
+
 #[test]
 fn what_a_program_of_ones_own_does_wrong_is_told() {
     for (program, expected) in [
