@@ -168,13 +168,13 @@ mod tests {
         let folder = dir.path().join("verdicts");
         let cache = Cache::open(Some(&folder));
         let shard = folder.join("00.jsonl");
-        for at in 0..4_000 {
+        for at in 0..8_000 {
             cache.keep(&format!("00{at:020}"), &verdict(at));
         }
         assert!(fs_err::metadata(&shard).unwrap().len() <= SHARD + 200);
         fs_err::OpenOptions::new().append(true).open(&shard).unwrap().write_all(b"{\"key\": \"00").unwrap();
         let other: Cache<(usize, String)> = Cache::open(Some(&folder));
-        assert_eq!(other.find("0000000000000000003999"), Some(verdict(3_999)));
+        assert_eq!(other.find("0000000000000000007999"), Some(verdict(7_999)));
         assert_eq!(other.find("0000000000000000000000"), None, "it was among the oldest");
         assert_eq!(cache.find("0000000000000000000000"), Some(verdict(0)), "the process itself knows it");
     }

@@ -25,7 +25,7 @@ pub(super) fn read(asks: Asks, [least, most]: [i64; 2], text: &str) -> Option<f6
 fn verdict(text: &str) -> Option<String> {
     let plain: String = text.to_lowercase().chars().filter(|c| !"*_`\"[](){}$\\".contains(*c)).collect();
     let said = match plain.rfind("verdict") {
-        Some(at) => plain[at + "verdict".len()..].trim_start_matches([':', '：', '-', '=', ' ', '\n']),
+        Some(at) => plain[at + "verdict".len()..].trim_start_matches([':', '：', ' ', '\n']),
         None => plain.trim_end().rsplit('\n').next()?,
     };
     let line = said.lines().next()?.trim();

@@ -138,7 +138,7 @@ fn language_is_the_share_of_words_of_the_thought() {
 
 /// A thought that confirms what it found.
 const CHECKED: &str =
-    "<think>3 * 4 = 12, so there are 12. Let me check: 12 / 4 = 3. Indeed, it is 12.</think><answer>12</answer>";
+    "<think>1+2=3, and 3+4=7, so it is 7. Let me check: 7-4=3, so it is indeed 7.</think><answer>7</answer>";
 
 #[test]
 fn reflection_is_a_check_that_comes_to_something() {

@@ -180,13 +180,17 @@ fn chosen(
             |length: fn(&Pair) -> usize| pairs.iter().map(length).sum::<usize>() as f64 / pairs.len().max(1) as f64;
         json!({ "chosen": mean(|pair| pair.chosen), "rejected": mean(|pair| pair.rejected) })
     };
-    summary.insert("characters-before".to_owned(), lengths(&pairs));
+    if !pairs.is_empty() {
+        summary.insert("characters-before".to_owned(), lengths(&pairs));
+    }
     let before = pairs.len();
     if params.balance_lengths.unwrap_or(true) {
         balance(&mut pairs);
     }
     summary.insert("unbalanced".to_owned(), json!(before - pairs.len()));
-    summary.insert("characters".to_owned(), lengths(&pairs));
+    if !pairs.is_empty() {
+        summary.insert("characters".to_owned(), lengths(&pairs));
+    }
     summary.insert("kept".to_owned(), json!(pairs.len()));
     (pairs.into_iter().map(|pair| pair.row(samples)).collect(), summary)
 }
