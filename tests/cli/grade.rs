@@ -216,7 +216,7 @@ fn mistakes_have_a_place_and_a_cure() {
     insta::assert_snapshot!(sandbox.run(&with(&["--reward", "exactness"])), @r"
     exit code 2
     ── stderr
-    error: no reward `exactness`; there are `accuracy`, `format`, `tests`, `language`, `reflection`, `overconfidence`, `length`, `repetition`, `structure`, `conciseness`, `helpful`, `harmless`, and your own, `own.exactness = { program = … }`
+    error: no reward `exactness`; there are `accuracy`, `format`, `tests`, `language`, `reflection`, `overconfidence`, `length`, `repetition`, `structure`, `conciseness`, `helpful`, `harmless`, and your own, `own.exactness = { program = … }`, and those of judges, `judge.exactness = { model = … }`
     ");
     insta::assert_snapshot!(sandbox.run(&with(&["--reward", "length={most=5}"])), @r"
     exit code 2

@@ -44,9 +44,8 @@ pub struct JudgeKeys {
     /// read `question`, `answer`, `other` (in a comparison), `reference` and `rubric`, and must ask for `Verdict: …`.
     #[serde(default)]
     pub template: Option<Text>,
-    /// The least and the greatest score.
+    /// The least and the greatest score, where a `score` is asked for.
     #[serde(default = "scale")]
-    #[schemars(extend("x-when" = { "asks": ["score"] }))]
     pub scale: [Level; 2],
     /// How often it is asked about an answer; the mean counts. Even in a comparison, half in each order. R1: 4. Absent: 1,
     /// in a comparison 2.
