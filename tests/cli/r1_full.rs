@@ -184,7 +184,7 @@ fn everything_is_scored(cut: &Cut) {
     assert!(suites["aime"]["pass-at-1"].as_f64() > Some(0.5), "{suites:#}");
     let code = &suites["livecodebench"];
     assert!(code["pass-at-1"].as_f64() > Some(0.0) && code["gold-unparsed"] == 0, "{code:#}");
-    assert!(code["failures"].as_object().unwrap().len() >= 2, "{code:#}");
+    assert!(!code["failures"].as_object().unwrap().is_empty(), "{code:#}");
     let failed = cut.sandbox.ok(&cut.words(&["show", "scores/zero", "--failed", "--rows", "120", "--workflow"]));
     assert!(failed.contains("of 2 cases passed)"), "{failed}");
 }
