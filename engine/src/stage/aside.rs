@@ -15,8 +15,9 @@ pub(super) fn run(ctx: &Arc<Context>) {
 /// Warns the user of the attempt that this process runs; where it runs none, the warning goes to the log.
 pub fn warn(message: &str) {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-    match running {
-        Some(ctx) => ctx.warn(message),
-        None => tracing::warn!("{message}"),
+    if let Some(ctx) = running {
+        ctx.warn(message);
+    } else {
+        tracing::warn!("{message}");
     }
 }

@@ -4,6 +4,7 @@ use engine::stage::StageError;
 use text::{Prompt, TextTemplate};
 
 use super::{Asks, JudgeKeys};
+use crate::chat::Text;
 
 /// What a template of the user's own may read.
 pub(super) const VARIABLES: [&str; 5] = ["question", "answer", "other", "reference", "rubric"];
@@ -31,11 +32,11 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn load(keys: &JudgeKeys) -> Result<Self, StageError> {
-        let template = keys.template.as_ref().map(|text| text.read()).transpose()?;
+        let template = keys.template.as_ref().map(Text::read).transpose()?;
         Ok(Self {
             asks: keys.asks,
             scale: [keys.scale[0].0, keys.scale[1].0],
-            rubric: keys.rubric.as_ref().map(|text| text.read()).transpose()?,
+            rubric: keys.rubric.as_ref().map(Text::read).transpose()?,
             template: template.map(|text| TextTemplate::parse("template", &text, &VARIABLES)).transpose()?,
         })
     }

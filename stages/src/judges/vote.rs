@@ -35,9 +35,9 @@ fn verdict(text: &str) -> Option<String> {
 fn yes_no(said: &str) -> Option<f64> {
     let words: Vec<&str> = said.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let has = |word: &str| words.contains(&word);
-    match words.first()? {
-        &"yes" if !has("no") => Some(1.0),
-        &"no" if !has("yes") => Some(0.0),
+    match *words.first()? {
+        "yes" if !has("no") => Some(1.0),
+        "no" if !has("yes") => Some(0.0),
         _ => None,
     }
 }

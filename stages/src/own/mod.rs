@@ -118,20 +118,20 @@ impl LoadedOwn {
         &self,
         told: &[Told],
         wanted: &str,
-        read: impl Fn(&Value) -> Option<T>,
+        read: impl Fn(&Value) -> Result<T, ()>,
     ) -> Result<Vec<T>, StageError> {
         if told.is_empty() {
             return Ok(Vec::new());
         }
-        let lines: String = told.iter().map(|told| format!("{}\n", told.line)).collect();
+        let lines: String = told.iter().map(|told| told.line.to_string() + "\n").collect();
         let (program, limits) = self.own.program(&self.source, lines);
         let outcome = self.jail.run(&program, &limits).map_err(|error| StageError::new(error.to_string()))?;
         self.ended_well(&outcome)?;
         let output = String::from_utf8_lossy(&outcome.output);
         let lines: Vec<&str> = output.lines().collect();
         let answers = lines.iter().zip(told).enumerate().map(|(index, (line, told))| {
-            let answer = serde_json::from_str(line.trim()).ok().as_ref().and_then(&read);
-            answer.ok_or_else(|| {
+            let answer = serde_json::from_str(line.trim()).map_err(drop).and_then(|answer| read(&answer));
+            answer.map_err(|()| {
                 let prompt = short(&told.prompt);
                 self.wrong(format!("line {} is `{}`, about `{prompt}`", index + 1, short(line)))
                     .with_help(format!("a line is {wanted}; print the rest to stderr"))

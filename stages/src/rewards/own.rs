@@ -64,12 +64,12 @@ fn told(row: &Graded<'_>) -> Told {
     Told { line, prompt: scored.prompt.prompt.last_text().into_owned() }
 }
 
-/// Reads a score: an inner `None` is one that does not apply.
-fn score(answer: &Value) -> Option<Option<f64>> {
+/// Reads a score: `None` is one that does not apply. Fails for what is no score.
+fn score(answer: &Value) -> Result<Option<f64>, ()> {
     match answer {
-        Value::Null => Some(None),
-        Value::Number(number) => number.as_f64().filter(|score| score.is_finite()).map(Some),
-        _ => None,
+        Value::Null => Ok(None),
+        Value::Number(number) => number.as_f64().filter(|score| score.is_finite()).map(Some).ok_or(()),
+        _ => Err(()),
     }
 }
 
@@ -81,10 +81,10 @@ mod tests {
     fn a_score_is_a_finite_number_or_null() {
         assert_eq!(
             [json!(1), json!(-0.5), json!(null)].map(|line| score(&line)),
-            [Some(Some(1.0)), Some(Some(-0.5)), Some(None)]
+            [Ok(Some(1.0)), Ok(Some(-0.5)), Ok(None)]
         );
         for line in [json!("1"), json!([1]), json!(true), json!({ "score": 1 })] {
-            assert_eq!(score(&line), None, "{line}");
+            assert_eq!(score(&line), Err(()), "{line}");
         }
         // JSON has neither.
         for line in ["NaN", "Infinity", "1e999", "1 2"] {

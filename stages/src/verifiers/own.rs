@@ -46,12 +46,12 @@ impl Verifier for OwnVerifier {
     }
 }
 
-fn verdict(answer: &Value) -> Option<Verdict> {
+fn verdict(answer: &Value) -> Result<Verdict, ()> {
     match answer {
-        Value::Bool(true) => Some(Verdict::Correct),
-        Value::Bool(false) => Some(Verdict::Wrong),
-        Value::Null => Some(Verdict::GoldUnparsed),
-        _ => None,
+        Value::Bool(true) => Ok(Verdict::Correct),
+        Value::Bool(false) => Ok(Verdict::Wrong),
+        Value::Null => Ok(Verdict::GoldUnparsed),
+        _ => Err(()),
     }
 }
 
@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn an_answer_is_true_false_or_null() {
         let read = [json!(true), json!(false), json!(null)].map(|answer| verdict(&answer));
-        assert_eq!(read, [Some(Verdict::Correct), Some(Verdict::Wrong), Some(Verdict::GoldUnparsed)]);
+        assert_eq!(read, [Ok(Verdict::Correct), Ok(Verdict::Wrong), Ok(Verdict::GoldUnparsed)]);
         for answer in [json!(1), json!(0.5), json!("true"), json!([true])] {
-            assert_eq!(verdict(&answer), None, "{answer}");
+            assert_eq!(verdict(&answer), Err(()), "{answer}");
         }
     }
 }

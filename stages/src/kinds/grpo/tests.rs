@@ -111,7 +111,7 @@ fn a_stop_between_two_measurements_changes_nothing() {
         (0..20).map(|n| json!({ "id": n.to_string(), "prompt": format!("{n}"), "answer": "7", "verify": "exact" }));
     let held_out = dir.path().join("held-out");
     fs_err::create_dir(&held_out).unwrap();
-    let lines: String = asked.map(|row| format!("{row}\n")).collect();
+    let lines: String = asked.map(|row| row.to_string() + "\n").collect();
     fs_err::write(held_out.join("prompts.jsonl"), lines).unwrap();
     config["eval-prompts"] = json!([reference::<Prompts>("held.prompts", &held_out)]);
     let whole = Attempt::new::<Grpo>(&dir.path().join("whole"), &config, None);

@@ -12,7 +12,7 @@ const TOLERANCE: f64 = 0.05;
 pub(super) struct Lead {
     pub(super) chosen: usize,
     pub(super) rejected: usize,
-    pub(super) lead: f64,
+    pub(super) by: f64,
 }
 
 /// A pair, with the lengths of its answers in characters.

@@ -66,7 +66,7 @@ pub(super) fn pairs(cases: &[Case], rows: &[VoteRow], params: &Params) -> Vec<Le
         let lead = |(case, mean): (&Case, f64)| {
             let second = case.second?;
             let (chosen, rejected) = if mean >= 0.0 { (case.first, second) } else { (second, case.first) };
-            Some(Lead { chosen, rejected, lead: mean.abs() })
+            Some(Lead { chosen, rejected, by: mean.abs() })
         };
         return judged.filter_map(lead).collect();
     }
@@ -81,7 +81,7 @@ pub(super) fn pairs(cases: &[Case], rows: &[VoteRow], params: &Params) -> Vec<Le
         let count = (scored.len() / 2).min(params.pairs_per_prompt);
         let lead = |at: usize| {
             let (best, worst) = (scored[at], scored[scored.len() - 1 - at]);
-            Lead { chosen: best.0, rejected: worst.0, lead: best.1 - worst.1 }
+            Lead { chosen: best.0, rejected: worst.0, by: best.1 - worst.1 }
         };
         (0..count).map(lead).collect::<Vec<_>>()
     };

@@ -172,7 +172,7 @@ fn chosen(
     let candidates = found.len();
     let margin = params.margin.unwrap_or(1.0);
     let mut pairs: Vec<Pair> =
-        found.into_iter().filter(|pair| pair.lead > margin).map(|pair| pair.of(samples, params.judge.reads)).collect();
+        found.into_iter().filter(|pair| pair.by > margin).map(|pair| pair.of(samples, params.judge.reads)).collect();
     summary.insert("pairs".to_owned(), json!(candidates));
     summary.insert("within-margin".to_owned(), json!(candidates - pairs.len()));
     let lengths = |pairs: &[Pair]| {
