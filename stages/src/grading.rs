@@ -6,7 +6,7 @@
 //! Two forms with tags are well-formed: R1-Zero's `<think>…</think><answer>…</answer>`, and that of the released R1, a
 //! thought in tags and then a summary without tags. The key `form` names another form, or none.
 
-use engine::stage::StageError;
+use engine::stage::{Context, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use text::Verdict;
@@ -127,6 +127,20 @@ impl Grader {
             }
         }
         Ok(Self { form, verifiers })
+    }
+
+    /// Warns of a judge or a verifier of the stage that none of the graders asks.
+    pub(crate) fn warn_of_idle(ctx: &Context, loading: &Loading<'_>, graders: &[&Self]) {
+        let asks =
+            |verify: Verify| graders.iter().any(|grader| grader.verifiers.iter().any(|(known, _)| *known == verify));
+        for (key, is_given, verify) in
+            [("judge", loading.judge.is_some(), Verify::JUDGE), ("verifier", loading.verifier.is_some(), Verify::OWN)]
+        {
+            if is_given && !asks(verify) {
+                let verify = verify.name();
+                ctx.warn(format!("`{key}` is asked nothing: no prompt of the stage has `verify = \"{verify}\"`"));
+            }
+        }
     }
 
     /// Calls `sample` with a function that takes each completion when it is sampled, with a way to its text, and runs the

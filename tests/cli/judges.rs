@@ -187,6 +187,8 @@ fn what_a_judge_lacks_is_told_before_anything_runs() {
         ("{{ other }}!", "{{ others }}!", "`others`"),
         ("asks = \"score\"", "asks = \"score\", scale = [3, 3]", "`scale` is empty"),
         ("[judge.labels]", "[judge.labels]\nmargin = 1.0", "`margin` is for pairs"),
+        ("[judge.labels]", "[judge.labels]\npairs-per-prompt = 2", "`pairs-per-prompt` is for pairs"),
+        ("votes = 4", "votes = 4, scale = [1, 5]", "`scale` is for a score"),
     ] {
         let edited = WORKFLOW.replacen(from, to, 1);
         assert_ne!(edited, WORKFLOW, "{from}");
@@ -198,6 +200,9 @@ fn what_a_judge_lacks_is_told_before_anything_runs() {
     assert_ne!(edited, WORKFLOW);
     sandbox.write("judges.toml", &edited);
     let output = sandbox.run(&["apply", "judges.toml", "--until", "scores/base"]);
+    sandbox.write("idle.toml", &WORKFLOW.replace("verify = \"judge\" }", "verify = \"exact\" }"));
+    let warned = sandbox.run(&["apply", "idle.toml", "--until", "scores/base"]);
+    assert!(warned.stderr.contains("scores/base: `judge` is asked nothing"), "{warned}");
     let told = "there are prompts with `verify = \"judge\"`, and no judge";
     assert!(output.code == Some(1) && output.stderr.contains(told), "{output}");
 }

@@ -35,7 +35,7 @@ impl Asking {
         let template = keys.template.as_ref().map(Text::read).transpose()?;
         Ok(Self {
             asks: keys.asks,
-            scale: [keys.scale[0].0, keys.scale[1].0],
+            scale: keys.scale(),
             rubric: keys.rubric.as_ref().map(Text::read).transpose()?,
             template: template.map(|text| TextTemplate::parse("template", &text, &VARIABLES)).transpose()?,
         })

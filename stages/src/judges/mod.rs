@@ -37,16 +37,16 @@ pub struct JudgeKeys {
     #[serde(default)]
     pub asks: Asks,
     /// What makes an answer good: a text, or `inputs.NAME` of one. Absent: that it is right, helpful and complete; with a
-    /// reference answer, that it comes to the same.
+    /// reference answer, that it comes to the same. A `template` has it where it reads `rubric`.
     #[serde(default)]
     pub rubric: Option<Text>,
     /// The whole text that the judge is given, in Jinja, in place of r1flow's: a text, or `inputs.NAME` of one. It may
     /// read `question`, `answer`, `other` (in a comparison), `reference` and `rubric`, and must ask for `Verdict: …`.
     #[serde(default)]
     pub template: Option<Text>,
-    /// The least and the greatest score, where a `score` is asked for.
-    #[serde(default = "scale")]
-    pub scale: [Level; 2],
+    /// The least and the greatest `score`. Absent: 1 and 10.
+    #[serde(default)]
+    pub scale: Option<[Level; 2]>,
     /// How often it is asked about an answer; the mean counts. Even in a comparison, half in each order. R1: 4. Absent: 1,
     /// in a comparison 2.
     #[serde(default)]
@@ -63,7 +63,7 @@ pub struct JudgeKeys {
     /// What it reads: the `answer` alone, or the whole `completion`.
     #[serde(default = "reads")]
     pub reads: Reads,
-    /// Whether it is told the prompt's gold answer, where there is one.
+    /// Whether it is told the prompt's gold answer, where there is one and it is not what the answer is compared with.
     #[serde(default = "reference")]
     pub reference: bool,
     /// Chat template in place of the judge's own; see `sft`.
@@ -99,10 +99,6 @@ pub enum Asks {
     Comparison,
 }
 
-fn scale() -> [Level; 2] {
-    [Level(1), Level(10)]
-}
-
 fn max_tokens() -> usize {
     1_024
 }
@@ -123,6 +119,11 @@ impl JudgeKeys {
     /// Returns how often the judge is asked about an answer.
     pub(crate) fn num_votes(&self) -> usize {
         self.votes.unwrap_or(if self.asks == Asks::Comparison { 2 } else { 1 })
+    }
+
+    /// Returns the least and the greatest score.
+    pub(crate) fn scale(&self) -> [i64; 2] {
+        self.scale.map_or([1, 10], |scale| scale.map(|level| level.0))
     }
 
     fn temperature(&self) -> f64 {
@@ -148,7 +149,13 @@ impl JudgeKeys {
             ))
             .with_help("give an even number"));
         }
-        if self.scale[0].0 >= self.scale[1].0 {
+        if self.scale.is_some() && self.asks != Asks::Score {
+            return Err(
+                StageError::new("`scale` is for a score").with_help("ask for one, `asks = \"score\"`, or remove it")
+            );
+        }
+        let [least, most] = self.scale();
+        if least >= most {
             return Err(StageError::new("`scale` is empty").with_help("for example `scale = [1, 10]`"));
         }
         if let Some(template) = &self.template {

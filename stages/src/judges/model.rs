@@ -57,7 +57,8 @@ struct Vote {
 /// The votes about one answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Judged {
-    /// The mean of the votes that can be read: 0 to 1, in a comparison −2 to 2. `None` if none can be read.
+    /// The mean of the votes that can be read, 0 to 1. In a comparison that of all, −2 to 2, where one that cannot be
+    /// read counts 0: what is said in one order alone may be about the order. `None` if none can be read.
     pub(crate) mean: Option<f64>,
     /// Votes that can be read.
     pub(crate) readable: usize,
@@ -99,7 +100,7 @@ impl Judge {
             (keys.dtype, device == Device::Cpu),
             (template, &keys.template_args),
             (keys.temperature(), keys.max_tokens),
-            (keys.asks, keys.scale),
+            (keys.asks, keys.scale()),
         );
         identity.update(&serde_json::to_vec(&decisive)?);
         let folder = programs::place().ok().and_then(|place| place.verdicts).map(|folder| folder.join("judges"));
@@ -107,7 +108,7 @@ impl Judge {
             name: keys.model.name().to_owned(),
             asking: Asking::load(keys)?,
             asks: keys.asks,
-            scale: [keys.scale[0].0, keys.scale[1].0],
+            scale: keys.scale(),
             votes: keys.num_votes(),
             reads: keys.reads,
             reference: keys.reference,
@@ -151,7 +152,7 @@ impl Judge {
     pub(crate) fn judge(&self, cases: &[Asked<'_>]) -> Result<Vec<Judged>, StageError> {
         let ballots = cases.iter().map(|case| self.ballots(case)).collect::<Result<Vec<_>, _>>()?.concat();
         let votes = self.votes(&ballots)?;
-        let judged: Vec<Judged> = votes.chunks(self.votes).map(Judged::of).collect();
+        let judged: Vec<Judged> = votes.chunks(self.votes).map(|votes| Judged::of(votes, self.compares())).collect();
         let unread = votes.len() - judged.iter().map(|judged| judged.readable).sum::<usize>();
         if unread * 5 > votes.len() && !self.has_complained.replace(true) {
             let (name, all) = (&self.name, votes.len());
@@ -220,11 +221,12 @@ impl Judge {
 }
 
 impl Judged {
-    fn of(votes: &[Vote]) -> Self {
+    fn of(votes: &[Vote], compares: bool) -> Self {
         let scores: Vec<f64> = votes.iter().filter_map(|vote| vote.score).collect();
         let (readable, sum) = (scores.len(), scores.iter().fold(0.0, |sum, score| sum + score));
         let why = votes.first().map(|vote| vote.why.clone()).unwrap_or_default();
-        Self { mean: (readable > 0).then(|| sum / readable as f64), readable, sum, why }
+        let counted = if compares { votes.len() } else { readable };
+        Self { mean: (readable > 0).then(|| sum / counted as f64), readable, sum, why }
     }
 }
 
@@ -261,4 +263,21 @@ fn end_of(text: &str) -> String {
     let words = text::think::parse(text).answer.split_whitespace().collect::<Vec<_>>().join(" ");
     let skip = words.chars().count().saturating_sub(REASONS);
     words.chars().skip(skip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_in_one_order_alone_is_half_a_comparison() {
+        let vote = |score| Vote { score, why: String::new() };
+        let mean = |scores: &[Option<f64>], compares| {
+            Judged::of(&scores.iter().map(|score| vote(*score)).collect::<Vec<_>>(), compares).mean
+        };
+        assert_eq!(mean(&[Some(2.0), None], true), Some(1.0));
+        assert_eq!(mean(&[Some(2.0), Some(2.0)], true), Some(2.0));
+        assert_eq!(mean(&[Some(1.0), None], false), Some(1.0));
+        assert_eq!(mean(&[None, None], true), None);
+    }
 }

@@ -1,7 +1,7 @@
-//! Reads a judge's verdict: what stands behind the last `Verdict:`, or alone on the last line.
+//! Parses a judge's verdict: the text after the last `Verdict:`, or the last line if there is no such word.
 //!
-//! A verdict that is not exactly one of those that were asked for is none: a judge that repeats the question has not
-//! judged.
+//! Only an exact answer counts: `yes`, `no`, a number on the scale, `A>B`. Anything else is no verdict, for example a
+//! judge that repeats the question.
 
 use super::Asks;
 

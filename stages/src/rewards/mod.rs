@@ -154,6 +154,11 @@ impl Scorer {
         Ok(breakdowns.map(|((row, parts), total)| RewardBreakdown { total, parts, grade: row.grade }).collect())
     }
 
+    /// Returns what grades completions.
+    pub(crate) fn grader(&self) -> &Grader {
+        &self.grader
+    }
+
     /// Calls `sample`, and runs programs in completions meanwhile; see [`Grader::meanwhile`].
     pub(crate) fn meanwhile<'a, T>(&self, sample: impl FnOnce(&mut Take<'a, '_>) -> T) -> T {
         self.grader.meanwhile(sample)

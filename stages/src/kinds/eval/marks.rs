@@ -94,6 +94,10 @@ impl Markers {
         })
     }
 
+    pub(super) fn grader(&self) -> &Grader {
+        &self.grader
+    }
+
     /// Returns the mark of each row.
     pub(super) fn marks(&self, sampler: &Sampler<'_>, rows: &[Answered<'_>]) -> Result<Vec<Mark>, StageError> {
         let answers =

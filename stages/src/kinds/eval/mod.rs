@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 use crate::artifacts::{Dtype, Report, write_report};
 use crate::chat::Rendering;
-use crate::grading::Form;
+use crate::grading::{Form, Grader};
 use crate::held::JudgePlace;
 use crate::judges::StageJudge;
 use crate::loading::Loading;
@@ -206,6 +206,7 @@ impl Stage for Eval {
         let judge = params.judge.load(&loading)?;
         let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let markers = Markers::load(&inputs, asked.iter().map(|(_, question)| &question.row), params.form, &loading)?;
+        Grader::warn_of_idle(ctx, &loading, &[markers.grader()]);
         let mut rows = KeptRows::read(ctx)?;
         let mut marks: Vec<Marks> = Vec::new();
         let mut answers = AnswerWriter::create(ctx)?;

@@ -225,6 +225,9 @@ impl Stage for Generate {
         let judge = params.judge.load(&loading)?;
         let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let grader = Grader::load(asked.iter().map(|question| &question.row), params.form, &loading)?;
+        let is_filter = params.keep.contains(&Keep::Judged);
+        let unasked = if is_filter { loading.with_judge(None) } else { loading };
+        Grader::warn_of_idle(ctx, &unasked, &[&grader]);
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
         let mut dropped = GrowingRows::create(ctx, "dropped")?;
@@ -241,7 +244,7 @@ impl Stage for Generate {
                 return Ok(Outcome::Stopped(begun as u64));
             };
             let mut candidates = graded(&grader, chunk, drawn)?;
-            if let Some(judge) = judge.as_ref().filter(|_| params.keep.contains(&Keep::Judged)) {
+            if let Some(judge) = judge.as_ref().filter(|_| is_filter) {
                 candidates::judge(judge.as_ref(), chunk, &mut candidates, &params)?;
             }
             for (question, completions) in chunk.iter().zip(&candidates) {

@@ -48,6 +48,10 @@ impl HeldOutPrompts {
         self.every.is_some_and(|every| step.is_multiple_of(every))
     }
 
+    pub(super) fn grader(&self) -> &Grader {
+        &self.grader
+    }
+
     pub(super) fn len(&self) -> usize {
         self.questions.iter().filter(|question| question.row.is_checked()).count()
     }

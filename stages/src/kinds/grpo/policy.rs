@@ -15,6 +15,7 @@ use super::sampler::{RolloutSampler, Times};
 use super::{Inputs, Params};
 use crate::artifacts::load_model;
 use crate::device::set_up;
+use crate::grading::Grader;
 use crate::loading::Loading;
 use crate::sampling::Agreement;
 use crate::training::rows::{FORESEEN, LargestPasses, Order, PassSize};
@@ -53,6 +54,8 @@ impl<'a> Policy<'a> {
         let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let sampler = RolloutSampler::load(ctx, inputs, params, &model, &loading)?;
         let held_out = HeldOutPrompts::read(ctx, inputs, params, (&model, &sampler.chat), &loading)?;
+        let graders = [Some(sampler.grader()), held_out.as_ref().map(HeldOutPrompts::grader)];
+        Grader::warn_of_idle(ctx, &loading, &graders.into_iter().flatten().collect::<Vec<_>>());
         let learner = Learner::new(model, params);
         Ok(Self { params, ctx, sampler, learner, held_out, alarm: Alarm::default(), done: 0 })
     }

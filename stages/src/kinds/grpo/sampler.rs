@@ -120,6 +120,10 @@ impl<'a> RolloutSampler<'a> {
         &self.state.rollouts
     }
 
+    pub(super) fn grader(&self) -> &Grader {
+        self.scorer.grader()
+    }
+
     pub(super) fn times(&self) -> Times {
         self.times
     }

@@ -45,7 +45,7 @@ pub(super) fn cases(samples: &[SampleRow], reads: Reads, params: &Params) -> Res
         if params.judge.asks == Asks::Comparison {
             group.sort_by_cached_key(|index| orders(params.seed, &samples[*index]));
             // Each answer is in one pair.
-            let pairs = group.chunks_exact(2).take(params.pairs_per_prompt);
+            let pairs = group.chunks_exact(2).take(params.pairs_per_prompt());
             cases.extend(pairs.map(|pair| Case { prompt, first: pair[0], second: Some(pair[1]) }));
         } else {
             cases.extend(group.into_iter().map(|first| Case { prompt, first, second: None }));
@@ -70,7 +70,7 @@ pub(super) fn pairs(cases: &[Case], rows: &[VoteRow], params: &Params) -> Vec<Le
         };
         return judged.filter_map(lead).collect();
     }
-    let [least, most] = params.judge.scale.map(|level| level.0 as f64);
+    let [least, most] = params.judge.scale().map(|level| level as f64);
     let mut by_prompt: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
     for (case, mean) in judged {
         by_prompt.entry(case.prompt).or_default().push((case.first, mean * (most - least)));
@@ -78,7 +78,7 @@ pub(super) fn pairs(cases: &[Case], rows: &[VoteRow], params: &Params) -> Vec<Le
     let of_prompt = |mut scored: Vec<(usize, f64)>| {
         // The best with the worst, the next best with the next worst, ….
         scored.sort_by(|one, two| two.1.total_cmp(&one.1).then(one.0.cmp(&two.0)));
-        let count = (scored.len() / 2).min(params.pairs_per_prompt);
+        let count = (scored.len() / 2).min(params.pairs_per_prompt());
         let lead = |at: usize| {
             let (best, worst) = (scored[at], scored[scored.len() - 1 - at]);
             Lead { chosen: best.0, rejected: worst.0, by: best.1 - worst.1 }

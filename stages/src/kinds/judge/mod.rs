@@ -53,10 +53,10 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 0.0), extend("x-role" = "rows"))]
     pub margin: Option<f64>,
-    /// Most pairs of one prompt.
-    #[serde(default = "pairs_per_prompt")]
+    /// Most pairs of one prompt. Absent: 1; labels have none.
+    #[serde(default)]
     #[schemars(range(min = 1, max = limits::COMPLETIONS), extend("x-role" = "rows"))]
-    pub pairs_per_prompt: usize,
+    pub pairs_per_prompt: Option<usize>,
     /// Whether pairs are left out until the better and the worse answers are equally long on average, within a
     /// twentieth: a reward model would learn the length. R1 did so. Absent: true; labels are not balanced.
     #[serde(default)]
@@ -73,12 +73,14 @@ pub struct Params {
     pub judge_place: JudgePlace,
 }
 
-fn pairs_per_prompt() -> usize {
-    1
-}
-
 /// Cases that are judged at once, in votes.
 const CHUNK: usize = 256;
+
+impl Params {
+    fn pairs_per_prompt(&self) -> usize {
+        self.pairs_per_prompt.unwrap_or(1)
+    }
+}
 
 impl Stage for Judge {
     const KIND: &'static str = "judge";
@@ -96,10 +98,13 @@ impl Stage for Judge {
             StageError::new(format!("`{key}` is for pairs, and `asks = \"yes-no\"` makes labels"))
                 .with_help("remove it, or ask for a `comparison` or a `score`")
         };
-        let margin = params.margin.filter(|_| labels).map(|_| refuse("margin"));
-        let lengths = params.balance_lengths.filter(|_| labels).map(|_| refuse("balance-lengths"));
+        let given = [
+            ("margin", params.margin.is_some()),
+            ("pairs-per-prompt", params.pairs_per_prompt.is_some()),
+            ("balance-lengths", params.balance_lengths.is_some()),
+        ];
         let mut refused = refusals([params.judge.check()]);
-        refused.extend(margin.into_iter().chain(lengths));
+        refused.extend(given.iter().filter(|(_, is_given)| *is_given && labels).map(|(key, _)| refuse(key)));
         refused
     }
 
