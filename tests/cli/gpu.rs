@@ -33,7 +33,7 @@ fn every_kind_runs_there() {
     for (one, two) in one.iter().zip(&two) {
         assert!((one - two).abs() < 1e-3 * one, "the GPU has {two}, the CPU {one}");
     }
-    for stage in ["adapted", "bf16", "alignment-rl", "helpful", "teacher", "on-policy", "scores/base"] {
+    for stage in ["adapted", "bf16", "alignment-rl", "helpful", "teacher", "on-policy", "judged", "scores/base"] {
         assert_eq!(there.json(&["show", stage])["record"]["device"], "cuda:0", "{stage}");
     }
 }

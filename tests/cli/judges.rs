@@ -175,6 +175,63 @@ fn a_judge_filters_verifies_rewards_and_makes_preferences() {
     assert_eq!(votes(), before);
 }
 
+/// A policy that rarely is polite, and is right where it is not.
+const HACKED: &str = r#"
+name = "hacked"
+[inputs]
+lessons = { samples = "lessons.jsonl" }
+mixed   = { samples = "blunt.jsonl" }
+asked   = { prompts = "asked.jsonl" }
+held    = { prompts = "held.jsonl" }
+
+[defaults]
+pretrain = { architecture = "qwen2", hidden-size = 32, layers = 2, heads = 2, kv-heads = 2, intermediate-size = 64, batch-size = 32, lr = 3e-3 }
+
+[pretrain.judge-model]
+data  = ["inputs.lessons"]
+steps = 400
+[pretrain.base]
+data  = ["inputs.mixed"]
+steps = 200
+
+[grpo.rl]
+model = "base.model"
+prompts = ["inputs.asked"]
+prompts-per-step = 8
+group-size = 8
+max-tokens = 12
+steps = 25
+lr = 1e-3
+eval-prompts = ["inputs.held"]
+eval-every = 2
+[grpo.rl.rewards.judge.polite]
+model      = "judge-model.model"
+template   = "{{ question }}|{{ answer }}?"
+max-tokens = 16
+"#;
+
+#[test]
+fn a_judge_that_is_pleased_at_the_price_of_accuracy_is_told_of() {
+    let sandbox = sandbox();
+    written(&sandbox);
+    let blunt = (0..100).flat_map(|number| {
+        let [polite, other] = answers(number);
+        let answers = [&polite, &other, &other, &other, &other];
+        answers.map(|answer| json!({ "prompt": question(number), "completion": answer }))
+    });
+    sandbox.write("blunt.jsonl", &rows(blunt));
+    let held = (0..30)
+        .map(|number| json!({ "prompt": question(number * 3), "answer": answers(number * 3)[1], "verify": "exact" }));
+    sandbox.write("held.jsonl", &rows(held));
+    sandbox.write("hacked.toml", HACKED);
+    let output = sandbox.run(&["apply", "hacked.toml"]);
+    assert_eq!(output.code, Some(0), "{output}");
+    assert!(output.stderr.contains("the judged score has risen from"), "{output}");
+    let summary = &sandbox.json(&["show", "rl"])["record"]["summary"];
+    assert_eq!(summary["eval_accuracy"], 0.0, "it says what it is paid for: {summary}");
+    assert!(summary["best-eval-accuracy"].as_f64() > Some(0.9), "the output `best` does not: {summary}");
+}
+
 #[test]
 fn what_a_judge_lacks_is_told_before_anything_runs() {
     let sandbox = sandbox();
