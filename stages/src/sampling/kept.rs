@@ -11,8 +11,10 @@ use engine::stage::{Context, StageError};
 use lm::generate::{Request, Sampling};
 use serde::{Deserialize, Serialize};
 
-use super::sampler::Drawn;
+use super::questions::Question;
+use super::sampler::{Drawn, Sampler};
 use crate::artifacts::{Error, read_own_lines, write_lines};
+use crate::grading::Grader;
 
 const FILE: &str = "completions.jsonl";
 
@@ -47,18 +49,35 @@ impl KeptRows {
         Ok(Self { known, new: Vec::new() })
     }
 
-    /// Returns a completion of each request; calls `sample` for the requests whose completions are not kept yet. Returns
-    /// `None` if it was stopped and some are missing.
+    /// Returns `completions` completions of each question, and none of a question that already fills the model's
+    /// positions. Samples those that are not kept yet, and runs the programs in them meanwhile, for `grader` to find.
+    /// Returns `None` if it was stopped and some are missing.
     pub(crate) fn complete(
         &mut self,
-        requests: &[Request],
+        (sampler, grader): (&Sampler<'_>, &Grader),
+        asked: &[&Question],
+        (seed, completions): (u64, usize),
         sampling: &Sampling,
-        sample: impl FnOnce(&[Request]) -> Result<Vec<Option<Drawn>>, StageError>,
-    ) -> Result<Option<Vec<Drawn>>, StageError> {
-        let keys: Vec<Key> = requests.iter().map(|request| key(request, sampling)).collect();
-        let missing = requests.iter().zip(&keys).filter(|(_, key)| !self.known.contains_key(*key));
-        let (missing, new): (Vec<Request>, Vec<Key>) = missing.map(|(request, key)| (request.clone(), *key)).unzip();
-        for (key, drawn) in new.into_iter().zip(sample(&missing)?).filter_map(|(key, drawn)| Some((key, drawn?))) {
+    ) -> Result<Option<Vec<Vec<Drawn>>>, StageError> {
+        let (mut keys, mut missing) = (Vec::with_capacity(asked.len()), Vec::new());
+        for question in asked {
+            let requests = sampler.requests(question, seed, completions)?;
+            let fits = requests.iter().all(|request| sampler.has_room_after(&request.prompt));
+            let requests = requests.into_iter().filter(|_| fits).map(|request| (key(&request, sampling), request));
+            let mut keys_of_question = Vec::with_capacity(completions);
+            for (key, request) in requests {
+                keys_of_question.push(key);
+                if !self.known.contains_key(&key) {
+                    missing.push((*question, key, request));
+                }
+            }
+            keys.push(keys_of_question);
+        }
+        let requests: Vec<Request> = missing.iter().map(|(_, _, request)| request.clone()).collect();
+        let drawn = grader.meanwhile(|run| {
+            sampler.sample(&requests, sampling, &mut |index, text| run(&missing[index].0.row, text))
+        })?;
+        for ((_, key, _), drawn) in missing.into_iter().zip(drawn).filter_map(|(row, drawn)| Some((row, drawn?))) {
             self.new.push(KeptRow {
                 key: blake3::Hash::from_bytes(key).to_hex().to_string(),
                 completion: drawn.text.clone(),
@@ -67,7 +86,8 @@ impl KeptRows {
             });
             self.known.insert(key, drawn);
         }
-        Ok(keys.iter().map(|key| self.known.get(key).cloned()).collect())
+        let of_question = |keys: Vec<Key>| keys.iter().map(|key| self.known.get(key).cloned()).collect();
+        Ok(keys.into_iter().map(of_question).collect())
     }
 
     /// Returns the number of tokens sampled since the last [`keep`](KeptRows::keep).

@@ -80,7 +80,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// Returns requests for `completions` completions of `question`.
-    pub(crate) fn requests(
+    pub(super) fn requests(
         &self,
         question: &Question,
         seed: u64,
@@ -94,25 +94,35 @@ impl<'a> Sampler<'a> {
     }
 
     /// Returns whether the model has a position left after a prompt.
-    pub(crate) fn has_room_after(&self, prompt: &[i64]) -> bool {
+    pub(super) fn has_room_after(&self, prompt: &[i64]) -> bool {
         (prompt.len() as i64) < self.model.config.max_position_embeddings
     }
 
-    /// Samples a completion of each request. After a request to stop, those that have begun are sampled to their end,
-    /// and of the others there is none.
-    pub(crate) fn sample(&self, requests: &[Request], sampling: &Sampling) -> Result<Vec<Option<Drawn>>, StageError> {
+    /// Samples a completion of each request; `take` is called with the index of each and a way to its text as soon as it
+    /// ends. After a request to stop, those that have begun are sampled to their end, and of the others there is none.
+    pub(super) fn sample(
+        &self,
+        requests: &[Request],
+        sampling: &Sampling,
+        take: &mut dyn FnMut(usize, &dyn Fn() -> String),
+    ) -> Result<Vec<Option<Drawn>>, StageError> {
+        let text = |index: usize, completion: &Completion| {
+            let request: &Request = &requests[index];
+            format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids))
+        };
         let what = if sampling.temperature == 0.0 { "greedy" } else { "sampling" };
         let completions = told(self.ctx, (what, requests.len()), |tell| {
             let is_ended = |ids: &[i64]| self.chat.is_stopped(ids);
             let mut tell = |index: usize, completion: &Completion| {
+                take(index, &|| text(index, completion));
                 let _ = tell(index, completion);
                 if self.ctx.stop_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             generate_until(&self.model, requests, sampling, self.batch_size, &is_ended, &mut tell)
         })?;
-        let drawn = requests.iter().zip(&completions).map(|(request, completion)| {
+        let drawn = completions.iter().enumerate().map(|(index, completion)| {
             (!completion.ids.is_empty()).then(|| Drawn {
-                text: format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids)),
+                text: text(index, completion),
                 finished: completion.finished,
                 num_tokens: completion.ids.len(),
             })

@@ -285,21 +285,15 @@ fn marked(
     completions: usize,
     sampling: &Sampling,
 ) -> Result<Option<Vec<Vec<Mark>>>, StageError> {
-    let mut requests = Vec::with_capacity(asked.len() * completions);
-    let mut fits = Vec::with_capacity(asked.len());
-    for (_, question) in asked {
-        let of_question = sampler.requests(question, seed, completions)?;
-        let is_fitting = of_question.iter().all(|request| sampler.has_room_after(&request.prompt));
-        fits.extend(std::iter::repeat_n(is_fitting, completions));
-        requests.extend(of_question.into_iter().filter(|_| is_fitting));
-    }
-    let sampled = known.complete(&requests, sampling, |missing| sampler.sample(missing, sampling))?;
-    let Some(sampled) = sampled else { return Ok(None) };
-    let mut sampled = sampled.into_iter();
+    let questions: Vec<&Question> = asked.iter().map(|(_, question)| question).collect();
+    let drawn = known.complete((sampler, markers.grader()), &questions, (seed, completions), sampling)?;
+    let Some(mut drawn) = drawn else { return Ok(None) };
     // A prompt that leaves no room has no answer.
-    let none = || Drawn { text: String::new(), finished: false, num_tokens: 0 };
-    let drawn = fits.into_iter().map(|is_fitting| if is_fitting { sampled.next() } else { Some(none()) });
-    let drawn: Vec<Drawn> = drawn.map(|drawn| drawn.expect("one for each request")).collect();
+    let none = Drawn { text: String::new(), finished: false, num_tokens: 0 };
+    for drawn in &mut drawn {
+        drawn.resize(completions, none.clone());
+    }
+    let drawn: Vec<Drawn> = drawn.into_iter().flatten().collect();
     let rows = asked.iter().flat_map(|(_, question)| std::iter::repeat_n(&question.row, completions));
     let rows: Vec<_> = rows.zip(&drawn).collect();
     let mut marks = markers.marks(sampler, &rows)?.into_iter();

@@ -228,6 +228,12 @@ impl Stage for Generate {
         let is_filter = params.keep.contains(&Keep::Judged);
         let unasked = if is_filter { loading.with_judge(None) } else { loading };
         Grader::warn_of_idle(ctx, &unasked, &[&grader]);
+        let sampling = params.drawing.apply(Sampling {
+            temperature: params.temperature,
+            top_p: params.top_p,
+            max_tokens: params.max_tokens,
+            ..sampler.sampling()
+        });
         let mut rows = KeptRows::read(ctx)?;
         let mut progress = Progress::start(&params);
         let mut dropped = GrowingRows::create(ctx, "dropped")?;
@@ -238,7 +244,8 @@ impl Stage for Generate {
             let (before, old_tokens) = (Instant::now(), rows.new_tokens());
             let chunk = &asked[progress.rows..end];
             let old_rows = rows.num_new();
-            let Some(drawn) = sample_chunk(&sampler, chunk, &mut rows, &params)? else {
+            let (asked_now, draws) = (chunk.iter().collect::<Vec<_>>(), (params.seed, params.completions));
+            let Some(drawn) = rows.complete((&sampler, &grader), &asked_now, draws, &sampling)? else {
                 let begun = progress.rows + (rows.num_new() - old_rows).div_ceil(params.completions);
                 rows.keep(ctx, begun as u64)?;
                 return Ok(Outcome::Stopped(begun as u64));
@@ -267,34 +274,6 @@ impl Stage for Generate {
         dropped.finish("dropped.jsonl")?;
         Ok(Outcome::Done(progress.summary()))
     }
-}
-
-/// Samples `completions` completions of each question, and none of a question that already fills the model's positions.
-/// Returns `None` if it was stopped before all were sampled.
-fn sample_chunk(
-    sampler: &Sampler<'_>,
-    asked: &[Question],
-    rows: &mut KeptRows,
-    params: &Params,
-) -> Result<Option<Vec<Vec<Drawn>>>, StageError> {
-    let sampling = params.drawing.apply(Sampling {
-        temperature: params.temperature,
-        top_p: params.top_p,
-        max_tokens: params.max_tokens,
-        ..sampler.sampling()
-    });
-    let mut requests = Vec::with_capacity(asked.len() * params.completions);
-    let mut counts = Vec::with_capacity(asked.len());
-    for question in asked {
-        let of_prompt = sampler.requests(question, params.seed, params.completions)?;
-        let fits = of_prompt.iter().all(|request| sampler.has_room_after(&request.prompt));
-        counts.push(if fits { params.completions } else { 0 });
-        requests.extend(of_prompt.into_iter().filter(|_| fits));
-    }
-    let drawn = rows.complete(&requests, &sampling, |missing| sampler.sample(missing, &sampling))?;
-    let Some(drawn) = drawn else { return Ok(None) };
-    let mut drawn = drawn.into_iter();
-    Ok(Some(counts.into_iter().map(|count| drawn.by_ref().take(count).collect()).collect()))
 }
 
 /// Grades the completions of each question.
