@@ -22,6 +22,7 @@ pub mod programs;
 pub mod rewards;
 mod sampling;
 mod showing;
+mod stepwise;
 pub mod template_args;
 pub mod training;
 pub mod verifiers;

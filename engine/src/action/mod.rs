@@ -230,12 +230,25 @@ fn drop_later(value: &mut Value, step: u64) {
         }
         Value::Array(items) => {
             items.retain(|item| !is_later(item));
-            for item in items {
+            for item in items.iter_mut() {
                 drop_later(item, step);
+            }
+            if let [only] = &items[..]
+                && let Some(held) = only_value(only)
+            {
+                *value = held.clone();
             }
         }
         _ => {}
     }
+}
+
+/// Returns the value of a table that has no other key: a list of values by `from-step` with one such table is the value
+/// itself.
+fn only_value(table: &Value) -> Option<&Value> {
+    let entries = table.as_object()?;
+    let others = entries.iter().filter(|(key, _)| *key != "value");
+    others.into_iter().all(|(key, from)| key == "from-step" && from == 0).then(|| entries.get("value"))?
 }
 
 #[cfg(test)]
@@ -313,6 +326,17 @@ mod tests {
         let never = action(json!({ "steps": 400, "later": null, "rewards": { "a": 1.0 } }));
         assert_eq!(later.prefix_fingerprint(300), never.prefix_fingerprint(300));
         assert_ne!(later.prefix_fingerprint(301), never.prefix_fingerprint(301));
+    }
+
+    #[test]
+    fn a_value_that_changes_later_is_until_then_the_value() {
+        let limits = |limits: Value| action(json!({ "steps": 400, "max-tokens": limits }));
+        let always = limits(json!(1024));
+        let grown = limits(json!([{ "value": 1024, "from-step": 0 }, { "from-step": 300, "value": 2048 }]));
+        let other = limits(json!([{ "value": 1024 }, { "from-step": 300, "value": 4096 }]));
+        assert_eq!((always.shared_steps(&grown), grown.shared_steps(&other)), (300, 300));
+        let sooner = limits(json!([{ "value": 512 }, { "from-step": 300, "value": 2048 }]));
+        assert_eq!((sooner.shared_steps(&always), sooner.shared_steps(&grown)), (0, 0));
     }
 
     #[test]

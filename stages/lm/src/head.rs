@@ -83,6 +83,27 @@ pub fn backward_with_hits(
     (loss, total(&hits))
 }
 
+/// Like [`backward`]; `loss` also gets the entropy of each token's distribution, [c], in nats, with gradient. A chunk holds
+/// whole distributions, so it should be small.
+///
+/// # Panics
+/// As [`backward`].
+pub fn backward_with_entropies(
+    model: &Model,
+    hidden_nd: &Tensor,
+    targets_n: &Tensor,
+    temperature: f64,
+    chunk: usize,
+    mut loss: impl FnMut(&Tensor, &Tensor, &Chunk) -> Tensor,
+) -> f64 {
+    backward_in_chunks(hidden_nd, chunk, |hidden_cd, chunk| {
+        let log_probs_cv = ops::log_softmax(&model.logits(hidden_cd), temperature);
+        let of_targets_c = log_probs_cv.gather(1, &chunk.of(targets_n).unsqueeze(1), false).squeeze_dim(1);
+        let entropies_c = -(log_probs_cv.exp() * &log_probs_cv).sum_dim_intlist(-1, false, None::<Kind>);
+        loss(&of_targets_c, &entropies_c, chunk)
+    })
+}
+
 /// Returns the sum of ln p(target) over the tokens, and how many targets are the likeliest token; without gradient.
 /// `chunk` bounds the logits held at once, in tokens.
 pub fn score(model: &Model, hidden_nd: &Tensor, targets_n: &Tensor, chunk: usize) -> (f64, f64) {

@@ -3,6 +3,19 @@
 
 use tch::{Kind, Tensor};
 
+/// The KL estimate "k1" of one token: `ln p - ln reference`. Its mean is the KL divergence, but it may be negative.
+///
+/// As a loss its gradient says nothing of the reference: on-policy its mean is 0.
+pub fn k1(logps: &Tensor, reference_logps: &Tensor) -> Tensor {
+    logps - reference_logps
+}
+
+/// The KL estimate "k2" of one token: `(ln p - ln reference)² / 2`. It is biased; the gradient of its mean is that of the
+/// KL divergence.
+pub fn k2(logps: &Tensor, reference_logps: &Tensor) -> Tensor {
+    (logps - reference_logps).square() / 2.0
+}
+
 /// The unbiased KL estimate "k3" of one token: `r - ln r - 1` with `r = reference / policy` (DeepSeek-R1, equation 2).
 ///
 /// It is never negative, and 0 where both agree. The gradient flows to `logps`.
@@ -11,13 +24,24 @@ pub fn k3(logps: &Tensor, reference_logps: &Tensor) -> Tensor {
     log_ratio.exp() - log_ratio - 1.0
 }
 
-/// The clipped surrogate of one token, to be maximised: `min(ratio a, clip(ratio, 1 - low, 1 + high) a)`
-/// (DeepSeek-R1, equation 1), with `ratio = exp(logps - old_logps)` and advantage `a`.
+/// The clipped surrogate, to be maximised: `min(min(ratio, most) a, clip(ratio, 1 - low, 1 + high) a)` (DeepSeek-R1,
+/// equation 1; without `most` the ratio has no other bound). The gradient flows to `ratio`.
 ///
-/// The gradient is 0 where the ratio is beyond the bound towards which the advantage pushes it.
-pub fn clipped_surrogate(logps: &Tensor, old_logps: &Tensor, advantages: &Tensor, low: f64, high: f64) -> Tensor {
-    let ratio = (logps - old_logps).exp();
-    (&ratio * advantages).minimum(&(ratio.clamp(1.0 - low, 1.0 + high) * advantages))
+/// It is 0 where the ratio is beyond the bound towards which the advantage `a` pushes it. `most` bounds it where it is
+/// negative and grows without a limit (dual clip, arXiv 1912.09729; TRL's `delta`).
+pub fn clipped_surrogate(ratio: &Tensor, advantages: &Tensor, (low, high): (f64, f64), most: Option<f64>) -> Tensor {
+    let bounded = match most {
+        Some(most) => ratio.clamp_max(most),
+        None => ratio.shallow_clone(),
+    };
+    (bounded * advantages).minimum(&(ratio.clamp(1.0 - low, 1.0 + high) * advantages))
+}
+
+/// The surrogate of CISPO, to be maximised: `clip(ratio, 1 - low, 1 + high) a ln p` (MiniMax-M1, arXiv 2506.13585).
+///
+/// The ratio is a constant weight, so every token has a gradient; the bounds only keep its weight in proportion.
+pub fn cispo(logps: &Tensor, ratio: &Tensor, advantages: &Tensor, (low, high): (f64, f64)) -> Tensor {
+    ratio.detach().clamp(1.0 - low, 1.0 + high) * advantages * logps
 }
 
 /// The Bradley-Terry loss of one pair: `-ln sigmoid(chosen - rejected)`.
@@ -85,14 +109,37 @@ mod tests {
     }
 
     #[test]
+    fn k1_and_k2_follow_their_definitions() {
+        let reference = [-1.0, -0.5, -3.0, -2.0];
+        check(&[-1.0, -2.0, -0.1, -2.5], |x| k1(x, &vector(&reference)), |i, x| x - reference[i]);
+        let closed = |i: usize, x: f64| (x - reference[i]).powi(2) / 2.0;
+        check(&[-1.0, -2.0, -0.1, -2.5], |x| k2(x, &vector(&reference)), closed);
+    }
+
+    #[test]
     fn the_surrogate_is_clipped_on_the_side_the_advantage_pushes_to() {
         let (old, advantages) = ([-1.0; 6], [1.0, 1.0, 1.0, -2.0, -2.0, -2.0]);
         let closed = |i: usize, x: f64| {
             let ratio = (x - old[i]).exp();
             (ratio * advantages[i]).min(ratio.clamp(0.8, 1.5) * advantages[i])
         };
-        let loss = |x: &Tensor| clipped_surrogate(x, &vector(&old), &vector(&advantages), 0.2, 0.5);
-        check(&[-1.05, -2.0, -0.1, -1.05, -2.0, -0.1], loss, closed);
+        let surrogate = |x: &Tensor, most: Option<f64>| {
+            clipped_surrogate(&(x - vector(&old)).exp(), &vector(&advantages), (0.2, 0.5), most)
+        };
+        let points = [-1.05, -2.0, -0.1, -1.05, -2.0, -0.1];
+        check(&points, |x| surrogate(x, None), closed);
+        let bounded =
+            |i: usize, x: f64| closed(i, x).max(if advantages[i] < 0.0 { 2.0 * advantages[i] } else { f64::MIN });
+        check(&points, |x| surrogate(x, Some(2.0)), bounded);
+        assert!(closed(5, -0.1) < bounded(5, -0.1), "a ratio of 2.5 is beyond the bound");
+    }
+
+    #[test]
+    fn the_ratio_of_cispo_is_a_constant_weight() {
+        let (ratio, advantages) = ([0.1_f64, 1.0, 7.0, 7.0], [1.0, 1.0, 1.0, -2.0]);
+        let closed = |i: usize, x: f64| ratio[i].clamp(0.8, 1.5) * advantages[i] * x;
+        let loss = |x: &Tensor| cispo(x, &vector(&ratio), &vector(&advantages), (0.2, 0.5));
+        check(&[-1.05, -2.0, -0.1, -1.05], loss, closed);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) struct Question {
     pub(crate) row: PromptRow,
     /// Short digest of the prompt's set. Names are not part of an action, so they must not reach an output.
     pub(crate) source: String,
+    /// Index of the prompt's set.
+    pub(crate) set: usize,
     /// Number of equal prompts before this one, so that each gets different draws.
     pub(crate) occurrence: u64,
     /// What the model is given in place of the row's prompt: with exemplars before it, or a request to rewrite a
@@ -37,11 +39,11 @@ impl Question {
 pub(crate) fn questions(inputs: &[Input<Prompts>]) -> Result<Vec<Question>, StageError> {
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut questions = Vec::new();
-    for input in inputs {
+    for (set, input) in inputs.iter().enumerate() {
         let source: String = input.artifact.digest.chars().take("b3:".len() + 12).collect();
         for row in read_prompts(input)? {
             let count = seen.entry(row.prompt.key().into_owned()).or_default();
-            questions.push(Question { row, source: source.clone(), occurrence: *count, asked_instead: None });
+            questions.push(Question { row, source: source.clone(), set, occurrence: *count, asked_instead: None });
             *count += 1;
         }
     }

@@ -98,7 +98,7 @@ pub trait Objective {
 
     /// Writes the state that the next step needs apart from parameters and optimiser; [`restore`](Objective::restore)
     /// reads it.
-    fn save(&self, _dir: &Path) -> Result<(), StageError> {
+    fn save(&mut self, _dir: &Path) -> Result<(), StageError> {
         Ok(())
     }
 

@@ -55,6 +55,7 @@ pub(super) fn questions(inputs: &[Input<Samples>], params: &Params) -> Result<Ve
                     .clone()
                     .unwrap_or_else(|| input.artifact.digest.chars().take("b3:".len() + 12).collect()),
                 row: row(sample, index, input.name()),
+                set: 0,
                 occurrence,
                 asked_instead: Some(asked),
             });

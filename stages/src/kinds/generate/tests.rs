@@ -244,6 +244,7 @@ fn each_filter_tells_good_from_bad() {
             source: String::new(),
         },
         source: String::new(),
+        set: 0,
         occurrence: 0,
         asked_instead: None,
     };

@@ -67,7 +67,7 @@ impl HeldOutPrompts {
             seed: params.seed,
             temperature: 0.0,
             top_p: 1.0,
-            max_tokens: params.max_tokens,
+            max_tokens: params.max_tokens.greatest(),
             group_size: 1,
             side_by_side: params.sampling_batch,
         };
@@ -159,24 +159,12 @@ impl Alarm {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::rollout::tests::rollout;
     use super::*;
 
     fn rollouts(name: &str, score: f64) -> Vec<Rollout> {
-        let rollout = Rollout {
-            question: 0,
-            prompt_ids: Vec::new(),
-            completion_ids: Vec::new(),
-            logps: Vec::new(),
-            finished: true,
-            completion: String::new(),
-            reward: score,
-            parts: BTreeMap::from([(name.to_owned(), score)]),
-            advantage: 0.0,
-            correct: None,
-            format_ok: None,
-            thinking_tokens: None,
-            gold_unparsed: false,
-        };
+        let parts = BTreeMap::from([(name.to_owned(), score)]);
+        let rollout = Rollout { reward: score, parts, ..rollout() };
         vec![rollout; 4]
     }
 

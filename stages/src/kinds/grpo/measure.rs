@@ -25,7 +25,7 @@ pub(super) fn measure(rollouts: &[Rollout], group_size: usize, tally: &mut Tally
     tally.least_of("completions/min_length", lengths());
     tally.most_of("completions/max_length", lengths());
     tally.share_of("completions/clipped_ratio", rollouts.iter().map(|rollout| !rollout.finished));
-    let num_tokens = rollouts.iter().map(|rollout| rollout.prompt_ids.len() + rollout.completion_ids.len());
+    let num_tokens = rollouts.iter().map(Rollout::num_tokens);
     tally.sum("num_tokens", num_tokens.sum::<usize>() as f64);
     tally.share_of("accuracy", rollouts.iter().filter_map(|rollout| rollout.correct));
     tally.share_of("format", rollouts.iter().filter_map(|rollout| rollout.format_ok));
@@ -48,9 +48,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Looks at a rollout; `prompt` is the text that the model was given for its first completion.
-    pub(super) fn look(&mut self, ctx: &Context, params: &Params, rollouts: &[Rollout], prompt: &str) {
-        self.truncation.look(ctx, rollouts.iter().map(|rollout| rollout.finished), "max-tokens", params.max_tokens);
+    /// Looks at a rollout after `step` updates; `prompt` is the text that the model was given for its first completion.
+    pub(super) fn look(&mut self, ctx: &Context, params: &Params, rollouts: &[Rollout], (prompt, step): (&str, u64)) {
+        let most = params.max_tokens.at(step);
+        self.truncation.look(ctx, rollouts.iter().map(|rollout| rollout.finished), "max-tokens", most);
         let unparsed = rollouts.iter().filter(|rollout| rollout.gold_unparsed).count();
         if !self.gold && unparsed > 0 {
             self.gold = true;

@@ -5,8 +5,7 @@
 //! rollout (every `updates-per-rollout` steps)          step = one optimiser update
 //!   prompts ─ sample a group each ─ score ─ advantages ─▶ minibatch ─▶ clipped surrogate − β k3 ─▶ AdamW
 //! ```
-//! Departures from the paper: `aggregate = "token"` weighs every token of a minibatch alike, where the paper averages
-//! per output (`"sequence"`); a group of equal rewards contributes nothing, not even its KL; clipping defaults to 0.2,
+//! Departures from the paper: a group of equal rewards contributes nothing, not even its KL; clipping defaults to 0.2,
 //! where the paper's first RL stage prints 10. The old policy's log-probs are those of the sampler, because sampler and
 //! trainer share one engine; their difference is measured at every rollout, and training fails if it is too large.
 
@@ -14,18 +13,21 @@ mod advantage;
 mod held_out;
 mod learner;
 mod measure;
+mod objective;
 mod policy;
+mod refill;
 mod rollout;
 mod sampler;
+mod source;
 #[cfg(test)]
 mod tests;
 
 use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::chat::{Rendering, check_stops};
 use crate::grading::Form;
@@ -35,9 +37,12 @@ use crate::own::{self, Own};
 use crate::programs::JailKey;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
+use crate::stepwise::{self, Stepwise};
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export_trained, shown, train};
 use crate::{limits, looking, showing};
+use objective::ObjectiveKeys;
 use policy::Policy;
+use source::Share;
 
 /// The kind.
 pub struct Grpo;
@@ -61,30 +66,6 @@ pub struct Inputs {
     pub few_shot: Option<Input<Samples>>,
 }
 
-/// How rewards become advantages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scale {
-    /// Subtracts the group's mean and divides by the group's standard deviation (the paper).
-    Group,
-    /// Subtracts the group's mean and divides by the whole rollout's standard deviation.
-    Batch,
-    /// Subtracts the group's mean only (Dr. GRPO).
-    None,
-}
-
-/// How token losses are aggregated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Aggregate {
-    /// Mean over all tokens of the minibatch (DAPO).
-    Token,
-    /// Mean over completions of each one's mean (the paper).
-    Sequence,
-    /// Sum over tokens divided by completions times `max-tokens` (Dr. GRPO).
-    Constant,
-}
-
 /// How to sample, score and update.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case")]
@@ -105,9 +86,18 @@ pub struct Params {
     /// Updates from one rollout. R1: 16.
     #[schemars(range(min = 1, max = limits::STEPS))]
     pub updates_per_rollout: u64,
-    /// Sampling temperature, also used for log-probs in training. R1: 1.0, alignment 0.7.
-    #[schemars(range(min = 0.01))]
-    pub temperature: f64,
+    /// Rounds in which further prompts are sampled in place of groups whose rewards are all equal, because these teach
+    /// nothing (DAPO's dynamic sampling). Groups that are still missing after them stay as they are. The paper: 0.
+    #[schemars(range(max = 100), extend("x-omit-default" = true))]
+    pub refill: usize,
+    /// Share of each set in `prompts`, and the step from which on it is drawn from: a list with an entry for each. Absent:
+    /// all sets are one, so that each has as large a share as it has rows.
+    #[schemars(extend("x-omit-default" = true))]
+    pub mixture: Vec<Share>,
+    /// Sampling temperature, also used for log-probs in training; a value, or a list of values with the step from which
+    /// each holds. R1: 1.0, alignment 0.7.
+    #[schemars(schema_with = "temperature_schema")]
+    pub temperature: Stepwise<f64>,
     /// Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability. Log-probs are
     /// those of all tokens, in sampling and in training.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-omit-default" = true))]
@@ -116,34 +106,13 @@ pub struct Params {
     /// before them; their tokens are learnt.
     #[schemars(extend("x-omit-default" = true))]
     pub stop: Vec<String>,
-    /// Longest completion, in tokens. R1: 32,768.
-    #[schemars(range(min = 1, max = limits::TOKENS))]
-    pub max_tokens: usize,
+    /// Longest completion, in tokens; a value, or a list of values with the step from which each holds. R1-Zero: 32,768,
+    /// from step 8,200 on 65,536.
+    #[schemars(schema_with = "max_tokens_schema")]
+    pub max_tokens: Stepwise<usize>,
     /// Peak learning rate. R1: 3e-6.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// The probability ratio is clipped below 1 − `clip-low`. R1 prints 10, at which this clip has no effect.
-    #[schemars(range(min = 0.0))]
-    pub clip_low: f64,
-    /// The probability ratio is clipped above 1 + `clip-high`. R1 prints 10.
-    #[schemars(range(min = 0.0))]
-    pub clip_high: f64,
-    /// Weight β of the KL term (k3) to the reference policy. 0: no reference policy is held. R1: 0.001.
-    #[schemars(range(min = 0.0))]
-    pub kl: f64,
-    /// Every this many steps, the reference policy becomes a copy of the current policy. 0: never. R1: 400.
-    #[schemars(range(max = limits::STEPS))]
-    pub reference_refresh: u64,
-    /// How rewards become advantages. The group's mean is always subtracted. `group`: divided by the group's standard
-    /// deviation, as in the paper. `batch`: divided by the standard deviation of the whole rollout. `none`: not divided
-    /// (Dr. GRPO).
-    pub scale: Scale,
-    /// How token losses are aggregated. `token`: mean over all tokens of the minibatch (DAPO). `sequence`: mean over
-    /// completions of each one's mean, as in the paper. `constant`: sum over tokens, divided by completions ×
-    /// `max-tokens` (Dr. GRPO).
-    pub aggregate: Aggregate,
-    /// Ignores truncated completions (those without a stop token) in the loss.
-    pub mask_truncated: bool,
     /// Steps between two measurements of `eval-prompts`. Absent: one after the last step.
     #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
     pub eval_every: Option<u64>,
@@ -180,6 +149,8 @@ pub struct Params {
     pub lora: Option<Lora>,
     // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
     #[serde(flatten)]
+    pub objective: ObjectiveKeys,
+    #[serde(flatten)]
     pub rendering: Rendering,
     #[serde(flatten)]
     pub few: FewShot,
@@ -187,6 +158,14 @@ pub struct Params {
     pub judge_place: JudgePlace,
     #[serde(flatten)]
     pub optimisation: Optimisation,
+}
+
+fn temperature_schema(_: &mut SchemaGenerator) -> Schema {
+    stepwise::schema(&json!({ "type": "number", "minimum": 0.01 }))
+}
+
+fn max_tokens_schema(_: &mut SchemaGenerator) -> Schema {
+    stepwise::schema(&json!({ "type": "integer", "minimum": 1, "maximum": limits::TOKENS }))
 }
 
 impl Default for Params {
@@ -197,18 +176,13 @@ impl Default for Params {
             prompts_per_step: 32,
             group_size: 16,
             updates_per_rollout: 1,
-            temperature: 1.0,
+            refill: 0,
+            mixture: Vec::new(),
+            temperature: Stepwise::Always(1.0),
             top_p: 1.0,
             stop: Vec::new(),
-            max_tokens: 1_024,
+            max_tokens: Stepwise::Always(1_024),
             lr: 1e-6,
-            clip_low: 0.2,
-            clip_high: 0.2,
-            kl: 0.0,
-            reference_refresh: 0,
-            scale: Scale::Group,
-            aggregate: Aggregate::Token,
-            mask_truncated: false,
             eval_every: None,
             keep_groups: 1,
             micro_batch_tokens: 8_192,
@@ -220,6 +194,7 @@ impl Default for Params {
             jail: JailKey::default(),
             seed: 0,
             lora: None,
+            objective: ObjectiveKeys::default(),
             rendering: Rendering::default(),
             few: FewShot::default(),
             judge_place: JudgePlace::default(),
@@ -238,6 +213,7 @@ impl Stage for Grpo {
         "programs are run against their tests, and puzzles are checked",
         "a result of a function in `cases` may be in a list of one",
         "reflection is paid for checks of numbers that follow from the question",
+        "by default every completion weighs alike, as in the paper; all rollouts that are kept say why they ended",
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
@@ -259,6 +235,10 @@ impl Stage for Grpo {
             stops,
             rewards,
             check_rollout(params),
+            params.objective.check(),
+            params.max_tokens.check("max-tokens"),
+            params.temperature.check("temperature"),
+            source::check(&params.mixture, &inputs.prompts),
             params.judge.check(),
             own::check(params.verifier.as_ref()),
         ]);
@@ -284,7 +264,7 @@ impl Stage for Grpo {
     }
 
     fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
-        let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
+        let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens.greatest());
         let form = params.rewards.want_form().then_some(params.form);
         let prompts = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
         looking::asked(look, &inputs.eval_prompts, seen.as_ref(), form);

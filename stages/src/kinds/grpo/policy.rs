@@ -11,7 +11,7 @@ use text::Chat;
 use super::held_out::{Alarm, HeldOutPrompts};
 use super::learner::Learner;
 use super::measure::measure;
-use super::sampler::{RolloutSampler, Times};
+use super::sampler::RolloutSampler;
 use super::{Inputs, Params};
 use crate::artifacts::load_model;
 use crate::device::set_up;
@@ -41,7 +41,9 @@ pub(super) struct Policy<'a> {
 pub(super) struct Minibatch {
     /// Indices into the current rollouts.
     rollouts: Range<usize>,
-    /// Whether the weights are the same as when the rollouts were sampled.
+    /// The updates that were done when they were sampled.
+    sampled_at: u64,
+    /// Whether the weights are the same as then.
     is_on_policy: bool,
 }
 
@@ -76,7 +78,8 @@ impl<'a> Policy<'a> {
 
 /// Returns the sizes of the largest passes, if every completion of these prompts is as long as it may be.
 fn passes(params: &Params, (config, options): (&Config, Options), prompts: &[usize]) -> Passes {
-    let row = |prompt: usize| PassSize { tokens: prompt + params.max_tokens, targets: params.max_tokens };
+    let max_tokens = params.max_tokens.greatest();
+    let row = |prompt: usize| PassSize { tokens: prompt + max_tokens, targets: max_tokens };
     let mut order = Order::new(params.seed, prompts.len(), params.prompts_per_step);
     let groups = (0..FORESEEN).map(|step| {
         let prompts = order.batch(step).into_iter().map(|prompt| row(prompts[prompt]));
@@ -84,7 +87,7 @@ fn passes(params: &Params, (config, options): (&Config, Options), prompts: &[usi
     });
     let largest = LargestPasses::of(groups, params.micro_batch_tokens);
     let rollouts = params.prompts_per_step * params.group_size * params.updates_per_rollout as usize;
-    let longest = prompts.iter().max().copied().unwrap_or(0) + params.max_tokens;
+    let longest = prompts.iter().max().copied().unwrap_or(0) + max_tokens;
     Passes {
         largest,
         recompute: params.optimisation.gradient_checkpointing,
@@ -101,7 +104,7 @@ pub(super) fn look(look: &mut Look, config: &Config, prompts: &[usize], params: 
     let options = options(look, config, optimisation.dtype);
     let passes = passes(params, (config, options), prompts);
     let training = (optimisation, params.lora.as_ref());
-    look_at_memory(look, (config, options), training, u64::from(params.kl > 0.0), passes);
+    look_at_memory(look, (config, options), training, u64::from(params.objective.kl > 0.0), passes);
 }
 
 impl Objective for Policy<'_> {
@@ -120,23 +123,22 @@ impl Objective for Policy<'_> {
         self.learner.refresh_reference(step);
         let position = (step % self.params.updates_per_rollout) as usize;
         if position == 0 {
-            self.sampler.roll_out(&self.learner.model, step)?;
+            self.sampler.roll_out(&self.learner, step)?;
             self.alarm.add(self.sampler.all_rollouts());
         }
         self.done = step + 1;
         let size = self.params.prompts_per_step * self.params.group_size;
-        let batch = Minibatch { rollouts: position * size..(position + 1) * size, is_on_policy: position == 0 };
+        let rollouts = position * size..(position + 1) * size;
+        let batch = Minibatch { rollouts, sampled_at: step - position as u64, is_on_policy: position == 0 };
         let counts = self.learner.count(self.sampler.rollouts(&batch.rollouts));
         Ok((batch, counts))
     }
 
     fn accumulate(&self, batch: &Minibatch, whole: Counts) -> Result<Tally, StageError> {
         let rollouts = self.sampler.rollouts(&batch.rollouts);
-        let mut tally = self.learner.learn(rollouts, whole, batch.is_on_policy);
+        let mut tally = self.learner.learn(rollouts, whole, (batch.sampled_at, batch.is_on_policy));
         if batch.is_on_policy {
-            let Times { sampling, scoring } = self.sampler.times();
-            tally.most_of("step_time/sampling", [sampling]);
-            tally.most_of("step_time/scoring", [scoring]);
+            self.sampler.measure(&mut tally);
         }
         measure(rollouts, self.params.group_size, &mut tally);
         Ok(tally)
@@ -164,7 +166,7 @@ impl Objective for Policy<'_> {
         Ok(Some(metrics))
     }
 
-    fn save(&self, dir: &Path) -> Result<(), StageError> {
+    fn save(&mut self, dir: &Path) -> Result<(), StageError> {
         self.sampler.save(dir)?;
         fs_err::write(dir.join(ALARM), serde_json::to_vec(&self.alarm)?)?;
         if let Some(reference) = &self.learner.reference {

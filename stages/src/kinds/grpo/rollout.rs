@@ -22,11 +22,21 @@ pub(super) struct Rollout {
     pub(super) reward: f64,
     pub(super) parts: BTreeMap<String, f64>,
     pub(super) advantage: f64,
+    /// Sum of the KL estimates of its tokens, where they are part of the reward.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) kl: Option<f64>,
     /// Whether the answer is right; absent without a gold answer.
     pub(super) correct: Option<bool>,
     pub(super) format_ok: Option<bool>,
     pub(super) thinking_tokens: Option<usize>,
     pub(super) gold_unparsed: bool,
+}
+
+impl Rollout {
+    /// Returns the length of prompt and completion, in tokens.
+    pub(super) fn num_tokens(&self) -> usize {
+        self.prompt_ids.len() + self.completion_ids.len()
+    }
 }
 
 /// One micro-batch in tensors.
@@ -40,6 +50,8 @@ pub(super) struct MicroBatch {
     pub(super) advantages: Tensor,
     /// Weight of each token in the loss, [tokens].
     pub(super) weights: Tensor,
+    /// The number of tokens of each completion.
+    lengths: Vec<i64>,
 }
 
 impl MicroBatch {
@@ -47,6 +59,7 @@ impl MicroBatch {
     pub(super) fn pack(rollouts: &[&Rollout], weight: impl Fn(&Rollout) -> f64, device: lm::Device) -> Self {
         let mut rows = lm::Rows::default();
         let (mut starts, mut old, mut advantages, mut weights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let lengths = rollouts.iter().map(|rollout| rollout.completion_ids.len() as i64).collect();
         for rollout in rollouts {
             let mut ids = rollout.prompt_ids.clone();
             starts.push(ids.len() as i64);
@@ -67,6 +80,43 @@ impl MicroBatch {
             old_logps: floats(&old),
             advantages: floats(&advantages),
             weights: floats(&weights),
+            lengths,
+        }
+    }
+
+    /// Splits a tensor over the tokens into one for each completion.
+    pub(super) fn each(&self, values: &Tensor) -> Vec<Tensor> {
+        values.split_with_sizes(&self.lengths[..], 0)
+    }
+
+    /// Returns the mean of `values` over each token's completion, [tokens].
+    pub(super) fn mean_of_each(&self, values: &Tensor) -> Tensor {
+        let means = self.each(values).into_iter().map(|values| values.mean(None::<lm::Kind>).expand_as(&values));
+        Tensor::cat(&means.collect::<Vec<_>>(), 0)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Returns a rollout without tokens.
+    pub(in super::super) fn rollout() -> Rollout {
+        Rollout {
+            question: 0,
+            prompt_ids: Vec::new(),
+            completion_ids: Vec::new(),
+            logps: Vec::new(),
+            finished: true,
+            completion: String::new(),
+            reward: 0.0,
+            parts: BTreeMap::new(),
+            advantage: 0.0,
+            kl: None,
+            correct: None,
+            format_ok: None,
+            thinking_tokens: None,
+            gold_unparsed: false,
         }
     }
 }

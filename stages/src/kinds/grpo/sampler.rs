@@ -12,16 +12,19 @@ use lm::generate::Completion;
 use serde::{Deserialize, Serialize};
 use text::{Chat, Prompt};
 
-use super::advantage::advantages;
+use super::advantage::Advantages;
+use super::learner::Learner;
 use super::measure::Watch;
+use super::refill::Groups;
 use super::rollout::Rollout;
+use super::source::{Position, PromptSource};
 use super::{Inputs, Params};
 use crate::grading::Grader;
 use crate::growing::GrowingRows;
 use crate::loading::Loading;
 use crate::rewards::{RewardBreakdown, Scored, Scorer};
 use crate::sampling::{Draws, Question, draw, fitting, questions, requests, show_exemplars};
-use crate::training::rows::Order;
+use crate::training::Tally;
 
 /// Samples rollouts from the current weights.
 pub(super) struct RolloutSampler<'a> {
@@ -32,51 +35,63 @@ pub(super) struct RolloutSampler<'a> {
     questions: Vec<Question>,
     /// The length of each prompt, in tokens.
     pub(super) prompts: Vec<usize>,
-    order: Order,
+    source: PromptSource,
     state: State,
     growing: GrowingRows,
     watch: Watch,
-    /// How long the newest rollout took.
-    times: Times,
+    /// What the newest rollout took.
+    spent: Spent,
 }
 
-/// Seconds that a rollout took.
+/// What a rollout took.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Times {
-    pub(super) sampling: f64,
-    pub(super) scoring: f64,
+struct Spent {
+    /// Seconds.
+    sampling: f64,
+    scoring: f64,
+    /// Rounds of sampling after the first, and groups without signal that were replaced.
+    refills: usize,
+    replaced: usize,
 }
 
-/// What the next step needs apart from weights; it is part of the checkpoint.
+/// What the next step needs apart from weights and kept rollouts; it is part of the checkpoint.
 #[derive(Default, Serialize, Deserialize)]
 struct State {
     /// The current rollouts, whose updates are not all done.
     rollouts: Vec<Rollout>,
-    /// Lines of output `rollouts` so far.
-    kept: Vec<KeptRollout>,
+    /// Which prompts come next.
+    position: Position,
 }
 
-/// The output with the lines.
+/// The output with the kept rollouts.
 const ROLLOUTS: &str = "rollouts";
 
 /// A line of output `rollouts`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct KeptRollout {
-    prompt: Prompt,
-    completion: String,
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct KeptRollout<'a> {
+    prompt: &'a Prompt,
+    completion: &'a str,
     /// The gold answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<String>,
+    answer: Option<&'a str>,
     /// Right, and in the wanted form; absent without a gold answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     correct: Option<bool>,
     /// Whether it ended by itself.
     finished: bool,
+    /// What ended it: `end`, an end token; `text`, one of `stop`; `length`, the limit.
+    stop_reason: &'static str,
     tokens: usize,
     step: u64,
     reward: f64,
-    parts: BTreeMap<String, f64>,
+    parts: &'a BTreeMap<String, f64>,
     advantage: f64,
+    /// Sum of the sampler's log-probs of its tokens.
+    logp: f64,
+    /// Sum of the KL estimates of its tokens, where they are part of the reward.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kl: Option<f64>,
 }
 
 impl<'a> RolloutSampler<'a> {
@@ -93,20 +108,19 @@ impl<'a> RolloutSampler<'a> {
         let mut questions = questions(&inputs.prompts)?;
         show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
         let (questions, prompts) = fitting(ctx, questions, &chat, positions, &room)?;
-        let per_rollout = params.prompts_per_step * params.updates_per_rollout as usize;
         let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, loading)?;
         Ok(Self {
             ctx,
             params,
             chat,
             scorer: params.rewards.load(grader, loading)?,
-            order: Order::new(params.seed, questions.len(), per_rollout),
+            source: PromptSource::new(&questions, &inputs.prompts, &params.mixture, params.seed)?,
             questions,
             prompts,
             state: State::default(),
             growing: GrowingRows::create(ctx, ROLLOUTS)?,
             watch: Watch::default(),
-            times: Times::default(),
+            spent: Spent::default(),
         })
     }
 
@@ -124,8 +138,15 @@ impl<'a> RolloutSampler<'a> {
         self.scorer.grader()
     }
 
-    pub(super) fn times(&self) -> Times {
-        self.times
+    /// Adds what the newest rollout took.
+    pub(super) fn measure(&self, tally: &mut Tally) {
+        let Spent { sampling, scoring, refills, replaced } = self.spent;
+        tally.most_of("step_time/sampling", [sampling]);
+        tally.most_of("step_time/scoring", [scoring]);
+        if self.params.refill > 0 {
+            tally.most_of("refill/rounds", [refills as f64]);
+            tally.most_of("refill/replaced_groups", [replaced as f64]);
+        }
     }
 
     /// Writes output `rollouts`.
@@ -133,37 +154,77 @@ impl<'a> RolloutSampler<'a> {
         self.growing.finish("samples.jsonl")
     }
 
-    /// Samples new rollouts from `model`, after `step` updates.
-    pub(super) fn roll_out(&mut self, model: &Model, step: u64) -> Result<(), StageError> {
-        let rollout = step / self.params.updates_per_rollout;
-        let chosen = self.order.batch(rollout);
-        self.state.rollouts = self.sample(model, &chosen, rollout, step)?;
-        let kept = self.state.rollouts.iter().take(self.params.keep_groups * self.params.group_size);
-        let kept = kept.map(|rollout| KeptRollout {
-            prompt: self.questions[rollout.question].row.prompt.clone(),
-            completion: rollout.completion.clone(),
-            answer: self.questions[rollout.question].row.answer.clone(),
-            correct: rollout.correct,
-            finished: rollout.finished,
-            tokens: rollout.completion_ids.len(),
-            step,
-            reward: rollout.reward,
-            parts: rollout.parts.clone(),
-            advantage: rollout.advantage,
-        });
-        let kept: Vec<KeptRollout> = kept.collect();
-        self.growing.append(&kept)?;
-        self.state.kept.extend(kept);
+    /// Samples new rollouts, after `step` updates. Groups without signal are replaced by those of further prompts in at
+    /// most `refill` rounds.
+    pub(super) fn roll_out(&mut self, learner: &Learner<'_>, step: u64) -> Result<(), StageError> {
+        let params = self.params;
+        let number = step / params.updates_per_rollout;
+        self.spent = Spent::default();
+        let mut groups = Groups::new(params.prompts_per_step * params.updates_per_rollout as usize, params.group_size);
+        loop {
+            let round = self.spent.refills as u64;
+            let chosen = self.source.next(&mut self.state.position, step, groups.missing());
+            // The same prompt in a later round is drawn anew.
+            let sampled = self.sample(&learner.model, &chosen, number | round << 48, step)?;
+            groups.add(sampled);
+            if groups.missing() == 0 || self.spent.refills == params.refill {
+                break;
+            }
+            self.spent.refills += 1;
+        }
+        self.spent.replaced = groups.replaced();
+        let mut rollouts = groups.chosen();
+        learner.estimate_kl(&mut rollouts, params.temperature.at(step));
+        let kl = params.objective.kl;
+        let paid: Vec<f64> =
+            rollouts.iter().map(|rollout| rollout.reward - kl * rollout.kl.unwrap_or_default()).collect();
+        let lengths: Vec<usize> = rollouts.iter().map(|rollout| rollout.completion_ids.len()).collect();
+        let (baseline, scale) = (params.objective.baseline, params.objective.scale);
+        let advantages = Advantages { group_size: params.group_size, baseline, scale }.of(&paid, &lengths);
+        for (rollout, advantage) in rollouts.iter_mut().zip(advantages) {
+            rollout.advantage = advantage;
+        }
+        self.state.rollouts = rollouts;
+        self.keep(step)?;
         let prompt = self.state.rollouts.first().map_or(&[][..], |rollout| &rollout.prompt_ids);
         let prompt = self.chat.tokenizer.decode(prompt);
-        self.watch.look(self.ctx, self.params, &self.state.rollouts, &prompt);
+        self.watch.look(self.ctx, params, &self.state.rollouts, (&prompt, step));
         Ok(())
     }
 
-    /// Samples and scores a group for each of `chosen`; `rollout` is the number of the rollout.
+    /// Writes rollouts to the output.
+    fn keep(&mut self, step: u64) -> Result<(), StageError> {
+        let kept = self.params.keep_groups.saturating_mul(self.params.group_size);
+        let kept = self.state.rollouts.iter().take(kept).map(|rollout| {
+            let question = &self.questions[rollout.question].row;
+            let is_end = rollout.completion_ids.last().is_some_and(|id| self.chat.ends.contains(id));
+            KeptRollout {
+                prompt: &question.prompt,
+                completion: &rollout.completion,
+                answer: question.answer.as_deref(),
+                correct: rollout.correct,
+                finished: rollout.finished,
+                stop_reason: match rollout.finished {
+                    true if is_end => "end",
+                    true => "text",
+                    false => "length",
+                },
+                tokens: rollout.completion_ids.len(),
+                step,
+                reward: rollout.reward,
+                parts: &rollout.parts,
+                advantage: rollout.advantage,
+                logp: rollout.logps.iter().map(|logp| f64::from(*logp)).sum(),
+                kl: rollout.kl,
+            }
+        });
+        self.growing.append(&kept.collect::<Vec<_>>())
+    }
+
+    /// Samples and scores a group for each of `chosen`; no other rollout has the number `rollout`. Advantages are still 0.
     fn sample(&mut self, model: &Model, chosen: &[usize], rollout: u64, step: u64) -> Result<Vec<Rollout>, StageError> {
         let (params, chat, begin) = (self.params, &self.chat, Instant::now());
-        let draws = draws(params);
+        let draws = draws(params, step);
         let requests = requests(chat, &self.questions, chosen, &draws, rollout)?;
         // Some templates write `<think>` into the prompt; the text that is graded has it all the same.
         let text = |row: usize, completion: &Completion| {
@@ -191,9 +252,8 @@ impl<'a> RolloutSampler<'a> {
             })
             .collect();
         let breakdowns = self.scorer.score(step, &scored)?;
-        self.times = Times { sampling, scoring: begin.elapsed().as_secs_f64() - sampling };
-        let rewards: Vec<f64> = breakdowns.iter().map(|breakdown| breakdown.total).collect();
-        let advantages = advantages(&rewards, params.group_size, params.scale);
+        self.spent.sampling += sampling;
+        self.spent.scoring += begin.elapsed().as_secs_f64() - sampling;
         let mut rollouts = Vec::with_capacity(drawn.len());
         for (row, (completion, breakdown)) in drawn.into_iter().zip(breakdowns).enumerate() {
             let question = of_question(row);
@@ -208,7 +268,8 @@ impl<'a> RolloutSampler<'a> {
                 completion: texts[row].clone(),
                 reward: breakdown.total,
                 parts: breakdown.parts.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect(),
-                advantage: advantages[row],
+                advantage: 0.0,
+                kl: None,
                 correct: breakdown.grade.verdict.map(|_| breakdown.grade.correct),
                 format_ok: asks_for_thought.then_some(breakdown.grade.format_ok),
                 thinking_tokens,
@@ -218,22 +279,23 @@ impl<'a> RolloutSampler<'a> {
         Ok(rollouts)
     }
 
-    pub(super) fn save(&self, dir: &Path) -> Result<(), StageError> {
-        Ok(fs_err::write(dir.join("rollouts.json"), serde_json::to_vec(&self.state)?)?)
+    pub(super) fn save(&mut self, dir: &Path) -> Result<(), StageError> {
+        fs_err::write(dir.join("rollouts.json"), serde_json::to_vec(&self.state)?)?;
+        self.growing.save(dir)
     }
 
     pub(super) fn restore(&mut self, dir: &Path) -> Result<(), StageError> {
         self.state = serde_json::from_slice(&fs_err::read(dir.join("rollouts.json"))?)?;
-        self.growing.append(&self.state.kept)
+        self.growing.restore(dir)
     }
 }
 
-fn draws(params: &Params) -> Draws {
+fn draws(params: &Params, step: u64) -> Draws {
     Draws {
         seed: params.seed,
-        temperature: params.temperature,
+        temperature: params.temperature.at(step),
         top_p: params.top_p,
-        max_tokens: params.max_tokens,
+        max_tokens: params.max_tokens.at(step),
         group_size: params.group_size,
         side_by_side: params.sampling_batch,
     }

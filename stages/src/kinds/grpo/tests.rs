@@ -1,5 +1,7 @@
 //! `grpo` on a tiny model: rewards rise, and a stop in the middle of a rollout changes nothing.
 
+use std::path::Path;
+
 use engine::artifact::{Model as ModelMarker, Prompts};
 use engine::stage::Outcome;
 use engine::worker::protocol::{FromWorker, Resume};
@@ -81,6 +83,16 @@ fn a_stop_of_adapters_in_the_middle_of_a_rollout_changes_nothing() {
     stops_change_nothing(&json!({ "lora": { "rank": 2 } }));
 }
 
+#[test]
+fn a_stop_changes_nothing_where_prompts_values_and_kl_change_on_the_way() {
+    stops_change_nothing(&json!({
+        "refill": 2, "kl-in": "reward", "kl-estimator": "k1", "baseline": "leave-one-out", "scale": "none",
+        "ratio": "sequence", "max-ratio": 3.0, "entropy-bonus": 0.01, "keep-groups": 100,
+        "max-tokens": [{ "value": 4 }, { "from-step": 3, "value": 6 }],
+        "temperature": [{ "value": 1.0 }, { "from-step": 2, "value": 0.9 }],
+    }));
+}
+
 fn stops_change_nothing(more: &Value) {
     let dir = tempfile::tempdir().unwrap();
     let mut changes = json!({ "updates-per-rollout": 3, "kl": 0.01, "reference-refresh": 2, "prompts-per-step": 2 });
@@ -139,7 +151,7 @@ fn a_stop_between_two_measurements_changes_nothing() {
 fn golden_steps() {
     for noise in NOISES {
         let dir = tempfile::tempdir().unwrap();
-        let config = config(&dir, &json!({ "steps": 5 }));
+        let config = config(&dir, &json!({ "steps": 5, "aggregate": "token" }));
         shake(&dir.path().join("model"), noise);
         let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config, None);
         well(attempt.run::<Grpo>());
@@ -177,6 +189,88 @@ fn prompts_without_room_are_named_and_left_out() {
     fs_err::write(&prompts, format!("{long}\n")).unwrap();
     let attempt = Attempt::new::<Grpo>(&dir.path().join("second"), &config, None);
     assert!(message(attempt.run::<Grpo>()).contains("no prompt leaves room"));
+}
+
+/// The objectives of the field, as docs/tuning-grpo.md has them.
+#[test]
+fn every_objective_learns() {
+    let objectives = [
+        ("DAPO", json!({ "aggregate": "token", "clip-high": 0.28, "refill": 2 })),
+        ("Dr. GRPO", json!({ "aggregate": "constant", "scale": "none", "lr": 0.02 })),
+        ("GSPO", json!({ "ratio": "sequence", "clip-low": 3e-4, "clip-high": 4e-4 })),
+        ("CISPO", json!({ "surrogate": "cispo", "aggregate": "token", "clip-low": 10.0, "clip-high": 4.0 })),
+        (
+            "RLOO",
+            json!({ "baseline": "leave-one-out", "scale": "none", "kl": 0.01, "kl-in": "reward", "kl-estimator": "k1" }),
+        ),
+        ("REINFORCE++", json!({ "baseline": "none", "scale": "tokens", "aggregate": "token" })),
+        ("REINFORCE++-baseline", json!({ "scale": "tokens", "aggregate": "token", "kl": 0.01, "kl-estimator": "k2" })),
+        ("dual clip, entropy bonus", json!({ "max-ratio": 3.0, "entropy-bonus": 0.001 })),
+    ];
+    for (name, keys) in objectives {
+        let dir = tempfile::tempdir().unwrap();
+        let mut changes = json!({
+            "steps": 40, "updates-per-rollout": 2, "prompts-per-step": 2,
+            "rewards": { "length": { "max-tokens": 6, "buffer": 1.0 } },
+        });
+        changes.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config(&dir, &changes), None);
+        well(attempt.run::<Grpo>());
+        let rewards = curve(&attempt, "reward");
+        let (first, last) = (rewards[..5].iter().sum::<f64>() / 5.0, rewards[35..].iter().sum::<f64>() / 5.0);
+        assert!(last > first + 0.15, "{name}: {first} → {last}");
+        assert_eq!(curve(&attempt, "kl").is_empty(), keys.get("kl").is_none(), "{name}");
+        assert_eq!(curve(&attempt, "refill/rounds").is_empty(), keys.get("refill").is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_longer_limit_holds_from_its_step_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let changes = json!({ "steps": 4, "lr": 0.0, "max-tokens": [{ "value": 2 }, { "from-step": 2, "value": 5 }] });
+    let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config(&dir, &changes), None);
+    well(attempt.run::<Grpo>());
+    assert_eq!(curve(&attempt, "completions/max_length"), [2.0, 2.0, 5.0, 5.0]);
+}
+
+#[test]
+fn every_rollout_can_be_kept_with_what_it_earned_and_why_it_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let attempt = Attempt::new::<Grpo>(
+        &dir.path().join("attempt"),
+        &config(&dir, &json!({ "steps": 3, "keep-groups": 100 })),
+        None,
+    );
+    well(attempt.run::<Grpo>());
+    let rows = attempt.output("rollouts/samples.jsonl");
+    let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 3 * 4 * 8);
+    for row in &rows {
+        let (reason, tokens) = (row["stop-reason"].as_str().unwrap(), row["tokens"].as_u64().unwrap());
+        assert_eq!(row["finished"], reason != "length", "{row}");
+        assert!(reason == "end" || tokens == 6, "{row}");
+        assert!(row["logp"].as_f64().unwrap() < 0.0 && row["parts"]["length"].is_f64(), "{row}");
+    }
+    let group = rows[..8].iter().map(|row| row["advantage"].as_f64().unwrap()).sum::<f64>();
+    assert!(group.abs() < 1e-6, "the advantages of a group add up to 0: {group}");
+}
+
+#[test]
+fn keys_without_an_effect_are_refused() {
+    let refused = |changes: Value| {
+        let dir = tempfile::tempdir().unwrap();
+        let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config(&dir, &changes), None);
+        message(attempt.run::<Grpo>())
+    };
+    for (key, value) in [("kl-in", json!("reward")), ("kl-estimator", json!("k1")), ("reference-refresh", json!(4))] {
+        let text = refused(json!({ key: value }));
+        assert!(text.contains(&format!("`{key}` has no effect: `kl` is 0")), "{text}");
+    }
+    let stranger = reference::<Prompts>("other.prompts", Path::new("nowhere"));
+    let text = refused(json!({ "mixture": [{ "prompts": stranger }] }));
+    assert!(text.contains("`mixture` has 0 entries for `sums.prompts`"), "{text}");
+    let text = refused(json!({ "max-tokens": [{ "from-step": 2, "value": 6 }] }));
+    assert!(text.contains("`max-tokens` has no value at step 0"), "{text}");
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl<O: Objective> Objective for Adapted<'_, O> {
         self.inner.measure()
     }
 
-    fn save(&self, dir: &Path) -> Result<(), StageError> {
+    fn save(&mut self, dir: &Path) -> Result<(), StageError> {
         self.inner.save(dir)
     }
 
