@@ -237,7 +237,7 @@ impl Model {
     }
 
     fn packed(&self, rows: &Rows) -> (Tensor, PackedRows) {
-        let layout = Layout::new(rows.lengths(), self.options.device);
+        let layout = Layout::new(rows, self.options.device);
         let rotation = self.rotation(&layout.positions_n, rows.max_length());
         (Tensor::from_slice(rows.ids()).to_device(self.options.device), PackedRows { layout, rotation })
     }

@@ -2,6 +2,15 @@
 //!
 //! `ids` contains the rows one after the other; row `i` has `lengths[i]` tokens. Linear layers, norms and the head run
 //! on packed tokens; only attention depends on where rows begin.
+//!
+//! Rows that begin alike, such as a group of completions of one prompt, can share their beginning: its tokens are packed
+//! once, with the first row, and all that is computed for each token is computed once. Hidden states and gradients are
+//! those of whole rows.
+//!
+//! ```text
+//! rows      p p p a a   p p p b   p p p c c c   q q d
+//! packed    p p p a a         b         c c c   q q d
+//! ```
 
 use std::ops::Range;
 
@@ -12,6 +21,8 @@ use tch::{Device, Tensor};
 pub struct Rows {
     ids: Vec<i64>,
     lengths: Vec<i64>,
+    /// The first tokens of each row that are packed with an earlier one, the last before it that has a 0 here.
+    shared: Vec<i64>,
 }
 
 /// Positions whose next token is predicted, and those tokens.
@@ -54,16 +65,35 @@ impl Rows {
         assert!(!row.is_empty(), "row {} is empty", self.lengths.len());
         self.ids.extend_from_slice(row);
         self.lengths.push(row.len() as i64);
+        self.shared.push(0);
     }
 
-    /// All tokens, row after row.
+    /// Appends a row that begins with the first `shared` tokens of the last row that [`push`](Rows::push) appended; `rest`
+    /// is what follows them.
+    ///
+    /// # Panics
+    /// On an empty `rest`, without such a row, or if that is shorter than `shared`.
+    pub fn push_sharing(&mut self, shared: usize, rest: &[i64]) {
+        let first = self.shared.iter().rposition(|shared| *shared == 0).expect("a row to share with");
+        assert!(self.lengths[first] >= shared as i64, "row {first} has fewer than {shared} tokens");
+        let before = self.lengths.len();
+        self.push(rest);
+        (self.lengths[before], self.shared[before]) = ((shared + rest.len()) as i64, shared as i64);
+    }
+
+    /// The packed tokens.
     pub fn ids(&self) -> &[i64] {
         &self.ids
     }
 
-    /// Tokens of each row.
+    /// Tokens of each row, with shared ones.
     pub fn lengths(&self) -> &[i64] {
         &self.lengths
+    }
+
+    /// The first tokens of each row that are packed with an earlier row.
+    pub(crate) fn shared(&self) -> &[i64] {
+        &self.shared
     }
 
     /// Number of rows.
@@ -71,7 +101,7 @@ impl Rows {
         self.lengths.len()
     }
 
-    /// Number of tokens of all rows.
+    /// Number of packed tokens.
     pub fn num_tokens(&self) -> usize {
         self.ids.len()
     }
@@ -81,10 +111,10 @@ impl Rows {
         self.lengths.iter().copied().max().unwrap_or(0)
     }
 
-    /// Returns the range of each row in the packed tokens.
+    /// Returns the range of each row's own tokens in the packed ones.
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.lengths.iter().scan(0usize, |start, length| {
-            let range = *start..*start + *length as usize;
+        self.lengths.iter().zip(&self.shared).scan(0usize, |start, (length, shared)| {
+            let range = *start..*start + (*length - *shared) as usize;
             *start = range.end;
             Some(range)
         })
@@ -104,15 +134,23 @@ impl Rows {
     /// `starts` contains the prompts' lengths. A start of 0 counts as 1, because nothing predicts a row's first token.
     ///
     /// # Panics
-    /// If the length of `starts` is not the number of rows.
+    /// If the length of `starts` is not the number of rows, or if one is among the row's shared tokens.
     pub fn predictions_from(&self, starts: &[i64]) -> Predictions {
         assert_eq!(starts.len(), self.num_rows(), "one start for each row");
         let mut predictions = Predictions::default();
-        for (range, start) in self.ranges().zip(starts) {
-            let first = (range.start + (*start).max(1) as usize).min(range.end);
-            predictions.counts.push((range.end - first) as i64);
-            for index in first..range.end {
-                predictions.positions.push(index as i64 - 1);
+        let mut sharing = 0;
+        for ((range, shared), start) in self.ranges().zip(&self.shared).zip(starts) {
+            let shared = *shared as usize;
+            if shared == 0 {
+                sharing = range.start;
+            }
+            let first = (*start).max(1) as usize;
+            assert!(first >= shared, "shared tokens are predicted once, with the row that has them");
+            let targets = (range.start + first - shared).min(range.end)..range.end;
+            predictions.counts.push(targets.len() as i64);
+            for index in targets {
+                let is_first = index == range.start && shared > 0;
+                predictions.positions.push(if is_first { sharing + shared } else { index } as i64 - 1);
                 predictions.targets.push(self.ids[index]);
             }
         }
@@ -144,5 +182,25 @@ mod tests {
         assert_eq!(completions.targets, [7, 10]);
         assert_eq!(completions.counts, [1, 0, 1]);
         assert_eq!(rows.predictions_from(&[9, 9, 9]).counts, [0, 0, 0]);
+    }
+
+    #[test]
+    fn shared_tokens_are_packed_once() {
+        let mut rows = Rows::pack([vec![1, 2, 3, 4, 4], vec![7, 8, 9]]);
+        rows.push_sharing(2, &[5]);
+        rows.push(&[1, 2, 3, 6]);
+        rows.push_sharing(3, &[5, 5]);
+        rows.push_sharing(3, &[4]);
+        assert_eq!(rows.ids(), [1, 2, 3, 4, 4, 7, 8, 9, 5, 1, 2, 3, 6, 5, 5, 4]);
+        assert_eq!((rows.lengths(), rows.max_length()), (&[5, 3, 3, 4, 5, 4][..], 5));
+        assert_eq!(rows.last_positions(), [4, 7, 8, 12, 14, 15]);
+        let completions = rows.predictions_from(&[3, 2, 2, 3, 3, 3]);
+        assert_eq!(completions.targets, [4, 4, 9, 5, 6, 5, 5, 4]);
+        assert_eq!(
+            completions.positions,
+            [2, 3, 6, 6, 11, 11, 13, 11],
+            "the first is predicted by the last shared one"
+        );
+        assert_eq!(completions.counts, [2, 1, 1, 1, 2, 1]);
     }
 }

@@ -118,6 +118,24 @@ impl Order {
 pub(crate) fn micro_batches(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
     indices.sort_by_key(|index| std::cmp::Reverse(lengths[*index]));
+    filled(indices, lengths, max_tokens)
+}
+
+/// Like [`micro_batches`], but rows of one group, which share their beginning, stay together as far as they fit: groups
+/// of `groups` follow one another, the one with the longest row first.
+pub(crate) fn micro_batches_of_groups(lengths: &[usize], groups: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
+    let mut longest = std::collections::HashMap::new();
+    for (length, group) in lengths.iter().zip(groups) {
+        let longest = longest.entry(*group).or_insert(0);
+        *longest = (*length).max(*longest);
+    }
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.sort_by_key(|index| std::cmp::Reverse((longest[&groups[*index]], groups[*index], lengths[*index])));
+    filled(indices, lengths, max_tokens)
+}
+
+/// Fills micro-batches with rows in this order.
+fn filled(indices: Vec<usize>, lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut tokens = 0;
     for index in indices {
@@ -201,5 +219,12 @@ mod tests {
             assert!(tokens <= 16 || batch.len() == 1, "{batch:?}");
         }
         assert_eq!(batches[0], [4], "a row beyond the budget stands alone");
+    }
+
+    #[test]
+    fn a_group_stays_together_as_far_as_it_fits() {
+        let (lengths, groups) = ([5, 9, 6, 7, 5, 8], [0, 1, 0, 1, 0, 2]);
+        assert_eq!(micro_batches_of_groups(&lengths, &groups, 100), [[1, 3, 5, 2, 0, 4]]);
+        assert_eq!(micro_batches_of_groups(&lengths, &groups, 16), [vec![1, 3], vec![5, 2], vec![0, 4]]);
     }
 }

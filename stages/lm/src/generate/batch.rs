@@ -118,7 +118,7 @@ impl<'a> Batch<'a> {
         self.waiting += row_of.len();
 
         let device = self.model.device();
-        let layout = Layout::new(prompts.lengths(), device);
+        let layout = Layout::new(&prompts, device);
         let rotation = self.model.rotation(&layout.positions_n, prompts.max_length());
         let ids_n = Tensor::from_slice(prompts.ids()).to_device(device);
         let mut attend = Prefill::new(&mut self.cache, layout, rotation, &prompts, &row_of, first);

@@ -1,6 +1,6 @@
 //! Causal attention of packed rows over themselves: training, log-probs, rewards, prompts.
 //!
-//! The kernels take packed rows without padding. libtorch's attention needs a grid, so rows of unequal length are
+//! The kernels take whole rows without padding. libtorch's attention needs a grid, so rows of unequal length are
 //! padded for it. Shapes: n tokens, c = (h + 2g) d channels of queries, keys and values; b rows, t tokens of the
 //! longest.
 
@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::kernels::cpu_takes;
 use crate::heads::Heads;
+use crate::rows::Rows;
 use crate::shim::{cpu, cuda};
 
 /// The longest row, in tokens, for the CPU kernels. They beat libtorch's attention by half at 512 tokens and by a
@@ -28,8 +29,73 @@ pub(crate) struct Layout {
     /// The start of each row, and the number of tokens at the end, in the type that the device's kernels read.
     starts: Tensor,
     padding: OnceCell<Option<Padding>>,
-    /// Each token's position in its row.
+    sharing: Option<Sharing>,
+    /// Each packed token's position in its row.
     pub(crate) positions_n: Tensor,
+}
+
+/// How packed tokens become whole rows and back, where rows share their beginning. Attention runs over whole rows: it is
+/// the only part in which a shared token has several results, and only its first is needed.
+struct Sharing {
+    /// The packed tokens in pieces: a shared beginning, or tokens of one row.
+    packed: Vec<i64>,
+    /// The pieces of the whole rows, as indices of `packed`.
+    whole: Vec<usize>,
+    whole_lengths: Vec<i64>,
+    /// The pieces of the packed tokens, as indices of `whole`.
+    back: Vec<usize>,
+}
+
+impl Sharing {
+    /// Returns `None` if every row has its own tokens.
+    fn new(rows: &Rows) -> Option<Self> {
+        let (lengths, shared) = (rows.lengths(), rows.shared());
+        if shared.iter().all(|shared| *shared == 0) {
+            return None;
+        }
+        let (mut packed, mut whole, mut back) = (Vec::new(), Vec::new(), Vec::new());
+        // The pieces of the last row that has all of its tokens, with where each begins in it.
+        let mut first: Vec<(i64, usize)> = Vec::new();
+        for row in 0..lengths.len() {
+            if shared[row] == 0 {
+                // It is cut where the rows after it leave it.
+                let sharers = shared[row + 1..].iter().take_while(|shared| **shared > 0);
+                let mut cuts: Vec<i64> = sharers.copied().chain([0, lengths[row]]).collect();
+                cuts.sort_unstable();
+                cuts.dedup();
+                first = cuts.windows(2).enumerate().map(|(piece, cut)| (cut[0], packed.len() + piece)).collect();
+                packed.extend(cuts.windows(2).map(|cut| cut[1] - cut[0]));
+                for (_, piece) in &first {
+                    back.push(whole.len());
+                    whole.push(*piece);
+                }
+            } else {
+                whole.extend(first.iter().filter(|(start, _)| *start < shared[row]).map(|(_, piece)| *piece));
+                back.push(whole.len());
+                whole.push(packed.len());
+                packed.push(lengths[row] - shared[row]);
+            }
+        }
+        let whole_lengths = whole.iter().map(|piece| packed[*piece]).collect();
+        Some(Self { packed, whole, whole_lengths, back })
+    }
+
+    /// Returns whole rows. The backward pass adds up the gradients of a shared token in the order of the rows.
+    fn expand(&self, packed_nc: &Tensor) -> Tensor {
+        joined(packed_nc, &self.packed, &self.whole)
+    }
+
+    /// Returns packed tokens.
+    fn collapse(&self, whole_nc: &Tensor) -> Tensor {
+        joined(whole_nc, &self.whole_lengths, &self.back)
+    }
+}
+
+/// Splits tokens into pieces of these lengths, and joins those with these indices.
+fn joined(tokens_nc: &Tensor, lengths: &[i64], indices: &[usize]) -> Tensor {
+    let pieces = tokens_nc.split_with_sizes(lengths, 0);
+    let chosen: Vec<&Tensor> = indices.iter().map(|piece| &pieces[*piece]).collect();
+    Tensor::cat(&chosen, 0)
 }
 
 /// Indices between packed rows and a padded grid.
@@ -58,10 +124,11 @@ impl Padding {
 }
 
 impl Layout {
-    /// Lays out rows of these lengths.
-    pub(crate) fn new(lengths: &[i64], device: Device) -> Self {
-        let max_length = lengths.iter().copied().max().unwrap_or(0);
-        let positions: Vec<i64> = lengths.iter().flat_map(|length| 0..*length).collect();
+    /// Lays out rows.
+    pub(crate) fn new(rows: &Rows, device: Device) -> Self {
+        let lengths = rows.lengths();
+        let positions: Vec<i64> =
+            lengths.iter().zip(rows.shared()).flat_map(|(length, shared)| *shared..*length).collect();
         let ends = lengths.iter().scan(0, |end, length| {
             *end += length;
             Some(*end)
@@ -70,9 +137,10 @@ impl Layout {
         let starts = Tensor::from_slice(&starts);
         Self {
             lengths: lengths.to_vec(),
-            max_length,
+            max_length: rows.max_length(),
             starts: if device == Device::Cpu { starts } else { starts.to_kind(Kind::Int).to_device(device) },
             padding: OnceCell::new(),
+            sharing: Sharing::new(rows),
             positions_n: Tensor::from_slice(&positions).to_device(device),
         }
     }
@@ -80,6 +148,13 @@ impl Layout {
 
 /// Returns the causal attention of every row over itself: [n, c], rotated, to [n, h d].
 pub(crate) fn packed_attention(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
+    match &layout.sharing {
+        Some(sharing) => sharing.collapse(&attention_of_rows(&sharing.expand(qkv_nc), layout, heads)),
+        None => attention_of_rows(qkv_nc, layout, heads),
+    }
+}
+
+fn attention_of_rows(qkv_nc: &Tensor, layout: &Layout, heads: Heads) -> Tensor {
     if cpu_takes(qkv_nc) && layout.max_length <= CPU_LONGEST {
         return cpu::row_attention(qkv_nc, &layout.starts, heads).expect("the rows are those of the tokens");
     }

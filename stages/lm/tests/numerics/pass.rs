@@ -1,6 +1,6 @@
 //! Training passes: recomputing in the backward pass gives the same values.
 
-use lm::{Dropout, Kind, Model, Rows, Tensor};
+use lm::{Dropout, Kind, Model, Rows, Tensor, head};
 
 use crate::architectures::all;
 use crate::{TINY, add_sft_gradients, assert_close, gradient, in_double, rows, sft_loss, tiny};
@@ -80,5 +80,50 @@ fn a_batch_of_three_tokens_has_the_gradients_of_double_precision() {
     assert!((single - exact).abs() < 1e-5, "{single}, exactly {exact}");
     for ((name, single), (_, exact)) in model.parameters().iter().zip(double.parameters()) {
         assert_close(&gradient(single), &gradient(exact), 1e-5, name);
+    }
+}
+
+/// A group of completions of one prompt, and a row of its own.
+const GROUP: (&[i64], [&[i64]; 3], &[i64]) = (&[3, 1, 4, 1, 5], [&[9, 2, 6], &[5], &[3, 5, 8, 9]], &[7, 7, 2]);
+
+/// Returns whole rows, rows that share the prompt, and where the completions begin.
+fn group() -> (Rows, Rows, Vec<i64>) {
+    let (prompt, completions, alone) = GROUP;
+    let whole = completions.iter().map(|completion| [prompt, completion].concat());
+    let whole = Rows::pack(whole.chain([alone.to_vec()]));
+    let mut shared = Rows::pack([[prompt, completions[0]].concat()]);
+    shared.push_sharing(prompt.len(), completions[1]);
+    shared.push_sharing(prompt.len(), completions[2]);
+    shared.push(alone);
+    let starts = vec![prompt.len() as i64, prompt.len() as i64, prompt.len() as i64, 1];
+    (whole, shared, starts)
+}
+
+#[test]
+fn rows_that_share_their_beginning_have_the_loss_and_gradients_of_whole_rows() {
+    let (whole, shared, starts) = group();
+    assert_eq!((whole.num_tokens(), shared.num_tokens()), (26, 16));
+    for (name, model) in all() {
+        let run = |rows: &Rows, recompute: bool| {
+            model.zero_grad().expect("leaves");
+            let predictions = rows.predictions_from(&starts);
+            let (positions, targets) = predictions.to_device(model.device());
+            let weights = (Tensor::arange(targets.size()[0], (Kind::Float, model.device())) * 0.9).cos();
+            let pass = model.pass(rows, recompute);
+            let hidden = pass.hidden().index_select(0, &positions);
+            let loss =
+                head::backward(&model, &hidden, &targets, 1.0, 64, |logps, _| (logps * &weights).sum(Kind::Float));
+            pass.backward();
+            let gradients = model.parameters().iter().map(|(_, parameter)| gradient(parameter).copy());
+            (loss, gradients.collect::<Vec<_>>())
+        };
+        let expected = run(&whole, false);
+        for recompute in [false, true] {
+            let found = run(&shared, recompute);
+            assert!((found.0 - expected.0).abs() < 1e-4, "{name}: {} {}", found.0, expected.0);
+            for ((parameter, _), (one, two)) in model.parameters().iter().zip(found.1.iter().zip(&expected.1)) {
+                assert_close(one, two, 2e-5, &format!("{name}: gradient of {parameter}"));
+            }
+        }
     }
 }

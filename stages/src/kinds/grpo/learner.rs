@@ -6,7 +6,7 @@ use super::Params;
 use super::objective::{Given, RatioOf};
 use super::rollout::{MicroBatch, Rollout};
 use crate::sampling::Agreement;
-use crate::training::rows::micro_batches;
+use crate::training::rows::micro_batches_of_groups;
 use crate::training::{Counts, Tally};
 
 /// Learns from rollouts.
@@ -50,8 +50,7 @@ impl<'a> Learner<'a> {
         let Some(reference) = self.reference.as_ref().filter(|_| self.params.objective.has_kl_in_reward()) else {
             return;
         };
-        let lengths: Vec<usize> = rollouts.iter().map(Rollout::num_tokens).collect();
-        for indices in micro_batches(&lengths, self.params.micro_batch_tokens) {
+        for indices in self.micro_batches(&rollouts.iter().collect::<Vec<_>>()) {
             let chosen: Vec<&Rollout> = indices.iter().map(|index| &rollouts[*index]).collect();
             let batch = MicroBatch::pack(&chosen, |_| 1.0, self.model.device());
             let kl = self.params.objective.kl_of(&batch.old_logps, &self.logps_of(reference, &batch, temperature));
@@ -70,9 +69,8 @@ impl<'a> Learner<'a> {
         let weight = |rollout: &Rollout| objective.weight(num_tokens(rollout), whole, max_tokens);
         let groups = minibatch.chunks(params.group_size).filter(|group| objective.learns_from(group));
         let learnt: Vec<&Rollout> = groups.flatten().filter(|rollout| self.is_counted(rollout)).collect();
-        let lengths: Vec<usize> = learnt.iter().map(|rollout| rollout.num_tokens()).collect();
         let mut sums = Sums::default();
-        for indices in micro_batches(&lengths, params.micro_batch_tokens) {
+        for indices in self.micro_batches(&learnt) {
             let chosen: Vec<&Rollout> = indices.iter().map(|index| learnt[*index]).collect();
             let batch = MicroBatch::pack(&chosen, weight, self.model.device());
             self.backward(&batch, update, &mut sums);
@@ -129,6 +127,12 @@ impl<'a> Learner<'a> {
         };
         sums.loss += loss;
         pass.backward();
+    }
+
+    fn micro_batches(&self, rollouts: &[&Rollout]) -> Vec<Vec<usize>> {
+        let lengths: Vec<usize> = rollouts.iter().map(|rollout| rollout.num_tokens()).collect();
+        let groups: Vec<usize> = rollouts.iter().map(|rollout| rollout.question).collect();
+        micro_batches_of_groups(&lengths, &groups, self.params.micro_batch_tokens)
     }
 
     /// Returns the log-probs of a model that is not trained.

@@ -55,16 +55,22 @@ pub(super) struct MicroBatch {
 }
 
 impl MicroBatch {
-    /// Packs `rollouts`; `weight` returns the weight of each token of a completion.
+    /// Packs `rollouts`; `weight` returns the weight of each token of a completion. Rollouts of one prompt that follow one
+    /// another share its tokens.
     pub(super) fn pack(rollouts: &[&Rollout], weight: impl Fn(&Rollout) -> f64, device: lm::Device) -> Self {
         let mut rows = lm::Rows::default();
         let (mut starts, mut old, mut advantages, mut weights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let lengths = rollouts.iter().map(|rollout| rollout.completion_ids.len() as i64).collect();
+        // An empty prompt is not shared.
+        let mut prompt: &[i64] = &[];
         for rollout in rollouts {
-            let mut ids = rollout.prompt_ids.clone();
-            starts.push(ids.len() as i64);
-            ids.extend(&rollout.completion_ids);
-            rows.push(&ids);
+            starts.push(rollout.prompt_ids.len() as i64);
+            if !prompt.is_empty() && rollout.prompt_ids == prompt {
+                rows.push_sharing(prompt.len(), &rollout.completion_ids);
+            } else {
+                prompt = &rollout.prompt_ids;
+                rows.push(&[prompt, &rollout.completion_ids].concat());
+            }
             let tokens = rollout.completion_ids.len();
             old.extend(&rollout.logps);
             advantages.extend(std::iter::repeat_n(rollout.advantage as f32, tokens));
