@@ -123,7 +123,7 @@ pub(crate) fn tiny_reward_model(dir: &Path) {
 
 /// One attempt at a stage, in this process; only its folder is on disk.
 pub(crate) struct Attempt {
-    ctx: Context,
+    pub(crate) ctx: Context,
     lines: Arc<Mutex<Vec<u8>>>,
     dir: PathBuf,
 }

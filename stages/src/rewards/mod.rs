@@ -154,6 +154,12 @@ impl Scorer {
         Ok(breakdowns.map(|((row, parts), total)| RewardBreakdown { total, parts, grade: row.grade }).collect())
     }
 
+    /// Returns the most that a completion of `prompt` can earn after `step` updates, if no score is above 1.
+    pub(crate) fn most(&self, step: u64, prompt: &PromptRow) -> f64 {
+        let begun = self.rules.iter().filter(|rule| step >= rule.from_step && rule.is_for(prompt));
+        begun.map(|rule| rule.weight.max(0.0)).sum()
+    }
+
     /// Returns what grades completions.
     pub(crate) fn grader(&self) -> &Grader {
         &self.grader

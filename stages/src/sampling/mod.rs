@@ -13,5 +13,5 @@ pub(crate) use drawing::Drawing;
 pub(crate) use exemplars::{Exemplars, FewShot, show_exemplars};
 pub(crate) use kept::KeptRows;
 pub(crate) use questions::{Question, questions, shuffle};
-pub(crate) use rollout::{Agreement, Draws, Truncation, draw, fitting, requests};
+pub(crate) use rollout::{Agreement, Draws, draw, fitting, none_ended, requests};
 pub(crate) use sampler::{Drawn, Sampler, sample_seed};

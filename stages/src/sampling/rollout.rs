@@ -106,22 +106,9 @@ pub(crate) fn fitting(
     Ok((fitting, lengths))
 }
 
-/// Warns the user once if no completion of a rollout ended by itself.
-#[derive(Default)]
-pub(crate) struct Truncation {
-    told: bool,
-}
-
-impl Truncation {
-    /// Checks a rollout; the key `key` with value `most` is the limit in the warning.
-    pub(crate) fn look(&mut self, ctx: &Context, mut finished: impl Iterator<Item = bool>, key: &str, most: usize) {
-        if !self.told && !finished.any(|finished| finished) {
-            self.told = true;
-            ctx.warn(format!(
-                "no completion ended within `{key}` = {most}: raise it, or teach the model its eos token by SFT first"
-            ));
-        }
-    }
+/// Returns the warning that no completion of a rollout ended by itself; the key `key` with value `most` is the limit.
+pub(crate) fn none_ended(key: &str, most: usize) -> String {
+    format!("no completion ended within `{key}` = {most}: raise it, or teach the model its eos token by SFT first")
 }
 
 /// The metric of [`Agreement`] that has a limit.

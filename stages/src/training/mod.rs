@@ -77,7 +77,7 @@ pub trait Objective {
     fn accumulate(&self, batch: &Self::Batch, whole: Counts) -> Result<Tally, StageError>;
 
     /// Fails where the measurements of a step say that its gradients are not to be used.
-    fn check(&self, _metrics: &Metrics) -> Result<(), StageError> {
+    fn check(&mut self, _metrics: &Metrics) -> Result<(), StageError> {
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use crate::artifacts::TokenRow;
 use crate::artifacts::{Vocabulary, load_model};
 use crate::chat::load_chat;
 use crate::device::set_up;
-use crate::sampling::{Agreement, Draws, Truncation, draw, fitting, requests};
+use crate::sampling::{Agreement, Draws, draw, fitting, none_ended, requests};
 use crate::sampling::{Question, questions};
 use crate::training::rows::{Order, PassSize, micro_batches, pack};
 use crate::training::{CURES, Counts, Cures, Logits, Metrics, Objective, Passes, Tally, Workload, train_rows};
@@ -54,7 +54,7 @@ pub(super) fn learn(
         teacher,
         questions: &questions,
         prompts,
-        truncation: Truncation::default(),
+        is_told: false,
         params,
     };
     let shown = ["loss", "kl", "completions/mean_length", "completions/clipped_ratio"];
@@ -104,7 +104,8 @@ struct OnPolicy<'a> {
     /// The length of each prompt, in tokens.
     prompts: Vec<usize>,
     order: Order,
-    truncation: Truncation,
+    /// Whether the user was told that no completion ends.
+    is_told: bool,
     params: &'a Params,
 }
 
@@ -145,8 +146,10 @@ impl OnPolicy<'_> {
             ))
             .with_help("train it on text first: an untrained head finds its padding as likely as words"));
         }
-        let finished = sampled.iter().map(|sampled| sampled.finished);
-        self.truncation.look(self.ctx, finished, "completion-tokens", params.completion_tokens);
+        if !self.is_told && sampled.iter().all(|sampled| !sampled.finished) {
+            self.is_told = true;
+            self.ctx.warn(none_ended("completion-tokens", params.completion_tokens));
+        }
         Ok(sampled)
     }
 
@@ -250,7 +253,7 @@ impl Objective for OnPolicy<'_> {
         Ok(tally)
     }
 
-    fn check(&self, metrics: &Metrics) -> Result<(), StageError> {
+    fn check(&mut self, metrics: &Metrics) -> Result<(), StageError> {
         Agreement::check(metrics, self.params.max_logp_difference)
     }
 }

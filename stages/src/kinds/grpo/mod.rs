@@ -10,11 +10,13 @@
 //! trainer share one engine; their difference is measured at every rollout, and training fails if it is too large.
 
 mod advantage;
+mod guards;
 mod held_out;
 mod learner;
 mod measure;
 mod objective;
 mod policy;
+mod probe;
 mod refill;
 mod rollout;
 mod sampler;
@@ -40,6 +42,7 @@ use crate::sampling::{Exemplars, FewShot};
 use crate::stepwise::{self, Stepwise};
 use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export_trained, shown, train};
 use crate::{limits, looking, showing};
+use guards::GuardAction;
 use objective::ObjectiveKeys;
 use policy::Policy;
 use source::Share;
@@ -125,6 +128,11 @@ pub struct Params {
     /// Training fails when the sampler's and the trainer's log-probs differ by more than this, on average over tokens.
     #[schemars(range(min = 0.0))]
     pub max_logp_difference: f64,
+    /// What happens where training goes on and learns nothing, or what was not meant: rewards that one text without an
+    /// answer earns, groups that all have equal rewards, completions that are cut off or grow into the limit, a collapsed
+    /// entropy, a policy far from its reference, judged scores that rise while accuracy falls. `warn`, `stop` or `off`.
+    #[schemars(extend("x-role" = "neutral", "x-omit-default" = true))]
+    pub guards: GuardAction,
     /// Completions sampled in parallel.
     #[schemars(range(min = 1, max = limits::BATCH))]
     pub sampling_batch: usize,
@@ -187,6 +195,7 @@ impl Default for Params {
             keep_groups: 1,
             micro_batch_tokens: 8_192,
             max_logp_difference: 0.05,
+            guards: GuardAction::default(),
             sampling_batch: 256,
             form: Form::default(),
             judge: StageJudge::default(),

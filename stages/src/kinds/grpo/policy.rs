@@ -8,7 +8,8 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{Config, Model, Options, Tensor, footprint};
 use text::Chat;
 
-use super::held_out::{Alarm, HeldOutPrompts};
+use super::guards::Guards;
+use super::held_out::HeldOutPrompts;
 use super::learner::Learner;
 use super::measure::measure;
 use super::sampler::RolloutSampler;
@@ -23,8 +24,8 @@ use crate::training::{
     CURES, Counts, Cures, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory, options,
 };
 
-/// The file of a checkpoint that has the state of the alarm.
-const ALARM: &str = "alarm.json";
+/// The file of a checkpoint that has what the guards have seen.
+const GUARDS: &str = "guards.json";
 
 pub(super) struct Policy<'a> {
     params: &'a Params,
@@ -32,7 +33,7 @@ pub(super) struct Policy<'a> {
     sampler: RolloutSampler<'a>,
     learner: Learner<'a>,
     held_out: Option<HeldOutPrompts>,
-    alarm: Alarm,
+    guards: Guards,
     /// Updates done.
     done: u64,
 }
@@ -59,7 +60,7 @@ impl<'a> Policy<'a> {
         let graders = [Some(sampler.grader()), held_out.as_ref().map(HeldOutPrompts::grader)];
         Grader::warn_of_idle(ctx, &loading, &graders.into_iter().flatten().collect::<Vec<_>>());
         let learner = Learner::new(model, params);
-        Ok(Self { params, ctx, sampler, learner, held_out, alarm: Alarm::default(), done: 0 })
+        Ok(Self { params, ctx, sampler, learner, held_out, guards: Guards::default(), done: 0 })
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -123,8 +124,15 @@ impl Objective for Policy<'_> {
         self.learner.refresh_reference(step);
         let position = (step % self.params.updates_per_rollout) as usize;
         if position == 0 {
+            if step == 0
+                && let Some(wrong) = self.sampler.probe()?
+            {
+                self.guards.raise((self.ctx, self.params.guards), "probe", || wrong)?;
+            }
             self.sampler.roll_out(&self.learner, step)?;
-            self.alarm.add(self.sampler.all_rollouts());
+            let (rollouts, prompt) = (self.sampler.all_rollouts(), self.sampler.first_prompt());
+            self.guards.look_at_rollout(self.ctx, self.params, rollouts, (&prompt, step))?;
+            self.guards.alarm.add(rollouts);
         }
         self.done = step + 1;
         let size = self.params.prompts_per_step * self.params.group_size;
@@ -144,8 +152,9 @@ impl Objective for Policy<'_> {
         Ok(tally)
     }
 
-    fn check(&self, metrics: &Metrics) -> Result<(), StageError> {
-        Agreement::check(metrics, self.params.max_logp_difference)
+    fn check(&mut self, metrics: &Metrics) -> Result<(), StageError> {
+        Agreement::check(metrics, self.params.max_logp_difference)?;
+        self.guards.look_at_update(self.ctx, self.params, metrics)
     }
 
     fn has_held_out(&self) -> bool {
@@ -160,15 +169,15 @@ impl Objective for Policy<'_> {
         let Some(held_out) = &self.held_out else { return Ok(None) };
         let metrics = held_out.measure(self.ctx, self.params, (&self.learner.model, &self.sampler.chat))?;
         let accuracy = metrics.get("eval_accuracy").copied().unwrap_or_default();
-        if let Some(warning) = self.alarm.look(self.done, accuracy, held_out.len()) {
-            self.ctx.warn(warning);
+        if let Some(warning) = self.guards.alarm.look(self.done, accuracy, held_out.len()) {
+            self.guards.raise((self.ctx, self.params.guards), "judged", || warning)?;
         }
         Ok(Some(metrics))
     }
 
     fn save(&mut self, dir: &Path) -> Result<(), StageError> {
         self.sampler.save(dir)?;
-        fs_err::write(dir.join(ALARM), serde_json::to_vec(&self.alarm)?)?;
+        fs_err::write(dir.join(GUARDS), serde_json::to_vec(&self.guards)?)?;
         if let Some(reference) = &self.learner.reference {
             save_tensors(&dir.join("reference.safetensors"), reference.parameters())?;
         }
@@ -177,7 +186,7 @@ impl Objective for Policy<'_> {
 
     fn restore(&mut self, dir: &Path, step: u64) -> Result<(), StageError> {
         self.sampler.restore(dir)?;
-        self.alarm = serde_json::from_slice(&fs_err::read(dir.join(ALARM))?)?;
+        self.guards = serde_json::from_slice(&fs_err::read(dir.join(GUARDS))?)?;
         self.done = step;
         if let Some(reference) = &self.learner.reference {
             let saved = load_tensors(&dir.join("reference.safetensors"))?.into_iter().collect();

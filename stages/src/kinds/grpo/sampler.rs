@@ -14,7 +14,7 @@ use text::{Chat, Prompt};
 
 use super::advantage::Advantages;
 use super::learner::Learner;
-use super::measure::Watch;
+use super::probe::probe;
 use super::refill::Groups;
 use super::rollout::Rollout;
 use super::source::{Position, PromptSource};
@@ -38,7 +38,6 @@ pub(super) struct RolloutSampler<'a> {
     source: PromptSource,
     state: State,
     growing: GrowingRows,
-    watch: Watch,
     /// What the newest rollout took.
     spent: Spent,
 }
@@ -119,7 +118,6 @@ impl<'a> RolloutSampler<'a> {
             prompts,
             state: State::default(),
             growing: GrowingRows::create(ctx, ROLLOUTS)?,
-            watch: Watch::default(),
             spent: Spent::default(),
         })
     }
@@ -185,11 +183,19 @@ impl<'a> RolloutSampler<'a> {
             rollout.advantage = advantage;
         }
         self.state.rollouts = rollouts;
-        self.keep(step)?;
+        self.keep(step)
+    }
+
+    /// Returns the text that the model was given for the first rollout.
+    pub(super) fn first_prompt(&self) -> String {
         let prompt = self.state.rollouts.first().map_or(&[][..], |rollout| &rollout.prompt_ids);
-        let prompt = self.chat.tokenizer.decode(prompt);
-        self.watch.look(self.ctx, params, &self.state.rollouts, (&prompt, step));
-        Ok(())
+        self.chat.tokenizer.decode(prompt)
+    }
+
+    /// Tries the rewards on texts that answer nothing; returns what is wrong with them, if something is.
+    pub(super) fn probe(&self) -> Result<Option<String>, StageError> {
+        let prompts: Vec<_> = self.questions.iter().map(|question| &question.row).collect();
+        probe(&self.scorer, &prompts)
     }
 
     /// Writes rollouts to the output.

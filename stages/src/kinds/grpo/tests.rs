@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use engine::artifact::{Model as ModelMarker, Prompts};
-use engine::stage::Outcome;
+use engine::stage::{Outcome, StageError};
 use engine::worker::protocol::{FromWorker, Resume};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -253,6 +253,41 @@ fn every_rollout_can_be_kept_with_what_it_earned_and_why_it_ended() {
     }
     let group = rows[..8].iter().map(|row| row["advantage"].as_f64().unwrap()).sum::<f64>();
     assert!(group.abs() < 1e-6, "the advantages of a group add up to 0: {group}");
+}
+
+/// Runs one step on prompts with this gold answer, and returns the attempt with how it ended.
+fn probed(answer: &str, verify: &str, changes: &Value) -> (Attempt, Result<Outcome, StageError>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, changes);
+    config["steps"] = json!(1);
+    let row = |n: usize| json!({ "id": n.to_string(), "prompt": n.to_string(), "answer": answer, "verify": verify });
+    let rows: String = (0..12).map(|n| row(n).to_string() + "\n").collect();
+    fs_err::write(dir.path().join("prompts/prompts.jsonl"), rows).unwrap();
+    let attempt = Attempt::new::<Grpo>(&dir.path().join("attempt"), &config, None);
+    let outcome = attempt.run::<Grpo>();
+    (attempt, outcome)
+}
+
+#[test]
+fn rewards_that_one_text_earns_are_told_of_before_the_first_update() {
+    let warnings = |changes: Value| {
+        let (attempt, outcome) = probed("7", "number", &changes);
+        well(outcome);
+        attempt.warnings().into_iter().filter(|text| text.contains(" earns ")).collect::<Vec<_>>()
+    };
+    let found = warnings(json!({ "rewards": { "format": 1.0 } }));
+    assert!(matches!(&found[..], [text] if text.contains("answer>` earns 1.00 of 1.00 on 12")), "{found:?}");
+    assert_eq!(warnings(json!({ "rewards": { "format": 1.0 }, "guards": "off" })), [""; 0]);
+    // No text says 7, and the form alone is a sixth of what can be earned.
+    assert_eq!(warnings(json!({ "rewards": { "accuracy": 1.0, "format": 0.2 } })), [""; 0]);
+}
+
+#[test]
+fn a_gold_answer_that_is_always_the_same_is_told_of() {
+    let changes =
+        json!({ "rewards": { "accuracy": 1.0, "length": { "max-tokens": 6, "buffer": 0.5 } }, "guards": "stop" });
+    let (_, outcome) = probed("0", "exact", &changes);
+    assert!(message(outcome).contains("the text `0` earns 1.00 of 1 by `rewards.accuracy`"));
 }
 
 #[test]

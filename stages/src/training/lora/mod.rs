@@ -120,7 +120,7 @@ impl<O: Objective> Objective for Adapted<'_, O> {
         self.inner.accumulate(batch, whole)
     }
 
-    fn check(&self, metrics: &Metrics) -> Result<(), StageError> {
+    fn check(&mut self, metrics: &Metrics) -> Result<(), StageError> {
         self.inner.check(metrics)
     }
 
