@@ -5,7 +5,7 @@
 use engine::diagnostic::{are, count};
 use engine::stage::{Context, StageError};
 use lm::generate::{Completion, Request, Sampling, generate_until};
-use lm::{Kind, Model, Tensor, no_grad_guard};
+use lm::{Kind, Model, Tensor, footprint, memory, no_grad_guard};
 use text::Chat;
 
 use super::sampler::told;
@@ -64,14 +64,50 @@ pub(crate) fn draw(
         vocabulary: Some(chat.vocabulary()),
         ..Sampling::default()
     };
+    let side_by_side = that_fit(ctx, model, requests, draws.max_tokens, draws.side_by_side)?;
     let drawn = told(ctx, ("sampling", requests.len()), |tell| {
         let mut take = |index: usize, completion: &Completion| {
             take(index, completion);
             tell(index, completion)
         };
-        generate_until(model, requests, &sampling, draws.side_by_side, &|ids| chat.is_stopped(ids), &mut take)
+        generate_until(model, requests, &sampling, side_by_side, &|ids| chat.is_stopped(ids), &mut take)
     })?;
     Ok(drawn)
+}
+
+/// The share of the free memory that a KV cache may take.
+const OF_FREE: f64 = 0.9;
+
+/// Returns how many completions of at most `max_tokens` tokens can be sampled in parallel: at most `wanted`, a half or a
+/// fourth and so on of them where the KV cache of the longest would not fit in the free memory.
+pub(crate) fn that_fit(
+    ctx: &Context,
+    model: &Model,
+    requests: &[Request],
+    max_tokens: usize,
+    wanted: usize,
+) -> Result<usize, StageError> {
+    let wanted = wanted.min(requests.len()).max(1);
+    let longest = requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0) + max_tokens;
+    let longest = longest.min(model.config.max_position_embeddings as usize);
+    let free = (memory::free(model.device())? as f64 * OF_FREE) as u64;
+    let takes = |rows: usize| footprint::cache(&model.config, model.options(), rows, longest);
+    let fitting = halves(wanted, |rows| takes(rows) <= free);
+    if fitting < wanted {
+        let mib = |bytes: u64| bytes >> 20;
+        ctx.detail(format!(
+            "{fitting} completions are sampled in parallel: the cache of {wanted} takes {} MiB, and {} may be taken",
+            mib(takes(wanted)),
+            mib(free)
+        ));
+    }
+    Ok(fitting)
+}
+
+/// Halves `rows` until they fit; 1 is the least.
+fn halves(rows: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let halved = std::iter::successors(Some(rows), |rows| (*rows > 1).then_some(rows / 2));
+    halved.into_iter().find(|rows| fits(*rows)).unwrap_or(1)
 }
 
 /// Drops prompts that are not shorter than `room` tokens, with a warning; `of_what` names the limit in it. Returns the
@@ -146,5 +182,15 @@ impl Agreement {
             .with_help("this is a fault of the numerics, not of the data; `max-logp-difference` sets the limit"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_halved_until_they_fit_and_one_is_always_tried() {
+        assert_eq!([100, 64, 63, 20, 0].map(|most| halves(100, |rows| rows <= most)), [100, 50, 50, 12, 1]);
     }
 }

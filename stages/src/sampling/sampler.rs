@@ -9,6 +9,7 @@ use lm::{Device, Model};
 use text::Chat;
 
 use super::questions::Question;
+use super::rollout::that_fit;
 use crate::artifacts::{Dtype, load_model};
 use crate::chat::of_row;
 use crate::device::set_up;
@@ -111,6 +112,7 @@ impl<'a> Sampler<'a> {
             format!("{}{}", self.chat.opening(&request.prompt), self.chat.completion_text(&completion.ids))
         };
         let what = if sampling.temperature == 0.0 { "greedy" } else { "sampling" };
+        let side_by_side = that_fit(self.ctx, &self.model, requests, sampling.max_tokens, self.batch_size)?;
         let completions = told(self.ctx, (what, requests.len()), |tell| {
             let is_ended = |ids: &[i64]| self.chat.is_stopped(ids);
             let mut tell = |index: usize, completion: &Completion| {
@@ -118,7 +120,7 @@ impl<'a> Sampler<'a> {
                 let _ = tell(index, completion);
                 if self.ctx.stop_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            generate_until(&self.model, requests, sampling, self.batch_size, &is_ended, &mut tell)
+            generate_until(&self.model, requests, sampling, side_by_side, &is_ended, &mut tell)
         })?;
         let drawn = completions.iter().enumerate().map(|(index, completion)| {
             (!completion.ids.is_empty()).then(|| Drawn {

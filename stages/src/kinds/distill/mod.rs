@@ -101,8 +101,8 @@ pub struct Params {
     /// Training fails when the sampler's and the trainer's log-probs differ by more than this, on average over tokens.
     #[schemars(range(min = 0.0), extend("x-when" = { "method": ["on-policy"] }))]
     pub max_logp_difference: f64,
-    /// Completions sampled in parallel.
-    #[schemars(range(min = 1, max = limits::BATCH), extend("x-when" = { "method": ["on-policy"] }))]
+    /// Most completions sampled in parallel; fewer where their cache would not fit. On a CPU it changes no token.
+    #[schemars(range(min = 1, max = limits::BATCH), extend("x-when" = { "method": ["on-policy"] }, "x-role" = "neutral"))]
     pub sampling_batch: usize,
     // Every key of `sft`; the engine has checked them against the schema.
     #[serde(flatten)]

@@ -133,8 +133,8 @@ pub struct Params {
     /// entropy, a policy far from its reference, judged scores that rise while accuracy falls. `warn`, `stop` or `off`.
     #[schemars(extend("x-role" = "neutral", "x-omit-default" = true))]
     pub guards: GuardAction,
-    /// Completions sampled in parallel.
-    #[schemars(range(min = 1, max = limits::BATCH))]
+    /// Most completions sampled in parallel; fewer where their cache would not fit. On a CPU it changes no token.
+    #[schemars(range(min = 1, max = limits::BATCH), extend("x-role" = "neutral"))]
     pub sampling_batch: usize,
     /// Seed of the order of prompts and of the sampling.
     pub seed: u64,

@@ -92,7 +92,7 @@ fn passes(params: &Params, (config, options): (&Config, Options), prompts: &[usi
     Passes {
         largest,
         recompute: params.optimisation.gradient_checkpointing,
-        logits: Logits::OfTargets,
+        logits: if params.objective.entropy_bonus > 0.0 { Logits::Distributions(5) } else { Logits::OfTargets },
         sampling: footprint::cache(config, options, params.sampling_batch.min(rollouts), longest),
         is_bound: true,
         cures: Cures { sampling: &["sampling-batch", "max-tokens"], ..CURES },

@@ -39,6 +39,10 @@ impl Rollout {
     }
 }
 
+/// Prompts are shared if that saves this share of a micro-batch's tokens: attention runs over copies of them, which take
+/// time and memory.
+const WORTHWHILE: f64 = 0.2;
+
 /// One micro-batch in tensors.
 pub(super) struct MicroBatch {
     pub(super) rows: lm::Rows,
@@ -56,16 +60,20 @@ pub(super) struct MicroBatch {
 
 impl MicroBatch {
     /// Packs `rollouts`; `weight` returns the weight of each token of a completion. Rollouts of one prompt that follow one
-    /// another share its tokens.
+    /// another share its tokens, where that saves enough.
     pub(super) fn pack(rollouts: &[&Rollout], weight: impl Fn(&Rollout) -> f64, device: lm::Device) -> Self {
         let mut rows = lm::Rows::default();
         let (mut starts, mut old, mut advantages, mut weights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let lengths = rollouts.iter().map(|rollout| rollout.completion_ids.len() as i64).collect();
+        let all: usize = rollouts.iter().map(|rollout| rollout.num_tokens()).sum();
+        let repeated = rollouts.windows(2).filter(|pair| pair[0].prompt_ids == pair[1].prompt_ids);
+        let saved: usize = repeated.map(|pair| pair[1].prompt_ids.len()).sum();
+        let is_worthwhile = saved as f64 >= WORTHWHILE * all as f64;
         // An empty prompt is not shared.
         let mut prompt: &[i64] = &[];
         for rollout in rollouts {
             starts.push(rollout.prompt_ids.len() as i64);
-            if !prompt.is_empty() && rollout.prompt_ids == prompt {
+            if is_worthwhile && !prompt.is_empty() && rollout.prompt_ids == prompt {
                 rows.push_sharing(prompt.len(), &rollout.completion_ids);
             } else {
                 prompt = &rollout.prompt_ids;
