@@ -15,6 +15,7 @@ mod held_out;
 mod learner;
 mod measure;
 mod objective;
+mod pass_rates;
 mod policy;
 mod probe;
 mod refill;
@@ -24,7 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Samples};
+use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Report, Samples};
 use engine::stage::{Context, Input, Look, Outcome, Stage, StageError, refusals};
 use engine::worker::tokens::ShownRow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -64,6 +65,11 @@ pub struct Inputs {
     #[serde(default)]
     #[schemars(extend("x-omit-default" = true))]
     pub eval_prompts: Vec<Input<Prompts>>,
+    /// Answers of `eval` stages to the prompts, `["scores.answers"]`: they say which prompts are within reach
+    /// (`pass-rate`), and which are easy (`curriculum`).
+    #[serde(default)]
+    #[schemars(extend("x-omit-default" = true))]
+    pub pass_rates: Vec<Input<Report>>,
     /// Exemplars shown before each question. Absent: none, as in the paper.
     #[schemars(extend("x-omit-default" = true))]
     pub few_shot: Option<Input<Samples>>,
@@ -97,6 +103,13 @@ pub struct Params {
     /// all sets are one, so that each has as large a share as it has rows.
     #[schemars(extend("x-omit-default" = true))]
     pub mixture: Vec<Share>,
+    /// Least and greatest share of right answers in `pass-rates` with which a prompt is drawn, such as `[0.1, 0.9]`. A
+    /// prompt without answers there is drawn from all the same.
+    #[schemars(extend("x-omit-default" = true))]
+    pub pass_rate: Option<[f64; 2]>,
+    /// Prompts come the easiest first, by `pass-rates`, until all have come once.
+    #[schemars(extend("x-omit-default" = true))]
+    pub curriculum: bool,
     /// Sampling temperature, also used for log-probs in training; a value, or a list of values with the step from which
     /// each holds. R1: 1.0, alignment 0.7.
     #[schemars(schema_with = "temperature_schema")]
@@ -186,6 +199,8 @@ impl Default for Params {
             updates_per_rollout: 1,
             refill: 0,
             mixture: Vec::new(),
+            pass_rate: None,
+            curriculum: false,
             temperature: Stepwise::Always(1.0),
             top_p: 1.0,
             stop: Vec::new(),
@@ -255,6 +270,19 @@ impl Stage for Grpo {
         if params.eval_every.is_some() && inputs.eval_prompts.is_empty() {
             let help = "give `eval-prompts`, for example `eval-prompts = [\"inputs.held-out\"]`";
             refused.push(StageError::new("`eval-every` needs `eval-prompts`").with_help(help));
+        }
+        let of_rates = [("pass-rate", params.pass_rate.is_some()), ("curriculum", params.curriculum)];
+        for (key, _) in of_rates.into_iter().filter(|(_, is_given)| *is_given && inputs.pass_rates.is_empty()) {
+            let help = "give the answers of an evaluation, for example `pass-rates = [\"scores.answers\"]`";
+            refused.push(StageError::new(format!("`{key}` needs `pass-rates`")).with_help(help));
+        }
+        if let Some([low, high]) = params.pass_rate.filter(|[low, high]| !(0.0 <= *low && low <= high && *high <= 1.0)) {
+            let message = format!("`pass-rate` = [{low}, {high}] is no range of shares");
+            refused.push(StageError::new(message).with_help("for example `pass-rate = [0.1, 0.9]`"));
+        }
+        if !inputs.pass_rates.is_empty() && params.pass_rate.is_none() && !params.curriculum {
+            let help = "give `pass-rate`, `curriculum` or both";
+            refused.push(StageError::new("`pass-rates` has no effect").with_help(help));
         }
         if params.rewards.is_empty() {
             let message = "`rewards` is empty: there is nothing to learn from";

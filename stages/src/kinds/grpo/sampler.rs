@@ -14,6 +14,7 @@ use text::{Chat, Prompt};
 
 use super::advantage::Advantages;
 use super::learner::Learner;
+use super::pass_rates::PassRates;
 use super::probe::probe;
 use super::refill::Groups;
 use super::rollout::Rollout;
@@ -106,14 +107,23 @@ impl<'a> RolloutSampler<'a> {
         let room = format!("the model's {positions} positions");
         let mut questions = questions(&inputs.prompts)?;
         show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
-        let (questions, prompts) = fitting(ctx, questions, &chat, positions, &room)?;
+        let mut fitting = fitting(ctx, questions, &chat, positions, &room)?;
+        let rates = PassRates::read(&inputs.pass_rates)?;
+        if !inputs.pass_rates.is_empty() {
+            fitting = rates.within(ctx, fitting, params.pass_rate)?;
+        }
+        let (questions, prompts) = fitting;
+        let mut source = PromptSource::new(&questions, &inputs.prompts, &params.mixture, params.seed)?;
+        if params.curriculum {
+            source.easiest_first(|row| rates.of(&questions[row]));
+        }
         let grader = Grader::load(questions.iter().map(|question| &question.row), params.form, loading)?;
         Ok(Self {
             ctx,
             params,
             chat,
             scorer: params.rewards.load(grader, loading)?,
-            source: PromptSource::new(&questions, &inputs.prompts, &params.mixture, params.seed)?,
+            source,
             questions,
             prompts,
             state: State::default(),

@@ -66,6 +66,8 @@ struct Set {
     /// Indices of its questions.
     questions: Vec<usize>,
     order: Order,
+    /// The questions of the first epoch, where they come in an order of their own.
+    first: Option<Vec<usize>>,
     /// In thousandths.
     weight: i64,
     from_step: u64,
@@ -108,11 +110,24 @@ impl PromptSource {
             }
             // The same stream for the only set as ever; another for each further one.
             let order = Order::new(seed.wrapping_add(index as u64), questions.len(), 1);
-            Ok(Set { questions, order, weight: ((weight / PART).round() as i64).max(1), from_step })
+            Ok(Set { questions, order, first: None, weight: ((weight / PART).round() as i64).max(1), from_step })
         };
         let shares = if mixture.is_empty() { &[(1.0, 0)][..] } else { mixture };
         let sets = shares.iter().enumerate().map(|(index, (weight, from_step))| set(index, *weight, *from_step));
         Ok(Self { sets: sets.collect::<Result<_, _>>()? })
+    }
+
+    /// Lets the easiest questions of each set come first in its first epoch, by pass rate; equally easy ones, and those
+    /// whose rate is not known, in the order that they would come in otherwise. These come last.
+    pub(super) fn easiest_first(&mut self, pass_rate: impl Fn(usize) -> Option<f64>) {
+        for set in &mut self.sets {
+            let mut order = set.order.clone();
+            let mut rows: Vec<usize> =
+                (0..set.questions.len() as u64).map(|position| set.questions[order.batch(position)[0]]).collect();
+            let hardness = |row: &usize| 1.0 - pass_rate(*row).unwrap_or(-1.0);
+            rows.sort_by(|one, two| hardness(one).total_cmp(&hardness(two)));
+            set.first = Some(rows);
+        }
     }
 
     /// Returns the next `count` questions at `step`, and moves `position` on.
@@ -131,20 +146,23 @@ impl PromptSource {
         let chosen = owed_most.expect("the mixture was checked: a set begins at step 0");
         drawn[chosen].credit -= begun.iter().map(|set| self.sets[*set].weight).sum::<i64>();
         let set = &mut self.sets[chosen];
-        let row = set.order.batch(drawn[chosen].count)[0];
+        let position = drawn[chosen].count;
         drawn[chosen].count += 1;
-        set.questions[row]
+        match set.first.as_ref().and_then(|first| first.get(position as usize)) {
+            Some(question) => *question,
+            None => set.questions[set.order.batch(position)[0]],
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::artifacts::PromptRow;
     use crate::verifiers::Verify;
 
     /// Returns so many questions of each set.
-    fn questions(of_sets: &[usize]) -> Vec<Question> {
+    pub(in super::super) fn questions(of_sets: &[usize]) -> Vec<Question> {
         let row = |id: usize| PromptRow {
             id: id.to_string(),
             prompt: id.to_string().into(),
@@ -187,6 +205,19 @@ mod tests {
         let mut position = serde_json::from_str(&serde_json::to_string(&position).unwrap()).unwrap();
         assert_eq!(counts(10, &mut position), [6, 3, 3]);
         assert_eq!(counts(11, &mut position), [6, 3, 3]);
+    }
+
+    #[test]
+    fn the_easiest_come_first_and_each_comes_once() {
+        let questions = questions(&[6]);
+        let (mut source, mut position) = (PromptSource::with_shares(&questions, &[], 5).unwrap(), Position::default());
+        source.easiest_first(|row| [Some(0.5), None, Some(1.0), Some(0.0), Some(0.25), None][row]);
+        let drawn = source.next(&mut position, 0, 18);
+        assert_eq!(drawn[..4], [2, 0, 4, 3]);
+        let plain = Order::new(5, 6, 18).batch(0);
+        let unknown = |rows: &[usize]| rows.iter().copied().filter(|row| [1, 5].contains(row)).collect::<Vec<_>>();
+        assert_eq!(drawn[4..6], unknown(&plain[..6])[..]);
+        assert_eq!(drawn[6..], plain[6..], "later epochs are shuffled as ever");
     }
 
     #[test]
