@@ -216,11 +216,12 @@ impl Attempt<'_> {
     async fn end_live(&mut self, over: &Result<Over, Failure>) {
         let Some(live) = self.live.take() else { return };
         let outputs = match over {
-            Ok(Over::Done { outputs, .. }) => outputs.iter(),
-            _ => Default::default(),
+            Ok(Over::Done { outputs, .. }) => Some(outputs),
+            _ => None,
         };
-        let outputs = outputs.filter_map(|(name, path)| Some((name.clone(), own(&self.root, path).ok()?)));
-        if let Some(trouble) = live.finish(outputs.collect()).await {
+        let owned = |(name, path): (&String, &PathBuf)| Some((name.clone(), own(&self.root, path).ok()?));
+        let outputs = outputs.into_iter().flatten().filter_map(owned).collect();
+        if let Some(trouble) = live.finish(outputs).await {
             self.note(Level::Warn, trouble).await;
         }
     }

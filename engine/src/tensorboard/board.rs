@@ -20,6 +20,9 @@ const PREFIX: &str = "events.out.tfevents.";
 /// The least number of seconds that has more than ten digits.
 const MOST: u64 = 10_000_000_000;
 
+/// Bytes of events after which they are written.
+const ENOUGH: usize = 1 << 20;
+
 /// An event file that is being written.
 pub(super) struct Board {
     file: fs_err::File,
@@ -88,7 +91,9 @@ impl Board {
     pub(super) fn settle(&mut self, step: u64, time: f64) {
         let complete = self.gathered.iter().filter(|(_, (of, _))| *of <= step);
         let complete: Vec<String> = complete.map(|(output, _)| output.clone()).collect();
-        complete.iter().for_each(|output| self.settle_output(output, time));
+        for output in complete {
+            self.settle_output(&output, time);
+        }
     }
 
     fn settle_output(&mut self, output: &str, time: f64) {
@@ -108,16 +113,16 @@ impl Board {
         record::append(&mut self.waiting, &event);
     }
 
-    /// Returns the bytes of events that are not written yet.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Writes the gathered events.
     pub(super) fn write(&mut self) -> Result<()> {
         self.file.write_all(&self.waiting)?;
         self.waiting.clear();
         Ok(())
+    }
+
+    /// Writes the gathered events if they are many.
+    pub(super) fn write_if_enough(&mut self) -> Result<()> {
+        if self.waiting.len() >= ENOUGH { self.write() } else { Ok(()) }
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
         board.settle(9, 5.0);
         board.step(6, &BTreeMap::new(), 6.0);
         board.write().unwrap();
-        assert_eq!((board.waiting(), board.path().parent()), (0, Some(dir.path().join("student/qwen").as_path())));
+        assert_eq!(board.path().parent(), Some(dir.path().join("student/qwen").as_path()));
         let events = record::read(&fs_err::read(board.path()).unwrap()).unwrap();
         let told: Vec<String> = events.iter().map(told).collect();
         let expected = [

@@ -13,9 +13,6 @@ use super::board::{Board, folder};
 use super::curve::each_step;
 use super::rows::{ENDING, Rows};
 
-/// Bytes of events after which they are written.
-const ENOUGH: usize = 1 << 20;
-
 /// Why no event file is written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,8 +79,9 @@ impl Exporter<'_> {
             }
             let time = self.time(step.step);
             self.steps += 1;
-            self.board()?.step(step.step, &step.metrics, time);
-            self.write_if_enough()
+            let board = self.board()?;
+            board.step(step.step, &step.metrics, time);
+            board.write_if_enough()
         })
     }
 
@@ -92,8 +90,9 @@ impl Exporter<'_> {
         while let Some(row) = rows.next()? {
             let time = self.time(row.of_step());
             self.rows += 1;
-            self.board()?.row(output, row, time);
-            self.write_if_enough()?;
+            let board = self.board()?;
+            board.row(output, row, time);
+            board.write_if_enough()?;
         }
         let end = self.time(u64::MAX);
         if let Some(board) = &mut self.board {
@@ -107,13 +106,6 @@ impl Exporter<'_> {
             self.board = Some(Board::begin(&self.folder, Some(0))?);
         }
         Ok(self.board.as_mut().expect("it has just been begun"))
-    }
-
-    fn write_if_enough(&mut self) -> std::io::Result<()> {
-        match &mut self.board {
-            Some(board) if board.waiting() >= ENOUGH => board.write(),
-            _ => Ok(()),
-        }
     }
 
     /// Returns about when a step was done, in seconds since 1970.

@@ -3,21 +3,20 @@
 //! The attempt never waits for the thread, except for [`PATIENCE`] at the end. What goes wrong ends the writing, and the
 //! attempt is told once.
 //!
-//! Rows are read from the files that the worker appends to. They are looked at when a step is done: then the rows of
-//! this step are there, and the worker has replaced a file that an earlier attempt left.
+//! Rows are looked at when a step is done: then the rows of this step are there, and the worker has replaced a file that
+//! an earlier attempt left.
 
 use std::collections::BTreeMap;
-use std::io::{Error, ErrorKind, Result};
-use std::path::{Path, PathBuf};
+use std::io::Result;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::board::{Board, event_files, folder, seconds};
-use super::curve::each_step;
-use super::rows::{ENDING, Rows};
+use super::board::{folder, seconds};
+use super::follower::{Followed, Follower};
 
 /// The most messages that wait for the thread.
 const WAITING: usize = 1 << 16;
@@ -25,25 +24,8 @@ const WAITING: usize = 1 << 16;
 /// The most messages that are taken at once.
 const AT_ONCE: usize = 1 << 10;
 
-/// Bytes of events after which they are written.
-const ENOUGH: usize = 1 << 20;
-
 /// The longest wait for the thread at the end of an attempt.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What is followed.
-#[derive(Clone, Debug)]
-pub(crate) struct Followed {
-    /// `run.tensorboard`.
-    pub(crate) dir: PathBuf,
-    pub(crate) stage: String,
-    /// Steps of the checkpoint that the attempt resumes from, 0 at the beginning.
-    pub(crate) resumed: u64,
-    /// The curve up to this checkpoint: a file, and how many of its bytes.
-    pub(crate) curve: (PathBuf, u64),
-    /// The folder of rows as they come.
-    pub(crate) growing: PathBuf,
-}
 
 /// A stage that is followed.
 #[derive(Debug)]
@@ -136,17 +118,19 @@ fn tell(slot: &Mutex<Option<String>>, followed: &Followed, why: &str) {
 
 /// Writes what is told until the sender is gone.
 fn follow(followed: &Followed, told: &Receiver<Told>) -> Result<()> {
-    let mut follower = Follower { followed, board: None, first: 0, rows: BTreeMap::new() };
+    let mut follower = Follower::of(followed);
     while let Ok(first) = told.recv() {
         let batch: Vec<Told> = std::iter::once(first).chain(told.try_iter().take(AT_ONCE)).collect();
         let now = seconds(SystemTime::now());
-        follower.open_growing()?;
+        if batch.iter().any(|told| matches!(told, Told::Step { .. })) {
+            follower.open_growing()?;
+        }
         follower.read_rows(now)?;
         for told in batch {
             match told {
                 Told::Step { step, metrics, time } => follower.step(step, &metrics, time)?,
                 Told::Outputs(outputs) => {
-                    follower.open_outputs(outputs)?;
+                    follower.open_outputs(&outputs)?;
                     follower.read_rows(now)?;
                     follower.settle(u64::MAX, now);
                 }
@@ -157,126 +141,12 @@ fn follow(followed: &Followed, told: &Receiver<Told>) -> Result<()> {
     Ok(())
 }
 
-struct Follower<'a> {
-    followed: &'a Followed,
-    /// Absent before the first value.
-    board: Option<Board>,
-    /// The first step that is written: earlier ones are in the files of earlier attempts.
-    first: u64,
-    /// The rows of each output.
-    rows: BTreeMap<String, (PathBuf, Rows<fs_err::File>)>,
-}
-
-impl Follower<'_> {
-    fn step(&mut self, step: u64, metrics: &BTreeMap<String, f64>, time: f64) -> Result<()> {
-        if !metrics.is_empty() {
-            self.board()?.step(step, metrics, time);
-        }
-        self.settle(step, time);
-        self.write_if(ENOUGH)
-    }
-
-    /// Returns the event file, begun if there is none yet. If no attempt has written one, the file begins with the curve
-    /// up to the checkpoint: it was trained before `run.tensorboard` was given, or by another stage.
-    fn board(&mut self) -> Result<&mut Board> {
-        if self.board.is_none() {
-            let Followed { dir, stage, resumed, curve, .. } = self.followed;
-            let folder = folder(dir, stage);
-            let goes_on = *resumed > 0 && !event_files(&folder)?.is_empty();
-            self.first = if goes_on { resumed + 1 } else { 0 };
-            let mut board = Board::begin(&folder, Some(self.first))?;
-            if !goes_on && *resumed > 0 && curve.1 > 0 {
-                let now = seconds(SystemTime::now());
-                let so_far = std::io::Read::take(fs_err::File::open(&curve.0)?, curve.1);
-                each_step(so_far, |step| {
-                    board.step(step.step, &step.metrics, now);
-                    if board.waiting() >= ENOUGH { board.write() } else { Ok(()) }
-                })?;
-            }
-            self.board = Some(board);
-        }
-        Ok(self.board.as_mut().expect("it has just been begun"))
-    }
-
-    /// Opens the files of rows that are new. An open file is read to its end even after the worker has renamed it.
-    fn open_growing(&mut self) -> Result<()> {
-        let entries = match fs_err::read_dir(&self.followed.growing) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(ENDING));
-            if let Some(output) = name.filter(|output| !self.rows.contains_key(*output)) {
-                self.open(output.to_owned(), &path)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens the files of outputs whose rows have not been seen while they grew.
-    fn open_outputs(&mut self, outputs: Vec<(String, PathBuf)>) -> Result<()> {
-        for (output, dir) in outputs {
-            if self.rows.contains_key(&output) {
-                continue;
-            }
-            for entry in fs_err::read_dir(dir)? {
-                let path = entry?.path();
-                if path.to_string_lossy().ends_with(ENDING) {
-                    self.open(output.clone(), &path)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, output: String, path: &Path) -> Result<()> {
-        match outside::open(path) {
-            // The worker has just renamed it.
-            Err(outside::Error::Io(error)) if error.kind() == ErrorKind::NotFound => {}
-            opened => drop(self.rows.insert(output, (path.to_owned(), Rows::of(opened?)))),
-        }
-        Ok(())
-    }
-
-    fn read_rows(&mut self, now: f64) -> Result<()> {
-        let mut all = std::mem::take(&mut self.rows);
-        for (output, (path, rows)) in &mut all {
-            let named = |error: Error| Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-            while let Some(row) = rows.next().map_err(named)? {
-                // Only the board knows which step is the first.
-                self.board()?;
-                if row.of_step() >= self.first {
-                    self.board()?.row(output, row, now);
-                    self.write_if(ENOUGH)?;
-                }
-            }
-        }
-        self.rows = all;
-        Ok(())
-    }
-
-    fn settle(&mut self, step: u64, time: f64) {
-        if let Some(board) = &mut self.board {
-            board.settle(step, time);
-        }
-    }
-
-    fn write(&mut self) -> Result<()> {
-        self.write_if(0)
-    }
-
-    fn write_if(&mut self, least: usize) -> Result<()> {
-        match &mut self.board {
-            Some(board) if board.waiting() >= least => board.write(),
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::tensorboard::board::event_files;
     use crate::tensorboard::message::{Datum, Event, What};
     use crate::tensorboard::record;
 
@@ -291,10 +161,8 @@ mod tests {
     }
 
     fn rows(steps: &[u64]) -> String {
-        steps
-            .iter()
-            .map(|step| format!("{{\"step\": {step}, \"completion\": \"c{step}\", \"tokens\": {step}}}\n"))
-            .collect()
+        let row = |step: &u64| format!(r#"{{"step": {step}, "completion": "c{step}", "tokens": {step}}}"#);
+        steps.iter().map(row).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     /// Follows these steps to the end, and returns what went wrong.

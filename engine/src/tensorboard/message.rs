@@ -123,7 +123,7 @@ pub struct Histogram {
     pub bucket: Vec<f64>,
 }
 
-/// A tensor of strings.
+/// A string, as a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
     /// [`STRINGS`].
@@ -131,8 +131,8 @@ pub struct Tensor {
     pub dtype: i32,
     /// Its shape.
     #[prost(message, optional, tag = "2")]
-    pub shape: Option<Shape>,
-    /// Its elements, UTF-8.
+    pub shape: Option<Scalar>,
+    /// Its only element, UTF-8.
     #[prost(bytes = "vec", repeated, tag = "8")]
     pub strings: Vec<Vec<u8>>,
 }
@@ -140,21 +140,9 @@ pub struct Tensor {
 /// The element type of strings.
 pub const STRINGS: i32 = 7;
 
-/// A tensor's shape.
+/// The shape of a single element: no dimensions. TensorBoard would draw a table for a list.
 #[derive(Clone, PartialEq, Message)]
-pub struct Shape {
-    /// Its dimensions.
-    #[prost(message, repeated, tag = "2")]
-    pub dim: Vec<Dim>,
-}
-
-/// A dimension.
-#[derive(Clone, PartialEq, Message)]
-pub struct Dim {
-    /// Its size.
-    #[prost(int64, tag = "1")]
-    pub size: i64,
-}
+pub struct Scalar {}
 
 impl Value {
     /// Makes a number under a tag.
@@ -169,8 +157,7 @@ impl Value {
 
     /// Makes a text under a tag; TensorBoard shows it as Markdown.
     pub(super) fn text(tag: String, text: String) -> Self {
-        let shape = Some(Shape { dim: vec![Dim { size: 1 }] });
-        let tensor = Tensor { dtype: STRINGS, shape, strings: vec![text.into_bytes()] };
+        let tensor = Tensor { dtype: STRINGS, shape: Some(Scalar {}), strings: vec![text.into_bytes()] };
         let metadata = Some(Metadata { plugin: Some(Plugin { name: "text".to_owned() }) });
         Self { tag, metadata, datum: Some(Datum::Tensor(tensor)) }
     }
@@ -196,7 +183,7 @@ mod tests {
         assert_eq!(scalar.encode_to_vec(), [0x0a, 8, 0x0a, 1, b'a', 0x15, 0, 0, 0x80, 0x3f]);
 
         let text = Value::text("t".to_owned(), "hi".to_owned()).encode_to_vec();
-        let tensor = [0x42, 12, 0x08, 7, 0x12, 4, 0x12, 2, 0x08, 1, 0x42, 2, b'h', b'i'];
+        let tensor = [0x42, 8, 0x08, 7, 0x12, 0, 0x42, 2, b'h', b'i'];
         let metadata = [&[0x4a, 8, 0x0a, 6, 0x0a, 4][..], b"text"].concat();
         assert_eq!(text, [&[0x0a, 1, b't'][..], &tensor, &metadata].concat());
 

@@ -16,8 +16,8 @@
 //! step: TensorBoard then drops what earlier files have of this step and later ones.
 //!
 //! Event files are a view for people: nothing reads them back, nothing in a fingerprint or the store depends on them,
-//! and a failure to write one is a warning. [`message`] and [`record`] are the format, [`board`] turns steps into
-//! events, [`live`] follows a running stage, [`export`] reads the store.
+//! and a failure to write one is a warning. [`message`] and [`record`] are the format, `board` turns steps into events,
+//! `live` follows a running stage, `export` reads the store, and `rows` alone knows how rollouts are stored.
 
 pub mod message;
 pub mod record;
@@ -30,8 +30,10 @@ mod tags;
 mod board;
 mod curve;
 mod export;
+mod follower;
 mod live;
 
 pub use export::{Error, Exported, export};
-pub(crate) use live::{Followed, Live};
+pub(crate) use follower::Followed;
+pub(crate) use live::Live;
 pub use tags::scalar_tag;

@@ -67,7 +67,8 @@ fn told(row: &Row) -> String {
         }
     }
     if let Some(tokens) = row.tokens {
-        let _ = write!(told, ", {tokens} tokens");
+        let unit = if tokens == 1 { "token" } else { "tokens" };
+        let _ = write!(told, ", {tokens} {unit}");
     }
     if let Some(correct) = row.correct {
         told.push_str(if correct { ", correct" } else { ", not correct" });
@@ -125,7 +126,9 @@ mod tests {
             "reward": 1.0, "advantage": 0.5, "tokens": 9, "correct": true, "finished": true}"#;
         gathered.add(row(first));
         for _ in 0..5 {
-            gathered.add(row(r#"{"step": 0, "prompt": "p", "completion": "", "reward": 0, "finished": false}"#));
+            gathered.add(row(
+                r#"{"step": 0, "prompt": "p", "completion": "", "reward": 0, "tokens": 1, "finished": false}"#,
+            ));
         }
         let values = gathered.values("rollouts");
         let tags: Vec<&str> = values.iter().map(|value| value.tag.as_str()).collect();
@@ -135,7 +138,7 @@ mod tests {
         let text = text_of(&values);
         let expected = "The first 4 of 6 completions.\n\n---\n\n**1**, reward 1.0000, advantage 0.5000, 9 tokens, \
             correct\n\nprompt\n\n    [user]\n    2+2=?\n\ncompletion\n\n    <b>4\n    **so**\n\n---\n\n**2**, reward \
-            0.0000, cut off\n\nprompt\n\n    p\n\ncompletion\n\n\n---\n";
+            0.0000, 1 token, cut off\n\nprompt\n\n    p\n\ncompletion\n\n\n---\n";
         assert!(text.starts_with(expected), "{text}");
         assert_eq!(text.matches("\n---\n").count(), SHOWN);
     }
