@@ -45,6 +45,7 @@ mod cli {
     mod select;
     mod signals;
     mod support;
+    mod tensorboard;
     mod terminal;
     #[cfg(feature = "worker")]
     mod tokens;

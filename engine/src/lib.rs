@@ -32,6 +32,7 @@ pub mod prefix;
 pub mod run;
 pub mod schedule;
 pub mod secrets;
+pub mod tensorboard;
 pub mod tokens;
 pub mod verify;
 mod watchdog;

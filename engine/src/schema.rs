@@ -127,6 +127,7 @@ fn run() -> Value {
                 "additionalProperties": { "type": "integer", "minimum": 0 },
             },
             "retries": { "type": "integer", "minimum": 0, "maximum": 1000, "description": "Attempts after the first." },
+            "tensorboard": { "type": "string", "description": "A folder, relative to this file, where curves and rollouts are written as the stage runs, for TensorBoard." },
         },
         "additionalProperties": false,
     })

@@ -61,7 +61,7 @@ enum Command {
     Tokens(tokens::Args),
     /// Score completions in a file by the verifiers and rewards of training, without a workflow.
     Grade(grade::Args),
-    /// Copy an output to a folder of your own: a model becomes a Hugging Face folder.
+    /// Copy an output to a folder of your own: a model becomes a Hugging Face folder. Or write curves for TensorBoard.
     Export(export::Args),
     /// Write rows of samples to a text file for a person to accept, edit or drop, and read them back.
     Refine(refine::Args),

@@ -178,7 +178,10 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
     ("load_in_4bit", "there is none: weights are held in `dtype`; `lora` saves the memory of their optimiser"),
     ("load_in_8bit", "there is none: weights are held in `dtype`; `lora` saves the memory of their optimiser"),
     ("logger", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
-    ("logging_dir", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
+    (
+        "logging_dir",
+        "`run = { tensorboard = \"logs\" }` writes TensorBoard's event files; `r1flow show STAGE` draws the curves",
+    ),
     ("logging_steps", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
     ("lora_alpha", "`lora = { rank = 8, alpha = 16 }`"),
     ("lora_dropout", "`lora = { rank = 8, dropout = 0.05 }`"),
@@ -227,7 +230,10 @@ pub(crate) const OTHER_WAYS: &[(&str, &str)] = &[
     ("ref_model", "automatic: the model that the stage begins with; `reference-refresh` renews it"),
     ("reference_model", "automatic: the model that the stage begins with; `reference-refresh` renews it"),
     ("repetition_penalty", "only `generate` and `eval` have it"),
-    ("report_to", "every step is kept: `r1flow show STAGE` draws the curves, with `--json` it prints them"),
+    (
+        "report_to",
+        "`run = { tensorboard = \"logs\" }` writes TensorBoard's event files; `r1flow show STAGE` draws the curves",
+    ),
     ("resume_from_checkpoint", "automatic: the next `apply` finds the checkpoint by content"),
     ("resume_mode", "automatic: the next `apply` finds the checkpoint by content"),
     (

@@ -21,6 +21,7 @@ use crate::exec::session::Heard;
 use crate::exec::{Launch, Session};
 use crate::options::Halt;
 use crate::prefix::Segment;
+use crate::tensorboard::Live;
 use crate::watchdog::Watchdog;
 use crate::worker::death;
 use crate::worker::protocol::{FromWorker, PROTOCOL, RunRequest, ToWorker};
@@ -70,6 +71,7 @@ impl Attempt<'_> {
             .await;
         worker.say(&ToWorker::Run(Box::new(request)));
         let over = self.follow(&mut worker, &log).await;
+        self.end_live(&over).await;
         // The worker has nothing left to do, and processes that it started must not outlive it.
         worker.kill().await;
         let (last_words, trouble) = log.finish().await;
@@ -131,6 +133,9 @@ impl Attempt<'_> {
                         return Err(if is_closed { closed(failure) } else { failure });
                     }
                     self.events.catch_up();
+                    if let Some(trouble) = self.live.as_mut().and_then(Live::trouble) {
+                        self.note(Level::Warn, trouble).await;
+                    }
                     if self.curve.is_due() {
                         self.curve.write().await?;
                     }
@@ -154,6 +159,9 @@ impl Attempt<'_> {
                 self.doing.step();
                 self.doing.write_if_due().await;
                 self.curve.add(step, &metrics)?;
+                if let Some(live) = &mut self.live {
+                    live.step(step, &metrics);
+                }
                 if self.curve.is_due() {
                     self.curve.write().await?;
                 }
@@ -202,6 +210,20 @@ impl Attempt<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Ends TensorBoard's event file while the outputs are still where the worker has put them.
+    async fn end_live(&mut self, over: &Result<Over, Failure>) {
+        let Some(live) = self.live.take() else { return };
+        let outputs = match over {
+            Ok(Over::Done { outputs, .. }) => Some(outputs),
+            _ => None,
+        };
+        let owned = |(name, path): (&String, &PathBuf)| Some((name.clone(), own(&self.root, path).ok()?));
+        let outputs = outputs.into_iter().flatten().filter_map(owned).collect();
+        if let Some(trouble) = live.finish(outputs).await {
+            self.note(Level::Warn, trouble).await;
+        }
     }
 
     fn verified(&self) -> Option<Segment> {

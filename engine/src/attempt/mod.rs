@@ -34,6 +34,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::options::{Halt, Options};
 use crate::prefix::Segment;
+use crate::tensorboard::{Followed, Live};
 use crate::worker::protocol::{InputArtifact, Machine};
 use crate::workflow::StageDecl;
 use follow::Left;
@@ -158,9 +159,10 @@ pub(crate) async fn attempt(
     };
     let (root, events) = (dir.path().to_owned(), Teller::new(events.clone()));
     let doing = DoingFile::begin(job.doing.clone());
+    let live = followed(job, &before, &curve).map(Live::begin);
     let (total, processor) = (None, None);
     let mut attempt =
-        Attempt { job, store, options, root, events, curve, doing, begun, before, witness, total, processor };
+        Attempt { job, store, options, root, events, curve, doing, live, begun, before, witness, total, processor };
     let left = attempt.run(number, request).await;
     let ended = match left {
         Ok(Left::Done(record, unsynced)) => {
@@ -187,10 +189,25 @@ struct Attempt<'a> {
     events: Teller,
     curve: Curve,
     doing: DoingFile,
+    /// Writes TensorBoard's events, if they are wanted.
+    live: Option<Live>,
     begun: Instant,
     before: Spent,
     witness: crate::worker::death::Witness,
     /// Steps in all, once the worker has told.
     total: Option<u64>,
     processor: Option<String>,
+}
+
+/// Returns what TensorBoard's events are made of, if they are wanted. A verification keeps nothing.
+fn followed(job: &Job, before: &Spent, curve: &Curve) -> Option<Followed> {
+    let dir = job.stage.run.tensorboard.clone().filter(|_| !matches!(job.purpose, Purpose::Verify(_)))?;
+    let (path, len) = curve.file();
+    Some(Followed {
+        dir,
+        stage: job.stage.name.to_string(),
+        resumed: before.step,
+        curve: (path.to_owned(), len),
+        growing: job.growing.clone(),
+    })
 }

@@ -57,7 +57,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
         .map(|table| table.0.iter().map(|entry| entry.key.clone()).collect())
         .unwrap_or_default();
     let inputs = inputs::inputs(rest.inputs, kinds, &sources, &mut diagnostics);
-    let run = Arc::new(check::run_options(rest.run.as_ref(), &RunOptions::default(), &mut diagnostics));
+    let run = Arc::new(check::run_options(rest.run.as_ref(), &RunOptions::default(), &sources, &mut diagnostics));
     let mut stages = Vec::with_capacity(drafts.len());
     let mut complete = BTreeSet::new();
     let mut shared = HashMap::new();
@@ -90,7 +90,7 @@ pub fn load(file: &Path, sets: &[String], kinds: &Kinds) -> Result<Loaded, std::
             uses_tensors: kind.spec.uses_tensors,
             run: match &draft.run {
                 None => Arc::clone(&run),
-                own => Arc::new(check::run_options(own.as_ref(), &run, &mut diagnostics)),
+                own => Arc::new(check::run_options(own.as_ref(), &run, &sources, &mut diagnostics)),
             },
         };
         if checked.is_complete {

@@ -315,4 +315,6 @@ pub struct RunOptions {
     pub retries: u32,
     /// What an attempt takes of each pool while it runs: `cores`, `memory-gib`, `gpus`, or a pool of the user's own.
     pub needs: BTreeMap<String, u64>,
+    /// The folder for TensorBoard's event files, an absolute path; it may not exist yet.
+    pub tensorboard: Option<PathBuf>,
 }

@@ -313,6 +313,27 @@ fn a_name_is_no_longer_than_a_files_may_be() {
 }
 
 #[test]
+fn the_folder_for_tensorboard_is_relative_to_where_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs_err::canonicalize(dir.path()).unwrap();
+    fs_err::create_dir(root.join("sub")).unwrap();
+    let text =
+        "run = { tensorboard = \"logs\", retries = 1 }\n[tasks.a]\n[tasks.b]\nrun = { tensorboard = \"../own\" }\n";
+    fs_err::write(root.join("sub/base.toml"), text).unwrap();
+    let file = root.join("w.toml");
+    fs_err::write(&file, "extends = \"sub/base.toml\"\n[tasks.c]\nrun = { tensorboard = \"/far/logs\" }\n").unwrap();
+    let folder = |sets: &[String], name: &str| {
+        let workflow = load(&file, sets, &kinds()).unwrap().workflow.unwrap();
+        stage(&workflow, name).run.tensorboard.clone().unwrap()
+    };
+    assert_eq!(folder(&[], "a"), root.join("sub/logs"));
+    assert_eq!(folder(&[], "b"), root.join("sub/../own"));
+    assert_eq!(folder(&[], "c"), Path::new("/far/logs"));
+    let set = ["a.run.tensorboard=\"here\"".to_owned()];
+    assert_eq!(folder(&set, "a"), std::path::absolute("here").unwrap());
+}
+
+#[test]
 fn an_each_of_each_that_makes_too_many_stages_is_one_mistake() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("many.toml");

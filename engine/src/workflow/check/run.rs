@@ -1,15 +1,16 @@
 //! The table `run`: how often a stage stores checkpoints, how long it may take, and what it needs of the machine.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::super::RunOptions;
 use super::super::tree::{Entry, Node, Value};
-use crate::diagnostic::{Diagnostic, suggest};
+use crate::diagnostic::{Diagnostic, Sources, suggest};
 use crate::limits;
 use crate::placement::POOLS;
 
 /// The keys of `run`.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "checkpoint-every",
     "checkpoint-steps",
     "keep-checkpoints",
@@ -18,12 +19,14 @@ pub(super) const KEYS: [&str; 8] = [
     "progress-timeout",
     "retries",
     "needs",
+    "tensorboard",
 ];
 
 /// Parses a `run` table; keys that it lacks have their values in `base`.
 pub(in crate::workflow) fn run_options(
     node: Option<&Node>,
     base: &RunOptions,
+    sources: &Sources,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RunOptions {
     let mut options = base.clone();
@@ -38,6 +41,7 @@ pub(in crate::workflow) fn run_options(
             "timeout" => options.timeout = duration(entry, diagnostics),
             "progress-timeout" => options.progress_timeout = duration(entry, diagnostics),
             "needs" => options.needs = needs(entry, diagnostics),
+            "tensorboard" => options.tensorboard = folder(entry, sources, diagnostics),
             "checkpoint-steps" => {
                 options.checkpoint_steps = bounded(entry, 1, limits::STEPS, diagnostics).map(|steps| steps as u64);
             }
@@ -79,6 +83,34 @@ fn needs(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, u
         Some((pool.key.clone(), amount as u64))
     });
     amounts.collect()
+}
+
+/// Parses the path of a folder, which need not exist. A path is relative to the file that it is written in; a path from
+/// `--set` is relative to the current folder.
+fn folder(entry: &Entry, sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+    let mut refuse = |label: &str, help: &str| {
+        let message = format!("`{}` is the path of a folder", entry.key);
+        diagnostics.push(Diagnostic::new(&entry.node.span, message, label).with_help(help));
+        None
+    };
+    let example = "for example \"logs\", beside the workflow file; it is made if it is not there";
+    let Some(text) = entry.node.text() else { return refuse(entry.node.value.sort(), example) };
+    if text.is_empty() {
+        return refuse("it is empty", example);
+    }
+    if text.contains("://") {
+        return refuse("not a path", "event files are written to this machine: name a folder, and copy it from there");
+    }
+    if text.starts_with('~') || text.contains('$') {
+        let help = "`~` and variables such as `$HOME` are not replaced here: write the whole path";
+        return refuse("not a path", help);
+    }
+    let base = sources.get(entry.node.span.source).name.parent().unwrap_or(Path::new(""));
+    let path = std::path::absolute(base.join(text)).ok()?;
+    if path.exists() && !path.is_dir() {
+        return refuse("this is a file", "name another folder, or move the file");
+    }
+    Some(path)
 }
 
 /// Parses a whole number within bounds.
