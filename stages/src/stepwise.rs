@@ -2,13 +2,13 @@
 
 use engine::stage::StageError;
 use schemars::{Schema, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::limits;
 
 /// A value for all steps, or one from each of some steps on.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a value, or a list of tables with `value` and `from-step`")]
 pub enum Stepwise<T> {
     /// The same at every step.
@@ -18,7 +18,7 @@ pub enum Stepwise<T> {
 }
 
 /// A value from a step on.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FromStep<T> {
     /// The first step that has the value.

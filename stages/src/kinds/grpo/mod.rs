@@ -102,7 +102,7 @@ pub struct Params {
     /// Share of each set in `prompts`, and the step from which on it is drawn from: a list with an entry for each. Absent:
     /// all sets are one, so that each has as large a share as it has rows.
     #[schemars(extend("x-omit-default" = true))]
-    pub mixture: Vec<Share>,
+    pub mixture: Option<Vec<Share>>,
     /// Least and greatest share of right answers in `pass-rates` with which a prompt is drawn, such as `[0.1, 0.9]`. A
     /// prompt without answers there is drawn from all the same.
     #[schemars(extend("x-omit-default" = true))]
@@ -198,7 +198,7 @@ impl Default for Params {
             group_size: 16,
             updates_per_rollout: 1,
             refill: 0,
-            mixture: Vec::new(),
+            mixture: None,
             pass_rate: None,
             curriculum: false,
             temperature: Stepwise::Always(1.0),
@@ -262,7 +262,7 @@ impl Stage for Grpo {
             params.objective.check(),
             params.max_tokens.check("max-tokens"),
             params.temperature.check("temperature"),
-            source::check(&params.mixture, &inputs.prompts),
+            source::check(params.mixture.as_deref(), &inputs.prompts),
             params.judge.check(),
             own::check(params.verifier.as_ref()),
         ]);
@@ -276,7 +276,8 @@ impl Stage for Grpo {
             let help = "give the answers of an evaluation, for example `pass-rates = [\"scores.answers\"]`";
             refused.push(StageError::new(format!("`{key}` needs `pass-rates`")).with_help(help));
         }
-        if let Some([low, high]) = params.pass_rate.filter(|[low, high]| !(0.0 <= *low && low <= high && *high <= 1.0)) {
+        if let Some([low, high]) = params.pass_rate.filter(|[low, high]| !(0.0 <= *low && low <= high && *high <= 1.0))
+        {
             let message = format!("`pass-rate` = [{low}, {high}] is no range of shares");
             refused.push(StageError::new(message).with_help("for example `pass-rate = [0.1, 0.9]`"));
         }

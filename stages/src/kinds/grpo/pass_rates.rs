@@ -40,8 +40,9 @@ impl PassRates {
             let file = input.path().join(FILE);
             if !file.exists() {
                 let message = format!("`{}` has no answers", input.name());
-                return Err(StageError::new(message)
-                    .with_help("`pass-rates` reads the output `answers` of `eval` stages: `pass-rates = [\"scores.answers\"]`"));
+                return Err(StageError::new(message).with_help(
+                    "`pass-rates` reads the output `answers` of `eval` stages: `pass-rates = [\"scores.answers\"]`",
+                ));
             }
             for row in read_own_lines::<AnswerRow>(&file)? {
                 let Some(correct) = row.correct else { continue };
@@ -103,8 +104,13 @@ mod tests {
         // Prompt 0 is never right, 1 in half of the answers, 2 always; of 3 there is a greedy answer only.
         let row = |prompt: &str, correct: bool, greedy: bool| json!({ "prompt": prompt, "correct": correct, "greedy": greedy });
         let rows = [
-            row("0", false, false), row("0", true, true), row("1", true, false), row("1", false, false),
-            row("2", true, false), row("3", true, true), json!({ "prompt": "4", "greedy": false }),
+            row("0", false, false),
+            row("0", true, true),
+            row("1", true, false),
+            row("1", false, false),
+            row("2", true, false),
+            row("3", true, true),
+            json!({ "prompt": "4", "greedy": false }),
         ];
         fs_err::write(dir.path().join(FILE), rows.map(|row| row.to_string() + "\n").concat()).unwrap();
         input("scores.answers", dir.path(), json!({}))

@@ -113,7 +113,7 @@ impl<'a> RolloutSampler<'a> {
             fitting = rates.within(ctx, fitting, params.pass_rate)?;
         }
         let (questions, prompts) = fitting;
-        let mut source = PromptSource::new(&questions, &inputs.prompts, &params.mixture, params.seed)?;
+        let mut source = PromptSource::new(&questions, &inputs.prompts, params.mixture.as_deref(), params.seed)?;
         if params.curriculum {
             source.easiest_first(|row| rates.of(&questions[row]));
         }

@@ -33,10 +33,8 @@ fn one() -> f64 {
 const PART: f64 = 1e-3;
 
 /// Refuses a mixture that does not say what share each of `prompts` has.
-pub(super) fn check(mixture: &[Share], prompts: &[Input<Prompts>]) -> Result<(), StageError> {
-    if mixture.is_empty() {
-        return Ok(());
-    }
+pub(super) fn check(mixture: Option<&[Share]>, prompts: &[Input<Prompts>]) -> Result<(), StageError> {
+    let Some(mixture) = mixture else { return Ok(()) };
     let known = || prompts.iter().map(Input::name).collect::<Vec<_>>().join("`, `");
     for set in prompts {
         let shares = mixture.iter().filter(|share| share.prompts.name() == set.name()).count();
@@ -91,10 +89,10 @@ impl PromptSource {
     pub(super) fn new(
         questions: &[Question],
         prompts: &[Input<Prompts>],
-        mixture: &[Share],
+        mixture: Option<&[Share]>,
         seed: u64,
     ) -> Result<Self, StageError> {
-        let of_set = |set: &Input<Prompts>| mixture.iter().find(|share| share.prompts.name() == set.name());
+        let of_set = |set: &Input<Prompts>| mixture?.iter().find(|share| share.prompts.name() == set.name());
         let shares: Vec<_> = prompts.iter().filter_map(of_set).map(|share| (share.weight, share.from_step)).collect();
         Self::with_shares(questions, &shares, seed)
     }
