@@ -125,7 +125,7 @@ impl Objective for Policy<'_> {
         let position = (step % self.params.updates_per_rollout) as usize;
         if position == 0 {
             if step == 0
-                && let Some(wrong) = self.sampler.probe()?
+                && let Some(wrong) = self.sampler.probe()
             {
                 self.guards.raise((self.ctx, self.params.guards), "probe", || wrong)?;
             }

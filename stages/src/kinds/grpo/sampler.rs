@@ -203,7 +203,7 @@ impl<'a> RolloutSampler<'a> {
     }
 
     /// Tries the rewards on texts that answer nothing; returns what is wrong with them, if something is.
-    pub(super) fn probe(&self) -> Result<Option<String>, StageError> {
+    pub(super) fn probe(&self) -> Option<String> {
         let prompts: Vec<_> = self.questions.iter().map(|question| &question.row).collect();
         probe(&self.scorer, &prompts)
     }
