@@ -53,7 +53,7 @@ impl<'a> Learner<'a> {
         for indices in self.micro_batches(&rollouts.iter().collect::<Vec<_>>()) {
             let chosen: Vec<&Rollout> = indices.iter().map(|index| &rollouts[*index]).collect();
             let batch = MicroBatch::pack(&chosen, |_| 1.0, self.model.device());
-            let kl = self.params.objective.kl_of(&batch.old_logps, &self.logps_of(reference, &batch, temperature));
+            let kl = self.params.objective.kl_of(&batch.old_logps, &logps_of(reference, &batch, temperature));
             let sums: Vec<f64> = batch.each(&kl).iter().map(|kl| kl.sum(Kind::Double).double_value(&[])).collect();
             for (index, sum) in indices.into_iter().zip(sums) {
                 rollouts[index].kl = Some(sum);
@@ -86,7 +86,7 @@ impl<'a> Learner<'a> {
     fn backward(&self, batch: &MicroBatch, update: Update, sums: &mut Sums) {
         let (keys, Update { whole, temperature, is_on_policy }) = (&self.params.objective, update);
         let reference = self.reference.as_ref().filter(|_| keys.has_kl_in_loss());
-        let reference_logps = reference.map(|reference| self.logps_of(reference, batch, temperature));
+        let reference_logps = reference.map(|reference| logps_of(reference, batch, temperature));
         let pass = self.model.pass(&batch.rows, self.params.optimisation.gradient_checkpointing);
         let hidden_nd = pass.hidden().index_select(0, &batch.positions);
         // On policy, the ratio is 1 by definition; rounding in the sampler must not change that.
@@ -134,13 +134,13 @@ impl<'a> Learner<'a> {
         let groups: Vec<usize> = rollouts.iter().map(|rollout| rollout.question).collect();
         micro_batches_of_groups(&lengths, &groups, self.params.micro_batch_tokens)
     }
+}
 
-    /// Returns the log-probs of a model that is not trained.
-    fn logps_of(&self, model: &Model, batch: &MicroBatch, temperature: f64) -> Tensor {
-        let _guard = no_grad_guard();
-        let hidden_nd = model.hidden(&batch.rows).index_select(0, &batch.positions);
-        head::logprobs(model, &hidden_nd, &batch.targets, temperature, head::CHUNK)
-    }
+/// Returns the log-probs of a model that is not trained.
+fn logps_of(model: &Model, batch: &MicroBatch, temperature: f64) -> Tensor {
+    let _guard = no_grad_guard();
+    let hidden_nd = model.hidden(&batch.rows).index_select(0, &batch.positions);
+    head::logprobs(model, &hidden_nd, &batch.targets, temperature, head::CHUNK)
 }
 
 /// What the micro-batches of an update share.

@@ -144,10 +144,8 @@ fn losses_and_gradients_are_those_of_trl() {
     assert!(compared >= 20, "{compared} cases");
 }
 
-const PLUS_PLUS: [f64; 6] =
-    [-0.673615175865, 0.0716611892084, 0.816937554281, 2.30749028443, -0.673615175865, -0.300976993328];
-const PLUS_PLUS_BASELINE: [f64; 6] =
-    [-0.474180998237, 0.27301330185, 1.02020760194, 2.14099905207, -0.84777814828, -0.474180998237];
+const PLUS_PLUS: [f64; 6] = [-0.673_615, 0.071_661, 0.816_938, 2.307_490, -0.673_615, -0.300_977];
+const PLUS_PLUS_BASELINE: [f64; 6] = [-0.474_181, 0.273_013, 1.020_208, 2.140_999, -0.847_778, -0.474_181];
 
 /// verl at commit 1dda039b, `compute_reinforce_plus_plus_outcome_advantage` and `…_baseline_…`, gamma 1.
 #[test]
