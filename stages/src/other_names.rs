@@ -88,6 +88,7 @@ pub(crate) const OTHER_NAMES: &[(&str, &str)] = &[
     ("per_device_eval_batch_size", "batch-size"),
     ("per_device_train_batch_size", "batch-size"),
     ("per_device_train_batch_size", "prompts-per-step"),
+    ("policy_loss", "surrogate"),
     ("ppo_max_token_len_per_gpu", "micro-batch-tokens"),
     ("ppo_micro_batch_size_per_gpu", "micro-batch-tokens"),
     ("ppo_mini_batch_size", "prompts-per-step"),
