@@ -1,7 +1,7 @@
 //! Rows of an output that are written as they come, so that `r1flow show` has them before the stage is done.
 //!
-//! A checkpoint holds them in compressed parts. A part never changes, so consecutive checkpoints share it in the store:
-//! a checkpoint costs its new rows only, however many there are.
+//! A checkpoint holds them in compressed parts. A part never changes, so consecutive checkpoints share it in the store.
+//! Small parts are joined now and then: over a whole run each row is written about log₂(number of checkpoints) times.
 //!
 //! ```text
 //! CHECKPOINT/rollouts-parts/0.jsonl.zst, 1.jsonl.zst, …   each at least twice as large as the next

@@ -269,7 +269,7 @@ mod tests {
         let name = std::ffi::CString::new(curve.to_str().unwrap()).unwrap();
         // SAFETY: the name is a string that ends with a zero.
         assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-        // Opening a pipe that nobody writes to does not return.
+        // Opening a pipe without a writer blocks.
         let mut live = Live::begin(Followed { curve: (curve.clone(), 1), ..followed(dir.path(), 1) });
         for step in 0..WAITING as u64 * 2 {
             live.step(step, &[("loss".to_owned(), 1.0)].into());

@@ -26,7 +26,7 @@ pub enum GuardAction {
     Off,
 }
 
-/// After this many rollouts or updates in a row, what is wrong is no chance.
+/// Rollouts or updates in a row that must look wrong before the user is told.
 const IN_A_ROW: u32 = 5;
 
 /// The entropy has collapsed below this share of that of the first updates.

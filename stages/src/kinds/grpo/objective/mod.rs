@@ -217,8 +217,8 @@ impl ObjectiveKeys {
         !is_flat || self.entropy_bonus > 0.0 || self.baseline == Baseline::None || self.scale == Scale::Tokens
     }
 
-    /// Returns the weight of each token of a completion with `tokens` tokens, of which at most `max_tokens` were allowed,
-    /// in a minibatch of `whole` size.
+    /// Returns the weight in the loss of each token of a completion of length `tokens`. `whole` is the size of the
+    /// minibatch, `max_tokens` the longest length a completion could have.
     pub(super) fn weight(&self, tokens: f64, whole: Counts, max_tokens: usize) -> f64 {
         match self.aggregate {
             Aggregate::Token => 1.0 / whole.tokens,
