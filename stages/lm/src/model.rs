@@ -64,34 +64,56 @@ impl Model {
 
     /// Reads a Hugging Face folder: `config.json` and safetensors weights.
     pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
-        checkpoint::refuse_pickle(dir)?;
-        Self::load_with_head(dir, options, Head::Vocabulary)
+        Self::load_layers(dir, options, None)
     }
 
-    /// Checks a folder as [`load`](Self::load) does, without reading a weight: the configuration, the names and shapes
+    /// Does the same as [`load`](Self::load), with only these layers of the folder's, numbered anew in this order; no
+    /// weight of another layer is read. `None` reads all.
+    pub fn load_layers(dir: &Path, options: &Options, layers: Option<&[usize]>) -> Result<Self, Error> {
+        checkpoint::refuse_pickle(dir)?;
+        Self::load_with_head(dir, options, Head::Vocabulary, layers)
+    }
+
+    /// Checks a folder as [`load_layers`](Self::load_layers) does, without reading a weight: the configuration, the names and shapes
     /// of the tensors, their size beside the machine's memory.
-    pub fn inspect(dir: &Path, options: &Options) -> Result<Config, Error> {
+    pub fn inspect_layers(dir: &Path, options: &Options, layers: Option<&[usize]>) -> Result<Config, Error> {
         checkpoint::refuse_pickle(dir)?;
-        Self::inspect_with_head(dir, options, Head::Vocabulary)
+        Self::inspect_with_head(dir, options, Head::Vocabulary, layers)
     }
 
-    pub(crate) fn inspect_with_head(dir: &Path, options: &Options, head: Head) -> Result<Config, Error> {
-        Ok(Self::open(dir, options, head)?.0)
+    pub(crate) fn inspect_with_head(
+        dir: &Path,
+        options: &Options,
+        head: Head,
+        layers: Option<&[usize]>,
+    ) -> Result<Config, Error> {
+        Ok(Self::open(dir, options, head, layers)?.0)
     }
 
-    pub(crate) fn load_with_head(dir: &Path, options: &Options, head: Head) -> Result<Self, Error> {
-        let (config, weights, ignored) = Self::open(dir, options, head)?;
+    pub(crate) fn load_with_head(
+        dir: &Path,
+        options: &Options,
+        head: Head,
+        layers: Option<&[usize]>,
+    ) -> Result<Self, Error> {
+        let (config, weights, ignored) = Self::open(dir, options, head, layers)?;
         Ok(Self { ignored, ..Self::build(config, weights, head, *options)? })
     }
 
     /// Returns the configuration, the weights, which are not read yet, and the names of tensors that are ignored.
-    fn open(dir: &Path, options: &Options, head: Head) -> Result<(Config, Weights, Vec<String>), Error> {
-        let config = Config::load(dir)?;
-        let ignores = |name: &str| (models::of(&config).ignores)(&config, name);
+    fn open(
+        dir: &Path,
+        options: &Options,
+        head: Head,
+        layers: Option<&[usize]>,
+    ) -> Result<(Config, Weights, Vec<String>), Error> {
+        let whole = Config::load(dir)?;
+        let config = layers.map_or_else(|| Ok(whole.clone()), |layers| whole.with_layers(layers))?;
         let files = weights::open(dir)?;
         // Checked before a list of that many names is made.
-        config.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
-        let (weights, ignored) = Weights::load(files, &specs(&config, head), ignores, *options)?;
+        whole.check_count(files.iter().map(|file| file.entries().len()).sum()).map_err(weights::Error::Mismatch)?;
+        let fate = |name: &str| models::fate(&whole, layers, name);
+        let (weights, ignored) = Weights::load(files, &specs(&config, head), fate, *options)?;
         Ok((config, weights, ignored))
     }
 

@@ -40,12 +40,12 @@ impl RewardModel {
 
     /// Reads a folder that [`RewardModel::save`] or transformers wrote.
     pub fn load(dir: &Path, options: &Options) -> Result<Self, Error> {
-        Ok(Self { model: Model::load_with_head(dir, options, Head::Score)? })
+        Ok(Self { model: Model::load_with_head(dir, options, Head::Score, None)? })
     }
 
-    /// Checks a folder without reading a weight; see [`Model::inspect`].
+    /// Checks a folder without reading a weight; see [`Model::inspect_layers`].
     pub fn inspect(dir: &Path, options: &Options) -> Result<Config, Error> {
-        Model::inspect_with_head(dir, options, Head::Score)
+        Model::inspect_with_head(dir, options, Head::Score, None)
     }
 
     /// Writes `config.json`, `generation_config.json` and `model.safetensors`. transformers scores rows in a batch only if

@@ -103,6 +103,10 @@ pub struct Import {
     /// the model's, unless the folder has its own.
     #[schemars(extend("x-path" = true, "x-inputs" = ["model"]))]
     pub(crate) adapter: Option<String>,
+    /// Reads only these layers of the model, in this order; the first is 0. What a stage makes of it has as many layers,
+    /// numbered from 0. Not together with `adapter`.
+    #[schemars(length(min = 1), extend("x-inputs" = ["model"]))]
+    pub(crate) layers: Option<Vec<usize>>,
     /// Accepts a model with weights that are infinite or NaN.
     #[schemars(extend("x-role" = "neutral", "x-inputs" = ["model", "reward-model"]))]
     pub(super) allow_non_finite: bool,
@@ -124,6 +128,12 @@ impl Import {
                 || assistant.contains(user))
         {
             return wrong("`turn-marks` are two texts, neither of which contains the other");
+        }
+        if self.layers.is_some() && self.adapter.is_some() {
+            return wrong(
+                "`layers` and `adapter` do not go together; help: merge the adapters with PEFT (`merge_and_unload`, then \
+                 `save_pretrained`), and name the merged model",
+            );
         }
         if matches!(self.options, Some(Options::Shuffled(_))) && self.fields.has("answer") {
             return wrong("`options` names the right option already: leave `answer` out of `fields`");

@@ -48,7 +48,7 @@ pub(crate) use lines::{read_own_lines, write_lines};
 pub(crate) use logits::{
     LogitsIndex, LogitsRows, Shard, Vocabulary, logits_row, shard_name, write_logits_index, write_shard,
 };
-pub(crate) use model::{check_numbers, dtype_of, load_beside, load_model};
+pub(crate) use model::{check_numbers, dtype_of, inspect_model, load_beside, load_model};
 pub(crate) use prompts::each_prompt;
 pub(crate) use samples::each_sample;
 pub(crate) use tokens::{TokenRow, TokenRows, TokenWriter};

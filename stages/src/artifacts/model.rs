@@ -68,8 +68,13 @@ fn load_told(
 ) -> Result<Model, StageError> {
     refuse_adapter_alone(input)?;
     let dtype = dtype_of(dtype, input.path())?;
-    let model = Model::load(input.path(), &Options { device, dtype })?;
-    if let Some(adapter) = Import::of(input)?.adapter {
+    let Import { adapter, layers, .. } = Import::of(input)?;
+    let model = Model::load_layers(input.path(), &Options { device, dtype }, layers.as_deref());
+    let model = model.map_err(|error| about_layers(input, error))?;
+    if let Some(layers) = layers {
+        note(format!("`{}`: only these layers of the model are read: {layers:?}", input.name()));
+    }
+    if let Some(adapter) = adapter {
         let merged = adapter::merge(&model, Path::new(&adapter))?;
         note(format!("`{}`: {merged} weights are merged with the adapters in `{adapter}`", input.name()));
     }
@@ -81,6 +86,25 @@ fn load_told(
         note(format!("`{name}`: multi-token prediction is left out (tensors: {count}, the first `{first}`)"));
     }
     Ok(model)
+}
+
+/// Checks the model of an input without reading a weight, and returns its configuration: that of the layers that the
+/// input names.
+pub(crate) fn inspect_model(input: &Input<ModelMarker>) -> Result<Config, StageError> {
+    refuse_adapter_alone(input)?;
+    let layers = Import::of(input)?.layers;
+    Model::inspect_layers(input.path(), &Options::default(), layers.as_deref())
+        .map_err(|error| about_layers(input, error))
+}
+
+/// Adds the input's name to an error about the layers that it names.
+fn about_layers(input: &Input<ModelMarker>, error: lm::model::Error) -> StageError {
+    match error {
+        lm::model::Error::Config(lm::config::Error::Layers(_)) => {
+            StageError::new(format!("`{}`: {error}", input.name()))
+        }
+        error => error.into(),
+    }
 }
 
 /// Refuses weights that are infinite or NaN, by name: hours later, everything computed from them would be NaN too. If
@@ -107,8 +131,62 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::artifacts::{SampleRow, write_samples};
     use crate::kinds::generate::Generate;
-    use crate::testing::{Attempt, input, loading, message, reference, tiny_model, tiny_reward_model};
+    use crate::kinds::sft::Sft;
+    use crate::testing::{
+        Attempt, input, loading, message, reference, tiny_model, tiny_model_of, tiny_reward_model, well,
+    };
+
+    /// Returns the keys of a stage that trains some layers of a model of four.
+    fn of_layers(dir: &Path, layers: &[usize]) -> serde_json::Value {
+        tiny_model_of("qwen2", 4, &dir.join("model"));
+        let rows: Vec<_> = (0..4).map(|n| SampleRow::new(format!("{n}+1=?"), format!("{}", n + 1))).collect();
+        well(write_samples(&dir.join("data"), &rows).map_err(Into::into));
+        let mut model = reference::<ModelMarker>("inputs.m", &dir.join("model"));
+        model["import"] = json!({ "layers": layers });
+        let data = [reference::<engine::artifact::Samples>("inputs.d", &dir.join("data"))];
+        json!({ "model": model, "data": data, "steps": 3, "batch-size": 4, "lr": 0.02 })
+    }
+
+    #[test]
+    fn a_stage_trains_the_layers_that_an_input_names_and_resumes() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = of_layers(dir.path(), &[0, 2]);
+        let whole = Attempt::new::<Sft>(&dir.path().join("whole"), &keys, None);
+        well(whole.run::<Sft>());
+        let resume = Attempt::new::<Sft>(&dir.path().join("broken"), &keys, None).run_stopped::<Sft>();
+        well(Attempt::new::<Sft>(&dir.path().join("resumed"), &keys, Some(resume)).run::<Sft>());
+        let output = |attempt: &str| dir.path().join(attempt).join("output-model");
+        let weights = |attempt: &str| fs_err::read(output(attempt).join("model.safetensors")).unwrap();
+        assert!(weights("whole") == weights("resumed"));
+        let trained = Model::load(&output("whole"), &Options::default()).unwrap();
+        assert_eq!(trained.config.num_hidden_layers, 2);
+        // What is trained begins at the layers that are named: three small steps move no weight far.
+        let base = Model::load(&dir.path().join("model"), &Options::default()).unwrap();
+        let named = |model: &Model, name: &str| {
+            let found = model.parameters().iter().find(|(other, _)| other == name);
+            found.unwrap_or_else(|| panic!("{name}")).1.shallow_clone()
+        };
+        for (ours, theirs) in [(0, 0), (1, 2)] {
+            let of = |layer: i32| format!("model.layers.{layer}.mlp.up_proj.weight");
+            let change = named(&trained, &of(ours)) - named(&base, &of(theirs));
+            assert!(change.abs().max().double_value(&[]) < 0.1, "layer {ours}");
+        }
+    }
+
+    #[test]
+    fn layers_that_the_model_lacks_and_layers_beside_an_adapter_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = of_layers(dir.path(), &[0, 9]);
+        let error = Attempt::new::<Sft>(&dir.path().join("attempt"), &keys, None).run::<Sft>().err().unwrap();
+        assert_eq!(error.message, "`inputs.m`: `layers` names layer 9, and the model has 4, 0 to 3");
+        assert_eq!(error.help.as_deref(), Some("name layers of at most 3"));
+        let both = json!({ "layers": [0], "adapter": "somewhere" });
+        let error = inspect_model(&input("inputs.m", &dir.path().join("model"), both)).err().unwrap();
+        assert!(error.message.ends_with("`layers` and `adapter` do not go together"), "{}", error.message);
+        assert!(error.help.is_some_and(|help| help.starts_with("merge the adapters")));
+    }
 
     /// Writes three NaNs into the second tensor of a model's folder.
     fn spoil(dir: &std::path::Path) {

@@ -12,7 +12,7 @@ use text::{Chat, Prompt};
 
 use super::ask::{Asked, Asking};
 use super::{Asks, JudgeKeys, vote};
-use crate::artifacts::load_beside;
+use crate::artifacts::{Import, load_beside};
 use crate::cache::Cache;
 use crate::held::Held;
 use crate::opinions::{self, Case, Opinion, Reads};
@@ -103,6 +103,9 @@ impl Judge {
             (keys.asks, keys.scale()),
         );
         identity.update(&serde_json::to_vec(&decisive)?);
+        if let Some(layers) = Import::of(&keys.model)?.layers {
+            identity.update(&serde_json::to_vec(&layers)?);
+        }
         let folder = programs::place().ok().and_then(|place| place.verdicts).map(|folder| folder.join("judges"));
         Ok(Self {
             name: keys.model.name().to_owned(),

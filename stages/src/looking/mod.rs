@@ -10,10 +10,10 @@ mod tests;
 
 use engine::artifact::{Model as ModelMarker, RewardModel, Samples};
 use engine::stage::{Input, Look, StageError};
-use lm::{Config, Model, Options};
+use lm::{Config, Options};
 use text::Chat;
 
-use crate::artifacts::refuse_adapter_alone;
+use crate::artifacts::{Import, inspect_model, refuse_adapter_alone};
 use crate::chat::{Rendering, keep_loaded};
 use crate::judges::JudgeKeys;
 use crate::training::FineTuning;
@@ -97,7 +97,7 @@ fn seen<'a>(
         return None;
     }
     keep_loaded();
-    let config = refuse_adapter_alone(input).and_then(|()| Ok(Model::inspect(input.path(), &Options::default())?));
+    let config = inspect_model(input);
     let chat = if rendering.is_here() { chat().map(Some) } else { Ok(None) };
     if !input.is_declared() {
         // What is wrong with the input itself, the stage that reads it has said.
@@ -126,6 +126,7 @@ fn seen<'a>(
 /// Refuses what is no model's folder by the files that it lacks.
 fn check_folder(input: &Input<ModelMarker>) -> Result<(), StageError> {
     refuse_adapter_alone(input)?;
+    Import::of(input)?;
     let (name, dir) = (input.name(), input.path());
     if !dir.is_dir() {
         let help = "name the folder that has config.json, the weights and the tokenizer";

@@ -158,6 +158,27 @@ fn a_model_is_refused_before_its_weights_are_read() {
 }
 
 #[test]
+fn layers_of_a_model_are_looked_at_before_its_weights_are_read() {
+    let files = Files::new();
+    let found = |import: Value| {
+        let mut keys = policy(&files, files.prompts(&[SUM()]), json!({}));
+        keys["model"]["import"] = import;
+        keys
+    };
+    assert_eq!(look::<Grpo>(found(json!({ "layers": [0] }))).findings, []);
+    for (import, expected) in [
+        (json!({ "layers": [9] }), "`inputs.m`: `layers` names layer 9, and the model has 1"),
+        (
+            json!({ "layers": [0], "adapter": "somewhere" }),
+            "the import keys of `inputs.m` are not understood: `layers` and",
+        ),
+    ] {
+        let message = only::<Grpo>(Severity::Error, Some("inputs.m"), found(import));
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
+
+#[test]
 fn a_policy_hears_of_limits_and_of_forms_that_no_prompt_asks_for() {
     let files = Files::new();
     let only = |more: Value| {

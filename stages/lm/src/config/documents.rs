@@ -31,6 +31,11 @@ impl Documents {
         Ok(Self { config, generation })
     }
 
+    /// Sets a key of `config.json`.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.config.insert(key.to_owned(), value);
+    }
+
     /// The architecture's name.
     pub(crate) fn model_type(&self) -> Result<&str, Error> {
         Keys(&self.config).text("model_type")

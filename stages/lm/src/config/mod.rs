@@ -48,6 +48,9 @@ pub enum Error {
         /// What is wrong with its value.
         reason: String,
     },
+    /// The layers to be read are not in the model, or its `config.json` cannot say what they are.
+    #[error("`layers` {0}")]
+    Layers(String),
     /// The architecture is not implemented.
     #[error("model_type `{found}` is not supported; supported: {supported}")]
     Architecture {
@@ -157,7 +160,17 @@ impl Config {
 
     /// Sets a key of the document that has no typed field.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
-        self.documents.config.insert(key.to_owned(), value);
+        self.documents.set(key, value);
+    }
+
+    /// The documents that it was read from.
+    pub(crate) fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// The keys of `config.json`.
+    pub(crate) fn keys(&self) -> Keys<'_> {
+        Keys(&self.documents.config)
     }
 
     /// Returns the element type of the folder's weights as the document says: bfloat16, or else single precision.

@@ -10,7 +10,7 @@ const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
 /// The default of `max_window_layers`, as in transformers: layers below it have no window.
-const MAX_WINDOW_LAYERS: i64 = 28;
+pub(crate) const MAX_WINDOW_LAYERS: i64 = 28;
 
 /// Returns the window of each layer: the number of tokens that a token sees, its own included; `None` for all before
 /// it.

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::layers::layer_of;
 use super::{Architecture, decoder};
 use crate::config::keys::key_error;
 use crate::config::{Config, Experts, Latent, Shape, windows};
@@ -31,7 +32,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         Ok(())
     },
     keys_of_new,
-    ignores: |config, name| layer_of(name).is_some_and(|layer| layer >= config.num_hidden_layers),
+    ignores: |config, name| layer_of(name).is_some_and(|(layer, _)| layer as i64 >= config.num_hidden_layers),
     style: |_| None,
     parameters: |config| decoder::parameters(config, |_| LatentAttention::parameters(config, sizes(config))),
     build: |config, weights| {
@@ -43,10 +44,6 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
 
 fn sizes(config: &Config) -> &Latent {
     config.latent.as_ref().expect("a configuration of this architecture has them")
-}
-
-fn layer_of(name: &str) -> Option<i64> {
-    name.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()
 }
 
 /// Returns the keys of a small model in the proportions of the large one: a token uses a quarter of eight experts and

@@ -4,6 +4,7 @@ mod decoder;
 mod deepseek_v3;
 mod grouped;
 mod head;
+mod layers;
 mod llama;
 mod mistral;
 mod qwen2;
@@ -19,6 +20,7 @@ use crate::config::{Config, Error, ReadKeys, Shape};
 use crate::layers::grouped::Style;
 use crate::weights::{Spec, Weights};
 pub(crate) use head::{Head, specs};
+pub(crate) use layers::fate;
 
 /// Every architecture this crate can build.
 pub const ARCHITECTURES: &[Architecture] = &[

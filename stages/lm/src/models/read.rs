@@ -59,7 +59,7 @@ impl Config {
     }
 }
 
-fn read(documents: Documents) -> Result<Config, Error> {
+pub(super) fn read(documents: Documents) -> Result<Config, Error> {
     let architecture = architecture(documents.model_type()?)?;
     Config::parse(documents, architecture.read)
 }

@@ -11,15 +11,15 @@ use crate::memory;
 
 /// Drops superfluous tensors of old checkpoints, and returns an error that names tensors that are missing, unknown or
 /// of the wrong shape.
-pub(super) fn check_shapes(sizes: &mut BTreeMap<&str, &[i64]>, specs: &[Spec]) -> Result<(), Error> {
+pub(super) fn check_shapes(sizes: &mut BTreeMap<String, &[i64]>, specs: &[Spec]) -> Result<(), Error> {
     let wanted: BTreeMap<&str, &[i64]> = specs.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     // Old checkpoints may store a tied head beside the embedding, or rotary tables. Neither is needed.
     sizes.retain(|name, _| {
-        wanted.contains_key(name) || !(*name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
+        wanted.contains_key(name.as_str()) || !(name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq"))
     });
     let mut faults = Vec::new();
     for (name, shape) in &wanted {
-        match sizes.get(name) {
+        match sizes.get(*name) {
             None => faults.push(format!("`{name}` is missing")),
             Some(size) if size != shape => {
                 faults.push(format!("`{name}` has shape {size:?}, expected {shape:?}"));
@@ -27,7 +27,9 @@ pub(super) fn check_shapes(sizes: &mut BTreeMap<&str, &[i64]>, specs: &[Spec]) -
             Some(_) => {}
         }
     }
-    faults.extend(sizes.keys().filter(|name| !wanted.contains_key(**name)).map(|name| format!("`{name}` is unknown")));
+    faults.extend(
+        sizes.keys().filter(|name| !wanted.contains_key(name.as_str())).map(|name| format!("`{name}` is unknown")),
+    );
     if faults.is_empty() {
         return Ok(());
     }

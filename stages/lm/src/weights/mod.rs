@@ -62,6 +62,16 @@ const CURE: &str = "take `dtype = \"bfloat16\"`, a smaller model or a larger mac
 /// A parameter's name in the checkpoint and its shape.
 pub(crate) type Spec = (String, Vec<i64>);
 
+/// What becomes of a tensor of a folder.
+pub(crate) enum Fate {
+    /// It is the parameter of this name.
+    Parameter(String),
+    /// The network has no part for it, and its name is returned.
+    Ignored,
+    /// It belongs to a layer that is not read.
+    Unwanted,
+}
+
 /// Named parameters, not yet in a network.
 ///
 /// Each parameter is copied once, to its final memory, when the network requests it: a model is never in memory twice.
@@ -92,27 +102,29 @@ impl Weights {
     /// Takes the tensors of these files, and checks names and shapes. A tensor is read only when the network requests
     /// it.
     ///
-    /// Tensors for which `ignores` is true are ignored, and their names are returned.
+    /// `fate` says what becomes of a tensor by its name in the file. The names of those that are ignored are returned.
     pub(crate) fn load(
         files: Vec<TensorFile>,
         specs: &[Spec],
-        ignores: impl Fn(&str) -> bool,
+        fate: impl Fn(&str) -> Fate,
         options: Options,
     ) -> Result<(Self, Vec<String>), Error> {
         let (mut sources, mut ignored) = (BTreeMap::new(), Vec::new());
         let mut sizes = BTreeMap::new();
         for (file, tensors) in files.iter().enumerate() {
             for (entry, tensor) in tensors.entries().iter().enumerate() {
-                if ignores(&tensor.name) {
-                    ignored.push(tensor.name.clone());
-                } else {
-                    sources.insert(tensor.name.clone(), Source::File(file, entry));
-                    sizes.insert(tensor.name.as_str(), tensor.size.as_slice());
+                match fate(&tensor.name) {
+                    Fate::Parameter(name) => {
+                        sources.insert(name.clone(), Source::File(file, entry));
+                        sizes.insert(name, tensor.size.as_slice());
+                    }
+                    Fate::Ignored => ignored.push(tensor.name.clone()),
+                    Fate::Unwanted => {}
                 }
             }
         }
         check_shapes(&mut sizes, specs)?;
-        sources.retain(|name, _| sizes.contains_key(name.as_str()));
+        sources.retain(|name, _| sizes.contains_key(name));
         check_memory(specs, options)?;
         ignored.sort();
         drop(sizes);

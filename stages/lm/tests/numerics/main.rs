@@ -17,6 +17,7 @@ mod double;
 mod generate;
 mod gpu;
 mod half;
+mod layers;
 mod model;
 mod optim;
 mod parity;
