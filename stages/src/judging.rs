@@ -80,7 +80,7 @@ pub fn grade(request: &GradeRequest, take: &mut dyn FnMut(GradedRow) -> ControlF
     let _ = read?;
     if count == 0 {
         return Err(StageError::new(format!("`{}` holds no rows", request.name))
-            .with_help("look at its `where`, `skip` and `limit`"));
+            .with_help("look at its `where`, `part`, `skip` and `limit`"));
     }
     no_label.filter(|_| labelled == 0).map_or(Ok(()), |reason| Err(StageError::new(format!("the label: {reason}"))))
 }

@@ -25,6 +25,21 @@ impl RawRow<'_> {
         self.with_all_beside(prompt?)
     }
 
+    /// Returns the text that `part` goes by: the user's first turn of what the model is asked. It is the same whether the
+    /// row is read as a prompt, a sample or a preference, and whatever surrounds it.
+    pub(super) fn question(&self) -> Result<String, String> {
+        let has_text = self.import.fields.has("prompt") || self.value("prompt").is_some();
+        let mut turns = self.conversation("prompt")?;
+        for name in ["chosen", "completion"] {
+            if turns.is_none() && !has_text {
+                turns = self.conversation(name)?.filter(|turns| turns.len() > 1);
+            }
+        }
+        let Some(turns) = turns else { return self.text("prompt") };
+        let first = turns.iter().find(|turn| turn.role == "user").ok_or("the conversation has no user's turn")?;
+        Ok(first.text().map_or_else(|| first.content.to_string(), Cow::into_owned))
+    }
+
     /// Returns a prompt with what its row has beside it: a system text, if it has none yet, and values for the chat
     /// template's own variables, under our name or TRL's.
     fn with_all_beside(&self, prompt: Prompt) -> Result<Prompt, String> {

@@ -47,6 +47,11 @@ pub struct Import {
     /// Reads only rows whose fields have these values: field → a value, a list of values, or two numbers for a range.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) r#where: BTreeMap<String, Condition>,
+    /// Reads only the rows of this part, such as `[0, 0.75]`: a hash of the prompt gives each row a place from 0 to 1,
+    /// and a row is read from the first number on and below the second. The parts `[0, 0.75]` and `[0.75, 1]` of a file
+    /// share no prompt. Of a conversation, the user's first turn counts.
+    #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
+    pub(super) part: Option<[f64; 2]>,
     /// A field; of the rows with the same value there, only the first is read.
     #[schemars(extend("x-inputs" = ["prompts", "samples", "preferences"]))]
     pub(super) unique: Option<String>,
@@ -134,6 +139,13 @@ impl Import {
                 "`layers` and `adapter` do not go together; help: merge the adapters with PEFT (`merge_and_unload`, then \
                  `save_pretrained`), and name the merged model",
             );
+        }
+        if let Some([from, to]) = self.part
+            && !(0.0 <= from && from < to && to <= 1.0)
+        {
+            return wrong(&format!(
+                "`part` is [{from}, {to}]; help: name two numbers from 0 to 1, the smaller one first, such as `[0, 0.75]`"
+            ));
         }
         if matches!(self.options, Some(Options::Shuffled(_))) && self.fields.has("answer") {
             return wrong("`options` names the right option already: leave `answer` out of `fields`");

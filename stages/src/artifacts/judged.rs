@@ -248,7 +248,8 @@ fn rows_are_counted_in_the_summary_of_the_stage() {
     let file = File::new(&rows);
     let path = file.0.path().join("data.jsonl");
     let prefer = json!({ "by": "sign", "of": "by", "between": ["a", "b"] });
-    let import = json!({ "prefer": prefer, "where": { "kind": "x" }, "unique": "id", "on-bad-row": "leave-out" });
+    let import = json!({ "prefer": prefer, "where": { "kind": "x" }, "part": [0, 1], "unique": "id",
+                         "on-bad-row": "leave-out" });
     let plain = File::new(&[json!({ "prompt": "q", "chosen": "A", "rejected": "B" })]);
     let data = [
         artifact::<mark::Preferences>("inputs.data", &path, import),
@@ -256,8 +257,8 @@ fn rows_are_counted_in_the_summary_of_the_stage() {
     ];
     let attempt = Attempt::new::<Reader>(&file.0.path().join("attempt"), &json!({ "data": data }), None);
     let Outcome::Done(summary) = well(attempt.run::<Reader>()) else { panic!("nobody asked for a stop") };
-    let counts =
-        json!({ "rows": 6, "left-out-by-where": 1, "left-out-by-unique": 1, "bad": 1, "without-preference": 1 });
+    let counts = json!({ "rows": 6, "left-out-by-where": 1, "left-out-by-part": 0, "left-out-by-unique": 1, "bad": 1,
+                         "without-preference": 1 });
     assert_eq!(Value::Object(summary), json!({ "made": 3, "inputs": { "inputs.data": counts } }));
 }
 

@@ -22,7 +22,7 @@ use crate::limits;
 
 /// One row of a dataset, read through the import keys.
 pub(super) struct RawRow<'a> {
-    fields: Map<String, Value>,
+    pub(super) fields: Map<String, Value>,
     /// The import keys of the dataset.
     pub(super) import: &'a Import,
     /// The number of rows before it in the dataset, skipped ones included; with `expand`, of those made so far.
@@ -69,10 +69,10 @@ fn read<A, T>(
     let import = Import::of(input)?;
     let end = import.limit.map_or(usize::MAX, |limit| import.skip.saturating_add(limit));
     let mut first_bad = None;
-    let mut selection = Selection::new(&import);
     // Rows of the files so far, rows made of them, and those that are good and bad.
     let (mut index, mut made, mut good, mut bad) = (0, 0, 0, 0);
     let budget = budget(import.row_mib, import.total_mib);
+    let mut selection = Selection::new(&import, &budget);
     for file in dataset::files(input.path(), file, import.config.as_deref(), import.split.as_deref())? {
         let mut records = dataset::records(&file, &budget)?;
         // Rows beyond the limit are not read.
@@ -85,11 +85,9 @@ fn read<A, T>(
                 continue;
             }
             let first = if import.expand.is_empty() { index - 1 } else { made };
-            let parsed = record.fields.and_then(|fields| selection.of(fields)).map(|chosen| {
+            let parsed = record.fields.and_then(|fields| selection.of(fields, first)).map(|chosen| {
                 made += chosen.len();
-                let numbered = chosen.into_iter().zip(first..);
-                let raw = numbered.map(|(fields, index)| RawRow { fields, import: &import, index, budget: &budget });
-                raw.map(|row| parse(&row)).collect::<Vec<Result<T, String>>>()
+                chosen.iter().map(&parse).collect::<Vec<Result<T, String>>>()
             });
             for row in parsed.unwrap_or_else(|reason| vec![Err(reason)]) {
                 match row {

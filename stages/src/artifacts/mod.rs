@@ -115,6 +115,8 @@ pub enum Error {
 #[cfg(test)]
 mod judged;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod published;
 #[cfg(test)]
 mod recipes;

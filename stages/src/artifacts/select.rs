@@ -1,4 +1,4 @@
-//! Which rows of a dataset are read: `expand`, `where` and `unique` of an input, in this order.
+//! Which rows of a dataset are read: `expand`, `where`, `part` and `unique` of an input, in this order.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,8 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use super::dataset::Budget;
 use super::fields::{field, number_of};
 use super::import::{Import, OnBadRow};
+use super::lines::RawRow;
 
 /// What a field must be for its row to be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +64,7 @@ impl Scalar {
 /// Chooses rows by the keys of an input.
 pub(super) struct Selection<'a> {
     import: &'a Import,
+    budget: &'a Budget,
     seen: HashSet<blake3::Hash>,
     counts: Counts,
 }
@@ -71,21 +74,26 @@ pub(super) struct Selection<'a> {
 struct Counts {
     chosen: usize,
     unlike_where: usize,
+    outside_part: usize,
     not_unique: usize,
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn new(import: &'a Import) -> Self {
-        Self { import, seen: HashSet::new(), counts: Counts::default() }
+    pub(super) fn new(import: &'a Import, budget: &'a Budget) -> Self {
+        Self { import, budget, seen: HashSet::new(), counts: Counts::default() }
     }
 
-    /// Returns the rows that are read of one row of a file; an error for a field that a key names and the row lacks.
-    pub(super) fn of(&mut self, row: Map<String, Value>) -> Result<Vec<Map<String, Value>>, String> {
+    /// Returns the rows that are read of one row of a file, with numbers from `first` on; an error for a field that a
+    /// key names and the row lacks.
+    pub(super) fn of(&mut self, row: Map<String, Value>, first: usize) -> Result<Vec<RawRow<'a>>, String> {
         let mut chosen = Vec::new();
-        for row in expanded(row, &self.import.expand)? {
-            if !self.matches(&row)? {
+        for fields in expanded(row, &self.import.expand)? {
+            let row = RawRow { fields, import: self.import, index: first + chosen.len(), budget: self.budget };
+            if !self.matches(&row.fields)? {
                 self.counts.unlike_where += 1;
-            } else if !self.is_new(&row)? {
+            } else if !self.is_in_part(&row)? {
+                self.counts.outside_part += 1;
+            } else if !self.is_new(&row.fields)? {
                 self.counts.not_unique += 1;
             } else {
                 self.counts.chosen += 1;
@@ -97,14 +105,12 @@ impl<'a> Selection<'a> {
 
     /// Writes to the log and to the stage's summary how many of `read` rows each key left out, `bad` ones besides.
     pub(super) fn tell<A>(&self, input: &Input<A>, read: usize, bad: usize) {
+        let Counts { chosen, unlike_where, outside_part, not_unique } = self.counts;
         let keys = [
-            (
-                "expanded",
-                self.counts.chosen + self.counts.unlike_where + self.counts.not_unique,
-                !self.import.expand.is_empty(),
-            ),
-            ("left-out-by-where", self.counts.unlike_where, !self.import.r#where.is_empty()),
-            ("left-out-by-unique", self.counts.not_unique, self.import.unique.is_some()),
+            ("expanded", chosen + unlike_where + outside_part + not_unique, !self.import.expand.is_empty()),
+            ("left-out-by-where", unlike_where, !self.import.r#where.is_empty()),
+            ("left-out-by-part", outside_part, self.import.part.is_some()),
+            ("left-out-by-unique", not_unique, self.import.unique.is_some()),
             ("bad", bad, self.import.on_bad_row == OnBadRow::LeaveOut),
         ];
         let told: Vec<_> = keys.into_iter().filter(|(.., has_key)| *has_key).collect();
@@ -128,11 +134,26 @@ impl<'a> Selection<'a> {
         Ok(true)
     }
 
+    fn is_in_part(&self, row: &RawRow<'_>) -> Result<bool, String> {
+        let Some([from, to]) = self.import.part else { return Ok(true) };
+        let place = place(&row.question()?);
+        Ok(from <= place && place < to)
+    }
+
     fn is_new(&mut self, row: &Map<String, Value>) -> Result<bool, String> {
         let Some(path) = &self.import.unique else { return Ok(true) };
         let value = field(row, path)?.unwrap_or(Cow::Owned(Value::Null));
         Ok(self.seen.insert(blake3::hash(value.to_string().as_bytes())))
     }
+}
+
+/// Returns the place of a question, at least 0 and below 1. It may never change: it decides what is held out.
+fn place(question: &str) -> f64 {
+    // A name of its own, so that no other choice by a hash of the prompt is bound to this one.
+    let digest = blake3::hash(format!("part\n{}", question.trim()).as_bytes());
+    let first = u64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("a digest is longer"));
+    // As many bits as a double has, so that no place is rounded up to 1.
+    (first >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Makes a row of each item of the lists in these fields, which have equally many. A path is a field of its own in the

@@ -158,7 +158,7 @@ fn is_read(look: &mut Look, name: &str, what: &str, rows: Result<usize, Error>) 
     match rows {
         Ok(0) => {
             let error = StageError::new(format!("`{name}` holds no {what}"));
-            look.refuse_input(name, error.with_help("look at its `where`, `skip` and `limit`"));
+            look.refuse_input(name, error.with_help("look at its `where`, `part`, `skip` and `limit`"));
         }
         Ok(_) => return true,
         Err(error) => look.refuse_input(name, error.into()),
