@@ -1,6 +1,6 @@
 """The Python side of the bench `sample`: transformers' `generate`, one process.
 
-    python sample.py MODEL_DIR THREADS BATCH PROMPT TOKENS
+    python sample.py MODEL_DIR DTYPE THREADS BATCH PROMPT TOKENS
 
 Reads a number from each line of standard input, samples a batch that many times (each row TOKENS tokens after a prompt
 of PROMPT), and prints the cost as one line of JSON.
@@ -14,9 +14,9 @@ import time
 import torch
 from transformers import AutoModelForCausalLM
 
-folder, threads, batch, prompt, tokens = sys.argv[1], *map(int, sys.argv[2:6])
+folder, dtype, threads, batch, prompt, tokens = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:7])
 torch.set_num_threads(threads)
-model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), attn_implementation="sdpa").eval()
 model.generation_config.eos_token_id = None
 vocabulary = model.config.vocab_size
 ids = torch.tensor([[(i * 31 + t * t * 7 + 3) % vocabulary for t in range(prompt)] for i in range(batch)])

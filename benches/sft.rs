@@ -12,7 +12,7 @@ mod beside;
 
 use std::path::Path;
 
-use beside::{Failure, MEDIUM, SMALL, TINY, cells, say, serve, take_turns};
+use beside::{Failure, MEDIUM, SMALL, TINY, TURNS, cells, is_chosen, say, serve, take_turns};
 use lm::{AdamW, AdamWOptions, Config, Kind, Model, Options, Rows, Shape, clip_grad_norm, head, zero_grad};
 
 struct Case {
@@ -42,15 +42,10 @@ fn main() -> Result<(), Failure> {
     say("|---|---|---|---|---|---|---|---|");
     let models: Vec<&str> = CASES.iter().map(|case| case.name).collect();
     let types: Vec<&str> = TYPES.iter().map(|(_, theirs)| *theirs).collect();
-    // Names of models select among the models, names of types among the types.
-    let is_chosen = |name: &str, among: &[&str]| {
-        let mut named = arguments.iter().filter(|argument| among.contains(&argument.as_str())).peekable();
-        named.peek().is_none() || named.any(|argument| argument == name)
-    };
-    for case in CASES.iter().filter(|case| is_chosen(case.name, &models)) {
+    for case in CASES.iter().filter(|case| is_chosen(&arguments, case.name, &models)) {
         let dir = tempfile::tempdir()?;
         Model::init(Config::new("qwen2", &case.shape)?, 1, lm::Device::Cpu).save(dir.path())?;
-        for (ours, theirs) in TYPES.iter().filter(|(_, theirs)| is_chosen(theirs, &types)) {
+        for (ours, theirs) in TYPES.iter().filter(|(_, theirs)| is_chosen(&arguments, theirs, &types)) {
             for threads in [1, 2] {
                 compare(case, dir.path(), ours, theirs, threads)?;
             }
@@ -64,7 +59,7 @@ fn compare(case: &Case, dir: &Path, ours: &str, theirs: &str, threads: usize) ->
         let folder = dir.display().to_string();
         [folder, dtype.to_owned(), threads.to_string(), case.rows.to_string(), case.length.to_string()]
     };
-    let (own, other) = take_turns("sft.py", (&tail(ours), &tail(theirs)), case.steps)?;
+    let (own, other) = take_turns("sft.py", (&tail(ours), &tail(theirs)), (TURNS, case.steps))?;
     let tokens = (case.rows * case.length * case.steps) as f64;
     let mut row = vec![case.name.to_owned(), format!("{ours} / {theirs}"), threads.to_string()];
     row.extend(cells(&own, other.as_ref(), tokens));

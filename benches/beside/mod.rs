@@ -3,7 +3,7 @@
 //!
 //! Each side is a process of its own. For each line that it reads, a number, it does so much work and answers with a
 //! line of JSON. The sides take turns, so that other load on the machine affects both; a figure is the median of the
-//! turns.
+//! turns, a ratio the median of the turns' ratios.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,8 @@ pub(crate) type Failure = Box<dyn Error>;
 pub(crate) const PYTHON: &str = "R1FLOW_BENCH_PYTHON";
 
 /// Turns of each side; the first one warms up and is not measured.
-const TURNS: usize = 6;
+#[allow(dead_code, reason = "not every bench takes as many")]
+pub(crate) const TURNS: usize = 6;
 
 /// 0.8 million weights.
 pub(crate) const TINY: Shape = Shape {
@@ -57,17 +58,42 @@ pub(crate) const MEDIUM: Shape = Shape {
     ..TINY
 };
 
-/// Starts both sides with their arguments (theirs only if there is a Python), and lets them take turns of `amount`.
+/// The shape of SmolLM2-135M, for architecture `llama`.
+#[allow(dead_code, reason = "not every bench has the time")]
+pub(crate) const SMOLLM2: Shape = Shape {
+    vocab_size: 49_152,
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    rope_theta: 100_000.0,
+    max_position_embeddings: 8192,
+    ..TINY
+};
+
+/// Returns whether the command line's `arguments` choose `name`: those that are `among` the names of its sort say which;
+/// without any, all are chosen.
+pub(crate) fn is_chosen(arguments: &[String], name: &str, among: &[&str]) -> bool {
+    let mut named = arguments.iter().filter(|argument| among.contains(&argument.as_str())).peekable();
+    named.peek().is_none() || named.any(|argument| argument == name)
+}
+
+/// Starts both sides with their arguments (theirs only if there is a Python), and lets them take `turns`, each of
+/// `amount`.
 pub(crate) fn take_turns(
     script: &str,
     (ours, theirs): (&[String], &[String]),
-    amount: usize,
+    (turns, amount): (usize, usize),
 ) -> Result<(Side, Option<Side>), Failure> {
     let mut own = Side::start(Command::new(std::env::current_exe()?).arg("--side").args(ours))?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches").join(script);
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let script = folders.map(|folder| folder.join("benches").join(script)).find(|script| script.exists());
+    let script = script.ok_or("the script is not there")?;
+    #[allow(clippy::disallowed_methods, reason = "a bench is a program, and in some packages only libraries are meant")]
     let python = std::env::var_os(PYTHON);
     let mut other = python.map(|python| Side::start(Command::new(python).arg(script).args(theirs))).transpose()?;
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         own.turn(amount)?;
         other.as_mut().map(|side| side.turn(amount)).transpose()?;
     }
@@ -85,25 +111,43 @@ pub(crate) fn cells(own: &Side, other: Option<&Side>, work: f64) -> Vec<String> 
     let Some(other) = other else {
         return vec![rate(own), format!("no {PYTHON}"), String::new(), String::new(), peak(own)];
     };
-    let ratio = |key: &str| format!("{:.2}", other.spread(key).1 / own.spread(key).1);
+    let ratio = |key: &str| format!("{:.2}", other.ratio_to(own, (key, key)));
     vec![rate(own), rate(other), ratio("wall"), ratio("cpu"), format!("{} / {}", peak(own), peak(other))]
 }
 
-/// Runs our side: does `work` as often as each line of standard input says, and prints the cost.
+/// Runs our side, where work comes in pieces: does one as often as each line of standard input says, and prints the
+/// cost.
+#[allow(dead_code, reason = "not every bench works in pieces")]
 pub(crate) fn serve(mut work: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
     for line in std::io::stdin().lines() {
-        let (wall, cpu) = (Instant::now(), cpu_seconds());
+        let clock = Clock::start();
         for _ in 0..line?.trim().parse::<usize>()? {
             work()?;
         }
-        let cost = json!({
-            "wall": wall.elapsed().as_secs_f64(),
-            "cpu": cpu_seconds() - cpu,
-            "peak_mib": peak_mib(),
-        });
-        say(&cost.to_string());
+        say(&clock.cost().to_string());
     }
     Ok(())
+}
+
+/// Measures what a turn costs.
+pub(crate) struct Clock {
+    wall: Instant,
+    cpu: f64,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self { wall: Instant::now(), cpu: cpu_seconds() }
+    }
+
+    /// Returns what was spent since the start, and the most memory that the process ever held.
+    pub(crate) fn cost(&self) -> Value {
+        json!({
+            "wall": self.wall.elapsed().as_secs_f64(),
+            "cpu": cpu_seconds() - self.cpu,
+            "peak_mib": peak_mib(),
+        })
+    }
 }
 
 /// A process that works on request.
@@ -129,12 +173,25 @@ impl Side {
         Ok(())
     }
 
-    /// Returns the lowest, middle and highest of a figure over the measured turns.
-    fn spread(&self, key: &str) -> (f64, f64, f64) {
-        let mut values: Vec<f64> = self.costs[1..].iter().filter_map(|cost| cost[key].as_f64()).collect();
-        values.sort_by(f64::total_cmp);
-        (values[0], values[values.len() / 2], values[values.len() - 1])
+    /// Returns a figure of each measured turn.
+    fn values(&self, key: &str) -> Vec<f64> {
+        self.costs[1..].iter().filter_map(|cost| cost[key].as_f64()).collect()
     }
+
+    /// Returns the lowest, middle and highest of a figure over the measured turns.
+    pub(crate) fn spread(&self, key: &str) -> (f64, f64, f64) {
+        spread(self.values(key))
+    }
+
+    /// Returns the middle one of the turns' ratios of a figure to one of the other side.
+    pub(crate) fn ratio_to(&self, other: &Self, (own, others): (&str, &str)) -> f64 {
+        spread(self.values(own).iter().zip(other.values(others)).map(|(own, other)| own / other).collect()).1
+    }
+}
+
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[0], values[values.len() / 2], values[values.len() - 1])
 }
 
 impl Drop for Side {
