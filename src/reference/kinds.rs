@@ -136,7 +136,7 @@ fn import_rows(name: &String, import: &ImportKey) -> Vec<KeyRow> {
 fn add_kind(text: &mut String, kind: &KindInfo, rows: &[KeyRow], shared: &[Shared]) {
     let spec = &kind.spec;
     let outputs = spec.outputs.iter().map(|(name, artifact)| match spec.outputs_with.get(name) {
-        Some(key) => format!("`{name}` ({artifact}, with `{key}`)"),
+        Some(keys) => format!("`{name}` ({artifact}, with `{}`)", keys.join("` or `")),
         None => format!("`{name}` ({artifact})"),
     });
     let outputs = outputs.collect::<Vec<_>>().join(", ");

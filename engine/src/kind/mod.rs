@@ -72,9 +72,9 @@ pub struct KindSpec {
     pub params: Value,
     /// Output name → type.
     pub outputs: BTreeMap<String, ArtifactType>,
-    /// Output name → the key that a stage must give to have it. Outputs that every stage has are absent.
+    /// Output name → the keys of which a stage must give one to have it. Outputs that every stage has are absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outputs_with: BTreeMap<String, String>,
+    pub outputs_with: BTreeMap<String, Vec<String>>,
     /// Output name → the key of the model that it will be like: of the same architecture, with the same tokenizer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs_like: BTreeMap<String, String>,
@@ -104,15 +104,15 @@ impl KindInfo {
         key::omitted(&self.keys)
     }
 
-    /// Returns the outputs that a stage with these resolved keys does not have, each with the key that it needs.
+    /// Returns the outputs that a stage with these resolved keys does not have, each with the keys of which it needs one.
     pub(crate) fn absent_outputs(&self, config: &Map<String, Value>) -> Vec<(String, String)> {
         let is_given = |key: &str| match config.get(key) {
             None | Some(Value::Null) => false,
             Some(Value::Array(items)) => !items.is_empty(),
             Some(_) => true,
         };
-        let absent = self.spec.outputs_with.iter().filter(|(_, key)| !is_given(key));
-        absent.map(|(output, key)| (output.clone(), key.clone())).collect()
+        let absent = self.spec.outputs_with.iter().filter(|(_, keys)| !keys.iter().any(|key| is_given(key)));
+        absent.map(|(output, keys)| (output.clone(), keys.join("` or `"))).collect()
     }
 }
 
@@ -168,7 +168,9 @@ impl Kinds {
             }
             let is_known =
                 |(output, key): &(&String, &String)| spec.outputs.contains_key(*output) && keys.contains_key(*key);
-            if let Some((output, key)) = spec.outputs_with.iter().find(|with| !is_known(with)) {
+            let mut with =
+                spec.outputs_with.iter().flat_map(|(output, keys)| keys.iter().map(move |key| (output, key)));
+            if let Some((output, key)) = with.find(|with| !is_known(with)) {
                 let of = format!("kind `{}`", spec.kind);
                 let reason = format!("output `{output}` with `{key}`: the kind lacks one of them");
                 return Err(Error { of, key: key.clone(), reason });
@@ -236,13 +238,13 @@ mod tests {
 
     #[test]
     fn outputs_and_rows_name_keys_of_the_kind() {
-        assert_eq!(refusal(json!({ "outputs_with": { "best": "data" }, "tokens": ["data"] })), None);
+        assert_eq!(refusal(json!({ "outputs_with": { "best": ["data"] }, "tokens": ["data"] })), None);
         let lacks = "kind `k`, key `rows`: output `best` with `rows`: the kind lacks one of them";
-        assert_eq!(refusal(json!({ "outputs_with": { "best": "rows" } })).as_deref(), Some(lacks));
+        assert_eq!(refusal(json!({ "outputs_with": { "best": ["data", "rows"] } })).as_deref(), Some(lacks));
         let lacks = "kind `k`, key `base`: output `best` is like `base`: the kind lacks one of them";
         assert_eq!(refusal(json!({ "outputs_like": { "best": "base" } })).as_deref(), Some(lacks));
         let lacks = "kind `k`, key `data`: output `first` with `data`: the kind lacks one of them";
-        assert_eq!(refusal(json!({ "outputs_with": { "first": "data" } })).as_deref(), Some(lacks));
+        assert_eq!(refusal(json!({ "outputs_with": { "first": ["data"] } })).as_deref(), Some(lacks));
         let lacks = "kind `k`, key `rows`: rows are shown with it, and the kind lacks it";
         assert_eq!(refusal(json!({ "tokens": ["rows"] })).as_deref(), Some(lacks));
     }

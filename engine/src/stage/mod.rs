@@ -10,6 +10,7 @@ mod counts;
 mod look;
 pub mod serve;
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -47,7 +48,7 @@ pub trait Stage {
     const DOC: &'static str;
     /// Its outputs: name and type.
     const OUTPUTS: &'static [(&'static str, ArtifactType)];
-    /// Outputs that a stage has only if it gives a key: the output, and the key.
+    /// Outputs that a stage has only if it gives one of some keys: the output, and a key; an output may be there twice.
     const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[];
     /// Outputs that are models like the one of a key, with the same architecture and tokenizer: the output, and the
     /// key.
@@ -245,7 +246,10 @@ fn spec<S: Stage>() -> KindSpec {
         inputs: schema::<S::Inputs>(),
         params: schema::<S::Params>(),
         outputs: S::OUTPUTS.iter().map(|(name, artifact)| ((*name).to_owned(), *artifact)).collect(),
-        outputs_with: S::OUTPUTS_WITH.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
+        outputs_with: S::OUTPUTS_WITH.iter().fold(BTreeMap::new(), |mut keys, (output, key)| {
+            keys.entry((*output).to_owned()).or_insert_with(Vec::new).push((*key).to_owned());
+            keys
+        }),
         outputs_like: S::OUTPUTS_LIKE.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
         tokens: S::TOKENS.iter().map(|key| (*key).to_owned()).collect(),
         other_names: S::OTHER_NAMES.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect(),
