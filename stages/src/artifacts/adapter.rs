@@ -33,6 +33,15 @@ pub(crate) fn refuse_adapter_alone<A>(input: &Input<A>) -> Result<(), StageError
     Err(StageError::new(message).with_help(help))
 }
 
+/// Returns the digest of the files of a folder that [`merge`] reads.
+pub(crate) fn digest(dir: &Path) -> Result<blake3::Hash, StageError> {
+    let mut hasher = blake3::Hasher::new();
+    for name in [CONFIG, WEIGHTS] {
+        hasher.update(name.as_bytes()).update_reader(fs_err::File::open(dir.join(name))?)?;
+    }
+    Ok(hasher.finalize())
+}
+
 /// Merges the adapters of a folder into a model, and returns how many of its weights they change.
 pub(crate) fn merge(model: &Model, dir: &Path) -> Result<usize, StageError> {
     let of_folder =

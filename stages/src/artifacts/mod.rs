@@ -42,7 +42,7 @@ pub use prompts::{PromptRow, read_prompts, write_prompts};
 pub use report::{Column, Report, read_report, write_report};
 pub use samples::{SampleGrade, SampleRow, read_samples, write_samples};
 
-pub(crate) use adapter::refuse_adapter_alone;
+pub(crate) use adapter::{digest as adapter_digest, refuse_adapter_alone};
 pub(crate) use answered::{AnsweredRow, each_answered};
 pub(crate) use lines::{read_own_lines, write_lines};
 pub(crate) use logits::{

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use engine::stage::{StageError, warn};
 use lm::generate::{Request, Sampling, generate_until};
@@ -12,7 +13,7 @@ use text::{Chat, Prompt};
 
 use super::ask::{Asked, Asking};
 use super::{Asks, JudgeKeys, vote};
-use crate::artifacts::{Import, load_beside};
+use crate::artifacts::{Import, adapter_digest, load_beside};
 use crate::cache::Cache;
 use crate::held::Held;
 use crate::opinions::{self, Case, Opinion, Reads};
@@ -103,8 +104,12 @@ impl Judge {
             (keys.asks, keys.scale()),
         );
         identity.update(&serde_json::to_vec(&decisive)?);
-        if let Some(layers) = Import::of(&keys.model)?.layers {
+        let Import { adapter, layers, .. } = Import::of(&keys.model)?;
+        if let Some(layers) = layers {
             identity.update(&serde_json::to_vec(&layers)?);
+        }
+        if let Some(adapter) = adapter {
+            identity.update(adapter_digest(Path::new(&adapter))?.as_bytes());
         }
         let folder = programs::place().ok().and_then(|place| place.verdicts).map(|folder| folder.join("judges"));
         Ok(Self {

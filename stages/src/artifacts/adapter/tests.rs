@@ -147,3 +147,21 @@ fn a_scale_is_that_of_the_module() {
     assert_eq!((scale(&plain, "lm_head"), scale(&plain, "model.lm_head")), (1.0, 2.0));
     assert_eq!(scale(&config(json!({ "use_rslora": true })), "lm_head"), 2.0);
 }
+
+#[test]
+fn the_digest_follows_weights_and_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, config: &str, weights: &str| {
+        let folder = dir.path().join(name);
+        fs_err::create_dir(&folder).unwrap();
+        fs_err::write(folder.join(CONFIG), config).unwrap();
+        fs_err::write(folder.join(WEIGHTS), weights).unwrap();
+        well(digest(&folder))
+    };
+    let first = write("first", "a", "b");
+    assert_eq!(first, write("copy", "a", "b"));
+    for (name, config, weights) in [("scaled", "c", "b"), ("trained", "a", "c"), ("moved", "ab", "")] {
+        assert_ne!(first, write(name, config, weights), "{name}");
+    }
+    assert!(digest(dir.path()).is_err());
+}
