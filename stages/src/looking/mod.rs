@@ -8,7 +8,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use engine::artifact::{Model as ModelMarker, RewardModel, Samples};
+use engine::artifact::{Model as ModelMarker, Prompts, RewardModel, Samples};
 use engine::stage::{Input, Look, StageError};
 use lm::{Config, Options};
 use text::Chat;
@@ -17,7 +17,7 @@ use crate::artifacts::{Import, inspect_model, refuse_adapter_alone};
 use crate::chat::{Rendering, keep_loaded};
 use crate::judges::JudgeKeys;
 use crate::training::FineTuning;
-pub(crate) use rows::{asked, compared, preferences, samples};
+pub(crate) use rows::{asked, compared, exemplars, preferences, samples};
 
 /// A model as it is known before its weights are read.
 pub(crate) struct Seen<'a> {
@@ -66,6 +66,7 @@ pub(crate) fn fine_tuning<'a>(
     input: &'a Input<ModelMarker>,
     training: &FineTuning,
     sets: &[(&'static str, &[Input<Samples>])],
+    eval_prompts: &[Input<Prompts>],
 ) -> Option<Seen<'a>> {
     let seen = seen(look, input, &training.rendering, || training.chat(input).map(|(chat, _)| chat));
     let mut first = None;
@@ -74,9 +75,10 @@ pub(crate) fn fine_tuning<'a>(
         let lengths = samples(look, *inputs, seen.as_ref().map(|seen| (seen, &keys)));
         first.get_or_insert(lengths);
     }
+    let asked = asked(look, eval_prompts, seen.as_ref(), Some(training.eval_form));
     let seen = seen?;
     if let Some(lengths) = first.filter(|lengths| !lengths.is_empty()) {
-        training.look_at_memory(look, &seen.config, &lengths);
+        training.look_at_memory(look, &seen.config, &lengths, &asked);
     }
     Some(seen)
 }

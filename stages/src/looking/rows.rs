@@ -14,6 +14,7 @@ use crate::chat::of_row;
 use crate::grading::{Answer, Form, Grader};
 use crate::loading::Loading;
 use crate::programs::{JailKey, Runner};
+use crate::sampling::FewShot;
 use crate::training::rows::PassSize;
 use crate::training::tokenise::{Tokenising, token_rows_of};
 use crate::verifiers::Verify;
@@ -221,6 +222,24 @@ pub(crate) fn samples<'a>(
         all.extend(lengths.into_iter().filter(|size| size.tokens <= keys.max_tokens));
     }
     all
+}
+
+/// Looks at the exemplars of a stage, if it has some.
+pub(crate) fn exemplars(look: &mut Look, set: Option<&Input<Samples>>, few: &FewShot) {
+    let Some(set) = set.filter(|set| set.is_here()) else { return };
+    if first_samples(look, set).is_empty() {
+        return;
+    }
+    let mut samples = 0;
+    let read = each_sample(set, &mut |_| {
+        samples += 1;
+        if samples > few.shots { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if read.is_ok()
+        && let Err(error) = few.check(set.name(), samples)
+    {
+        look.refuse_input(set.name(), error);
+    }
 }
 
 fn first_samples(look: &mut Look, set: &Input<Samples>) -> Vec<SampleRow> {

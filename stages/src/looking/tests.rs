@@ -120,6 +120,18 @@ fn of_a_large_set_the_first_rows_are_read() {
 }
 
 #[test]
+fn too_few_exemplars_are_told() {
+    let files = Files::new();
+    let rows: Vec<_> = (0..3).map(|n| json!({ "prompt": format!("{n}+1=?"), "completion": "2" })).collect();
+    let shots = files.rows::<Samples>("s", &rows, json!({}));
+    let keys =
+        |count: u64| policy(&files, files.prompts(&[SUM()]), json!({ "few-shot": shots.clone(), "shots": count }));
+    assert_eq!(look::<Grpo>(keys(2)).findings, []);
+    let message = only::<Grpo>(Severity::Error, Some("inputs.s"), keys(3));
+    assert_eq!(message, "`inputs.s` has 3 samples, too few for 3 shots");
+}
+
+#[test]
 fn rows_that_do_not_fit_are_counted() {
     let files = Files::new();
     let rows = [3, 100, 400].map(|length| json!({ "prompt": "1+1=?", "completion": "1".repeat(length) }));

@@ -24,6 +24,20 @@ pub struct FewShot {
     pub few_shot_as: FewShotAs,
 }
 
+impl FewShot {
+    /// Refuses an input with too few samples. One more than `shots` is needed, because an exemplar with the same prompt
+    /// as the question is skipped.
+    pub(crate) fn check(&self, name: &str, samples: usize) -> Result<(), StageError> {
+        let shots = self.shots;
+        if samples > shots {
+            return Ok(());
+        }
+        let samples = diagnostic::count(samples, "sample");
+        Err(StageError::new(format!("`{name}` has {samples}, too few for {shots} shots"))
+            .with_help("lower `shots`, or give more exemplars than that"))
+    }
+}
+
 impl Default for FewShot {
     fn default() -> Self {
         Self { shots: 1, few_shot_as: FewShotAs::Text }
@@ -68,16 +82,8 @@ pub(crate) struct Exemplars<'a> {
 impl<'a> Exemplars<'a> {
     pub(crate) fn read(input: Option<&Input<Samples>>, few: &'a FewShot, seed: u64) -> Result<Self, StageError> {
         let Some(input) = input else { return Ok(Self { rows: Vec::new(), few, seed }) };
-        let (rows, shots) = (read_samples(input)?, few.shots);
-        // One more is needed, because an exemplar with the same prompt is skipped.
-        if rows.len() <= shots {
-            let (name, count) = (input.name(), rows.len());
-            return Err(StageError::new(format!(
-                "`{name}` has {}, too few for {shots} shots",
-                diagnostic::count(count, "sample")
-            ))
-            .with_help("lower `shots`, or give more exemplars than that"));
-        }
+        let rows = read_samples(input)?;
+        few.check(input.name(), rows.len())?;
         Ok(Self { rows, few, seed })
     }
 

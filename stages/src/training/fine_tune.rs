@@ -1,24 +1,35 @@
 //! Training on rows, with output `model`: shared by `sft` and `distill`, for any loss.
 
-use engine::artifact::{Model as ModelMarker, Samples};
+use engine::artifact::{Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Look, Outcome, StageError, refusals};
-use lm::{Config, Device, Model, NewToken};
+use lm::{Config, Device, Model, NewToken, footprint};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use text::Chat;
 
+use super::examined::Examined;
 use super::export::{export_trained, shown};
 use super::lora::{Lora, check_keys};
 use super::optimisation::Optimisation;
 use super::rows::{Learn, Order, PassSize};
 use super::supervised::Supervised;
 use super::tokenise::{Tokenising, stopped, token_rows};
-use super::{CURES, Ended, HeldOut, Logits, Objective, Passes, Training, look_at_memory, options, train};
+use super::{
+    Asking, CURES, Ended, EvalKeys, HeldOut, HeldOutPrompts, Logits, Objective, Passes, Training, look_at_memory,
+    options, train,
+};
 use crate::artifacts::load_model;
 use crate::chat::{Rendering, load_chat};
 use crate::device::set_up;
+use crate::grading::Form;
+use crate::held::JudgePlace;
 use crate::limits;
+use crate::loading::Loading;
+use crate::sampling::questions;
+
+/// Answers to held-out prompts that are sampled in parallel.
+const SIDE_BY_SIDE: usize = 256;
 
 /// How to train on rows: the keys that `sft` and `distill` share.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -53,13 +64,17 @@ pub struct FineTuning {
     /// and of the head begin as the mean of the rows of the token's pieces.
     #[schemars(extend("x-omit-default" = true))]
     pub new_tokens: Vec<String>,
-    /// Steps between two measurements of `eval-data`; one more follows the last step. The output `best` is the model
-    /// with the lowest `eval_loss` of all measurements. Absent: only after the last step.
-    #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
-    pub eval_every: Option<u64>,
+    /// Longest answer to one of `eval-prompts`, in tokens.
+    #[schemars(range(min = 1, max = limits::TOKENS), extend("x-omit-default" = true))]
+    pub eval_max_tokens: usize,
+    /// The form that an answer to one of `eval-prompts` must have to be right; see `form` of `eval`.
+    #[schemars(extend("x-omit-default" = true))]
+    pub eval_form: Form,
     /// Trains low-rank adapters instead of all weights. Output `model` is the merged model; its folder `adapter` has
     /// the adapters, for PEFT. Absent: all weights are trained, as in the paper.
     pub lora: Option<Lora>,
+    #[serde(flatten)]
+    pub eval: EvalKeys,
     // The engine has checked every key against the schema, so `flatten` cannot hide a misspelt one.
     #[serde(flatten)]
     pub rendering: Rendering,
@@ -79,8 +94,10 @@ impl Default for FineTuning {
             seed: 0,
             learn: Learn::Last,
             new_tokens: Vec::new(),
-            eval_every: None,
+            eval_max_tokens: 1_024,
+            eval_form: Form::default(),
             lora: None,
+            eval: EvalKeys::default(),
             rendering: Rendering::default(),
             optimisation: Optimisation::default(),
         }
@@ -89,13 +106,9 @@ impl Default for FineTuning {
 
 impl FineTuning {
     /// Refuses keys that contradict each other.
-    pub(crate) fn check(&self, eval_data: &[Input<Samples>]) -> Vec<StageError> {
-        let mut refused = refusals([self.rendering.check()]);
-        if self.eval_every.is_some() && eval_data.is_empty() {
-            let message = "`eval-every` without `eval-data`: there is nothing to measure";
-            refused
-                .push(StageError::new(message).with_help("give held-out samples: `eval-data = [\"inputs.held-out\"]`"));
-        }
+    pub(crate) fn check(&self, eval_data: &[Input<Samples>], eval_prompts: &[Input<Prompts>]) -> Vec<StageError> {
+        let held_out = self.eval.check(eval_prompts, !eval_data.is_empty(), "`eval-data` or `eval-prompts`");
+        let mut refused = refusals([self.rendering.check(), held_out]);
         if self.new_tokens.iter().any(|token| token.trim().is_empty()) {
             refused.push(StageError::new("`new-tokens` has an empty token").with_help("remove it"));
         }
@@ -123,19 +136,39 @@ impl FineTuning {
         Ok((self.rendering.apply(chat)?, new.collect()))
     }
 
-    /// Tells how much memory training will hold, from the sizes of the first rows.
-    pub(crate) fn look_at_memory(&self, look: &mut Look, config: &Config, rows: &[PassSize]) {
+    /// Tells how much memory training will hold, from the sizes of the first rows and the lengths of held-out prompts.
+    pub(crate) fn look_at_memory(&self, look: &mut Look, config: &Config, rows: &[PassSize], prompts: &[usize]) {
+        let options = options(look, config, self.optimisation.dtype);
+        let answers = (prompts.len() * self.eval.eval_completions.max(1)).min(SIDE_BY_SIDE);
+        let longest = prompts.iter().max().map_or(0, |longest| longest + self.eval_max_tokens);
         let order = Order::new(self.seed, rows.len(), self.batch_size);
         let passes = Passes {
             largest: order.largest_passes(rows, self.micro_batch_tokens),
             recompute: self.optimisation.gradient_checkpointing,
             logits: Logits::OfTargets,
-            sampling: 0,
+            sampling: footprint::cache(config, options, answers, longest),
             is_bound: false,
             cures: CURES,
         };
-        let options = options(look, config, self.optimisation.dtype);
         look_at_memory(look, (config, options), (&self.optimisation, self.lora.as_ref()), 0, passes);
+    }
+
+    /// Reads the prompts that the model answers while it is trained.
+    fn held_out(
+        &self,
+        ctx: &Context,
+        prompts: &[Input<Prompts>],
+        (model, chat): (&Model, &Chat),
+    ) -> Result<HeldOutPrompts, StageError> {
+        let loading = Loading::of(ctx, model.device(), JudgePlace::default(), self.seed)?;
+        let asking = Asking {
+            keys: &self.eval,
+            seed: self.seed,
+            max_tokens: self.eval_max_tokens,
+            form: self.eval_form,
+            side_by_side: SIDE_BY_SIDE,
+        };
+        HeldOutPrompts::new(ctx, questions(prompts)?, (model, chat), asking, &loading)
     }
 
     /// Loads the model that is trained, with rows for new tokens.
@@ -150,11 +183,12 @@ impl FineTuning {
     }
 }
 
-/// Trains `model` on `data` and writes output `model`; with `eval_data`, also output `best`.
+/// Trains `model` on `data` and writes output `model`; with something held out, also output `best`.
 pub(crate) fn fine_tune(
     ctx: &Context,
     model: &Input<ModelMarker>,
     (data, eval_data): (&[Input<Samples>], &[Input<Samples>]),
+    eval_prompts: &[Input<Prompts>],
     training: &FineTuning,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
@@ -165,7 +199,7 @@ pub(crate) fn fine_tune(
     } else {
         let rows = token_rows(ctx, &chat, eval_data, &training.tokenising("eval-data"))?;
         let Some(rows) = rows else { return Ok(stopped(ctx)) };
-        Some(HeldOut { rows, every: training.eval_every })
+        Some(HeldOut { rows, every: training.eval.eval_every })
     };
     let model = training.model(ctx, model, device, &new)?;
     let mut objective = Supervised {
@@ -177,29 +211,42 @@ pub(crate) fn fine_tune(
         held_out,
     };
     let shown = ["loss", "mean_token_accuracy", "eval_loss", "eval_mean_token_accuracy"];
-    train_rows(ctx, &mut objective, (&model, &chat), training, rows.len(), &shown)
+    train_rows(ctx, &mut objective, (&model, &chat), training, (rows.len(), eval_prompts), &shown)
 }
 
-/// Trains `model` on an objective over `num_rows` rows, and writes output `model`, and output `best` if there are
-/// held-out rows. The summary shows the metrics `names` of the last step.
+/// Trains `model` on an objective over `num_rows` rows, and writes output `model`; output `best` if something is held
+/// out, and output `answers` if prompts are. The summary shows the metrics `names` of the last step.
 pub(crate) fn train_rows(
     ctx: &Context,
     objective: &mut impl Objective,
     (model, chat): (&Model, &Chat),
     training: &FineTuning,
-    num_rows: usize,
+    (num_rows, eval_prompts): (usize, &[Input<Prompts>]),
     names: &[&str],
 ) -> Result<Outcome, StageError> {
     let counted = steps_of(training.epochs, num_rows, training.batch_size);
     let (steps, optimisation) = training.optimisation.over(training.steps, counted);
     let (lora, seed) = (training.lora.as_ref(), training.seed);
-    match train(ctx, objective, &Training { steps, lr: training.lr, optimisation: &optimisation, lora, seed })? {
+    let how = Training { steps, lr: training.lr, optimisation: &optimisation, lora, seed };
+    let ended = if eval_prompts.is_empty() {
+        train(ctx, objective, &how)?
+    } else {
+        let held_out = training.held_out(ctx, eval_prompts, (model, chat))?;
+        let mut examined = Examined { inner: objective, ctx, model, chat, held_out };
+        let ended = train(ctx, &mut examined, &how)?;
+        if matches!(ended, Ended::Done { .. }) {
+            examined.held_out.finish()?;
+        }
+        ended
+    };
+    match ended {
         Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
         Ended::Done { metrics, adapters, best } => {
             let found = export_trained(ctx, (model, chat), adapters.as_ref(), &best)?;
             let mut summary =
                 Map::from_iter([("rows".to_owned(), json!(num_rows)), ("steps".to_owned(), json!(steps))]);
             summary.extend(shown(&metrics, names));
+            summary.extend(shown(&metrics, &["eval_accuracy", "eval_sampled_accuracy"]));
             summary.extend(found);
             Ok(Outcome::Done(summary))
         }

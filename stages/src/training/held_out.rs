@@ -18,9 +18,9 @@ use super::rows::{micro_batches, pack_rows};
 use super::{Metrics, copy_into};
 use crate::artifacts::TokenRows;
 
-/// The metric by which weights are compared.
+/// The metric by which weights are compared,
 pub(super) const EVAL_LOSS: &str = "eval_loss";
-/// The metric by which those of a policy are.
+/// or this one where prompts are held out.
 const EVAL_ACCURACY: &str = "eval_accuracy";
 
 const WEIGHTS: &str = "best.safetensors";
@@ -80,8 +80,8 @@ enum Measure {
 
 impl Measure {
     fn of(metrics: &Metrics) -> Option<Self> {
-        let loss = metrics.get(EVAL_LOSS).copied().map(Self::EvalLoss);
-        loss.or_else(|| metrics.get(EVAL_ACCURACY).copied().map(Self::EvalAccuracy))
+        let accuracy = metrics.get(EVAL_ACCURACY).copied().map(Self::EvalAccuracy);
+        accuracy.or_else(|| metrics.get(EVAL_LOSS).copied().map(Self::EvalLoss))
     }
 
     fn is_better_than(self, other: Self) -> bool {

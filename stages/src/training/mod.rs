@@ -14,9 +14,11 @@
 //! ```
 
 mod cures;
+mod examined;
 mod export;
 mod fine_tune;
 mod held_out;
+mod held_out_prompts;
 mod lora;
 mod memory;
 mod optimisation;
@@ -40,6 +42,8 @@ pub use fine_tune::FineTuning;
 pub(crate) use fine_tune::{fine_tune, steps_of, train_rows};
 pub use held_out::Best;
 pub(crate) use held_out::{HeldOut, link};
+pub use held_out_prompts::EvalKeys;
+pub(crate) use held_out_prompts::{Asking, HeldOutPrompts};
 use lora::Adapted;
 pub use lora::{Adapters, Lora, check_keys};
 use memory::Expected;
@@ -81,7 +85,7 @@ pub trait Objective {
         Ok(())
     }
 
-    /// Returns whether there are held-out rows.
+    /// Returns whether there are held-out rows or prompts.
     fn has_held_out(&self) -> bool {
         false
     }
@@ -91,9 +95,14 @@ pub trait Objective {
         false
     }
 
-    /// Measures held-out rows with the current parameters, if there are any.
-    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+    /// Measures held-out rows with the parameters after `step` steps, if there are any.
+    fn measure(&mut self, _step: u64) -> Result<Option<Metrics>, StageError> {
         Ok(None)
+    }
+
+    /// Keeps the rows of the newest measurement for an output.
+    fn keep_measured(&mut self) -> Result<(), StageError> {
+        Ok(())
     }
 
     /// Writes the state that the next step needs apart from parameters and optimiser; [`restore`](Objective::restore)
@@ -208,6 +217,7 @@ fn train_parameters(
         }
         if is_due {
             best.consider(done, &metrics, &trained)?;
+            objective.keep_measured()?;
         }
         ctx.progress(done, steps, "step", metrics.clone());
         // The last step always has a checkpoint, from which training continues when `steps` is raised.
@@ -233,6 +243,9 @@ fn train_parameters(
     }
     // Not before the checkpoint: see `held_out.rs`.
     best.consider(done, &metrics, &trained)?;
+    if done == 0 || !objective.is_measured_after(done) {
+        objective.keep_measured()?;
+    }
     Ok(Reached::End(metrics, best))
 }
 
@@ -252,7 +265,7 @@ fn resume(
 /// Measures held-out rows after `step` steps; there may be none.
 fn measured(objective: &mut impl Objective, step: u64) -> Result<Metrics, StageError> {
     let begin = Instant::now();
-    let Some(mut metrics) = objective.measure()? else { return Ok(Metrics::new()) };
+    let Some(mut metrics) = objective.measure(step)? else { return Ok(Metrics::new()) };
     guard(step, &metrics, 0.0)?;
     metrics.insert("eval_runtime".to_owned(), begin.elapsed().as_secs_f64());
     Ok(metrics)

@@ -86,7 +86,7 @@ impl Objective for Supervised<'_> {
         self.held_out.as_ref().is_some_and(|held_out| held_out.is_due_after(step))
     }
 
-    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+    fn measure(&mut self, _step: u64) -> Result<Option<Metrics>, StageError> {
         self.held_out.as_ref().map(|held_out| held_out.measure(self.model, self.micro_batch_tokens)).transpose()
     }
 }

@@ -16,7 +16,7 @@
 //! Departure: if T is not 1, the rest is softened as a single outcome, because its tokens' probabilities are not
 //! stored.
 
-use engine::artifact::{Logits as LogitsMarker, Model as ModelMarker};
+use engine::artifact::{Logits as LogitsMarker, Model as ModelMarker, Prompts};
 use engine::diagnostic::{are, count};
 use engine::stage::{Context, Input, Outcome, StageError};
 use lm::{Kind, Model, Tensor, head, loss};
@@ -31,7 +31,7 @@ use crate::training::{Counts, Logits, Objective, Passes, Tally, Workload, train_
 pub(super) fn learn(
     ctx: &Context,
     student: &Input<ModelMarker>,
-    logits: &[Input<LogitsMarker>],
+    (logits, eval_prompts): (&[Input<LogitsMarker>], &[Input<Prompts>]),
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
@@ -56,7 +56,7 @@ pub(super) fn learn(
         order: Order::new(params.training.seed, data.rows.len(), params.training.batch_size),
         params,
     };
-    train_rows(ctx, &mut objective, (&model, &chat), &params.training, data.rows.len(), &["loss", "kl"])
+    train_rows(ctx, &mut objective, (&model, &chat), &params.training, (data.rows.len(), eval_prompts), &["loss", "kl"])
 }
 
 fn tell_long_rows(ctx: &Context, data: &LogitsRows, max_tokens: usize) -> Result<(), StageError> {

@@ -38,6 +38,10 @@ pub struct Inputs {
     #[serde(default)]
     #[schemars(extend("x-when" = { "method": ["text"] }, "x-omit-default" = true))]
     pub eval_data: Vec<Input<Samples>>,
+    /// Held-out prompts; see `sft`.
+    #[serde(default)]
+    #[schemars(extend("x-omit-default" = true))]
+    pub eval_prompts: Vec<Input<Prompts>>,
     /// The teacher's likeliest tokens, as `teacher-logits` writes them; all sets are concatenated.
     #[schemars(extend("x-when" = { "method": ["logits"] }, "x-required" = true))]
     pub logits: Option<Vec<Input<Logits>>>,
@@ -133,16 +137,17 @@ impl Stage for Distill {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
-        &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
+        &[("model", ArtifactType::Model), ("best", ArtifactType::Model), ("answers", ArtifactType::Report)];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];
-    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] =
+        &[("best", "eval-data"), ("best", "eval-prompts"), ("answers", "eval-prompts")];
     const TOKENS: &'static [&'static str] =
         &["model", "data", "logits", "prompts", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = Params;
 
     fn check(inputs: &Inputs, params: &Params) -> Vec<StageError> {
-        let mut refused = params.training.check(&inputs.eval_data);
+        let mut refused = params.training.check(&inputs.eval_data, &inputs.eval_prompts);
         if params.method == Method::OnPolicy {
             refused.extend(on_policy::longest_prompt(params).err());
         }
@@ -152,7 +157,7 @@ impl Stage for Distill {
     fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
         let (training, data) = (&params.training, inputs.data.as_deref().unwrap_or_default());
         let sets = [("data", data), ("eval-data", &inputs.eval_data)];
-        let student = looking::fine_tuning(look, &inputs.model, training, &sets);
+        let student = looking::fine_tuning(look, &inputs.model, training, &sets, &inputs.eval_prompts);
         if let Some(teacher) = &inputs.teacher {
             looking::model(look, teacher, None);
         }
@@ -176,15 +181,16 @@ impl Stage for Distill {
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: Params) -> Result<Outcome, StageError> {
-        let student = &inputs.model;
+        let (student, eval_prompts) = (&inputs.model, &inputs.eval_prompts[..]);
         match params.method {
             Method::Text => {
-                fine_tune(ctx, student, (&given(inputs.data, "data")?, &inputs.eval_data), &params.training)
+                let data = (&given(inputs.data, "data")?[..], &inputs.eval_data[..]);
+                fine_tune(ctx, student, data, eval_prompts, &params.training)
             }
-            Method::Logits => logits::learn(ctx, student, &given(inputs.logits, "logits")?, &params),
+            Method::Logits => logits::learn(ctx, student, (&given(inputs.logits, "logits")?, eval_prompts), &params),
             Method::OnPolicy => {
                 let (teacher, prompts) = (given(inputs.teacher, "teacher")?, given(inputs.prompts, "prompts")?);
-                on_policy::learn(ctx, student, &teacher, &prompts, &params)
+                on_policy::learn(ctx, student, &teacher, (&prompts, eval_prompts), &params)
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn learn(
     ctx: &Context,
     student: &Input<ModelMarker>,
     teacher: &Input<ModelMarker>,
-    prompts: &[Input<Prompts>],
+    (prompts, eval_prompts): (&[Input<Prompts>], &[Input<Prompts>]),
     params: &Params,
 ) -> Result<Outcome, StageError> {
     let device = set_up(ctx)?;
@@ -58,7 +58,7 @@ pub(super) fn learn(
         params,
     };
     let shown = ["loss", "kl", "completions/mean_length", "completions/clipped_ratio"];
-    train_rows(ctx, &mut objective, (&model, &chat), &params.training, questions.len(), &shown)
+    train_rows(ctx, &mut objective, (&model, &chat), &params.training, (questions.len(), eval_prompts), &shown)
 }
 
 /// Returns the longest prompt, in tokens, that leaves room for a completion within `max-tokens`.

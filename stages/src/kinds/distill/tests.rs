@@ -83,6 +83,14 @@ impl School {
         config
     }
 
+    /// Adds prompts that the student answers after every second step.
+    fn with_held_out(&self, mut config: Value) -> Value {
+        let more = json!({ "eval-prompts": [reference::<mark::Prompts>("sums.prompts", &self.at("prompts"))],
+                           "eval-every": 2, "eval-max-tokens": 16 });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config
+    }
+
     fn train(&self, name: &str, config: &Value) -> Attempt {
         let attempt = Attempt::new::<Distill>(&self.at(name), config, None);
         well(attempt.run::<Distill>());
@@ -115,6 +123,7 @@ impl School {
 
     /// Stops a training three times, and compares the result with that of an uninterrupted one.
     fn resumes(&self, name: &str, config: &Value) {
+        let config = &self.with_held_out(config.clone());
         self.train(&format!("{name}-whole"), config);
         let mut resume = None;
         for step in 1..=3 {
@@ -124,8 +133,10 @@ impl School {
             resume = Some(stopped);
         }
         well(Attempt::new::<Distill>(&self.at(&format!("{name}-resumed")), config, resume).run::<Distill>());
-        let bytes = |end: &str| fs_err::read(self.at(&format!("{name}-{end}/output-model/model.safetensors"))).unwrap();
-        assert!(bytes("whole") == bytes("resumed"), "{name}");
+        for output in ["model/model.safetensors", "best/model.safetensors", "answers/answers.jsonl"] {
+            let bytes = |end: &str| fs_err::read(self.at(&format!("{name}-{end}/output-{output}"))).unwrap();
+            assert!(bytes("whole") == bytes("resumed"), "{name} {output}");
+        }
     }
 }
 
@@ -137,8 +148,8 @@ fn prompt(n: usize) -> PromptRow {
     PromptRow {
         id: n.to_string(),
         prompt: format!("{n}+1=?").into(),
-        answer: None,
-        verify: Verify::NONE,
+        answer: Some((n + 1).to_string()),
+        verify: Verify::EXACT,
         tests: None,
         tolerance: None,
         task: None,

@@ -183,7 +183,7 @@ impl Stage for Eval {
         let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
         looking::asked(look, inputs.prompts.values(), seen.as_ref(), None);
         looking::compared(look, inputs.prompts.values());
-        looking::samples(look, &inputs.few_shot, None);
+        looking::exemplars(look, inputs.few_shot.as_ref(), &params.few);
         for model in inputs.helpful.iter().chain(&inputs.harmless) {
             looking::reward_model(look, model);
         }

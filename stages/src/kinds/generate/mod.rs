@@ -198,7 +198,8 @@ impl Stage for Generate {
     fn look(inputs: &Inputs, params: &Params, look: &mut Look) {
         let seen = looking::sampler(look, &inputs.model, &params.rendering, params.max_tokens);
         looking::asked(look, &inputs.prompts, seen.as_ref(), None);
-        looking::samples(look, inputs.samples.iter().chain(&inputs.few_shot), None);
+        looking::samples(look, &inputs.samples, None);
+        looking::exemplars(look, inputs.few_shot.as_ref(), &params.few);
         looking::judges(look, params.judge.keys());
     }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Params;
-use super::held_out::Alarm;
+use super::alarm::Alarm;
 use super::rollout::Rollout;
 use crate::sampling::none_ended;
 use crate::training::Metrics;

@@ -10,8 +10,8 @@
 //! trainer share one engine; their difference is measured at every rollout, and training fails if it is too large.
 
 mod advantage;
+mod alarm;
 mod guards;
-mod held_out;
 mod learner;
 mod measure;
 mod objective;
@@ -41,7 +41,7 @@ use crate::programs::JailKey;
 use crate::rewards::Rewards;
 use crate::sampling::{Exemplars, FewShot};
 use crate::stepwise::{self, Stepwise};
-use crate::training::{Ended, Lora, Optimisation, Training, check_keys, export_trained, shown, train};
+use crate::training::{Ended, EvalKeys, Lora, Optimisation, Training, check_keys, export_trained, shown, train};
 use crate::{limits, looking, showing};
 use guards::GuardAction;
 use objective::ObjectiveKeys;
@@ -60,8 +60,8 @@ pub struct Inputs {
     /// The questions; all sets are concatenated.
     pub prompts: Vec<Input<Prompts>>,
     /// Prompts with gold answers that are not trained on, answered greedily after every `eval-every` steps and after the
-    /// last one. With them, the stage has the output `best`: the model with the highest `eval_accuracy`; and it warns if
-    /// that falls while the scores of judges and reward models rise.
+    /// last one. With them, the stage has the outputs `answers`, every answer, and `best`, the model with the highest
+    /// `eval_accuracy`; and it warns if that falls while the scores of judges and reward models rise.
     #[serde(default)]
     #[schemars(extend("x-omit-default" = true))]
     pub eval_prompts: Vec<Input<Prompts>>,
@@ -129,9 +129,6 @@ pub struct Params {
     /// Peak learning rate. R1: 3e-6.
     #[schemars(range(min = 0.0))]
     pub lr: f64,
-    /// Steps between two measurements of `eval-prompts`. Absent: one after the last step.
-    #[schemars(range(min = 1, max = limits::STEPS), extend("x-omit-default" = true))]
-    pub eval_every: Option<u64>,
     /// Number of groups of each rollout that are written to output `rollouts`.
     #[schemars(range(max = limits::COUNT))]
     pub keep_groups: usize,
@@ -172,6 +169,8 @@ pub struct Params {
     #[serde(flatten)]
     pub objective: ObjectiveKeys,
     #[serde(flatten)]
+    pub eval: EvalKeys,
+    #[serde(flatten)]
     pub rendering: Rendering,
     #[serde(flatten)]
     pub few: FewShot,
@@ -206,7 +205,6 @@ impl Default for Params {
             stop: Vec::new(),
             max_tokens: Stepwise::Always(1_024),
             lr: 1e-6,
-            eval_every: None,
             keep_groups: 1,
             micro_batch_tokens: 8_192,
             max_logp_difference: 0.05,
@@ -219,6 +217,7 @@ impl Default for Params {
             seed: 0,
             lora: None,
             objective: ObjectiveKeys::default(),
+            eval: EvalKeys::default(),
             rendering: Rendering::default(),
             few: FewShot::default(),
             judge_place: JudgePlace::default(),
@@ -238,14 +237,20 @@ impl Stage for Grpo {
         "a result of a function in `cases` may be in a list of one",
         "reflection is paid for checks of numbers that follow from the question",
         "by default every completion weighs alike, as in the paper; all rollouts that are kept say why they ended",
+        "held-out prompts come after the exemplars, and their answers are an output",
     ];
     const DOC: &'static str = "Reinforcement learning from rewards, relative to each question's group of completions.";
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
-    const OUTPUTS: &'static [(&'static str, ArtifactType)] =
-        &[("model", ArtifactType::Model), ("rollouts", ArtifactType::Samples), ("best", ArtifactType::Model)];
+    const OUTPUTS: &'static [(&'static str, ArtifactType)] = &[
+        ("model", ArtifactType::Model),
+        ("rollouts", ArtifactType::Samples),
+        ("best", ArtifactType::Model),
+        ("answers", ArtifactType::Report),
+    ];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];
-    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-prompts")];
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] =
+        &[("best", "eval-prompts"), ("answers", "eval-prompts")];
     const TOKENS: &'static [&'static str] =
         &["model", "prompts", "few-shot", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
@@ -264,13 +269,10 @@ impl Stage for Grpo {
             params.temperature.check("temperature"),
             source::check(params.mixture.as_deref(), &inputs.prompts),
             params.judge.check(),
+            params.eval.check(&inputs.eval_prompts, false, "`eval-prompts`"),
             own::check(params.verifier.as_ref()),
         ]);
         refused.extend(refusals(params.rewards.judges().map(JudgeKeys::check)));
-        if params.eval_every.is_some() && inputs.eval_prompts.is_empty() {
-            let help = "give `eval-prompts`, for example `eval-prompts = [\"inputs.held-out\"]`";
-            refused.push(StageError::new("`eval-every` needs `eval-prompts`").with_help(help));
-        }
         let of_rates = [("pass-rate", params.pass_rate.is_some()), ("curriculum", params.curriculum)];
         for (key, _) in of_rates.into_iter().filter(|(_, is_given)| *is_given && inputs.pass_rates.is_empty()) {
             let help = "give the answers of an evaluation, for example `pass-rates = [\"scores.answers\"]`";
@@ -306,7 +308,7 @@ impl Stage for Grpo {
         let form = params.rewards.want_form().then_some(params.form);
         let prompts = looking::asked(look, &inputs.prompts, seen.as_ref(), form);
         looking::asked(look, &inputs.eval_prompts, seen.as_ref(), form);
-        looking::samples(look, &inputs.few_shot, None);
+        looking::exemplars(look, inputs.few_shot.as_ref(), &params.few);
         for model in params.rewards.reward_models() {
             looking::reward_model(look, &model);
         }
@@ -335,7 +337,7 @@ impl Stage for Grpo {
             Ended::Stopped(step) => Ok(Outcome::Stopped(step)),
             Ended::Done { metrics, adapters, best } => {
                 let found = export_trained(ctx, (policy.model(), policy.chat()), adapters.as_ref(), &best)?;
-                policy.write_rollouts()?;
+                policy.write_rows()?;
                 let names = [
                     "reward",
                     "accuracy",
@@ -343,6 +345,7 @@ impl Stage for Grpo {
                     "thinking/mean_tokens",
                     "completions/mean_length",
                     "eval_accuracy",
+                    "eval_sampled_accuracy",
                 ];
                 let mut summary: Map<String, Value> = shown(&metrics, &names).into_iter().collect();
                 summary.extend(found);

@@ -9,7 +9,6 @@ use lm::{Config, Model, Options, Tensor, footprint};
 use text::Chat;
 
 use super::guards::Guards;
-use super::held_out::HeldOutPrompts;
 use super::learner::Learner;
 use super::measure::measure;
 use super::sampler::RolloutSampler;
@@ -18,10 +17,11 @@ use crate::artifacts::load_model;
 use crate::device::set_up;
 use crate::grading::Grader;
 use crate::loading::Loading;
-use crate::sampling::Agreement;
+use crate::sampling::{Agreement, questions, show_exemplars};
 use crate::training::rows::{FORESEEN, LargestPasses, Order, PassSize};
 use crate::training::{
-    CURES, Counts, Cures, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into, look_at_memory, options,
+    Asking, CURES, Counts, Cures, HeldOutPrompts, Logits, Metrics, Objective, Passes, Tally, Workload, copy_into,
+    look_at_memory, options,
 };
 
 /// The file of a checkpoint that has what the guards have seen.
@@ -56,7 +56,7 @@ impl<'a> Policy<'a> {
         let judge = params.judge.load(&loading)?;
         let loading = loading.with_judge(judge.as_ref()).with_verifier(params.verifier.as_ref());
         let sampler = RolloutSampler::load(ctx, inputs, params, &model, &loading)?;
-        let held_out = HeldOutPrompts::read(ctx, inputs, params, (&model, &sampler.chat), &loading)?;
+        let held_out = held_out(ctx, (inputs, params), (&model, &sampler.chat), &loading)?;
         let graders = [Some(sampler.grader()), held_out.as_ref().map(HeldOutPrompts::grader)];
         Grader::warn_of_idle(ctx, &loading, &graders.into_iter().flatten().collect::<Vec<_>>());
         let learner = Learner::new(model, params);
@@ -71,10 +71,33 @@ impl<'a> Policy<'a> {
         &self.sampler.chat
     }
 
-    /// Writes output `rollouts`.
-    pub(super) fn write_rollouts(self) -> Result<(), StageError> {
-        self.sampler.finish()
+    /// Writes output `rollouts`, and output `answers` if there are held-out prompts.
+    pub(super) fn write_rows(self) -> Result<(), StageError> {
+        self.sampler.finish()?;
+        self.held_out.map_or(Ok(()), HeldOutPrompts::finish)
     }
+}
+
+/// Reads the prompts of `eval-prompts`, if there are some. They are asked as those that are trained on.
+fn held_out(
+    ctx: &Context,
+    (inputs, params): (&Inputs, &Params),
+    model: (&Model, &Chat),
+    loading: &Loading<'_>,
+) -> Result<Option<HeldOutPrompts>, StageError> {
+    if inputs.eval_prompts.is_empty() {
+        return Ok(None);
+    }
+    let mut questions = questions(&inputs.eval_prompts)?;
+    show_exemplars(&mut questions, inputs.few_shot.as_ref(), &params.few, params.seed)?;
+    let asking = Asking {
+        keys: &params.eval,
+        seed: params.seed,
+        max_tokens: params.max_tokens.greatest(),
+        form: params.form,
+        side_by_side: params.sampling_batch,
+    };
+    HeldOutPrompts::new(ctx, questions, model, asking, loading).map(Some)
 }
 
 /// Returns the sizes of the largest passes, if every completion of these prompts is as long as it may be.
@@ -165,18 +188,25 @@ impl Objective for Policy<'_> {
         self.held_out.as_ref().is_some_and(|held_out| held_out.is_due_after(step))
     }
 
-    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
-        let Some(held_out) = &self.held_out else { return Ok(None) };
-        let metrics = held_out.measure(self.ctx, self.params, (&self.learner.model, &self.sampler.chat))?;
+    fn measure(&mut self, step: u64) -> Result<Option<Metrics>, StageError> {
+        let Some(held_out) = &mut self.held_out else { return Ok(None) };
+        let metrics = held_out.measure(self.ctx, (&self.learner.model, &self.sampler.chat), step)?;
         let accuracy = metrics.get("eval_accuracy").copied().unwrap_or_default();
-        if let Some(warning) = self.guards.alarm.look(self.done, accuracy, held_out.len()) {
+        if let Some(warning) = self.guards.alarm.look(step, accuracy, held_out.num_checked()) {
             self.guards.raise((self.ctx, self.params.guards), "judged", || warning)?;
         }
         Ok(Some(metrics))
     }
 
+    fn keep_measured(&mut self) -> Result<(), StageError> {
+        self.held_out.as_mut().map_or(Ok(()), HeldOutPrompts::keep)
+    }
+
     fn save(&mut self, dir: &Path) -> Result<(), StageError> {
         self.sampler.save(dir)?;
+        if let Some(held_out) = &mut self.held_out {
+            held_out.save(dir)?;
+        }
         fs_err::write(dir.join(GUARDS), serde_json::to_vec(&self.guards)?)?;
         if let Some(reference) = &self.learner.reference {
             save_tensors(&dir.join("reference.safetensors"), reference.parameters())?;
@@ -186,6 +216,9 @@ impl Objective for Policy<'_> {
 
     fn restore(&mut self, dir: &Path, step: u64) -> Result<(), StageError> {
         self.sampler.restore(dir)?;
+        if let Some(held_out) = &mut self.held_out {
+            held_out.restore(dir)?;
+        }
         self.guards = serde_json::from_slice(&fs_err::read(dir.join(GUARDS))?)?;
         self.done = step;
         if let Some(reference) = &self.learner.reference {

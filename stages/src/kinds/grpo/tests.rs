@@ -117,7 +117,8 @@ fn stops_change_nothing(more: &Value) {
 #[test]
 fn a_stop_between_two_measurements_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(&dir, &json!({ "eval-every": 2, "steps": 7 }));
+    let mut config =
+        config(&dir, &json!({ "eval-every": 2, "steps": 7, "eval-completions": 3, "eval-temperature": 1.0 }));
     // Any answer of six tokens or less is right now and then.
     let asked =
         (0..20).map(|n| json!({ "id": n.to_string(), "prompt": format!("{n}"), "answer": "7", "verify": "exact" }));
@@ -142,8 +143,23 @@ fn a_stop_between_two_measurements_changes_nothing() {
     let resumed = Attempt::new::<Grpo>(&dir.path().join("resumed"), &config, resume);
     let Outcome::Done(again) = well(resumed.run::<Grpo>()) else { panic!("it was not stopped") };
     assert_eq!(again, summary);
-    for file in ["model/model.safetensors", "best/model.safetensors", "rollouts/samples.jsonl"] {
+    let files =
+        ["model/model.safetensors", "best/model.safetensors", "rollouts/samples.jsonl", "answers/answers.jsonl"];
+    for file in files {
         assert!(bytes(&dir, "whole", file) == bytes(&dir, "resumed", file), "{file}");
+    }
+    // A greedy answer and three sampled ones to each prompt, four times; the measurements are their shares.
+    let answers: Vec<Value> =
+        whole.output("answers/answers.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 4 * 20 * 4);
+    for (greedy, metric) in [(true, "eval_accuracy"), (false, "eval_sampled_accuracy")] {
+        let share = |step: u64| {
+            let of = answers.iter().filter(|row| row["step"] == step && row["greedy"] == greedy);
+            let marks: Vec<_> = of.map(|row| f64::from(u8::from(row["correct"] == true))).collect();
+            marks.iter().sum::<f64>() / marks.len() as f64
+        };
+        let shares: Vec<_> = [2, 4, 6, 7].into_iter().map(share).collect();
+        assert_eq!(shares, curve(&whole, metric), "{metric}");
     }
 }
 

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use engine::artifact::{ArtifactType, Model as ModelMarker, Samples};
+use engine::artifact::{ArtifactType, Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Look, Outcome, Stage, StageError};
 use engine::worker::tokens::ShownRow;
 use schemars::JsonSchema;
@@ -25,10 +25,17 @@ pub struct Inputs {
     /// Prompts with completions; all sets are concatenated.
     pub data: Vec<Input<Samples>>,
     /// Held-out samples, which are not trained on: `eval_loss` and `eval_mean_token_accuracy` are measured on them,
-    /// over all their learnt tokens. With them, the stage has the output `best`: the model with the lowest `eval_loss`.
+    /// over all their learnt tokens. With them, the stage has the output `best`: the model with the lowest `eval_loss`,
+    /// unless `eval-prompts` decide it.
     #[serde(default)]
     #[schemars(extend("x-omit-default" = true))]
     pub eval_data: Vec<Input<Samples>>,
+    /// Prompts with gold answers that are not trained on, answered greedily after every `eval-every` steps and after the
+    /// last one: `eval_accuracy`. With them, the stage has the outputs `answers`, every answer, and `best`, the model with
+    /// the highest `eval_accuracy`.
+    #[serde(default)]
+    #[schemars(extend("x-omit-default" = true))]
+    pub eval_prompts: Vec<Input<Prompts>>,
 }
 
 impl Stage for Sft {
@@ -39,20 +46,21 @@ impl Stage for Sft {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_NAMES;
     const OTHER_WAYS: &'static [(&'static str, &'static str)] = crate::other_names::OTHER_WAYS;
     const OUTPUTS: &'static [(&'static str, ArtifactType)] =
-        &[("model", ArtifactType::Model), ("best", ArtifactType::Model)];
+        &[("model", ArtifactType::Model), ("best", ArtifactType::Model), ("answers", ArtifactType::Report)];
     const OUTPUTS_LIKE: &'static [(&'static str, &'static str)] = &[("model", "model"), ("best", "model")];
-    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] = &[("best", "eval-data")];
+    const OUTPUTS_WITH: &'static [(&'static str, &'static str)] =
+        &[("best", "eval-data"), ("best", "eval-prompts"), ("answers", "eval-prompts")];
     const TOKENS: &'static [&'static str] = &["model", "data", "chat-template", "system", "prompt-template"];
     type Inputs = Inputs;
     type Params = FineTuning;
 
     fn check(inputs: &Inputs, params: &FineTuning) -> Vec<StageError> {
-        params.check(&inputs.eval_data)
+        params.check(&inputs.eval_data, &inputs.eval_prompts)
     }
 
     fn look(inputs: &Inputs, params: &FineTuning, look: &mut Look) {
         let sets = [("data", &inputs.data[..]), ("eval-data", &inputs.eval_data)];
-        looking::fine_tuning(look, &inputs.model, params, &sets);
+        looking::fine_tuning(look, &inputs.model, params, &sets, &inputs.eval_prompts);
     }
 
     fn tokens(inputs: &Inputs, params: &FineTuning, row: usize) -> Result<ShownRow, StageError> {
@@ -60,6 +68,6 @@ impl Stage for Sft {
     }
 
     fn run(ctx: &Context, inputs: Inputs, params: FineTuning) -> Result<Outcome, StageError> {
-        fine_tune(ctx, &inputs.model, (&inputs.data, &inputs.eval_data), &params)
+        fine_tune(ctx, &inputs.model, (&inputs.data, &inputs.eval_data), &inputs.eval_prompts, &params)
     }
 }

@@ -1,6 +1,7 @@
 //! `sft` on a tiny model: it learns, and a stop in the middle changes nothing.
 
 mod held_out;
+mod held_out_prompts;
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::Outcome;

@@ -132,9 +132,13 @@ impl<O: Objective> Objective for Adapted<'_, O> {
         self.inner.is_measured_after(step)
     }
 
-    fn measure(&mut self) -> Result<Option<Metrics>, StageError> {
+    fn measure(&mut self, step: u64) -> Result<Option<Metrics>, StageError> {
         self.adapters.merge();
-        self.inner.measure()
+        self.inner.measure(step)
+    }
+
+    fn keep_measured(&mut self) -> Result<(), StageError> {
+        self.inner.keep_measured()
     }
 
     fn save(&mut self, dir: &Path) -> Result<(), StageError> {

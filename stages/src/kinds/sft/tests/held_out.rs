@@ -150,7 +150,7 @@ fn measurements_of_nothing_are_refused() {
     let mut config = config(&dir, 2);
     config["eval-every"] = json!(5);
     let attempt = Attempt::new::<Sft>(&dir.path().join("a"), &config, None);
-    assert!(message(attempt.run::<Sft>()).starts_with("`eval-every` without `eval-data`"));
+    assert!(message(attempt.run::<Sft>()).starts_with("`eval-every` needs `eval-data` or `eval-prompts`"));
     let mut config = keys(&dir, 2);
     config["max-tokens"] = json!(20);
     let long = [SampleRow::new("1+1=?", "1".repeat(30))];
