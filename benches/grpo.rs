@@ -14,6 +14,7 @@
 //! packages: torch 2.11.0, transformers 5.24.0, trl 1.16.0.
 
 mod beside;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,11 +24,10 @@ use std::time::Instant;
 
 use beside::{Clock, Failure, SMALL, SMOLLM2, Side, TINY, cells, is_chosen, say, take_turns};
 use engine::artifact::ArtifactType;
-use engine::placement::Placement;
-use engine::stage::Context;
-use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, RunRequest};
+use engine::worker::protocol::FromWorker;
 use lm::{Config, Device, Model, Shape};
 use serde_json::{Map, Value, json};
+use stage::input;
 
 const PROMPTS: usize = 8;
 const GROUP: usize = 8;
@@ -101,42 +101,14 @@ fn compare(case: &Case, dir: &Path, (ours, theirs): (&str, &str), threads: &str)
 /// Runs our side: an attempt at a stage that never comes to its end.
 fn run_stage(dir: &Path, dtype: &str, threads: usize, rows: usize) -> Result<(), Failure> {
     let attempt = tempfile::tempdir_in(dir)?;
-    let input = |name: &str, artifact, path: &str| InputArtifact {
-        name: name.to_owned(),
-        artifact,
-        digest: String::new(),
-        path: dir.join(path),
-        import: Map::new(),
-    };
+    let input = |name: &str, artifact, path: &str| input(name, artifact, &dir.join(path), &json!({}));
     let config = json!({
         "model": input("inputs.model", ArtifactType::Model, "model"),
         "prompts": [input("inputs.prompts", ArtifactType::Prompts, "prompts.jsonl")],
         "rewards": { "language": 1.0 }, "steps": 1_000_000, "prompts-per-step": PROMPTS, "group-size": GROUP,
         "max-tokens": TOKENS, "micro-batch-tokens": rows * 2 * TOKENS, "lr": 1e-5, "dtype": dtype,
     });
-    let machine = Machine {
-        threads,
-        placement: Placement::default(),
-        checkpoint_seconds: 1e9,
-        checkpoint_steps: None,
-        checkpoint_at: Vec::new(),
-        silence_seconds: 60.0,
-    };
-    let kind = stages::KINDS.iter().find(|kind| kind.name == "grpo").ok_or("there is a kind `grpo`")?;
-    let request = RunRequest {
-        protocol: PROTOCOL,
-        kind: kind.name.to_owned(),
-        version: kind.version,
-        stage: "grpo".to_owned(),
-        dir: attempt.path().to_owned(),
-        config: config.as_object().cloned().unwrap_or_default(),
-        machine,
-        resume: None,
-        rows: Vec::new(),
-        growing: None,
-    };
-    let turns = Turns::begin()?;
-    (kind.run)(&Context::new(request, Box::new(turns))).map_err(|error| error.message)?;
+    stage::run("grpo", attempt.path(), &config, threads, Box::new(Turns::begin()?))?;
     Err("the stage came to its end".into())
 }
 

@@ -8,6 +8,8 @@
 //! tokenises all ROWS (20,000 unless given) and trains some steps, and its memory is looked at meanwhile. Each is a
 //! process of its own.
 
+mod stage;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -17,11 +19,10 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use engine::artifact::ArtifactType;
-use engine::placement::Placement;
-use engine::stage::Context;
-use engine::worker::protocol::{FromWorker, InputArtifact, Machine, PROTOCOL, RunRequest};
+use engine::worker::protocol::FromWorker;
 use lm::{Config, Device, Model, Shape};
 use serde_json::{Value, json};
+use stage::input;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -107,39 +108,11 @@ fn child(arguments: &[String]) -> Result<([f64; 3], [f64; 3]), Failure> {
 /// before its first step.
 fn stage(dir: &Path, rows: usize, steps: u64) -> Result<(), Failure> {
     let attempt = tempfile::tempdir_in(dir)?;
-    let input = |name: &str, artifact, path: &str, import: Value| InputArtifact {
-        name: name.to_owned(),
-        artifact,
-        digest: String::new(),
-        path: dir.join(path),
-        import: import.as_object().cloned().unwrap_or_default(),
-    };
-    let model = input("inputs.model", ArtifactType::Model, "model", json!({}));
-    let data = input("inputs.data", ArtifactType::Samples, "data.jsonl", json!({ "limit": rows }));
+    let model = input("inputs.model", ArtifactType::Model, &dir.join("model"), &json!({}));
+    let data = input("inputs.data", ArtifactType::Samples, &dir.join("data.jsonl"), &json!({ "limit": rows }));
     let config = json!({ "model": model, "data": [data], "steps": steps, "batch-size": 4, "micro-batch-tokens": 256 });
-    let machine = Machine {
-        threads: threads(),
-        placement: Placement::default(),
-        checkpoint_seconds: 1e9,
-        checkpoint_steps: None,
-        checkpoint_at: Vec::new(),
-        silence_seconds: 60.0,
-    };
-    let kind = stages::KINDS.iter().find(|kind| kind.name == "sft").ok_or("there is a kind `sft`")?;
-    let request = RunRequest {
-        protocol: PROTOCOL,
-        kind: kind.name.to_owned(),
-        version: kind.version,
-        stage: "sft".to_owned(),
-        dir: attempt.path().to_owned(),
-        config: config.as_object().cloned().unwrap_or_default(),
-        machine,
-        resume: None,
-        rows: Vec::new(),
-        growing: None,
-    };
     let lines = fs_err::File::create(attempt.path().join("lines"))?;
-    (kind.run)(&Context::new(request, Box::new(lines))).map_err(|error| error.message)?;
+    stage::run("sft", attempt.path(), &config, threads(), Box::new(lines))?;
     let lines = fs_err::read_to_string(attempt.path().join("lines"))?;
     let notes = lines.lines().filter_map(|line| match serde_json::from_str(line) {
         Ok(FromWorker::Note { message, .. }) => Some(message),

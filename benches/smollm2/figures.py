@@ -52,12 +52,6 @@ def shown(values, sign=""):
     return f"{mean:{sign}.3f} ± {error:.3f}"
 
 
-def sources(folder):
-    """The data set of each held-out prompt."""
-    rows = (json.loads(line) for line in (folder / "test.prompts").read_text().splitlines() if line.startswith("{"))
-    return {row["prompt"]: row.get("source", "").removeprefix("inputs.").removesuffix("-test") for row in rows}
-
-
 def table(head, rows):
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
@@ -75,18 +69,9 @@ def print_tables(folders):
         first, second = marks[folder, first], marks[folder, second]
         values = [second[prompt] - first[prompt] for prompt in first]
         mean, error = mean_and_error(values)
-        return f"{mean:+.3f} ± {error:.3f} ({mean / error:.1f} s.e.)"
+        return f"{mean:+.3f} ± {error:.3f}" + (f" ({mean / error:.1f} s.e.)" if error else "")
 
     table(["paired difference", *seeds], [[name, *(difference(folder, first, second) for folder in folders)] for first, second, name in CLAIMS])
-    of = sources(folders[0])
-    names = sorted(set(of.values()))
-
-    def part(stage, source):
-        values = [mark for folder in folders for prompt, mark in marks[folder, stage].items() if of.get(prompt) == source]
-        return f"{sum(values) / len(values):.3f}"
-
-    counted = [f"{source} ({sum(value == source for value in of.values())})" for source in names]
-    table(["mean of the seeds", *counted], [[name, *(part(stage, source) for source in names)] for stage, name in MODELS])
     stages = sorted(path.stem for path in folders[0].glob("*.json"))
     rows = []
     for stage in stages:
@@ -117,8 +102,8 @@ def svg(width, height, parts):
 
 def panel(folders, metric, title, left, top, width, height):
     lines = [(number, smooth(curve(folder, stage, metric))) for number, (stage, _) in enumerate(CURVES) for folder in folders]
-    last = max(step for _, points in lines for step, _ in points)
-    peak = max(value for _, points in lines for _, value in points) * 1.05
+    last = max((step for _, points in lines for step, _ in points), default=1)
+    peak = max((value for _, points in lines for _, value in points), default=0.0) * 1.05 or 1.0
     x = lambda step: left + width * step / last
     y = lambda value: top + height * (1 - value / peak)
     parts = [text(left, top - 10, title, 13), f'<path d="M{left},{top}v{height}h{width}" fill="none" stroke="#999"/>']
