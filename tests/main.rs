@@ -44,6 +44,8 @@ mod cli {
     mod resume;
     mod select;
     mod signals;
+    #[cfg(feature = "worker")]
+    mod smollm2;
     mod support;
     mod tensorboard;
     mod terminal;

@@ -36,6 +36,14 @@ pub(crate) fn reference<A: Artifact>(name: &str, path: &Path) -> Value {
     serde_json::to_value(artifact::<A>(name, path, json!({}))).expect("it is plain data")
 }
 
+/// Returns a folder that has these rows in the file `data.jsonl`.
+pub(crate) fn data_folder(rows: &[Value]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+    fs_err::write(folder.path().join("data.jsonl"), text).expect("it can be written");
+    folder
+}
+
 /// Returns what rewards and verifiers are loaded with on a CPU.
 pub(crate) fn loading(folder: &Path) -> Loading<'_> {
     Loading { folder, ..Loading::alone(1) }

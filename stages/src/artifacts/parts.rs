@@ -6,16 +6,13 @@ use engine::artifact as mark;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::input;
+use crate::testing::{data_folder, input};
 
 struct File(tempfile::TempDir);
 
 impl File {
     fn new(rows: &[Value]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-        fs_err::write(folder.path().join("data.jsonl"), text).unwrap();
-        Self(folder)
+        Self(data_folder(rows))
     }
 
     fn input<A: engine::artifact::Artifact>(&self, import: Value) -> engine::stage::Input<A> {

@@ -5,8 +5,8 @@ mod held_out_prompts;
 
 use engine::artifact::{Model as ModelMarker, Samples};
 use engine::stage::Outcome;
-use engine::worker::protocol::FromWorker;
-use serde_json::{Value, json};
+use engine::worker::protocol::{FromWorker, Resume};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::Sft;
@@ -28,6 +28,22 @@ fn config(dir: &TempDir, steps: u64) -> Value {
         "model": reference::<ModelMarker>("base.model", &model),
         "data": [reference::<Samples>("data.samples", &data)],
         "steps": steps, "batch-size": 4, "lr": 0.02, "micro-batch-tokens": 40, "warmup-steps": 2,
+    })
+}
+
+fn run(dir: &TempDir, name: &str, config: &Value, resume: Option<Resume>) -> (Attempt, Map<String, Value>) {
+    let attempt = Attempt::new::<Sft>(&dir.path().join(name), config, resume);
+    match well(attempt.run::<Sft>()) {
+        Outcome::Done(summary) => (attempt, summary),
+        Outcome::Stopped(step) => panic!("stopped at {step}"),
+    }
+}
+
+/// Returns the checkpoint of an attempt after `steps` steps, each of them by an attempt of its own.
+fn stopped_after_each(dir: &TempDir, config: &Value, steps: u64) -> Option<Resume> {
+    (1..=steps).fold(None, |resume, step| {
+        let broken = Attempt::new::<Sft>(&dir.path().join(format!("broken-{step}")), config, resume);
+        Some(broken.run_stopped::<Sft>())
     })
 }
 

@@ -1,14 +1,13 @@
 //! Held-out rows: what is measured on them, and which weights are the best.
 
 use engine::artifact::Samples;
-use engine::stage::Outcome;
 use engine::worker::protocol::{FromWorker, Resume};
 use lm::{Kind, Model, Options, Tensor, no_grad_guard};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use text::Chat;
 
-use super::{Sft, config};
+use super::{Sft, config, run, stopped_after_each};
 use crate::artifacts::{SampleRow, write_samples};
 use crate::testing::{Attempt, message, reference, well};
 
@@ -28,14 +27,6 @@ fn keys(dir: &TempDir, steps: u64) -> Value {
     config["eval-data"] = json!([reference::<Samples>("held.samples", &held_out)]);
     config["eval-every"] = json!(5);
     config
-}
-
-fn run(dir: &TempDir, name: &str, config: &Value, resume: Option<Resume>) -> (Attempt, Map<String, Value>) {
-    let attempt = Attempt::new::<Sft>(&dir.path().join(name), config, resume);
-    match well(attempt.run::<Sft>()) {
-        Outcome::Done(summary) => (attempt, summary),
-        Outcome::Stopped(step) => panic!("stopped at {step}"),
-    }
 }
 
 /// The steps at which an attempt measured `metric`, with the values.
@@ -109,11 +100,7 @@ fn attempts_that_are_stopped_again_and_again_end_with_the_same_best_model() {
         config["eval-every"] = json!(3);
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (_, whole) = run(&dir, "whole", &config, None);
-        let mut resume = None;
-        for step in 1..8 {
-            let broken = Attempt::new::<Sft>(&dir.path().join(format!("broken-{step}")), &config, resume);
-            resume = Some(broken.run_stopped::<Sft>());
-        }
+        let resume = stopped_after_each(&dir, &config, 7);
         let (resumed, summary) = run(&dir, "resumed", &config, resume);
         assert_eq!(summary["best-step"], whole["best-step"]);
         // The checkpoint of the last step: an attempt that died before its outputs were published goes on from there.

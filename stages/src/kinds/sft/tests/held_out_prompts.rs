@@ -1,12 +1,11 @@
 //! Held-out prompts: what the model answers while it is trained, and which weights are the best.
 
 use engine::artifact::{Model as ModelMarker, Prompts};
-use engine::stage::Outcome;
 use engine::worker::protocol::Resume;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Sft, config};
+use super::{Sft, config, run, stopped_after_each};
 use crate::artifacts::{PromptRow, write_prompts};
 use crate::kinds::eval::Eval;
 use crate::testing::{Attempt, message, reference, well};
@@ -38,14 +37,6 @@ fn keys(dir: &TempDir, steps: u64) -> Value {
                        "eval-temperature": 1.0, "eval-top-p": 1.0 });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     config
-}
-
-fn run(dir: &TempDir, name: &str, config: &Value, resume: Option<Resume>) -> (Attempt, Map<String, Value>) {
-    let attempt = Attempt::new::<Sft>(&dir.path().join(name), config, resume);
-    match well(attempt.run::<Sft>()) {
-        Outcome::Done(summary) => (attempt, summary),
-        Outcome::Stopped(step) => panic!("stopped at {step}"),
-    }
 }
 
 fn answers(attempt: &Attempt) -> Vec<Value> {
@@ -97,11 +88,7 @@ fn stops_and_later_steps_change_no_answer() {
         config["eval-every"] = json!(3);
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (whole, _) = run(&dir, "whole", &config, None);
-        let mut resume = None;
-        for step in 1..8 {
-            let broken = Attempt::new::<Sft>(&dir.path().join(format!("broken-{step}")), &config, resume);
-            resume = Some(broken.run_stopped::<Sft>());
-        }
+        let resume = stopped_after_each(&dir, &config, 7);
         let (resumed, _) = run(&dir, "resumed", &config, resume);
         // The checkpoint of the last step: an attempt that died before its outputs were published goes on from there.
         let last = Resume { step: 8, dir: dir.path().join("resumed/checkpoints/8") };
