@@ -23,6 +23,7 @@ pub mod rewards;
 mod sampling;
 mod showing;
 mod stepwise;
+mod tally;
 pub mod template_args;
 pub mod training;
 pub mod verifiers;

@@ -11,7 +11,7 @@ use text::Chat;
 use super::sampler::told;
 use super::{Question, sample_seed};
 use crate::chat::of_row;
-use crate::training::{Metrics, Tally};
+use crate::tally::{Metrics, Tally};
 
 /// How completions are drawn.
 pub(crate) struct Draws {

@@ -24,7 +24,6 @@ mod memory;
 mod optimisation;
 pub(crate) mod rows;
 mod supervised;
-mod tally;
 pub(crate) mod tokenise;
 
 use std::collections::BTreeMap;
@@ -36,6 +35,7 @@ use lm::checkpoint::{load_tensors, save_tensors};
 use lm::{AdamW, Group, Tensor, clip_grad_norm, no_grad_guard, zero_grad};
 use serde_json::json;
 
+pub use crate::tally::{Counts, Metrics, Tally, deviation};
 pub use cures::{CURES, Cures};
 pub(crate) use export::{export, export_trained, shown};
 pub use fine_tune::FineTuning;
@@ -51,7 +51,6 @@ pub use memory::{Logits, Passes, Workload};
 pub(crate) use memory::{look_at_memory, options};
 pub use optimisation::{Optimisation, ScheduleShape};
 pub(crate) use supervised::Supervised;
-pub use tally::{Counts, Metrics, Tally, deviation};
 
 /// What is trained, and its loss.
 ///

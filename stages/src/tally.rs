@@ -18,7 +18,7 @@ pub struct Counts {
 
 impl Counts {
     /// Sums the counts over the ranks.
-    pub(super) fn over(self, group: &Group) -> Self {
+    pub(crate) fn over(self, group: &Group) -> Self {
         let mut numbers = [self.rows, self.tokens];
         group.sum(&mut numbers);
         let [rows, tokens] = numbers;
@@ -87,7 +87,7 @@ impl Tally {
     }
 
     /// Adds up the measurements of all ranks, and divides.
-    pub(super) fn over(self, group: &Group) -> Metrics {
+    pub(crate) fn over(self, group: &Group) -> Metrics {
         let metrics = self.0.into_iter().filter_map(|(name, measure)| Some((name, measure.over(group)?)));
         metrics.collect()
     }
