@@ -4,14 +4,14 @@
 //!         [-- tiny|small|smollm2 … float32|bfloat16|autocast … 1|2 …]
 //!
 //! A step is one rollout and one update: 8 prompts of 64 tokens, 8 completions of each of 64 tokens at temperature 1,
-//! the reward `language`, all tokens learnt without a KL term, gradients clipped, fused AdamW. Ours is the kind `grpo` as
-//! a worker runs it; TRL's trainer is as it is. **No completion ends early**: the end token of the tokenizer, which both
-//! sides share, has an id one beyond the model's last, so it is never drawn. Half of the tokens are English letters and
-//! half are Chinese characters, so the rewards of a group differ. "Wall" and "CPU" are the medians of the rounds' ratios
-//! of wall times and of processor times. The shares of a step are ours: sampling, scoring, learning (with the optimiser)
-//! and the rest; of TRL only sampling is known. In bfloat16 TRL keeps weights and moments in bfloat16 or, as `autocast`
-//! (TRL's key `bf16`), in float32; ours keeps float32 master weights. Without the variable only our side runs. The
-//! packages: torch 2.11.0, transformers 5.24.0, trl 1.16.0.
+//! the reward `language`, all tokens learnt without a KL term, gradients clipped, fused AdamW. Ours is the kind `grpo`
+//! as a worker runs it; TRL's trainer is as it is. **No completion ends early**: the end token of the tokenizer, which
+//! both sides share, has an id one beyond the model's last, so it is never drawn. Half of the tokens are English
+//! letters and half are Chinese characters, so the rewards of a group differ. "Wall" and "CPU" are the medians of the
+//! rounds' ratios of wall times and of processor times. The shares of a step are ours: sampling, scoring, learning
+//! (with the optimiser) and the rest; of TRL only sampling is known. In bfloat16 TRL keeps weights and moments in
+//! bfloat16 or, as `autocast` (TRL's key `bf16`), in float32; ours keeps float32 master weights. Without the variable
+//! only our side runs. The packages: torch 2.11.0, transformers 5.24.0, trl 1.16.0.
 
 mod beside;
 mod stage;

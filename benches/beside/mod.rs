@@ -72,8 +72,8 @@ pub(crate) const SMOLLM2: Shape = Shape {
     ..TINY
 };
 
-/// Returns whether the command line's `arguments` choose `name`: those that are `among` the names of its sort say which;
-/// without any, all are chosen.
+/// Returns whether the command line's `arguments` choose `name`: those that are `among` the names of its sort say
+/// which; without any, all are chosen.
 pub(crate) fn is_chosen(arguments: &[String], name: &str, among: &[&str]) -> bool {
     let mut named = arguments.iter().filter(|argument| among.contains(&argument.as_str())).peekable();
     named.peek().is_none() || named.any(|argument| argument == name)

@@ -74,8 +74,8 @@ impl Model {
         Self::load_with_head(dir, options, Head::Vocabulary, layers)
     }
 
-    /// Checks a folder as [`load_layers`](Self::load_layers) does, without reading a weight: the configuration, the names and shapes
-    /// of the tensors, their size beside the machine's memory.
+    /// Checks a folder as [`load_layers`](Self::load_layers) does, without reading a weight: the configuration, the names
+    /// and shapes of the tensors, their size beside the machine's memory.
     pub fn inspect_layers(dir: &Path, options: &Options, layers: Option<&[usize]>) -> Result<Config, Error> {
         checkpoint::refuse_pickle(dir)?;
         Self::inspect_with_head(dir, options, Head::Vocabulary, layers)

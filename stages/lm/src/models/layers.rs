@@ -80,7 +80,8 @@ fn changed_keys(config: &Config, layers: &[usize]) -> Vec<(&'static str, Value)>
     changed
 }
 
-/// Returns what becomes of a tensor of a folder with this configuration, of which all layers are read or only some.
+/// Says what is done with a tensor of a folder: read under a new name, not wanted, or ignored. `config` is the whole
+/// folder's, and `layers` are those that are read; `None` reads all.
 pub(crate) fn fate(config: &Config, layers: Option<&[usize]>, name: &str) -> Fate {
     if (of(config).ignores)(config, name) {
         return Fate::Ignored;

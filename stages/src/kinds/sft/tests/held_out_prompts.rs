@@ -93,7 +93,7 @@ fn stops_and_later_steps_change_no_answer() {
         // The checkpoint of the last step: an attempt that died before its outputs were published goes on from there.
         let last = Resume { step: 8, dir: dir.path().join("resumed/checkpoints/8") };
         let (again, _) = run(&dir, "again", &config, Some(last));
-        // Steps 3, 6 and 8, of which the last is no step of an unbroken run of nine steps.
+        // It measures after steps 3 and 6, and after its last step, 8. A run of nine steps does not measure after step 8.
         let steps = |attempt: &Attempt| answers(attempt).iter().map(|row| row["step"].clone()).collect::<Vec<_>>();
         assert_eq!(steps(&whole), [3, 6, 8].map(|step| vec![json!(step); 24]).concat());
         for other in [&resumed, &again] {
