@@ -2,7 +2,7 @@
 
 use engine::artifact::{Model as ModelMarker, Prompts, Samples};
 use engine::stage::{Context, Input, Look, Outcome, StageError, refusals};
-use lm::{Config, Device, Model, NewToken, footprint};
+use lm::{Config, Device, Model, NewToken};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -139,14 +139,13 @@ impl FineTuning {
     /// Tells how much memory training will hold, from the sizes of the first rows and the lengths of held-out prompts.
     pub(crate) fn look_at_memory(&self, look: &mut Look, config: &Config, rows: &[PassSize], prompts: &[usize]) {
         let options = options(look, config, self.optimisation.dtype);
-        let answers = (prompts.len() * self.eval.eval_completions.max(1)).min(SIDE_BY_SIDE);
         let longest = prompts.iter().max().map_or(0, |longest| longest + self.eval_max_tokens);
         let order = Order::new(self.seed, rows.len(), self.batch_size);
         let passes = Passes {
             largest: order.largest_passes(rows, self.micro_batch_tokens),
             recompute: self.optimisation.gradient_checkpointing,
             logits: Logits::OfTargets,
-            sampling: footprint::cache(config, options, answers, longest),
+            sampling: self.eval.cache((config, options), prompts.len(), longest, SIDE_BY_SIDE),
             is_bound: false,
             cures: CURES,
         };

@@ -8,7 +8,7 @@ use std::path::Path;
 use engine::artifact::Prompts;
 use engine::stage::{Context, Input, StageError};
 use lm::generate::{Completion, Request};
-use lm::{Model, footprint};
+use lm::{Config, Model, Options, footprint};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use text::{Chat, Prompt};
@@ -52,6 +52,19 @@ impl EvalKeys {
     /// Returns whether a measurement is due after `step` steps, whatever the number of steps.
     pub(crate) fn is_due_after(&self, step: u64) -> bool {
         self.eval_every.is_some_and(|every| step.is_multiple_of(every))
+    }
+
+    /// Returns the bytes of the KV cache of the answers to some prompts, of which the longest row has `longest` tokens and
+    /// `side_by_side` are sampled in parallel.
+    pub(super) fn cache(
+        &self,
+        (config, options): (&Config, Options),
+        prompts: usize,
+        longest: usize,
+        side_by_side: usize,
+    ) -> u64 {
+        let answers = prompts * self.eval_completions.max(1);
+        footprint::cache(config, options, answers.min(side_by_side), longest)
     }
 
     /// Refuses keys that have nothing to measure: no prompts, nor rows. `held_out` are the keys that would name it.
@@ -161,9 +174,8 @@ impl HeldOutPrompts {
 
     /// Returns the bytes of the KV cache of an answer to each prompt, as many as are sampled in parallel.
     pub(crate) fn cache(&self, model: &Model) -> u64 {
-        let answers = self.questions.len() * self.sampled.group_size.max(1);
-        let rows = answers.min(self.greedy.side_by_side);
-        footprint::cache(&model.config, model.options(), rows, self.longest + self.greedy.max_tokens)
+        let (prompts, longest) = (self.questions.len(), self.longest + self.greedy.max_tokens);
+        self.keys.cache((&model.config, model.options()), prompts, longest, self.greedy.side_by_side)
     }
 
     /// Answers every prompt after `step` steps, and measures accuracy, form and length.
